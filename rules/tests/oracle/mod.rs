@@ -1,0 +1,23 @@
+//! A second implementation of SSA-1, written from the text of the specification alone.
+//!
+//! It is slow and obvious on purpose: vectors of bytes, strings and `u128`, one function for each
+//! sentence, no code shared with `ssa-rules`. Tests compare the two; where they differ, the text
+//! decides. Quoted sentences are the specification's (docs/), by section.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary compiles the whole oracle and uses a part of it"
+)]
+#![allow(
+    clippy::pedantic,
+    reason = "the oracle follows the text's order and words, not the house's"
+)]
+
+pub mod apl;
+pub mod cases;
+pub mod compose;
+pub mod hash;
+pub mod published;
+pub mod record;
+pub mod themes;
+pub mod verify;
