@@ -1,0 +1,51 @@
+# Recipes are short; what is longer is a script in hack/.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Seconds that each fuzz target runs.
+SECONDS ?= 60
+
+.PHONY: help setup build test lint test-native test-wasm deny cross-check fuzz mutants bench-rules install clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Find or install what building and testing need
+	hack/setup.sh
+
+build: ## Build the workspace, optimised
+	cargo build --workspace --release --locked
+
+test: ## Run every check: lint, native tests, Wasm tests, vectors, cross-check
+	hack/test.sh
+
+lint: ## Formatting, clippy, docs, cargo-deny, shellcheck
+	hack/test.sh lint
+
+test-native: ## Tests of the workspace on this machine
+	hack/test.sh native
+
+test-wasm: ## Tests compiled to wasm32, under Node.js
+	hack/test.sh wasm
+
+deny: ## Licences, bans, sources and, where their database can be had, advisories
+	hack/deny.sh
+
+cross-check: ## Type-check rules and cli for Windows and macOS, and rules without std
+	hack/test.sh cross
+
+fuzz: ## Run the fuzz targets, each for SECONDS (default 60)
+	hack/fuzz.sh $(SECONDS)
+
+mutants: ## Mutation tests of rules: which changes to the code no test notices
+	hack/mutants.sh
+
+bench-rules: ## Benchmarks of rules
+	hack/bench-rules.sh
+
+install: ## Install the ssa command for this user
+	cargo install --locked --path cli
+
+clean: ## Remove what builds left in the tree
+	cargo clean
+	rm -rf .cache mutants.out* fuzz/target fuzz/artifacts

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Type-checks a crate for a target it is not run on here: hack/cross-check.sh TARGET CRATE…
+# Exits 77 where the target's standard library cannot be had.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+load_toolchain
+
+[ "$#" -ge 2 ] || die "usage: hack/cross-check.sh TARGET CRATE…"
+target=$1
+shift
+crates=()
+for crate in "$@"; do crates+=(-p "$crate"); done
+
+chosen=SSA_CROSS_${target//-/_}
+case ${!chosen:-none} in
+  rustup) exec cargo check --locked --target "$target" "${crates[@]}" ;;
+  debian)
+    parts=std,panic_abort
+    case $target in *-none*) parts=core,alloc ;; esac
+    export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
+    exec /usr/bin/cargo check --locked --target "$target" -Zbuild-std="$parts" "${crates[@]}"
+    ;;
+  *)
+    say "the standard library of $target is not to be had here: rustup target add $target"
+    exit 77
+    ;;
+esac

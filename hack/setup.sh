@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# Finds or installs what building and testing need, says what and why line by line, and writes the choices to
+# .cache/toolchain.env for the other scripts. Safe to run again: a second run finds everything and is quick.
+#
+#   SSA_WASM=rustup|debian   insists on one toolchain for wasm32 (default: the first that works)
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+min_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+wasm_target=wasm32-unknown-unknown
+debian_rust_packages=(rustc-web cargo-web rust-web-src lld)
+missing=0
+
+found() { say "  found      $*"; }
+installed() { say "  installed  $*"; }
+lacking() {
+  say "  MISSING    $*"
+  missing=$((missing + 1))
+}
+
+choices=()
+choose() { choices+=("$1=$(printf %q "$2")"); }
+
+# Debian's second Rust, in /usr/bin, with the standard library's source, which -Zbuild-std compiles for any target.
+debian_rust_ready() {
+  [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library/std ] \
+    && version_at_least "$(/usr/bin/rustc --version | cut -d' ' -f2)" "$min_rust"
+}
+
+debian_rust() {
+  if debian_rust_ready; then return 0; fi
+  # A rustup from Debian would be removed by rustc-web, which conflicts with it.
+  if have dpkg-query && dpkg-query -W -f '${Status}' rustup 2>/dev/null | grep -q '^install ok'; then return 1; fi
+  say "  …          the standard library of a target is missing: installing ${debian_rust_packages[*]} by apt" >&2
+  apt_install "${debian_rust_packages[@]}" && debian_rust_ready
+}
+
+# True when the active rustc has the standard library (or, for bare targets, core) of target $1.
+has_std() {
+  compgen -G "$(rustc --print target-libdir --target "$1" 2>/dev/null)/libcore-*.rlib" >/dev/null
+}
+
+rustup_target() {
+  has_std "$1" && return 0
+  have rustup && rustup target add "$1" >"$root/.cache/rustup-$1.log" 2>&1 && has_std "$1"
+}
+
+setup_rust() {
+  if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then export PATH=$HOME/.cargo/bin:$PATH; fi
+  if ! have cargo; then
+    debian_rust || die "no cargo: install Rust $min_rust or newer with rustup (https://rustup.rs), then run this again"
+    installed "cargo, rustc: Debian's rustc-web, because no Rust was there"
+    apt_install rustfmt-web rust-web-clippy || lacking "rustfmt, clippy: apt-get install rustfmt-web rust-web-clippy"
+  fi
+  local version
+  version=$(cd "$root" && rustc --version | cut -d' ' -f2)
+  if ! version_at_least "$version" "$min_rust"; then
+    have rustup || die "rustc $version is older than $min_rust, and there is no rustup to update it"
+    rustup toolchain install stable --profile minimal
+    version=$(cd "$root" && rustc --version | cut -d' ' -f2)
+    version_at_least "$version" "$min_rust" || die "rustc $version is older than $min_rust: choose a newer toolchain"
+    installed "rustc $version: this workspace needs $min_rust"
+  else
+    found "rustc $version ($(command -v rustc)), at least $min_rust is needed"
+  fi
+  local tool
+  for tool in rustfmt clippy; do
+    if cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1; then
+      found "$tool: $(cargo "${tool/rustfmt/fmt}" --version)"
+    elif have rustup && rustup component add "$tool" >/dev/null 2>&1; then
+      installed "$tool: make lint runs it"
+    else
+      lacking "$tool: rustup component add $tool"
+    fi
+  done
+}
+
+setup_wasm() {
+  local wanted=${SSA_WASM:-}
+  mkdir -p "$root/.cache"
+  if [ "$wanted" != debian ] && has_std "$wasm_target"; then
+    found "std for $wasm_target: $(rustc --version | cut -d' ' -f1,2)'s own"
+    choose SSA_WASM_TOOLCHAIN rustup
+  elif [ "$wanted" != debian ] && rustup_target "$wasm_target"; then
+    installed "std for $wasm_target: by rustup, for the Wasm filter and its tests"
+    choose SSA_WASM_TOOLCHAIN rustup
+  elif [ "$wanted" != rustup ] && debian_rust_ready; then
+    found "Debian's $(/usr/bin/rustc --version | cut -d' ' -f1,2) with the source of std, built for $wasm_target with each build"
+    choose SSA_WASM_TOOLCHAIN debian
+  elif [ "$wanted" != rustup ] && debian_rust; then
+    installed "${debian_rust_packages[*]}: rustup cannot give std for $wasm_target here"
+    choose SSA_WASM_TOOLCHAIN debian
+  else
+    lacking "std for $wasm_target: rustup target add $wasm_target, or apt-get install ${debian_rust_packages[*]}"
+    choose SSA_WASM_TOOLCHAIN none
+  fi
+}
+
+# std for Windows is linked by import libraries that dlltool makes.
+debian_target() {
+  case $1 in
+    *-windows-gnu) have x86_64-w64-mingw32-dlltool || apt_install binutils-mingw-w64-x86-64 ;;
+  esac
+}
+
+# The targets that make cross-check compiles for: two foreign systems, and one with no std, which proves `rules` needs none.
+setup_cross() {
+  local target
+  for target in x86_64-pc-windows-gnu aarch64-apple-darwin x86_64-unknown-none; do
+    if has_std "$target"; then
+      found "std for $target"
+      choose "SSA_CROSS_${target//-/_}" rustup
+    elif rustup_target "$target"; then
+      installed "std for $target: make cross-check compiles for it"
+      choose "SSA_CROSS_${target//-/_}" rustup
+    elif debian_rust && debian_target "$target"; then
+      found "Debian's rustc with the source of std, for $target"
+      choose "SSA_CROSS_${target//-/_}" debian
+    else
+      lacking "std for $target: rustup target add $target"
+      choose "SSA_CROSS_${target//-/_}" none
+    fi
+  done
+}
+
+setup_node() {
+  if have node; then
+    found "node $(node --version): runs the Wasm tests"
+  elif apt_install nodejs; then
+    installed "node $(node --version): runs the Wasm tests"
+  else
+    lacking "node: apt-get install nodejs, or any Node.js from 18 on"
+  fi
+}
+
+# Finds or builds a cargo tool: setup_tool VARIABLE CRATE VERSION BINARY WHY [cargo install's flags].
+setup_tool() {
+  local variable=$1 crate=$2 version=$3 binary=$4 why=$5 path=
+  shift 5
+  if path=$(cargo_tool "$crate" "$version" "$binary"); then
+    found "$binary $version ($path)"
+  elif say "  …          building $crate $version: $why (a few minutes, once)" && install_cargo_tool "$crate" "$version" "$@" \
+    && path=$(cargo_tool "$crate" "$version" "$binary"); then
+    installed "$binary $version: $why"
+  else
+    path=
+    lacking "$binary $version: $why; see $tools/$crate-$version.log"
+  fi
+  choose "$variable" "$path"
+}
+
+setup_wasm_bindgen() {
+  local version
+  version=$(locked_version wasm-bindgen)
+  if [ -z "$version" ]; then
+    say "  not needed wasm-bindgen-test-runner: no crate in Cargo.lock uses wasm-bindgen"
+    choose SSA_WASM_BINDGEN_RUNNER ""
+    return
+  fi
+  # Without its default features the runner has no TLS stack, which only browsers' remote drivers would use.
+  setup_tool SSA_WASM_BINDGEN_RUNNER wasm-bindgen-cli "$version" wasm-bindgen-test-runner \
+    "runs the Wasm tests, of Cargo.lock's version exactly" --no-default-features
+}
+
+setup_apt_tool() {
+  local binary=$1 package=$2 why=$3
+  if have "$binary"; then
+    found "$binary ($(command -v "$binary"))"
+  elif apt_install "$package"; then
+    installed "$package: $why"
+  else
+    lacking "$binary: $why; apt-get install $package"
+  fi
+}
+
+say "setup: what is here, what is installed and why"
+mkdir -p "$root/.cache"
+setup_rust
+setup_wasm
+setup_cross
+setup_node
+setup_wasm_bindgen
+setup_tool SSA_CARGO_DENY cargo-deny "$CARGO_DENY_VERSION" cargo-deny "make lint checks licences and sources with it"
+setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
+setup_apt_tool valgrind valgrind "make bench-rules counts instructions with it"
+
+{
+  say "# Written by hack/setup.sh for this machine; delete it to choose anew."
+  printf '%s\n' "${choices[@]}"
+} >"$toolchain_env"
+if [ "$missing" -gt 0 ]; then
+  say "setup: $missing missing (above); what needs them fails or is skipped, and says so"
+else
+  say "setup: complete"
+fi

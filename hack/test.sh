@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# The project's tests: every check that `make test` and CI run.
+#
+#   hack/test.sh               all steps
+#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross
+#
+# Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
+# A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
+# one. A step that fails without naming a failed test counts as one failure more. Ends by `N passed, N failed[, N skipped]`,
+# and exits 1 when anything failed or nothing ran.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$root" || exit 1
+export CARGO_TERM_COLOR=never
+
+groups=("$@")
+[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross)
+logs=$target_dir/test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0 failures=()
+started=$SECONDS
+
+skip() {
+  say "SKIPPED: $1: $2"
+  skipped=$((skipped + 1))
+}
+
+# Adds up a log's `test result:` lines, or takes its last line `N passed, N failed[, N skipped]`: prints "passed failed skipped".
+counts_of() {
+  awk '
+    /^test result: / {
+      for (i = 2; i <= NF; i++) {
+        if ($i ~ /^passed/) p += $(i - 1)
+        if ($i ~ /^failed/) f += $(i - 1)
+        if ($i ~ /^ignored/) s += $(i - 1)
+      }
+      cargo = 1
+    }
+    /^[0-9]+ passed, [0-9]+ failed/ { own = 1; op = $1; of = $3; os = ($6 ~ /^skipped/) ? $5 : 0 }
+    END {
+      if (cargo) print p + 0, f + 0, s + 0
+      else if (own) print op, of, os
+    }' "$1"
+}
+
+# Runs one step: step NAME WHAT COMMAND… . Exit status 77 means that the command could not be run here: skipped.
+step() {
+  local name=$1 what=$2 status began=$SECONDS log counts p f s
+  shift 2
+  log=$logs/$name.log
+  say "→ $what"
+  "$@" </dev/null >"$log" 2>&1
+  status=$?
+  if [ "$status" -eq 77 ]; then
+    skip "$what" "$(tail -n 1 "$log")"
+    return
+  fi
+  counts=$(counts_of "$log")
+  if [ -n "$counts" ]; then
+    read -r p f s <<<"$counts"
+    grep -E '^test .* \.\.\. ignored' "$log" | sed -E 's/^test (.*) \.\.\. ignored(, )?(.*)/SKIPPED: \1: ignored: \3/'
+    if [ "$status" -eq 0 ] && [ "$f" -eq 0 ] && [ "$p" -eq 0 ]; then
+      say "  no test ran"
+      status=1
+    fi
+    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+    if [ "$status" -eq 0 ] && [ "$f" -gt 0 ]; then status=1; fi
+  elif [ "$status" -eq 0 ]; then
+    p=1 f=0 s=0
+  else
+    p=0 f=1 s=0
+  fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  if [ "$status" -eq 0 ]; then
+    say "  ok: $p passed${s:+$([ "$s" -gt 0 ] && echo ", $s skipped")} in $((SECONDS - began)) s"
+  else
+    failures+=("$name")
+    tail -n 300 "$log" | sed 's/^/  | /'
+    say "  FAILED: $p passed, $f failed in $((SECONDS - began)) s (exit $status; whole output: $log)"
+  fi
+}
+
+has_crate() { grep -qs "^name = \"$1\"" "$2/Cargo.toml"; }
+
+group_lint() {
+  step fmt "cargo fmt: formatting" cargo fmt --all --check
+  step clippy "cargo clippy: all targets, warnings are errors" cargo clippy --workspace --all-targets --locked -- -D warnings
+  step doc "cargo doc: no broken links" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+  step deny "cargo deny: bans, licences, sources" "$root/hack/deny.sh" bans licenses sources
+  step advisories "cargo deny: advisories" "$root/hack/deny.sh" advisories
+  step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
+}
+
+group_native() {
+  step native "cargo test: the workspace, with its doctests" cargo test --workspace --locked --no-fail-fast
+}
+
+group_wasm() {
+  local file crate none=1
+  for file in */tests/wasm*.rs; do
+    [ -f "$file" ] || continue
+    crate=$(sed -n 's/^name = "\(.*\)"/\1/p' "${file%%/*}/Cargo.toml" | head -n 1)
+    none=0
+    step "wasm-$crate-$(basename "$file" .rs)" "wasm32 under Node.js: $file" \
+      "$root/hack/wasm-cargo.sh" test --locked -p "$crate" --test "$(basename "$file" .rs)"
+  done
+  if [ "$none" = 1 ]; then skip "wasm32 tests" "no crate has a tests/wasm*.rs"; fi
+}
+
+group_vectors() {
+  if ! has_crate ssa cli; then
+    skip "ssa vectors" "the ssa command is not in this tree"
+    return
+  fi
+  step vectors "ssa vectors: rules/vectors/*.json" cargo run --quiet --locked -p ssa -- vectors rules/vectors/*.json
+}
+
+group_cross() {
+  local target
+  for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
+    step "cross-rules-$target" "cargo check: rules for $target" "$root/hack/cross-check.sh" "$target" ssa-rules
+    if has_crate ssa cli; then
+      step "cross-cli-$target" "cargo check: cli for $target" "$root/hack/cross-check.sh" "$target" ssa
+    else
+      skip "cargo check: cli for $target" "the ssa command is not in this tree"
+    fi
+  done
+  step cross-no-std "cargo check: rules where there is no std (x86_64-unknown-none)" "$root/hack/cross-check.sh" x86_64-unknown-none ssa-rules
+}
+
+"$root/hack/setup.sh" || {
+  say "FAILED: setup"
+  say "0 passed, 1 failed"
+  exit 1
+}
+for group in "${groups[@]}"; do
+  if ! declare -F "group_$group" >/dev/null; then die "no group of steps is called $group"; fi
+  say "== $group"
+  "group_$group"
+done
+
+say "== $((SECONDS - started)) s in all${failures[*]:+; failed: ${failures[*]}}"
+summary="$passed passed, $failed failed"
+if [ "$skipped" -gt 0 ]; then summary+=", $skipped skipped"; fi
+say "$summary"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

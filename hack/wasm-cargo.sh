@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Runs cargo for wasm32-unknown-unknown with the toolchain that hack/setup.sh found:
+#
+#   hack/wasm-cargo.sh build --release -p ssa-filter        the module, in target/wasm32-unknown-unknown/release/
+#   hack/wasm-cargo.sh test -p ssa-rules --test wasm        tests of wasm-bindgen-test, under Node.js
+#
+# Name the test file: a crate's other integration tests are for native targets.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+load_toolchain
+
+[ "$#" -gt 0 ] || die "usage: hack/wasm-cargo.sh SUBCOMMAND [cargo's arguments]"
+subcommand=$1
+shift
+
+if [ "$subcommand" = test ] || [ "$subcommand" = run ]; then
+  # The lock may have moved since setup ran: the runner must be of the library's version to the digit.
+  version=$(locked_version wasm-bindgen)
+  [ -n "$version" ] || die "no crate in Cargo.lock uses wasm-bindgen: nothing can run here"
+  case ${SSA_WASM_BINDGEN_RUNNER:-} in
+    *"wasm-bindgen-cli-$version/"*) ;;
+    *)
+      "$root/hack/setup.sh"
+      # shellcheck disable=SC1090
+      . "$toolchain_env"
+      ;;
+  esac
+  [ -x "${SSA_WASM_BINDGEN_RUNNER:-}" ] || die "no wasm-bindgen-test-runner $version: see make setup"
+  have node || die "no Node.js: see make setup"
+  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$SSA_WASM_BINDGEN_RUNNER
+  export WASM_BINDGEN_TEST_ONLY_NODE=1
+fi
+
+case $SSA_WASM_TOOLCHAIN in
+  rustup)
+    exec cargo "$subcommand" --target wasm32-unknown-unknown "$@"
+    ;;
+  debian)
+    # The source of std is Debian's, and so is the compiler: -Zbuild-std needs the bootstrap switch outside nightly.
+    export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
+    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Clinker=wasm-ld -Clinker-flavor=wasm-ld"
+    exec /usr/bin/cargo "$subcommand" --target wasm32-unknown-unknown -Zbuild-std=std,panic_abort "$@"
+    ;;
+  *) die "no toolchain for wasm32-unknown-unknown: see make setup" ;;
+esac
