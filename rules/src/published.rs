@@ -1,0 +1,210 @@
+//! The published set: the records that stand together for one name, and which of them counts (docs/spec.md §1).
+
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use crate::{
+    apl::{AddressSpace, Apl, SpaceError},
+    record::{Record, RecordError},
+    rule::{Flow, Key, PrepareError, Rule},
+    types::{KeyId, UnixTime, ValidFrom},
+    verdict::Verdict,
+};
+
+/// The most records that may stand together.
+pub const MAX_RECORDS: usize = 4;
+
+/// For whom a set is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A client: a record whose secret it lacks is usable, but not by it.
+    Client,
+    /// A verifier: a record whose secret it lacks counts as unusable.
+    Verifier,
+}
+
+/// The usable records of a name, prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// By `from`, the greatest first.
+    rules: Vec<Rule>,
+}
+
+/// Why no record of a set is usable, though some would be alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// More than [`MAX_RECORDS`] records stand together.
+    TooManyRecords {
+        /// How many there are.
+        records: usize,
+    },
+    /// Two usable records have the same `from`.
+    EqualFrom {
+        /// The second that they share.
+        from: ValidFrom,
+    },
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyRecords { records } => write!(f, "{records} records exceed {MAX_RECORDS}"),
+            Self::EqualFrom { from } => {
+                write!(f, "two usable records have from={from}; each needs its own")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SetError {}
+
+/// A verdict over several records, and the record that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The best verdict.
+    pub verdict: Verdict,
+    /// The `from` of the record that gave it.
+    pub from: ValidFrom,
+}
+
+impl Published {
+    /// Makes a set of prepared records.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError`], which makes all of them unusable.
+    pub fn new(mut rules: Vec<Rule>) -> Result<Self, SetError> {
+        if rules.len() > MAX_RECORDS {
+            return Err(SetError::TooManyRecords { records: rules.len() });
+        }
+        rules.sort_by_key(|rule| core::cmp::Reverse(rule.from()));
+        let mut pairs = rules.iter().zip(rules.iter().skip(1));
+        match pairs.find(|(one, next)| one.from() == next.from()) {
+            Some((rule, _)) => Err(SetError::EqualFrom { from: rule.from() }),
+            None => Ok(Self { rules }),
+        }
+    }
+
+    /// Returns the rules, the greatest `from` first.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Returns the rule that a client uses: of those whose `from` is not after now, that with the greatest.
+    #[must_use]
+    pub fn client_rule(&self, now: UnixTime) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.from().0 <= now.0)
+    }
+
+    /// Returns the rules that a verifier accepts: those whose `from` is not after now and their skew.
+    pub fn accepted(&self, now: UnixTime) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| rule.from().0 <= now.0.saturating_add(rule.skew().into()))
+    }
+
+    /// Judges a connection by all rules that a verifier accepts; nothing where there is none.
+    ///
+    /// The best verdict counts: conforming, legacy, violation, outside; then the one with the fewest unchecked parts;
+    /// then the one of the greatest `from`. A rule without its secret gives none.
+    #[must_use]
+    pub fn verify(&self, flow: &Flow<'_>) -> Option<Judgement> {
+        let verdicts = self.accepted(flow.time).filter_map(|rule| {
+            let verdict = rule.verify(flow).ok()?;
+            Some(Judgement { verdict, from: rule.from() })
+        });
+        // Rules come by descending `from`, and of equals `min_by_key` takes the first.
+        verdicts.min_by_key(|judgement| judgement.verdict.rank())
+    }
+}
+
+/// What the DNS answers for a name say, record by record.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The APL records united: an address space, nothing where they count as absent, or their faults.
+    pub space: Result<Option<AddressSpace>, SpaceError>,
+    /// The TXT records that are SSA records, in the order given.
+    pub candidates: Vec<Candidate>,
+    /// The set of the usable ones.
+    pub set: Result<Published, SetError>,
+}
+
+/// One SSA record of an answer.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its text, with what is not ASCII escaped.
+    pub text: String,
+    /// The record, or its faults.
+    pub record: Result<Record, RecordError>,
+    /// The prepared rule, if the record is usable; otherwise why not.
+    pub rule: Result<Rule, Unusable>,
+}
+
+/// Why a record is unusable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// The record itself is at fault.
+    Record(RecordError),
+    /// The APL records are at fault.
+    Space(SpaceError),
+    /// Record, addresses and key do not go together.
+    Prepare(PrepareError),
+    /// The verifier lacks the secret of this name.
+    SecretMissing(KeyId),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(error) => error.fmt(f),
+            Self::Space(error) => error.fmt(f),
+            Self::Prepare(error) => error.fmt(f),
+            Self::SecretMissing(key) => write!(f, "the secret {key} is not at hand"),
+        }
+    }
+}
+
+impl core::error::Error for Unusable {}
+
+impl Publication {
+    /// Reads the answers for a name: its APL records united, `None` where there are none, and the TXT records of its
+    /// `_ssa` name, each with its strings concatenated. TXT records that are no SSA records are left out.
+    ///
+    /// `key_of` gives what is known of the secret of a name.
+    pub fn read<T: AsRef<[u8]>>(apl: Option<&Apl>, txt: &[T], role: Role, key_of: impl Fn(&KeyId) -> Key) -> Self {
+        let space = apl.map_or(Ok(None), AddressSpace::new);
+        let records = txt.iter().map(AsRef::as_ref).filter(|txt| Record::counts(txt));
+        let candidates: Vec<Candidate> = records
+            .map(|txt| {
+                let record = Record::from_bytes(txt);
+                let rule = prepare(&record, &space, role, &key_of);
+                Candidate { text: txt.escape_ascii().to_string(), record, rule }
+            })
+            .collect();
+        let usable = candidates.iter().filter_map(|candidate| candidate.rule.as_ref().ok()).copied().collect();
+        let set = if candidates.len() > MAX_RECORDS {
+            Err(SetError::TooManyRecords { records: candidates.len() })
+        } else {
+            Published::new(usable)
+        };
+        Self { space, candidates, set }
+    }
+}
+
+fn prepare(
+    record: &Result<Record, RecordError>,
+    space: &Result<Option<AddressSpace>, SpaceError>,
+    role: Role,
+    key_of: &impl Fn(&KeyId) -> Key,
+) -> Result<Rule, Unusable> {
+    let record = record.as_ref().map_err(|error| Unusable::Record(error.clone()))?;
+    let space = space.as_ref().map_err(|error| Unusable::Space(error.clone()))?;
+    let key = record.key().map_or(Key::None, key_of);
+    let rule = Rule::prepare(record, space.as_ref(), &key).map_err(Unusable::Prepare)?;
+    match record.key() {
+        Some(key) if role == Role::Verifier && !rule.can_verify() => Err(Unusable::SecretMissing(key.clone())),
+        _ => Ok(rule),
+    }
+}

@@ -1,0 +1,192 @@
+//! Preparing a rule of a record, an address space and a key.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use ipnet::Ipv6Net;
+
+use super::{CompiledField, CompiledInputs, Item, Rule, field_kind, input_kind, item_choice, key_kind};
+use crate::{
+    apl::{AddressSpace, MAX_ITEMS},
+    record::{Field, FitFault, Input, Inputs, ItemChoice, MAX_FIELDS, Record},
+    types::{ClientKey, Secret, SourceBits},
+};
+
+/// What is known of the secret that a record names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Nothing.
+    None,
+    /// The secret: clients compose with it, and verifiers need it.
+    Secret(Secret),
+    /// One client's own key under `kdf`: it composes for that client alone, and verifies nothing.
+    Client(ClientKey),
+}
+
+/// Why no rule can be prepared: every reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrepareError {
+    /// The reasons.
+    pub faults: Vec<PrepareFault>,
+}
+
+/// One reason why no rule can be prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrepareFault {
+    /// There are no addresses: no APL record and no tag `apl`.
+    NoAddresses,
+    /// The template does not fit the addresses.
+    Fit(FitFault),
+    /// A client's own key was given for a record without the tag `kdf`.
+    ClientKeyWithoutKdf,
+}
+
+impl fmt::Display for PrepareFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddresses => {
+                f.write_str("no addresses: neither an APL record with items of family 2 nor a tag apl")
+            }
+            Self::Fit(fault) => fault.fmt(f),
+            Self::ClientKeyWithoutKdf => f.write_str("a client's own key serves only records with the tag kdf"),
+        }
+    }
+}
+
+impl fmt::Display for PrepareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::record::write_all(f, &self.faults)
+    }
+}
+
+impl core::error::Error for PrepareError {}
+
+impl Rule {
+    /// Prepares a record for composing and verifying.
+    ///
+    /// `published` is the address space of the name's APL records; it wins over the record's own list. Without the
+    /// secret that a record with a mac names, the rule prepares but neither composes nor verifies.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError`] with every reason why record, addresses and key do not go together.
+    pub fn prepare(record: &Record, published: Option<&AddressSpace>, key: &Key) -> Result<Self, PrepareError> {
+        let own = record.apl().and_then(|apl| AddressSpace::new(apl).ok().flatten());
+        let mut faults = Vec::new();
+        if matches!(key, Key::Client(_)) && record.kdf().is_none() {
+            faults.push(PrepareFault::ClientKeyWithoutKdf);
+        }
+        let Some(space) = published.or(own.as_ref()) else {
+            faults.push(PrepareFault::NoAddresses);
+            return Err(PrepareError { faults });
+        };
+        faults.extend(record.template().misfits(space).into_iter().map(PrepareFault::Fit));
+        if faults.is_empty() { Ok(Self::compile(record, space, key)) } else { Err(PrepareError { faults }) }
+    }
+
+    fn compile(record: &Record, space: &AddressSpace, key: &Key) -> Self {
+        let length = record.template().item_length();
+        let mut negated: Vec<Ipv6Net> = space.negated().to_vec();
+        negated.sort_by_key(|item| core::cmp::Reverse(item.prefix_len()));
+        let longer = negated.iter().filter(|item| item.prefix_len() > length).count();
+        let (longer, shorter) = negated.split_at_checked(longer).unwrap_or_default();
+        let ordered = longer.iter().chain(space.positive()).chain(shorter).map(|item| Item::new(*item));
+        let mut items = [Item::NONE; MAX_ITEMS];
+        items.iter_mut().zip(ordered).for_each(|(slot, item)| *slot = item);
+
+        let fields = compile_fields(record.template().fields());
+        let needing = |wanted: fn(&Field) -> bool| {
+            let bits = record.template().fields().iter().enumerate().filter(|(_, field)| wanted(field));
+            bits.fold(0_u16, |bits, (index, _)| bits | bit(index))
+        };
+        let (key, key_kind) = match key {
+            Key::None => ([0; 16], key_kind::NONE),
+            Key::Secret(secret) => (*secret.expose(), key_kind::SECRET),
+            Key::Client(own) => (*own.expose(), key_kind::CLIENT),
+        };
+        let salt_text = record.salt().map_or("", |salt| salt.as_str());
+        let mut salt = [0; 32];
+        salt.iter_mut().zip(salt_text.bytes()).for_each(|(slot, byte)| *slot = byte);
+        let (item_choice, item_inputs) = match record.item() {
+            ItemChoice::Near => (item_choice::NEAR, CompiledInputs::NONE),
+            ItemChoice::Rand => (item_choice::RAND, CompiledInputs::NONE),
+            ItemChoice::Hash(inputs) => (item_choice::HASH, compile_inputs(inputs)),
+        };
+        let number = |field: &Field| matches!(field, Field::Object(_));
+        Self {
+            items,
+            fields,
+            salt,
+            key,
+            from: record.from().0,
+            step: record.time_step().unwrap_or(0).into(),
+            item_inputs,
+            skew: record.skew(),
+            salt_length: small(salt_text.len()),
+            field_count: small(record.template().fields().len()),
+            replicas: record.replicas(),
+            pow: record.pow(),
+            item_choice,
+            key_kind,
+            kdf: record.kdf().map_or(0, SourceBits::get),
+            longer_negated: small(longer.len()),
+            positive: small(space.positive().len()),
+            item_count: small(space.positive().len().saturating_add(negated.len())),
+            needs_object: needing(|field| matches!(field, Field::Object(_)) || takes(field, Input::Object)),
+            needs_chunk: needing(|field| takes(field, Input::Chunk)),
+            needs_port: needing(|field| takes(field, Input::Port)),
+            needs_number: u8::from(record.template().fields().iter().any(number)),
+            has_mac: u8::from(record.key().is_some()),
+        }
+    }
+}
+
+/// Narrows a count that a validated record or space bounds by 64.
+fn small(count: usize) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX)
+}
+
+fn bit(index: usize) -> u16 {
+    u32::try_from(index).map_or(0, |index| 1_u16.unbounded_shl(index))
+}
+
+fn takes(field: &Field, kind: Input) -> bool {
+    field.inputs().is_some_and(|inputs| inputs.has_kind(kind))
+}
+
+fn compile_fields(fields: &[Field]) -> [CompiledField; MAX_FIELDS] {
+    let mut compiled = [CompiledField::NONE; MAX_FIELDS];
+    let mut shift = fields.iter().fold(0_u8, |sum, field| sum.saturating_add(field.width()));
+    for (slot, field) in compiled.iter_mut().zip(fields) {
+        shift = shift.saturating_sub(field.width());
+        let (kind, constant, range_shift) = match field {
+            Field::Rand { .. } => (field_kind::RAND, 0, 0),
+            Field::Const { value, .. } => (field_kind::CONST, *value, 0),
+            Field::Source(range) => (field_kind::SOURCE, 0, 128_u8.saturating_sub(range.end())),
+            Field::Object(range) => (field_kind::OBJECT, 0, 128_u8.saturating_sub(range.end())),
+            Field::Hash { .. } => (field_kind::HASH, 0, 0),
+            Field::Mac { .. } => (field_kind::MAC, 0, 0),
+        };
+        let inputs = field.inputs().map_or(CompiledInputs::NONE, compile_inputs);
+        *slot = CompiledField { constant, inputs, kind, width: field.width(), shift, range_shift };
+    }
+    compiled
+}
+
+fn compile_inputs(inputs: &Inputs) -> CompiledInputs {
+    let kind = |input: &Input| match input {
+        Input::Source(_) => input_kind::SOURCE,
+        Input::Object => input_kind::OBJECT,
+        Input::Chunk => input_kind::CHUNK,
+        Input::Time(_) => input_kind::TIME,
+        Input::Port => input_kind::PORT,
+    };
+    let mut kinds = [0; 5];
+    kinds.iter_mut().zip(inputs.as_slice()).for_each(|(slot, input)| *slot = kind(input));
+    CompiledInputs {
+        step: inputs.time_step().unwrap_or(0),
+        kinds,
+        source_bits: inputs.source_bits().map_or(0, SourceBits::get),
+        reserved: [0; 2],
+    }
+}
