@@ -134,6 +134,8 @@ pub struct Publication {
 /// One SSA record of an answer.
 #[derive(Clone, Debug)]
 pub struct Candidate {
+    /// Its number among the TXT records given, counted from 0.
+    pub index: usize,
     /// Its text, with what is not ASCII escaped.
     pub text: String,
     /// The record, or its faults.
@@ -175,12 +177,12 @@ impl Publication {
     /// `key_of` gives what is known of the secret of a name.
     pub fn read<T: AsRef<[u8]>>(apl: Option<&Apl>, txt: &[T], role: Role, key_of: impl Fn(&KeyId) -> Key) -> Self {
         let space = apl.map_or(Ok(None), AddressSpace::new);
-        let records = txt.iter().map(AsRef::as_ref).filter(|txt| Record::counts(txt));
+        let records = txt.iter().map(AsRef::as_ref).enumerate().filter(|(_, txt)| Record::counts(txt));
         let candidates: Vec<Candidate> = records
-            .map(|txt| {
+            .map(|(index, txt)| {
                 let record = Record::from_bytes(txt);
                 let rule = prepare(&record, &space, role, &key_of);
-                Candidate { text: txt.escape_ascii().to_string(), record, rule }
+                Candidate { index, text: txt.escape_ascii().to_string(), record, rule }
             })
             .collect();
         let usable = candidates.iter().filter_map(|candidate| candidate.rule.as_ref().ok()).copied().collect();

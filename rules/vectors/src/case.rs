@@ -1,0 +1,170 @@
+//! The format: a JSON array of cases, or an object with the keys `origin` and `cases`.
+
+use std::{collections::BTreeMap, fmt, net::Ipv6Addr};
+
+use serde::Deserialize;
+use serde_json::Value;
+use ssa_rules::Secret;
+
+/// A case. Which keys it needs depends on `op`; keys that no operation has are ignored.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Case {
+    pub(crate) op: String,
+    pub(crate) expect: Value,
+    pub(crate) note: Option<String>,
+    pub(crate) rule: Option<String>,
+    pub(crate) records: Option<Vec<Txt>>,
+    #[serde(default)]
+    pub(crate) apl: String,
+    pub(crate) source: Option<Ipv6Addr>,
+    pub(crate) destination: Option<Ipv6Addr>,
+    object: Option<String>,
+    object_hex: Option<String>,
+    pub(crate) chunk: Option<u64>,
+    pub(crate) time: Option<u64>,
+    pub(crate) port: Option<u16>,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+    pub(crate) replica: Option<u8>,
+    pub(crate) part: Option<String>,
+    pub(crate) unchecked: Option<Vec<String>>,
+    pub(crate) wire: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) secret: Option<String>,
+    pub(crate) kdf: Option<u8>,
+}
+
+/// A TXT record: its text, or the strings that it is made of.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Txt {
+    Whole(String),
+    Strings(Vec<String>),
+}
+
+impl Txt {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Whole(text) => text.clone(),
+            Self::Strings(strings) => strings.concat(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum File {
+    Bare(Vec<Value>),
+    Named { cases: Vec<Value> },
+}
+
+/// Why a text is no file of vectors.
+#[derive(Debug)]
+pub enum FormatError {
+    /// It is not JSON, or neither an array nor an object with `cases`.
+    Json(serde_json::Error),
+    /// A case has not the shape that its operation needs.
+    Case {
+        /// The number of the case, counted from 0.
+        case: usize,
+        /// What is wrong with it.
+        fault: Field,
+    },
+}
+
+/// What is wrong with a case.
+#[derive(Debug)]
+pub enum Field {
+    /// A key has a value of the wrong type.
+    Type(serde_json::Error),
+    /// A key is missing.
+    Missing(&'static str),
+    /// A key has a value that is not allowed.
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The record of a case that composes or verifies is unusable.
+    Unusable(String),
+    /// The operation is none that there is.
+    UnknownOp(String),
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "no file of vectors: {error}"),
+            Self::Case { case, fault } => write!(f, "cases[{case}]{fault}"),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(error) => write!(f, ": {error}"),
+            Self::Missing(key) => write!(f, ".{key}: missing"),
+            Self::Value { key, allowed } => write!(f, ".{key}: not {allowed}"),
+            Self::Unusable(why) => write!(f, ".rule: unusable: {why}"),
+            Self::UnknownOp(op) => write!(
+                f,
+                ".op: `{op}` is none of parse, compose, compose-error, verify, verify-refused, published, client-key, \
+                 siphash, apl-wire"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+pub(crate) fn read(json: &str) -> Result<Vec<Case>, FormatError> {
+    let file: File = serde_json::from_str(json).map_err(FormatError::Json)?;
+    let (File::Bare(cases) | File::Named { cases }) = file;
+    let case = |(case, value)| {
+        serde_json::from_value(value).map_err(|error| FormatError::Case {
+            case,
+            fault: Field::Type(error),
+        })
+    };
+    cases.into_iter().enumerate().map(case).collect()
+}
+
+impl Case {
+    pub(crate) fn object(&self) -> Result<Option<Vec<u8>>, Field> {
+        match (&self.object, &self.object_hex) {
+            (Some(text), _) => Ok(Some(text.as_bytes().to_vec())),
+            (None, Some(hex)) => unhex("object-hex", hex).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    pub(crate) fn secret_named(&self, name: &str) -> Result<Option<Secret>, Field> {
+        let secret = self.secrets.get(name).map(|hex| hex.parse());
+        secret.transpose().map_err(|_| Field::Value {
+            key: "secrets",
+            allowed: "16 bytes in hex",
+        })
+    }
+}
+
+/// Returns what a key holds, or says that it is missing.
+pub(crate) fn need<T>(key: &'static str, value: Option<T>) -> Result<T, Field> {
+    value.ok_or(Field::Missing(key))
+}
+
+pub(crate) fn unhex(key: &'static str, text: &str) -> Result<Vec<u8>, Field> {
+    let byte = |pair: &[u8]| {
+        let digit = |byte: &u8| char::from(*byte).to_digit(16);
+        let [high, low] = pair else { return None };
+        u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+    };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+    bytes.ok_or(Field::Value {
+        key,
+        allowed: "bytes in hex",
+    })
+}
