@@ -1,0 +1,93 @@
+//! `ssa`: Structured Service Addressing from the command line.
+//!
+//! Exit codes: 0 conforming or fine, 1 not, 2 usage, bad input, or no answer to be had.
+
+mod failure;
+mod lint;
+mod output;
+mod simulate;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Failure, Fault, Kind};
+use output::{Colour, Output};
+
+/// Structured Service Addressing: an address is a template, and this reads, fills and checks it.
+///
+/// A service publishes its address space as a DNS APL record and a rule as a TXT record at `_ssa.`; clients compose
+/// addresses by it and the cluster verifies them.
+#[derive(Debug, Parser)]
+#[command(name = "ssa", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// Prints one JSON document on standard output, errors too ({"error": {"faults": [...]}})
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to colour; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Colour,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 conforming or fine; 1 not; 2 usage, bad input, or no answer to be had.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Lint(lint::Args),
+    Simulate(simulate::Args),
+}
+
+/// What a command found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Conforming, usable, passed: exit 0.
+    Fine,
+    /// Not so: exit 1.
+    NotFine,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let mut out = Output::new(cli.json, cli.color);
+    let result = match cli.command {
+        Command::Lint(args) => lint::run(args, &mut out),
+        Command::Simulate(args) => simulate::run(args, &mut out),
+    };
+    let code = match result {
+        Ok(Outcome::Fine) => 0,
+        Ok(Outcome::NotFine) => 1,
+        Err(Failure { faults, kind }) => {
+            out.faults(&faults);
+            if kind == Kind::NotFine { 1 } else { 2 }
+        }
+    };
+    match out.finish() {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            Output::new(false, Colour::Auto).faults(&[Fault::new("standard output", error)]);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Tells what clap found: help and version as they are, errors of usage as JSON where that is wanted.
+fn usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let mut out = Output::new(true, Colour::Never);
+        let text = error.render().to_string();
+        let message = text.trim().trim_start_matches("error: ");
+        out.faults(&[Fault::new("command line", message)]);
+        let _ = out.finish();
+    } else {
+        // A reader that left is no one to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
