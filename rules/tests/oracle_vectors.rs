@@ -20,3 +20,21 @@ fn oracle_agrees_with_every_vector() {
     assert!(count >= 120, "{count} cases");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// The files made here hold what the oracle says today. `SSA_REGENERATE=1` writes them anew.
+#[test]
+fn made_files_are_what_the_oracle_says() {
+    for theme in oracle::themes::all() {
+        let path = cases::folder().join(theme.file);
+        let text = cases::print(theme.origin, &theme.cases);
+        if std::env::var_os("SSA_REGENERATE").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let file = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            file == text,
+            "{} is stale: run with SSA_REGENERATE=1 and read the difference",
+            theme.file
+        );
+    }
+}

@@ -73,9 +73,7 @@ pub fn number(text: &str, low: u64, high: u64) -> Result<u64, String> {
     if text.len() > 1 && text.starts_with('0') {
         return Err(format!("{text:?} has a leading zero"));
     }
-    let value: u64 = text
-        .parse()
-        .map_err(|_| format!("{text} exceeds {high}"))?;
+    let value: u64 = text.parse().map_err(|_| format!("{text} exceeds {high}"))?;
     if value < low || value > high {
         return Err(format!("{text} is not in {low}..{high}"));
     }
@@ -97,9 +95,7 @@ pub fn item(text: &str) -> Result<Option<Item>, String> {
         return Ok(None);
     }
     let length = number(length, 0, 128)? as u32;
-    let address: Ipv6Addr = address
-        .parse()
-        .map_err(|_| format!("{text:?}: not an IPv6 address"))?;
+    let address: Ipv6Addr = address.parse().map_err(|_| format!("{text:?}: not an IPv6 address"))?;
     let address = u128::from(address);
     // "Bits past a length must be zero."
     if (length..128).any(|bit| bit_of(address, bit)) {
@@ -131,10 +127,7 @@ pub fn items(text: &str) -> Result<Vec<Item>, String> {
 pub fn list(items: Vec<Item>) -> Result<Apl, String> {
     for one in &items {
         for other in &items {
-            if one.address == other.address
-                && one.length == other.length
-                && one.negated != other.negated
-            {
+            if one.address == other.address && one.length == other.length && one.negated != other.negated {
                 return Err(format!("an item and its negation: {one:x?}"));
             }
         }
@@ -213,6 +206,15 @@ pub fn from_wire(mut wire: &[u8]) -> Result<Vec<WireItem>, String> {
             }
             if afdpart.last() == Some(&0) {
                 return Err("a trailing zero octet".into());
+            }
+        }
+        // The specification's own: "bits past a length must be zero".
+        if family == 2 {
+            let mut octets = afdpart.clone();
+            octets.resize(16, 0);
+            let address = u128::from_be_bytes(octets.try_into().unwrap());
+            if (u32::from(length)..128).any(|bit| bit_of(address, bit)) {
+                return Err("bits past the length".into());
             }
         }
         found.push(WireItem {

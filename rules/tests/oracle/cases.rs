@@ -148,8 +148,9 @@ pub fn certain(usable: &Usable, client: &Client) -> Result<u128, String> {
     }
     let first = results[0].is_ok();
     assert!(
-        results.iter().all(|other| other.is_ok() == first
-            && (!first || *other == results[0])),
+        results
+            .iter()
+            .all(|other| other.is_ok() == first && (!first || *other == results[0])),
         "left to chance: {results:x?}"
     );
     results.remove(0)

@@ -43,11 +43,7 @@ pub fn groups(usable: &Usable, values: &Values) -> Result<Vec<Vec<Item>>, String
             };
             let mut found = Vec::new();
             for count in (0..=128).rev() {
-                let group: Vec<Item> = positives
-                    .iter()
-                    .filter(|item| shared(item) == count)
-                    .copied()
-                    .collect();
+                let group: Vec<Item> = positives.iter().filter(|item| shared(item) == count).copied().collect();
                 if !group.is_empty() {
                     found.push(group);
                 }
@@ -75,9 +71,7 @@ pub fn winner(usable: &Usable, values: &Values) -> Result<Item, String> {
         let score = siphash(&PUBLIC, &message);
         let better = match best {
             None => true,
-            Some((found, other)) => {
-                score > found || (score == found && item.address < other.address)
-            }
+            Some((found, other)) => score > found || (score == found && item.address < other.address),
         };
         if better {
             best = Some((score, item));
@@ -209,13 +203,7 @@ pub fn fill(usable: &Usable, client: &Client, item: u128, rand: &[u64]) -> Resul
 
 /// 3.4: "the top d bits of SipHash(public, `03 ‖ u16 length ‖ salt ‖ source ‖ destination ‖ u16
 /// port ‖ u64 ⌊time/60⌋`) must be zero".
-pub fn pow_ok(
-    record: &Record,
-    source: u128,
-    destination: u128,
-    port: u16,
-    minute: u64,
-) -> bool {
+pub fn pow_ok(record: &Record, source: u128, destination: u128, port: u16, minute: u64) -> bool {
     if record.pow == 0 {
         return true;
     }
@@ -229,11 +217,7 @@ pub fn pow_ok(
 }
 
 /// All of section 3, drawing random bits (and picks) from `draw`.
-pub fn compose(
-    usable: &Usable,
-    client: &Client,
-    draw: &mut dyn FnMut() -> u64,
-) -> Result<u128, String> {
+pub fn compose(usable: &Usable, client: &Client, draw: &mut dyn FnMut() -> u64) -> Result<u128, String> {
     let record = &usable.record;
     let rands = record
         .template
@@ -273,9 +257,7 @@ pub fn compose(
             // 3.4: "redraw the rand fields (without that limit of 64) until they are; after 64·2^d
             // tries, an error."
             for _ in 0..64u64 << record.pow {
-                if in_service(address)
-                    && pow_ok(record, client.values.source, address, port, minute)
-                {
+                if in_service(address) && pow_ok(record, client.values.source, address, port, minute) {
                     return Ok(address);
                 }
                 address = once(item.address)?;

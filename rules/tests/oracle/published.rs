@@ -5,11 +5,7 @@ use super::verify::{Seen, Verdict, verify};
 
 /// The usable ones of the published TXT records, by their place in the answer. `has_secret` tells
 /// whether the reader holds the secret of that key id.
-pub fn standing(
-    records: &[Vec<u8>],
-    rrset: &str,
-    has_secret: &dyn Fn(&str) -> bool,
-) -> Vec<(usize, Usable)> {
+pub fn standing(records: &[Vec<u8>], rrset: &str, has_secret: &dyn Fn(&str) -> bool) -> Vec<(usize, Usable)> {
     // "Only records whose first tag is v with the value ssa1 count."
     let counting: Vec<(usize, &Vec<u8>)> = records
         .iter()

@@ -74,16 +74,12 @@ impl Record {
     }
 
     pub fn has_mac(&self) -> bool {
-        self.template
-            .iter()
-            .any(|field| matches!(field, Field::Mac(..)))
+        self.template.iter().any(|field| matches!(field, Field::Mac(..)))
     }
 
     /// "The rule leaves every address open: every field rand, item not hash, no pow."
     pub fn open(&self) -> bool {
-        self.template
-            .iter()
-            .all(|field| matches!(field, Field::Rand(_)))
+        self.template.iter().all(|field| matches!(field, Field::Rand(_)))
             && !matches!(self.item, Pick::Hash(_))
             && self.pow == 0
     }
@@ -169,11 +165,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record, String> {
         }
         tags.push((name, value));
     }
-    let tag = |wanted: &str| {
-        tags.iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|(_, value)| *value)
-    };
+    let tag = |wanted: &str| tags.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
 
     // "`addr` is required."
     let template = template(tag("addr").ok_or("no addr")?)?;
@@ -188,7 +180,6 @@ pub fn parse(bytes: &[u8]) -> Result<Record, String> {
             Pick::Hash(inputs(list)?)
         }
     };
-    let lower_digit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let salt = match tag("salt") {
         None => String::new(),
         Some(value) => {
@@ -204,7 +195,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record, String> {
     let key = match tag("key") {
         None => None,
         Some(value) => {
-            let fits = |c: char| lower_digit(c) || "-_".contains(c);
+            let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
             if value.is_empty() || value.len() > 32 || !value.chars().all(fits) {
                 return Err(format!("key {value:?}"));
             }
@@ -349,11 +340,7 @@ fn field(word: &str) -> Result<Field, String> {
             if a >= b || b - a > 64 {
                 return Err(format!("{word:?}: not 1 to 64 bits"));
             }
-            return Ok(if is_src {
-                Field::Src(a, b)
-            } else {
-                Field::Obj(a, b)
-            });
+            return Ok(if is_src { Field::Src(a, b) } else { Field::Obj(a, b) });
         }
     }
     let (name, rest) = word.split_once('(').ok_or(format!("{word:?}"))?;
@@ -362,10 +349,7 @@ fn field(word: &str) -> Result<Field, String> {
     match name {
         "const" => {
             // "hex is 1 to 16 digits of either case whose value fits n bits"
-            if inside.is_empty()
-                || inside.len() > 16
-                || !inside.bytes().all(|byte| byte.is_ascii_hexdigit())
-            {
+            if inside.is_empty() || inside.len() > 16 || !inside.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(format!("{word:?}: not 1 to 16 hex digits"));
             }
             let value = u64::from_str_radix(inside, 16).unwrap();

@@ -84,12 +84,7 @@ pub fn window(now: u64, skew: u64, s: u64) -> Vec<u64> {
 }
 
 /// The fields, in order, that are known, not rand, and not what they should be in this step.
-fn failing(
-    record: &Record,
-    seen: &Seen,
-    step: Option<u64>,
-    key: Option<[u8; 16]>,
-) -> Vec<usize> {
+fn failing(record: &Record, seen: &Seen, step: Option<u64>, key: Option<[u8; 16]>) -> Vec<usize> {
     let mut found = Vec::new();
     let mut start = 128 - record.w();
     for (place, field) in record.template.iter().enumerate() {
@@ -157,15 +152,10 @@ pub fn verify(usable: &Usable, seen: &Seen) -> Result<Verdict, String> {
         Some(s) => {
             let s = u64::from(s);
             let steps = window(seen.time, record.skew, s);
-            (
-                steps.into_iter().map(Some).collect(),
-                Some(seen.time / s),
-            )
+            (steps.into_iter().map(Some).collect(), Some(seen.time / s))
         }
     };
-    let any = steps
-        .iter()
-        .any(|step| failing(record, seen, *step, key).is_empty());
+    let any = steps.iter().any(|step| failing(record, seen, *step, key).is_empty());
     if !any {
         // "No step fits: `violation`, naming the first field that fails in the step of now."
         let place = failing(record, seen, now, key)[0];
@@ -178,15 +168,10 @@ pub fn verify(usable: &Usable, seen: &Seen) -> Result<Verdict, String> {
             None => unchecked.push(Part::Pow),
             Some(port) => {
                 let minutes = window(seen.time, record.skew, 60);
-                if !minutes.iter().any(|minute| {
-                    pow_ok(
-                        record,
-                        seen.values.source,
-                        seen.destination,
-                        port,
-                        *minute,
-                    )
-                }) {
+                if !minutes
+                    .iter()
+                    .any(|minute| pow_ok(record, seen.values.source, seen.destination, port, *minute))
+                {
                     return Ok(Verdict::Violation(Part::Pow));
                 }
             }
@@ -199,9 +184,6 @@ pub fn verify(usable: &Usable, seen: &Seen) -> Result<Verdict, String> {
 /// Whether any field or the item takes this kind of input.
 pub fn needs(record: &Record, kind: &Input) -> bool {
     let same = |input: &Input| std::mem::discriminant(input) == std::mem::discriminant(kind);
-    record
-        .template
-        .iter()
-        .any(|field| field.inputs().iter().any(same))
+    record.template.iter().any(|field| field.inputs().iter().any(same))
         || matches!(&record.item, Pick::Hash(inputs) if inputs.iter().any(same))
 }
