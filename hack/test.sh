@@ -8,9 +8,9 @@
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
 # one. A step that fails without naming a failed test counts as one failure more. Ends by `N passed, N failed[, N skipped]`,
 # and exits 1 when anything failed or nothing ran.
-set -uo pipefail
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-cd "$root" || exit 1
+cd "$root"
 export CARGO_TERM_COLOR=never
 
 groups=("$@")
@@ -46,12 +46,11 @@ counts_of() {
 
 # Runs one step: step NAME WHAT COMMAND… . Exit status 77 means that the command could not be run here: skipped.
 step() {
-  local name=$1 what=$2 status began=$SECONDS log counts p f s
+  local name=$1 what=$2 status=0 began=$SECONDS log counts p f s
   shift 2
   log=$logs/$name.log
   say "→ $what"
-  "$@" </dev/null >"$log" 2>&1
-  status=$?
+  "$@" </dev/null >"$log" 2>&1 || status=$?
   if [ "$status" -eq 77 ]; then
     skip "$what" "$(tail -n 1 "$log")"
     return
@@ -59,7 +58,7 @@ step() {
   counts=$(counts_of "$log")
   if [ -n "$counts" ]; then
     read -r p f s <<<"$counts"
-    grep -E '^test .* \.\.\. ignored' "$log" | sed -E 's/^test (.*) \.\.\. ignored(, )?(.*)/SKIPPED: \1: ignored: \3/'
+    sed -nE 's/^test (.*) \.\.\. ignored(, )?(.*)/SKIPPED: \1: ignored: \3/p' "$log"
     if [ "$status" -eq 0 ] && [ "$f" -eq 0 ] && [ "$p" -eq 0 ]; then
       say "  no test ran"
       status=1
@@ -73,7 +72,9 @@ step() {
   fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
   if [ "$status" -eq 0 ]; then
-    say "  ok: $p passed${s:+$([ "$s" -gt 0 ] && echo ", $s skipped")} in $((SECONDS - began)) s"
+    local also=
+    if [ "$s" -gt 0 ]; then also=", $s skipped"; fi
+    say "  ok: $p passed$also in $((SECONDS - began)) s"
   else
     failures+=("$name")
     tail -n 300 "$log" | sed 's/^/  | /'
