@@ -19,7 +19,30 @@ use std::fmt;
 pub use case::{Field, FormatError};
 
 /// The vector files of this project, by name. Each names its origin.
-pub const FILES: &[(&str, &str)] = &[("ssa1-independent.json", include_str!("../ssa1-independent.json"))];
+pub const FILES: &[(&str, &str)] = &[
+    ("apl-lists.json", include_str!("../apl-lists.json")),
+    ("apl-negated.json", include_str!("../apl-negated.json")),
+    ("apl-tag.json", include_str!("../apl-tag.json")),
+    ("apl-wire.json", include_str!("../apl-wire.json")),
+    ("client-key.json", include_str!("../client-key.json")),
+    ("composing.json", include_str!("../composing.json")),
+    ("fields.json", include_str!("../fields.json")),
+    ("items.json", include_str!("../items.json")),
+    ("mac.json", include_str!("../mac.json")),
+    ("objects.json", include_str!("../objects.json")),
+    ("place.json", include_str!("../place.json")),
+    ("pow.json", include_str!("../pow.json")),
+    ("published.json", include_str!("../published.json")),
+    ("record-grammar.json", include_str!("../record-grammar.json")),
+    ("record-limits.json", include_str!("../record-limits.json")),
+    ("record-numbers.json", include_str!("../record-numbers.json")),
+    ("record-rules.json", include_str!("../record-rules.json")),
+    ("replicas.json", include_str!("../replicas.json")),
+    ("siphash.json", include_str!("../siphash.json")),
+    ("ssa1-independent.json", include_str!("../ssa1-independent.json")),
+    ("time.json", include_str!("../time.json")),
+    ("unchecked.json", include_str!("../unchecked.json")),
+];
 
 /// What running a file of vectors came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
