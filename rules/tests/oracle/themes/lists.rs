@@ -445,8 +445,8 @@ pub fn wire() -> Cases {
     );
     ok(
         "RFC 3123, 4: a family not known stands as it is",
-        "4000ff820a00",
-        "!16384:0a00/255",
+        "4000ff820a0b",
+        "!16384:0a0b/255",
     );
     ok(
         "RFC 3123, 4: a family not known stands as it is",
