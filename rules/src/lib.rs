@@ -54,6 +54,7 @@ mod bits;
 pub mod published;
 pub mod record;
 pub mod rule;
+pub mod slices;
 mod types;
 pub mod verdict;
 

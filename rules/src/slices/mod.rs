@@ -1,0 +1,31 @@
+//! Slices: how the cluster spreads a service's addresses over its endpoints, unseen by clients.
+//!
+//! A service's addresses stay what they are; the cluster cuts them into far more [slices](SliceSpace) than it has
+//! endpoints and routes each slice, an IPv6 prefix, to one endpoint. Scaling moves slices: "Load balancing service
+//! proxies is achieved by handing over or splitting slices to other/new proxies" (the seed, use case 3). [`plan`] says which.
+//!
+//! The planner gives values for values: it announces nothing, knows no loads but the weights it is told, and keeps no state
+//! between calls. A plan is handed over by others, who may take its [moves](Move) in any order and pace.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sums of at most 2^20 slices, 2^16 endpoints and 32-bit weights, kept in 64 bits"
+)]
+
+mod chains;
+mod exact;
+mod ids;
+mod plan;
+mod pool;
+mod problem;
+mod refit;
+mod replicas;
+mod scratch;
+mod space;
+mod table;
+mod targets;
+
+pub use ids::{DomainId, Endpoint, EndpointIdx, MAX_SLICES, SliceBits, SliceId};
+pub use plan::{Bound, MAX_ENDPOINTS, Method, Move, Plan, PlanError, Report, plan, plan_by};
+pub use replicas::{ReplicaError, Replicas, Siblings};
+pub use space::{SliceError, SliceSpace};

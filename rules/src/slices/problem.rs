@@ -1,0 +1,249 @@
+//! What is to be planned, in the planner's own numbers, and the one score of every candidate.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::replicas::around;
+use super::table::Table;
+use super::{DomainId, Endpoint, EndpointIdx, SliceBits};
+
+/// Stands for no endpoint: a slice that is unassigned, or whose endpoint is gone or drained.
+pub(super) const NOBODY: usize = usize::MAX;
+
+/// Holds a planning problem in canonical numbers.
+///
+/// Only endpoints with weight count. They are numbered by the first slice they hold, then those that hold none by
+/// weight, domain and place. So the plan follows the endpoints wherever they stand in the caller's list; only
+/// newcomers that nothing else tells apart are told apart by their place.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) bits: SliceBits,
+    /// Distances between siblings within an item: see `Distances`.
+    pub(super) distances: Vec<usize>,
+    /// Who holds each slice, or [`NOBODY`].
+    pub(super) current: Table<usize>,
+    /// The domain that each slice is in now, even on a drained endpoint; [`NOBODY`] if unknown.
+    pub(super) former_domain: Table<usize>,
+    /// How many slices each endpoint holds.
+    pub(super) held: Table<usize>,
+    /// The floor of each endpoint's weighted share.
+    pub(super) low: Table<usize>,
+    /// Its ceiling.
+    pub(super) high: Table<usize>,
+    /// Each endpoint's domain; an endpoint without one has a domain of its own.
+    pub(super) domain: Table<usize>,
+    /// Whether the endpoint shares its domain with another.
+    pub(super) shares_domain: Table<bool>,
+    pub(super) domains: usize,
+    /// The caller's number of each endpoint.
+    pub(super) place: Table<usize>,
+}
+
+impl Problem {
+    /// Renumbers a request that has been checked: one current holder per slice, and at least one endpoint of weight.
+    pub(super) fn new(
+        bits: SliceBits,
+        distances: Vec<usize>,
+        current: &[Option<EndpointIdx>],
+        endpoints: &[Endpoint],
+    ) -> Self {
+        let mut first = Table::filled(endpoints.len(), NOBODY);
+        for (slice, holder) in current.iter().enumerate().rev() {
+            if let Some(holder) = holder {
+                first.set(holder.position(), slice);
+            }
+        }
+        let mut order: Vec<(usize, u32, Option<DomainId>, usize)> = endpoints
+            .iter()
+            .enumerate()
+            .filter(|(_, endpoint)| endpoint.weight > 0)
+            .map(|(place, endpoint)| (first.at(place), endpoint.weight, endpoint.domain, place))
+            .collect();
+        order.sort_unstable();
+
+        let mut names = BTreeMap::new();
+        let mut members: Vec<usize> = Vec::new();
+        let mut domain = Vec::new();
+        for (_, _, name, _) in &order {
+            let number = match name {
+                Some(name) => *names.entry(*name).or_insert(members.len()),
+                None => members.len(),
+            };
+            match members.get_mut(number) {
+                Some(known) => *known += 1,
+                None => members.push(1),
+            }
+            domain.push(number);
+        }
+
+        let mut canonical = Table::filled(endpoints.len(), NOBODY);
+        let mut domain_at = Table::filled(endpoints.len(), NOBODY);
+        for (place, endpoint) in endpoints.iter().enumerate() {
+            let number = endpoint.domain.and_then(|name| names.get(&name).copied());
+            domain_at.set(place, number.unwrap_or(NOBODY));
+        }
+        for (number, (.., place)) in order.iter().enumerate() {
+            canonical.set(*place, number);
+        }
+        let known = |holder: &Option<EndpointIdx>| holder.map(EndpointIdx::position).filter(|p| *p < endpoints.len());
+        let holder: Table<usize> = current
+            .iter()
+            .map(|h| known(h).map_or(NOBODY, |p| canonical.at(p)))
+            .collect();
+        let former_domain = current
+            .iter()
+            .map(|h| known(h).map_or(NOBODY, |p| domain_at.at(p)))
+            .collect();
+        let mut held = Table::filled(order.len(), 0_usize);
+        for endpoint in holder.iter() {
+            held.update(endpoint, |count| count + 1);
+        }
+
+        let slices = current.len() as u64;
+        let total: u64 = order.iter().map(|(_, weight, ..)| u64::from(*weight)).sum();
+        let share = |weight: u32| slices * u64::from(weight);
+        let count = |share: u64| usize::try_from(share).unwrap_or(usize::MAX);
+        Self {
+            bits,
+            distances,
+            low: order
+                .iter()
+                .map(|(_, weight, ..)| count(share(*weight).checked_div(total).unwrap_or(0)))
+                .collect(),
+            high: order
+                .iter()
+                .map(|(_, weight, ..)| count(share(*weight).div_ceil(total.max(1))))
+                .collect(),
+            shares_domain: domain
+                .iter()
+                .map(|number| members.get(*number).is_some_and(|count| *count > 1))
+                .collect(),
+            domain: domain.into_iter().collect(),
+            domains: members.len(),
+            place: order.iter().map(|(.., place)| *place).collect(),
+            current: holder,
+            former_domain,
+            held,
+        }
+    }
+
+    pub(super) fn slices(&self) -> usize {
+        self.current.len()
+    }
+
+    pub(super) fn endpoints(&self) -> usize {
+        self.low.len()
+    }
+
+    pub(super) fn per_item(&self) -> usize {
+        self.bits.per_item()
+    }
+
+    /// Lists the siblings of a slice, itself never among them.
+    pub(super) fn siblings(&self, slice: usize) -> impl Iterator<Item = usize> + '_ {
+        let per_item = self.per_item();
+        self.distances
+            .iter()
+            .map(move |distance| around(slice, *distance, per_item))
+    }
+
+    /// Counts a slice's conflicts if `endpoint` held it, its siblings staying with `holder`.
+    pub(super) fn conflicts(&self, holder: &Table<usize>, slice: usize, endpoint: usize) -> Conflicts {
+        let mut found = Conflicts::default();
+        if self.distances.is_empty() {
+            return found;
+        }
+        let domain = self.domain.at(endpoint);
+        for sibling in self.siblings(slice) {
+            let other = holder.at(sibling);
+            if other == endpoint {
+                found.on_endpoint += 1;
+            } else if other != NOBODY && self.domain.at(other) == domain {
+                found.in_domain += 1;
+            }
+        }
+        found
+    }
+
+    /// Scores a complete assignment; the lesser score is the better plan.
+    pub(super) fn score(&self, holder: &Table<usize>) -> Score {
+        let mut conflicts = Conflicts::default();
+        for (slice, endpoint) in holder.iter().enumerate() {
+            let found = self.conflicts(holder, slice, endpoint);
+            conflicts.on_endpoint += found.on_endpoint;
+            conflicts.in_domain += found.in_domain;
+        }
+        // Every pair was met from both its ends.
+        conflicts.on_endpoint /= 2;
+        conflicts.in_domain /= 2;
+        let moves = holder
+            .iter()
+            .zip(self.current.iter())
+            .filter(|(to, from)| to != from)
+            .count();
+        Score {
+            conflicts,
+            moves,
+            prefixes: prefixes(holder, self.bits),
+        }
+    }
+}
+
+/// Counts pairs of siblings that one failure would take together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Conflicts {
+    /// Both with one endpoint.
+    pub(super) on_endpoint: i64,
+    /// With two endpoints of one domain.
+    pub(super) in_domain: i64,
+}
+
+impl Conflicts {
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self {
+            on_endpoint: self.on_endpoint - other.on_endpoint,
+            in_domain: self.in_domain - other.in_domain,
+        }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            on_endpoint: self.on_endpoint + other.on_endpoint,
+            in_domain: self.in_domain + other.in_domain,
+        }
+    }
+
+    pub(super) fn any(self) -> bool {
+        self > Self::default()
+    }
+
+    /// A difference of two counts that is for the better.
+    pub(super) fn improves(self) -> bool {
+        self < Self::default()
+    }
+}
+
+/// Orders balanced assignments by the planner's aims, the first field deciding first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Score {
+    pub(super) conflicts: Conflicts,
+    pub(super) moves: usize,
+    pub(super) prefixes: usize,
+}
+
+/// Counts the prefixes that all endpoints together announce.
+///
+/// Every slice is a prefix; whenever two halves of a block have one holder throughout, they join and one is saved.
+pub(super) fn prefixes(holder: &Table<usize>, bits: SliceBits) -> usize {
+    let mut level: Vec<usize> = holder.iter().collect();
+    let mut count = level.len();
+    for _ in 0..bits.get() {
+        let joined = level.chunks_exact(2).map(|halves| match halves {
+            [one, other] if one == other => *one,
+            _ => NOBODY,
+        });
+        level = joined.collect();
+        count -= level.iter().filter(|endpoint| **endpoint != NOBODY).count();
+    }
+    count
+}

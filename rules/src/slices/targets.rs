@@ -1,0 +1,60 @@
+//! How many slices each endpoint is to hold.
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use super::problem::Problem;
+use super::space::blocks;
+use super::table::Table;
+
+/// Picks each endpoint's number of slices, floor or ceiling of its share, so that the fewest slices must move.
+///
+/// Those that hold more than their floor (of `keepable` slices) keep the ceiling first; among them, those that
+/// would have to split a block to give a slice up. Left-over ceilings go where one more slice costs the fewest prefixes.
+pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize> {
+    let ceilings = problem.slices() - problem.low.iter().sum::<usize>();
+    let smallest = smallest_blocks(problem);
+    let mut order: Vec<_> = (0..problem.endpoints())
+        .filter(|endpoint| problem.high.at(*endpoint) > problem.low.at(*endpoint))
+        .map(|endpoint| {
+            let low = problem.low.at(endpoint);
+            let keeps = keepable.at(endpoint) > low;
+            // One more slice joins as many blocks as the count ends in ones, in binary.
+            let joins = low.trailing_ones().min(u32::from(problem.bits.get()));
+            let splits = if keeps { smallest.at(endpoint) } else { 0 };
+            (Reverse(keeps), Reverse(splits), Reverse(joins), endpoint)
+        })
+        .collect();
+    order.sort_unstable();
+    let mut targets = problem.low.clone();
+    for (.., endpoint) in order.into_iter().take(ceilings) {
+        targets.update(endpoint, |count| count + 1);
+    }
+    targets
+}
+
+/// Counts the slices that move when each endpoint keeps as many of `keepable` as its target allows.
+pub(super) fn moves_for(problem: &Problem, keepable: &Table<usize>) -> usize {
+    let targets = targets(problem, keepable);
+    let kept: usize = targets
+        .iter()
+        .zip(keepable.iter())
+        .map(|(target, keepable)| target.min(keepable))
+        .sum();
+    problem.slices() - kept
+}
+
+/// The order of the smallest block that each endpoint holds; 0 for those that hold none.
+fn smallest_blocks(problem: &Problem) -> Table<u8> {
+    let mut slices: Vec<Vec<usize>> = Vec::new();
+    slices.resize(problem.endpoints(), Vec::new());
+    for (slice, endpoint) in problem.current.iter().enumerate() {
+        if let Some(list) = slices.get_mut(endpoint) {
+            list.push(slice);
+        }
+    }
+    slices
+        .iter()
+        .map(|list| blocks(list, problem.bits).map(|block| block.order).min().unwrap_or(0))
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! Small problems, solved by trying every assignment.
+
+use ssa_rules::slices::{Bound, Method, Plan};
+
+use crate::common::{Case, Xorshift};
+use crate::naive::{self, Score};
+
+fn holders(plan: &Plan) -> Vec<usize> {
+    plan.assignment.iter().map(|holder| holder.get() as usize).collect()
+}
+
+fn score(case: &Case, plan: &Plan) -> Score {
+    let holders = holders(plan);
+    assert!(naive::balanced(&holders, &case.endpoints), "{case:?}");
+    let siblings = naive::siblings(&case.space, case.replicas);
+    let score = naive::score(case, &siblings, &holders);
+    let report = &plan.report;
+    let reported = (
+        report.endpoint_conflicts,
+        report.domain_conflicts,
+        plan.moves.len(),
+        report.prefixes,
+    );
+    assert_eq!(reported, score, "the report is not what the plan costs: {case:?}");
+    score
+}
+
+/// As many cases as given, or more if the environment asks for them.
+fn cases(usual: usize) -> usize {
+    std::env::var("SLICE_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(usual)
+}
+
+#[test]
+fn small_plans_are_best_by_every_aim() {
+    let mut random = Xorshift(0x5eed_0001);
+    for _ in 0..cases(400) {
+        let case = Case::random(&mut random, 8, 4);
+        let plan = case.plan(Method::Best);
+        assert_eq!(score(&case, &plan), naive::best(&case), "{case:?}");
+        assert_eq!(plan.report.bound, Bound::Exact);
+        assert_eq!(plan.report.lower_bound, plan.moves.len());
+    }
+}
+
+#[test]
+fn scalable_plans_come_close_to_the_best() {
+    let mut random = Xorshift(0x5eed_0002);
+    let (mut conflicts, mut moves, mut prefixes) = (0, 0, 0);
+    let all = cases(2000);
+    for _ in 0..all {
+        let case = Case::random(&mut random, 8, 4);
+        let (best, scalable) = (
+            score(&case, &case.plan(Method::Best)),
+            score(&case, &case.plan(Method::Scalable)),
+        );
+        assert!(best <= scalable, "{case:?}");
+        if case.replicas.count() == 1 {
+            assert_eq!(
+                best.2, scalable.2,
+                "without replicas the moves are the fewest: {case:?}"
+            );
+        }
+        conflicts += usize::from((best.0, best.1) != (scalable.0, scalable.1));
+        moves += usize::from((best.0, best.1) == (scalable.0, scalable.1) && best.2 != scalable.2);
+        prefixes += usize::from(best.3 < scalable.3 && best.2 == scalable.2);
+    }
+    println!("of {all}: {conflicts} with more conflicts, {moves} with more moves, {prefixes} with more prefixes");
+    assert!(conflicts * 20 <= all, "{conflicts} of {all} have more conflicts");
+    assert!(moves * 20 <= all, "{moves} of {all} have more moves");
+}
+
+#[test]
+fn a_search_that_would_take_too_long_is_given_up() {
+    // 12 slices on 8 endpoints have more assignments than the search may try.
+    let mut random = Xorshift(0x5eed_0003);
+    let unproven = (0..40).filter(|_| {
+        let case = Case::random(&mut random, 12, 8);
+        let plan = case.plan(Method::Best);
+        assert!(score(&case, &plan) <= score(&case, &case.plan(Method::Scalable)));
+        plan.report.bound != Bound::Exact
+    });
+    assert!(unproven.count() > 0);
+}
