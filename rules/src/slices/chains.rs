@@ -11,7 +11,7 @@ const LONG_CHAINS: usize = 64;
 const FAILURES: usize = 32;
 /// Bounds the siblings looked at: so many, and so many more per slice.
 const WORK_PER_SLICE: usize = 4096;
-const WORK: usize = 1 << 20;
+const WORK: usize = 1 << 22;
 
 /// Parts siblings, endpoints first and then domains, without leaving the balance.
 ///

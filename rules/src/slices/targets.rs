@@ -9,20 +9,26 @@ use super::table::Table;
 
 /// Picks each endpoint's number of slices, floor or ceiling of its share, so that the fewest slices must move.
 ///
-/// Those that hold more than their floor (of `keepable` slices) keep the ceiling first; among them, those that
-/// would have to split a block to give a slice up. Left-over ceilings go where one more slice costs the fewest prefixes.
+/// Ceilings go first to those that can keep more than their floor, and of these to the ones that then need not change;
+/// then to those that must take slices anyway; last to those that could stay at their floor. Among equals, those keep the
+/// ceiling that would have to split a block, and those get it whom one more slice costs the fewest prefixes.
 pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize> {
     let ceilings = problem.slices() - problem.low.iter().sum::<usize>();
     let smallest = smallest_blocks(problem);
     let mut order: Vec<_> = (0..problem.endpoints())
         .filter(|endpoint| problem.high.at(*endpoint) > problem.low.at(*endpoint))
         .map(|endpoint| {
-            let low = problem.low.at(endpoint);
-            let keeps = keepable.at(endpoint) > low;
+            let (low, high) = (problem.low.at(endpoint), problem.high.at(endpoint));
+            let keepable = keepable.at(endpoint);
+            let (rank, smallest) = match keepable {
+                _ if keepable == high => (Rank::Stays, smallest.at(endpoint)),
+                _ if keepable > high => (Rank::Gives, smallest.at(endpoint)),
+                _ if keepable < low => (Rank::Takes, 0),
+                _ => (Rank::CouldStay, 0),
+            };
             // One more slice joins as many blocks as the count ends in ones, in binary.
             let joins = low.trailing_ones().min(u32::from(problem.bits.get()));
-            let splits = if keeps { smallest.at(endpoint) } else { 0 };
-            (Reverse(keeps), Reverse(splits), Reverse(joins), endpoint)
+            (rank, Reverse(smallest), Reverse(joins), endpoint)
         })
         .collect();
     order.sort_unstable();
@@ -31,6 +37,19 @@ pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize
         targets.update(endpoint, |count| count + 1);
     }
     targets
+}
+
+/// What an endpoint does if it is given the ceiling of its share, in the order in which they are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It keeps what it has, and would give with the floor.
+    Stays,
+    /// It gives in either case.
+    Gives,
+    /// It takes in either case.
+    Takes,
+    /// It takes one, and would keep what it has with the floor.
+    CouldStay,
 }
 
 /// Counts the slices that move when each endpoint keeps as many of `keepable` as its target allows.
