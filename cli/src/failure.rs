@@ -109,7 +109,7 @@ impl Faults {
     }
 }
 
-/// Faults as text for people: each text at fault once, with carets under what is wrong.
+/// Faults as text for people: each with the text at fault and carets under what is wrong.
 pub(crate) struct Rendered<'a>(pub(crate) &'a [Fault]);
 
 /// The widest text that is shown whole; of a longer one, only what surrounds the fault.
@@ -117,34 +117,24 @@ const WIDEST: usize = 110;
 
 impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown: Option<&str> = None;
         for fault in self.0 {
             let error = style::paint(style::BAD, "error");
             writeln!(f, "{error}: {}: {}", clean(&fault.place), clean(&fault.message))?;
             let Some(Excerpt { text, offset, length }) = &fault.excerpt else {
-                shown = None;
                 continue;
             };
-            let columns: Vec<char> = text.bytes().map(column).collect();
-            let first = if columns.len() <= WIDEST {
+            let first = if text.len() <= WIDEST {
                 0
             } else {
-                offset.saturating_sub(30).min(columns.len())
+                offset.saturating_sub(30).min(text.len())
             };
-            let window: String = columns.iter().skip(first).take(WIDEST).collect();
-            if shown != Some(text) || first > 0 {
-                writeln!(f, "  {window}")?;
-            }
-            shown = (columns.len() <= WIDEST).then_some(text);
-            let carets = "^".repeat((*length).clamp(1, WIDEST));
-            let carets: String = carets
-                .chars()
-                .take(WIDEST.saturating_sub(offset - first).max(1))
-                .collect();
+            let window: String = text.bytes().skip(first).take(WIDEST).map(column).collect();
+            let indent = offset.saturating_sub(first);
+            let carets = "^".repeat((*length).clamp(1, WIDEST.saturating_sub(indent).max(1)));
             writeln!(
                 f,
-                "  {}{}",
-                " ".repeat(offset - first),
+                "  {window}\n  {}{}",
+                " ".repeat(indent),
                 style::paint(style::BAD, carets)
             )?;
         }

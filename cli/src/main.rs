@@ -2,11 +2,18 @@
 //!
 //! Exit codes: 0 conforming or fine, 1 not, 2 usage, bad input, or no answer to be had.
 
+mod compose;
+mod dns;
 mod failure;
+mod input;
 mod lint;
 mod output;
+mod published;
+mod random;
+mod resolve;
 mod simulate;
 mod style;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -36,6 +43,9 @@ const EXIT_CODES: &str = "Exit codes: 0 conforming or fine; 1 not; 2 usage, bad 
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Compose(compose::Args),
+    Verify(verify::Args),
+    Resolve(resolve::Args),
     Lint(lint::Args),
     Simulate(simulate::Args),
 }
@@ -56,6 +66,9 @@ fn main() -> ExitCode {
     };
     let mut out = Output::new(cli.json, cli.color);
     let result = match cli.command {
+        Command::Compose(args) => compose::run(args, &mut out),
+        Command::Verify(args) => verify::run(args, &mut out),
+        Command::Resolve(args) => resolve::run(args, &mut out),
         Command::Lint(args) => lint::run(args, &mut out),
         Command::Simulate(args) => simulate::run(args, &mut out),
     };

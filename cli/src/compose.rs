@@ -1,0 +1,249 @@
+//! `ssa compose`: the addresses that a client connects to.
+
+use serde::Serialize;
+use ssa_rules::{
+    ComposeError, Destination, ItemSet, Progress, Replica, Request, Rule, UnixTime,
+    published::{Publication, Role},
+};
+
+use crate::{
+    Outcome,
+    failure::{Failure, Fault, Faults, Kind},
+    input::{FlowArgs, Inputs, KeyArgs, Service, ServiceArgs, number},
+    output::Output,
+    published,
+    random::Random,
+    style::{self, paint},
+};
+
+const EXAMPLES: &str = "\
+Prints one address a line. Of several records, the one counts that a client uses at --time: the usable one with the
+greatest `from` not after it.
+
+Examples:
+  ssa compose --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=hash(src/64):20 rand:44' --source 2001:db8:77::7
+  ssa compose store.example --source 2001:db8:77::7 --object photos/cat.jpg --replica all
+  ssa compose --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=mac(src/64,time/30):64; key=k1' \\
+      --source 2001:db8:77::7 --secret-file keys.txt
+
+Exit codes: 0 composed; 1 the service publishes nothing usable, or no address is in it; 2 usage or bad input.";
+
+/// Composes addresses as a client does
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Which replica, counted from 0, or `all` [default: a random one for each address]
+    #[arg(long, value_name = "R")]
+    replica: Option<String>,
+    /// How many addresses, each drawn on its own, 1 to 1000000 [default: 1]
+    #[arg(long, value_name = "N")]
+    count: Option<String>,
+    /// Draws the random bits from this seed, 0 to 2^64-1, so that the same call prints the same [default: the
+    /// system's random bits]
+    #[arg(long, value_name = "N")]
+    seed: Option<String>,
+    /// Adds item, replica and tries to each address, and the record above them
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    flow: FlowArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+/// Which replicas to compose.
+#[derive(Clone, Copy)]
+enum Replicas {
+    Random,
+    One(u8),
+    All,
+}
+
+#[derive(Serialize)]
+struct Composed {
+    address: String,
+    item: String,
+    replica: u8,
+    tries: u64,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    record: &'a str,
+    from: u64,
+    time: u64,
+    source: String,
+    addresses: Vec<Composed>,
+}
+
+pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
+    let mut faults = Faults::default();
+    let inputs = args.flow.read_with_source(&mut faults);
+    let keys = args.keys.read(&mut faults, out);
+    let replicas = match args.replica.as_deref() {
+        None => Replicas::Random,
+        Some("all") => Replicas::All,
+        Some(text) => number("--replica", text, 0, 15, &mut faults).map_or(Replicas::Random, Replicas::One),
+    };
+    let count = args
+        .count
+        .as_deref()
+        .map_or(Some(1), |text| number("--count", text, 1, 1_000_000, &mut faults));
+    let seed = args
+        .seed
+        .as_deref()
+        .and_then(|text| number("--seed", text, 0, u64::MAX, &mut faults));
+    let service = args.service.read(&mut faults)?;
+    faults.check()?;
+    let (Some(service), Some(source), Some(count)) = (service, inputs.source, count) else {
+        return Err(Failure::input("command line", "incomplete"));
+    };
+
+    let publication = service.publication(Role::Client, &keys);
+    let (rule, record) = client_rule(&service, &publication, inputs.time)?;
+    let mut random = Random::new(seed)?;
+    let request = Request {
+        source,
+        object: inputs.object.as_deref(),
+        chunk: inputs.chunk,
+        port: inputs.port,
+        time: Some(inputs.time),
+        replica: Replica(0),
+    };
+    let told = |error| tell(error, &record, &inputs);
+    let mut compose = |replica: u8, out: &mut Output| -> Result<Option<Composed>, Failure> {
+        let request = Request {
+            replica: Replica(replica),
+            ..request
+        };
+        let found = search(&rule, &request, &mut random).map_err(told)?;
+        if out.is_json() {
+            return Ok(Some(found));
+        }
+        print(&found, args.verbose, out);
+        Ok(None)
+    };
+
+    if args.verbose && !out.is_json() {
+        out.line(format_args!("{} {record}", paint(style::HEADING, "record  ")));
+    }
+    let mut addresses = Vec::new();
+    let mut drawn = Random::new(seed.map(|seed| !seed))?;
+    for _ in 0..count {
+        if out.is_closed() {
+            break;
+        }
+        match replicas {
+            Replicas::All => {
+                for replica in 0..rule.replicas() {
+                    addresses.extend(compose(replica, out)?);
+                }
+            }
+            Replicas::One(replica) => addresses.extend(compose(replica, out)?),
+            Replicas::Random => addresses.extend(compose(drawn.below(rule.replicas()), out)?),
+        }
+    }
+    if out.is_json() {
+        let (from, time) = (rule.from().0, inputs.time.0);
+        out.json(&Document {
+            record: &record,
+            from,
+            time,
+            source: source.to_string(),
+            addresses,
+        });
+    }
+    Ok(Outcome::Fine)
+}
+
+fn print(found: &Composed, verbose: bool, out: &mut Output) {
+    if verbose {
+        let Composed {
+            address,
+            item,
+            replica,
+            tries,
+        } = found;
+        let details = format!("item {item}  replica {replica}  tries {tries}");
+        out.line(format_args!("{address:<39}  {}", paint(style::DIM, details)));
+    } else {
+        out.line(&found.address);
+    }
+}
+
+/// Returns the rule that a client uses now, and its record in canonical form.
+fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> Result<(Rule, String), Failure> {
+    published::check(service, publication, published::Reader::Client)?;
+    let rule = publication
+        .set
+        .as_ref()
+        .ok()
+        .and_then(|set| set.client_rule(now))
+        .copied();
+    let Some(rule) = rule else {
+        let starts =
+            published::next_start(publication, now).map_or_else(String::new, |from| format!(", the first from {from}"));
+        return Err(Failure::not_fine(
+            "record",
+            format!("none is in force at {now}{starts}; do as a legacy client does"),
+        ));
+    };
+    Ok((rule, published::text_of(publication, rule.from())))
+}
+
+fn search(rule: &Rule, request: &Request<'_>, random: &mut Random) -> Result<Composed, ComposeError> {
+    let mut bits = || random.next();
+    let mut search = rule.search(request, ItemSet::EMPTY, &mut bits)?;
+    loop {
+        if let Progress::Found(Destination(address)) = rule.advance(&mut search, request, 1 << 20, &mut bits)? {
+            let item = rule.positive_items().find(|(index, _)| *index == search.item());
+            let item = item.map_or_else(String::new, |(_, item)| item.to_string());
+            return Ok(Composed {
+                address: address.to_string(),
+                item,
+                replica: request.replica.0,
+                tries: search.tries(),
+            });
+        }
+    }
+}
+
+/// Says which flag would help.
+fn tell(error: ComposeError, record: &str, inputs: &Inputs) -> Failure {
+    let fault = |place: &str| Fault::new(place, error);
+    let mut kind = Kind::Input;
+    let faults = match error {
+        ComposeError::Missing(missing) => {
+            let flags = [
+                ("--object", missing.object),
+                ("--chunk", missing.chunk),
+                ("--port", missing.port),
+            ];
+            let missing = flags.into_iter().filter(|(_, missing)| *missing);
+            missing
+                .map(|(flag, _)| Fault::new(flag, format!("missing; the record needs it: {record}")))
+                .collect()
+        }
+        ComposeError::SecretMissing => vec![Fault::new(
+            "--secret",
+            format!(
+                "missing; the record needs its key, by --secret NAME=HEX, --secret-file FILE or, with kdf, \
+                 --client-key NAME=HEX: {record}"
+            ),
+        )],
+        ComposeError::ReplicaOutOfRange { .. } => vec![fault("--replica")],
+        ComposeError::ObjectNotNumeric => {
+            let object = inputs.object.as_deref().unwrap_or_default().escape_ascii();
+            vec![Fault::new("--object", format!("`{object}`: {error}"))]
+        }
+        ComposeError::ObjectTooLong => vec![fault("--object")],
+        ComposeError::NoItemLeft | ComposeError::NotInService | ComposeError::PowExhausted { .. } => {
+            kind = Kind::NotFine;
+            vec![fault("record")]
+        }
+        ComposeError::Corrupt => vec![fault("record")],
+    };
+    Failure { faults, kind }
+}

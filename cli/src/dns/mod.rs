@@ -1,0 +1,212 @@
+//! What the DNS says of a service: its APL, its `_ssa` TXT records and its AAAA records, asked as an SSA client asks.
+
+mod transport;
+
+use std::{net::Ipv6Addr, time::Duration};
+
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use ssa_rules::{Apl, apl::WireError};
+
+pub(crate) use transport::{AskError, Servers, server_address};
+
+/// The type number of APL, which hickory does not know.
+const APL: u16 = 42;
+
+/// The most aliases followed for one question.
+const MAX_ALIASES: usize = 16;
+
+/// What the DNS said.
+#[derive(Debug)]
+pub(crate) struct Resolution {
+    /// The name asked for.
+    pub(crate) name: Name,
+    /// The name that its aliases lead to.
+    pub(crate) canonical: Name,
+    /// The name of the rule records, under the canonical name.
+    pub(crate) rule_name: Name,
+    /// The APL records, each as it decoded.
+    pub(crate) apl: RecordSet<Result<Apl, WireError>>,
+    /// The TXT records at the `_ssa` name, the strings of each concatenated. Those that are no SSA records too.
+    pub(crate) txt: RecordSet<Vec<u8>>,
+    /// The addresses for legacy devices.
+    pub(crate) aaaa: RecordSet<Ipv6Addr>,
+}
+
+/// The answer to one question.
+#[derive(Debug)]
+pub(crate) struct RecordSet<T> {
+    /// The records; none where `absence` says why.
+    pub(crate) records: Vec<T>,
+    /// The least TTL of the records and of the aliases that led to them, in seconds.
+    pub(crate) ttl: Option<u32>,
+    /// Why there are none.
+    pub(crate) absence: Option<Absence>,
+}
+
+/// Why there are no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The name does not exist.
+    NoName,
+    /// The name exists, without records of this type.
+    NoData,
+}
+
+impl Absence {
+    /// Returns the stable name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoName => "NXDOMAIN",
+            Self::NoData => "NODATA",
+        }
+    }
+}
+
+impl Resolution {
+    /// Returns the united APL records, nothing where there are none, or the fault of each that does not decode.
+    pub(crate) fn apl(&self) -> Result<Option<Apl>, Vec<WireError>> {
+        let faults: Vec<WireError> = self
+            .apl
+            .records
+            .iter()
+            .filter_map(|apl| apl.as_ref().err())
+            .copied()
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut records = self.apl.records.iter().filter_map(|apl| apl.as_ref().ok());
+        Ok(records.next().cloned().map(|mut all| {
+            records.for_each(|apl| all.unite(apl.clone()));
+            all
+        }))
+    }
+}
+
+/// An error with the question that met it.
+#[derive(Debug)]
+pub(crate) struct ResolveError {
+    /// The question: name and type.
+    pub(crate) question: String,
+    /// What became of it.
+    pub(crate) error: AskError,
+}
+
+/// Reads a name. It is absolute, with or without a dot at its end.
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    let bad = |reason: String| format!("`{text}` is not a domain name: {reason}");
+    if text.is_empty() {
+        return Err("a domain name is not empty".into());
+    }
+    let mut name = Name::from_utf8(text).map_err(|error| bad(error.to_string()))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+/// Asks for everything that a service publishes.
+pub(crate) fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, ResolveError> {
+    let question = |name: &Name, kind: &str| format!("{name} {kind}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ResolveError {
+        question: question(name, "APL"),
+        error: AskError::NoRuntime(error.to_string()),
+    })?;
+    runtime.block_on(async {
+        let failed = |name: &Name, kind: &str| {
+            let question = question(name, kind);
+            move |error| ResolveError { question, error }
+        };
+        let (canonical, apl) = lookup(servers, name, RecordType::from(APL), apl_of)
+            .await
+            .map_err(failed(name, "APL"))?;
+        let rule_name = canonical.prepend_label("_ssa");
+        let too_long = |_| failed(&canonical, "TXT")(AskError::NameTooLong);
+        let rule_name = rule_name.map_err(too_long)?;
+        let (_, txt) = lookup(servers, &rule_name, RecordType::TXT, txt_of)
+            .await
+            .map_err(failed(&rule_name, "TXT"))?;
+        let (_, aaaa) = lookup(servers, name, RecordType::AAAA, aaaa_of)
+            .await
+            .map_err(failed(name, "AAAA"))?;
+        Ok(Resolution {
+            name: name.clone(),
+            canonical,
+            rule_name,
+            apl,
+            txt,
+            aaaa,
+        })
+    })
+}
+
+/// Asks for the records of a type, following aliases, and returns them with the canonical name.
+async fn lookup<T>(
+    servers: &Servers,
+    name: &Name,
+    kind: RecordType,
+    read: impl Fn(&RData) -> Option<T>,
+) -> Result<(Name, RecordSet<T>), AskError> {
+    let mut current = name.clone();
+    let mut ttl: Option<u32> = None;
+    let mut followed = 0;
+    loop {
+        let response = servers.ask(&current, kind).await?;
+        let asked = current.clone();
+        // Aliases in one answer follow each other, in any order.
+        while let Some((target, alias_ttl)) = response.answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == current => Some((target.0.clone(), record.ttl)),
+            _ => None,
+        }) {
+            followed += 1;
+            if followed > MAX_ALIASES {
+                return Err(AskError::AliasLoop { followed: MAX_ALIASES });
+            }
+            ttl = Some(ttl.map_or(alias_ttl, |ttl| ttl.min(alias_ttl)));
+            current = target;
+        }
+        let mut records = Vec::new();
+        for record in response.answers.iter().filter(|record| record.name == current) {
+            if let Some(value) = read(&record.data) {
+                ttl = Some(ttl.map_or(record.ttl, |ttl| ttl.min(record.ttl)));
+                records.push(value);
+            }
+        }
+        let no_name = response.metadata.response_code == hickory_resolver::proto::op::ResponseCode::NXDomain;
+        if records.is_empty() && current != asked && !no_name {
+            // The chain leaves what the server is authoritative for, or it simply has none of this type: ask again.
+            continue;
+        }
+        let absence = match (records.is_empty(), no_name) {
+            (false, _) => None,
+            (true, true) => Some(Absence::NoName),
+            (true, false) => Some(Absence::NoData),
+        };
+        return Ok((current, RecordSet { records, ttl, absence }));
+    }
+}
+
+fn apl_of(data: &RData) -> Option<Result<Apl, WireError>> {
+    match data {
+        RData::Unknown { code, rdata } if u16::from(*code) == APL => Some(Apl::from_wire(&rdata.anything)),
+        _ => None,
+    }
+}
+
+fn txt_of(data: &RData) -> Option<Vec<u8>> {
+    if let RData::TXT(txt) = data {
+        Some(txt.txt_data.concat())
+    } else {
+        None
+    }
+}
+
+fn aaaa_of(data: &RData) -> Option<Ipv6Addr> {
+    if let RData::AAAA(address) = data {
+        Some(address.0)
+    } else {
+        None
+    }
+}
+
+/// How long to wait for each server by default.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,92 @@
+//! A connection and what is known of it: `--source`, `--object`, `--chunk`, `--port`, `--time`.
+
+use std::{
+    ffi::OsString,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ssa_rules::{Chunk, Port, Source, UnixTime};
+
+use super::{address, number};
+use crate::failure::Faults;
+
+/// What is known of a connection.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct FlowArgs {
+    /// The source address that the connection really uses: IPv6
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) source: Option<String>,
+    /// The object key, bytes exactly as the application names it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) object: Option<OsString>,
+    /// The chunk number, 0 to 2^64-1
+    #[arg(long, value_name = "N")]
+    pub(crate) chunk: Option<String>,
+    /// The destination port, 0 to 65535
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<String>,
+    /// The time in seconds since 1970 (UTC) [default: now]
+    #[arg(long, value_name = "UNIX")]
+    pub(crate) time: Option<String>,
+}
+
+/// The same, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    pub(crate) source: Option<Source>,
+    pub(crate) object: Option<Vec<u8>>,
+    pub(crate) chunk: Option<Chunk>,
+    pub(crate) port: Option<Port>,
+    pub(crate) time: UnixTime,
+}
+
+impl FlowArgs {
+    /// Reads the flags, noting every fault.
+    pub(crate) fn read(&self, faults: &mut Faults) -> Inputs {
+        let source = self
+            .source
+            .as_deref()
+            .and_then(|text| address("--source", text, faults))
+            .map(Source);
+        let chunk = self
+            .chunk
+            .as_deref()
+            .and_then(|text| number("--chunk", text, 0, u64::MAX, faults))
+            .map(Chunk);
+        let port = self
+            .port
+            .as_deref()
+            .and_then(|text| number("--port", text, 0, u16::MAX, faults))
+            .map(Port);
+        let time = match &self.time {
+            Some(text) => number("--time", text, 0, u64::MAX, faults).map_or(UnixTime(0), UnixTime),
+            None => now(),
+        };
+        Inputs {
+            source,
+            object: self.object.clone().map(OsString::into_encoded_bytes),
+            chunk,
+            port,
+            time,
+        }
+    }
+
+    /// Reads the flags and insists on a source.
+    pub(crate) fn read_with_source(&self, faults: &mut Faults) -> Inputs {
+        if self.source.is_none() {
+            faults.push("--source", "missing; give the address that the connection really uses");
+        }
+        self.read(faults)
+    }
+}
+
+/// The time of this machine's clock.
+pub(crate) fn now() -> UnixTime {
+    // A clock before 1970 reads as 1970.
+    UnixTime(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    )
+}

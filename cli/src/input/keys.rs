@@ -1,0 +1,107 @@
+//! Secrets and clients' own keys: `--secret`, `--secret-file`, `--client-key`. None is ever repeated in a message.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+use ssa_rules::{ClientKey, Key, KeyId, Secret};
+
+use crate::{failure::Faults, output::Output};
+
+/// Where keys come from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct KeyArgs {
+    /// A secret: the name that the record gives it, and 32 hex digits (16 bytes). Other users of this machine can
+    /// see it; better use a file
+    #[arg(long, value_name = "NAME=HEX")]
+    pub(crate) secret: Vec<String>,
+    /// A file of secrets, a line NAME=HEX for each; empty lines and lines that start with # are passed over
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Vec<PathBuf>,
+    /// A client's own key under the record's tag kdf, of the same form; it composes and verifies nothing
+    #[arg(long, value_name = "NAME=HEX")]
+    pub(crate) client_key: Vec<String>,
+}
+
+/// The keys at hand, by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys(BTreeMap<KeyId, Key>);
+
+impl Keys {
+    /// Returns what is known of the secret of this name.
+    pub(crate) fn get(&self, id: &KeyId) -> Key {
+        self.0.get(id).copied().unwrap_or(Key::None)
+    }
+
+    fn insert(&mut self, place: &str, line: &str, key: impl Fn(&str) -> Result<Key, String>, faults: &mut Faults) {
+        // The text may hold a secret wherever it is at fault, so no part of it is repeated.
+        let Some((id, hex)) = line.split_once('=') else {
+            return faults.push(
+                place,
+                "not NAME=HEX, such as k1=00112233445566778899aabbccddeeff (what was given is not shown)",
+            );
+        };
+        let id = faults.take(place, KeyId::from_str(id.trim()));
+        let key = faults.take(place, key(hex.trim()));
+        let (Some(id), Some(key)) = (id, key) else {
+            return;
+        };
+        if self.0.get(&id).is_some_and(|known| *known != key) {
+            faults.push(place, format!("the key {id} is given twice, with different values"));
+        }
+        self.0.insert(id, key);
+    }
+}
+
+fn secret(hex: &str) -> Result<Key, String> {
+    hex.parse::<Secret>()
+        .map(Key::Secret)
+        .map_err(|error| error.to_string())
+}
+
+fn client_key(hex: &str) -> Result<Key, String> {
+    hex.parse::<ClientKey>()
+        .map(Key::Client)
+        .map_err(|error| error.to_string())
+}
+
+impl KeyArgs {
+    /// Reads all keys, noting every fault, and warns of files that others can read.
+    pub(crate) fn read(&self, faults: &mut Faults, out: &mut Output) -> Keys {
+        let mut keys = Keys::default();
+        for text in &self.secret {
+            keys.insert("--secret", text, secret, faults);
+        }
+        for path in &self.secret_file {
+            let place = format!("--secret-file {}", path.display());
+            let Some(text) = faults.take(&place, std::fs::read_to_string(path)) else {
+                continue;
+            };
+            if is_open_to_all(path) {
+                out.warn(format_args!(
+                    "{place}: every user of this machine can read it; chmod 600 is advised"
+                ));
+            }
+            for (number, line) in (1..).zip(text.lines()) {
+                let line = line.trim();
+                if !line.is_empty() && !line.starts_with('#') {
+                    keys.insert(&format!("{place} line {number}"), line, secret, faults);
+                }
+            }
+        }
+        for text in &self.client_key {
+            keys.insert("--client-key", text, client_key, faults);
+        }
+        keys
+    }
+}
+
+#[cfg(unix)]
+fn is_open_to_all(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_path: &std::path::Path) -> bool {
+    false
+}

@@ -1,0 +1,225 @@
+//! A service: its address list and rule records, from flags (`--apl`, `--rule`) or from the DNS (`NAME`).
+
+use std::time::Duration;
+
+use ssa_rules::{
+    Apl, Record,
+    apl::TextError,
+    published::{Publication, Role, SetError, Unusable},
+    record::RecordError,
+    rule::PrepareError,
+};
+
+use super::{Keys, number};
+use crate::{
+    dns::{self, Resolution, ResolveError, Servers},
+    failure::{Failure, Fault, Faults},
+};
+
+/// Which service: flags or a name.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ServiceArgs {
+    /// The service's name, asked of the DNS in place of --apl and --rule; it is absolute
+    #[arg(value_name = "NAME", conflicts_with_all = ["apl", "rule"])]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) flags: FlagArgs,
+    #[command(flatten)]
+    pub(crate) server: NameArgs,
+}
+
+/// A service by flags.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct FlagArgs {
+    /// The address list (APL) in presentation format: blank-separated [!]2:ADDRESS/LENGTH; repeated ones are united
+    #[arg(long, value_name = "LIST")]
+    pub(crate) apl: Vec<String>,
+    /// A rule record; repeated ones stand together, each with its own from=
+    #[arg(long, value_name = "RECORD")]
+    pub(crate) rule: Vec<String>,
+}
+
+/// How to ask the DNS.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "DNS")]
+pub(crate) struct NameArgs {
+    /// The DNS server to ask, ADDR:PORT or [ADDR]:PORT; the port is 53 unless given [default: the system's]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) server: Option<String>,
+    /// How long to wait for each DNS server, in seconds, 1 to 60 [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<String>,
+}
+
+impl NameArgs {
+    /// Reads the flags.
+    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Servers> {
+        let timeout = match &self.timeout {
+            Some(text) => number("--timeout", text, 1, 60, faults).map(Duration::from_secs)?,
+            None => dns::DEFAULT_TIMEOUT,
+        };
+        match &self.server {
+            Some(text) => faults
+                .take("--server", dns::server_address(text))
+                .map(|server| Servers::one(server, timeout)),
+            None => faults.take("--server", Servers::of_system(timeout)),
+        }
+    }
+}
+
+/// A service as it was given or found.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// The united APL records, if there are any.
+    pub(crate) apl: Option<Apl>,
+    /// The rule records.
+    pub(crate) records: Vec<Vec<u8>>,
+    /// What the DNS said, where it was asked.
+    pub(crate) resolution: Option<Resolution>,
+}
+
+impl ServiceArgs {
+    /// Reads the service, noting every fault of the flags. The DNS is asked only where there is none so far.
+    ///
+    /// Flags must be right: a faulty record is a fault of the command line. Of the DNS, faulty records are left to
+    /// [`Service::publication`].
+    pub(crate) fn read(&self, faults: &mut Faults) -> Result<Option<Service>, Failure> {
+        let Some(name) = &self.name else {
+            if self.flags.rule.is_empty() {
+                faults.push("--rule", "missing; give --rule (and --apl), or the service's NAME");
+            }
+            return Ok(self.flags.read(faults));
+        };
+        let name = faults.take("NAME", dns::name(name));
+        let servers = self.server.read(faults);
+        let (Some(name), Some(servers), true) = (name, servers, faults.0.is_empty()) else {
+            return Ok(None);
+        };
+        Service::of_name(dns::resolve(&name, &servers).map_err(unanswered)?).map(Some)
+    }
+}
+
+/// The failure of a name that the DNS says nothing about.
+pub(crate) fn unanswered(error: ResolveError) -> Failure {
+    Failure::input(error.question, error.error)
+}
+
+impl FlagArgs {
+    /// Reads the flags, noting every fault: those of lists, of records, and of both together.
+    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Service> {
+        let mut apl: Option<Apl> = None;
+        for (index, text) in self.apl.iter().enumerate() {
+            let place = place("--apl", index, self.apl.len());
+            match text.parse::<Apl>() {
+                Ok(list) => apl.get_or_insert_default().unite(list),
+                Err(error) => faults.0.extend(text_faults(&place, text, &error)),
+            }
+        }
+        for (index, text) in self.rule.iter().enumerate() {
+            let place = place("--rule", index, self.rule.len());
+            if let Err(error) = text.parse::<Record>() {
+                faults.0.extend(record_faults(&place, text, &error));
+            }
+        }
+        let records = self.rule.iter().map(|text| text.as_bytes().to_vec()).collect();
+        let service = Service {
+            apl,
+            records,
+            resolution: None,
+        };
+        if faults.0.is_empty() {
+            // Without keys: only whether addresses and records go together is of interest here.
+            let publication = service.publication(Role::Client, &Keys::default());
+            let unusable = publication.candidates.iter().zip(&self.rule).enumerate();
+            for (index, (candidate, _)) in unusable {
+                let place = place("--rule", index, self.rule.len());
+                match &candidate.rule {
+                    Err(Unusable::Prepare(error)) => faults.0.extend(prepare_faults(&place, error)),
+                    Err(Unusable::Record(_) | Unusable::SecretMissing(_) | Unusable::Space(_)) | Ok(_) => {}
+                }
+            }
+            if let Err(error) = &publication.space {
+                error.faults.iter().for_each(|fault| faults.push("--apl", fault));
+            }
+            match publication.set {
+                Err(error @ SetError::EqualFrom { .. }) => faults.push("--rule", error),
+                Err(error @ SetError::TooManyRecords { .. }) => faults.push("--rule", error),
+                Ok(_) => {}
+            }
+        }
+        Some(service)
+    }
+}
+
+fn place(flag: &str, index: usize, of: usize) -> String {
+    if of > 1 {
+        format!("{flag}[{index}]")
+    } else {
+        flag.into()
+    }
+}
+
+impl Service {
+    /// Takes what the DNS said.
+    ///
+    /// # Errors
+    ///
+    /// APL records that do not decode: they make all records unusable.
+    pub(crate) fn of_name(resolution: Resolution) -> Result<Self, Failure> {
+        let apl = resolution.apl().map_err(|faults| Failure {
+            faults: faults
+                .iter()
+                .map(|fault| Fault::new(format!("{} APL", resolution.canonical), fault))
+                .collect(),
+            kind: crate::failure::Kind::NotFine,
+        })?;
+        Ok(Self {
+            apl,
+            records: resolution.txt.records.clone(),
+            resolution: Some(resolution),
+        })
+    }
+
+    /// Reads the records as a client or a verifier does, with the keys at hand.
+    pub(crate) fn publication(&self, role: Role, keys: &Keys) -> Publication {
+        Publication::read(self.apl.as_ref(), &self.records, role, |id| keys.get(id))
+    }
+}
+
+/// The faults of an address list, each with the item that it is in.
+pub(crate) fn text_faults(place: &str, text: &str, error: &TextError) -> Vec<Fault> {
+    use ssa_rules::apl::TextFault::{Address, BitsPastLength, Family, Length, Shape};
+    let blank = |c: char| c == ' ' || c == '\t';
+    let offset_of = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+    let words: Vec<&str> = text.split(blank).filter(|word| !word.is_empty()).collect();
+    let faults = error.faults.iter().map(|fault| {
+        let (Shape { item, .. }
+        | Family { item, .. }
+        | Address { item, .. }
+        | Length { item, .. }
+        | BitsPastLength { item, .. }) = fault;
+        let word = words.get(*item).copied().unwrap_or_default();
+        Fault::new(place, fault).with_excerpt(text, if word.is_empty() { 0 } else { offset_of(word) }, word.len())
+    });
+    faults.collect()
+}
+
+/// The faults of a record, each with its place in it.
+pub(crate) fn record_faults(place: &str, text: &str, error: &RecordError) -> Vec<Fault> {
+    let faults = error.faults.iter().map(|fault| {
+        let at = &fault.place;
+        let mut name = format!("{place} {}", if at.tag.is_empty() { "record" } else { &at.tag });
+        if let Some(field) = at.field {
+            name.push_str(&format!("[{field}]"));
+        }
+        Fault::new(name, &fault.problem).with_excerpt(text, at.offset, at.length)
+    });
+    faults.collect()
+}
+
+/// The faults of a record together with addresses and keys.
+pub(crate) fn prepare_faults(place: &str, error: &PrepareError) -> Vec<Fault> {
+    error.faults.iter().map(|fault| Fault::new(place, fault)).collect()
+}

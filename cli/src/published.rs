@@ -1,0 +1,115 @@
+//! Judging a published set before it is used.
+
+use ssa_rules::{
+    Record, UnixTime, ValidFrom,
+    published::{Publication, Unusable},
+};
+
+use crate::{
+    failure::{Failure, Fault, Kind},
+    input::{Service, prepare_faults, record_faults},
+};
+
+/// Who reads the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A client: without a usable record it does as a legacy client does.
+    Client,
+    /// A verifier: without a usable record it has nothing to judge by.
+    Verifier,
+}
+
+/// Fails, with every reason, where no record of the set is usable.
+///
+/// Of flags, a secret that is not given is bad input; all else is the service's fault.
+pub(crate) fn check(service: &Service, publication: &Publication, reader: Reader) -> Result<(), Failure> {
+    if publication.set.as_ref().is_ok_and(|set| !set.rules().is_empty()) {
+        return Ok(());
+    }
+    let advice = match reader {
+        Reader::Client => "do as a legacy client does",
+        Reader::Verifier => "there is nothing to judge by",
+    };
+    let mut faults = faults(publication);
+    if publication.candidates.is_empty() {
+        let name = service
+            .resolution
+            .as_ref()
+            .map_or_else(String::new, |found| found.rule_name.to_string());
+        faults.push(Fault::new(
+            format!("{name} TXT"),
+            format!("no SSA record is published; {advice}"),
+        ));
+    } else {
+        faults.push(Fault::new("records", format!("none is usable; {advice}")));
+    }
+    let lacks_secret = |unusable: &Unusable| matches!(unusable, Unusable::SecretMissing(_));
+    let secret_missing = publication
+        .candidates
+        .iter()
+        .any(|one| one.rule.as_ref().is_err_and(lacks_secret));
+    Err(Failure {
+        faults,
+        kind: if secret_missing { Kind::Input } else { Kind::NotFine },
+    })
+}
+
+/// Returns every fault of a set: of its addresses, of each record, and of the records together.
+pub(crate) fn faults(publication: &Publication) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Err(error) = &publication.space {
+        faults.extend(error.faults.iter().map(|fault| Fault::new("APL", fault)));
+    }
+    for (index, candidate) in publication.candidates.iter().enumerate() {
+        let place = if publication.candidates.len() > 1 {
+            format!("record[{index}]")
+        } else {
+            "record".into()
+        };
+        if let Err(unusable) = &candidate.rule {
+            faults.extend(unusable_faults(&place, &candidate.text, unusable));
+        }
+    }
+    if let Err(error) = publication.set {
+        faults.push(Fault::new("records", error));
+    }
+    faults
+}
+
+/// Returns why a record is unusable, fault by fault.
+pub(crate) fn unusable_faults(place: &str, text: &str, unusable: &Unusable) -> Vec<Fault> {
+    match unusable {
+        Unusable::Record(error) => record_faults(place, text, error),
+        Unusable::Prepare(error) => prepare_faults(place, error),
+        Unusable::Space(_) => vec![Fault::new(place, "unusable, for the APL is at fault")],
+        Unusable::SecretMissing(id) => {
+            vec![Fault::new(
+                place,
+                format!("the secret {id} is not given; --secret {id}=HEX or --secret-file FILE"),
+            )]
+        }
+    }
+}
+
+/// Returns the usable record of this `from` in canonical form.
+pub(crate) fn record_of(publication: &Publication, from: ValidFrom) -> Option<&Record> {
+    let usable = publication.candidates.iter().filter(|candidate| candidate.rule.is_ok());
+    usable
+        .filter_map(|candidate| candidate.record.as_ref().ok())
+        .find(|record| record.from() == from)
+}
+
+/// Returns its text.
+pub(crate) fn text_of(publication: &Publication, from: ValidFrom) -> String {
+    record_of(publication, from).map_or_else(String::new, ToString::to_string)
+}
+
+/// Returns when the next usable record comes into force.
+pub(crate) fn next_start(publication: &Publication, now: UnixTime) -> Option<ValidFrom> {
+    let set = publication.set.as_ref().ok()?;
+    set.rules()
+        .iter()
+        .map(ssa_rules::Rule::from)
+        .filter(|from| from.0 > now.0)
+        .min()
+}
