@@ -1,0 +1,154 @@
+//! Random bits: a generator seeded from outside, and a pool that keeps the number of addresses in use small.
+//!
+//! There is no source of randomness in a Wasm module. Bits are SipHash-2-4 over a counter, under a key made of the
+//! configured seed, the time and context of the VM, and what connections bring.
+
+use ssa_rules::{UnixTime, rule::hash::siphash24};
+
+/// How long a slot of a [`Pool`] keeps its draw, in seconds.
+pub const ROTATION: u64 = 600;
+
+/// A generator of random bits that are not secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Random {
+    key: [u8; 16],
+    counter: u64,
+}
+
+impl Random {
+    /// Starts a generator of everything that tells this VM from others.
+    #[must_use]
+    pub fn new(seed: &[u8], time_in_ns: u64, context: u32) -> Self {
+        let mut message = seed.to_vec();
+        message.extend(time_in_ns.to_be_bytes());
+        message.extend(context.to_be_bytes());
+        Self {
+            key: pair(&message),
+            counter: 0,
+        }
+    }
+
+    /// Mixes in something of a connection, such as its port: VMs that started alike part ways.
+    pub fn mix(&mut self, value: u64) {
+        let counter = self.counter;
+        self.key = pair(&[&self.key[..], &value.to_be_bytes(), &counter.to_be_bytes()].concat());
+    }
+
+    /// Returns the next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.counter = self.counter.wrapping_add(1);
+        siphash24(&self.key, &self.counter.to_be_bytes())
+    }
+}
+
+fn pair(message: &[u8]) -> [u8; 16] {
+    let half = |key: &[u8; 16]| u128::from(siphash24(key, message));
+    (half(b"ssa filter seed0").unbounded_shl(64) | half(b"ssa filter seed1")).to_be_bytes()
+}
+
+/// The draws in use: a fixed number of slots, each with a draw of its own that changes every [`ROTATION`] seconds.
+///
+/// Envoy pays for each address that it has not connected to lately, in proportion to those that it knows. A pool
+/// bounds both. Slots change one after the other, evenly over the rotation. Nothing is stored: a slot's draw is a
+/// hash of its number and of how often it has changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    key: [u8; 16],
+    slots: u16,
+}
+
+/// One draw of a pool: the same bits for as long as its slot keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw(Random);
+
+impl Draw {
+    /// Returns the next 64 bits of the draw.
+    pub fn bits(&mut self) -> u64 {
+        self.0.bits()
+    }
+}
+
+impl Pool {
+    /// Makes a pool of this many slots (at least one).
+    #[must_use]
+    pub fn new(slots: u16, random: &mut Random) -> Self {
+        let mut key = u128::from(random.bits()).unbounded_shl(64);
+        key |= u128::from(random.bits());
+        Self {
+            key: key.to_be_bytes(),
+            slots: slots.max(1),
+        }
+    }
+
+    /// Returns a slot's draw at this time; any number is a slot, modulo their count.
+    #[must_use]
+    pub fn draw(&self, number: u64, now: UnixTime) -> Draw {
+        let slots = u64::from(self.slots);
+        let slot = number.checked_rem(slots).unwrap_or(0);
+        // Slot i changes i/slots of a rotation before slot 0 does.
+        let ahead = slot.saturating_mul(ROTATION).checked_div(slots).unwrap_or(0);
+        let changes = now.0.saturating_add(ahead).checked_div(ROTATION).unwrap_or(0);
+        let message = [slot.to_be_bytes(), changes.to_be_bytes()].concat();
+        let high = u128::from(siphash24(&self.key, &[&message[..], b"0"].concat()));
+        let low = u128::from(siphash24(&self.key, &[&message[..], b"1"].concat()));
+        Draw(Random {
+            key: (high.unbounded_shl(64) | low).to_be_bytes(),
+            counter: 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn draws(pool: &Pool, now: u64) -> BTreeSet<u64> {
+        (0..1_000)
+            .map(|number| pool.draw(number, UnixTime(now)).bits())
+            .collect()
+    }
+
+    #[test]
+    fn vms_that_differ_in_anything_draw_different_bits() {
+        let first = |seed: &[u8], time, context| Random::new(seed, time, context).bits();
+        let all = [first(b"", 0, 0), first(b"a", 0, 0), first(b"", 1, 0), first(b"", 0, 1)];
+        assert_eq!(BTreeSet::from(all).len(), 4);
+    }
+
+    #[test]
+    fn equal_vms_part_ways_with_their_connections() {
+        let mut vms = [Random::new(b"s", 1, 1); 2];
+        vms[0].mix(40_001);
+        vms[1].mix(40_002);
+        assert_ne!(vms[0].bits(), vms[1].bits());
+    }
+
+    #[test]
+    fn bits_are_balanced() {
+        let mut random = Random::new(b"s", 1, 1);
+        let ones: u32 = (0..1_000).map(|_| random.bits().count_ones()).sum();
+        assert!((31_000..33_000).contains(&ones), "{ones} of 64000");
+    }
+
+    #[test]
+    fn pool_has_as_many_draws_as_slots() {
+        let pool = Pool::new(256, &mut Random::new(b"s", 1, 1));
+        assert_eq!(draws(&pool, 1_790_000_000).len(), 256);
+        assert_eq!(draws(&Pool::new(0, &mut Random::new(b"s", 1, 1)), 0).len(), 1);
+    }
+
+    #[test]
+    fn pool_rotates_wholly_in_ten_minutes_and_slowly() {
+        let pool = Pool::new(256, &mut Random::new(b"s", 1, 1));
+        let start = 1_790_000_123;
+        let before = draws(&pool, start);
+        assert!(draws(&pool, start + ROTATION).is_disjoint(&before));
+        for second in start..start + ROTATION {
+            let at = |now| (0..256).map(move |slot| pool.draw(slot, UnixTime(now)).bits());
+            let changed = at(second).zip(at(second + 1)).filter(|(one, next)| one != next).count();
+            assert!(changed <= 1, "{changed} slots changed at once");
+        }
+    }
+}
