@@ -9,38 +9,26 @@ use super::table::Table;
 const LONG_CHAINS: usize = 64;
 /// After this many slices that no chain helps, a pass ends: the rest is taken for hopeless too.
 const FAILURES: usize = 32;
-/// Bounds the siblings looked at: so many, and so many more per slice.
-const WORK_PER_SLICE: usize = 4096;
-const WORK: usize = 1 << 22;
+/// Bounds the siblings looked at: so many, and so many more per slice, up to so many.
+const WORK_PER_SLICE: usize = 1024;
+const WORK: usize = 1 << 21;
+const MOST_WORK: usize = 1 << 27;
 
 /// Parts siblings, endpoints first and then domains, without leaving the balance.
 ///
 /// A chain takes a slice from its endpoint to another, which passes a slice on in turn, until the last comes to the
 /// first endpoint, or to one that may hold one more while another gives one less. First come only chains
 /// that move no more slices in all than moved before; then, conflicts counting more than moves, any others.
-/// Passes repeat until one finds nothing, so planning again from the result changes nothing; unless the bound on
-/// work ended them before, which the second value denies.
-pub(super) fn part_siblings(problem: &Problem, holder: Table<usize>) -> (Table<usize>, bool) {
+/// Passes repeat until one finds nothing, or the bound on work is reached.
+pub(super) fn part_siblings(problem: &Problem, holder: Table<usize>) -> Table<usize> {
     if problem.distances.is_empty() {
-        return (holder, true);
+        return holder;
     }
     let mut chains = Chains::new(problem, holder);
-    for stage in [Stage::SameMoves, Stage::MoreMoves, Stage::Settle] {
-        while chains.pass(stage) {}
+    for extra_moves in [false, true] {
+        while chains.pass(extra_moves) {}
     }
-    let settled = chains.work > 0;
-    (chains.holder, settled)
-}
-
-/// What passes do, in this order.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Chains that move no more slices in all, for slices that move anyway, then for the others.
-    SameMoves,
-    /// Any chains, for slices in the same order.
-    MoreMoves,
-    /// Any chains, for slices in an order that does not depend on what moved, as planning again finds it.
-    Settle,
+    chains.holder
 }
 
 struct Chains<'a> {
@@ -90,7 +78,7 @@ impl<'a> Chains<'a> {
                 list.push(slice);
             }
         }
-        let work = WORK + WORK_PER_SLICE * problem.slices();
+        let work = (WORK + WORK_PER_SLICE * problem.slices()).min(MOST_WORK);
         Self {
             problem,
             holder,
@@ -101,18 +89,9 @@ impl<'a> Chains<'a> {
     }
 
     /// Tries to help every conflicting slice once; tells whether any was helped.
-    fn pass(&mut self, stage: Stage) -> bool {
+    fn pass(&mut self, extra_moves: bool) -> bool {
         let mut helped = false;
-        let extra_moves = stage != Stage::SameMoves;
-        let parts: &[Option<bool>] = if stage == Stage::Settle {
-            &[None]
-        } else {
-            &[Some(false), Some(true)]
-        };
-        for (on_endpoint, kept) in [true, false]
-            .into_iter()
-            .flat_map(|kind| parts.iter().map(move |kept| (kind, *kept)))
-        {
+        for (on_endpoint, kept) in [(true, false), (true, true), (false, false), (false, true)] {
             let mut failures = 0;
             for slice in self.conflicting(on_endpoint, kept) {
                 if failures == FAILURES || self.work == 0 {
@@ -132,12 +111,11 @@ impl<'a> Chains<'a> {
         helped
     }
 
-    /// Lists the slices that conflict and, if asked for, are kept or not, spread over the space so that the first few
-    /// stand for all.
-    fn conflicting(&self, on_endpoint: bool, kept: Option<bool>) -> Vec<usize> {
+    /// Lists the slices that conflict and are kept or not, spread over the space so that the first few stand for all.
+    fn conflicting(&self, on_endpoint: bool, kept: bool) -> Vec<usize> {
         let conflicts = |slice| self.problem.conflicts(&self.holder, slice, self.holder.at(slice));
         let is_kept = |slice: usize| self.holder.at(slice) == self.problem.current.at(slice);
-        let asked = |slice: &usize| kept.is_none_or(|kept| kept == is_kept(*slice));
+        let asked = |slice: &usize| is_kept(*slice) == kept;
         let all = (0..self.problem.slices())
             .filter(asked)
             .map(|slice| (slice, conflicts(slice)));

@@ -15,7 +15,7 @@
 mod chains;
 mod exact;
 mod ids;
-mod plan;
+mod planner;
 mod pool;
 mod problem;
 mod refit;
@@ -26,6 +26,6 @@ mod table;
 mod targets;
 
 pub use ids::{DomainId, Endpoint, EndpointIdx, MAX_SLICES, SliceBits, SliceId};
-pub use plan::{Bound, MAX_ENDPOINTS, Method, Move, Plan, PlanError, Report, plan, plan_by};
+pub use planner::{Bound, MAX_ENDPOINTS, Method, Move, Plan, PlanError, Report, plan, plan_by};
 pub use replicas::{ReplicaError, Replicas, Siblings};
 pub use space::{SliceError, SliceSpace};

@@ -127,6 +127,11 @@ impl Problem {
         }
     }
 
+    /// The caller's number of an endpoint.
+    pub(super) fn endpoint(&self, endpoint: usize) -> EndpointIdx {
+        EndpointIdx::at(self.place.at(endpoint))
+    }
+
     pub(super) fn slices(&self) -> usize {
         self.current.len()
     }

@@ -11,10 +11,12 @@ use super::table::Table;
 ///
 /// Ceilings go first to those that can keep more than their floor, and of these to the ones that then need not change;
 /// then to those that must take slices anyway; last to those that could stay at their floor. Among equals, those keep the
-/// ceiling that would have to split a block, and those get it whom one more slice costs the fewest prefixes.
+/// ceiling that would have to split a block, and those get it whom one more slice costs the fewest prefixes; then
+/// domains take turns, so that endpoints alike in alike domains fill them alike.
 pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize> {
     let ceilings = problem.slices() - problem.low.iter().sum::<usize>();
     let smallest = smallest_blocks(problem);
+    let turn = turns(problem);
     let mut order: Vec<_> = (0..problem.endpoints())
         .filter(|endpoint| problem.high.at(*endpoint) > problem.low.at(*endpoint))
         .map(|endpoint| {
@@ -28,7 +30,7 @@ pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize
             };
             // One more slice joins as many blocks as the count ends in ones, in binary.
             let joins = low.trailing_ones().min(u32::from(problem.bits.get()));
-            (rank, Reverse(smallest), Reverse(joins), endpoint)
+            (rank, Reverse(smallest), Reverse(joins), turn.at(endpoint), endpoint)
         })
         .collect();
     order.sort_unstable();
@@ -61,6 +63,16 @@ pub(super) fn moves_for(problem: &Problem, keepable: &Table<usize>) -> usize {
         .map(|(target, keepable)| target.min(keepable))
         .sum();
     problem.slices() - kept
+}
+
+/// Counts, for each endpoint, those of its domain before it.
+fn turns(problem: &Problem) -> Table<usize> {
+    let mut seen = Table::filled(problem.domains, 0_usize);
+    let turn = |domain| {
+        seen.update(domain, |count| count + 1);
+        seen.at(domain)
+    };
+    problem.domain.iter().map(turn).collect()
 }
 
 /// The order of the smallest block that each endpoint holds; 0 for those that hold none.

@@ -12,6 +12,9 @@ use super::{chains, exact, refit, scratch};
 /// The greatest number of endpoints of a service, drained ones included.
 pub const MAX_ENDPOINTS: usize = 1 << 16;
 
+/// How often parting siblings is taken up again before a plan is left unsettled.
+const ROUNDS: usize = 4;
+
 /// Says where every slice is to be routed, and what changes for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -47,7 +50,7 @@ pub struct Report {
     pub domain_conflicts: usize,
     /// Prefixes that all endpoints together announce.
     pub prefixes: usize,
-    /// False if the bound on work ended the search for fewer conflicts; planning again from the plan would go on.
+    /// Planning again from the plan would move nothing. False if the bound on work ended the search for fewer conflicts.
     pub settled: bool,
 }
 
@@ -154,23 +157,22 @@ pub fn plan_by(
     } else {
         refit::refit(&problem, &targets)
     };
-    let (scalable, settled) = chains::part_siblings(&problem, balanced);
+    let (scalable, settled) = settle(&problem, chains::part_siblings(&problem, balanced), endpoints);
     let small = problem.slices() <= exact::EXACT_SLICES && problem.endpoints() <= exact::EXACT_ENDPOINTS;
-    let best = if method == Method::Best && small {
+    let tries_all = method == Method::Best && small;
+    let best = if tries_all {
         exact::best(&problem, &scalable)
     } else {
         None
     };
     let (holder, exact) = best.map_or((scalable, false), |best| (best, true));
 
+    let settled = exact || (settled && !tries_all);
     let report = Report {
-        settled: settled || exact,
+        settled,
         ..report(&problem, problem.score(&holder), exact)
     };
-    let assignment: Vec<EndpointIdx> = holder
-        .iter()
-        .map(|endpoint| EndpointIdx::at(problem.place.at(endpoint)))
-        .collect();
+    let assignment: Vec<EndpointIdx> = holder.iter().map(|endpoint| problem.endpoint(endpoint)).collect();
     let changes = assignment
         .iter()
         .zip(current)
@@ -188,6 +190,31 @@ pub fn plan_by(
         moves,
         report,
     })
+}
+
+/// Goes on parting siblings as planning again would, until that changes nothing; tells whether it came to that.
+fn settle(problem: &Problem, mut holder: Table<usize>, endpoints: &[Endpoint]) -> (Table<usize>, bool) {
+    for _ in 0..ROUNDS {
+        if !problem.score(&holder).conflicts.any() {
+            return (holder, true);
+        }
+        let current: Vec<_> = holder.iter().map(|endpoint| Some(problem.endpoint(endpoint))).collect();
+        let next = Problem::new(problem.bits, problem.distances.clone(), &current, endpoints);
+        let parted = chains::part_siblings(&next, next.current.clone());
+        if parted == next.current {
+            return (holder, true);
+        }
+        // Back from the numbers of the next problem to those of this one.
+        let mut number = Table::filled(endpoints.len(), NOBODY);
+        for (endpoint, place) in problem.place.iter().enumerate() {
+            number.set(place, endpoint);
+        }
+        holder = parted
+            .iter()
+            .map(|endpoint| number.at(next.place.at(endpoint)))
+            .collect();
+    }
+    (holder, false)
 }
 
 fn check(space: &SliceSpace, current: &[Option<EndpointIdx>], endpoints: &[Endpoint]) -> Result<(), PlanError> {
