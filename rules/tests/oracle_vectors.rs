@@ -1,8 +1,10 @@
 //! The oracle against every vector file, and the files this project makes against the oracle.
 
+#[path = "oracle/cases.rs"]
+mod cases;
 mod oracle;
-
-use oracle::cases;
+#[path = "oracle/themes/mod.rs"]
+mod themes;
 
 /// Vectors of all files are true of the oracle.
 #[test]
@@ -24,7 +26,7 @@ fn oracle_agrees_with_every_vector() {
 /// The files made here hold what the oracle says today. `SSA_REGENERATE=1` writes them anew.
 #[test]
 fn made_files_are_what_the_oracle_says() {
-    for theme in oracle::themes::all() {
+    for theme in themes::all() {
         let path = cases::folder().join(theme.file);
         let text = cases::print(theme.origin, &theme.cases);
         if std::env::var_os("SSA_REGENERATE").is_some() {

@@ -227,6 +227,11 @@ pub fn from_wire(mut wire: &[u8]) -> Result<Vec<WireItem>, String> {
     Ok(found)
 }
 
+/// Bytes in hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The wire form of items.
 pub fn to_wire(items: &[WireItem]) -> Vec<u8> {
     let mut wire = Vec::new();
@@ -252,7 +257,7 @@ pub fn to_text(item: &WireItem) -> String {
             octets.resize(16, 0);
             Ipv6Addr::from(<[u8; 16]>::try_from(octets).unwrap()).to_string()
         }
-        _ => super::cases::hex(&octets),
+        _ => hex(&octets),
     };
     let sign = if item.negated { "!" } else { "" };
     format!("{sign}{}:{address}/{}", item.family, item.length)

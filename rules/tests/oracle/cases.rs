@@ -1,24 +1,30 @@
 //! Vector files: reading them, asking the oracle, writing them. The format is in
 //! rules/vectors/README.md.
+#![allow(
+    unreachable_pub,
+    reason = "modules of a test binary say pub for what others of it use"
+)]
+#![allow(
+    clippy::pedantic,
+    reason = "the oracle follows the text's order and words, not the house's"
+)]
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::apl;
-use super::compose::{Client, Secrets, compose};
-use super::hash::{self, Values};
-use super::published;
-use super::record::{self, Usable};
-use super::verify::{Part, Seen, Verdict, verify};
+use crate::oracle::apl;
+use crate::oracle::compose::{Client, Secrets, compose};
+use crate::oracle::hash::{self, Values};
+use crate::oracle::published;
+use crate::oracle::record::{self, Usable};
+use crate::oracle::verify::{Part, Seen, Verdict, verify};
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+pub use crate::oracle::apl::hex;
 
 pub fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.len() % 2 == 0, "odd hex {text:?}");
+    assert!(text.len().is_multiple_of(2), "odd hex {text:?}");
     (0..text.len() / 2)
         .map(|place| u8::from_str_radix(&text[2 * place..2 * place + 2], 16).unwrap())
         .collect()
@@ -300,7 +306,7 @@ pub fn print(origin: &str, cases: &[Value]) -> String {
         }
         assert_eq!(keys.len(), case.len(), "a key without a place: {case:?}");
         let comma = if place + 1 == cases.len() { "" } else { "," };
-        out.push_str(&format!("{{{}}}{comma}\n", keys.join(", ")));
+        out += &format!("{{{}}}{comma}\n", keys.join(", "));
     }
     out.push_str("]\n}\n");
     out

@@ -14,10 +14,9 @@
 )]
 
 pub mod apl;
-pub mod cases;
 pub mod compose;
+pub mod generate;
 pub mod hash;
 pub mod published;
 pub mod record;
-pub mod themes;
 pub mod verify;

@@ -97,11 +97,14 @@ fn failing(record: &Record, seen: &Seen, step: Option<u64>, key: Option<[u8; 16]
             continue;
         }
         // "A non-numeric object under `obj[a:b]` is a violation of that field."
-        if let (Field::Obj(..), Some(object)) = (field, &seen.values.object) {
-            if object_number(object).is_err() {
-                found.push(place);
-                continue;
-            }
+        let numeric = seen
+            .values
+            .object
+            .as_ref()
+            .is_some_and(|object| object_number(object).is_ok());
+        if matches!(field, Field::Obj(..)) && !numeric {
+            found.push(place);
+            continue;
         }
         let expected = value(record, place, &seen.values, step, key, so_far).unwrap();
         let Some(expected) = expected else { continue };

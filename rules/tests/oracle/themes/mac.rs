@@ -278,7 +278,7 @@ pub fn siphash() -> Cases {
     let mut c = Cases::default();
     for (length, bytes) in include_str!("siphash.txt").lines().enumerate() {
         let message: Vec<u8> = (0..length as u8).collect();
-        let mut number = super::super::cases::unhex(bytes);
+        let mut number = crate::cases::unhex(bytes);
         number.reverse();
         let mut case = Map::new();
         case.insert("key".into(), json!(SECRET));
