@@ -47,6 +47,9 @@ pub(crate) struct Fault {
     pub(crate) place: String,
     /// What is wrong, and what is allowed.
     pub(crate) message: String,
+    /// A stable name of the kind of fault, where programs may want to tell it from others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'static str>,
     /// The text at fault and where in it.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) excerpt: Option<Excerpt>,
@@ -68,8 +71,14 @@ impl Fault {
         Self {
             place: place.into(),
             message: message.to_string(),
+            code: None,
             excerpt: None,
         }
+    }
+
+    pub(crate) fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     pub(crate) fn with_excerpt(mut self, text: &str, offset: usize, length: usize) -> Self {

@@ -2,8 +2,10 @@
 //!
 //! Exit codes: 0 conforming or fine, 1 not, 2 usage, bad input, or no answer to be had.
 
+mod completions;
 mod compose;
 mod dns;
+mod explain;
 mod failure;
 mod input;
 mod lint;
@@ -12,7 +14,9 @@ mod published;
 mod random;
 mod resolve;
 mod simulate;
+mod slices;
 mod style;
+mod vectors;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,8 +50,12 @@ enum Command {
     Compose(compose::Args),
     Verify(verify::Args),
     Resolve(resolve::Args),
+    Explain(explain::Args),
     Lint(lint::Args),
     Simulate(simulate::Args),
+    Slices(slices::Args),
+    Vectors(vectors::Args),
+    Completions(completions::Args),
 }
 
 /// What a command found.
@@ -69,8 +77,12 @@ fn main() -> ExitCode {
         Command::Compose(args) => compose::run(args, &mut out),
         Command::Verify(args) => verify::run(args, &mut out),
         Command::Resolve(args) => resolve::run(args, &mut out),
+        Command::Explain(args) => explain::run(args, &mut out),
         Command::Lint(args) => lint::run(args, &mut out),
         Command::Simulate(args) => simulate::run(args, &mut out),
+        Command::Slices(args) => slices::run(args, &mut out),
+        Command::Vectors(args) => vectors::run(args, &mut out),
+        Command::Completions(args) => completions::run(&args, &mut out),
     };
     let code = match result {
         Ok(Outcome::Fine) => 0,

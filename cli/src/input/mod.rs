@@ -8,7 +8,7 @@ mod service;
 
 pub(crate) use flow::{FlowArgs, Inputs, now};
 pub(crate) use keys::{KeyArgs, Keys};
-pub(crate) use service::{NameArgs, Service, ServiceArgs, prepare_faults, record_faults, unanswered};
+pub(crate) use service::{FlagArgs, NameArgs, Service, ServiceArgs, prepare_faults, record_faults, unanswered};
 
 use std::{fmt::Display, net::Ipv6Addr, str::FromStr};
 

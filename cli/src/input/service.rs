@@ -5,7 +5,7 @@ use std::time::Duration;
 use ssa_rules::{
     Apl, Record,
     apl::TextError,
-    published::{Publication, Role, SetError, Unusable},
+    published::{Publication, Role, Unusable},
     record::RecordError,
     rule::PrepareError,
 };
@@ -87,9 +87,7 @@ impl ServiceArgs {
     /// [`Service::publication`].
     pub(crate) fn read(&self, faults: &mut Faults) -> Result<Option<Service>, Failure> {
         let Some(name) = &self.name else {
-            if self.flags.rule.is_empty() {
-                faults.push("--rule", "missing; give --rule (and --apl), or the service's NAME");
-            }
+            self.flags.require_rule(faults);
             return Ok(self.flags.read(faults));
         };
         let name = faults.take("NAME", dns::name(name));
@@ -103,51 +101,71 @@ impl ServiceArgs {
 
 /// The failure of a name that the DNS says nothing about.
 pub(crate) fn unanswered(error: ResolveError) -> Failure {
-    Failure::input(error.question, error.error)
+    let fault = Fault::new(error.question, &error.error).with_code(error.error.name());
+    Failure {
+        faults: vec![fault],
+        kind: crate::failure::Kind::Input,
+    }
 }
 
 impl FlagArgs {
-    /// Reads the flags, noting every fault: those of lists, of records, and of both together.
-    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Service> {
+    /// Says whether neither a flag nor a record gives addresses.
+    pub(crate) fn has_no_addresses(&self) -> bool {
+        let own = |text: &String| text.parse::<Record>().is_ok_and(|record| record.apl().is_some());
+        self.apl.is_empty() && !self.rule.iter().any(own)
+    }
+
+    /// Notes a fault where there is no record.
+    pub(crate) fn require_rule(&self, faults: &mut Faults) {
+        if self.rule.is_empty() {
+            faults.push("--rule", "missing; give --rule (and --apl), or the service's NAME");
+        }
+    }
+
+    /// Reads the flags, noting every fault of lists and of records, each by itself.
+    pub(crate) fn parse(&self, faults: &mut Faults) -> Option<Service> {
+        let before = faults.0.len();
         let mut apl: Option<Apl> = None;
         for (index, text) in self.apl.iter().enumerate() {
-            let place = place("--apl", index, self.apl.len());
             match text.parse::<Apl>() {
                 Ok(list) => apl.get_or_insert_default().unite(list),
-                Err(error) => faults.0.extend(text_faults(&place, text, &error)),
+                Err(error) => faults
+                    .0
+                    .extend(text_faults(&place("--apl", index, self.apl.len()), text, &error)),
             }
         }
         for (index, text) in self.rule.iter().enumerate() {
-            let place = place("--rule", index, self.rule.len());
             if let Err(error) = text.parse::<Record>() {
-                faults.0.extend(record_faults(&place, text, &error));
+                faults
+                    .0
+                    .extend(record_faults(&place("--rule", index, self.rule.len()), text, &error));
             }
         }
         let records = self.rule.iter().map(|text| text.as_bytes().to_vec()).collect();
-        let service = Service {
+        (faults.0.len() == before).then_some(Service {
             apl,
             records,
             resolution: None,
-        };
-        if faults.0.is_empty() {
-            // Without keys: only whether addresses and records go together is of interest here.
-            let publication = service.publication(Role::Client, &Keys::default());
-            let unusable = publication.candidates.iter().zip(&self.rule).enumerate();
-            for (index, (candidate, _)) in unusable {
-                let place = place("--rule", index, self.rule.len());
-                match &candidate.rule {
-                    Err(Unusable::Prepare(error)) => faults.0.extend(prepare_faults(&place, error)),
-                    Err(Unusable::Record(_) | Unusable::SecretMissing(_) | Unusable::Space(_)) | Ok(_) => {}
-                }
+        })
+    }
+
+    /// Reads the flags, noting every fault: those of lists, of records, and of both together.
+    pub(crate) fn read(&self, faults: &mut Faults) -> Option<Service> {
+        let service = self.parse(faults)?;
+        // Without keys: only whether addresses and records go together is of interest here.
+        let publication = service.publication(Role::Client, &Keys::default());
+        for (index, candidate) in publication.candidates.iter().enumerate() {
+            if let Err(Unusable::Prepare(error)) = &candidate.rule {
+                faults
+                    .0
+                    .extend(prepare_faults(&place("--rule", index, self.rule.len()), error));
             }
-            if let Err(error) = &publication.space {
-                error.faults.iter().for_each(|fault| faults.push("--apl", fault));
-            }
-            match publication.set {
-                Err(error @ SetError::EqualFrom { .. }) => faults.push("--rule", error),
-                Err(error @ SetError::TooManyRecords { .. }) => faults.push("--rule", error),
-                Ok(_) => {}
-            }
+        }
+        if let Err(error) = &publication.space {
+            error.faults.iter().for_each(|fault| faults.push("--apl", fault));
+        }
+        if let Err(error) = publication.set {
+            faults.push("--rule", error);
         }
         Some(service)
     }

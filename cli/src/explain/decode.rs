@@ -1,0 +1,327 @@
+//! An address taken apart, each field against what it should be.
+//!
+//! A field is judged by itself: a record is made in which every other field is the constant that the address has
+//! there, and the address is verified by it.
+
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use ssa_rules::{
+    AddressSpace, Apl, AplItem, Destination, Flow, Key, Record, Replica, Request, Rule, Source, UnixTime, Verdict,
+    record::{Field, Input},
+    rule::ItemSet,
+    verdict::{Expected, Violation},
+};
+
+use crate::{
+    input::{Inputs, Keys},
+    style,
+};
+
+/// What an address is decoded by.
+pub(super) struct Context<'a> {
+    pub(super) record: &'a Record,
+    pub(super) apl: Option<&'a Apl>,
+    pub(super) inputs: &'a Inputs,
+    pub(super) keys: &'a Keys,
+}
+
+/// An address taken apart.
+pub(super) struct Decoded {
+    pub(super) address: Ipv6Addr,
+    /// What a verifier says; nothing without addresses, a source or the secret.
+    pub(super) verdict: Option<Verdict>,
+    /// What a verdict would need.
+    needs: Vec<&'static str>,
+    /// The item, then the fields.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What is found of a part.
+pub(super) struct Finding {
+    /// Its value.
+    pub(super) value: String,
+    /// Whether it fits; nothing where it is not checked.
+    pub(super) fits: Option<bool>,
+    /// Whether any value fits.
+    pub(super) open: bool,
+    /// What it should be, where it differs.
+    expected: Option<Expected>,
+    /// What else is to say.
+    pub(super) note: String,
+}
+
+impl Finding {
+    /// Returns what the part should be, where it differs and that may be shown.
+    pub(super) fn shown(&self, reveal: bool) -> Option<String> {
+        match self.expected? {
+            Expected::Hidden(value) => reveal.then(|| format!("{:#x}", value.reveal())),
+            expected => Some(expected.to_string()),
+        }
+    }
+
+    pub(super) fn remark(&self, reveal: bool) -> String {
+        match (self.expected, self.shown(reveal)) {
+            (Some(_), Some(expected)) => format!("expected {expected}"),
+            (Some(_), None) => "expected another (--reveal shows it)".into(),
+            (None, _) => self.note.clone(),
+        }
+    }
+}
+
+impl Decoded {
+    /// Says whether nothing is found to differ.
+    pub(super) fn conforms(&self) -> bool {
+        match &self.verdict {
+            Some(verdict) => matches!(verdict, Verdict::Conforming(_)),
+            None => self.findings.iter().all(|finding| finding.fits != Some(false)),
+        }
+    }
+
+    pub(super) fn verdict_text(&self, reveal: bool) -> (String, anstyle::Style) {
+        match &self.verdict {
+            Some(Verdict::Violation(
+                violation @ Violation::Field {
+                    expected: Expected::Hidden(_),
+                    ..
+                },
+            )) if !reveal => (
+                format!("violation of {}: another mac is expected", violation.part()),
+                style::BAD,
+            ),
+            Some(verdict @ Verdict::Conforming(_)) => (verdict.to_string(), style::GOOD),
+            Some(verdict @ Verdict::Legacy) => (verdict.to_string(), style::WARN),
+            Some(verdict @ (Verdict::Violation(_) | Verdict::Outside)) => (verdict.to_string(), style::BAD),
+            None => (
+                format!("needs {}; what can be checked is", self.needs.join(", ")),
+                style::DIM,
+            ),
+        }
+    }
+}
+
+pub(super) fn decode(context: &Context<'_>, address: Ipv6Addr) -> Decoded {
+    let mut findings = vec![item(context, address)];
+    let fields = context.record.template().fields();
+    findings.extend((0..fields.len()).map(|index| field(context, address, index)));
+    let no_list = context.apl.is_none() && context.record.apl().is_none();
+    let no_secret = context.record.key().is_some() && key(context) == Key::None;
+    let needs = [
+        ("--apl", no_list),
+        ("--source", context.inputs.source.is_none()),
+        ("--secret", no_secret),
+    ];
+    let needs = needs
+        .into_iter()
+        .filter(|(_, lacks)| *lacks)
+        .map(|(flag, _)| flag)
+        .collect();
+    Decoded {
+        address,
+        verdict: verdict(context, address),
+        needs,
+        findings,
+    }
+}
+
+fn flow<'a>(context: &'a Context<'_>, source: Source, address: Ipv6Addr) -> Flow<'a> {
+    Flow {
+        source,
+        destination: Destination(address),
+        port: context.inputs.port,
+        object: context.inputs.object.as_deref(),
+        chunk: context.inputs.chunk,
+        time: context.inputs.time,
+    }
+}
+
+fn key(context: &Context<'_>) -> Key {
+    // A client's own key verifies nothing.
+    match context.record.key().map_or(Key::None, |id| context.keys.get(id)) {
+        key @ Key::Secret(_) => key,
+        Key::Client(_) | Key::None => Key::None,
+    }
+}
+
+fn verdict(context: &Context<'_>, address: Ipv6Addr) -> Option<Verdict> {
+    let space = context.apl.and_then(|apl| AddressSpace::new(apl).ok().flatten());
+    let rule = Rule::prepare(context.record, space.as_ref(), &key(context)).ok()?;
+    rule.verify(&flow(context, context.inputs.source?, address)).ok()
+}
+
+fn item(context: &Context<'_>, address: Ipv6Addr) -> Finding {
+    let length = context.record.template().item_length();
+    let prefix = Ipv6Net::new(address, length).map_or_else(|_| String::new(), |net| net.trunc().to_string());
+    let apl = context.apl.or(context.record.apl());
+    let space = apl.and_then(|apl| AddressSpace::new(apl).ok().flatten());
+    let (fits, note) = match space.map(|space| space.class(address)) {
+        None => (None, "no address list to look it up in".to_owned()),
+        Some(ssa_rules::Class::Outside) => (Some(false), "in no item of the service: outside".into()),
+        Some(ssa_rules::Class::Legacy(item)) => (Some(false), format!("legacy: in the negated item {item}")),
+        Some(ssa_rules::Class::Service(_)) => match verdict(context, address) {
+            Some(Verdict::Violation(Violation::Item { expected, .. })) => (Some(false), format!("expected {expected}")),
+            _ => (Some(true), "in the service".into()),
+        },
+    };
+    Finding {
+        value: prefix,
+        fits,
+        open: false,
+        expected: None,
+        note,
+    }
+}
+
+/// Returns a field's value in an address.
+fn value(record: &Record, address: Ipv6Addr, index: usize) -> u64 {
+    let fields = record.template().fields();
+    let after: u32 = fields
+        .iter()
+        .skip(index + 1)
+        .map(|field| u32::from(field.width()))
+        .sum();
+    let width = fields.get(index).map_or(0, Field::width);
+    let bits = u128::from(address).checked_shr(after).unwrap_or(0)
+        & u128::MAX.checked_shr(128 - u32::from(width)).unwrap_or(0);
+    u64::try_from(bits).unwrap_or(u64::MAX)
+}
+
+fn field(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Finding {
+    let record = context.record;
+    let found = value(record, address, index);
+    let value = format!("{found:#x}");
+    let finding = |fits, note: &str| Finding {
+        value: value.clone(),
+        fits,
+        open: false,
+        expected: None,
+        note: note.into(),
+    };
+    let Some(field) = record.template().fields().get(index) else {
+        return finding(None, "");
+    };
+    if matches!(field, Field::Rand { .. }) {
+        return Finding {
+            open: true,
+            ..finding(None, "any value fits")
+        };
+    }
+    let lacking = lacking(context, field);
+    if !lacking.is_empty() {
+        return finding(None, &format!("needs {}", lacking.join(", ")));
+    }
+    let Some(rule) = alone(context, address, index) else {
+        return finding(None, "");
+    };
+    let source = context.inputs.source.unwrap_or(Source(Ipv6Addr::UNSPECIFIED));
+    match rule.verify(&flow(context, source, address)) {
+        Ok(Verdict::Violation(Violation::Field { expected, .. })) => Finding {
+            expected: Some(expected),
+            ..finding(Some(false), "")
+        },
+        Ok(_) => finding(Some(true), &replica(context, &rule, address, index)),
+        Err(_) => finding(None, "needs --secret"),
+    }
+}
+
+/// Returns the flags that would have to be given for this field to be checked.
+fn lacking(context: &Context<'_>, field: &Field) -> Vec<&'static str> {
+    let has = |kind| field.inputs().is_some_and(|inputs| inputs.has_kind(kind));
+    let is_mac = matches!(field, Field::Mac { .. });
+    let by_source = field.inputs().is_some_and(|inputs| inputs.source_bits().is_some());
+    let source = matches!(field, Field::Source(_)) || by_source || is_mac && context.record.kdf().is_some();
+    let object = matches!(field, Field::Object(_)) || has(Input::Object);
+    let inputs = context.inputs;
+    let needs = [
+        ("--source", source && inputs.source.is_none()),
+        ("--object", object && inputs.object.is_none()),
+        ("--chunk", has(Input::Chunk) && inputs.chunk.is_none()),
+        ("--port", has(Input::Port) && inputs.port.is_none()),
+        ("--secret", is_mac && key(context) == Key::None),
+    ];
+    needs
+        .into_iter()
+        .filter(|(_, lacks)| *lacks)
+        .map(|(flag, _)| flag)
+        .collect()
+}
+
+/// Makes a rule of which one field is as in the record, and all else as in the address.
+fn alone(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Option<Rule> {
+    let record = context.record;
+    let fields = record.template().fields().iter().enumerate().map(|(other, field)| {
+        if other == index {
+            written(field)
+        } else {
+            format!("const({:x}):{}", value(record, address, other), field.width())
+        }
+    });
+    let mut text = format!("v=ssa1; addr={}", fields.collect::<Vec<_>>().join(" "));
+    let field = record.template().fields().get(index)?;
+    if let Some(salt) = record.salt() {
+        text.push_str(&format!("; salt={}", salt.as_str()));
+    }
+    if index == 0 && record.replicas() > 1 {
+        text.push_str(&format!("; replicas={}", record.replicas()));
+    }
+    if matches!(field, Field::Mac { .. }) {
+        text.push_str(&record.key().map_or_else(String::new, |key| format!("; key={key}")));
+        text.push_str(
+            &record
+                .kdf()
+                .map_or_else(String::new, |bits| format!("; kdf=src/{bits}")),
+        );
+    }
+    text.push_str(&format!("; skew={}", record.skew()));
+    let alone: Record = text.parse().ok()?;
+    let item = Ipv6Net::new(address, record.template().item_length()).ok()?.trunc();
+    let apl: Apl = AplItem::v6(item, false).into_iter().collect();
+    let space = AddressSpace::new(&apl).ok()??;
+    let key = if alone.key().is_some() { key(context) } else { Key::None };
+    Rule::prepare(&alone, Some(&space), &key).ok()
+}
+
+/// Returns a field as the grammar writes it.
+fn written(field: &Field) -> String {
+    let inputs = || super::words::list(field.inputs());
+    match field {
+        Field::Rand { width } => format!("rand:{width}"),
+        Field::Const { value, width } => format!("const({value:x}):{width}"),
+        Field::Source(range) => format!("src[{}:{}]", range.start(), range.end()),
+        Field::Object(range) => format!("obj[{}:{}]", range.start(), range.end()),
+        Field::Hash { width, .. } => format!("hash({}):{width}", inputs()),
+        Field::Mac { width, .. } => format!("mac({}):{width}", inputs()),
+    }
+}
+
+/// Says which replica the first field is of, where there are several.
+fn replica(context: &Context<'_>, rule: &Rule, address: Ipv6Addr, index: usize) -> String {
+    if index > 0 || rule.replicas() == 1 {
+        return String::new();
+    }
+    let inputs = context.inputs;
+    let step = u64::from(context.record.time_step().unwrap_or(1));
+    let skew = i64::from(rule.skew());
+    let times = [0, -skew, skew]
+        .into_iter()
+        .chain((-2..=2).map(|n| n * i64::try_from(step).unwrap_or(1)));
+    for time in times.filter_map(|shift| inputs.time.0.checked_add_signed(shift)) {
+        for replica in 0..rule.replicas() {
+            let request = Request {
+                source: inputs.source.unwrap_or(Source(Ipv6Addr::UNSPECIFIED)),
+                object: inputs.object.as_deref(),
+                chunk: inputs.chunk,
+                port: inputs.port,
+                time: Some(UnixTime(time)),
+                replica: Replica(replica),
+            };
+            let mut none = || 0;
+            let found = rule.search(&request, ItemSet::EMPTY, &mut none);
+            let found = found.and_then(|mut search| rule.advance(&mut search, &request, 1, &mut none));
+            if found.is_ok_and(|found| found == ssa_rules::Progress::Found(Destination(address))) {
+                return format!("replica {replica}");
+            }
+        }
+    }
+    String::new()
+}

@@ -1,0 +1,131 @@
+//! Endpoints as they are given: `--endpoint NAME[=WEIGHT][@DOMAIN][,via=ADDRESS]`, or a JSON file.
+
+use std::{collections::BTreeSet, net::Ipv6Addr, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Faults;
+
+/// A wanted endpoint, read but not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// 1 to 253 of `a-z A-Z 0-9 - _ . :`.
+    pub(super) name: String,
+    /// Its share of the slices, relative to the others, 0 to 2^32-1; 0 drains it.
+    #[serde(default = "one")]
+    pub(super) weight: u32,
+    /// Its failure domain; without one it shares a domain with no other.
+    #[serde(default)]
+    pub(super) domain: Option<String>,
+    /// The next hop of routes to it.
+    #[serde(default)]
+    pub(super) via: Option<Ipv6Addr>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// The form of `--endpoint`.
+pub(super) const FORM: &str = "NAME[=WEIGHT][@DOMAIN][,via=ADDRESS]";
+
+fn is_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    matches!(text.len(), 1..=253) && text.bytes().all(allowed)
+}
+
+/// Reads one `--endpoint`.
+fn parse(text: &str) -> Result<Wanted, String> {
+    let (rest, via) = match text.split_once(",via=") {
+        Some((rest, via)) => {
+            let address = via
+                .parse()
+                .map_err(|_| format!("`{via}` after via= is not an IPv6 address"))?;
+            (rest, Some(address))
+        }
+        None => (text, None),
+    };
+    let (rest, domain) = rest
+        .split_once('@')
+        .map_or((rest, None), |(rest, domain)| (rest, Some(domain.to_owned())));
+    let (name, weight) = match rest.split_once('=') {
+        Some((name, weight)) => {
+            let number = weight
+                .parse()
+                .ok()
+                .filter(|_| weight.bytes().all(|b| b.is_ascii_digit()));
+            (
+                name,
+                number.ok_or_else(|| format!("weight `{weight}` is not a number from 0 to 4294967295"))?,
+            )
+        }
+        None => (rest, 1),
+    };
+    Ok(Wanted {
+        name: name.into(),
+        weight,
+        domain,
+        via,
+    })
+}
+
+/// Reads all wanted endpoints, noting every fault.
+pub(super) fn read(flags: &[String], file: Option<&Path>, faults: &mut Faults) -> Vec<Wanted> {
+    let mut all: Vec<(String, Wanted)> = Vec::new();
+    for text in flags {
+        let place = format!("--endpoint {text}");
+        if let Some(wanted) = faults.take(&place, parse(text).map_err(|error| format!("{error}; it is {FORM}"))) {
+            all.push((place, wanted));
+        }
+    }
+    if let Some(path) = file {
+        let place = format!("--endpoints {}", path.display());
+        let list: Option<Vec<Wanted>> = super::document::read_json(&place, path, faults);
+        let numbered = list.unwrap_or_default().into_iter().enumerate();
+        all.extend(numbered.map(|(index, wanted)| (format!("{place} [{index}]"), wanted)));
+    }
+    let mut names = BTreeSet::new();
+    for (place, wanted) in &all {
+        for name in [Some(&wanted.name), wanted.domain.as_ref()].into_iter().flatten() {
+            if !is_name(name) {
+                faults.push(place, format!("name `{name}` is not 1 to 253 of a-z A-Z 0-9 - _ . :"));
+            }
+        }
+        if !names.insert(&wanted.name) {
+            faults.push(place, format!("the endpoint {} is given twice", wanted.name));
+        }
+    }
+    if all.is_empty() && faults.0.is_empty() {
+        faults.push(
+            "--endpoint",
+            format!("missing; give --endpoint {FORM} for each, or --endpoints FILE"),
+        );
+    }
+    all.into_iter().map(|(_, wanted)| wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_read_in_every_form() {
+        let wanted = |name: &str, weight, domain: Option<&str>, via: Option<&str>| Wanted {
+            name: name.into(),
+            weight,
+            domain: domain.map(Into::into),
+            via: via.map(|via| via.parse().unwrap()),
+        };
+        assert_eq!(parse("a"), Ok(wanted("a", 1, None, None)));
+        assert_eq!(parse("a=7"), Ok(wanted("a", 7, None, None)));
+        assert_eq!(parse("a@r1"), Ok(wanted("a", 1, Some("r1"), None)));
+        assert_eq!(
+            parse("a=0@r1,via=2001:db8::a"),
+            Ok(wanted("a", 0, Some("r1"), Some("2001:db8::a")))
+        );
+        for bad in ["a=", "a=-1", "a=+1", "a=4294967296", "a,via=", "a,via=192.0.2.1"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `ssa vectors`: runs files of test vectors.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::{
+    Outcome,
+    failure::{Failure, Faults, clean},
+    output::Output,
+    style::{self, paint},
+};
+
+const EXAMPLES: &str = "\
+A file is a JSON array of cases with the keys op (parse, compose, verify), rule, apl, source, destination, object,
+chunk, time, port, secrets, replica and expect. Each difference is printed; the last line is `N passed, N failed`.
+
+Examples:
+  ssa vectors rules/vectors/*.json
+  ssa vectors mine.json --json
+
+Exit codes: 0 all passed; 1 any failed; 2 a file cannot be read, or holds something that is no case.";
+
+/// Runs files of test vectors
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Files of vectors; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
+    let mut faults = Faults::default();
+    let (mut passed, mut failed) = (0, 0);
+    let mut documents: Vec<Value> = Vec::new();
+    for path in args.files {
+        let name = path.display().to_string();
+        let text = if name == "-" {
+            std::io::read_to_string(std::io::stdin())
+        } else {
+            std::fs::read_to_string(&path)
+        };
+        let Some(text) = faults.take(&name, text) else {
+            continue;
+        };
+        let Some(report) = faults.take(&name, ssa_vectors::run(&text)) else {
+            continue;
+        };
+        passed += report.passed;
+        failed += report.failures.len();
+        if out.is_json() {
+            let failures = report.failures.iter().map(|failure| {
+                let differences = failure.differences.iter().map(|difference| {
+                    json!({ "key": difference.key, "expected": difference.expected, "found": difference.found })
+                });
+                json!({
+                    "case": failure.case,
+                    "op": failure.op,
+                    "note": failure.note,
+                    "differences": differences.collect::<Vec<_>>(),
+                })
+            });
+            let failures: Vec<Value> = failures.collect();
+            documents
+                .push(json!({ "file": name, "passed": report.passed, "failed": failures.len(), "failures": failures }));
+        } else {
+            for failure in &report.failures {
+                let text = clean(&failure.to_string());
+                out.line(format_args!("{} {name}: {text}", paint(style::BAD, "failed")));
+            }
+        }
+    }
+    faults.check()?;
+    if out.is_json() {
+        out.json(&json!({ "passed": passed, "failed": failed, "files": documents }));
+    } else {
+        out.line(format_args!("{passed} passed, {failed} failed"));
+    }
+    Ok(if failed == 0 { Outcome::Fine } else { Outcome::NotFine })
+}
