@@ -324,6 +324,18 @@ impl Case {
     }
 }
 
+/// Which of object, chunk, time and port the record needs and the client lacks.
+fn lacks(record: &record::Record, client: &Client) -> [bool; 4] {
+    let values = &client.values;
+    let object = record.template.iter().any(|field| matches!(field, Field::Obj(..)));
+    [
+        (object || verify::needs(record, &Input::Obj)) && values.object.is_none(),
+        verify::needs(record, &Input::Chunk) && values.chunk.is_none(),
+        (record.pow > 0 || verify::needs(record, &Input::Time(1))) && client.time.is_none(),
+        (record.pow > 0 || verify::needs(record, &Input::Port)) && values.port.is_none(),
+    ]
+}
+
 /// An address the crate composes is, for the rand bits in it, the oracle's to the bit.
 #[test]
 fn composing_gives_the_same_address() {
@@ -373,6 +385,10 @@ fn composing_gives_the_same_address() {
                     }
                 }
                 Err(error) => {
+                    if let ComposeError::Missing(missing) = error {
+                        let found = [missing.object, missing.chunk, missing.time, missing.port];
+                        assert_eq!(found, lacks(record, &client), "{}", case.text);
+                    }
                     refused += 1;
                     let no_item = groups(&case.usable, &client.values).is_err();
                     let oracle = fill(&case.usable, &client, item, &zeros);
@@ -637,6 +653,32 @@ fn a_flipped_bit_of_a_checked_field_is_a_violation() {
     }
 }
 
+/// Records that may stand together: variants of one, that one list serves them all; a few are broken or no SSA records.
+fn variants(draw: &mut Draw, first: &generate::Published) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    for _ in 0..draw.of(&[1, 2, 2, 3, 3, 4, 4, 5]) {
+        let mut tags: Vec<String> = first.rule.split(';').map(str::to_string).collect();
+        tags.retain(|tag| !tag.trim().is_empty() && !tag.contains("from=") && !tag.contains("x-"));
+        if draw.percent(30) && !first.rule.contains("salt=") {
+            tags.push("salt=other".into());
+        }
+        let from = draw.of(&[0, 1, 2, 3, 4, NOW, NOW + 9, NOW + 10, NOW + 11, NOW + 600]);
+        tags.push(format!("from={from}"));
+        let mut record = tags.join(";");
+        if draw.percent(10) {
+            let broken = generate::broken(draw, &record);
+            if !other_family(&broken) {
+                record = broken;
+            }
+        }
+        if draw.percent(5) {
+            record = "v=spf1 -all".into();
+        }
+        records.push(record.into_bytes());
+    }
+    records
+}
+
 /// Records that stand together: the client's choice, and the best verdict.
 #[test]
 fn published_sets_are_the_same() {
@@ -644,28 +686,7 @@ fn published_sets_are_the_same() {
     let (mut chosen, mut judged) = (0, 0);
     for _ in 0..150 {
         let first = generate::published(&mut draw);
-        let mut records = Vec::new();
-        for _ in 0..draw.of(&[1, 2, 2, 3, 3, 4, 4, 5]) {
-            // Variants of one record, that one list serves them all.
-            let mut tags: Vec<String> = first.rule.split(';').map(str::to_string).collect();
-            tags.retain(|tag| !tag.trim().is_empty() && !tag.contains("from=") && !tag.contains("x-"));
-            if draw.percent(30) && !first.rule.contains("salt=") {
-                tags.push("salt=other".into());
-            }
-            let from = draw.of(&[0, 1, 2, 3, 4, NOW, NOW + 9, NOW + 10, NOW + 11, NOW + 600]);
-            tags.push(format!("from={from}"));
-            let mut record = tags.join(";");
-            if draw.percent(10) {
-                let broken = generate::broken(&mut draw, &record);
-                if !other_family(&broken) {
-                    record = broken;
-                }
-            }
-            if draw.percent(5) {
-                record = "v=spf1 -all".into();
-            }
-            records.push(record.into_bytes());
-        }
+        let records = variants(&mut draw, &first);
         let now = draw.of(&[NOW, NOW, NOW - 1, NOW - 10, NOW + 1, NOW + 5, 3, 0]);
         let held: oracle::compose::Secrets = generate::secrets().into_iter().filter(|_| draw.percent(85)).collect();
         let key_of = |id: &KeyId| match held.iter().find(|(other, _)| other == id.as_str()) {
@@ -727,6 +748,22 @@ fn published_sets_are_the_same() {
         let found = publication.set.as_ref().ok().and_then(|set| set.verify(&flow(&seen)));
         let found = found.map(|judgement| (judgement.from, verdict(&judgement.verdict)));
         judged += usize::from(expected.is_some());
+        let has_secret = |id: &str| held.iter().any(|(other, _)| other == id);
+        let mut accepted: Vec<u64> = oracle::published::standing(&records, &first.apl, &has_secret)
+            .iter()
+            .map(|(_, usable)| &usable.record)
+            .filter(|record| record.from <= now + record.skew)
+            .map(|record| record.from)
+            .collect();
+        accepted.sort_unstable();
+        let set = publication.set.as_ref().ok();
+        let mut accepts: Vec<u64> = set
+            .iter()
+            .flat_map(|set| set.accepted(UnixTime(now)))
+            .map(|rule| rule.from().0)
+            .collect();
+        accepts.sort_unstable();
+        assert_eq!(accepts, accepted, "{text:?}");
         let expected = expected.map(|(place, verdict)| (ValidFrom(from(place)), verdict));
         assert_eq!(found, expected, "{seen:x?} under {text:?} with {}", first.apl);
     }
@@ -819,7 +856,12 @@ fn the_wire_form_is_the_same() {
             .collect();
         let mut wire = oracle::apl::to_wire(&items);
         assert_eq!(apl.to_wire(), wire, "{words}");
-        assert_eq!(Apl::from_wire(&wire), Ok(apl), "{words}");
+        assert_eq!(Apl::from_wire(&wire).as_ref(), Ok(&apl), "{words}");
+        // Several records are united.
+        let (first, second) = items.split_at(draw.below(items.len() as u64) as usize);
+        let mut united = Apl::from_wire(&oracle::apl::to_wire(first)).unwrap();
+        united.unite(Apl::from_wire(&oracle::apl::to_wire(second)).unwrap());
+        assert_eq!(united, apl, "{words}");
         for _ in 0..4 {
             let place = draw.below(wire.len() as u64) as usize;
             match draw.below(3) {
