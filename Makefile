@@ -5,13 +5,16 @@ SHELL := bash
 # Seconds that each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup build test lint test-native test-wasm deny cross-check fuzz mutants bench-rules install clean
+.PHONY: help setup demo build test lint test-native test-wasm deny cross-check fuzz mutants bench-rules install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Find or install what building and testing need
 	hack/setup.sh
+
+demo: ## Show it all: real Envoys, DNS and traffic between namespaces; KEEP=1 leaves it up
+	hack/demo.sh
 
 build: ## Build the workspace, optimised
 	cargo build --workspace --release --locked

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Shows Structured Service Addressing at work on this machine: clients, a router, a DNS server and servers as network
+# namespaces, real Envoys with the filter, an unmodified HTTP application and curl. Every claim that it prints is
+# checked; it exits 1 when one is not so. It leaves nothing behind, however it ends.
+#
+#   hack/demo.sh            as root, or in a user namespace where those are allowed
+#   KEEP=1 hack/demo.sh     stays up after the story, and says how to look around; Ctrl-C takes it down
+#
+#   SSA_ENVOY=PROGRAM       this Envoy instead of the one from PyPI
+#   SSA_FILTER=FILE         this module instead of the one built from filter/
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+# What runs in the namespaces ends after this many seconds whatever happens, unless it is kept.
+limit=600
+
+needed=()
+need() { if ! PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; then needed+=("$2"); fi; }
+need unshare util-linux
+need ip iproute2
+need ip6tables iptables
+need named bind9
+need dig bind9-dnsutils
+need curl curl
+need python3 python3
+if [ "${#needed[@]}" -gt 0 ]; then
+  say "installing ${needed[*]} by apt (once)"
+  apt_install "${needed[@]}" || die "these are missing: ${needed[*]}; install them: apt-get install ${needed[*]}"
+fi
+export PATH=$PATH:/usr/sbin:/sbin
+
+# Mounts, processes, networks and, for others than root, users of its own: all of it ends with the first process in it.
+spaces=(--net --mount --pid --fork --kill-child=KILL --mount-proc)
+if [ "$(id -u)" != 0 ]; then spaces+=(--user --map-root-user); fi
+unshare "${spaces[@]}" true 2>/dev/null \
+  || die "this machine does not let you make namespaces of your own (unshare ${spaces[*]}): run it as root, such as by sudo make demo"
+
+envoy=$("$root/hack/demo/envoy.sh")
+module=${SSA_FILTER:-}
+if [ -z "$module" ]; then
+  began=$SECONDS
+  "$root/hack/wasm-cargo.sh" build --quiet --release --locked -p ssa-filter
+  module=$target_dir/wasm32-unknown-unknown/release/ssa_filter.wasm
+  say "filter built in $((SECONDS - began)) s"
+fi
+[ -f "$module" ] || die "there is no module $module"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/ssa-demo.XXXXXX")
+inner=
+# shellcheck disable=SC2317 # traps call it
+finish() {
+  trap - EXIT INT TERM HUP
+  # KILL: unshare passes nothing else on; the kernel then ends whatever runs in its namespaces.
+  if [ -n "$inner" ]; then kill -KILL "$inner" 2>/dev/null && wait "$inner" 2>/dev/null; fi
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'finish; exit 130' INT
+trap 'finish; exit 143' TERM HUP
+
+cp "$module" "$work/ssa_filter.wasm"
+unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
+  "$root/hack/demo/story.sh" "$root" "$work" "$envoy" </dev/null &
+inner=$!
+if [ -n "${KEEP:-}" ]; then
+  # The story writes this file when it is through.
+  until [ -e "$work/kept" ] || ! kill -0 "$inner" 2>/dev/null; do read -rt 0.2 <> <(:) || true; done
+fi
+status=0
+wait "$inner" || status=$?
+inner=
+exit "$status"
