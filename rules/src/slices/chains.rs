@@ -50,6 +50,7 @@ struct Hop {
 }
 
 /// An endpoint that a chain has reached: it holds one slice too many.
+#[derive(Clone, Copy)]
 struct Reached {
     endpoint: usize,
     /// The hop that reached it; none if it gives one less because another holds one more.
@@ -59,12 +60,14 @@ struct Reached {
     moves: i64,
 }
 
-/// What a search looks for.
-#[derive(Clone, Copy)]
-struct Goal {
+/// A search for a chain.
+struct Search {
     /// The endpoint that the first slice leaves.
     short: usize,
     extra_moves: bool,
+    reached: Vec<Reached>,
+    /// The fewest moves with which each endpoint was reached.
+    least_moves: Table<i64>,
 }
 
 impl<'a> Chains<'a> {
@@ -132,13 +135,14 @@ impl<'a> Chains<'a> {
     }
 
     /// Counts what a hop changes; the other slices stay.
-    fn effect(&mut self, hop: Hop) -> (Conflicts, i64) {
+    fn effect(&mut self, hop: Hop) -> Conflicts {
         self.work = self.work.saturating_sub(2 * self.problem.distances.len());
         let after = self.problem.conflicts(&self.holder, hop.slice, hop.to);
         let before = self.problem.conflicts(&self.holder, hop.slice, hop.from);
-        (after.minus(before), self.moves(hop))
+        after.minus(before)
     }
 
+    /// Counts how many slices more a hop moves.
     fn moves(&self, hop: Hop) -> i64 {
         let home = self.problem.current.at(hop.slice);
         i64::from(home != hop.to) - i64::from(home != hop.from)
@@ -146,6 +150,11 @@ impl<'a> Chains<'a> {
 
     fn count(&self, endpoint: usize) -> usize {
         self.slices.get(endpoint).map_or(0, Vec::len)
+    }
+
+    /// The slice at a place in its endpoint's list.
+    fn nth(&self, endpoint: usize, index: usize) -> Option<usize> {
+        self.slices.get(endpoint)?.get(index).copied()
     }
 
     fn has_room(&self, endpoint: usize) -> bool {
@@ -159,128 +168,155 @@ impl<'a> Chains<'a> {
     /// Searches, breadth first, a chain that begins with `slice` and has fewer conflicts in all.
     fn help(&mut self, slice: usize, now: Conflicts, extra_moves: bool) -> bool {
         let endpoints = self.problem.endpoints();
-        let goal = Goal {
+        let mut search = Search {
             short: self.holder.at(slice),
             extra_moves,
+            reached: Vec::new(),
+            least_moves: Table::filled(endpoints, i64::MAX),
         };
-        let mut reached: Vec<Reached> = Vec::new();
-        let mut least_moves = Table::filled(endpoints, i64::MAX);
-
+        search.least_moves.set(search.short, i64::MIN); // only the end of a chain comes back to it
         // Its former holder first, then all others, from a place that differs from slice to slice.
         let home = self.problem.current.at(slice);
         let turn = slice.wrapping_mul(0x9e37_79b1) % endpoints.max(1);
         let others = (turn..endpoints).chain(0..turn).filter(|to| *to != home);
         let first = (home != NOBODY).then_some(home);
-        for to in first.into_iter().chain(others).filter(|to| *to != goal.short) {
-            let hop = Hop {
-                slice,
-                from: goal.short,
-                to,
-            };
+        for to in first.into_iter().chain(others) {
             self.work = self.work.saturating_sub(self.problem.distances.len());
+            let from = search.short;
+            let hop = Some(Hop { slice, from, to });
             let conflicts = self.problem.conflicts(&self.holder, slice, to).minus(now);
-            if !conflicts.improves() {
-                continue;
-            }
-            let moves = self.moves(hop);
-            least_moves.set(to, moves);
-            reached.push(Reached {
+            let moves = self.moves(Hop { slice, from, to });
+            let reached = Reached {
                 endpoint: to,
-                hop: Some(hop),
+                hop,
                 before: None,
                 conflicts,
                 moves,
-            });
-            if self.close(&reached, reached.len() - 1, goal) {
+            };
+            if conflicts.improves() && self.reach(&mut search, reached) {
                 return true;
             }
         }
-        let mut next = 0;
-        let mut rounded = false;
-        while let Some(state) = reached.get(next) {
-            let (from, conflicts, moves) = (state.endpoint, state.conflicts, state.moves);
-            if !rounded && self.has_room(from) {
-                rounded = true;
-                for to in (0..endpoints).filter(|to| *to != from && *to != goal.short) {
-                    if self.can_spare(to) && moves < least_moves.at(to) {
-                        least_moves.set(to, moves);
-                        reached.push(Reached {
-                            endpoint: to,
-                            hop: None,
-                            before: Some(next),
-                            conflicts,
-                            moves,
-                        });
-                        if self.close(&reached, reached.len() - 1, goal) {
-                            return true;
-                        }
-                    }
+        let mut at = 0;
+        let mut found_room = false;
+        while self.work > 0 && at < search.reached.len() {
+            let room = search
+                .reached
+                .get(at)
+                .is_some_and(|state| self.has_room(state.endpoint));
+            if room && !found_room {
+                found_room = true;
+                if self.by_room(&mut search, at) {
+                    return true;
                 }
             }
-            if endpoints <= LONG_CHAINS {
-                for index in 0..self.count(from) {
-                    let Some(slice) = self.slices.get(from).and_then(|list| list.get(index)).copied() else {
-                        break;
-                    };
-                    for to in (0..endpoints).filter(|to| *to != from && *to != goal.short) {
-                        let hop = Hop { slice, from, to };
-                        let all_moves = moves + self.moves(hop);
-                        if all_moves >= least_moves.at(to) {
-                            continue;
-                        }
-                        let all = conflicts.plus(self.effect(hop).0);
-                        if !all.improves() {
-                            continue;
-                        }
-                        least_moves.set(to, all_moves);
-                        reached.push(Reached {
-                            endpoint: to,
-                            hop: Some(hop),
-                            before: Some(next),
-                            conflicts: all,
-                            moves: all_moves,
-                        });
-                        if self.close(&reached, reached.len() - 1, goal) {
-                            return true;
-                        }
-                    }
-                }
+            if endpoints <= LONG_CHAINS && self.by_hop(&mut search, at) {
+                return true;
             }
-            if self.work == 0 {
-                return false;
-            }
-            next += 1;
+            at += 1;
         }
         false
     }
 
-    /// Tries to end a chain at the endpoint reached last, and if that helps, makes all its hops.
-    fn close(&mut self, reached: &[Reached], at: usize, goal: Goal) -> bool {
-        let Some(state) = reached.get(at) else { return false };
-        let fits = |conflicts: Conflicts, moves: i64| conflicts.improves() && (goal.extra_moves || moves <= 0);
-        let takes_it = self.has_room(state.endpoint) && self.can_spare(goal.short);
-        if takes_it && fits(state.conflicts, state.moves) && self.make(reached, at, None) {
+    /// Goes on from an endpoint that may keep the slice too many: any other that can spare one gives it instead.
+    fn by_room(&mut self, search: &mut Search, at: usize) -> bool {
+        let Some(&Reached {
+            endpoint,
+            conflicts,
+            moves,
+            ..
+        }) = search.reached.get(at)
+        else {
+            return false;
+        };
+        for to in 0..self.problem.endpoints() {
+            let reached = Reached {
+                endpoint: to,
+                hop: None,
+                before: Some(at),
+                conflicts,
+                moves,
+            };
+            if to != endpoint && self.can_spare(to) && self.reach(search, reached) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Goes on from an endpoint by passing any of its slices to any other endpoint.
+    fn by_hop(&mut self, search: &mut Search, at: usize) -> bool {
+        let Some(&Reached {
+            endpoint: from,
+            conflicts,
+            moves,
+            ..
+        }) = search.reached.get(at)
+        else {
+            return false;
+        };
+        let mut index = 0;
+        while let Some(slice) = self.nth(from, index) {
+            index += 1;
+            for to in (0..self.problem.endpoints()).filter(|to| *to != from) {
+                let hop = Hop { slice, from, to };
+                let moves = moves + self.moves(hop);
+                if moves >= search.least_moves.at(to) {
+                    continue;
+                }
+                let conflicts = conflicts.plus(self.effect(hop));
+                let reached = Reached {
+                    endpoint: to,
+                    hop: Some(hop),
+                    before: Some(at),
+                    conflicts,
+                    moves,
+                };
+                if conflicts.improves() && self.reach(search, reached) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Notes an endpoint as reached, unless it was with as few moves, and tries to end the chain there.
+    fn reach(&mut self, search: &mut Search, reached: Reached) -> bool {
+        let to = reached.endpoint;
+        if reached.moves >= search.least_moves.at(to) {
+            return false;
+        }
+        search.least_moves.set(to, reached.moves);
+        search.reached.push(reached);
+        self.close(search, search.reached.len() - 1)
+    }
+
+    /// Tries to end a chain at an endpoint reached, and if that helps, makes all its hops.
+    fn close(&mut self, search: &Search, at: usize) -> bool {
+        let Some(&Reached {
+            endpoint,
+            conflicts,
+            moves,
+            ..
+        }) = search.reached.get(at)
+        else {
+            return false;
+        };
+        let allowed = |moves: i64| search.extra_moves || moves <= 0;
+        let takes_it = self.has_room(endpoint) && self.can_spare(search.short);
+        if takes_it && allowed(moves) && self.make(&search.reached, at, None) {
             return true;
         }
-        for index in 0..self.count(state.endpoint) {
-            let Some(slice) = self
-                .slices
-                .get(state.endpoint)
-                .and_then(|list| list.get(index))
-                .copied()
-            else {
-                break;
-            };
+        let mut index = 0;
+        while let Some(slice) = self.nth(endpoint, index) {
+            index += 1;
             let hop = Hop {
                 slice,
-                from: state.endpoint,
-                to: goal.short,
+                from: endpoint,
+                to: search.short,
             };
-            if !goal.extra_moves && state.moves + self.moves(hop) > 0 {
-                continue;
-            }
-            let (conflicts, moves) = self.effect(hop);
-            if fits(state.conflicts.plus(conflicts), state.moves + moves) && self.make(reached, at, Some(hop)) {
+            let fits = allowed(moves + self.moves(hop)) && conflicts.plus(self.effect(hop)).improves();
+            if fits && self.make(&search.reached, at, Some(hop)) {
                 return true;
             }
         }
@@ -301,7 +337,7 @@ impl<'a> Chains<'a> {
             if self.holder.at(hop.slice) != hop.from {
                 break; // the chain would take one slice twice
             }
-            total = total.plus(self.effect(*hop).0);
+            total = total.plus(self.effect(*hop));
             self.relocate(*hop);
             made.push(*hop);
         }

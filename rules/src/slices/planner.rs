@@ -59,7 +59,7 @@ pub struct Report {
 pub enum Bound {
     /// On the balance alone: slices that nobody holds, and those that endpoints hold beyond their share.
     Balance,
-    /// Also on replicas: the plan has no conflict on an endpoint, so of each pair that was on one, one slice moves.
+    /// Also on replicas: the plan has no conflict on endpoints, or none at all, so of siblings that conflicted one moves.
     Replicas,
     /// On a search through all plans: the plan is the best there is by every aim, and the bound is its moves.
     Exact,
@@ -245,11 +245,19 @@ fn check(space: &SliceSpace, current: &[Option<EndpointIdx>], endpoints: &[Endpo
 
 fn report(problem: &Problem, score: Score, exact: bool) -> Report {
     let balance = moves_for(problem, &problem.held);
-    let with_replicas = if score.conflicts.on_endpoint == 0 {
-        moves_for(problem, &keepable(problem))
-    } else {
-        balance
-    };
+    let mut with_replicas = balance;
+    if score.conflicts.on_endpoint == 0 {
+        let mut keepable = problem.held.clone();
+        for slice in pairs(problem, |one, other| one == other) {
+            keepable.update(problem.current.at(slice), |count| count - 1);
+        }
+        with_replicas = moves_for(problem, &keepable);
+    }
+    if !score.conflicts.any() {
+        let unheld = problem.slices() - problem.held.iter().sum::<usize>();
+        let conflicting = pairs(problem, |one, other| problem.domain.at(one) == problem.domain.at(other));
+        with_replicas = with_replicas.max(unheld + conflicting.len());
+    }
     let (lower_bound, bound) = match (exact, with_replicas > balance) {
         (true, _) => (score.moves, Bound::Exact),
         (false, true) => (with_replicas, Bound::Replicas),
@@ -266,26 +274,27 @@ fn report(problem: &Problem, score: Score, exact: bool) -> Report {
     }
 }
 
-/// How many slices each endpoint could keep at most without keeping two siblings.
+/// Pairs siblings whose present holders conflict, no slice in two pairs, and lists one slice of each pair.
 ///
-/// Pairs of siblings, no slice in two pairs, each lose one; pairing greedily finds some of the most pairs there are.
-fn keepable(problem: &Problem) -> Table<usize> {
-    let mut keepable = problem.held.clone();
+/// If such siblings are all to be parted, each pair has a slice that moves. Pairing greedily finds many pairs, not the most.
+fn pairs(problem: &Problem, conflict: impl Fn(usize, usize) -> bool) -> Vec<usize> {
     let mut paired = Table::filled(problem.slices(), false);
+    let mut firsts = Vec::new();
     for (slice, endpoint) in problem.current.iter().enumerate() {
-        let free = |other: &usize| *other != slice && !paired.at(*other) && problem.current.at(*other) == endpoint;
-        let partner = if endpoint == NOBODY || paired.at(slice) {
-            None
-        } else {
-            problem.siblings(slice).find(free)
+        let free = |other: &usize| {
+            let holder = problem.current.at(*other);
+            !paired.at(*other) && holder != NOBODY && conflict(endpoint, holder)
         };
-        if let Some(partner) = partner {
+        if endpoint == NOBODY || paired.at(slice) {
+            continue;
+        }
+        if let Some(partner) = problem.siblings(slice).find(free) {
             paired.set(slice, true);
             paired.set(partner, true);
-            keepable.update(endpoint, |count| count - 1);
+            firsts.push(slice);
         }
     }
-    keepable
+    firsts
 }
 
 /// Says why no plan can be made.

@@ -170,3 +170,21 @@ fn a_lost_domain_is_spread_over_the_others() {
         after.moves.len()
     );
 }
+
+#[test]
+fn domains_named_later_bound_the_moves_from_below() {
+    let (space, three) = (space(1, 10), replicas(3, 20));
+    let before = from_nothing(&space, three, &alike(60, 0));
+    let parted = again(&space, three, &before, &alike(60, 6));
+    assert_eq!(
+        (parted.report.endpoint_conflicts, parted.report.domain_conflicts),
+        (0, 0)
+    );
+    assert_eq!(parted.report.bound, Bound::Replicas);
+    assert!((1..=parted.moves.len()).contains(&parted.report.lower_bound));
+    assert!(
+        parted.moves.len() <= 3 * parted.report.lower_bound,
+        "{:?}",
+        parted.report
+    );
+}
