@@ -130,6 +130,17 @@ pub fn fields() -> Cases {
         "v=ssa1; addr=hash(src/64):32 hash(obj):32; salt=2026a",
         &w,
     );
+    // The longest message that a field can have, but for the object key.
+    both(
+        "3: all inputs and the longest salt",
+        "v=ssa1; addr=hash(src/128,obj,chunk,time/86400,port):64; salt=abcdefghijklmnopqrstuvwxyz012345",
+        &w,
+    );
+    both(
+        "3: all inputs and the longest salt",
+        "v=ssa1; addr=mac(port,time/86400,chunk,obj,src/128):64; salt=abcdefghijklmnopqrstuvwxyz012345; key=k1; kdf=src/128",
+        &w,
+    );
     for source in ["::", "::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8::"] {
         both(
             "3: sources at the edges",
@@ -148,6 +159,11 @@ pub fn fields() -> Cases {
         "3: u32 length",
         "v=ssa1; addr=hash(obj):64",
         &w.object(&"k".repeat(300)),
+    );
+    both(
+        "3: u32 length",
+        "v=ssa1; addr=mac(obj):64; key=k1",
+        &w.object(&"/long".repeat(300)),
     );
     for chunk in [0, 1, 255, 256, u64::from(u32::MAX) + 1, u64::MAX] {
         let w = Who {

@@ -177,6 +177,8 @@ pub fn items() -> Cases {
             &who().object(object),
         );
     }
+    let longest = "v=ssa1; addr=const(1):64; item=hash(src/128,obj,chunk,port); salt=abcdefghijklmnopqrstuvwxyz012345";
+    c.compose("3.1: hash: all inputs and the longest salt", longest, list, &who());
     let rule = "v=ssa1; addr=const(1):64; item=hash(obj)";
     c.compose(
         "3.1: hash: duplicates are one item",
