@@ -77,18 +77,18 @@ pub enum Bound {
 /// 5. The fewest prefixes are announced, as [`SliceSpace::aggregate`] makes them.
 ///
 /// `current` has an entry per slice. An entry may name a drained endpoint, or one past the end of `endpoints` that is
-/// gone. The same input gives the same plan, and the order of `endpoints` matters only between newcomers of the same weight and
-/// domain. Planning again from the plan moves nothing, if
-/// it is [settled](Report::settled).
+/// gone. The same input gives the same plan, and the order of `endpoints` matters only between newcomers of the same
+/// weight and domain. Planning again from the plan moves nothing, if it is [settled](Report::settled).
 ///
 /// # How well
 ///
 /// Up to 12 slices on 8 endpoints a branch-and-bound search tries all assignments, and unless it gives up after
-/// 100 000 steps the plan is proven best by all aims ([`Bound::Exact`]); 8 slices on 4 endpoints never need as many. Beyond,
-/// balance always holds, and without replicas the moves are always the fewest; conflicts and prefixes are kept few by
-/// heuristics, and slices beyond the fewest move only to end conflicts. So with no conflict to end, adding an endpoint
-/// moves slices only to it, and removing one only its own. Ties in the balance are settled in favour of fewer moves: an
-/// endpoint that holds the ceiling of its share keeps it.
+/// 100 000 steps the plan is proven best by all aims ([`Bound::Exact`]); 8 slices on 4 endpoints never need as many.
+///
+/// Beyond, the balance always holds, and without replicas the moves are always the fewest. Conflicts and prefixes are
+/// kept few by heuristics, and slices beyond the fewest move only to end conflicts: so with none to end, adding an
+/// endpoint moves slices only to it, and removing one only its own. Ties in the balance are settled in favour of fewer
+/// moves: an endpoint that holds the ceiling of its share keeps it.
 ///
 /// # Errors
 ///
@@ -276,7 +276,8 @@ fn report(problem: &Problem, score: Score, exact: bool) -> Report {
 
 /// Pairs siblings whose present holders conflict, no slice in two pairs, and lists one slice of each pair.
 ///
-/// If such siblings are all to be parted, each pair has a slice that moves. Pairing greedily finds many pairs, not the most.
+/// If such siblings are all to be parted, each pair has a slice that moves. Pairing greedily finds many pairs, not the
+/// most.
 fn pairs(problem: &Problem, conflict: impl Fn(usize, usize) -> bool) -> Vec<usize> {
     let mut paired = Table::filled(problem.slices(), false);
     let mut firsts = Vec::new();

@@ -72,7 +72,8 @@ impl<'a> Refit<'a> {
             };
             found.extend(blocks(&slices, problem.bits).map(|block| (block.order, block.start, endpoint)));
         }
-        // The top of a shelf is the smallest block, and of these the first: whole small blocks go before parts of larger ones.
+        // The top of a shelf is the smallest block, and of these the first: whole small blocks go before parts of
+        // larger ones.
         found.sort_unstable_by(|one, other| other.cmp(one));
         for (order, start, endpoint) in found {
             refit.put(Block { start, order }, endpoint);

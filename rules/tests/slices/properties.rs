@@ -7,7 +7,7 @@ use crate::naive;
 
 fn middling(seed: u64) -> impl Iterator<Item = Case> {
     let mut random = Xorshift(seed);
-    (0..150).map(move |_| Case::random(&mut random, 64, 12))
+    (0..60).map(move |_| Case::random(&mut random, 64, 12))
 }
 
 fn held(plan: &Plan, endpoints: usize) -> Vec<usize> {
@@ -111,7 +111,7 @@ fn planning_again_moves_nothing() {
             assert_eq!(again.assignment, plan.assignment);
         }
     }
-    assert!(unsettled <= 15, "{unsettled} of 300 searches ran out of work");
+    assert!(unsettled <= 6, "{unsettled} of 120 searches ran out of work");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_lower_bound_is_never_passed() {
 
 #[test]
 fn the_same_problem_gives_the_same_plan() {
-    for case in middling(0x5eed_2006).take(40) {
+    for case in middling(0x5eed_2006).take(20) {
         assert_eq!(case.plan(Method::Best), case.clone().plan(Method::Best));
     }
 }

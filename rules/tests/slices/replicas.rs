@@ -10,8 +10,8 @@ use crate::naive;
 #[test]
 fn siblings_are_those_that_going_through_all_addresses_finds() {
     for count in 1..=16 {
-        for n in 1..=8 {
-            for s in 0..=7 {
+        for n in 1..=7 {
+            for s in 0..=6 {
                 let (space, replicas) = (space(1, s), replicas(count, n));
                 let expected = naive::siblings(&space, replicas);
                 let siblings = Siblings::new(&space, replicas).unwrap();
