@@ -17,6 +17,7 @@ limit=600
 needed=()
 need() { if ! PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; then needed+=("$2"); fi; }
 need unshare util-linux
+need ps procps
 need ip iproute2
 need ip6tables iptables
 need named bind9
@@ -45,26 +46,44 @@ if [ -z "$module" ]; then
 fi
 [ -f "$module" ] || die "there is no module $module"
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/ssa-demo.XXXXXX")
 inner=
 # shellcheck disable=SC2317 # traps call it
 finish() {
   trap - EXIT INT TERM HUP
-  # KILL: unshare passes nothing else on; the kernel then ends whatever runs in its namespaces.
-  if [ -n "$inner" ]; then kill -KILL "$inner" 2>/dev/null && wait "$inner" 2>/dev/null; fi
-  rm -rf "$work"
+  if [ -z "$inner" ]; then return; fi
+  # KILL: unshare passes nothing else on; the kernel then ends whatever runs in its namespaces, files and all.
+  kill -KILL "$inner" 2>/dev/null || true
+  wait "$inner" 2>/dev/null || true
 }
 trap finish EXIT
 trap 'finish; exit 130' INT
 trap 'finish; exit 143' TERM HUP
 
-cp "$module" "$work/ssa_filter.wasm"
-unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  "$root/hack/demo/story.sh" "$root" "$work" "$envoy" </dev/null &
+if [ -n "${KEEP:-}" ]; then limit=0; fi
+# It ends with this script even where that is killed.
+setpriv --pdeathsig KILL unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
+  "$root/hack/demo/story.sh" "$root" "$module" "$envoy" </dev/null &
 inner=$!
+
 if [ -n "${KEEP:-}" ]; then
-  # The story writes this file when it is through.
-  until [ -e "$work/kept" ] || ! kill -0 "$inner" 2>/dev/null; do read -rt 0.2 <> <(:) || true; done
+  first=
+  told() {
+    first=$(ps -o pid= --ppid "$inner" | tr -d ' ')
+    [ -n "$first" ] && [ -e "/proc/$first/root/run/ssa-demo/told" ]
+  }
+  until told || ! kill -0 "$inner" 2>/dev/null; do sleep 0.2; done
+  if told; then
+    enter="nsenter -t $first -n -m -p"
+    if [ "$(id -u)" != 0 ]; then enter="nsenter -t $first -U --preserve-credentials -n -m -p"; fi
+    say
+    say "It stays up. In another terminal, as this user:"
+    say "  $enter ip netns exec client curl -v http://web.demo.test/"
+    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:5::1]/'"
+    say "  $enter tail /run/ssa-demo/server1/access.log"
+    say "  $enter curl -s --unix-socket /run/ssa-demo/server1/admin.sock 'http://admin/stats?filter=ssa_'"
+    say "  $enter ip -n router -6 route"
+    say "Ctrl-C takes it down."
+  fi
 fi
 status=0
 wait "$inner" || status=$?

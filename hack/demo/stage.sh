@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the story of hack/demo.sh needs; source it. It expects root, work and envoy.
+# What the story of hack/demo.sh needs; source it. It expects root, module and envoy.
 #
 #   client 2001:db8:0:1::10 ──┐                    ┌── server1 2001:db8:0:101::1
 #   rogue  2001:db8:0:2::66 ──┤ router, DNS ::53 ──┤
@@ -8,7 +8,9 @@
 # Servers answer for all of 2001:db8:5::/64 (AnyIP) and for the plain address 2001:db8:6::1; the router has a route for
 # each slice, through a server's own address: no address of the service is on any link.
 
-root=${root:?} work=${work:?} envoy=${envoy:?}
+root=${root:?} module=${module:?} envoy=${envoy:?}
+# In memory, and seen in these namespaces alone.
+work=/run/ssa-demo
 servers=(server1 server2)
 slices=16
 dns=2001:db8:0:53::53
@@ -62,12 +64,8 @@ verdict() {
     note "$wrong of $checked claims did not hold."
   fi
   if [ -n "${KEEP:-}" ]; then
-    note "It stays up. In another terminal, as the same user, with PID of this: pgrep -f $work/story"
-    note "  nsenter -t PID -a ip netns exec client curl -v http://web.demo.test/"
-    note "  curl --unix-socket $work/server1/admin.sock http://admin/stats?filter=ssa_"
-    note "  tail $work/server1/access.log"
-    note "Ctrl-C takes it down."
-    exec -a "$work/story" sleep infinity
+    touch "$work/told"
+    sleep infinity
   fi
   exit $((wrong > 0))
 }
@@ -131,7 +129,8 @@ add_server() {
 }
 lay_network() {
   mount -t tmpfs tmpfs /run
-  mkdir -p /run/netns
+  mkdir -p /run/netns "$work"
+  cp "$module" "$work/ssa_filter.wasm"
   # Name resolution as in any host, by the demo's own server.
   local file
   printf 'nameserver %s\noptions timeout:2 attempts:3\n' "$dns" >"$work/resolv.conf"

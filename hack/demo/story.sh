@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The story of hack/demo.sh, told inside namespaces that end with it: story.sh ROOT WORK ENVOY.
+# The story of hack/demo.sh, told inside namespaces that end with it: story.sh ROOT MODULE ENVOY.
 set -euo pipefail
-root=$1 work=$2 envoy=$3
+root=$1 module=$2 envoy=$3
 . "$root/hack/demo/stage.sh"
 
 service=web.demo.test
