@@ -12,5 +12,5 @@ scripts=()
 while IFS= read -r -d '' file; do
   if [ -f "$file" ] && { [[ $file == *.sh ]] || head -n 1 "$file" | grep -qE '^#!.*\b(ba)?sh\b'; }; then scripts+=("$file"); fi
 done < <(git ls-files -z --cached --others --exclude-standard)
-shellcheck -x -P "$root/hack" "${scripts[@]}"
+shellcheck -x -P SCRIPTDIR "${scripts[@]}"
 say "${#scripts[@]} scripts are clean"
