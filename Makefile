@@ -19,6 +19,9 @@ demo: ## Show it all: real Envoys, DNS and traffic between namespaces; KEEP=1 le
 build: ## Build the workspace, optimised
 	cargo build --workspace --release --locked
 
+filter: ## Build the Envoy module, target/wasm32-unknown-unknown/release/ssa_filter.wasm
+	hack/wasm-cargo.sh build --release --locked -p ssa-filter
+
 test: ## Run every check: lint, native tests, Wasm tests, vectors, cross-check
 	hack/test.sh
 
@@ -43,8 +46,8 @@ fuzz: ## Run the fuzz targets, each for SECONDS (default 60)
 mutants: ## Mutation tests of rules: which changes to the code no test notices
 	hack/mutants.sh
 
-bench-rules: ## Benchmarks of rules
-	hack/bench-rules.sh
+bench-rules: ## Time rules' operations, and count their instructions under valgrind
+	cargo run --release --locked -p ssa-bench -- rules
 
 install: ## Install the ssa command for this user
 	cargo install --locked --path cli

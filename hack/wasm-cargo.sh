@@ -2,6 +2,7 @@
 # Runs cargo for wasm32-unknown-unknown with the toolchain that hack/setup.sh found:
 #
 #   hack/wasm-cargo.sh build --release -p ssa-filter        the module, in target/wasm32-unknown-unknown/release/
+#   hack/wasm-cargo.sh clippy -p ssa-filter                 77 where this toolchain has no clippy
 #   hack/wasm-cargo.sh test -p ssa-rules --test wasm        tests of wasm-bindgen-test, under Node.js
 #
 # Name the test file: a crate's other integration tests are for native targets.
@@ -37,6 +38,10 @@ case $SSA_WASM_TOOLCHAIN in
     ;;
   debian)
     # The source of std is Debian's, and so is the compiler: -Zbuild-std needs the bootstrap switch outside nightly.
+    if [ "$subcommand" = clippy ] && [ ! -x /usr/bin/cargo-clippy ]; then
+      say "Debian's clippy is missing: apt-get install rust-web-clippy"
+      exit 77
+    fi
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
     export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Clinker=wasm-ld -Clinker-flavor=wasm-ld"
     exec /usr/bin/cargo "$subcommand" --target wasm32-unknown-unknown -Zbuild-std=std,panic_abort "$@"
