@@ -1,0 +1,113 @@
+//! What makes a list or a record unusable, and what to write instead.
+
+use ssa_rules::{
+    AddressSpace, Record,
+    apl::{SpaceFault, TextFault},
+    record::{FitFault, Problem, RecordFault},
+};
+
+use super::finding::{
+    Code::{AplSpace, AplSyntax, ItemLength, LockedOut, RecordFault as RecordFaultCode},
+    Finding,
+    Severity::Error,
+};
+
+pub(super) fn of_list(place: &str, fault: &TextFault) -> Finding {
+    let why = "an item that cannot be read makes the whole list useless, and no record usable";
+    let instead = match fault {
+        TextFault::BitsPastLength { address, length, .. } => ipnet::Ipv6Net::new(*address, *length)
+            .ok()
+            .map(|prefix| format!("2:{}", prefix.trunc())),
+        TextFault::Length { max, .. } => Some(format!("a length from 0 to {max}")),
+        _ => Some("[!]2:ADDRESS/LENGTH, such as 2:2001:db8:5::/64".into()),
+    };
+    Finding::new(AplSyntax, Error, place, fault.to_string(), why).perhaps(instead)
+}
+
+pub(super) fn of_space(place: &str, fault: &SpaceFault) -> Finding {
+    let (why, instead) = match fault {
+        SpaceFault::TooManyItems { .. } => (
+            "a verifier compares with every item",
+            "at most 64 items: shorter ones cover more",
+        ),
+        SpaceFault::NoPositiveItem => (
+            "no address is in the service",
+            "a positive item, such as 2:2001:db8:5::/64",
+        ),
+        SpaceFault::TooShort { .. } => ("a template has at most 112 bits", "an item of 16 bits or more"),
+        SpaceFault::Conflict { .. } => (
+            "an address would be in the service and legacy at once",
+            "one of the two",
+        ),
+    };
+    Finding::new(AplSpace, Error, place, fault.to_string(), why).instead(instead)
+}
+
+pub(super) fn of_record(place: &str, fault: &RecordFault) -> Finding {
+    let place = match (fault.place.tag.as_str(), fault.place.field) {
+        ("", _) => place.to_string(),
+        (tag, None) => format!("{place} {tag}"),
+        (tag, Some(field)) => format!("{place} {tag}[{field}]"),
+    };
+    let why = format!(
+        "the record is unusable, from byte {} on: clients do as legacy clients do",
+        fault.place.offset
+    );
+    Finding::new(RecordFaultCode, Error, &place, fault.problem.to_string(), why).perhaps(fix(&fault.problem))
+}
+
+fn fix(problem: &Problem) -> Option<String> {
+    Some(match problem {
+        Problem::Version => "v=ssa1 as the first tag".into(),
+        Problem::MissingAddr => "a template, such as addr=hash(src/64):20 rand:44".into(),
+        Problem::MacWithoutKey => "the name of a secret, such as key=k1".into(),
+        Problem::NeedsMac => "a mac field, or the record without this tag".into(),
+        Problem::NarrowMac { .. } => "a mac of 32 bits or more".into(),
+        Problem::UnknownTag => "a tag of the list, or x-NAME=… for one of your own".into(),
+        Problem::RepeatedTag => "the tag once".into(),
+        Problem::TimeSteps { first, .. } => format!("time/{first} everywhere"),
+        Problem::TimeInItem => "time in a field".into(),
+        Problem::SkewPastSteps { step, .. } => format!("skew={}", step.saturating_mul(2).min(600)),
+        Problem::SkewPastPow { .. } => "skew=120".into(),
+        Problem::PowNeedsRand { needed, .. } => format!("rand:{needed} or wider"),
+        Problem::ReplicasFirstField => "hash(src/64):20 or the like as the first field".into(),
+        Problem::ConstTooWide { value, .. } => format!("const({value:x}):{}", (64 - value.leading_zeros()).max(1)),
+        Problem::AplFit(FitFault::Length { item, expected }) => at_length(*item, *expected),
+        Problem::AplFit(FitFault::LockedOut { .. }) => elsewhere(),
+        Problem::RepeatedInput { kind } => format!("{kind} once"),
+        Problem::Kdf { .. } => "kdf=src/48".into(),
+        _ => return None,
+    })
+}
+
+fn at_length(item: ipnet::Ipv6Net, expected: u8) -> String {
+    ipnet::Ipv6Net::new(item.addr(), expected).map_or_else(
+        |_| format!("an item of {expected} bits"),
+        |net| format!("2:{}", net.trunc()),
+    )
+}
+
+fn elsewhere() -> String {
+    "the negated item outside the positive ones, where it locks nobody out, or a rand field before its last bit".into()
+}
+
+/// The faults of a record together with an address space.
+pub(super) fn of_fit(place: &str, record: &Record, space: &AddressSpace) -> Vec<Finding> {
+    let width = record.template().width();
+    let faults = record.template().misfits(space).into_iter().map(|fault| match fault {
+        FitFault::Length { item, expected } => {
+            let why = format!("the fields have W={width} bits, so every positive item has exactly {expected}");
+            let finding = Finding::new(ItemLength, Error, place, format!("2:{item} has {} bits", item.prefix_len()), why);
+            finding.instead(format!("{}, or fields of {} bits in all", at_length(item, expected), 128 - item.prefix_len()))
+        }
+        FitFault::LockedOut { negated, positive } => {
+            let bits = negated.prefix_len().saturating_sub(positive.prefix_len());
+            let why = format!(
+                "none of the first {bits} bits after 2:{positive} is drawn: one source or object in 2^{bits} composes into \
+                 it for ever"
+            );
+            Finding::new(LockedOut, Error, place, format!("!2:{negated} cannot be escaped"), why).instead(elsewhere())
+        }
+    });
+    faults.collect()
+}

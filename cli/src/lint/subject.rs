@@ -1,0 +1,172 @@
+//! What is linted: one record with its surroundings, and how to write it otherwise.
+
+use std::net::Ipv6Addr;
+
+use ssa_rules::{
+    AddressSpace, Record, UnixTime,
+    record::{Field, Input, Inputs, ItemChoice},
+};
+
+use crate::simulate::clients::ClientGroup;
+
+/// What is known besides the records.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// The AAAA records.
+    pub(crate) aaaa: Vec<Ipv6Addr>,
+    /// The clients, if they are known.
+    pub(crate) clients: Vec<ClientGroup>,
+    /// How many endpoints there are, if that is known.
+    pub(crate) endpoints: Option<u32>,
+    /// Bits of the slices' numbers within an item, as far as the template has them.
+    pub(crate) slice_bits: u8,
+    /// The time of linting.
+    pub(crate) now: UnixTime,
+    /// How long answers are kept, in seconds.
+    pub(crate) ttl: u64,
+}
+
+/// One usable record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) record: &'a Record,
+    /// The text that was given.
+    pub(crate) text: &'a str,
+    /// Where it stands: `rule`, or `rule[1]` of several.
+    pub(crate) place: &'a str,
+    pub(crate) space: &'a AddressSpace,
+    pub(crate) around: &'a Surroundings,
+}
+
+impl Subject<'_> {
+    /// The bits that choose a slice, within an item.
+    pub(crate) fn slice_bits(&self) -> u8 {
+        self.around.slice_bits.min(self.record.template().width())
+    }
+
+    /// The slices of all items.
+    pub(crate) fn slices(&self) -> u64 {
+        let items = u64::try_from(self.space.positive().len()).unwrap_or(64);
+        items << self.slice_bits()
+    }
+
+    pub(crate) fn fields(&self) -> &[Field] {
+        self.record.template().fields()
+    }
+
+    /// The place of a field.
+    pub(crate) fn field_place(&self, index: usize) -> String {
+        format!("{} addr[{index}]", self.place)
+    }
+
+    /// The fields that choose the slice, each with its number and how many of the slice's bits are in it.
+    pub(crate) fn placing(&self) -> impl Iterator<Item = (usize, &Field, u8)> {
+        let bits = self.slice_bits();
+        let mut before = 0_u8;
+        self.fields().iter().enumerate().map_while(move |(index, field)| {
+            let inside = field.width().min(bits.saturating_sub(before));
+            before = before.saturating_add(field.width());
+            (inside > 0).then_some((index, field, inside))
+        })
+    }
+
+    /// The inputs of all fields and of the item.
+    pub(crate) fn all_inputs(&self) -> impl Iterator<Item = &Inputs> {
+        let of_item = if let ItemChoice::Hash(inputs) = self.record.item() {
+            Some(inputs)
+        } else {
+            None
+        };
+        self.fields().iter().filter_map(Field::inputs).chain(of_item)
+    }
+
+    /// The macs, with their numbers.
+    pub(crate) fn macs(&self) -> impl Iterator<Item = (usize, &Inputs, u8)> {
+        self.fields()
+            .iter()
+            .enumerate()
+            .filter_map(|(index, field)| match field {
+                Field::Mac { inputs, width } => Some((index, inputs, *width)),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn has_mac(&self) -> bool {
+        self.macs().next().is_some()
+    }
+
+    /// Says whether any field, or the item, looks at the source.
+    pub(crate) fn uses_source(&self) -> bool {
+        let fields = self.fields().iter().any(|field| matches!(field, Field::Source(_)));
+        fields || self.record.kdf().is_some() || self.all_inputs().any(|inputs| inputs.source_bits().is_some())
+    }
+
+    /// Says whether any field, or the item, looks at the object.
+    pub(crate) fn uses_object(&self) -> bool {
+        let fields = self.fields().iter().any(|field| matches!(field, Field::Object(_)));
+        fields || self.all_inputs().any(|inputs| inputs.has_kind(Input::Object))
+    }
+
+    /// Says whether the rule leaves every address open, so that an AAAA record may lie among them.
+    pub(crate) fn is_open(&self) -> bool {
+        let drawn = self.fields().iter().all(|field| matches!(field, Field::Rand { .. }));
+        drawn && !matches!(self.record.item(), ItemChoice::Hash(_)) && self.record.pow() == 0
+    }
+
+    /// Writes the record with tags set, if that is a record that fits.
+    pub(crate) fn with_tags(&self, set: &[(&str, &str)]) -> Option<String> {
+        let text = self.record.to_string();
+        let name = |tag: &str| tag.split('=').next().map(str::trim).map(ToString::to_string);
+        let mut tags: Vec<String> = text.split(';').map(|tag| tag.trim().to_string()).collect();
+        for (tag, value) in set {
+            tags.retain(|known| name(known).as_deref() != Some(*tag));
+            tags.push(format!("{tag}={value}"));
+        }
+        self.fitting(&tags.join("; "))
+    }
+
+    /// Writes the record with other fields, if that is a record that fits.
+    pub(crate) fn with_fields(&self, fields: &[String]) -> Option<String> {
+        self.with_tags(&[("addr", &fields.join(" "))])
+    }
+
+    /// Writes the record with one field, or several, in place of one.
+    pub(crate) fn with_field(&self, index: usize, field: &str) -> Option<String> {
+        let mut fields: Vec<String> = self.fields().iter().map(ToString::to_string).collect();
+        *fields.get_mut(index)? = field.into();
+        self.with_fields(&fields)
+    }
+
+    fn fitting(&self, text: &str) -> Option<String> {
+        let record: Record = text.parse().ok()?;
+        record
+            .template()
+            .misfits(self.space)
+            .is_empty()
+            .then(|| record.to_string())
+    }
+}
+
+/// Writes inputs with another source prefix.
+pub(crate) fn with_source(inputs: &Inputs, bits: u8) -> String {
+    let mut written: Vec<String> = Vec::new();
+    for input in inputs.as_slice() {
+        written.push(match input {
+            Input::Source(_) => format!("src/{bits}"),
+            other => other.to_string(),
+        });
+    }
+    if inputs.source_bits().is_none() {
+        written.insert(0, format!("src/{bits}"));
+    }
+    written.join(",")
+}
+
+/// Writes a power of two as a number people read.
+pub(crate) fn power(bits: u32) -> String {
+    if bits < 20 {
+        (1_u64 << bits).to_string()
+    } else {
+        format!("2^{bits}")
+    }
+}
