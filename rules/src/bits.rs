@@ -16,9 +16,21 @@ pub(crate) const fn top(value: u64, width: u8) -> u64 {
 }
 
 /// Returns the low 64 bits.
-#[expect(clippy::cast_possible_truncation, reason = "cutting to the low half is what this is for")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cutting to the low half is what this is for"
+)]
 pub(crate) const fn low64(value: u128) -> u64 {
     value as u64
+}
+
+/// Returns the low 8 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cutting to the low byte is what this is for"
+)]
+pub(crate) const fn low8(value: usize) -> u8 {
+    value as u8
 }
 
 #[cfg(test)]
@@ -45,5 +57,6 @@ mod tests {
         assert_eq!(top(u64::MAX, 64), u64::MAX);
         assert_eq!(top(u64::MAX, 0), 0);
         assert_eq!(low64(1 << 64 | 5), 5);
+        assert_eq!(low8(0x1ff), 0xff);
     }
 }

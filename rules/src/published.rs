@@ -102,7 +102,9 @@ impl Published {
 
     /// Returns the rules that a verifier accepts: those whose `from` is not after now and their skew.
     pub fn accepted(&self, now: UnixTime) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().filter(move |rule| rule.from().0 <= now.0.saturating_add(rule.skew().into()))
+        self.rules
+            .iter()
+            .filter(move |rule| rule.from().0 <= now.0.saturating_add(rule.skew().into()))
     }
 
     /// Judges a connection by all rules that a verifier accepts; nothing where there is none.
@@ -113,7 +115,10 @@ impl Published {
     pub fn verify(&self, flow: &Flow<'_>) -> Option<Judgement> {
         let verdicts = self.accepted(flow.time).filter_map(|rule| {
             let verdict = rule.verify(flow).ok()?;
-            Some(Judgement { verdict, from: rule.from() })
+            Some(Judgement {
+                verdict,
+                from: rule.from(),
+            })
         });
         // Rules come by descending `from`, and of equals `min_by_key` takes the first.
         verdicts.min_by_key(|judgement| judgement.verdict.rank())
@@ -177,17 +182,32 @@ impl Publication {
     /// `key_of` gives what is known of the secret of a name.
     pub fn read<T: AsRef<[u8]>>(apl: Option<&Apl>, txt: &[T], role: Role, key_of: impl Fn(&KeyId) -> Key) -> Self {
         let space = apl.map_or(Ok(None), AddressSpace::new);
-        let records = txt.iter().map(AsRef::as_ref).enumerate().filter(|(_, txt)| Record::counts(txt));
+        let records = txt
+            .iter()
+            .map(AsRef::as_ref)
+            .enumerate()
+            .filter(|(_, txt)| Record::counts(txt));
         let candidates: Vec<Candidate> = records
             .map(|(index, txt)| {
                 let record = Record::from_bytes(txt);
                 let rule = prepare(&record, &space, role, &key_of);
-                Candidate { index, text: txt.escape_ascii().to_string(), record, rule }
+                Candidate {
+                    index,
+                    text: txt.escape_ascii().to_string(),
+                    record,
+                    rule,
+                }
             })
             .collect();
-        let usable = candidates.iter().filter_map(|candidate| candidate.rule.as_ref().ok()).copied().collect();
+        let usable = candidates
+            .iter()
+            .filter_map(|candidate| candidate.rule.as_ref().ok())
+            .copied()
+            .collect();
         let set = if candidates.len() > MAX_RECORDS {
-            Err(SetError::TooManyRecords { records: candidates.len() })
+            Err(SetError::TooManyRecords {
+                records: candidates.len(),
+            })
         } else {
             Published::new(usable)
         };

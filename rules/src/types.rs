@@ -44,7 +44,16 @@ macro_rules! display_as_inner {
         }
     )*};
 }
-display_as_inner!(Source, Destination, Port, Chunk, UnixTime, ValidFrom, Replica, SourceBits);
+display_as_inner!(
+    Source,
+    Destination,
+    Port,
+    Chunk,
+    UnixTime,
+    ValidFrom,
+    Replica,
+    SourceBits
+);
 
 /// How many leading bits of a source are used, 1 to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +63,11 @@ impl SourceBits {
     /// Accepts 1 to 128.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Self> {
-        if matches!(bits, 1..=128) { Some(Self(bits)) } else { None }
+        if matches!(bits, 1..=128) {
+            Some(Self(bits))
+        } else {
+            None
+        }
     }
 
     /// Returns the number of bits.
@@ -87,7 +100,11 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<Self, KeyIdError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if matches!(text.len(), 1..=32) && text.bytes().all(allowed) { Ok(Self(text.into())) } else { Err(KeyIdError) }
+        if matches!(text.len(), 1..=32) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(KeyIdError)
+        }
     }
 }
 
@@ -167,7 +184,11 @@ pub struct KeyMaterialError {
 
 impl fmt::Display for KeyMaterialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key material is 32 hex digits (16 bytes); these {} characters are not", self.length)
+        write!(
+            f,
+            "key material is 32 hex digits (16 bytes); these {} characters are not",
+            self.length
+        )
     }
 }
 
@@ -175,8 +196,14 @@ impl core::error::Error for KeyMaterialError {}
 
 fn key_material(text: &str) -> Result<[u8; 16], KeyMaterialError> {
     let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let number = if digits { u128::from_str_radix(text, 16).ok() } else { None };
-    number.map(u128::to_be_bytes).ok_or(KeyMaterialError { length: text.chars().count() })
+    let number = if digits {
+        u128::from_str_radix(text, 16).ok()
+    } else {
+        None
+    };
+    number.map(u128::to_be_bytes).ok_or(KeyMaterialError {
+        length: text.chars().count(),
+    })
 }
 
 impl Secret {
@@ -185,12 +212,13 @@ impl Secret {
     /// The 8 bytes of SipHash(secret, `05 00 ‖ u8 l ‖ source with bits l and after cleared`), then those of the same
     /// with `05 01`.
     #[must_use]
+    #[inline(never)] // out of the way of records without it
     pub fn client_key(&self, prefix: SourceBits, source: Source) -> ClientKey {
         let masked = u128::from(source.0) & bits::leading(prefix.get());
         let half = |number: u8| {
             let mut message = hash::Message::new([5, number]);
-            message.put([prefix.get()]);
-            message.put(masked.to_be_bytes());
+            message.put8(prefix.get());
+            message.put128(masked);
             u128::from(message.hash(&self.0))
         };
         ClientKey((half(0).unbounded_shl(64) | half(1)).to_be_bytes())

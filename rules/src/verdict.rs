@@ -32,7 +32,11 @@ impl Verdict {
     /// Returns the violation, if it is one.
     #[must_use]
     pub const fn violation(&self) -> Option<&Violation> {
-        if let Self::Violation(violation) = self { Some(violation) } else { None }
+        if let Self::Violation(violation) = self {
+            Some(violation)
+        } else {
+            None
+        }
     }
 
     /// Orders verdicts over several records: conforming is best, then legacy, violation, outside; among conforming
@@ -111,7 +115,10 @@ impl Unchecked {
     /// Returns how many parts were not checked.
     #[must_use]
     pub const fn count(&self) -> u32 {
-        self.fields.count_ones().saturating_add(self.item as u32).saturating_add(self.pow as u32)
+        self.fields
+            .count_ones()
+            .saturating_add(self.item as u32)
+            .saturating_add(self.pow as u32)
     }
 
     /// Returns the parts that were not checked: the item, fields in their order, the proof of work.
@@ -183,7 +190,9 @@ impl fmt::Display for Violation {
         write!(f, "{}", self.part())?;
         match self {
             Self::Item { expected, found } => write!(f, ": expected {expected}, found {found}"),
-            Self::Field { kind, expected, found, .. } => {
+            Self::Field {
+                kind, expected, found, ..
+            } => {
                 write!(f, " ({}): expected {expected}, found {found:#x}", kind.name())
             }
             Self::Pow { needed, found } => write!(f, ": {needed} bits needed, {found} found"),

@@ -21,10 +21,11 @@ fn every_vector_comes_out_as_expected() {
 #[test]
 fn every_vector_file_of_the_folder_is_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
-    let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let there: BTreeSet<String> = entries.filter(|name| name.ends_with(".json")).collect();
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let there: BTreeSet<String> = files
+        .map(|path| path.file_name().unwrap().to_str().unwrap().into())
+        .collect();
     let run: BTreeSet<String> = ssa_vectors::FILES.iter().map(|(name, _)| (*name).to_string()).collect();
     assert_eq!(there, run);
 }

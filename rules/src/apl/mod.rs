@@ -58,11 +58,15 @@ pub struct OtherPrefix {
 }
 
 impl OtherPrefix {
-    /// Accepts a family other than 1 and 2 and an AFDPART of at most 127 bytes that does not end in a zero byte.
+    /// Accepts a family other than 1 and 2 and an AFDPART of at most 127 bytes.
     #[must_use]
     pub fn new(family: u16, length: u8, address: Vec<u8>) -> Option<Self> {
-        let fits = !matches!(family, 1 | 2) && address.len() <= 127 && address.last() != Some(&0);
-        fits.then_some(Self { family, length, address })
+        let fits = !matches!(family, 1 | 2) && address.len() <= 127;
+        fits.then_some(Self {
+            family,
+            length,
+            address,
+        })
     }
 
     /// Returns the IANA address family number.
@@ -77,7 +81,7 @@ impl OtherPrefix {
         self.length
     }
 
-    /// Returns the AFDPART: the leading bytes of the address, without trailing zeros.
+    /// Returns the AFDPART as it came: only families 1 and 2 say what its trailing zeros mean.
     #[must_use]
     pub fn address(&self) -> &[u8] {
         &self.address
@@ -88,7 +92,10 @@ impl AplItem {
     /// Makes an item of family 2, or nothing where the prefix has bits past its length.
     #[must_use]
     pub fn v6(prefix: Ipv6Net, negated: bool) -> Option<Self> {
-        (prefix.addr() == prefix.network()).then_some(Self { negated, prefix: AplPrefix::V6(prefix) })
+        (prefix.addr() == prefix.network()).then_some(Self {
+            negated,
+            prefix: AplPrefix::V6(prefix),
+        })
     }
 }
 
@@ -115,7 +122,9 @@ impl Apl {
 
 impl FromIterator<AplItem> for Apl {
     fn from_iter<T: IntoIterator<Item = AplItem>>(items: T) -> Self {
-        Self { items: items.into_iter().collect() }
+        Self {
+            items: items.into_iter().collect(),
+        }
     }
 }
 
@@ -126,5 +135,7 @@ pub(crate) fn number(prefix: Ipv6Net) -> u128 {
 
 /// Makes a prefix of an address and a length, or nothing where a bit past the length is set.
 fn exact(address: Ipv6Addr, length: u8) -> Option<Ipv6Net> {
-    Ipv6Net::new(address, length).ok().filter(|prefix| prefix.network() == address)
+    Ipv6Net::new(address, length)
+        .ok()
+        .filter(|prefix| prefix.network() == address)
 }

@@ -64,7 +64,10 @@ impl fmt::Display for SpaceFault {
             }
             Self::NoPositiveItem => f.write_str("apl: no positive item of family 2; at least one is needed"),
             Self::TooShort { item } => {
-                write!(f, "apl 2:{item}: a positive item has at least {MIN_POSITIVE_LENGTH} bits")
+                write!(
+                    f,
+                    "apl 2:{item}: a positive item has at least {MIN_POSITIVE_LENGTH} bits"
+                )
             }
             Self::Conflict { item } => write!(f, "apl 2:{item}: stands both positive and negated"),
         }
@@ -95,8 +98,11 @@ impl AddressSpace {
             faults.push(SpaceFault::TooManyItems { items });
         }
         let sorted = |wanted: bool| {
-            let mut prefixes: Vec<Ipv6Net> =
-                apl.v6().filter(|(_, negated)| *negated == wanted).map(|(prefix, _)| prefix).collect();
+            let mut prefixes: Vec<Ipv6Net> = apl
+                .v6()
+                .filter(|(_, negated)| *negated == wanted)
+                .map(|(prefix, _)| prefix)
+                .collect();
             prefixes.sort_unstable();
             prefixes.dedup();
             prefixes
@@ -109,7 +115,11 @@ impl AddressSpace {
         faults.extend(short.map(|item| SpaceFault::TooShort { item: *item }));
         let both = positive.iter().filter(|item| negated.binary_search(item).is_ok());
         faults.extend(both.map(|item| SpaceFault::Conflict { item: *item }));
-        if faults.is_empty() { Ok(Some(Self { positive, negated })) } else { Err(SpaceError { faults }) }
+        if faults.is_empty() {
+            Ok(Some(Self { positive, negated }))
+        } else {
+            Err(SpaceError { faults })
+        }
     }
 
     /// Returns the positive items, ascending, without duplicates.
@@ -139,7 +149,11 @@ impl AddressSpace {
     #[must_use]
     pub fn class(&self, address: Ipv6Addr) -> Class {
         let longest = |items: &[Ipv6Net]| {
-            items.iter().filter(|item| item.contains(&address)).max_by_key(|item| item.prefix_len()).copied()
+            items
+                .iter()
+                .filter(|item| item.contains(&address))
+                .max_by_key(|item| item.prefix_len())
+                .copied()
         };
         match (longest(&self.positive), longest(&self.negated)) {
             (Some(positive), Some(negated)) if negated.prefix_len() > positive.prefix_len() => Class::Legacy(negated),

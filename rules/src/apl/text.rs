@@ -81,20 +81,29 @@ impl fmt::Display for TextFault {
                 write!(f, "apl[{item}]: `{text}` is not [!]family:address/length")
             }
             Self::Family { item, text } => {
-                write!(f, "apl[{item}].family: `{text}` is not a number from 0 to 65535 without leading zeros")
+                write!(
+                    f,
+                    "apl[{item}].family: `{text}` is not a number from 0 to 65535 without leading zeros"
+                )
             }
             Self::Address { item, family: 1, text } => write!(f, "apl[{item}].address: `{text}` is not IPv4"),
             Self::Address { item, family: 2, text } => write!(f, "apl[{item}].address: `{text}` is not IPv6"),
             Self::Address { item, family, text } => write!(
                 f,
-                "apl[{item}].address: `{text}` is not hex of at most 127 bytes without a trailing zero (family {family})"
+                "apl[{item}].address: `{text}` is not hex of at most 127 bytes (family {family})"
             ),
             Self::Length { item, text, max } => {
-                write!(f, "apl[{item}].length: `{text}` is not a number from 0 to {max} without leading zeros")
+                write!(
+                    f,
+                    "apl[{item}].length: `{text}` is not a number from 0 to {max} without leading zeros"
+                )
             }
             Self::BitsPastLength { item, address, length } => {
                 let network = Ipv6Addr::from(u128::from(*address) & bits::leading(*length));
-                write!(f, "apl[{item}]: a bit of {address} past length {length} is set; write {network}/{length}")
+                write!(
+                    f,
+                    "apl[{item}]: a bit of {address} past length {length} is set; write {network}/{length}"
+                )
             }
         }
     }
@@ -126,7 +135,11 @@ impl FromStr for Apl {
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok(Self { items }) } else { Err(TextError { faults }) }
+        if faults.is_empty() {
+            Ok(Self { items })
+        } else {
+            Err(TextError { faults })
+        }
     }
 }
 
@@ -136,11 +149,25 @@ fn item(item: usize, word: &str) -> Result<AplItem, TextFault> {
         let (address, length) = rest.rsplit_once('/')?;
         Some((family, address, length))
     });
-    let (family, address, length) = parts.ok_or_else(|| TextFault::Shape { item, text: word.into() })?;
-    let family: u16 = decimal(family).ok_or_else(|| TextFault::Family { item, text: family.into() })?;
-    let bad_address = || TextFault::Address { item, family, text: address.into() };
+    let (family, address, length) = parts.ok_or_else(|| TextFault::Shape {
+        item,
+        text: word.into(),
+    })?;
+    let family: u16 = decimal(family).ok_or_else(|| TextFault::Family {
+        item,
+        text: family.into(),
+    })?;
+    let bad_address = || TextFault::Address {
+        item,
+        family,
+        text: address.into(),
+    };
     let length_up_to = |max: u8| {
-        let fault = || TextFault::Length { item, text: length.into(), max };
+        let fault = || TextFault::Length {
+            item,
+            text: length.into(),
+            max,
+        };
         decimal(length).filter(|length| *length <= max).ok_or_else(fault)
     };
     let prefix = match family {
@@ -176,7 +203,9 @@ fn hex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let pairs = text.as_bytes().chunks_exact(2);
-    pairs.map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 impl fmt::Display for AplItem {

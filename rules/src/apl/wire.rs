@@ -10,7 +10,8 @@
 //! +---------------------------------------------------------------+
 //! ```
 //!
-//! AFDPART is the address without its trailing zero bytes: a sender omits them all, so a list has one encoding.
+//! For families 1 and 2, AFDPART is the address without its trailing zero bytes: a sender omits them all, so a list has
+//! one encoding. What other families put there is kept as it came.
 
 use alloc::vec::Vec;
 use core::{fmt, net::Ipv6Addr};
@@ -106,7 +107,11 @@ impl Apl {
         let mut rest = rdata;
         while !rest.is_empty() {
             let offset = rdata.len().saturating_sub(rest.len());
-            let (item, after) = decode_item(rest).map_err(|fault| WireError { item: items.len(), offset, fault })?;
+            let (item, after) = decode_item(rest).map_err(|fault| WireError {
+                item: items.len(),
+                offset,
+                fault,
+            })?;
             items.push(item);
             rest = after;
         }
@@ -120,10 +125,22 @@ impl Apl {
         for item in &self.items {
             match &item.prefix {
                 AplPrefix::V4(prefix) => {
-                    encode_item(&mut rdata, 1, prefix.prefix_len(), item.negated, &prefix.addr().octets());
+                    encode_item(
+                        &mut rdata,
+                        1,
+                        prefix.prefix_len(),
+                        item.negated,
+                        trimmed(&prefix.addr().octets()),
+                    );
                 }
                 AplPrefix::V6(prefix) => {
-                    encode_item(&mut rdata, 2, prefix.prefix_len(), item.negated, &prefix.addr().octets());
+                    encode_item(
+                        &mut rdata,
+                        2,
+                        prefix.prefix_len(),
+                        item.negated,
+                        trimmed(&prefix.addr().octets()),
+                    );
                 }
                 AplPrefix::Other(prefix) => {
                     encode_item(&mut rdata, prefix.family, prefix.length, item.negated, &prefix.address);
@@ -135,7 +152,10 @@ impl Apl {
 }
 
 fn decode_item(rest: &[u8]) -> Result<(AplItem, &[u8]), WireFault> {
-    let truncated = |needed| WireFault::Truncated { needed, left: rest.len() };
+    let truncated = |needed| WireFault::Truncated {
+        needed,
+        left: rest.len(),
+    };
     let (&[family_high, family_low, length, flags], after) = rest.split_first_chunk().ok_or(truncated(4))?;
     let bytes = flags & 0x7f;
     let needed = usize::from(bytes).saturating_add(4);
@@ -145,7 +165,10 @@ fn decode_item(rest: &[u8]) -> Result<(AplItem, &[u8]), WireFault> {
     let bounds = |max_length: u8| {
         let max = max_length / 8;
         if length > max_length {
-            Err(WireFault::PrefixTooLong { length, max: max_length })
+            Err(WireFault::PrefixTooLong {
+                length,
+                max: max_length,
+            })
         } else if bytes > max {
             Err(WireFault::AddressTooLong { bytes, max })
         } else if address.last() == Some(&0) {
@@ -165,9 +188,18 @@ fn decode_item(rest: &[u8]) -> Result<(AplItem, &[u8]), WireFault> {
             let address: Ipv6Addr = padded(address).into();
             AplPrefix::V6(exact(address, length).ok_or(WireFault::BitsPastPrefix { length })?)
         }
-        _ => AplPrefix::Other(OtherPrefix::new(family, length, address.into()).ok_or(WireFault::TrailingZero)?),
+        _ => {
+            let fault = WireFault::AddressTooLong { bytes, max: 127 };
+            AplPrefix::Other(OtherPrefix::new(family, length, address.into()).ok_or(fault)?)
+        }
     };
-    Ok((AplItem { negated: flags & 0x80 != 0, prefix }, after))
+    Ok((
+        AplItem {
+            negated: flags & 0x80 != 0,
+            prefix,
+        },
+        after,
+    ))
 }
 
 /// Restores the trailing zeros that the sender omitted.
@@ -177,10 +209,18 @@ fn padded<const N: usize>(address: &[u8]) -> [u8; N] {
     octets
 }
 
+/// Leaves out the trailing zeros of an address.
+fn trimmed(address: &[u8]) -> &[u8] {
+    let significant = address
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last.saturating_add(1));
+    address.get(..significant).unwrap_or_default()
+}
+
 fn encode_item(rdata: &mut Vec<u8>, family: u16, length: u8, negated: bool, address: &[u8]) {
-    let significant = address.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
-    let flags = u8::try_from(significant).unwrap_or(0x7f) | if negated { 0x80 } else { 0 };
+    let flags = u8::try_from(address.len()).unwrap_or(0x7f) | if negated { 0x80 } else { 0 };
     rdata.extend(family.to_be_bytes());
     rdata.extend([length, flags]);
-    rdata.extend(address.iter().take(significant));
+    rdata.extend(address);
 }

@@ -196,12 +196,18 @@ impl fmt::Display for Problem {
             ),
             Self::RepeatedTag => f.write_str("the tag stands twice"),
             Self::Number { text, min, max } => {
-                write!(f, "`{text}` is not a number from {min} to {max} without sign or leading zero")
+                write!(
+                    f,
+                    "`{text}` is not a number from {min} to {max} without sign or leading zero"
+                )
             }
             Self::Name { text, allowed } => write!(f, "`{text}` is not {allowed}"),
             Self::ItemChoice { text } => write!(f, "`{text}` is none of near, rand, hash(inputs)"),
             Self::Field { text } => {
-                write!(f, "`{text}` is none of rand:n, const(hex):n, src[a:b], obj[a:b], hash(inputs):n, mac(inputs):n")
+                write!(
+                    f,
+                    "`{text}` is none of rand:n, const(hex):n, src[a:b], obj[a:b], hash(inputs):n, mac(inputs):n"
+                )
             }
             Self::Input { text } => write!(f, "`{text}` is none of src/l, obj, chunk, time/s, port"),
             Self::RepeatedInput { kind } => write!(f, "input {kind} stands twice"),
@@ -221,13 +227,19 @@ impl fmt::Display for Problem {
             Self::SkewPastSteps { skew, step } => write!(f, "{skew} s exceed twice the time step of {step} s"),
             Self::SkewPastPow { skew } => write!(f, "{skew} s exceed 120 s, the most beside a proof of work"),
             Self::PowNeedsRand { rand, needed } => {
-                write!(f, "rand fields of {rand} bits in all; at least {needed} (pow+8) are needed")
+                write!(
+                    f,
+                    "rand fields of {rand} bits in all; at least {needed} (pow+8) are needed"
+                )
             }
             Self::ReplicasFirstField => f.write_str("replicas need a first field of the kind src, obj, hash or mac"),
             Self::ReplicasWidth { width, replicas } => write!(
                 f,
                 "{replicas} replicas need a first field of at least {} bits; it has {width}",
-                u32::from(*replicas).saturating_mul(64).next_power_of_two().trailing_zeros()
+                u32::from(*replicas)
+                    .saturating_mul(64)
+                    .next_power_of_two()
+                    .trailing_zeros()
             ),
             Self::AplText(fault) => fault.fmt(f),
             Self::AplSpace(fault) => fault.fmt(f),

@@ -53,7 +53,10 @@ impl Template {
         let wrong = space.positive().iter().filter(|item| item.prefix_len() != expected);
         let mut faults: Vec<FitFault> = wrong.map(|item| FitFault::Length { item: *item, expected }).collect();
         let pairs = space.positive().iter().flat_map(|positive| {
-            let inside = space.negated().iter().filter(move |negated| positive.contains(*negated));
+            let inside = space
+                .negated()
+                .iter()
+                .filter(move |negated| positive.contains(*negated));
             inside.map(move |negated| (*positive, *negated))
         });
         let locked = pairs.filter(|(positive, negated)| {

@@ -307,13 +307,25 @@ impl Inputs {
     /// Returns the time step in seconds, if time is among them.
     #[must_use]
     pub fn time_step(&self) -> Option<u32> {
-        self.0.iter().find_map(|input| if let Input::Time(step) = input { Some(*step) } else { None })
+        self.0.iter().find_map(|input| {
+            if let Input::Time(step) = input {
+                Some(*step)
+            } else {
+                None
+            }
+        })
     }
 
     /// Returns how many bits of the source are used, if the source is among them.
     #[must_use]
     pub fn source_bits(&self) -> Option<SourceBits> {
-        self.0.iter().find_map(|input| if let Input::Source(bits) = input { Some(*bits) } else { None })
+        self.0.iter().find_map(|input| {
+            if let Input::Source(bits) = input {
+                Some(*bits)
+            } else {
+                None
+            }
+        })
     }
 
     /// Returns whether an input of the kind of this one is among them.

@@ -49,18 +49,30 @@ impl Record {
             parser.fault("", whole, Problem::TooLong { bytes: txt.len() });
         }
         for (offset, byte) in txt.iter().enumerate().filter(|(_, byte)| !byte.is_ascii()) {
-            let place = Place { tag: String::new(), field: None, offset, length: 1 };
-            parser.faults.push(RecordFault { place, problem: Problem::NotAscii { byte: *byte } });
+            let place = Place {
+                tag: String::new(),
+                field: None,
+                offset,
+                length: 1,
+            };
+            parser.faults.push(RecordFault {
+                place,
+                problem: Problem::NotAscii { byte: *byte },
+            });
         }
         parser.tags(whole);
         let record = parser.finish(whole);
-        record.filter(|_| parser.faults.is_empty()).ok_or(RecordError { faults: parser.faults })
+        record
+            .filter(|_| parser.faults.is_empty())
+            .ok_or(RecordError { faults: parser.faults })
     }
 }
 
 /// Returns the text with a control character in place of every byte that is not ASCII, so that offsets stay.
 fn ascii(txt: &[u8]) -> String {
-    txt.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{1a}' }).collect()
+    txt.iter()
+        .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{1a}' })
+        .collect()
 }
 
 /// A part of the record that knows where it stands.
@@ -78,7 +90,10 @@ impl<'a> Piece<'a> {
     fn trim(self) -> Self {
         let text = self.text.trim_start_matches(BLANKS);
         let skipped = self.text.len().saturating_sub(text.len());
-        Self { text: text.trim_end_matches(BLANKS), offset: self.offset.saturating_add(skipped) }
+        Self {
+            text: text.trim_end_matches(BLANKS),
+            offset: self.offset.saturating_add(skipped),
+        }
     }
 
     fn split(self, separator: impl Fn(char) -> bool) -> impl Iterator<Item = Self> {
@@ -96,13 +111,25 @@ impl<'a> Piece<'a> {
 
     fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let (before, after) = self.text.split_once(separator)?;
-        let offset = self.offset.saturating_add(before.len()).saturating_add(separator.len_utf8());
-        Some((Self { text: before, offset: self.offset }, Self { text: after, offset }))
+        let offset = self
+            .offset
+            .saturating_add(before.len())
+            .saturating_add(separator.len_utf8());
+        Some((
+            Self {
+                text: before,
+                offset: self.offset,
+            },
+            Self { text: after, offset },
+        ))
     }
 
     fn strip_prefix(self, prefix: &str) -> Option<Self> {
         let text = self.text.strip_prefix(prefix)?;
-        Some(Self { text, offset: self.offset.saturating_add(prefix.len()) })
+        Some(Self {
+            text,
+            offset: self.offset.saturating_add(prefix.len()),
+        })
     }
 
     /// Takes a word such as `hash(…):20` or `src[…]` apart: what is between the brackets and what follows.
@@ -111,7 +138,8 @@ impl<'a> Piece<'a> {
     }
 
     fn is_version(self) -> bool {
-        self.split_once('=').is_some_and(|(name, value)| name.trim().text == "v" && value.trim().text == "ssa1")
+        self.split_once('=')
+            .is_some_and(|(name, value)| name.trim().text == "v" && value.trim().text == "ssa1")
     }
 }
 
@@ -146,7 +174,12 @@ impl<'a> Parser<'a> {
     }
 
     fn fault_in(&mut self, tag: &str, field: Option<usize>, at: Piece<'_>, problem: Problem) {
-        let place = Place { tag: tag.into(), field, offset: at.offset, length: at.text.len() };
+        let place = Place {
+            tag: tag.into(),
+            field,
+            offset: at.offset,
+            length: at.text.len(),
+        };
         self.faults.push(RecordFault { place, problem });
     }
 
@@ -160,7 +193,12 @@ impl<'a> Parser<'a> {
             if index == 0 && !piece.is_version() {
                 self.fault("", piece.trim(), Problem::Version);
                 // Whatever the first tag is, it is judged as a tag too, unless it is a version of something else.
-                if piece.text.split('=').next().is_some_and(|name| name.trim_matches(BLANKS) == "v") {
+                if piece
+                    .text
+                    .split('=')
+                    .next()
+                    .is_some_and(|name| name.trim_matches(BLANKS) == "v")
+                {
                     self.seen.push("v");
                     continue;
                 }
@@ -181,7 +219,9 @@ impl<'a> Parser<'a> {
         if name.text.starts_with("x-") {
             return;
         }
-        let known = ["v", "addr", "item", "salt", "replicas", "pow", "key", "kdf", "skew", "from", "apl"];
+        let known = [
+            "v", "addr", "item", "salt", "replicas", "pow", "key", "kdf", "skew", "from", "apl",
+        ];
         if !known.contains(&name.text) {
             return self.fault(name.text, name, Problem::UnknownTag);
         }
@@ -204,11 +244,19 @@ impl<'a> Parser<'a> {
             },
             "kdf" => match value.strip_prefix("src/") {
                 Some(bits) => self.kdf = self.source_bits("kdf", None, bits),
-                None => self.fault("kdf", value, Problem::Kdf { text: value.text.into() }),
+                None => self.fault(
+                    "kdf",
+                    value,
+                    Problem::Kdf {
+                        text: value.text.into(),
+                    },
+                ),
             },
             "skew" => self.skew = self.number("skew", None, value, 0, 600).map(|n| (n, value)),
             "from" => {
-                self.from = self.number("from", None, value, 0, i64::MAX.unsigned_abs()).map(ValidFrom);
+                self.from = self
+                    .number("from", None, value, 0, i64::MAX.unsigned_abs())
+                    .map(ValidFrom);
             }
             "apl" => self.apl = self.apl(value).map(|apl| (apl, value)),
             _ => {} // v, whose value was judged as the first tag's
@@ -216,7 +264,14 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self, tag: &str, value: Piece<'_>, allowed: &'static str) {
-        self.fault(tag, value, Problem::Name { text: value.text.into(), allowed });
+        self.fault(
+            tag,
+            value,
+            Problem::Name {
+                text: value.text.into(),
+                allowed,
+            },
+        );
     }
 
     fn number<T: TryFrom<u64>>(
@@ -230,7 +285,16 @@ impl<'a> Parser<'a> {
         let number = crate::apl::decimal::<u64>(value.text).filter(|number| (min..=max).contains(number));
         let number = number.and_then(|number| T::try_from(number).ok());
         if number.is_none() {
-            self.fault_in(tag, field, value, Problem::Number { text: value.text.into(), min, max });
+            self.fault_in(
+                tag,
+                field,
+                value,
+                Problem::Number {
+                    text: value.text.into(),
+                    min,
+                    max,
+                },
+            );
         }
         number
     }
@@ -272,7 +336,13 @@ impl<'a> Parser<'a> {
             _ => {}
         }
         let Some((inputs, "")) = value.bracketed("hash(", ')').map(|(inputs, rest)| (inputs, rest.text)) else {
-            self.fault("item", value, Problem::ItemChoice { text: value.text.into() });
+            self.fault(
+                "item",
+                value,
+                Problem::ItemChoice {
+                    text: value.text.into(),
+                },
+            );
             return None;
         };
         let inputs = self.inputs("item", None, inputs)?;
@@ -304,7 +374,9 @@ impl<'a> Parser<'a> {
     fn field(&mut self, index: usize, word: Piece<'_>) -> Option<Field> {
         let width_of = |parser: &mut Self, width: Piece<'_>| parser.number::<u8>("addr", Some(index), width, 1, 64);
         if let Some(width) = word.strip_prefix("rand:") {
-            return Some(Field::Rand { width: width_of(self, width)? });
+            return Some(Field::Rand {
+                width: width_of(self, width)?,
+            });
         }
         if let Some((digits, rest)) = word.bracketed("const(", ')')
             && let Some(width) = rest.strip_prefix(":")
@@ -318,7 +390,10 @@ impl<'a> Parser<'a> {
             }
             return Some(Field::Const { value, width });
         }
-        for (open, field) in [("src[", Field::Source as fn(BitRange) -> Field), ("obj[", Field::Object)] {
+        for (open, field) in [
+            ("src[", Field::Source as fn(BitRange) -> Field),
+            ("obj[", Field::Object),
+        ] {
             if let Some((range, rest)) = word.bracketed(open, ']')
                 && rest.text.is_empty()
             {
@@ -335,7 +410,11 @@ impl<'a> Parser<'a> {
                     self.fault_in("addr", Some(index), word, Problem::NarrowMac { width });
                 }
                 let inputs = inputs?;
-                return Some(if is_mac { Field::Mac { inputs, width } } else { Field::Hash { inputs, width } });
+                return Some(if is_mac {
+                    Field::Mac { inputs, width }
+                } else {
+                    Field::Hash { inputs, width }
+                });
             }
         }
         self.fault_in("addr", Some(index), word, Problem::Field { text: word.text.into() });
@@ -344,9 +423,20 @@ impl<'a> Parser<'a> {
 
     fn constant(&mut self, index: usize, digits: Piece<'_>) -> Option<u64> {
         let well_formed = digits.text.len() <= 16 && digits.text.bytes().all(|b| b.is_ascii_hexdigit());
-        let value = if well_formed { u64::from_str_radix(digits.text, 16).ok() } else { None };
+        let value = if well_formed {
+            u64::from_str_radix(digits.text, 16).ok()
+        } else {
+            None
+        };
         if value.is_none() {
-            self.fault_in("addr", Some(index), digits, Problem::ConstDigits { text: digits.text.into() });
+            self.fault_in(
+                "addr",
+                Some(index),
+                digits,
+                Problem::ConstDigits {
+                    text: digits.text.into(),
+                },
+            );
         }
         value
     }
@@ -357,7 +447,14 @@ impl<'a> Parser<'a> {
             BitRange::new(start, end)
         });
         if bounds.is_none() {
-            self.fault_in("addr", Some(index), range, Problem::BitRange { text: range.text.into() });
+            self.fault_in(
+                "addr",
+                Some(index),
+                range,
+                Problem::BitRange {
+                    text: range.text.into(),
+                },
+            );
         }
         bounds
     }
@@ -441,7 +538,9 @@ impl<'a> Parser<'a> {
     }
 
     fn judge_widths(&mut self, fields: &[Field], addr: Piece<'_>) {
-        let bits = fields.iter().fold(0_u32, |sum, field| sum.saturating_add(field.width().into()));
+        let bits = fields
+            .iter()
+            .fold(0_u32, |sum, field| sum.saturating_add(field.width().into()));
         if bits > MAX_TEMPLATE_BITS.into() {
             self.fault("addr", addr, Problem::TooWide { bits });
         }
@@ -458,7 +557,10 @@ impl<'a> Parser<'a> {
 
     fn judge_key(&mut self, fields: &[Field], addr: Piece<'_>) {
         let has_mac = addr.words().any(|word| word.text.starts_with("mac("));
-        debug_assert!(has_mac || !fields.iter().any(|field| field.name() == "mac"), "fields come from the words");
+        debug_assert!(
+            has_mac || !fields.iter().any(|field| field.name() == "mac"),
+            "fields come from the words"
+        );
         if has_mac && !self.seen.contains(&"key") {
             self.fault("addr", addr, Problem::MacWithoutKey);
         }

@@ -21,18 +21,26 @@ impl fmt::Display for Record {
         tag("pow", (self.pow != 0).then(|| self.pow.to_string()));
         tag("key", self.key.as_ref().map(ToString::to_string));
         tag("kdf", self.kdf.map(|bits| format!("src/{bits}")));
-        tag("skew", (self.skew != default_skew(self.time_step())).then(|| self.skew.to_string()));
+        tag(
+            "skew",
+            (self.skew != default_skew(self.time_step())).then(|| self.skew.to_string()),
+        );
         tag("from", (self.from.0 != 0).then(|| self.from.to_string()));
         tag("apl", self.apl.as_ref().map(ToString::to_string));
         let readable = tags.join("; ");
         // The blanks are for readers; what the record may be long is spent on the record first.
-        if readable.len() <= MAX_RECORD_BYTES { f.write_str(&readable) } else { f.write_str(&tags.join(";")) }
+        if readable.len() <= MAX_RECORD_BYTES {
+            f.write_str(&readable)
+        } else {
+            f.write_str(&tags.join(";"))
+        }
     }
 }
 
 /// Returns the skew in seconds of a record that names none: the smaller of 10 and twice the time step.
 pub(super) fn default_skew(step: Option<u32>) -> u16 {
-    step.and_then(|step| u16::try_from(step.saturating_mul(2)).ok()).map_or(10, |twice| twice.min(10))
+    step.and_then(|step| u16::try_from(step.saturating_mul(2)).ok())
+        .map_or(10, |twice| twice.min(10))
 }
 
 impl fmt::Display for Template {

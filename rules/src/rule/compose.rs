@@ -2,10 +2,14 @@
 
 use core::fmt;
 
-use super::{Item, Progress, Rule, Search, context::Context, field_kind, hash, item_choice, key_kind};
+use super::{
+    Item, Progress, Rule, Search,
+    context::{Context, object_number},
+    field_kind, hash, item_choice, key_kind,
+};
 use crate::{
     bits,
-    types::{Chunk, Destination, Port, Replica, Source, UnixTime},
+    types::{Chunk, ClientKey, Destination, Port, Replica, Source, UnixTime},
 };
 
 /// How often random fields are drawn again where the address is not in the service.
@@ -32,7 +36,14 @@ impl Request<'_> {
     /// Makes a request of a source alone, for replica 0.
     #[must_use]
     pub const fn new(source: Source) -> Self {
-        Self { source, object: None, chunk: None, port: None, time: None, replica: Replica(0) }
+        Self {
+            source,
+            object: None,
+            chunk: None,
+            port: None,
+            time: None,
+            replica: Replica(0),
+        }
     }
 }
 
@@ -83,8 +94,12 @@ pub struct Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inputs =
-            [("object key", self.object), ("chunk number", self.chunk), ("time", self.time), ("port", self.port)];
+        let inputs = [
+            ("object key", self.object),
+            ("chunk number", self.chunk),
+            ("time", self.time),
+            ("port", self.port),
+        ];
         let mut missing = inputs.into_iter().filter(|(_, missing)| *missing).map(|(name, _)| name);
         f.write_str(missing.next().unwrap_or("nothing"))?;
         missing.try_for_each(|name| write!(f, ", {name}"))
@@ -224,10 +239,16 @@ impl Rule {
         avoid: ItemSet,
         random: &mut impl FnMut() -> u64,
     ) -> Result<ItemIndex, ComposeError> {
-        let open = || (0..).map(ItemIndex).zip(self.positive()).filter(|(index, _)| !avoid.contains(*index));
+        let open = || {
+            (0..)
+                .map(ItemIndex)
+                .zip(self.positive())
+                .filter(|(index, _)| !avoid.contains(*index))
+        };
         let choice = match self.item_choice {
             item_choice::HASH => {
-                let context = self.context(request)?;
+                let derived = self.derived_key(u128::from(request.source.0));
+                let context = self.context(request, derived.as_ref())?;
                 self.hash_item(&context).map(|(index, _)| index)
             }
             item_choice::RAND => open().nth(below(open().count(), random)).map(|(index, _)| index),
@@ -253,19 +274,24 @@ impl Rule {
         request: &Request<'_>,
         random: &mut impl FnMut() -> u64,
     ) -> Result<Search, ComposeError> {
-        let context = self.context(request)?;
+        let derived = self.derived_key(u128::from(request.source.0));
+        let context = self.context(request, derived.as_ref())?;
         let redraws = if self.has_rand() { MAX_REDRAWS } else { 0 };
         for _ in 0..=redraws {
             let candidate = self.draw(item, &context, request.replica, random)?;
             if self.escapes_negated(candidate) {
-                return Ok(Search { item, candidate, tries: 0 });
+                return Ok(Search {
+                    item,
+                    candidate,
+                    tries: 0,
+                });
             }
         }
         Err(ComposeError::NotInService)
     }
 
     fn has_rand(&self) -> bool {
-        self.fields().iter().any(|field| field.kind == field_kind::RAND)
+        self.fixed.count_ones() < u32::from(self.field_count)
     }
 
     /// Draws one address in an item, in the service or not.
@@ -276,14 +302,22 @@ impl Rule {
         replica: Replica,
         random: &mut impl FnMut() -> u64,
     ) -> Result<u128, ComposeError> {
-        let mut address = self.positive().get(usize::from(item.0)).ok_or(ComposeError::NoItemLeft)?.network;
+        let mut address = self
+            .positive()
+            .get(usize::from(item.0))
+            .ok_or(ComposeError::NoItemLeft)?
+            .network;
         for (index, field) in (0..).zip(self.fields()) {
             let value = if field.kind == field_kind::RAND {
                 bits::top(random(), field.width)
             } else {
-                self.value(index, field, context, address).ok_or(ComposeError::Corrupt)?
+                field.value(context, address).ok_or(ComposeError::Corrupt)?
             };
-            let offset = if index == 0 { self.replica_offset(replica.0, field.width) } else { 0 };
+            let offset = if index == 0 {
+                self.replica_offset(replica.0, field.width)
+            } else {
+                0
+            };
             address |= field.place(value.wrapping_add(offset));
         }
         Ok(address)
@@ -293,9 +327,7 @@ impl Rule {
     pub(super) fn hash_item(&self, context: &Context<'_>) -> Option<(ItemIndex, &Item)> {
         let mut best: Option<(u64, (ItemIndex, &Item))> = None;
         for (index, item) in (0..).map(ItemIndex).zip(self.positive()) {
-            let mut message = self.message([4, 0], &self.item_inputs, context)?;
-            message.put(item.network.to_be_bytes());
-            let hash = message.hash(&hash::PUBLIC_KEY);
+            let hash = self.item_inputs.hash(context, &hash::PUBLIC_KEY, Some(item.network))?;
             // Items ascend, so of equals the first has the lower address.
             if best.is_none_or(|(greatest, _)| hash > greatest) {
                 best = Some((hash, (index, item)));
@@ -304,14 +336,18 @@ impl Rule {
         best.map(|(_, choice)| choice)
     }
 
-    /// Checks that everything the record needs is given, and puts it together.
-    pub(super) fn context<'a>(&self, request: &Request<'a>) -> Result<Context<'a>, ComposeError> {
-        use super::input_kind::{CHUNK, OBJECT, PORT};
+    /// Checks that everything the record needs is given, and puts it together with the client's own key, if one was
+    /// derived.
+    pub(super) fn context<'a>(
+        &'a self,
+        request: &Request<'a>,
+        derived: Option<&'a ClientKey>,
+    ) -> Result<Context<'a>, ComposeError> {
         let missing = Missing {
-            object: request.object.is_none() && (self.needs_object != 0 || self.item_inputs.has(OBJECT)),
-            chunk: request.chunk.is_none() && (self.needs_chunk != 0 || self.item_inputs.has(CHUNK)),
+            object: request.object.is_none() && (self.needs_object != 0 || self.item_needs_object != 0),
+            chunk: request.chunk.is_none() && (self.needs_chunk != 0 || self.item_needs_chunk != 0),
             time: request.time.is_none() && (self.step != 0 || self.pow != 0),
-            port: request.port.is_none() && (self.needs_port != 0 || self.pow != 0 || self.item_inputs.has(PORT)),
+            port: request.port.is_none() && (self.needs_port != 0 || self.item_needs_port != 0 || self.pow != 0),
         };
         if missing != Missing::default() {
             return Err(ComposeError::Missing(missing));
@@ -320,12 +356,22 @@ impl Rule {
             return Err(ComposeError::SecretMissing);
         }
         if request.replica.0 >= self.replicas() {
-            return Err(ComposeError::ReplicaOutOfRange { replica: request.replica, replicas: self.replicas() });
+            return Err(ComposeError::ReplicaOutOfRange {
+                replica: request.replica,
+                replicas: self.replicas(),
+            });
         }
-        if request.object.is_some_and(|object| u32::try_from(object.len()).is_err()) {
+        if request
+            .object
+            .is_some_and(|object| u32::try_from(object.len()).is_err())
+        {
             return Err(ComposeError::ObjectTooLong);
         }
-        let number = self.number_of(request.object);
+        let number = if self.needs_number == 0 {
+            None
+        } else {
+            request.object.and_then(object_number)
+        };
         if self.needs_number != 0 && number.is_none() {
             return Err(ComposeError::ObjectNotNumeric);
         }
@@ -337,7 +383,7 @@ impl Rule {
             port: request.port.map(|port| port.0),
             number,
             step: request.time.and_then(|time| time.0.checked_div(self.step)).unwrap_or(0),
-            key: self.mac_key(source),
+            key: derived.map_or(&self.key, ClientKey::expose),
         })
     }
 }

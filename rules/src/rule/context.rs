@@ -1,9 +1,9 @@
 //! What a composer and a verifier share: the inputs at hand and the value that a field takes of them.
 
-use super::{CompiledField, CompiledInputs, Rule, field_kind, hash, hash::Message, input_kind, key_kind};
+use super::{CompiledField, CompiledInputs, Rule, field_kind, hash, hash::Message, key_kind};
 use crate::{
     bits,
-    types::{Secret, Source},
+    types::{ClientKey, Secret, Source},
 };
 
 /// The inputs at hand for one address. What is not known is `None`.
@@ -18,104 +18,22 @@ pub(super) struct Context<'a> {
     /// The number of the time step.
     pub(super) step: u64,
     /// The key of macs: the secret, or the client's own key.
-    pub(super) key: [u8; 16],
+    pub(super) key: &'a [u8; 16],
 }
 
 impl Rule {
-    /// Returns the key of macs for this source.
-    pub(super) fn mac_key(&self, source: u128) -> [u8; 16] {
-        match (self.key_kind, self.kdf()) {
-            (key_kind::SECRET, Some(prefix)) => {
-                *Secret::new(self.key).client_key(prefix, Source(source.into())).expose()
-            }
-            _ => self.key,
-        }
+    /// Returns the client's own key of macs, derived for this source, where the record has `kdf` and the secret is at
+    /// hand.
+    #[inline]
+    pub(super) fn derived_key(&self, source: u128) -> Option<ClientKey> {
+        let derives = self.has_mac != 0 && self.key_kind == key_kind::SECRET;
+        let prefix = self.kdf().filter(|_| derives)?;
+        Some(Secret::new(self.key).client_key(prefix, Source(source.into())))
     }
 
     /// Says whether the key at hand is one of these kinds, where a mac needs any.
     pub(super) fn has_key(&self, kinds: &[u8]) -> bool {
         self.has_mac == 0 || kinds.contains(&self.key_kind)
-    }
-
-    /// Reads the object key as a number where a field needs that.
-    pub(super) fn number_of(&self, object: Option<&[u8]>) -> Option<u128> {
-        if self.needs_number == 0 { None } else { object.and_then(object_number) }
-    }
-
-    /// Starts a message: `head ‖ S ‖ I`. Nothing where an input is not known.
-    #[inline]
-    pub(super) fn message<'a>(
-        &self,
-        head: [u8; 2],
-        inputs: &CompiledInputs,
-        context: &Context<'a>,
-    ) -> Option<Message<'a>> {
-        let mut message = Message::new(head);
-        if inputs.has(input_kind::SOURCE) {
-            self.put_salt(&mut message);
-        } else {
-            message.put([0, 0]);
-        }
-        for kind in inputs.kinds.into_iter().take_while(|kind| *kind != 0) {
-            match kind {
-                input_kind::SOURCE => {
-                    message.put([kind, inputs.source_bits]);
-                    message.put((context.source & bits::leading(inputs.source_bits)).to_be_bytes());
-                }
-                input_kind::OBJECT => {
-                    let object = context.object?;
-                    message.put([kind]);
-                    message.put(u32::try_from(object.len()).ok()?.to_be_bytes());
-                    message.put_object(object);
-                }
-                input_kind::CHUNK => {
-                    message.put([kind]);
-                    message.put(context.chunk?.to_be_bytes());
-                }
-                input_kind::TIME => {
-                    message.put([kind]);
-                    message.put(inputs.step.to_be_bytes());
-                    message.put(context.step.to_be_bytes());
-                }
-                input_kind::PORT => {
-                    message.put([kind]);
-                    message.put(context.port?.to_be_bytes());
-                }
-                _ => return None,
-            }
-        }
-        Some(message)
-    }
-
-    pub(super) fn put_salt(&self, message: &mut Message<'_>) {
-        let length = self.salt_length.min(32);
-        message.put([0, length]);
-        if length > 0 {
-            message.put_some(&self.salt, length);
-        }
-    }
-
-    /// Returns what a field other than rand must be for replica 0, given the bits before it. Nothing where an input
-    /// is not known or, for obj, the key is no number.
-    #[inline]
-    pub(super) fn value(&self, index: u8, field: &CompiledField, context: &Context<'_>, before: u128) -> Option<u64> {
-        let range = |number: u128| bits::low64(number.unbounded_shr(field.range_shift.into()));
-        let value = match field.kind {
-            field_kind::CONST => field.constant,
-            field_kind::SOURCE => range(context.source),
-            field_kind::OBJECT => range(context.number?),
-            field_kind::HASH => {
-                let message = self.message([1, index], &field.inputs, context)?;
-                bits::top(message.hash(&hash::PUBLIC_KEY), field.width)
-            }
-            field_kind::MAC => {
-                let mut message = self.message([2, index], &field.inputs, context)?;
-                message.put((before & field.before()).to_be_bytes());
-                bits::top(message.hash(&context.key), field.width)
-            }
-            _ => return None,
-        };
-        Some(value & bits::trailing(field.width))
     }
 
     /// Returns how far replica r of an address is from replica 0 in its first field of n bits: ⌊r·2ⁿ/replicas⌋, as
@@ -126,13 +44,83 @@ impl Rule {
         let past = last.checked_rem(replicas).unwrap_or(0).saturating_add(1);
         let carry = u64::from(past == replicas);
         let whole = last.checked_div(replicas).unwrap_or(0).wrapping_add(carry);
-        let part = if carry == 1 { 0 } else { replica.saturating_mul(past).checked_div(replicas).unwrap_or(0) };
+        let part = if carry == 1 {
+            0
+        } else {
+            replica.saturating_mul(past).checked_div(replicas).unwrap_or(0)
+        };
         replica.wrapping_mul(whole).wrapping_add(part)
     }
 }
 
+impl CompiledField {
+    /// Returns what a field other than rand must be for replica 0, given the bits before it. Nothing where an input
+    /// is not known or, for obj, the key is no number.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call here costs a verifier a tenth of its time: make bench-rules"
+    )]
+    pub(super) fn value(&self, context: &Context<'_>, before: u128) -> Option<u64> {
+        let range = |number: u128| bits::low64(number.unbounded_shr(self.range_shift.into()));
+        let value = match self.kind {
+            field_kind::CONST => self.constant,
+            field_kind::SOURCE => range(context.source),
+            field_kind::OBJECT => range(context.number?),
+            field_kind::HASH | field_kind::MAC => {
+                let (key, address) = if self.kind == field_kind::MAC {
+                    (context.key, Some(before & self.before()))
+                } else {
+                    (&hash::PUBLIC_KEY, None)
+                };
+                bits::top(self.inputs.hash(context, key, address)?, self.width)
+            }
+            _ => return None,
+        };
+        Some(value & bits::trailing(self.width))
+    }
+}
+
+impl CompiledInputs {
+    /// Returns the hash of `head ‖ S ‖ I` and an address that may follow; nothing where an input is not known.
+    #[inline]
+    pub(super) fn hash(&self, context: &Context<'_>, key: &[u8; 16], address: Option<u128>) -> Option<u64> {
+        let mut message = Message::of_skeleton(&self.skeleton, self.length);
+        if self.source_at != 0 {
+            let [high, low] = hash::words(context.source);
+            let [high_mask, low_mask] = self.source_mask;
+            message.fill_skeleton(&self.skeleton, self.source_at, [high & high_mask, low & low_mask]);
+        }
+        if self.has_others != 0 {
+            self.fill_others(&mut message, context)?;
+        }
+        if let Some(address) = address {
+            message.put128(address);
+        }
+        Some(message.hash(key))
+    }
+
+    fn fill_others<'a>(&self, message: &mut Message<'a>, context: &Context<'a>) -> Option<()> {
+        if self.object_at != 0 {
+            let object = context.object?;
+            message.fill(self.object_at, u32::try_from(object.len()).ok()?.swap_bytes().into());
+            message.insert_object(self.object_at.wrapping_add(4), object);
+        }
+        if self.chunk_at != 0 {
+            message.fill(self.chunk_at, context.chunk?.swap_bytes());
+        }
+        if self.time_at != 0 {
+            message.fill(self.time_at, context.step.swap_bytes());
+        }
+        if self.port_at != 0 {
+            message.fill(self.port_at, context.port?.swap_bytes().into());
+        }
+        Some(())
+    }
+}
+
 /// Reads an object key as a 128-bit number: decimal, `0x` hex, or a UUID in its form 8-4-4-4-12.
-fn object_number(key: &[u8]) -> Option<u128> {
+pub(super) fn object_number(key: &[u8]) -> Option<u128> {
     if let Some(digits) = key.strip_prefix(b"0x") {
         return number(digits, 16);
     }
@@ -148,7 +136,11 @@ fn object_number(key: &[u8]) -> Option<u128> {
 }
 
 fn number(digits: &[u8], radix: u32) -> Option<u128> {
-    if digits.is_empty() { None } else { append(0, digits, radix) }
+    if digits.is_empty() {
+        None
+    } else {
+        append(0, digits, radix)
+    }
 }
 
 fn append(number: u128, digits: &[u8], radix: u32) -> Option<u128> {
@@ -170,10 +162,16 @@ mod tests {
         assert_eq!(object_number(b"0x00ff"), Some(255));
         let uuid = b"00112233-4455-6677-8899-aAbBcCdDeEfF";
         assert_eq!(object_number(uuid), Some(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
-        assert_eq!(object_number(b"340282366920938463463374607431768211455"), Some(u128::MAX));
+        assert_eq!(
+            object_number(b"340282366920938463463374607431768211455"),
+            Some(u128::MAX)
+        );
         assert_eq!(object_number(b"0xffffffffffffffffffffffffffffffff"), Some(u128::MAX));
         assert_eq!(object_number(b"000000000000000000000000000000000012"), Some(12));
-        assert_eq!(object_number(b"0x0000000000000000000000000000000000000000000000000f"), Some(15));
+        assert_eq!(
+            object_number(b"0x0000000000000000000000000000000000000000000000000f"),
+            Some(15)
+        );
     }
 
     #[test]

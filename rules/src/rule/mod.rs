@@ -58,13 +58,21 @@ pub struct Rule {
     longer_negated: u8,
     positive: u8,
     item_count: u8,
-    /// Fields that need an object key, a chunk number and a port: bit i for field i.
+    /// Fields that are not rand, and those that need an object key, a chunk number and a port: bit i for field i.
+    fixed: u16,
     needs_object: u16,
     needs_chunk: u16,
     needs_port: u16,
     /// Whether a field reads the object key as a number.
     needs_number: u8,
     has_mac: u8,
+    /// Whether the item choice needs an object key, a chunk number, a port.
+    item_needs_object: u8,
+    item_needs_chunk: u8,
+    item_needs_port: u8,
+    /// Whether anything at all needs one of these.
+    needs_inputs: u8,
+    reserved: [u8; 14],
 }
 
 /// An item: the addresses that are `network` under `mask`.
@@ -79,7 +87,10 @@ impl Item {
     const NONE: Self = Self { network: 0, mask: 0 };
 
     fn new(prefix: Ipv6Net) -> Self {
-        Self { network: crate::apl::number(prefix), mask: bits::leading(prefix.prefix_len()) }
+        Self {
+            network: crate::apl::number(prefix),
+            mask: bits::leading(prefix.prefix_len()),
+        }
     }
 
     fn contains(&self, address: u128) -> bool {
@@ -105,10 +116,19 @@ struct CompiledField {
     shift: u8,
     /// How far the last bit taken of a source or object number is from its last.
     range_shift: u8,
+    reserved: [u8; 4],
 }
 
 impl CompiledField {
-    const NONE: Self = Self { constant: 0, inputs: CompiledInputs::NONE, kind: 0, width: 0, shift: 0, range_shift: 0 };
+    const NONE: Self = Self {
+        constant: 0,
+        inputs: CompiledInputs::NONE,
+        kind: 0,
+        width: 0,
+        shift: 0,
+        range_shift: 0,
+        reserved: [0; 4],
+    };
 
     /// Returns the field's value in an address.
     fn value_in(&self, address: u128) -> u64 {
@@ -126,23 +146,39 @@ impl CompiledField {
     }
 }
 
-/// The inputs of a hash: their kinds in the order written, and the numbers that two of them carry.
+/// The inputs of a hash, as the skeleton of its message: `head ‖ S ‖ I` with zeros for what is not known beforehand,
+/// and where in it that is, in bytes; 0 where the input is not among them.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 struct CompiledInputs {
-    step: u32,
-    /// [`input_kind`]s, 0 after the last.
-    kinds: [u8; 5],
-    source_bits: u8,
-    reserved: [u8; 2],
+    skeleton: hash::Skeleton,
+    /// The bits of the source that are used, as two little-endian numbers.
+    source_mask: [u64; 2],
+    length: u8,
+    source_at: u8,
+    /// Where the object key's length is; the key itself follows it.
+    object_at: u8,
+    chunk_at: u8,
+    time_at: u8,
+    port_at: u8,
+    /// Whether there are inputs other than the source.
+    has_others: u8,
+    reserved: [u8; 1],
 }
 
 impl CompiledInputs {
-    const NONE: Self = Self { step: 0, kinds: [0; 5], source_bits: 0, reserved: [0; 2] };
-
-    fn has(&self, kind: u8) -> bool {
-        self.kinds.contains(&kind)
-    }
+    const NONE: Self = Self {
+        skeleton: hash::EMPTY,
+        source_mask: [0; 2],
+        length: 0,
+        source_at: 0,
+        object_at: 0,
+        chunk_at: 0,
+        time_at: 0,
+        port_at: 0,
+        has_others: 0,
+        reserved: [0; 1],
+    };
 }
 
 mod field_kind {
@@ -152,15 +188,6 @@ mod field_kind {
     pub(super) const OBJECT: u8 = 3;
     pub(super) const HASH: u8 = 4;
     pub(super) const MAC: u8 = 5;
-}
-
-/// The specification's numbers of inputs, which start their parts of a message.
-mod input_kind {
-    pub(super) const SOURCE: u8 = 1;
-    pub(super) const OBJECT: u8 = 2;
-    pub(super) const CHUNK: u8 = 3;
-    pub(super) const TIME: u8 = 4;
-    pub(super) const PORT: u8 = 5;
 }
 
 mod item_choice {
@@ -208,7 +235,9 @@ impl Rule {
 
     /// Returns the positive items, ascending.
     pub fn positive_items(&self) -> impl Iterator<Item = (ItemIndex, Ipv6Net)> {
-        (0..).zip(self.positive()).map(|(index, item)| (ItemIndex::new(index), item.prefix()))
+        (0..)
+            .zip(self.positive())
+            .map(|(index, item)| (ItemIndex::new(index), item.prefix()))
     }
 
     /// Says what an address is to the service.
@@ -227,7 +256,9 @@ impl Rule {
 
     fn positive(&self) -> &[Item] {
         let start = usize::from(self.longer_negated);
-        self.items.get(start..start.saturating_add(self.positive.into())).unwrap_or_default()
+        self.items
+            .get(start..start.saturating_add(self.positive.into()))
+            .unwrap_or_default()
     }
 
     /// Returns the longest item that contains the address and whether it is positive.
@@ -235,7 +266,9 @@ impl Rule {
     fn containing(&self, address: u128) -> Option<(&Item, bool)> {
         let items = self.items.get(..usize::from(self.item_count)).unwrap_or_default();
         let index = items.iter().position(|item| item.contains(address))?;
-        let positive = index.checked_sub(self.longer_negated.into()).is_some_and(|i| i < usize::from(self.positive));
+        let positive = index
+            .checked_sub(self.longer_negated.into())
+            .is_some_and(|i| i < usize::from(self.positive));
         Some((items.get(index)?, positive))
     }
 

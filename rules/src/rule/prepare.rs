@@ -5,9 +5,14 @@ use core::fmt;
 
 use ipnet::Ipv6Net;
 
-use super::{CompiledField, CompiledInputs, Item, Rule, field_kind, input_kind, item_choice, key_kind};
+use super::{
+    CompiledField, CompiledInputs, Item, Rule, field_kind,
+    hash::{self, Message},
+    item_choice, key_kind,
+};
 use crate::{
     apl::{AddressSpace, MAX_ITEMS},
+    bits,
     record::{Field, FitFault, Input, Inputs, ItemChoice, MAX_FIELDS, Record},
     types::{ClientKey, Secret, SourceBits},
 };
@@ -81,7 +86,11 @@ impl Rule {
             return Err(PrepareError { faults });
         };
         faults.extend(record.template().misfits(space).into_iter().map(PrepareFault::Fit));
-        if faults.is_empty() { Ok(Self::compile(record, space, key)) } else { Err(PrepareError { faults }) }
+        if faults.is_empty() {
+            Ok(Self::compile(record, space, key))
+        } else {
+            Err(PrepareError { faults })
+        }
     }
 
     fn compile(record: &Record, space: &AddressSpace, key: &Key) -> Self {
@@ -90,13 +99,23 @@ impl Rule {
         negated.sort_by_key(|item| core::cmp::Reverse(item.prefix_len()));
         let longer = negated.iter().filter(|item| item.prefix_len() > length).count();
         let (longer, shorter) = negated.split_at_checked(longer).unwrap_or_default();
-        let ordered = longer.iter().chain(space.positive()).chain(shorter).map(|item| Item::new(*item));
+        let ordered = longer
+            .iter()
+            .chain(space.positive())
+            .chain(shorter)
+            .map(|item| Item::new(*item));
         let mut items = [Item::NONE; MAX_ITEMS];
         items.iter_mut().zip(ordered).for_each(|(slot, item)| *slot = item);
 
-        let fields = compile_fields(record.template().fields());
+        let salt_text = record.salt().map_or("", |salt| salt.as_str());
+        let fields = compile_fields(salt_text, record.template().fields());
         let needing = |wanted: fn(&Field) -> bool| {
-            let bits = record.template().fields().iter().enumerate().filter(|(_, field)| wanted(field));
+            let bits = record
+                .template()
+                .fields()
+                .iter()
+                .enumerate()
+                .filter(|(_, field)| wanted(field));
             bits.fold(0_u16, |bits, (index, _)| bits | bit(index))
         };
         let (key, key_kind) = match key {
@@ -104,15 +123,28 @@ impl Rule {
             Key::Secret(secret) => (*secret.expose(), key_kind::SECRET),
             Key::Client(own) => (*own.expose(), key_kind::CLIENT),
         };
-        let salt_text = record.salt().map_or("", |salt| salt.as_str());
         let mut salt = [0; 32];
-        salt.iter_mut().zip(salt_text.bytes()).for_each(|(slot, byte)| *slot = byte);
+        salt.iter_mut()
+            .zip(salt_text.bytes())
+            .for_each(|(slot, byte)| *slot = byte);
         let (item_choice, item_inputs) = match record.item() {
             ItemChoice::Near => (item_choice::NEAR, CompiledInputs::NONE),
             ItemChoice::Rand => (item_choice::RAND, CompiledInputs::NONE),
-            ItemChoice::Hash(inputs) => (item_choice::HASH, compile_inputs(inputs)),
+            ItemChoice::Hash(inputs) => (item_choice::HASH, compile_inputs([4, 0], salt_text, inputs)),
         };
+        let field_needs = |field: &Field| {
+            matches!(field, Field::Object(_))
+                || [Input::Object, Input::Chunk, Input::Port]
+                    .iter()
+                    .any(|kind| takes(field, *kind))
+        };
+        let item_takes = |kind| u8::from(matches!(record.item(), ItemChoice::Hash(inputs) if inputs.has_kind(kind)));
         let number = |field: &Field| matches!(field, Field::Object(_));
+        let needs_inputs = record.pow() > 0
+            || record.template().fields().iter().any(field_needs)
+            || [Input::Object, Input::Chunk, Input::Port]
+                .into_iter()
+                .any(|kind| item_takes(kind) != 0);
         Self {
             items,
             fields,
@@ -132,11 +164,17 @@ impl Rule {
             longer_negated: small(longer.len()),
             positive: small(space.positive().len()),
             item_count: small(space.positive().len().saturating_add(negated.len())),
+            fixed: needing(|field| !matches!(field, Field::Rand { .. })),
             needs_object: needing(|field| matches!(field, Field::Object(_)) || takes(field, Input::Object)),
             needs_chunk: needing(|field| takes(field, Input::Chunk)),
             needs_port: needing(|field| takes(field, Input::Port)),
             needs_number: u8::from(record.template().fields().iter().any(number)),
             has_mac: u8::from(record.key().is_some()),
+            item_needs_object: item_takes(Input::Object),
+            item_needs_chunk: item_takes(Input::Chunk),
+            item_needs_port: item_takes(Input::Port),
+            needs_inputs: u8::from(needs_inputs),
+            reserved: [0; 14],
         }
     }
 }
@@ -154,10 +192,10 @@ fn takes(field: &Field, kind: Input) -> bool {
     field.inputs().is_some_and(|inputs| inputs.has_kind(kind))
 }
 
-fn compile_fields(fields: &[Field]) -> [CompiledField; MAX_FIELDS] {
+fn compile_fields(salt: &str, fields: &[Field]) -> [CompiledField; MAX_FIELDS] {
     let mut compiled = [CompiledField::NONE; MAX_FIELDS];
     let mut shift = fields.iter().fold(0_u8, |sum, field| sum.saturating_add(field.width()));
-    for (slot, field) in compiled.iter_mut().zip(fields) {
+    for (index, (slot, field)) in (0_u8..).zip(compiled.iter_mut().zip(fields)) {
         shift = shift.saturating_sub(field.width());
         let (kind, constant, range_shift) = match field {
             Field::Rand { .. } => (field_kind::RAND, 0, 0),
@@ -167,26 +205,72 @@ fn compile_fields(fields: &[Field]) -> [CompiledField; MAX_FIELDS] {
             Field::Hash { .. } => (field_kind::HASH, 0, 0),
             Field::Mac { .. } => (field_kind::MAC, 0, 0),
         };
-        let inputs = field.inputs().map_or(CompiledInputs::NONE, compile_inputs);
-        *slot = CompiledField { constant, inputs, kind, width: field.width(), shift, range_shift };
+        let head = [if kind == field_kind::MAC { 2 } else { 1 }, index];
+        let inputs = field
+            .inputs()
+            .map_or(CompiledInputs::NONE, |inputs| compile_inputs(head, salt, inputs));
+        *slot = CompiledField {
+            constant,
+            inputs,
+            kind,
+            width: field.width(),
+            shift,
+            range_shift,
+            reserved: [0; 4],
+        };
     }
     compiled
 }
 
-fn compile_inputs(inputs: &Inputs) -> CompiledInputs {
-    let kind = |input: &Input| match input {
-        Input::Source(_) => input_kind::SOURCE,
-        Input::Object => input_kind::OBJECT,
-        Input::Chunk => input_kind::CHUNK,
-        Input::Time(_) => input_kind::TIME,
-        Input::Port => input_kind::PORT,
+/// Makes the skeleton `head ‖ S ‖ I`: `S` is `u16 length ‖ salt` if the inputs contain the source, else `u16 0`.
+fn compile_inputs(head: [u8; 2], salt: &str, inputs: &Inputs) -> CompiledInputs {
+    let mask = bits::leading(inputs.source_bits().map_or(0, SourceBits::get));
+    let mut compiled = CompiledInputs {
+        source_mask: hash::words(mask),
+        ..CompiledInputs::NONE
     };
-    let mut kinds = [0; 5];
-    kinds.iter_mut().zip(inputs.as_slice()).for_each(|(slot, input)| *slot = kind(input));
-    CompiledInputs {
-        step: inputs.time_step().unwrap_or(0),
-        kinds,
-        source_bits: inputs.source_bits().map_or(0, SourceBits::get),
-        reserved: [0; 2],
+    let mut message = Message::new(head);
+    let salt = if inputs.source_bits().is_some() { salt } else { "" };
+    message.put16(small(salt.len()).into());
+    salt.bytes().for_each(|byte| message.put8(byte));
+    for input in inputs.as_slice() {
+        compiled.has_others |= u8::from(!matches!(input, Input::Source(_)));
+        message.put8(match input {
+            Input::Source(_) => 1,
+            Input::Object => 2,
+            Input::Chunk => 3,
+            Input::Time(_) => 4,
+            Input::Port => 5,
+        });
+        match input {
+            Input::Source(prefix) => message.put8(prefix.get()),
+            Input::Time(step) => message.put32(*step),
+            Input::Object | Input::Chunk | Input::Port => {}
+        }
+        let (_, at) = message.skeleton();
+        match input {
+            Input::Source(_) => {
+                compiled.source_at = at;
+                message.put128(0);
+            }
+            Input::Object => {
+                compiled.object_at = at;
+                message.put32(0);
+            }
+            Input::Chunk => {
+                compiled.chunk_at = at;
+                message.put64(0);
+            }
+            Input::Time(_) => {
+                compiled.time_at = at;
+                message.put64(0);
+            }
+            Input::Port => {
+                compiled.port_at = at;
+                message.put16(0);
+            }
+        }
     }
+    (compiled.skeleton, compiled.length) = message.skeleton();
+    compiled
 }

@@ -51,7 +51,8 @@ impl Rule {
         tries: u32,
         random: &mut impl FnMut() -> u64,
     ) -> Result<Progress, ComposeError> {
-        let context = self.context(request)?;
+        let derived = self.derived_key(u128::from(request.source.0));
+        let context = self.context(request, derived.as_ref())?;
         let minute = request.time.map_or(0, |time| minute(time.0));
         let port = request.port.map_or(0, |port| port.0);
         let limit = 64_u64.saturating_mul(1_u64.unbounded_shl(self.pow.into()));
@@ -72,14 +73,18 @@ impl Rule {
 
     /// Returns how many bits of work an address carries in a minute, at most 64.
     pub(super) fn work(&self, source: u128, destination: u128, port: u16, minute: u64) -> u8 {
-        let mut message = Message::new([3, 0]);
+        // 03 ‖ u16 length ‖ salt ‖ …, the length at most 32.
         let length = self.salt_length.min(32);
-        message.put([length]);
-        message.put_some(&self.salt, length);
-        message.put(source.to_be_bytes());
-        message.put(destination.to_be_bytes());
-        message.put(port.to_be_bytes());
-        message.put(minute.to_be_bytes());
+        let mut message = Message::new([3, 0]);
+        message.put8(length);
+        self.salt
+            .iter()
+            .take(length.into())
+            .for_each(|byte| message.put8(*byte));
+        message.put128(source);
+        message.put128(destination);
+        message.put16(port);
+        message.put64(minute);
         u8::try_from(message.hash(&hash::PUBLIC_KEY).leading_zeros()).unwrap_or(64)
     }
 }

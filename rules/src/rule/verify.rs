@@ -4,10 +4,15 @@ use core::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{CompiledField, Rule, context::Context, field_kind, input_kind, item_choice, key_kind, search::minute};
+use super::{
+    CompiledField, Item, Rule,
+    context::{Context, object_number},
+    field_kind, item_choice, key_kind,
+    search::minute,
+};
 use crate::{
     bits,
-    types::{Chunk, Destination, Port, Source, UnixTime},
+    types::{Chunk, ClientKey, Destination, Port, Source, UnixTime},
     verdict::{Expected, FieldKind, HiddenValue, Unchecked, Verdict, Violation},
 };
 
@@ -35,7 +40,14 @@ impl Flow<'_> {
     /// Makes a flow of addresses and time alone.
     #[must_use]
     pub const fn new(source: Source, destination: Destination, time: UnixTime) -> Self {
-        Self { source, destination, port: None, object: None, chunk: None, time }
+        Self {
+            source,
+            destination,
+            port: None,
+            object: None,
+            chunk: None,
+            time,
+        }
     }
 }
 
@@ -74,124 +86,169 @@ impl Rule {
             Some((item, true)) => item,
         };
         let source = u128::from(flow.source.0);
+        let derived = self.derived_key(source);
         let mut context = Context {
             source,
-            object: flow.object.filter(|object| u32::try_from(object.len()).is_ok()),
+            object: flow.object,
             chunk: flow.chunk.map(|chunk| chunk.0),
             port: flow.port.map(|port| port.0),
-            number: self.number_of(flow.object),
+            number: None,
             step: 0,
-            key: if self.has_mac == 0 { [0; 16] } else { self.mac_key(source) },
+            key: derived.as_ref().map_or(&self.key, ClientKey::expose),
         };
-        let unchecked = self.unchecked(&context);
+        if self.needs_number != 0 {
+            context.number = flow.object.and_then(object_number);
+        }
+        let unchecked = if self.needs_inputs == 0 {
+            Unchecked::default()
+        } else {
+            self.unchecked(&context)
+        };
         if self.item_choice == item_choice::HASH
             && !unchecked.item
-            && let Some((_, winner)) = self.hash_item(&context)
-            && winner != item
+            && let Some(violation) = self.wrong_item(&context, item)
         {
-            let (expected, found) = (winner.prefix(), item.prefix());
-            return Ok(Verdict::Violation(Violation::Item { expected, found }));
-        }
-        if let Some(violation) = self.failing_field(&mut context, destination, flow.time.0, unchecked.fields) {
             return Ok(Verdict::Violation(violation));
         }
+        let checked = self.fixed & !unchecked.fields;
+        if let Some(index) = self.failing_field(&mut context, destination, flow.time.0, checked) {
+            return Ok(Verdict::Violation(self.violation(index, &context, destination)));
+        }
         if self.pow > 0
-            && let Some(port) = context.port
-            && let Some(found) = self.lacking_work(source, destination, port, flow.time.0)
+            && !unchecked.pow
+            && let Some(violation) = self.lacking_work(&context, destination, flow.time.0)
         {
-            return Ok(Verdict::Violation(Violation::Pow { needed: self.pow, found }));
+            return Ok(Verdict::Violation(violation));
         }
         Ok(Verdict::Conforming(unchecked))
     }
 
     /// Returns what cannot be checked for lack of inputs.
+    #[inline(never)] // what few rules need stays out of the way of the others, here and below
     fn unchecked(&self, context: &Context<'_>) -> Unchecked {
-        let when = |lacking: bool, fields: u16| if lacking { fields } else { 0 };
-        let lacks = [
-            (context.object.is_none(), self.needs_object, input_kind::OBJECT),
-            (context.chunk.is_none(), self.needs_chunk, input_kind::CHUNK),
-            (context.port.is_none(), self.needs_port, input_kind::PORT),
-        ];
-        Unchecked {
-            fields: lacks.into_iter().fold(0, |fields, (lacking, needing, _)| fields | when(lacking, needing)),
-            item: lacks.into_iter().any(|(lacking, _, kind)| lacking && self.item_inputs.has(kind)),
-            pow: self.pow > 0 && context.port.is_none(),
-        }
-    }
-
-    /// Returns the first field that fails in the step of now, unless all fit in one step of the window.
-    fn failing_field(
-        &self,
-        context: &mut Context<'_>,
-        destination: u128,
-        now: u64,
-        unchecked: u16,
-    ) -> Option<Violation> {
-        let step_of = |time: u64| time.checked_div(self.step).unwrap_or(0);
-        context.step = step_of(now);
-        let violation = self.first_failing(context, destination, unchecked)?;
-        if self.step == 0 {
-            return Some(violation);
-        }
-        let skew = u64::from(self.skew);
-        let current = context.step;
-        let window = step_of(now.saturating_sub(skew))..=step_of(now.saturating_add(skew));
-        for step in window.take(MAX_STEPS).filter(|step| *step != current) {
-            context.step = step;
-            self.first_failing(context, destination, unchecked)?;
-        }
-        Some(violation)
-    }
-
-    #[inline]
-    fn first_failing(&self, context: &Context<'_>, destination: u128, unchecked: u16) -> Option<Violation> {
-        for (index, field) in (0_u8..).zip(self.fields()) {
-            let skipped = field.kind == field_kind::RAND || 1_u16.unbounded_shl(index.into()) & unchecked != 0;
-            if !skipped && let Err(violation) = self.check(index, field, context, destination) {
-                return Some(violation);
+        let mut unchecked = Unchecked::default();
+        for (known, fields, item) in [
+            (context.object.is_some(), self.needs_object, self.item_needs_object),
+            (context.chunk.is_some(), self.needs_chunk, self.item_needs_chunk),
+            (context.port.is_some(), self.needs_port, self.item_needs_port),
+        ] {
+            if !known {
+                unchecked.fields |= fields;
+                unchecked.item |= item != 0;
             }
+        }
+        unchecked.pow = self.pow > 0 && context.port.is_none();
+        unchecked
+    }
+
+    /// Says which item the inputs choose, if it is another.
+    #[inline(never)]
+    fn wrong_item(&self, context: &Context<'_>, item: &Item) -> Option<Violation> {
+        let (_, winner) = self.hash_item(context)?;
+        (winner != item).then(|| Violation::Item {
+            expected: winner.prefix(),
+            found: item.prefix(),
+        })
+    }
+
+    /// Returns the first field that fails in the step of now, unless all of these fields fit in one step of the window.
+    #[inline]
+    fn failing_field(&self, context: &mut Context<'_>, destination: u128, now: u64, checked: u16) -> Option<u8> {
+        context.step = self.step_of(now);
+        let failing = self.first_failing(context, destination, checked)?;
+        if self.step != 0 && self.fits_another_step(context, destination, now, checked) {
+            None
+        } else {
+            Some(failing)
+        }
+    }
+
+    fn step_of(&self, time: u64) -> u64 {
+        time.checked_div(self.step).unwrap_or(0)
+    }
+
+    #[cold]
+    fn fits_another_step(&self, context: &Context<'_>, destination: u128, now: u64, checked: u16) -> bool {
+        let skew = u64::from(self.skew);
+        let window = self.step_of(now.saturating_sub(skew))..=self.step_of(now.saturating_add(skew));
+        let mut others = window.take(MAX_STEPS).filter(|step| *step != context.step);
+        others.any(|step| {
+            self.first_failing(&Context { step, ..*context }, destination, checked)
+                .is_none()
+        })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for the value of a field")]
+    fn first_failing(&self, context: &Context<'_>, destination: u128, checked: u16) -> Option<u8> {
+        let mut left = checked;
+        while left != 0 {
+            let index = u8::try_from(left.trailing_zeros()).unwrap_or(0);
+            let field = self.fields.get(usize::from(index))?;
+            if !self.fits(index, field, context, destination) {
+                return Some(index);
+            }
+            left &= left.wrapping_sub(1);
         }
         None
     }
 
-    #[inline]
-    fn check(
-        &self,
-        index: u8,
-        field: &CompiledField,
-        context: &Context<'_>,
-        destination: u128,
-    ) -> Result<(), Violation> {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for the value of a field")]
+    fn fits(&self, index: u8, field: &CompiledField, context: &Context<'_>, destination: u128) -> bool {
         let found = field.value_in(destination);
-        let violation = |expected| Violation::Field { index, kind: kind_of(field.kind), expected, found };
-        let Some(value) = self.value(index, field, context, destination) else {
-            return Err(violation(Expected::Number));
+        let Some(value) = field.value(context, destination) else {
+            return false;
         };
-        let is_mac = field.kind == field_kind::MAC;
-        let fits = if index == 0 && self.replicas() > 1 {
-            let mask = bits::trailing(field.width);
-            let replicas = (0..self.replicas()).map(|replica| {
-                let expected = value.wrapping_add(self.replica_offset(replica, field.width)) & mask;
-                expected.ct_eq(&found)
-            });
-            replicas.fold(Choice::from(0), |fits, one| fits | one).into()
-        } else if is_mac {
+        if index == 0 && self.replicas() > 1 {
+            self.fits_a_replica(field.width, value, found)
+        } else if field.kind == field_kind::MAC {
             value.ct_eq(&found).into()
         } else {
             value == found
-        };
-        if fits {
-            return Ok(());
         }
-        Err(violation(if is_mac { Expected::Hidden(HiddenValue::new(value)) } else { Expected::Value(value) }))
     }
 
-    /// Returns the bits of work found in the minute of now, unless a minute of the window has enough.
-    fn lacking_work(&self, source: u128, destination: u128, port: u16, now: u64) -> Option<u8> {
+    /// Says whether a replica of the first field has this value, in a time that does not tell which.
+    fn fits_a_replica(&self, width: u8, value: u64, found: u64) -> bool {
+        let mask = bits::trailing(width);
+        let replicas = (0..self.replicas()).map(|replica| {
+            let expected = value.wrapping_add(self.replica_offset(replica, width)) & mask;
+            expected.ct_eq(&found)
+        });
+        replicas.fold(Choice::from(0), |fits, one| fits | one).into()
+    }
+
+    /// Says for the operator what the field is and what it should be.
+    #[cold]
+    fn violation(&self, index: u8, context: &Context<'_>, destination: u128) -> Violation {
+        let field = self.fields.get(usize::from(index)).unwrap_or(&CompiledField::NONE);
+        let expected = match field.value(context, destination) {
+            None => Expected::Number,
+            Some(value) if field.kind == field_kind::MAC => Expected::Hidden(HiddenValue::new(value)),
+            Some(value) => Expected::Value(value),
+        };
+        Violation::Field {
+            index,
+            kind: kind_of(field.kind),
+            expected,
+            found: field.value_in(destination),
+        }
+    }
+
+    /// Says what work the minute of now has, unless a minute of the window has enough.
+    #[inline(never)]
+    fn lacking_work(&self, context: &Context<'_>, destination: u128, now: u64) -> Option<Violation> {
         let skew = u64::from(self.skew);
         let window = minute(now.saturating_sub(skew))..=minute(now.saturating_add(skew));
-        let worked = |minute| self.work(source, destination, port, minute) >= self.pow;
-        if window.take(MAX_STEPS).any(worked) { None } else { Some(self.work(source, destination, port, minute(now))) }
+        let work = |minute| self.work(context.source, destination, context.port.unwrap_or(0), minute);
+        if window.take(MAX_STEPS).any(|minute| work(minute) >= self.pow) {
+            return None;
+        }
+        Some(Violation::Pow {
+            needed: self.pow,
+            found: work(minute(now)),
+        })
     }
 }
 

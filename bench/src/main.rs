@@ -1,0 +1,116 @@
+//! Benchmarks of `ssa-rules`, side by side in one run with what a user would use instead.
+//!
+//! `ssa-bench rules` times every operation in interleaved rounds and prints medians. Where valgrind is installed, it
+//! also runs itself under callgrind to count instructions: `ssa-bench once OPERATION N` does one operation N times,
+//! and the difference between two N is free of everything but the operation.
+
+mod operations;
+mod report;
+
+use std::{
+    env,
+    hint::black_box,
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+use operations::Operation;
+
+/// Rounds of every operation, interleaved.
+const ROUNDS: usize = 41;
+
+/// How long one round of one operation should take, in nanoseconds.
+const ROUND_NANOSECONDS: u128 = 2_000_000;
+
+/// Instructions are the difference of runs of this many repetitions, less for long operations, and twice as many.
+const COUNTED: u64 = 2_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["rules", counting @ ..] if matches!(counting, [] | ["--no-instructions"]) => {
+            let mut operations = operations::all();
+            let nanoseconds: Vec<f64> = time(&mut operations).into_iter().map(median).collect();
+            let counts = operations.iter().zip(&nanoseconds);
+            let instructions: Vec<Option<u64>> = counts
+                .map(|(operation, each)| {
+                    if counting.is_empty() {
+                        count(&operation.name, *each)
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            let held = report::print(&operations, &nanoseconds, &instructions);
+            if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        ["once", name, repetitions] => {
+            let (Some(mut operation), Ok(repetitions)) = (operations::named(name), repetitions.parse()) else {
+                eprintln!("ssa-bench: no operation {name}, or {repetitions} is not a number");
+                return ExitCode::from(2);
+            };
+            repeat(&mut operation, repetitions);
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("usage: ssa-bench rules [--no-instructions] | ssa-bench once OPERATION REPETITIONS");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn repeat(operation: &mut Operation, repetitions: u64) {
+    for _ in 0..repetitions {
+        black_box((operation.run)());
+    }
+}
+
+/// Times every operation in interleaved rounds: nanoseconds per operation, by operation and round.
+fn time(operations: &mut [Operation]) -> Vec<Vec<f64>> {
+    let repetitions: Vec<u64> = operations
+        .iter_mut()
+        .map(|operation| {
+            repeat(operation, 3);
+            let start = Instant::now();
+            repeat(operation, 10);
+            let each = start.elapsed().as_nanos().div_ceil(10).max(1);
+            u64::try_from(ROUND_NANOSECONDS / each).unwrap_or(1).max(1)
+        })
+        .collect();
+    let mut nanoseconds = vec![Vec::with_capacity(ROUNDS); operations.len()];
+    for round in 0..ROUNDS {
+        eprint!("\rround {} of {ROUNDS}", round + 1);
+        for ((operation, repetitions), results) in operations.iter_mut().zip(&repetitions).zip(&mut nanoseconds) {
+            let start = Instant::now();
+            repeat(operation, *repetitions);
+            results
+                .push(start.elapsed().as_secs_f64() * 1e9 / f64::from(u32::try_from(*repetitions).unwrap_or(u32::MAX)));
+        }
+    }
+    eprintln!();
+    nanoseconds
+}
+
+fn median(mut results: Vec<f64>) -> f64 {
+    results.sort_by(f64::total_cmp);
+    results.get(results.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Counts the instructions of one operation under callgrind; nothing where valgrind is not installed.
+fn count(name: &str, nanoseconds: f64) -> Option<u64> {
+    let repetitions = if nanoseconds < 1e5 { COUNTED } else { COUNTED / 100 };
+    let (once, twice) = (collected(name, repetitions)?, collected(name, 2 * repetitions)?);
+    Some((twice.saturating_sub(once)).div_ceil(repetitions))
+}
+
+fn collected(name: &str, repetitions: u64) -> Option<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe().ok()?)
+        .args(["once", name, &repetitions.to_string()])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = text.lines().find(|line| line.contains("Collected : "))?;
+    line.rsplit(' ').next()?.parse().ok()
+}

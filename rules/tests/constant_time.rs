@@ -1,0 +1,37 @@
+//! A wrong mac costs as many instructions wherever it is wrong: nothing is learned byte by byte.
+//!
+//! Needs valgrind. The optimised build is the one that matters, and `make test` runs it on both:
+//! `cargo build --release -p ssa-rules --example mac_mismatch`, then the same with `cargo test … --test constant_time`.
+#![cfg(target_os = "linux")]
+
+use std::{env, process::Command};
+
+fn instructions(byte: u32) -> u64 {
+    let deps = env::current_exe().unwrap();
+    let example = deps.parent().unwrap().parent().unwrap().join("examples/mac_mismatch");
+    assert!(example.exists(), "no {}: build the example first", example.display());
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(&example)
+        .arg(byte.to_string())
+        .env_clear()
+        .env("PATH", env::var_os("PATH").unwrap_or_default())
+        .output()
+        .expect("valgrind runs: make setup installs it");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} failed: {text}", example.display());
+    let line = text
+        .lines()
+        .find(|line| line.contains("Collected : "))
+        .expect("callgrind says what it collected");
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_mac_wrong_in_any_byte_costs_the_same_instructions() {
+    let first = instructions(0);
+    assert_eq!(instructions(0), first, "the count itself is not repeatable here");
+    for byte in 1..8 {
+        assert_eq!(instructions(byte), first, "byte {byte} against byte 0");
+    }
+}
