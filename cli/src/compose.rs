@@ -78,7 +78,7 @@ struct Document<'a> {
     addresses: Vec<Composed>,
 }
 
-pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let inputs = args.flow.read_with_source(&mut faults);
     let keys = args.keys.read(&mut faults, out);

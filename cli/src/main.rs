@@ -36,7 +36,7 @@ struct Cli {
     /// Prints one JSON document on standard output, errors too ({"error": {"faults": [...]}})
     #[arg(long, global = true)]
     json: bool,
-    /// When to colour; NO_COLOR is respected
+    /// When to colour; `NO_COLOR` is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Colour,
     #[command(subcommand)]
@@ -74,13 +74,13 @@ fn main() -> ExitCode {
     };
     let mut out = Output::new(cli.json, cli.color);
     let result = match cli.command {
-        Command::Compose(args) => compose::run(args, &mut out),
-        Command::Verify(args) => verify::run(args, &mut out),
-        Command::Resolve(args) => resolve::run(args, &mut out),
+        Command::Compose(args) => compose::run(&args, &mut out),
+        Command::Verify(args) => verify::run(&args, &mut out),
+        Command::Resolve(args) => resolve::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Lint(args) => lint::run(args, &mut out),
         Command::Simulate(args) => simulate::run(args, &mut out),
-        Command::Slices(args) => slices::run(args, &mut out),
+        Command::Slices(args) => slices::run(&args, &mut out),
         Command::Vectors(args) => vectors::run(args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
     };

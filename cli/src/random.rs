@@ -18,15 +18,13 @@ pub(crate) enum Random {
 impl Random {
     /// Takes a seed, or draws from the operating system where there is none.
     pub(crate) fn new(seed: Option<u64>) -> Result<Self, Failure> {
-        match seed {
-            Some(seed) => Ok(Self::Seeded(seed)),
-            None => {
-                let mut block = Box::new([0; 512]);
-                let drawn = getrandom::fill(block.as_mut_slice());
-                drawn.map_err(|error| Failure::input("random bits of the system", error))?;
-                Ok(Self::System { block, used: 0 })
-            }
+        if let Some(seed) = seed {
+            return Ok(Self::Seeded(seed));
         }
+        let mut block = Box::new([0; 512]);
+        let drawn = getrandom::fill(block.as_mut_slice());
+        drawn.map_err(|error| Failure::input("random bits of the system", error))?;
+        Ok(Self::System { block, used: 0 })
     }
 
     /// Returns 64 random bits.

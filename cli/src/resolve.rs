@@ -47,7 +47,7 @@ pub(crate) struct Args {
     server: NameArgs,
 }
 
-pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let name = faults.take("NAME", dns::name(&args.name));
     let time = args
@@ -259,6 +259,9 @@ impl View {
         }
         if publication.candidates.is_empty() {
             let which = match self.apl_set["count"].as_u64() {
+                Some(0) if self.apl_set["absence"] == dns::Absence::NoName.name() => {
+                    "the name does not exist (NXDOMAIN)"
+                }
                 Some(0) => "neither APL nor SSA record",
                 _ => "an APL, but no SSA record",
             };

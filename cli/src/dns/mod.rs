@@ -122,12 +122,15 @@ pub(crate) fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, Reso
         let rule_name = canonical.prepend_label("_ssa");
         let too_long = |_| failed(&canonical, "TXT")(AskError::NameTooLong);
         let rule_name = rule_name.map_err(too_long)?;
-        let (_, txt) = lookup(servers, &rule_name, RecordType::TXT, txt_of)
+        let (_, mut txt) = lookup(servers, &rule_name, RecordType::TXT, txt_of)
             .await
             .map_err(failed(&rule_name, "TXT"))?;
-        let (_, aaaa) = lookup(servers, name, RecordType::AAAA, aaaa_of)
+        let (_, mut aaaa) = lookup(servers, name, RecordType::AAAA, aaaa_of)
             .await
             .map_err(failed(name, "AAAA"))?;
+        // Servers rotate records; what is printed stays the same.
+        txt.records.sort_unstable();
+        aaaa.records.sort_unstable();
         Ok(Resolution {
             name: name.clone(),
             canonical,

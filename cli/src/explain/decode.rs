@@ -256,23 +256,18 @@ fn alone(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Option<Rule>
             format!("const({:x}):{}", value(record, address, other), field.width())
         }
     });
-    let mut text = format!("v=ssa1; addr={}", fields.collect::<Vec<_>>().join(" "));
     let field = record.template().fields().get(index)?;
-    if let Some(salt) = record.salt() {
-        text.push_str(&format!("; salt={}", salt.as_str()));
-    }
-    if index == 0 && record.replicas() > 1 {
-        text.push_str(&format!("; replicas={}", record.replicas()));
-    }
-    if matches!(field, Field::Mac { .. }) {
-        text.push_str(&record.key().map_or_else(String::new, |key| format!("; key={key}")));
-        text.push_str(
-            &record
-                .kdf()
-                .map_or_else(String::new, |bits| format!("; kdf=src/{bits}")),
-        );
-    }
-    text.push_str(&format!("; skew={}", record.skew()));
+    let mac = matches!(field, Field::Mac { .. });
+    let replicas = (index == 0 && record.replicas() > 1).then(|| format!("replicas={}", record.replicas()));
+    let tags = [
+        Some(format!("v=ssa1; addr={}", fields.collect::<Vec<_>>().join(" "))),
+        record.salt().map(|salt| format!("salt={}", salt.as_str())),
+        replicas,
+        record.key().filter(|_| mac).map(|key| format!("key={key}")),
+        record.kdf().filter(|_| mac).map(|bits| format!("kdf=src/{bits}")),
+        Some(format!("skew={}", record.skew())),
+    ];
+    let text = tags.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let alone: Record = text.parse().ok()?;
     let item = Ipv6Net::new(address, record.template().item_length()).ok()?.trunc();
     let apl: Apl = AplItem::v6(item, false).into_iter().collect();

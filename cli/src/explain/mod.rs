@@ -199,12 +199,15 @@ fn print(record: &Record, service: &Service, decoded: Option<&Decoded>, reveal: 
     for (part, finding) in parts.iter().zip(&decoded.findings) {
         let name = paint(part.style, format!("{} {:<9}", part.letter, part.name));
         let (mark, style) = mark(finding);
-        let value = &finding.value;
-        out.line(format_args!(
-            "{name} {value:<26} {} {}",
-            paint(style, mark),
-            finding.remark(reveal)
-        ));
+        let (value, remark) = (&finding.value, finding.remark(reveal));
+        // Part, mark and blanks take 21 columns; a remark that does not fit beside them goes below.
+        if 21 + value.len().max(18) + remark.len() > WIDEST {
+            out.line(format_args!("{name} {value:<18} {}", paint(style, mark)));
+            out.line(format_args!("{:12}{remark}", ""));
+        } else {
+            let line = format!("{name} {value:<18} {} {remark}", paint(style, mark));
+            out.line(line.trim_end());
+        }
     }
 }
 
@@ -236,7 +239,7 @@ fn table(record: &Record, parts: &[Part], out: &mut Output) {
     out.line(paint(
         style::DIM,
         if below {
-            heading.trim_end_matches("  a verifier")
+            heading.trim_end_matches("a verifier").trim_end()
         } else {
             &heading
         },
@@ -270,10 +273,10 @@ fn words_of(record: &Record, index: usize) -> (String, String) {
 
 fn mark(finding: &Finding) -> (&'static str, anstyle::Style) {
     match finding.fits {
-        Some(true) => ("fits     ", style::GOOD),
-        Some(false) => ("differs  ", style::BAD),
-        None if finding.open => ("open     ", style::DIM),
-        None => ("unchecked", style::WARN),
+        Some(true) => ("fits   ", style::GOOD),
+        Some(false) => ("differs", style::BAD),
+        None if finding.open => ("open   ", style::DIM),
+        None => ("unknown", style::WARN),
     }
 }
 

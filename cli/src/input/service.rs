@@ -57,14 +57,16 @@ impl NameArgs {
     /// Reads the flags.
     pub(crate) fn read(&self, faults: &mut Faults) -> Option<Servers> {
         let timeout = match &self.timeout {
-            Some(text) => number("--timeout", text, 1, 60, faults).map(Duration::from_secs)?,
-            None => dns::DEFAULT_TIMEOUT,
+            Some(text) => number("--timeout", text, 1, 60, faults).map(Duration::from_secs),
+            None => Some(dns::DEFAULT_TIMEOUT),
         };
-        match &self.server {
-            Some(text) => faults
-                .take("--server", dns::server_address(text))
-                .map(|server| Servers::one(server, timeout)),
-            None => faults.take("--server", Servers::of_system(timeout)),
+        let server = self
+            .server
+            .as_deref()
+            .map(|text| faults.take("--server", dns::server_address(text)));
+        match (server, timeout?) {
+            (Some(server), timeout) => Some(Servers::one(server?, timeout)),
+            (None, timeout) => faults.take("--server", Servers::of_system(timeout)),
         }
     }
 }
@@ -228,10 +230,9 @@ pub(crate) fn text_faults(place: &str, text: &str, error: &TextError) -> Vec<Fau
 pub(crate) fn record_faults(place: &str, text: &str, error: &RecordError) -> Vec<Fault> {
     let faults = error.faults.iter().map(|fault| {
         let at = &fault.place;
-        let mut name = format!("{place} {}", if at.tag.is_empty() { "record" } else { &at.tag });
-        if let Some(field) = at.field {
-            name.push_str(&format!("[{field}]"));
-        }
+        let tag = if at.tag.is_empty() { "record" } else { &at.tag };
+        let field = at.field.map_or_else(String::new, |field| format!("[{field}]"));
+        let name = format!("{place} {tag}{field}");
         Fault::new(name, &fault.problem).with_excerpt(text, at.offset, at.length)
     });
     faults.collect()

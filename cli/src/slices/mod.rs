@@ -21,8 +21,8 @@ enum Command {
     Plan(plan::Args),
 }
 
-pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
-    match args.command {
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
+    match &args.command {
         Command::Plan(args) => plan::run(args, out),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use ipnet::Ipv6Net;
 use serde_json::json;
 use ssa_rules::{
     AddressSpace, Record,
@@ -87,7 +88,7 @@ pub(super) struct Args {
     service: FlagArgs,
 }
 
-pub(super) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let bits = number("--bits", &args.bits, 0, SliceBits::MAX, &mut faults);
     let bits = bits.and_then(|bits| faults.take("--bits", SliceBits::new(bits)));
@@ -99,7 +100,7 @@ pub(super) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     if args.local.is_some() && args.format != Format::IpRoute {
         faults.push("--local", "goes with --format ip-route");
     }
-    let (space, replicas) = service(&args, &mut faults);
+    let (space, replicas) = service(args, &mut faults);
     let space = space
         .zip(bits)
         .and_then(|(space, bits)| faults.take("--bits", SliceSpace::new(space.positive(), bits)));
@@ -127,7 +128,9 @@ pub(super) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
             if out.is_json() {
                 out.json(&json!({ "commands": commands }));
             } else {
-                commands.iter().for_each(|command| out.line(command));
+                for command in commands {
+                    out.line(command);
+                }
             }
         }
         Format::Table if out.is_json() => out.json(&document),
@@ -387,6 +390,12 @@ fn bound(bound: Bound) -> &'static str {
     }
 }
 
+fn list(prefixes: &[Ipv6Net], out: &mut Output) {
+    for prefix in prefixes {
+        out.line(paint(style::DIM, format!("  {prefix}")));
+    }
+}
+
 fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
     let width = plan
         .endpoints
@@ -424,9 +433,7 @@ fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
             "{name:<width$}  {domain:<domains$} {weight:>6} {slices:>7} {share:>9.2} {count:>8} {moves_in:>7} {moves_out:>7}"
         ));
         if verbose {
-            prefixes
-                .iter()
-                .for_each(|prefix| out.line(paint(style::DIM, format!("  {prefix}"))));
+            list(prefixes, out);
         }
     }
     out.line("");
@@ -434,9 +441,7 @@ fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
         for one in &plan.moves {
             let from = one.from.as_deref().unwrap_or("nobody");
             out.line(format_args!("{from} -> {}: {} slices", one.to, one.slices));
-            one.prefixes
-                .iter()
-                .for_each(|prefix| out.line(paint(style::DIM, format!("  {prefix}"))));
+            list(&one.prefixes, out);
         }
     }
     let Some(report) = &plan.report else {

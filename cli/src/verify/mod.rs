@@ -56,7 +56,7 @@ pub(crate) struct Args {
     keys: KeyArgs,
 }
 
-pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let inputs = if args.batch.is_some() {
         args.flow.read(&mut faults)

@@ -1,0 +1,175 @@
+//! `ssa explain` on good and bad input.
+
+mod support;
+
+use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, ssa};
+
+fn explain(rule: &str, more: &[&str]) -> Run {
+    ssa(&[&["explain", "--rule", rule], more].concat())
+}
+
+#[test]
+fn the_map_has_a_letter_for_every_bit() {
+    let run = explain(HASHED, &[]).exits(0);
+    let rows = ["    0  ", "   32  ", "   64  ", "   96  "];
+    let map: String = rows
+        .iter()
+        .map(|label| {
+            run.lines()
+                .into_iter()
+                .find_map(|line| line.strip_prefix(label))
+                .expect("the row is there")
+        })
+        .collect();
+    let count = |letter| map.chars().filter(|c| *c == letter).count();
+    assert_eq!((count('·'), count('A'), count('B')), (64, 20, 44));
+    run.prints(&["hash(src/64)", "random bits", "64-83", "84-127"]);
+}
+
+#[test]
+fn no_line_is_wider_than_80_columns() {
+    let rule = "v=ssa1; addr=hash(src/128,obj,chunk,time/86400,port):20 mac(src/128,obj,chunk,time/86400,port):30 \
+                src[0:4] obj[0:4] const(7):4 rand:2; key=k1; kdf=src/48; replicas=3; salt=pepper";
+    for run in [
+        explain(rule, &[]),
+        explain(rule, &[DESTINATION]),
+        explain(HASHED, &[DESTINATION]),
+    ] {
+        // The record itself is the one line that cannot be shortened.
+        let wide = run
+            .lines()
+            .into_iter()
+            .find(|line| line.chars().count() > 80 && !line.starts_with("v=ssa1"));
+        assert_eq!(wide, None);
+    }
+}
+
+#[test]
+fn the_widest_template_has_a_letter_for_every_field() {
+    let rule = format!("v=ssa1; addr={}", ["rand:7"; 16].join(" "));
+    explain(&rule, &[]).exits(0).prints(&["PPPPPPP", "field 15"]);
+    explain("v=ssa1; addr=-; item=rand", &[])
+        .exits(0)
+        .prints(&["any item, at random", "2^0 in an item"]);
+}
+
+#[test]
+fn an_address_is_decoded_field_by_field() {
+    let run = explain(HASHED, &[DESTINATION, "--apl", APL, "--source", SOURCE]).exits(0);
+    run.prints(&[
+        "11110010 10001100 00001000 00111001  f28c:0839",
+        "conforming",
+        "0xf28c0",
+        "fits",
+        "open",
+    ]);
+    let json = explain(HASHED, &[DESTINATION, "--apl", APL, "--source", SOURCE, "--json"])
+        .exits(0)
+        .json();
+    let parts = &json["records"][0]["parts"];
+    assert_eq!(json["records"][0]["verdict"], "conforming");
+    assert_eq!(
+        (&parts[0]["part"], &parts[0]["width"], &parts[0]["fits"]),
+        (&"item".into(), &64.into(), &true.into())
+    );
+    assert_eq!(
+        (&parts[1]["kind"], &parts[1]["value"], &parts[1]["fits"]),
+        (&"hash".into(), &"0xf28c0".into(), &true.into())
+    );
+    assert_eq!(
+        (&parts[2]["kind"], &parts[2]["fits"]),
+        (&"rand".into(), &serde_json::Value::Null)
+    );
+}
+
+#[test]
+fn every_field_that_differs_is_shown_and_not_the_first_alone() {
+    let rule = "v=ssa1; addr=hash(src/64):20 const(7):44";
+    let run = explain(rule, &["2001:db8:5::1", "--apl", APL, "--source", SOURCE]).exits(1);
+    run.prints(&["violation of field_0", "expected 0xf28c0", "expected 0x7"]);
+    explain(HASHED, &["2001:db8:6::1", "--apl", APL, "--source", SOURCE])
+        .exits(1)
+        .prints(&["outside"]);
+}
+
+#[test]
+fn what_lacks_inputs_says_which() {
+    explain(HASHED, &[DESTINATION])
+        .exits(0)
+        .prints(&["needs --apl, --source", "needs --source"]);
+    explain(MACED, &[DESTINATION])
+        .exits(0)
+        .prints(&["needs --source, --secret"]);
+}
+
+#[test]
+fn a_replica_is_told_from_the_others() {
+    let rule = "v=ssa1; addr=hash(obj):20 const(0):44; replicas=4";
+    let compose = [
+        "compose",
+        "--apl",
+        APL,
+        "--rule",
+        rule,
+        "--source",
+        SOURCE,
+        "--object",
+        "a",
+        "--replica",
+        "3",
+    ];
+    let address = ssa(&compose).exits(0).stdout;
+    explain(rule, &[address.trim(), "--object", "a"])
+        .exits(0)
+        .prints(&["replica 3"]);
+}
+
+#[test]
+fn a_mac_covers_the_bits_before_it() {
+    let rule = "v=ssa1; addr=hash(src/64):20 mac(src/64):44; key=k1";
+    let secret = format!("--secret=k1={SECRET_HEX}");
+    let compose = ["compose", "--apl", APL, "--rule", rule, "--source", SOURCE, &secret];
+    let address = ssa(&compose).exits(0).stdout;
+    let decode = [address.trim(), "--source", SOURCE, &secret, "--json"];
+    let fits = |json: serde_json::Value| json["records"][0]["parts"][2]["fits"].clone();
+    assert_eq!(fits(explain(rule, &decode).exits(0).json()), true);
+    // The same mac under another item does not fit.
+    let moved = address.replace("2001:db8:5:", "2001:db8:6:");
+    let decode = [moved.trim(), "--source", SOURCE, &secret, "--json"];
+    assert_eq!(fits(explain(rule, &decode).exits(1).json()), false);
+}
+
+#[test]
+fn colours_are_for_terminals_and_those_who_ask() {
+    assert!(!explain(HASHED, &[]).exits(0).stdout.contains('\u{1b}'));
+    assert!(
+        explain(HASHED, &["--color", "always"])
+            .exits(0)
+            .stdout
+            .contains('\u{1b}')
+    );
+    assert!(
+        !explain(HASHED, &["--color", "never"])
+            .exits(0)
+            .stdout
+            .contains('\u{1b}')
+    );
+    let no_color = support::command(&["explain", "--rule", HASHED])
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    assert!(!no_color.stdout.contains(&0x1b));
+}
+
+#[test]
+fn bad_input_is_told() {
+    explain("v=ssa1; addr=rand:65", &[]).exits(2).tells(&["addr[0]: `65`"]);
+    ssa(&["explain"]).exits(2).tells(&["--rule: missing"]);
+    explain(HASHED, &["::1", "::2"]).exits(2).tells(&["two of a kind"]);
+    explain(HASHED, &["store.example"])
+        .exits(2)
+        .tells(&["stands in place of --apl and --rule"]);
+    explain("v=ssa1; addr=rand:60", &["--apl", APL])
+        .exits(2)
+        .tells(&["exactly 68 bits"]);
+}

@@ -1,0 +1,276 @@
+//! What holds for every subcommand: help, errors as JSON, no secret in any output, readers that leave.
+
+mod support;
+
+use std::{
+    io::Read,
+    process::{Command, Stdio},
+};
+
+use support::{APL, DESTINATION, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, text};
+
+const SUBCOMMANDS: [&[&str]; 9] = [
+    &["compose"],
+    &["verify"],
+    &["resolve"],
+    &["explain"],
+    &["lint"],
+    &["simulate"],
+    &["slices", "plan"],
+    &["vectors"],
+    &["completions"],
+];
+
+#[test]
+fn every_subcommand_has_help_with_examples() {
+    for subcommand in SUBCOMMANDS {
+        for flag in ["--help", "-h"] {
+            let run = ssa(&[subcommand, &[flag]].concat()).exits(0);
+            run.prints(&["Usage: ssa", "Example", &format!("ssa {}", subcommand.join(" "))]);
+        }
+    }
+    ssa(&["--help"]).exits(0).prints(&["Exit codes"]);
+    ssa(&["--version"]).exits(0).prints(&["ssa "]);
+}
+
+#[test]
+fn usage_errors_exit_2() {
+    for args in [
+        &["ponder"][..],
+        &[],
+        &["compose", "--no-such-flag"],
+        &["completions", "tcsh"],
+        &["resolve"],
+    ] {
+        let run = ssa(args).exits(2);
+        assert_ne!(run.stderr, "");
+    }
+}
+
+#[test]
+fn with_json_errors_are_one_json_document() {
+    for args in [
+        &["compose", "--json"][..],
+        &["--json", "compose", "--no-such-flag"],
+        &["verify", "--json", "--rule", "v=ssa1; addr=rand:65"],
+        &["resolve", "--json", "a..b"],
+        &["explain", "--json"],
+        &["slices", "plan", "--bits", "99", "--json"],
+        &["vectors", "/no/such/file", "--json"],
+    ] {
+        let run = ssa(args).exits(2);
+        let faults = run.json()["error"]["faults"]
+            .as_array()
+            .cloned()
+            .expect("there are faults");
+        assert!(!faults.is_empty());
+        assert!(
+            faults
+                .iter()
+                .all(|fault| fault["place"].is_string() && fault["message"].is_string()),
+            "{faults:?}"
+        );
+        assert_eq!(run.stderr, "", "{args:?}");
+    }
+    let rule = ["verify", "--json", "--rule", "v=ssa1; addr=rand:65"];
+    let json = ssa(&rule).exits(2).json();
+    let faults = json["error"]["faults"].as_array().unwrap().clone();
+    let fault = faults
+        .iter()
+        .find(|fault| fault["place"] == "--rule addr[0]")
+        .expect("the field is named");
+    assert_eq!(
+        (&fault["text"], &fault["offset"], &fault["length"]),
+        (&rule[3].into(), &18.into(), &2.into())
+    );
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        ssa(&["completions", shell]).exits(0).prints(&["ssa", "compose"]);
+    }
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let keys = file(
+        "usage_keys.txt",
+        &format!("k1={SECRET_HEX}\nbroken {SECRET_HEX}\n{SECRET_HEX}=k1\nk1={SECRET_HEX}ff\n"),
+    );
+    let good = format!("k1={SECRET_HEX}");
+    let swapped = format!("{SECRET_HEX}=k1");
+    let short = format!("k1={}", &SECRET_HEX[..31]);
+    let secrets: [&[&str]; 7] = [
+        &["--secret", &good],
+        &["--secret", &swapped],
+        &["--secret", SECRET_HEX],
+        &["--secret", &short],
+        &["--client-key", &swapped],
+        &["--secret-file", text(&keys)],
+        &["--secret", &good, "--client-key", "k1=ffffffffffffffffffffffffffffffff"],
+    ];
+    for secret in secrets {
+        for subcommand in [
+            &["compose"][..],
+            &["verify", "--destination", DESTINATION],
+            &["explain", DESTINATION],
+        ] {
+            for json in [&[][..], &["--json"]] {
+                let args = ["--apl", APL, "--rule", MACED, "--source", SOURCE];
+                let run = ssa(&[subcommand, &args, secret, json].concat());
+                for output in [&run.stdout, &run.stderr] {
+                    assert!(
+                        !output.contains(&SECRET_HEX[..16]),
+                        "{subcommand:?} {secret:?}: {output}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fault_of_a_secret_file_is_told_with_its_line() {
+    let keys = file("usage_bad_keys.txt", "# fine\nbroken\nk 1=00\nk2=00\n");
+    let args = [
+        "compose",
+        "--apl",
+        APL,
+        "--rule",
+        MACED,
+        "--source",
+        SOURCE,
+        "--secret-file",
+        text(&keys),
+    ];
+    ssa(&args).exits(2).tells(&[
+        "line 2: not NAME=HEX",
+        "line 3: a key name is",
+        "line 3: key material",
+        "line 4: key",
+    ]);
+    let missing = [
+        "compose",
+        "--apl",
+        APL,
+        "--rule",
+        MACED,
+        "--source",
+        SOURCE,
+        "--secret-file",
+        "/no/such/file",
+    ];
+    ssa(&missing).exits(2).tells(&["--secret-file /no/such/file"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_file_that_all_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let keys = file("usage_open_keys.txt", &format!("k1={SECRET_HEX}\n"));
+    let compose = || {
+        ssa(&[
+            "compose",
+            "--apl",
+            APL,
+            "--rule",
+            MACED,
+            "--source",
+            SOURCE,
+            "--secret-file",
+            text(&keys),
+        ])
+    };
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
+    compose()
+        .exits(0)
+        .tells(&["warning", "every user of this machine can read it"]);
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(compose().exits(0).stderr, "");
+}
+
+#[test]
+fn a_reader_that_leaves_causes_no_panic() {
+    let commands: [&[&str]; 5] = [
+        &[
+            "compose", "--apl", APL, "--rule", HASHED, "--source", SOURCE, "--count", "1000000",
+        ],
+        &["explain", "--rule", HASHED],
+        &["completions", "bash"],
+        &["--help"],
+        &["compose", "--json"],
+    ];
+    for args in commands {
+        let mut child = support::command(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let mut stdout = child.stdout.take().expect("its output is a pipe");
+        let _ = stdout.read(&mut [0; 16]).expect("it is read");
+        drop(stdout);
+        let output = child.wait_with_output().expect("it ends");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !stderr.contains("panicked") && output.status.code().is_some(),
+            "{args:?}: {stderr}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_is_full_is_an_error() {
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full is there")
+    };
+    let mut command: Command = support::command(&["explain", "--rule", HASHED]);
+    let output = command.stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
+    let both = support::command(&["compose"])
+        .stdout(full())
+        .stderr(full())
+        .status()
+        .expect("it runs");
+    assert_eq!(both.code(), Some(2));
+}
+
+#[test]
+fn arguments_that_are_no_text_cause_no_panic() {
+    let odd = [
+        "\u{7}",
+        "v=ssa1; addr=\u{1b}[31m",
+        "é",
+        "",
+        " ",
+        "=",
+        "v=ssa1;;;",
+        "2:::/0",
+        "!",
+    ];
+    for text in odd {
+        for flag in [
+            "--apl", "--rule", "--source", "--object", "--secret", "--time", "--server",
+        ] {
+            for subcommand in ["compose", "verify", "explain"] {
+                let run = ssa(&[subcommand, flag, text]);
+                assert!(
+                    matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked"),
+                    "{}",
+                    run.stderr
+                );
+                assert!(
+                    !run.stderr.contains('\u{1b}') && !run.stdout.contains('\u{1b}'),
+                    "{}",
+                    run.stderr
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `ssa verify` on good and bad input.
+
+mod support;
+
+use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, ssa_reading, text};
+
+fn verify(rule: &str, destination: &str, more: &[&str]) -> Run {
+    let args = [
+        "verify",
+        "--apl",
+        APL,
+        "--rule",
+        rule,
+        "--source",
+        SOURCE,
+        "--destination",
+        destination,
+    ];
+    ssa(&[&args, more].concat())
+}
+
+#[test]
+fn what_was_composed_conforms() {
+    verify(HASHED, DESTINATION, &[])
+        .exits(0)
+        .prints(&["conforming", HASHED]);
+    let json = verify(HASHED, DESTINATION, &["--json", "--time", "9"]).exits(0).json();
+    assert_eq!(json["verdict"], "conforming");
+    assert_eq!(json["unchecked"], serde_json::json!([]));
+    assert_eq!(json["violation"], serde_json::Value::Null);
+    assert_eq!(
+        (&json["record"], &json["from"], &json["time"]),
+        (&HASHED.into(), &0.into(), &9.into())
+    );
+    assert_eq!(json["records"][0]["verdict"], "conforming");
+}
+
+#[test]
+fn a_violation_names_the_field_with_expected_and_found() {
+    let run = verify(HASHED, "2001:db8:5::1", &[]).exits(1);
+    run.prints(&["violation", "field_0 (hash)", "0xf28c0", "0x0"]);
+    let json = verify(HASHED, "2001:db8:5::1", &["--json"]).exits(1).json();
+    assert_eq!(json["verdict"], "violation");
+    let expected = serde_json::json!({"part": "field_0", "kind": "hash", "expected": "0xf28c0", "found": "0x0"});
+    assert_eq!(json["violation"], expected);
+}
+
+#[test]
+fn outside_and_legacy_are_not_conforming() {
+    verify(HASHED, "2001:db8:6::1", &[]).exits(1).prints(&["outside"]);
+    let apl = "2:2001:db8:5::/64 !2:2001:db8:5:0:f000::/68";
+    let rule = "v=ssa1; addr=rand:64";
+    let args = [
+        "verify",
+        "--apl",
+        apl,
+        "--rule",
+        rule,
+        "--source",
+        SOURCE,
+        "--destination",
+        "2001:db8:5:0:f000::1",
+    ];
+    ssa(&args).exits(1).prints(&["legacy"]);
+}
+
+#[test]
+fn what_lacks_inputs_stays_unchecked() {
+    let rule = "v=ssa1; addr=hash(obj):20 hash(port):44";
+    verify(rule, "2001:db8:5::1", &[])
+        .exits(0)
+        .prints(&["field_0, field_1"]);
+    let json = verify(rule, "2001:db8:5::1", &["--json"]).exits(0).json();
+    assert_eq!(json["unchecked"], serde_json::json!(["field_0", "field_1"]));
+    verify(rule, "2001:db8:5::1", &["--object", "a", "--port", "1"]).exits(1);
+}
+
+#[test]
+fn the_mac_that_is_expected_stays_hidden() {
+    let secret = format!("--secret=k1={SECRET_HEX}");
+    let compose = ["compose", "--apl", APL, "--rule", MACED, "--source", SOURCE, &secret];
+    let address: std::net::Ipv6Addr = ssa(&compose).exits(0).stdout.trim().parse().unwrap();
+    let mac = format!("{:#x}", u128::from(address) & u128::from(u64::MAX));
+    verify(MACED, &address.to_string(), &[&secret]).exits(0);
+
+    let hidden = verify(MACED, "2001:db8:5::1", &[&secret]).exits(1);
+    assert!(!hidden.stdout.contains(&mac), "{}", hidden.stdout);
+    let json = verify(MACED, "2001:db8:5::1", &[&secret, "--json"]).exits(1);
+    assert!(!json.stdout.contains(&mac), "{}", json.stdout);
+    assert_eq!(json.json()["violation"]["expected"], serde_json::Value::Null);
+    verify(MACED, "2001:db8:5::1", &[&secret, "--reveal"])
+        .exits(1)
+        .prints(&[&mac]);
+}
+
+#[test]
+fn a_verifier_without_the_secret_has_nothing_to_judge_by() {
+    verify(MACED, DESTINATION, &[])
+        .exits(2)
+        .tells(&["the secret k1 is not given"]);
+    verify(MACED, DESTINATION, &["--client-key", &format!("k1={SECRET_HEX}")]).exits(1);
+}
+
+#[test]
+fn the_best_verdict_of_several_records_counts() {
+    let other = "v=ssa1; addr=const(1):64; from=1000";
+    let args = ["--rule", other, "--time", "2000", "--json"];
+    let json = verify(HASHED, DESTINATION, &args).exits(0).json();
+    assert_eq!((&json["verdict"], &json["from"]), (&"conforming".into(), &0.into()));
+    assert_eq!(json["records"][0]["verdict"], "violation");
+    assert_eq!(json["records"][0]["record"], other);
+    let json = verify(HASHED, "2001:db8:5::1", &args).exits(0).json();
+    assert_eq!(json["from"], 1000);
+    // Before its time, and its skew, the later record is not accepted.
+    verify(HASHED, "2001:db8:5::1", &["--rule", other, "--time", "900"]).exits(1);
+    verify(other, "2001:db8:5::1", &["--time", "900"])
+        .exits(1)
+        .tells(&["none is in force at 900"]);
+}
+
+#[test]
+fn a_batch_is_judged_line_by_line() {
+    let lines =
+        format!("# connections\n\n{SOURCE} {DESTINATION}\n{SOURCE}\t2001:db8:5::1 443\n{SOURCE} 2001:db8:6::1\n");
+    let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch"];
+    let run = ssa_reading(&[&args[..], &["-"]].concat(), &lines).exits(1);
+    assert_eq!(run.lines().len(), 4);
+    let run = run.prints(&["3 connections: 1 conforming, 0 legacy, 1 violation, 1 outside"]);
+    assert!(run.lines().iter().all(|line| !line.ends_with(' ')), "{}", run.stdout);
+    let path = file("verify_batch.txt", &lines);
+    let json = ssa(&[&args[..], &[text(&path), "--json"]].concat()).exits(1).json();
+    assert_eq!(json["counts"]["conforming"], 1);
+    assert_eq!(json["connections"][1]["port"], 443);
+    let good = format!("{SOURCE} {DESTINATION}\n");
+    ssa_reading(&[&args[..], &["-"]].concat(), &good).exits(0);
+}
+
+#[test]
+fn every_fault_of_a_batch_is_told() {
+    let lines = format!("{SOURCE}\n{SOURCE} x\n{SOURCE} {DESTINATION} 65536\n");
+    let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
+    ssa_reading(&args, &lines).exits(2).tells(&[
+        "line 1: 1 words; a line is SOURCE DESTINATION [PORT]",
+        "line 2: `x` is not an IPv6 address",
+        "line 3: `65536` is not a number",
+    ]);
+    ssa(&["verify", "--apl", APL, "--rule", HASHED, "--batch", "/no/such/file"])
+        .exits(2)
+        .tells(&["/no/such/file"]);
+}
+
+#[test]
+fn what_is_missing_is_told_at_once() {
+    ssa(&["verify"])
+        .exits(2)
+        .tells(&["--source: missing", "--destination: missing", "--rule: missing"]);
+}
