@@ -8,6 +8,7 @@
 #
 #   SSA_ENVOY=PROGRAM       this Envoy instead of the one from PyPI
 #   SSA_FILTER=FILE         this module instead of the one built from filter/
+#   SSA_CLI=PROGRAM         this ssa command instead of the one built from cli/
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -45,6 +46,14 @@ if [ -z "$module" ]; then
   say "filter built in $((SECONDS - began)) s"
 fi
 [ -f "$module" ] || die "there is no module $module"
+ssa=${SSA_CLI:-}
+if [ -z "$ssa" ]; then
+  began=$SECONDS
+  cargo build --quiet --release --locked -p ssa
+  ssa=$target_dir/release/ssa
+  say "ssa command built in $((SECONDS - began)) s"
+fi
+[ -x "$ssa" ] || die "there is no program $ssa"
 
 inner=
 # shellcheck disable=SC2317 # traps call it
@@ -62,7 +71,7 @@ trap 'finish; exit 143' TERM HUP
 if [ -n "${KEEP:-}" ]; then limit=0; fi
 # It ends with this script even where that is killed.
 setpriv --pdeathsig KILL unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  "$root/hack/demo/story.sh" "$root" "$module" "$envoy" </dev/null &
+  "$root/hack/demo/story.sh" "$root" "$module" "$envoy" "$ssa" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then

@@ -1,18 +1,20 @@
 # shellcheck shell=bash
-# What the story of hack/demo.sh needs; source it. It expects root, module and envoy.
+# What the story of hack/demo.sh needs; source it. It expects root, module, envoy and ssa.
 #
 #   client 2001:db8:0:1::10 ──┐                    ┌── server1 2001:db8:0:101::1
 #   rogue  2001:db8:0:2::66 ──┤ router, DNS ::53 ──┤
-#   legacy 2001:db8:0:3::1  ──┘                    └── server2 2001:db8:0:102::1
+#   legacy 2001:db8:0:3::1  ──┘                    └── server2 2001:db8:0:102::1  … up to server4
 #
 # Servers answer for all of 2001:db8:5::/64 (AnyIP) and for the plain address 2001:db8:6::1; the router has a route for
 # each slice, through a server's own address: no address of the service is on any link.
 
-root=${root:?} module=${module:?} envoy=${envoy:?}
+root=${root:?} module=${module:?} envoy=${envoy:?} ssa=${ssa:?}
 # In memory, and seen in these namespaces alone.
 work=/run/ssa-demo
 servers=(server1 server2)
-slices=16
+# 2^4 slices; a real service has more, so that shares stay even.
+slice_bits=4
+item=2001:db8:5::/64
 dns=2001:db8:0:53::53
 apl="2:2001:db8:5::/64 !2:2001:db8:6::/120"
 serial=1
@@ -151,13 +153,38 @@ lay_network() {
   local server
   for server in "${servers[@]}"; do add_server "$server"; done
 }
-# Slices go to the servers in turn: slice i to server i modulo their number.
+# Plans the slices over the servers given, moving as few as can be, and routes them so: spread_slices SERVER….
+# The plan in force is plan.json, that before it plan-before.json.
 spread_slices() {
-  local index
-  for ((index = 0; index < slices; index++)); do
-    inside router ip -6 route replace "2001:db8:5:0:$(printf %x "$index")000::/68" via "$(address_of "${servers[index % ${#servers[@]}]}")"
-  done
+  local server wanted=() current=()
+  for server; do wanted+=(--endpoint "$server,via=$(address_of "$server")"); done
+  if [ -e "$work/plan.json" ]; then
+    mv "$work/plan.json" "$work/plan-before.json"
+    current=(--current "$work/plan-before.json")
+  fi
+  "$ssa" slices plan --apl "2:$item" --bits "$slice_bits" "${wanted[@]}" "${current[@]}" --json >"$work/plan.json"
+  # New routes come before old ones go: there is no moment without one.
+  "$ssa" slices plan --apl "2:$item" --bits "$slice_bits" "${wanted[@]}" "${current[@]}" --format ip-route >"$work/routes"
+  inside router sh -e "$work/routes"
   inside router ip -6 route replace 2001:db8:6::/120 via "$(address_of server1)"
+}
+# How many of the addresses on standard input changed their server with the last plan.
+moved() {
+  python3 -c 'import ipaddress, json, sys
+def plan(path):
+    endpoints = json.load(open(path))["endpoints"]
+    return [(ipaddress.IPv6Network(p), e["name"]) for e in endpoints for p in e["prefixes"]]
+def server(plan, address):
+    return next(name for prefix, name in plan if address in prefix)
+old, new = plan(sys.argv[1]), plan(sys.argv[2])
+addresses = [ipaddress.IPv6Address(line.strip()) for line in sys.stdin]
+print(sum(server(old, a) != server(new, a) for a in addresses))' "$work/plan-before.json" "$work/plan.json"
+}
+slice_table() {
+  python3 -c 'import json, sys
+for e in json.load(open(sys.argv[1]))["endpoints"]:
+    print(e["name"], e["slices"], e["moves_in"], e["moves_out"])' "$work/plan.json" \
+    | while read -r name count in out; do row "$name" "$count" "$in" "$out"; done
 }
 
 write_zone() {
@@ -183,6 +210,7 @@ options {
   pid-file none;
   session-keyfile "$work/session.key";
   recursion no;
+  querylog yes;
   dnssec-validation no;
 };
 controls { };
@@ -194,10 +222,10 @@ CONF
 listens() { inside "$1" curl -s -o /dev/null "http://[::1]:8080/"; }
 start_apps() {
   local server
-  for server in "${servers[@]}"; do
+  for server; do
     background "$server-app" "$server" "$work/$server-app.log" python3 "$root/hack/demo/app.py" "$server"
   done
-  for server in "${servers[@]}"; do wait_for 20 "the application of $server answers" listens "$server"; done
+  for server; do wait_for 20 "the application of $server answers" listens "$server"; done
 }
 
 admin() { curl -sS --max-time 5 --unix-socket "$work/$1/admin.sock" "http://admin/$2"; }
@@ -214,9 +242,17 @@ start_envoy() {
 }
 start_envoys() {
   local name
+  running=("$@")
   start_envoy client client.yaml "$@"
   for name in "${servers[@]}"; do start_envoy "$name" server.yaml "$@"; done
   for name in client "${servers[@]}"; do wait_for 60 "the Envoy of $name is ready" ready "$name"; done
+}
+# Brings another server up, with the rule and mode that the others have; the slices are not its yet.
+join_server() {
+  add_server "$1"
+  start_apps "$1"
+  start_envoy "$1" server.yaml "${running[@]}"
+  wait_for 60 "the Envoy of $1 is ready" ready "$1"
 }
 stop() {
   kill "${pids[$1]}"
@@ -235,6 +271,8 @@ change_rule() {
 }
 
 # ---- looking
+
+queries() { grep -c ' query: ' "$work/named.log" || true; }
 
 stats() { admin "$1" "stats/prometheus?filter=ssa_" | grep '^ssa_' || true; }
 sum() { awk '{ total += $NF } END { print total + 0 }'; }
