@@ -5,7 +5,7 @@ SHELL := bash
 # Seconds that each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo build test lint test-native test-wasm deny cross-check fuzz mutants bench-rules install clean
+.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check fuzz mutants bench-rules install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
