@@ -68,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_notes: bool,
     /// Lists the codes of all findings
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["name", "apl", "rule", "host"])]
     codes: bool,
 }
 

@@ -186,12 +186,12 @@ fn few_slices(subject: &Subject<'_>) -> Option<Finding> {
     );
     match subject.around.endpoints {
         Some(endpoints) if most < SLICES_PER_ENDPOINT * u64::from(endpoints) => {
-            let mean = real(most) / f64::from(endpoints);
-            let fullest = real(most.div_ceil(u64::from(endpoints)));
-            let severity = if fullest / mean > 1.25 { Warning } else { Note };
+            let (least, fullest) = (most / u64::from(endpoints), most.div_ceil(u64::from(endpoints)));
+            // A quarter more is felt.
+            let severity = if fullest * 4 > least * 5 { Warning } else { Note };
+            let over = real(fullest) / (real(most) / f64::from(endpoints));
             let why = format!(
-                "{most} slices over {endpoints} endpoints: the fullest holds {fullest}, {:.2} times the mean",
-                fullest / mean
+                "{most} slices over {endpoints} endpoints: some hold {fullest}, {over:.2} times the mean, others {least}"
             );
             Some(Finding::new(FewSlices, severity, subject.place, what, why).instead(advice))
         }

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Up to here all inputs are tried, past it a sample of as many.
-const MAX_INPUTS: u64 = 1 << 20;
+pub(crate) const MAX_INPUTS: u64 = 1 << 20;
 
 /// The most steps of an enumeration.
 const MAX_STEPS: u64 = 1 << 24;
@@ -35,6 +35,8 @@ pub(crate) struct Attack<'a> {
     pub(crate) prefix: Ipv6Net,
     /// How many sources the attacker sends from.
     pub(crate) budget: u64,
+    /// How many inputs are tried at most.
+    pub(crate) sample: u64,
     pub(crate) port: Port,
     pub(crate) time: UnixTime,
     pub(crate) seed: u64,
@@ -99,7 +101,7 @@ impl Attack<'_> {
         let inputs_log2 = placement.source_bits.saturating_sub(self.prefix.prefix_len());
         let all = 1_u64.checked_shl(inputs_log2.into());
         let per_input = self.steps_per_input(placement);
-        let most = (MAX_STEPS / per_input).clamp(16, MAX_INPUTS);
+        let most = (MAX_STEPS / per_input).clamp(16, MAX_INPUTS).min(self.sample);
         let tried = all.unwrap_or(u64::MAX).min(most);
         let hits = self.hits(placement, inputs_log2, tried);
 

@@ -12,7 +12,7 @@ use ssa_rules::{
 
 use super::{
     Args,
-    attack::Attack,
+    attack::{Attack, MAX_INPUTS},
     clients::{self, ClientGroup, MAX_CLIENTS, Population},
     endpoints::{Endpoints, Fleet},
     load::{Objects, Subjects, Workload},
@@ -45,6 +45,7 @@ pub(super) struct Plain {
     bits: Option<u8>,
     attack: Option<Ipv6Net>,
     budget: u64,
+    sample: u64,
 }
 
 /// Objects as given.
@@ -79,6 +80,7 @@ impl Plain {
         let seed = read("--seed", &args.seed, 0, u64::MAX);
         let bits = read("--bits", &args.bits, 0, SliceBits::MAX.into());
         let budget = read("--budget", &args.budget, 1, MAX_CLIENTS);
+        let sample = read("--sample", &args.sample, 16, MAX_INPUTS);
         let attack = args
             .attack
             .as_deref()
@@ -113,6 +115,7 @@ impl Plain {
             bits: bits.and_then(|bits| u8::try_from(bits).ok()),
             attack,
             budget: budget.unwrap_or(1000),
+            sample: sample.unwrap_or(MAX_INPUTS),
         })
     }
 }
@@ -222,6 +225,7 @@ pub(super) struct Scene {
     then: Option<Endpoints>,
     attack: Option<Ipv6Net>,
     budget: u64,
+    sample: u64,
 }
 
 impl Scene {
@@ -273,6 +277,7 @@ impl Scene {
             then: plain.then,
             attack: plain.attack,
             budget: plain.budget,
+            sample: plain.sample,
         };
         scene.check_size()?;
         Ok(scene)
@@ -326,6 +331,7 @@ impl Scene {
             fleet,
             prefix,
             budget: self.budget,
+            sample: self.sample,
             port: self.port,
             time: self.time,
             seed: self.seed,
