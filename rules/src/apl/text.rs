@@ -74,6 +74,20 @@ pub enum TextFault {
     },
 }
 
+impl TextFault {
+    /// Returns which item is at fault, counted from 0.
+    #[must_use]
+    pub fn item(&self) -> usize {
+        match self {
+            Self::Shape { item, .. }
+            | Self::Family { item, .. }
+            | Self::Address { item, .. }
+            | Self::Length { item, .. }
+            | Self::BitsPastLength { item, .. } => *item,
+        }
+    }
+}
+
 impl fmt::Display for TextFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

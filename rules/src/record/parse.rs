@@ -147,7 +147,8 @@ impl<'a> Piece<'a> {
 #[derive(Default)]
 struct Parser<'a> {
     faults: Vec<RecordFault>,
-    seen: Vec<&'a str>,
+    /// The names of the tags so far, and where their values are.
+    seen: Vec<(&'a str, Piece<'a>)>,
     template: Option<(Vec<Field>, Piece<'a>)>,
     /// Whether a field was left out because it is at fault.
     fields_missing: bool,
@@ -183,6 +184,10 @@ impl<'a> Parser<'a> {
         self.faults.push(RecordFault { place, problem });
     }
 
+    fn has_tag(&self, name: &str) -> bool {
+        self.seen.iter().any(|(tag, _)| *tag == name)
+    }
+
     fn tags(&mut self, whole: Piece<'a>) {
         let mut pieces: Vec<Piece<'a>> = whole.split(|c| c == ';').collect();
         // One semicolon may stand at the end.
@@ -199,7 +204,7 @@ impl<'a> Parser<'a> {
                     .next()
                     .is_some_and(|name| name.trim_matches(BLANKS) == "v")
                 {
-                    self.seen.push("v");
+                    self.seen.push(("v", piece));
                     continue;
                 }
             }
@@ -225,10 +230,10 @@ impl<'a> Parser<'a> {
         if !known.contains(&name.text) {
             return self.fault(name.text, name, Problem::UnknownTag);
         }
-        if self.seen.contains(&name.text) {
+        if self.has_tag(name.text) {
             return self.fault(name.text, piece, Problem::RepeatedTag);
         }
-        self.seen.push(name.text);
+        self.seen.push((name.text, value));
         match name.text {
             "addr" => {
                 let fields = self.fields(value);
@@ -313,7 +318,8 @@ impl<'a> Parser<'a> {
             Ok(apl) => apl,
             Err(error) => {
                 for fault in error.faults {
-                    self.fault("apl", value, Problem::AplText(fault));
+                    let item = value.words().nth(fault.item()).unwrap_or(value);
+                    self.fault("apl", item, Problem::AplText(fault));
                 }
                 return None;
             }
@@ -499,14 +505,14 @@ impl<'a> Parser<'a> {
     /// Judges the tags against each other and makes the record of them.
     fn finish(&mut self, whole: Piece<'_>) -> Option<Record> {
         let Some((fields, addr)) = self.template.take() else {
-            if !self.seen.contains(&"addr") {
+            if !self.has_tag("addr") {
                 self.fault("", whole, Problem::MissingAddr);
             }
             return None;
         };
         self.judge_widths(&fields, addr);
         let step = self.judge_time_steps(&fields, addr);
-        self.judge_key(&fields, addr);
+        self.judge_key(addr);
         if !self.fields_missing {
             self.judge_pow(&fields);
             self.judge_replicas(&fields);
@@ -555,18 +561,14 @@ impl<'a> Parser<'a> {
         Some(first)
     }
 
-    fn judge_key(&mut self, fields: &[Field], addr: Piece<'_>) {
+    fn judge_key(&mut self, addr: Piece<'_>) {
         let has_mac = addr.words().any(|word| word.text.starts_with("mac("));
-        debug_assert!(
-            has_mac || !fields.iter().any(|field| field.name() == "mac"),
-            "fields come from the words"
-        );
-        if has_mac && !self.seen.contains(&"key") {
+        if has_mac && !self.has_tag("key") {
             self.fault("addr", addr, Problem::MacWithoutKey);
         }
-        for tag in ["key", "kdf"] {
-            if !has_mac && self.seen.contains(&tag) {
-                self.fault(tag, addr, Problem::NeedsMac);
+        for (tag, value) in self.seen.clone() {
+            if !has_mac && matches!(tag, "key" | "kdf") {
+                self.fault(tag, value, Problem::NeedsMac);
             }
         }
     }
