@@ -17,7 +17,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Prints one address a line. Of several records, the one counts that a client uses at --time: the usable one with the
+Prints one address a line. Of several records, the one counts that a client uses at --time: the usable one with the \
 greatest `from` not after it.
 
 Examples:

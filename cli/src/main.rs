@@ -19,7 +19,7 @@ mod style;
 mod vectors;
 mod verify;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -34,10 +34,16 @@ use output::{Colour, Output};
 #[command(name = "ssa", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     /// Prints one JSON document on standard output, errors too ({"error": {"faults": [...]}})
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     json: bool,
     /// When to colour; `NO_COLOR` is respected
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
     color: Colour,
     #[command(subcommand)]
     command: Command,
@@ -106,13 +112,29 @@ fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|arg| arg == "--json");
     if json && error.use_stderr() {
         let mut out = Output::new(true, Colour::Never);
-        let text = error.render().to_string();
+        let text = conceal(&error.render().to_string());
         let message = text.trim().trim_start_matches("error: ");
         out.faults(&[Fault::new("command line", message)]);
         let _ = out.finish();
-    } else {
+    } else if error.use_stderr() {
         // A reader that left is no one to tell.
+        let _ = write!(anstream::stderr(), "{}", conceal(&error.render().ansi().to_string()));
+    } else {
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Returns the text without runs of 32 hex digits and more: a secret may stand where clap expects something else.
+fn conceal(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let (before, run) = rest.split_at(start);
+        let (run, after) = run.split_at(run.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(run.len()));
+        shown.push_str(before);
+        shown.push_str(if run.len() < 32 { run } else { "(hidden)" });
+        rest = after;
+    }
+    shown + rest
 }

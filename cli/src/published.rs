@@ -2,7 +2,8 @@
 
 use ssa_rules::{
     Record, UnixTime, ValidFrom,
-    published::{Publication, Unusable},
+    published::{Candidate, Publication, Unusable},
+    record::{Field, Input, ItemChoice},
 };
 
 use crate::{
@@ -21,7 +22,7 @@ pub(crate) enum Reader {
 
 /// Fails, with every reason, where no record of the set is usable.
 ///
-/// Of flags, a secret that is not given is bad input; all else is the service's fault.
+/// What flags say is bad input, and so is a secret that is not given; all else is the service's fault.
 pub(crate) fn check(service: &Service, publication: &Publication, reader: Reader) -> Result<(), Failure> {
     if publication.set.as_ref().is_ok_and(|set| !set.rules().is_empty()) {
         return Ok(());
@@ -30,7 +31,7 @@ pub(crate) fn check(service: &Service, publication: &Publication, reader: Reader
         Reader::Client => "do as a legacy client does",
         Reader::Verifier => "there is nothing to judge by",
     };
-    let mut faults = faults(publication);
+    let mut faults = faults(service, publication);
     if publication.candidates.is_empty() {
         let name = service
             .resolution
@@ -44,30 +45,30 @@ pub(crate) fn check(service: &Service, publication: &Publication, reader: Reader
         faults.push(Fault::new("records", format!("none is usable; {advice}")));
     }
     let lacks_secret = |unusable: &Unusable| matches!(unusable, Unusable::SecretMissing(_));
-    let secret_missing = publication
-        .candidates
-        .iter()
-        .any(|one| one.rule.as_ref().is_err_and(lacks_secret));
+    let by_flags = service.resolution.is_none();
+    let lacks = |candidate: &Candidate| candidate.rule.as_ref().is_err_and(lacks_secret);
+    let is_input = by_flags || publication.candidates.iter().any(lacks);
     Err(Failure {
         faults,
-        kind: if secret_missing { Kind::Input } else { Kind::NotFine },
+        kind: if is_input { Kind::Input } else { Kind::NotFine },
     })
 }
 
 /// Returns every fault of a set: of its addresses, of each record, and of the records together.
-pub(crate) fn faults(publication: &Publication) -> Vec<Fault> {
+pub(crate) fn faults(service: &Service, publication: &Publication) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Err(error) = &publication.space {
         faults.extend(error.faults.iter().map(|fault| Fault::new("APL", fault)));
     }
-    for (index, candidate) in publication.candidates.iter().enumerate() {
+    let texts = service.texts();
+    for (index, (candidate, text)) in publication.candidates.iter().zip(&texts).enumerate() {
         let place = if publication.candidates.len() > 1 {
             format!("record[{index}]")
         } else {
             "record".into()
         };
         if let Err(unusable) = &candidate.rule {
-            faults.extend(unusable_faults(&place, &candidate.text, unusable));
+            faults.extend(unusable_faults(&place, text, unusable));
         }
     }
     if let Err(error) = publication.set {
@@ -112,4 +113,39 @@ pub(crate) fn next_start(publication: &Publication, now: UnixTime) -> Option<Val
         .map(ssa_rules::Rule::from)
         .filter(|from| from.0 > now.0)
         .min()
+}
+
+/// Returns what a client needs to compose by a record, its source first: `source`, `object key`, `chunk number`, `time`, `port`
+/// and `key NAME`.
+pub(crate) fn needs(record: &Record) -> Vec<String> {
+    let fields = record.template().fields();
+    let item = if let ItemChoice::Hash(inputs) = record.item() {
+        Some(inputs)
+    } else {
+        None
+    };
+    let has = |kind: Input| {
+        fields
+            .iter()
+            .filter_map(Field::inputs)
+            .chain(item)
+            .any(|inputs| inputs.has_kind(kind))
+    };
+    let by_number = fields.iter().any(|field| matches!(field, Field::Object(_)));
+    let pow = record.pow() > 0;
+    let inputs = [
+        ("object key", by_number || has(Input::Object)),
+        ("chunk number", has(Input::Chunk)),
+        ("time", pow || record.time_step().is_some()),
+        ("port", pow || has(Input::Port)),
+    ];
+    let mut needs = vec!["source".to_owned()];
+    needs.extend(
+        inputs
+            .into_iter()
+            .filter(|(_, needed)| *needed)
+            .map(|(name, _)| name.to_owned()),
+    );
+    needs.extend(record.key().map(|key| format!("key {key}")));
+    needs
 }

@@ -13,7 +13,7 @@ use ssa_rules::{
 use crate::{
     Outcome,
     dns::{self, RecordSet, Resolution},
-    failure::{Failure, Fault, Faults, Rendered},
+    failure::{Failure, Fault, Faults, Rendered, clean},
     input::{Keys, NameArgs, Service, now, number, unanswered},
     output::Output,
     published,
@@ -21,8 +21,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Asks for APL at the name, TXT at `_ssa.` and the canonical name (where aliases lead), and AAAA, by UDP with EDNS and by
-TCP where an answer is cut short. The name is absolute; search domains do not apply, nothing is cached, and signatures
+Asks for APL at the name, TXT at `_ssa.` and the canonical name (where aliases lead), and AAAA, by UDP with EDNS and by \
+TCP where an answer is cut short. The name is absolute; search domains do not apply, nothing is cached, and signatures \
 are not validated here. TTLs are in seconds.
 
 Examples:
@@ -30,7 +30,7 @@ Examples:
   ssa resolve store.example --server 192.0.2.53:53
   ssa resolve store.example --server [2001:db8::53]:5353 --json
 
-Exit codes: 0 a client finds a usable record that is in force; 1 it does not, and does as a legacy client does;
+Exit codes: 0 a client finds a usable record that is in force; 1 it does not, and does as a legacy client does; \
 2 usage, or the DNS gives no answer (timeout, SERVFAIL, …).";
 
 /// Asks the DNS what a service publishes, and says what a client understands of it
@@ -205,6 +205,16 @@ impl View {
         self.service.as_ref().ok().map(|(_, publication)| publication)
     }
 
+    /// Returns the SSA records, each with its text.
+    fn candidates(&self) -> impl Iterator<Item = (&Candidate, String)> {
+        let of = |found: &(Service, Publication)| found.0.texts();
+        let texts = self.service.as_ref().map_or_else(|_| Vec::new(), of);
+        let candidates = self
+            .publication()
+            .map_or(&[][..], |publication| &publication.candidates);
+        candidates.iter().zip(texts)
+    }
+
     /// Returns the record in force.
     fn in_force(&self) -> Option<&Record> {
         let publication = self.publication()?;
@@ -245,7 +255,7 @@ impl View {
     fn faults(&self) -> Vec<Fault> {
         match &self.service {
             Err(faults) => faults.clone(),
-            Ok((_, publication)) => published::faults(publication),
+            Ok((service, publication)) => published::faults(service, publication),
         }
     }
 
@@ -286,21 +296,19 @@ impl View {
     }
 
     fn json(&self) -> Value {
-        let records: Vec<Value> = self.publication().map_or_else(Vec::new, |publication| {
-            let records = publication.candidates.iter().map(|candidate| {
-                let record = candidate.record.as_ref().ok();
-                let faults = candidate.rule.as_ref().err();
-                let faults = faults.map(|error| published::unusable_faults("record", &candidate.text, error));
-                json!({
-                    "text": candidate.text,
-                    "state": self.role_of(candidate).0.replace(' ', "_"),
-                    "canonical": record.map(ToString::to_string),
-                    "from": record.map(|record| record.from().0),
-                    "faults": faults.unwrap_or_default(),
-                })
-            });
-            records.collect()
+        let records = self.candidates().map(|(candidate, text)| {
+            let record = candidate.record.as_ref().ok();
+            let faults = candidate.rule.as_ref().err();
+            let faults = faults.map(|error| published::unusable_faults("record", &text, error));
+            json!({
+                "text": text,
+                "state": self.role_of(candidate).0.replace(' ', "_"),
+                "canonical": record.map(ToString::to_string),
+                "from": record.map(|record| record.from().0),
+                "faults": faults.unwrap_or_default(),
+            })
         });
+        let records: Vec<Value> = records.collect();
         let space = self.space().map(|space| {
             let list = |items: &[ipnet::Ipv6Net]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
             json!({ "positive": list(space.positive()), "negated": list(space.negated()) })
@@ -321,6 +329,7 @@ impl View {
             "txt": { "answer": self.txt_set, "ignored": self.other_txt },
             "space": space,
             "record": self.in_force().map(ToString::to_string),
+            "needs": self.in_force().map(published::needs),
             "next_from": self.publication().and_then(|set| published::next_start(set, self.time)).map(|from| from.0),
             "records": records,
             "aaaa": aaaa,
@@ -362,13 +371,16 @@ impl View {
         };
         line("TXT", &format!("{}: {}{ignored}", self.names.rule_name, self.txt_state));
         if let Some(publication) = self.publication() {
-            for candidate in &publication.candidates {
+            for (candidate, text) in self.candidates() {
                 let (role, style) = self.role_of(candidate);
                 let text = candidate
                     .record
                     .as_ref()
-                    .map_or_else(|_| candidate.text.clone(), ToString::to_string);
+                    .map_or_else(|_| clean(&text), ToString::to_string);
                 line("", &format!("{} {text}", paint(style, format!("{role:<10}"))));
+            }
+            if let Some(record) = self.in_force() {
+                line("needs", &published::needs(record).join(", "));
             }
             if let Some(from) = published::next_start(publication, self.time) {
                 line("next", &format!("from={from}, in {} s", from.0 - self.time.0));

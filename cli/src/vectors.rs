@@ -12,7 +12,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-A file is a JSON array of cases with the keys op (parse, compose, verify), rule, apl, source, destination, object,
+A file is a JSON array of cases with the keys op (parse, compose, verify), rule, apl, source, destination, object, \
 chunk, time, port, secrets, replica and expect. Each difference is printed; the last line is `N passed, N failed`.
 
 Examples:

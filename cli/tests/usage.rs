@@ -26,6 +26,11 @@ fn every_subcommand_has_help_with_examples() {
     for subcommand in SUBCOMMANDS {
         for flag in ["--help", "-h"] {
             let run = ssa(&[subcommand, &[flag]].concat()).exits(0);
+            let wide = run
+                .lines()
+                .into_iter()
+                .find(|line| line.chars().count() > 100 || line.trim() == "\\");
+            assert_eq!(wide, None);
             run.prints(&["Usage: ssa", "Example", &format!("ssa {}", subcommand.join(" "))]);
         }
     }
@@ -127,6 +132,27 @@ fn no_secret_is_ever_printed() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_printed() {
+    let stray = format!("k1={SECRET_HEX}");
+    for args in [
+        &["compose", "--source", SOURCE, "--secret", "k1=", SECRET_HEX][..],
+        &["compose", "--source", SOURCE, &stray],
+        &["compose", "name.example", &stray],
+        &["resolve", &stray],
+        &["--json", "compose", "name.example", &stray],
+        &["explain", &stray],
+        &["completions", &stray],
+    ] {
+        let run = ssa(args);
+        assert!(matches!(run.code, Some(2)), "{args:?}: {run:?}");
+        assert!(
+            !run.stderr.contains(SECRET_HEX) && !run.stdout.contains(SECRET_HEX),
+            "{run:?}"
+        );
     }
 }
 

@@ -98,7 +98,7 @@ fn a_verifier_without_the_secret_has_nothing_to_judge_by() {
     verify(MACED, DESTINATION, &[])
         .exits(2)
         .tells(&["the secret k1 is not given"]);
-    verify(MACED, DESTINATION, &["--client-key", &format!("k1={SECRET_HEX}")]).exits(1);
+    verify(MACED, DESTINATION, &["--client-key", &format!("k1={SECRET_HEX}")]).exits(2);
 }
 
 #[test]

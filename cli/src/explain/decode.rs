@@ -92,10 +92,7 @@ impl Decoded {
             Some(verdict @ Verdict::Conforming(_)) => (verdict.to_string(), style::GOOD),
             Some(verdict @ Verdict::Legacy) => (verdict.to_string(), style::WARN),
             Some(verdict @ (Verdict::Violation(_) | Verdict::Outside)) => (verdict.to_string(), style::BAD),
-            None => (
-                format!("needs {}; what can be checked is", self.needs.join(", ")),
-                style::DIM,
-            ),
+            None => (format!("unknown: needs {}", self.needs.join(", ")), style::DIM),
         }
     }
 }

@@ -36,9 +36,9 @@ fn if_known(inputs: &Inputs) -> &'static str {
     let has = |kind| inputs.has_kind(kind);
     match (has(Input::Object), has(Input::Chunk)) {
         (false, false) => "",
-        (true, false) => ", knowing the object",
-        (false, true) => ", knowing the chunk",
-        (true, true) => ", knowing both",
+        (true, false) => " if object known",
+        (false, true) => " if chunk known",
+        (true, true) => " if both known",
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn field_check(record: &Record, field: &Field) -> String {
     match field {
         Field::Rand { .. } => "leaves it open".into(),
         Field::Const { .. } | Field::Source(_) => "compares".into(),
-        Field::Object(_) => "compares, knowing the object".into(),
+        Field::Object(_) => "compares if object known".into(),
         Field::Hash { inputs, .. } => format!("recomputes{}", if_known(inputs)),
         Field::Mac { inputs, .. } => {
             let key = record.key().map_or("", |key| key.as_str());
@@ -57,9 +57,9 @@ pub(super) fn field_check(record: &Record, field: &Field) -> String {
 
 pub(super) fn item(record: &Record) -> String {
     match record.item() {
-        ItemChoice::Near => "the item nearest the source".into(),
-        ItemChoice::Rand => "any item, at random".into(),
-        ItemChoice::Hash(inputs) => format!("item by hash({})", list(Some(inputs))),
+        ItemChoice::Near => "nearest to the source".into(),
+        ItemChoice::Rand => "any, at random".into(),
+        ItemChoice::Hash(inputs) => format!("hash({})", list(Some(inputs))),
     }
 }
 
@@ -82,10 +82,11 @@ pub(super) fn facts(record: &Record, apl: Option<&Apl>) -> Vec<(&'static str, St
             format!("of exactly {} bits each", record.template().item_length()),
         ));
     }
-    let open = record.template().rand_bits();
+    let count = |bits: u8| if bits == 0 { "1".to_owned() } else { format!("2^{bits}") };
+    let (all, open) = (count(width), count(record.template().rand_bits()));
     facts.push((
         "addresses",
-        format!("2^{width} in an item, 2^{open} of them for one set of inputs"),
+        format!("{all} in an item, {open} of them for one set of inputs"),
     ));
     if record.replicas() > 1 {
         let spread = "spread evenly over the values of field 0";

@@ -202,6 +202,13 @@ impl Service {
         })
     }
 
+    /// Returns the SSA records as text in which every byte is one character, so that offsets stay.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let plain = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
+        let records = self.records.iter().filter(|record| Record::counts(record));
+        records.map(|record| record.iter().map(plain).collect()).collect()
+    }
+
     /// Reads the records as a client or a verifier does, with the keys at hand.
     pub(crate) fn publication(&self, role: Role, keys: &Keys) -> Publication {
         Publication::read(self.apl.as_ref(), &self.records, role, |id| keys.get(id))

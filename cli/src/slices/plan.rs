@@ -23,7 +23,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Every slice gets an endpoint, every endpoint the floor or the ceiling of its share; then replicas of one address are
+Every slice gets an endpoint, every endpoint the floor or the ceiling of its share; then replicas of one address are \
 with different endpoints (and domains), then the fewest slices move, then the fewest prefixes are announced.
 
 --current takes a plan that --json printed, or at least
@@ -34,11 +34,13 @@ where all but the name may be left out. Endpoints of --current that are not want
 
 Examples:
   ssa slices plan --apl 2:2001:db8:5::/64 --bits 14 --endpoint a --endpoint b=2 --json > plan.json
-  ssa slices plan --rule 'v=ssa1; addr=hash(obj):20 const(0):44; replicas=3' --apl 2:2001:db8:5::/64 --bits 10 \\
-      --endpoint a@rack1 --endpoint b@rack2 --endpoint c@rack3 --current plan.json
-  ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a,via=fe80::a --endpoint b,via=fe80::b \\
-      --format ip-route
-  ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a --endpoint b --format ip-route --local a
+  ssa slices plan --rule 'v=ssa1; addr=hash(obj):20 const(0):44; replicas=3' \\
+      --apl 2:2001:db8:5::/64 --bits 10 --endpoint a@rack1 --endpoint b@rack2 --endpoint c@rack3 \\
+      --current plan.json
+  ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a,via=fe80::a \\
+      --endpoint b,via=fe80::b --format ip-route
+  ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a --endpoint b \\
+      --format ip-route --local a
 
 Exit codes: 0 planned; 2 usage or bad input.";
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Judges by every record whose `from` is not after --time plus its skew; the best verdict counts. What needs an object
+Judges by every record whose `from` is not after --time plus its skew; the best verdict counts. What needs an object \
 key, a chunk or a port that is not given stays unchecked. With --batch, each line is
 
   SOURCE DESTINATION [PORT]
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         return Err(Failure::not_fine("records", "none is usable"));
     };
     if publication.candidates.len() > set.rules().len() {
-        for fault in published::faults(&publication) {
+        for fault in published::faults(&service, &publication) {
             out.warn(format_args!(
                 "{}: {}",
                 fault.place,
