@@ -74,6 +74,7 @@ further 60 CNAME store
         assert_eq!((&json["name"], &json["rule_name"]), (&"store.example.".into(), &"_ssa.store.example.".into()));
         assert_eq!(json["record"], record);
         assert_eq!(json["next_from"], 4_000_000_000_u64);
+        assert_eq!(json["needs"], json!(["source"]));
         assert_eq!(json["apl"]["answer"], json!({ "count": 1, "ttl": 300, "absence": null }));
         assert_eq!(json["space"]["positive"], json!(["2001:db8:5::/64"]));
         assert_eq!(json["space"]["negated"], json!(["2001:db8:5:0:f000::/68"]));

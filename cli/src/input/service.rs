@@ -45,7 +45,7 @@ pub(crate) struct FlagArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "DNS")]
 pub(crate) struct NameArgs {
-    /// The DNS server to ask, ADDR:PORT or [ADDR]:PORT; the port is 53 unless given [default: the system's]
+    /// The DNS server to ask, ADDR:PORT, an IPv6 ADDR in brackets; the port is 53 unless given [default: the system's]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) server: Option<String>,
     /// How long to wait for each DNS server, in seconds, 1 to 60 [default: 5]
