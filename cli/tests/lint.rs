@@ -1,9 +1,13 @@
 //! `ssa lint`: every code has a record that triggers it and one that does not.
 
+#[allow(dead_code, reason = "one kind of server is enough here")]
+#[path = "support/dns.rs"]
+mod dns;
 mod support;
 
 use std::collections::BTreeSet;
 
+use dns::{Kind, Server};
 use serde_json::Value;
 use support::{APL, HASHED, ssa};
 
@@ -323,4 +327,52 @@ fn the_host_is_checked() {
         .iter()
         .any(|check| check["state"] == "error" || check["state"] == "warning");
     assert_eq!(run.code, Some(i32::from(bad)));
+}
+
+#[test]
+fn names_are_linted_with_what_the_dns_says() {
+    let zone = "\
+$ORIGIN example.
+$TTL 300
+@ SOA ns.example. host.example. 1 3600 600 86400 60
+@ NS ns.example.
+ns A 127.0.0.1
+store APL 2:2001:db8:5::/64
+store AAAA 2001:db8:5::1
+_ssa.store 900 TXT \"v=ssa1; addr=hash(src/64):20 \" \"rand:44\"
+_ssa.store 900 TXT \"v=ssa1; addr=rand:64; from=1800000600\"
+_ssa.store 900 TXT \"something else\"
+bare APL 2:2001:db8:5::/64
+";
+    let server = Server::start(Kind::Knot, "lint-names", zone);
+    let lint = |name: &str| {
+        let run = ssa(&["lint", name, "--server", &server.v4(), "--json", "--time", NOW]).exits(1);
+        let findings = run.json()["findings"].as_array().cloned().unwrap_or_default();
+        findings
+            .iter()
+            .map(|finding| text(&finding["code"]))
+            .collect::<BTreeSet<String>>()
+    };
+    let store = lint("store.example");
+    for code in ["aaaa-refused", "public-hash", "from-soon"] {
+        assert!(store.contains(code), "{store:?}");
+    }
+    assert!(
+        !store.contains("record-uncounted"),
+        "other TXT records are no concern: {store:?}"
+    );
+    assert!(lint("bare.example").contains("record-missing"));
+    let simulated = [
+        "simulate",
+        "store.example",
+        "--server",
+        &server.v4(),
+        "--clients",
+        "2001:db8::/32=50",
+        "--endpoints",
+        "2",
+    ];
+    ssa(&simulated)
+        .exits(0)
+        .prints(&["v=ssa1; addr=hash(src/64):20 rand:44"]);
 }

@@ -5,7 +5,7 @@ use ssa_rules::{AddressSpace, Apl, Record};
 use super::{
     addresses, faults,
     finding::{
-        Code::{AplAbsent, NoAddresses, RecordUncounted},
+        Code::{AplAbsent, NoAddresses, RecordMissing, RecordUncounted},
         Finding,
         Severity::{Error, Warning},
     },
@@ -57,6 +57,12 @@ pub(crate) fn check(given: &Given, around: &Surroundings) -> Vec<Finding> {
             let why = "clients take it for a TXT record of something else".to_string();
             found.push(Finding::new(RecordUncounted, Error, place, what, why).instead("v=ssa1; addr=…"));
         }
+    }
+    if given.rules.is_empty() {
+        let what = "no rule record is published".to_string();
+        let why = "clients know no rule, and do as legacy clients do";
+        let advice = "a TXT record at the _ssa name, such as \"v=ssa1; addr=hash(src/64):20 rand:44\"";
+        found.push(Finding::new(RecordMissing, Error, "rule", what, why).instead(advice));
     }
     publication::check_count(
         given.rules.iter().filter(|rule| Record::counts(rule)).count(),

@@ -104,6 +104,7 @@ codes! {
     AplAbsent "apl-absent" "the list has no item of family 2 and counts as absent";
     NoAddresses "no-addresses" "neither an APL record nor a tag apl";
     RecordFault "record-fault" "the record is unusable";
+    RecordMissing "record-missing" "no rule record is published";
     RecordUncounted "record-uncounted" "the record does not start with v=ssa1";
     ItemLength "item-length" "a positive item is not 128-W bits long";
     LockedOut "locked-out" "a negated item that some sources or objects cannot escape";

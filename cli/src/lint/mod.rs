@@ -58,7 +58,7 @@ pub(crate) struct Args {
     /// The time in seconds since 1970 (UTC) [default: now]
     #[arg(long, value_name = "UNIX", help_heading = "Surroundings")]
     time: Option<String>,
-    /// How long DNS answers are kept, in seconds [default: 300]
+    /// How long DNS answers are kept, in seconds [default: what the DNS says, or 300]
     #[arg(long, value_name = "SECONDS", help_heading = "Surroundings")]
     ttl: Option<String>,
     /// Checks this machine for what SSA needs: IPv6, AnyIP, user namespaces
@@ -94,10 +94,13 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let given = read::given(&args, &mut faults)?;
     faults.check()?;
     let host = args.host.then(host::checks);
-    let found = given.map(|(given, aaaa)| {
+    let found = given.map(|published| {
         let mut around = around;
-        around.aaaa.extend(aaaa);
-        let mut found = check::check(&given, &around);
+        around.aaaa.extend(published.aaaa);
+        if let (Some(ttl), None) = (published.ttl, &args.ttl) {
+            around.ttl = ttl;
+        }
+        let mut found = check::check(&published.given, &around);
         found.retain(|finding| !args.no_notes || finding.severity != Severity::Note);
         found
     });

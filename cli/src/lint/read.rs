@@ -59,12 +59,21 @@ pub(super) fn surroundings(args: &Args, faults: &mut Faults) -> Surroundings {
     }
 }
 
+/// What is linted, and what the DNS says of its surroundings.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) given: Given,
+    pub(super) aaaa: Vec<Ipv6Addr>,
+    /// How long its answers are kept, in seconds.
+    pub(super) ttl: Option<u64>,
+}
+
 /// Reads the records of flags or of the DNS; nothing where only the host is to be checked.
 ///
 /// # Errors
 ///
 /// The DNS gives no answer.
-pub(super) fn given(args: &Args, faults: &mut Faults) -> Result<Option<(Given, Vec<Ipv6Addr>)>, Failure> {
+pub(super) fn given(args: &Args, faults: &mut Faults) -> Result<Option<Published>, Failure> {
     let service = &args.service;
     if let Some(name) = &service.name {
         let name = faults.take("NAME", dns::name(name));
@@ -97,10 +106,14 @@ pub(super) fn given(args: &Args, faults: &mut Faults) -> Result<Option<(Given, V
                 .extend(error.faults.iter().map(|fault| faults::of_list("apl", fault))),
         }
     }
-    Ok(Some((given, Vec::new())))
+    Ok(Some(Published {
+        given,
+        aaaa: Vec::new(),
+        ttl: None,
+    }))
 }
 
-fn of_dns(found: &dns::Resolution) -> (Given, Vec<Ipv6Addr>) {
+fn of_dns(found: &dns::Resolution) -> Published {
     // Other TXT records at the name are no SSA records and none of the linter's business.
     let rules = found
         .txt
@@ -120,5 +133,10 @@ fn of_dns(found: &dns::Resolution) -> (Given, Vec<Ipv6Addr>) {
             given.apl_faults = wrong.iter().map(of_wire).collect();
         }
     }
-    (given, found.aaaa.records.clone())
+    let ttl = found.apl.ttl.max(found.txt.ttl).map(u64::from);
+    Published {
+        given,
+        aaaa: found.aaaa.records.clone(),
+        ttl,
+    }
 }
