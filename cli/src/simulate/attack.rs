@@ -15,7 +15,7 @@ use super::{
     endpoints::Fleet,
     placement::Placement,
     random::{Seeded, Shuffle},
-    spread::real,
+    spread::{real, size},
 };
 
 /// Up to here all inputs are tried, past it a sample of as many.
@@ -111,8 +111,13 @@ impl Attack<'_> {
             .max_by_key(|(index, hits)| (**hits, usize::MAX - index))
             .unwrap_or((0, &0));
         let sum: u64 = hits.iter().sum();
-        let part = real(*best) / real(tried.max(1));
-        let tries_per_hit = (*best > 0).then(|| 1.0 / part);
+        let exact = all == Some(tried);
+        let part = if exact {
+            real(*best)
+        } else {
+            self.cautious(*best, sum, tried)
+        } / real(tried.max(1));
+        let tries_per_hit = (part > 0.0).then(|| 1.0 / part);
         let per_input_reached = real(sum) / real(tried.max(1));
         // Whoever does not search chooses among what an input reaches as any client does.
         let unsearched = if per_input_reached > 0.0 {
@@ -124,7 +129,9 @@ impl Attack<'_> {
         budgets.retain(|budget| *budget <= self.budget);
         budgets.dedup();
         let inputs = 2_f64.powi(inputs_log2.into());
-        let free = placement.free().count_ones() >= u32::from(slice_bits) && self.chooses_item();
+        let unbound = placement.free().count_ones() >= u32::from(slice_bits) && self.chooses_item();
+        let everywhere = sum == tried.saturating_mul(u64::try_from(self.fleet.active()).unwrap_or(u64::MAX));
+        let free = unbound || everywhere && self.fleet.active() > 1;
         let shares = budgets.iter().map(|sources| {
             let usable = if inputs_log2 == 0 && *best > 0 {
                 f64::INFINITY
@@ -153,7 +160,7 @@ impl Attack<'_> {
             source_bits: placement.source_bits,
             inputs_log2,
             inputs_tried: tried,
-            exact: all == Some(tried),
+            exact,
             bits_drawn: placement.drawn.count_ones(),
             bits_by_object: placement.object.count_ones(),
             bits_secret: placement.secret.count_ones(),
@@ -173,6 +180,13 @@ impl Attack<'_> {
             mac_bits: macs.map(|field| u32::from(field.width())).sum(),
             free,
         }
+    }
+
+    /// The hits that a sample bears out: the fullest of many endpoints is so by chance too.
+    fn cautious(&self, best: u64, sum: u64, tried: u64) -> f64 {
+        let mean = real(sum) / size(self.fleet.active().max(1));
+        let deviation = (real(best) * (1.0 - real(best) / real(tried.max(1)))).sqrt();
+        (real(best) - 3.0 * deviation).max(mean).min(real(best))
     }
 
     fn steps_per_input(&self, placement: Placement) -> u64 {
@@ -279,7 +293,7 @@ impl Findings {
     /// Says, sentence by sentence, what this means and what raises the price.
     pub(crate) fn sentences(&self, record: &Record, slice_bits: u8) -> Vec<String> {
         let mut told = Vec::new();
-        if self.bits_drawn >= u32::from(slice_bits) {
+        if self.free && self.bits_by_object == 0 {
             told.push("the attacker draws the bits that choose the slice: any source can aim at any endpoint".into());
         } else if self.bits_by_object > 0 {
             told.push(format!(
@@ -305,10 +319,13 @@ impl Findings {
                 }
             ));
         }
-        if self.source_bits > 48 && self.prefix.prefix_len() < self.source_bits {
-            let kept = 48_u8.saturating_sub(self.prefix.prefix_len());
+        if self.source_bits > 48 && self.prefix.prefix_len() < self.source_bits && !self.free {
+            let kept = match 48_u8.saturating_sub(self.prefix.prefix_len()) {
+                0 => "one input".to_string(),
+                bits => format!("2^{bits} inputs"),
+            };
             told.push(format!(
-                "src/48 in place of src/{} leaves this prefix 2^{kept} inputs instead of 2^{}",
+                "src/48 in place of src/{} leaves this prefix {kept} instead of 2^{}",
                 self.source_bits, self.inputs_log2
             ));
         }
@@ -326,7 +343,7 @@ impl Findings {
         } else {
             told.push("pow=14 would need at least 22 rand bits; it costs 16384 hashes for each source".into());
         }
-        let searchable = self.source_bits > self.prefix.prefix_len() && self.bits_secret == 0;
+        let searchable = self.source_bits > self.prefix.prefix_len() && self.bits_secret == 0 && !self.free;
         if searchable
             && record
                 .template()

@@ -320,7 +320,7 @@ impl Report {
             out,
             "reach",
             format!(
-                "{endpoints} endpoints; one input reaches {:.1} on average",
+                "{endpoints} of the endpoints; one input reaches {:.1} on average",
                 attack.endpoints_per_input
             ),
         );
