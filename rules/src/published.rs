@@ -1,9 +1,6 @@
 //! The published set: the records that stand together for one name, and which of them counts (docs/spec.md §1).
 
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
@@ -141,8 +138,6 @@ pub struct Publication {
 pub struct Candidate {
     /// Its number among the TXT records given, counted from 0.
     pub index: usize,
-    /// Its text, with what is not ASCII escaped.
-    pub text: String,
     /// The record, or its faults.
     pub record: Result<Record, RecordError>,
     /// The prepared rule, if the record is usable; otherwise why not.
@@ -191,12 +186,7 @@ impl Publication {
             .map(|(index, txt)| {
                 let record = Record::from_bytes(txt);
                 let rule = prepare(&record, &space, role, &key_of);
-                Candidate {
-                    index,
-                    text: txt.escape_ascii().to_string(),
-                    record,
-                    rule,
-                }
+                Candidate { index, record, rule }
             })
             .collect();
         let usable = candidates

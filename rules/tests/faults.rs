@@ -471,7 +471,7 @@ fn unusable_candidates_say_why() {
 }
 
 #[test]
-fn a_candidate_keeps_its_number_and_its_text() {
+fn a_candidate_keeps_its_number() {
     let apl: Apl = "2:2001:db8::/64".parse().unwrap();
     let txt: [&[u8]; 2] = [b"v=spf1 -all", b"v=ssa1; addr=rand:64; x-a=\xff"];
     let publication = Publication::read(Some(&apl), &txt, Role::Client, |_| Key::None);
@@ -479,6 +479,5 @@ fn a_candidate_keeps_its_number_and_its_text() {
         panic!("one candidate: {publication:?}")
     };
     assert_eq!(candidate.index, 1);
-    assert_eq!(candidate.text, "v=ssa1; addr=rand:64; x-a=\\xff");
     assert_eq!(publication.set.unwrap().client_rule(UnixTime(0)), None);
 }

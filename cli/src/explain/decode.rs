@@ -248,7 +248,7 @@ fn alone(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Option<Rule>
     let record = context.record;
     let fields = record.template().fields().iter().enumerate().map(|(other, field)| {
         if other == index {
-            written(field)
+            field.to_string()
         } else {
             format!("const({:x}):{}", value(record, address, other), field.width())
         }
@@ -271,19 +271,6 @@ fn alone(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Option<Rule>
     let space = AddressSpace::new(&apl).ok()??;
     let key = if alone.key().is_some() { key(context) } else { Key::None };
     Rule::prepare(&alone, Some(&space), &key).ok()
-}
-
-/// Returns a field as the grammar writes it.
-fn written(field: &Field) -> String {
-    let inputs = || super::words::list(field.inputs());
-    match field {
-        Field::Rand { width } => format!("rand:{width}"),
-        Field::Const { value, width } => format!("const({value:x}):{width}"),
-        Field::Source(range) => format!("src[{}:{}]", range.start(), range.end()),
-        Field::Object(range) => format!("obj[{}:{}]", range.start(), range.end()),
-        Field::Hash { width, .. } => format!("hash({}):{width}", inputs()),
-        Field::Mac { width, .. } => format!("mac({}):{width}", inputs()),
-    }
 }
 
 /// Says which replica the first field is of, where there are several.

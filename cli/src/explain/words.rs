@@ -5,29 +5,14 @@ use ssa_rules::{
     record::{Field, Input, Inputs, ItemChoice},
 };
 
-/// Returns the inputs as they are written.
-pub(super) fn list(inputs: Option<&Inputs>) -> String {
-    let input = |input: &Input| match input {
-        Input::Source(bits) => format!("src/{bits}"),
-        Input::Time(step) => format!("time/{step}"),
-        Input::Object | Input::Chunk | Input::Port => input.name().to_owned(),
-    };
-    inputs
-        .map_or(&[][..], Inputs::as_slice)
-        .iter()
-        .map(input)
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
 pub(super) fn field(field: &Field) -> String {
     match field {
         Field::Rand { .. } => "random bits".into(),
         Field::Const { value, .. } => format!("the constant {value:#x}"),
         Field::Source(range) => format!("source bits {}-{}", range.start(), range.end().saturating_sub(1)),
         Field::Object(range) => format!("object bits {}-{}", range.start(), range.end().saturating_sub(1)),
-        Field::Hash { inputs, .. } => format!("hash({})", list(Some(inputs))),
-        Field::Mac { inputs, .. } => format!("mac({})", list(Some(inputs))),
+        Field::Hash { inputs, .. } => format!("hash({inputs})"),
+        Field::Mac { inputs, .. } => format!("mac({inputs})"),
     }
 }
 
@@ -59,7 +44,7 @@ pub(super) fn item(record: &Record) -> String {
     match record.item() {
         ItemChoice::Near => "nearest to the source".into(),
         ItemChoice::Rand => "any, at random".into(),
-        ItemChoice::Hash(inputs) => format!("hash({})", list(Some(inputs))),
+        ItemChoice::Hash(inputs) => format!("hash({inputs})"),
     }
 }
 

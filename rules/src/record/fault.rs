@@ -161,7 +161,7 @@ pub enum Problem {
     /// The rand fields are too narrow for a proof of work.
     PowNeedsRand {
         /// The width of all rand fields in bits.
-        rand: u32,
+        rand: u8,
         /// The bits needed.
         needed: u8,
     },

@@ -510,16 +510,16 @@ impl<'a> Parser<'a> {
             }
             return None;
         };
-        self.judge_widths(&fields, addr);
-        let step = self.judge_time_steps(&fields, addr);
+        let template = Template(fields);
+        self.judge_widths(&template, addr);
+        let step = self.judge_time_steps(&template, addr);
         self.judge_key(addr);
         if !self.fields_missing {
-            self.judge_pow(&fields);
-            self.judge_replicas(&fields);
+            self.judge_pow(&template);
+            self.judge_replicas(&template);
         }
         let skew = self.judge_skew(step);
 
-        let template = Template(fields);
         if let Some((apl, place)) = &self.apl
             && self.faults.is_empty()
             && let Ok(Some(space)) = AddressSpace::new(apl)
@@ -543,8 +543,9 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn judge_widths(&mut self, fields: &[Field], addr: Piece<'_>) {
-        let bits = fields
+    fn judge_widths(&mut self, template: &Template, addr: Piece<'_>) {
+        let bits = template
+            .fields()
             .iter()
             .fold(0_u32, |sum, field| sum.saturating_add(field.width().into()));
         if bits > MAX_TEMPLATE_BITS.into() {
@@ -552,9 +553,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn judge_time_steps(&mut self, fields: &[Field], addr: Piece<'_>) -> Option<u32> {
-        let mut steps = fields.iter().filter_map(|field| field.inputs()?.time_step());
-        let first = steps.next()?;
+    fn judge_time_steps(&mut self, template: &Template, addr: Piece<'_>) -> Option<u32> {
+        let first = template.time_step()?;
+        let mut steps = template.fields().iter().filter_map(|field| field.inputs()?.time_step());
         if let Some(other) = steps.find(|step| *step != first) {
             self.fault("addr", addr, Problem::TimeSteps { first, other });
         }
@@ -573,22 +574,19 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn judge_pow(&mut self, fields: &[Field]) {
-        let rand = fields.iter().filter(|field| matches!(field, Field::Rand { .. }));
-        let rand = rand.fold(0_u32, |sum, field| sum.saturating_add(field.width().into()));
-        if let Some((pow, place)) = self.pow {
-            let needed = pow.saturating_add(8);
-            if rand < needed.into() {
-                self.fault("pow", place, Problem::PowNeedsRand { rand, needed });
-            }
+    fn judge_pow(&mut self, template: &Template) {
+        let Some((pow, place)) = self.pow else { return };
+        let (rand, needed) = (template.rand_bits(), pow.saturating_add(8));
+        if rand < needed {
+            self.fault("pow", place, Problem::PowNeedsRand { rand, needed });
         }
     }
 
-    fn judge_replicas(&mut self, fields: &[Field]) {
+    fn judge_replicas(&mut self, template: &Template) {
         let Some((replicas, place)) = self.replicas.filter(|(replicas, _)| *replicas > 1) else {
             return;
         };
-        match fields.first() {
+        match template.fields().first() {
             Some(first @ (Field::Source(_) | Field::Object(_) | Field::Hash { .. } | Field::Mac { .. })) => {
                 let width = first.width();
                 let values = 1_u128.unbounded_shl(width.into());
