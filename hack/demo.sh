@@ -40,6 +40,7 @@ unshare "${spaces[@]}" true 2>/dev/null \
 envoy=$("$root/hack/demo/envoy.sh")
 module=${SSA_FILTER:-}
 if [ -z "$module" ]; then
+  say "building the filter for wasm32"
   began=$SECONDS
   "$root/hack/wasm-cargo.sh" build --quiet --release --locked -p ssa-filter
   module=$target_dir/wasm32-unknown-unknown/release/ssa_filter.wasm
@@ -48,6 +49,7 @@ fi
 [ -f "$module" ] || die "there is no module $module"
 ssa=${SSA_CLI:-}
 if [ -z "$ssa" ]; then
+  say "building the ssa command (minutes, once)"
   began=$SECONDS
   cargo build --quiet --release --locked -p ssa
   ssa=$target_dir/release/ssa
@@ -97,4 +99,5 @@ fi
 status=0
 wait "$inner" || status=$?
 inner=
+if [ "$status" = 124 ]; then say "ended after $limit s, which is its limit"; fi
 exit "$status"
