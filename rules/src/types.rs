@@ -219,15 +219,15 @@ impl Secret {
             let mut message = hash::Message::new([5, number]);
             message.put8(prefix.get());
             message.put128(masked);
-            u128::from(message.hash(&self.0))
+            message.hash(&self.0).to_be_bytes()
         };
-        ClientKey((half(0).unbounded_shl(64) | half(1)).to_be_bytes())
+        ClientKey(zerocopy::transmute!([half(0), half(1)]))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
+    use alloc::{format, string::ToString};
 
     use super::*;
 
@@ -237,6 +237,10 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "Secret(hidden)");
         let error = "00112233445566778899aabbccddeefg".parse::<Secret>().unwrap_err();
         assert_eq!(error.length, 32);
+        assert_eq!(
+            error.to_string(),
+            "key material is 32 hex digits (16 bytes); these 32 characters are not"
+        );
         assert!(!format!("{error} {error:?}").contains("0011"));
         assert!("+0112233445566778899aabbccddeeff".parse::<ClientKey>().is_err());
         assert!("0112233445566778899aabbccddeeff".parse::<ClientKey>().is_err());
@@ -258,6 +262,7 @@ mod tests {
         for bad in ["", "k 1", "k.1", "ké", &"a".repeat(33)] {
             assert_eq!(bad.parse::<KeyId>(), Err(KeyIdError), "{bad:?}");
         }
+        assert_eq!(KeyIdError.to_string(), "a key name is 1 to 32 of a-z A-Z 0-9 - _");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use ssa_rules::{
     AddressSpace, Apl, Chunk, Class, Destination, Expected, Flow, Key, Part, Port, Record, Request, Rule, Secret,
-    Source, SourceBits, UnixTime, Verdict, Violation, rule::ItemIndex, verdict::FieldKind,
+    Source, SourceBits, UnixTime, Verdict, Violation,
+    record::{Field, Input},
+    rule::ItemIndex,
+    verdict::FieldKind,
 };
 
 const SOURCE: &str = "2001:db8:77::1";
@@ -143,6 +146,32 @@ fn other_violations_say_what_is_needed() {
         verdict.to_string(),
         format!("violation of item: expected {winner}, found {loser}")
     );
+}
+
+#[test]
+fn fields_and_inputs_have_stable_names() {
+    let text = "v=ssa1; addr=src[0:8] hash(obj):8 const(1):8 rand:8 obj[0:8] mac(src/64,obj,chunk,time/30,port):16 rand:9; \
+                key=k";
+    let record: Record = text.parse().unwrap();
+    let names: Vec<&str> = record.template().fields().iter().map(Field::name).collect();
+    assert_eq!(names, ["src", "hash", "const", "rand", "obj", "mac", "rand"]);
+    let inputs = record
+        .template()
+        .fields()
+        .iter()
+        .find_map(|field| field.inputs()?.has_kind(Input::Port).then_some(field));
+    let inputs = inputs.and_then(Field::inputs).unwrap();
+    let names: Vec<&str> = inputs.as_slice().iter().map(|input| input.name()).collect();
+    assert_eq!(names, ["src", "obj", "chunk", "time", "port"]);
+    assert_eq!(
+        (
+            record.template().rand_bits(),
+            record.template().width(),
+            record.template().item_length()
+        ),
+        (17, 65, 63)
+    );
+    assert_eq!(inputs.to_string(), "src/64,obj,chunk,time/30,port");
 }
 
 #[test]
