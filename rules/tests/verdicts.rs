@@ -64,6 +64,14 @@ fn verdicts_have_stable_names_and_say_the_rest() {
 }
 
 #[test]
+fn nothing_unchecked_is_said_where_all_is_checked() {
+    let rule = prepare("v=ssa1; addr=src[0:32] const(5):32", "2:2001:db8:5::/64");
+    let verdict = verify(&rule, "2001:db8:5:0:2001:db8:0:5", None, None);
+    assert_eq!(verdict.to_string(), "conforming");
+    assert!(matches!(verdict, Verdict::Conforming(unchecked) if unchecked.is_empty()));
+}
+
+#[test]
 fn what_is_unchecked_is_listed_in_order() {
     let record = "v=ssa1; addr=hash(obj):20 hash(chunk,port):4 rand:40; item=hash(obj); pow=1";
     let rule = prepare(record, "2:2001:db8:5::/64");

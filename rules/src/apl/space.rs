@@ -148,18 +148,11 @@ impl AddressSpace {
     /// ```
     #[must_use]
     pub fn class(&self, address: Ipv6Addr) -> Class {
-        let longest = |items: &[Ipv6Net]| {
-            items
-                .iter()
-                .filter(|item| item.contains(&address))
-                .max_by_key(|item| item.prefix_len())
-                .copied()
-        };
-        match (longest(&self.positive), longest(&self.negated)) {
-            (Some(positive), Some(negated)) if negated.prefix_len() > positive.prefix_len() => Class::Legacy(negated),
-            (Some(positive), _) => Class::Service(positive),
-            (None, Some(negated)) => Class::Legacy(negated),
-            (None, None) => Class::Outside,
-        }
+        let positive = self.positive.iter().map(|item| (item, Class::Service(*item)));
+        let negated = self.negated.iter().map(|item| (item, Class::Legacy(*item)));
+        let containing = positive.chain(negated).filter(|(item, _)| item.contains(&address));
+        containing
+            .max_by_key(|(item, _)| item.prefix_len())
+            .map_or(Class::Outside, |(_, class)| class)
     }
 }
