@@ -95,6 +95,7 @@ group_lint() {
 
 group_native() {
   step native "cargo test: the workspace, with its doctests" cargo test --workspace --locked --no-fail-fast
+  step constant-time "cargo test: a mac is compared in constant time in optimised code too" "$root/hack/constant-time.sh"
 }
 
 group_wasm() {

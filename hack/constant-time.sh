@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Counts the instructions of comparing macs in the optimised build, the one that matters; cargo test does so in the other.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+
+if ! have valgrind; then
+  say "valgrind is missing: see make setup"
+  exit 77
+fi
+# cargo test of one test file builds no examples.
+cargo build --release --locked -p ssa-rules --example mac_mismatch
+cargo test --release --locked -p ssa-rules --test constant_time
