@@ -182,7 +182,7 @@ setup_node
 setup_wasm_bindgen
 setup_tool SSA_CARGO_DENY cargo-deny "$CARGO_DENY_VERSION" cargo-deny "make lint checks licences and sources with it"
 setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
-setup_apt_tool valgrind valgrind "make bench-rules counts instructions with it"
+setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 
 {
   say "# Written by hack/setup.sh for this machine; delete it to choose anew."
