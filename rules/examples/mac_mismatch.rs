@@ -1,7 +1,7 @@
 //! Verifies addresses whose mac is wrong in one byte: what `tests/constant_time.rs` counts the instructions of.
 //!
-//! `mac_mismatch BYTE` verifies a thousand times an address of `mac(src/64):64` with that byte of the mac (0 to 7)
-//! flipped, and fails unless every verdict is a violation.
+//! `mac_mismatch BYTE REPLICAS` verifies a thousand times an address of `mac(src/64):64` with that byte of the mac (0 to
+//! 7) flipped, under a record of so many replicas (1 to 9), and fails unless every verdict is a violation.
 
 use std::{env, hint::black_box, process::ExitCode};
 

@@ -6,14 +6,14 @@
 
 use std::{env, process::Command};
 
-fn instructions(byte: u32) -> u64 {
+fn instructions(byte: u32, replicas: u32) -> u64 {
     let deps = env::current_exe().unwrap();
     let example = deps.parent().unwrap().parent().unwrap().join("examples/mac_mismatch");
     assert!(example.exists(), "no {}: build the example first", example.display());
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(&example)
-        .arg(byte.to_string())
+        .args([byte.to_string(), replicas.to_string()])
         .env_clear()
         .env("PATH", env::var_os("PATH").unwrap_or_default())
         .output()
@@ -29,9 +29,19 @@ fn instructions(byte: u32) -> u64 {
 
 #[test]
 fn a_mac_wrong_in_any_byte_costs_the_same_instructions() {
-    let first = instructions(0);
-    assert_eq!(instructions(0), first, "the count itself is not repeatable here");
-    for byte in 1..8 {
-        assert_eq!(instructions(byte), first, "byte {byte} against byte 0");
+    for replicas in [1, 3] {
+        let first = instructions(0, replicas);
+        assert_eq!(
+            instructions(0, replicas),
+            first,
+            "the count itself is not repeatable here"
+        );
+        for byte in [1, 4, 7] {
+            assert_eq!(
+                instructions(byte, replicas),
+                first,
+                "byte {byte} against byte 0, {replicas} replicas"
+            );
+        }
     }
 }

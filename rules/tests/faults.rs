@@ -3,10 +3,10 @@
 use std::net::Ipv6Addr;
 
 use ssa_rules::{
-    AddressSpace, Apl, AplItem, AplPrefix, ComposeError, Key, Publication, Published, Record, Replica, Role, Rule,
-    Secret, UnixTime,
+    AddressSpace, Apl, AplItem, AplPrefix, ComposeError, Key, Publication, Published, Record, Replica, Request, Role,
+    Rule, Secret, Source, UnixTime,
     apl::{OtherPrefix, SpaceFault, TextFault},
-    published::SetError,
+    published::{SetError, Unusable},
     record::{Place, Problem},
     rule::{Missing, PrepareFault, SecretMissing},
 };
@@ -402,17 +402,57 @@ fn reasons_not_to_compose_are_given() {
 #[test]
 fn reasons_not_to_prepare_are_given_all_at_once() {
     let record: Record = "v=ssa1; addr=mac(src/64):64; key=k1".parse().unwrap();
-    let client = Key::Client("000102030405060708090a0b0c0d0e0f".parse().unwrap());
-    let error = Rule::prepare(&record, None, &client).unwrap_err();
-    assert_eq!(
-        error.faults,
-        [PrepareFault::ClientKeyWithoutKdf, PrepareFault::NoAddresses]
-    );
+    let error = Rule::prepare(&record, None, &Key::None).unwrap_err();
+    assert_eq!(error.faults, [PrepareFault::NoAddresses]);
     assert_eq!(
         error.to_string(),
-        "a client's own key serves only records with the tag kdf; no addresses: neither an APL record with items of \
-         family 2 nor a tag apl"
+        "no addresses: neither an APL record with items of family 2 nor a tag apl"
     );
+    let apl: Apl = "2:2001:db8::/48 2:2001:db9::/65 !2:2001:db8::/50".parse().unwrap();
+    let error = Rule::prepare(&record, AddressSpace::new(&apl).unwrap().as_ref(), &Key::None).unwrap_err();
+    assert_eq!(error.faults.len(), 3, "{error}");
+}
+
+#[test]
+fn a_client_key_is_none_where_the_record_has_no_kdf() {
+    let apl: Apl = "2:2001:db8:5::/64".parse().unwrap();
+    let key = Key::Client("000102030405060708090a0b0c0d0e0f".parse().unwrap());
+    let newer = "v=ssa1; addr=mac(src/64):64; key=k1; from=2";
+    let older = "v=ssa1; addr=rand:64; from=1";
+    // The record stays the client's: it does not fall back to an older one that it could compose by.
+    let set = Publication::read(Some(&apl), &[older, newer], Role::Client, |_| key)
+        .set
+        .unwrap();
+    let rule = set.client_rule(UnixTime(3)).unwrap();
+    assert_eq!(rule.from().0, 2);
+    let request = Request::new(Source(Ipv6Addr::LOCALHOST));
+    assert_eq!(rule.compose(&request, &mut || 0), Err(ComposeError::SecretMissing));
+    let verifier = Publication::read(Some(&apl), &[older, newer], Role::Verifier, |_| key);
+    assert!(matches!(verifier.candidates[1].rule, Err(Unusable::SecretMissing(_))));
+}
+
+#[test]
+fn items_with_bits_past_their_length_count_as_their_network() {
+    let item = |text: &str, negated| AplItem {
+        negated,
+        prefix: AplPrefix::V6(text.parse().unwrap()),
+    };
+    let apl: Apl = [item("2001:db8::1/64", false), item("2001:db8::2/64", true)]
+        .into_iter()
+        .collect();
+    let conflict = SpaceFault::Conflict {
+        item: "2001:db8::/64".parse().unwrap(),
+    };
+    assert_eq!(AddressSpace::new(&apl).unwrap_err().faults, [conflict]);
+}
+
+#[test]
+fn an_apl_that_does_not_fit_is_told_beside_other_faults() {
+    let error = "v=ssa1; addr=rand:64; foo=1; apl=2:2001:db8::/48"
+        .parse::<Record>()
+        .unwrap_err();
+    let found: Vec<String> = error.faults.iter().map(|fault| fault.place.tag.clone()).collect();
+    assert_eq!(found, ["foo", "apl"]);
 }
 
 #[test]

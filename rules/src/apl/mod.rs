@@ -43,7 +43,7 @@ pub struct AplItem {
 pub enum AplPrefix {
     /// Address family 1. SSA ignores it.
     V4(Ipv4Net),
-    /// Address family 2; bits past the length are zero.
+    /// Address family 2. Bits past the length count as zero; parsers refuse others.
     V6(Ipv6Net),
     /// Any other address family, kept as it came. SSA ignores it.
     Other(OtherPrefix),
@@ -114,7 +114,7 @@ impl Apl {
     /// Returns the items of family 2, the only ones that SSA looks at.
     pub fn v6(&self) -> impl Iterator<Item = (Ipv6Net, bool)> {
         self.items.iter().filter_map(|item| match item.prefix {
-            AplPrefix::V6(prefix) => Some((prefix, item.negated)),
+            AplPrefix::V6(prefix) => Some((prefix.trunc(), item.negated)),
             AplPrefix::V4(_) | AplPrefix::Other(_) => None,
         })
     }

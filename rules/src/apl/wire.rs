@@ -219,7 +219,8 @@ fn trimmed(address: &[u8]) -> &[u8] {
 }
 
 fn encode_item(rdata: &mut Vec<u8>, family: u16, length: u8, negated: bool, address: &[u8]) {
-    let flags = u8::try_from(address.len()).unwrap_or(0x7f) | if negated { 0x80 } else { 0 };
+    let negation = if negated { 0x80 } else { 0 };
+    let flags = u8::try_from(address.len()).unwrap_or(0x7f).saturating_add(negation);
     rdata.extend(family.to_be_bytes());
     rdata.extend([length, flags]);
     rdata.extend(address);

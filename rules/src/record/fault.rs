@@ -3,13 +3,15 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use super::{FitFault, MAX_FIELDS, MAX_RECORD_BYTES, MAX_TEMPLATE_BITS, MIN_MAC_BITS};
+use super::{
+    FitFault, MAX_FIELDS, MAX_RECORD_BYTES, MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA,
+};
 use crate::apl::{SpaceFault, TextFault};
 
 /// Why a text is no usable record: every fault of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
-    /// The faults, those of single tags first, in their order.
+    /// The faults: of the text as a whole, of single tags in their order, of tags against each other.
     pub faults: Vec<RecordFault>,
 }
 
@@ -34,6 +36,15 @@ pub struct Place {
     /// The length in bytes of the text at fault.
     pub length: usize,
 }
+
+impl Place {
+    /// Returns the place's name alone: `record`, a tag, or a field such as `addr[1]`.
+    pub fn name(&self) -> impl fmt::Display {
+        PlaceName(self)
+    }
+}
+
+struct PlaceName<'a>(&'a Place);
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,7 +236,10 @@ impl fmt::Display for Problem {
             }
             Self::TimeInItem => f.write_str("time cannot choose the item"),
             Self::SkewPastSteps { skew, step } => write!(f, "{skew} s exceed twice the time step of {step} s"),
-            Self::SkewPastPow { skew } => write!(f, "{skew} s exceed 120 s, the most beside a proof of work"),
+            Self::SkewPastPow { skew } => write!(
+                f,
+                "{skew} s exceed {MAX_SKEW_WITH_POW} s, the most beside a proof of work"
+            ),
             Self::PowNeedsRand { rand, needed } => {
                 write!(
                     f,
@@ -237,7 +251,7 @@ impl fmt::Display for Problem {
                 f,
                 "{replicas} replicas need a first field of at least {} bits; it has {width}",
                 u32::from(*replicas)
-                    .saturating_mul(64)
+                    .saturating_mul(MIN_VALUES_PER_REPLICA.into())
                     .next_power_of_two()
                     .trailing_zeros()
             ),
@@ -250,12 +264,17 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.tag.as_str(), self.field) {
+        write!(f, "{} at byte {}", self.name(), self.offset)
+    }
+}
+
+impl fmt::Display for PlaceName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.tag.as_str(), self.0.field) {
             ("", _) => f.write_str("record"),
             (tag, None) => f.write_str(tag),
             (tag, Some(field)) => write!(f, "{tag}[{field}]"),
-        }?;
-        write!(f, " at byte {}", self.offset)
+        }
     }
 }
 

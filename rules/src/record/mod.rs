@@ -14,6 +14,7 @@
 
 mod fault;
 mod fit;
+mod needs;
 mod parse;
 mod print;
 
@@ -21,6 +22,7 @@ use alloc::vec::Vec;
 
 pub use fault::{Place, Problem, RecordError, RecordFault};
 pub use fit::FitFault;
+pub use needs::Needs;
 
 use crate::{
     apl::Apl,
@@ -38,6 +40,27 @@ pub const MAX_TEMPLATE_BITS: u16 = 112;
 
 /// The narrowest mac, in bits.
 pub const MIN_MAC_BITS: u8 = 16;
+
+/// The most bits of a proof of work (tag `pow`).
+pub const MAX_POW: u8 = 24;
+
+/// The most replicas (tag `replicas`).
+pub const MAX_REPLICAS: u8 = 16;
+
+/// The longest clock skew, in seconds (tag `skew`).
+pub const MAX_SKEW: u16 = 600;
+
+/// The longest clock skew beside a proof of work, in seconds.
+pub const MAX_SKEW_WITH_POW: u16 = 120;
+
+/// The longest time step, in seconds.
+pub const MAX_TIME_STEP: u32 = 86_400;
+
+/// How many more rand bits than those of its proof of work a record needs.
+pub const POW_MARGIN_BITS: u8 = 8;
+
+/// How many values of the first field there are at the least for each replica.
+pub const MIN_VALUES_PER_REPLICA: u8 = 64;
 
 /// What separates words in a record and in a list: space and tab.
 pub(crate) const BLANKS: [char; 2] = [' ', '\t'];

@@ -4,8 +4,9 @@ use alloc::{string::String, vec::Vec};
 use core::str::FromStr;
 
 use super::{
-    BLANKS, BitRange, Field, Input, Inputs, ItemChoice, MAX_FIELDS, MAX_RECORD_BYTES, MAX_TEMPLATE_BITS, MIN_MAC_BITS,
-    Record, Salt, Template,
+    BLANKS, BitRange, Field, Input, Inputs, ItemChoice, MAX_FIELDS, MAX_POW, MAX_RECORD_BYTES, MAX_REPLICAS, MAX_SKEW,
+    MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MAX_TIME_STEP, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA, POW_MARGIN_BITS, Record,
+    Salt, Template,
     fault::{Place, Problem, RecordError, RecordFault},
     print::default_skew,
 };
@@ -241,8 +242,11 @@ impl<'a> Parser<'a> {
             }
             "item" => self.item = self.item_choice(value),
             "salt" => self.salt = self.salt(value),
-            "replicas" => self.replicas = self.number("replicas", None, value, 1, 16).map(|n| (n, value)),
-            "pow" => self.pow = self.number("pow", None, value, 1, 24).map(|n| (n, value)),
+            "replicas" => {
+                let replicas = self.number("replicas", None, value, 1, MAX_REPLICAS.into());
+                self.replicas = replicas.map(|replicas| (replicas, value));
+            }
+            "pow" => self.pow = self.number("pow", None, value, 1, MAX_POW.into()).map(|n| (n, value)),
             "key" => match value.text.parse() {
                 Ok(key) => self.key = Some(key),
                 Err(_) => self.name("key", value, "1 to 32 of a-z A-Z 0-9 - _"),
@@ -257,7 +261,7 @@ impl<'a> Parser<'a> {
                     },
                 ),
             },
-            "skew" => self.skew = self.number("skew", None, value, 0, 600).map(|n| (n, value)),
+            "skew" => self.skew = self.number("skew", None, value, 0, MAX_SKEW.into()).map(|n| (n, value)),
             "from" => {
                 self.from = self
                     .number("from", None, value, 0, i64::MAX.unsigned_abs())
@@ -496,7 +500,10 @@ impl<'a> Parser<'a> {
             return (Some("src"), self.source_bits(tag, field, bits).map(Input::Source));
         }
         if let Some(step) = word.strip_prefix("time/") {
-            return (Some("time"), self.number(tag, field, step, 1, 86_400).map(Input::Time));
+            return (
+                Some("time"),
+                self.number(tag, field, step, 1, MAX_TIME_STEP.into()).map(Input::Time),
+            );
         }
         self.fault_in(tag, field, word, Problem::Input { text: word.text.into() });
         (None, None)
@@ -521,7 +528,7 @@ impl<'a> Parser<'a> {
         let skew = self.judge_skew(step);
 
         if let Some((apl, place)) = &self.apl
-            && self.faults.is_empty()
+            && !self.fields_missing
             && let Ok(Some(space)) = AddressSpace::new(apl)
         {
             let place = *place;
@@ -576,7 +583,7 @@ impl<'a> Parser<'a> {
 
     fn judge_pow(&mut self, template: &Template) {
         let Some((pow, place)) = self.pow else { return };
-        let (rand, needed) = (template.rand_bits(), pow.saturating_add(8));
+        let (rand, needed) = (template.rand_bits(), pow.saturating_add(POW_MARGIN_BITS));
         if rand < needed {
             self.fault("pow", place, Problem::PowNeedsRand { rand, needed });
         }
@@ -590,7 +597,7 @@ impl<'a> Parser<'a> {
             Some(first @ (Field::Source(_) | Field::Object(_) | Field::Hash { .. } | Field::Mac { .. })) => {
                 let width = first.width();
                 let values = 1_u128.unbounded_shl(width.into());
-                if values < u128::from(replicas).saturating_mul(64) {
+                if values < u128::from(replicas).saturating_mul(MIN_VALUES_PER_REPLICA.into()) {
                     self.fault("replicas", place, Problem::ReplicasWidth { width, replicas });
                 }
             }
@@ -607,7 +614,7 @@ impl<'a> Parser<'a> {
         {
             self.fault("skew", place, Problem::SkewPastSteps { skew, step });
         }
-        if self.pow.is_some() && skew > 120 {
+        if self.pow.is_some() && skew > MAX_SKEW_WITH_POW {
             self.fault("skew", place, Problem::SkewPastPow { skew });
         }
         skew

@@ -232,7 +232,7 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// [`ComposeError::NoItemLeft`], or an input of `item=hash` is missing.
+    /// [`ComposeError::NoItemLeft`]; with `item=hash`, whatever else the request lacks too.
     pub fn choose_item(
         &self,
         request: &Request<'_>,

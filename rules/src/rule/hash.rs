@@ -18,7 +18,7 @@ pub fn siphash24(key: &[u8; 16], message: &[u8]) -> u64 {
 }
 
 /// The longest message less the object key is of 100 bytes: head 2, salt 2+32, src 18, obj 5, chunk 9, time 13, port 3,
-/// address 16 and 2 to spare.
+/// address 16. Twelve bytes are spare.
 const WORDS: usize = 14;
 
 /// A message under construction: bytes of its own, with at most one object key between them.

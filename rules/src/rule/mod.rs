@@ -14,6 +14,7 @@ mod verify;
 use core::{fmt, net::Ipv6Addr};
 
 use ipnet::Ipv6Net;
+use subtle::ConstantTimeEq;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use compose::{ComposeError, ItemIndex, ItemSet, Missing, Request};
@@ -32,7 +33,7 @@ use crate::{
 ///
 /// [`Rule::prepare`] makes one. [`zerocopy::IntoBytes`] gives its bytes, which hold the secret, and
 /// [`zerocopy::FromBytes`] takes them back; they are of this machine's byte order and of this version of the crate.
-#[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Rule {
     /// Items by descending length, ascending among equals: negated ones longer than the positive ones, the positive
@@ -278,6 +279,15 @@ impl Rule {
         !longer.iter().any(|item| item.contains(address))
     }
 }
+
+impl PartialEq for Rule {
+    /// Compares in a time that does not tell where the keys differ.
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+impl Eq for Rule {}
 
 impl fmt::Debug for Rule {
     /// Prints what identifies the rule, and no key material.

@@ -42,8 +42,6 @@ pub enum PrepareFault {
     NoAddresses,
     /// The template does not fit the addresses.
     Fit(FitFault),
-    /// A client's own key was given for a record without the tag `kdf`.
-    ClientKeyWithoutKdf,
 }
 
 impl fmt::Display for PrepareFault {
@@ -53,7 +51,6 @@ impl fmt::Display for PrepareFault {
                 f.write_str("no addresses: neither an APL record with items of family 2 nor a tag apl")
             }
             Self::Fit(fault) => fault.fmt(f),
-            Self::ClientKeyWithoutKdf => f.write_str("a client's own key serves only records with the tag kdf"),
         }
     }
 }
@@ -70,26 +67,26 @@ impl Rule {
     /// Prepares a record for composing and verifying.
     ///
     /// `published` is the address space of the name's APL records; it wins over the record's own list. Without the
-    /// secret that a record with a mac names, the rule prepares but neither composes nor verifies.
+    /// secret that a record with a mac names, the rule prepares but neither composes nor verifies. A client's own key is
+    /// none for a record without `kdf`, and no key is kept for a record without a mac.
     ///
     /// # Errors
     ///
     /// [`PrepareError`] with every reason why record, addresses and key do not go together.
     pub fn prepare(record: &Record, published: Option<&AddressSpace>, key: &Key) -> Result<Self, PrepareError> {
         let own = record.apl().and_then(|apl| AddressSpace::new(apl).ok().flatten());
-        let mut faults = Vec::new();
-        if matches!(key, Key::Client(_)) && record.kdf().is_none() {
-            faults.push(PrepareFault::ClientKeyWithoutKdf);
-        }
         let Some(space) = published.or(own.as_ref()) else {
-            faults.push(PrepareFault::NoAddresses);
-            return Err(PrepareError { faults });
+            return Err(PrepareError {
+                faults: Vec::from([PrepareFault::NoAddresses]),
+            });
         };
-        faults.extend(record.template().misfits(space).into_iter().map(PrepareFault::Fit));
-        if faults.is_empty() {
+        let misfits = record.template().misfits(space);
+        if misfits.is_empty() {
             Ok(Self::compile(record, space, key))
         } else {
-            Err(PrepareError { faults })
+            Err(PrepareError {
+                faults: misfits.into_iter().map(PrepareFault::Fit).collect(),
+            })
         }
     }
 
@@ -109,19 +106,10 @@ impl Rule {
 
         let salt_text = record.salt().map_or("", |salt| salt.as_str());
         let fields = compile_fields(salt_text, record.template().fields());
-        let needing = |wanted: fn(&Field) -> bool| {
-            let bits = record
-                .template()
-                .fields()
-                .iter()
-                .enumerate()
-                .filter(|(_, field)| wanted(field));
-            bits.fold(0_u16, |bits, (index, _)| bits | bit(index))
-        };
         let (key, key_kind) = match key {
-            Key::None => ([0; 16], key_kind::NONE),
-            Key::Secret(secret) => (*secret.expose(), key_kind::SECRET),
-            Key::Client(own) => (*own.expose(), key_kind::CLIENT),
+            Key::Secret(secret) if record.key().is_some() => (*secret.expose(), key_kind::SECRET),
+            Key::Client(own) if record.kdf().is_some() => (*own.expose(), key_kind::CLIENT),
+            Key::None | Key::Secret(_) | Key::Client(_) => ([0; 16], key_kind::NONE),
         };
         let mut salt = [0; 32];
         salt.iter_mut()
@@ -132,19 +120,14 @@ impl Rule {
             ItemChoice::Rand => (item_choice::RAND, CompiledInputs::NONE),
             ItemChoice::Hash(inputs) => (item_choice::HASH, compile_inputs([4, 0], salt_text, inputs)),
         };
-        let field_needs = |field: &Field| {
-            matches!(field, Field::Object(_))
-                || [Input::Object, Input::Chunk, Input::Port]
-                    .iter()
-                    .any(|kind| takes(field, *kind))
-        };
-        let item_takes = |kind| u8::from(matches!(record.item(), ItemChoice::Hash(inputs) if inputs.has_kind(kind)));
+        let needs = |kind| needing_kind(record.template().fields(), kind);
+        let item_needs = |kind| u8::from(matches!(record.item(), ItemChoice::Hash(inputs) if inputs.has_kind(kind)));
+        let (needs_object, item_needs_object) = (needs(Input::Object), item_needs(Input::Object));
+        let (needs_chunk, item_needs_chunk) = (needs(Input::Chunk), item_needs(Input::Chunk));
+        let (needs_port, item_needs_port) = (needs(Input::Port), item_needs(Input::Port));
+        let fields_need = needs_object | needs_chunk | needs_port;
+        let items_need = item_needs_object | item_needs_chunk | item_needs_port;
         let number = |field: &Field| matches!(field, Field::Object(_));
-        let needs_inputs = record.pow() > 0
-            || record.template().fields().iter().any(field_needs)
-            || [Input::Object, Input::Chunk, Input::Port]
-                .into_iter()
-                .any(|kind| item_takes(kind) != 0);
         Self {
             items,
             fields,
@@ -164,16 +147,16 @@ impl Rule {
             longer_negated: small(longer.len()),
             positive: small(space.positive().len()),
             item_count: small(space.positive().len().saturating_add(negated.len())),
-            fixed: needing(|field| !matches!(field, Field::Rand { .. })),
-            needs_object: needing(|field| matches!(field, Field::Object(_)) || takes(field, Input::Object)),
-            needs_chunk: needing(|field| takes(field, Input::Chunk)),
-            needs_port: needing(|field| takes(field, Input::Port)),
+            fixed: bits_of(record.template().fields(), |field| !matches!(field, Field::Rand { .. })),
+            needs_object,
+            needs_chunk,
+            needs_port,
             needs_number: u8::from(record.template().fields().iter().any(number)),
             has_mac: u8::from(record.key().is_some()),
-            item_needs_object: item_takes(Input::Object),
-            item_needs_chunk: item_takes(Input::Chunk),
-            item_needs_port: item_takes(Input::Port),
-            needs_inputs: u8::from(needs_inputs),
+            item_needs_object,
+            item_needs_chunk,
+            item_needs_port,
+            needs_inputs: u8::from(fields_need != 0 || items_need != 0 || record.pow() > 0),
             reserved: [0; 14],
         }
     }
@@ -184,12 +167,18 @@ fn small(count: usize) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
 }
 
-fn bit(index: usize) -> u16 {
-    u32::try_from(index).map_or(0, |index| 1_u16.unbounded_shl(index))
+/// Returns the fields that are wanted: bit i for field i.
+fn bits_of(fields: &[Field], wanted: impl Fn(&Field) -> bool) -> u16 {
+    let indices = (0_u32..).zip(fields).filter(|(_, field)| wanted(field));
+    indices.fold(0, |bits, (index, _)| bits | 1_u16.unbounded_shl(index))
 }
 
-fn takes(field: &Field, kind: Input) -> bool {
-    field.inputs().is_some_and(|inputs| inputs.has_kind(kind))
+/// Returns the fields that need an input of this kind; one that takes bits of the object key needs that.
+fn needing_kind(fields: &[Field], kind: Input) -> u16 {
+    bits_of(fields, |field| match field {
+        Field::Object(_) => kind == Input::Object,
+        _ => field.inputs().is_some_and(|inputs| inputs.has_kind(kind)),
+    })
 }
 
 fn compile_fields(salt: &str, fields: &[Field]) -> [CompiledField; MAX_FIELDS] {

@@ -1,7 +1,7 @@
 //! Proof of work: solved in steps of a bounded number of tries, verified with one hash a minute.
 
 use super::{ComposeError, ItemIndex, Request, Rule, hash, hash::Message};
-use crate::types::Destination;
+use crate::{record::MAX_POW, types::Destination};
 
 /// An address under search: it becomes final once it carries its proof of work.
 ///
@@ -55,7 +55,7 @@ impl Rule {
         let context = self.context(request, derived.as_ref())?;
         let minute = request.time.map_or(0, |time| minute(time.0));
         let port = request.port.map_or(0, |port| port.0);
-        let limit = 64_u64.saturating_mul(1_u64.unbounded_shl(self.pow.into()));
+        let limit = 64_u64.saturating_mul(1_u64.unbounded_shl(self.pow.min(MAX_POW).into()));
         for _ in 0..tries {
             if search.tries >= limit {
                 return Err(ComposeError::PowExhausted { tries: search.tries });

@@ -28,7 +28,7 @@ pub struct Flow<'a> {
     pub destination: Destination,
     /// The destination port; a later fragment has none.
     pub port: Option<Port>,
-    /// The object key, where a layer-7 filter knows it.
+    /// The object key, where a layer-7 filter knows it. One of 2³² bytes or more has no message: it counts as unknown.
     pub object: Option<&'a [u8]>,
     /// The chunk number, where a layer-7 filter knows it.
     pub chunk: Option<Chunk>,
@@ -89,7 +89,7 @@ impl Rule {
         let derived = self.derived_key(source);
         let mut context = Context {
             source,
-            object: flow.object,
+            object: flow.object.filter(|object| u32::try_from(object.len()).is_ok()),
             chunk: flow.chunk.map(|chunk| chunk.0),
             port: flow.port.map(|port| port.0),
             number: None,
@@ -97,7 +97,7 @@ impl Rule {
             key: derived.as_ref().map_or(&self.key, ClientKey::expose),
         };
         if self.needs_number != 0 {
-            context.number = flow.object.and_then(object_number);
+            context.number = context.object.and_then(object_number);
         }
         let unchecked = if self.needs_inputs == 0 {
             Unchecked::default()
