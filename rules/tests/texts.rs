@@ -47,7 +47,7 @@ fn a_record_near_the_limit_prints_within_it() {
         .map(|item| format!("!2:::ffff:fff{:x}:{:x}ff/128", item % 16, 0x10 + item))
         .collect();
     let text = format!(
-        "v=ssa1;addr=rand:64;salt={};apl=2:2001:db8:123:5::/64 {}",
+        "v=ssa1;addr=rand:64;salt={};apl=2:2001:db8:1234:5678::/64 {}",
         "s".repeat(32),
         items.join(" ")
     );
