@@ -39,6 +39,7 @@ pub struct Place {
 
 impl Place {
     /// Returns the place's name alone: `record`, a tag, or a field such as `addr[1]`.
+    #[must_use]
     pub fn name(&self) -> impl fmt::Display {
         PlaceName(self)
     }
