@@ -124,7 +124,7 @@ fn secrets_come_from_flag_or_file() {
 }
 
 #[test]
-fn a_clients_own_key_composes_for_that_client() {
+fn a_client_key_composes_for_that_client_and_only_with_kdf() {
     let rule = "v=ssa1; addr=mac(src/64):64; key=k1; kdf=src/48";
     let secret: ssa_rules::Secret = SECRET_HEX.parse().unwrap();
     let source = ssa_rules::Source(SOURCE.parse().unwrap());
@@ -137,7 +137,7 @@ fn a_clients_own_key_composes_for_that_client() {
     assert_eq!(by_own, by_secret);
     compose(MACED, &["--client-key", &format!("k1={hex}")])
         .exits(2)
-        .tells(&["only records with the tag kdf"]);
+        .tells(&["--secret: missing", "with kdf, --client-key"]);
 }
 
 #[test]
