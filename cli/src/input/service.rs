@@ -217,17 +217,11 @@ impl Service {
 
 /// The faults of an address list, each with the item that it is in.
 pub(crate) fn text_faults(place: &str, text: &str, error: &TextError) -> Vec<Fault> {
-    use ssa_rules::apl::TextFault::{Address, BitsPastLength, Family, Length, Shape};
     let blank = |c: char| c == ' ' || c == '\t';
     let offset_of = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
     let words: Vec<&str> = text.split(blank).filter(|word| !word.is_empty()).collect();
     let faults = error.faults.iter().map(|fault| {
-        let (Shape { item, .. }
-        | Family { item, .. }
-        | Address { item, .. }
-        | Length { item, .. }
-        | BitsPastLength { item, .. }) = fault;
-        let word = words.get(*item).copied().unwrap_or_default();
+        let word = words.get(fault.item()).copied().unwrap_or_default();
         Fault::new(place, fault).with_excerpt(text, if word.is_empty() { 0 } else { offset_of(word) }, word.len())
     });
     faults.collect()
@@ -237,10 +231,7 @@ pub(crate) fn text_faults(place: &str, text: &str, error: &TextError) -> Vec<Fau
 pub(crate) fn record_faults(place: &str, text: &str, error: &RecordError) -> Vec<Fault> {
     let faults = error.faults.iter().map(|fault| {
         let at = &fault.place;
-        let tag = if at.tag.is_empty() { "record" } else { &at.tag };
-        let field = at.field.map_or_else(String::new, |field| format!("[{field}]"));
-        let name = format!("{place} {tag}{field}");
-        Fault::new(name, &fault.problem).with_excerpt(text, at.offset, at.length)
+        Fault::new(format!("{place} {}", at.name()), &fault.problem).with_excerpt(text, at.offset, at.length)
     });
     faults.collect()
 }

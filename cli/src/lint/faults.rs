@@ -2,8 +2,8 @@
 
 use ssa_rules::{
     AddressSpace, Record,
-    apl::{SpaceFault, TextFault},
-    record::{FitFault, Problem, RecordFault},
+    apl::{MAX_ITEMS, MIN_POSITIVE_LENGTH, SpaceFault, TextFault},
+    record::{FitFault, MAX_SKEW, MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, Problem, RecordFault},
 };
 
 use super::finding::{
@@ -27,27 +27,30 @@ pub(super) fn of_list(place: &str, fault: &TextFault) -> Finding {
 pub(super) fn of_space(place: &str, fault: &SpaceFault) -> Finding {
     let (why, instead) = match fault {
         SpaceFault::TooManyItems { .. } => (
-            "a verifier compares with every item",
-            "at most 64 items: shorter ones cover more",
+            "a verifier compares with every item".into(),
+            format!("at most {MAX_ITEMS} items: shorter ones cover more"),
         ),
         SpaceFault::NoPositiveItem => (
-            "no address is in the service",
-            "a positive item, such as 2:2001:db8:5::/64",
+            "no address is in the service".into(),
+            "a positive item, such as 2:2001:db8:5::/64".into(),
         ),
-        SpaceFault::TooShort { .. } => ("a template has at most 112 bits", "an item of 16 bits or more"),
+        SpaceFault::TooShort { .. } => (
+            format!("a template has at most {MAX_TEMPLATE_BITS} bits"),
+            format!("an item of {MIN_POSITIVE_LENGTH} bits or more"),
+        ),
         SpaceFault::Conflict { .. } => (
-            "an address would be in the service and legacy at once",
-            "one of the two",
+            "an address would be in the service and legacy at once".into(),
+            "one of the two".into(),
         ),
     };
     Finding::new(AplSpace, Error, place, fault.to_string(), why).instead(instead)
 }
 
 pub(super) fn of_record(place: &str, fault: &RecordFault) -> Finding {
-    let place = match (fault.place.tag.as_str(), fault.place.field) {
-        ("", _) => place.to_string(),
-        (tag, None) => format!("{place} {tag}"),
-        (tag, Some(field)) => format!("{place} {tag}[{field}]"),
+    let place = if fault.place.tag.is_empty() {
+        place.to_string()
+    } else {
+        format!("{place} {}", fault.place.name())
     };
     let why = format!(
         "the record is unusable, from byte {} on: clients do as legacy clients do",
@@ -67,8 +70,8 @@ fn fix(problem: &Problem) -> Option<String> {
         Problem::RepeatedTag => "the tag once".into(),
         Problem::TimeSteps { first, .. } => format!("time/{first} everywhere"),
         Problem::TimeInItem => "time in a field".into(),
-        Problem::SkewPastSteps { step, .. } => format!("skew={}", step.saturating_mul(2).min(600)),
-        Problem::SkewPastPow { .. } => "skew=120".into(),
+        Problem::SkewPastSteps { step, .. } => format!("skew={}", step.saturating_mul(2).min(MAX_SKEW.into())),
+        Problem::SkewPastPow { .. } => format!("skew={MAX_SKEW_WITH_POW}"),
         Problem::PowNeedsRand { needed, .. } => format!("rand:{needed} or wider"),
         Problem::ReplicasFirstField => "hash(src/64):20 or the like as the first field".into(),
         Problem::ConstTooWide { value, .. } => format!("const({value:x}):{}", (64 - value.leading_zeros()).max(1)),
