@@ -53,9 +53,9 @@ pub(crate) struct Args {
     keys: KeyArgs,
 }
 
-/// Which replicas to compose.
+/// Which replica to compose by.
 #[derive(Clone, Copy)]
-enum Replicas {
+enum WhichReplica {
     Random,
     One(u8),
     All,
@@ -82,10 +82,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let inputs = args.flow.read_with_source(&mut faults);
     let keys = args.keys.read(&mut faults, out);
-    let replicas = match args.replica.as_deref() {
-        None => Replicas::Random,
-        Some("all") => Replicas::All,
-        Some(text) => number("--replica", text, 0, 15, &mut faults).map_or(Replicas::Random, Replicas::One),
+    let which = match args.replica.as_deref() {
+        None => WhichReplica::Random,
+        Some("all") => WhichReplica::All,
+        Some(text) => number("--replica", text, 0, 15, &mut faults).map_or(WhichReplica::Random, WhichReplica::One),
     };
     let count = args
         .count
@@ -135,14 +135,14 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         if out.is_closed() {
             break;
         }
-        match replicas {
-            Replicas::All => {
+        match which {
+            WhichReplica::All => {
                 for replica in 0..rule.replicas() {
                     addresses.extend(compose(replica, out)?);
                 }
             }
-            Replicas::One(replica) => addresses.extend(compose(replica, out)?),
-            Replicas::Random => addresses.extend(compose(drawn.below(rule.replicas()), out)?),
+            WhichReplica::One(replica) => addresses.extend(compose(replica, out)?),
+            WhichReplica::Random => addresses.extend(compose(drawn.below(rule.replicas()), out)?),
         }
     }
     if out.is_json() {
