@@ -12,8 +12,10 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-A file is a JSON array of cases with the keys op (parse, compose, verify), rule, apl, source, destination, object, \
-chunk, time, port, secrets, replica and expect. Each difference is printed; the last line is `N passed, N failed`.
+A file is a JSON array of cases, each with op, the inputs of that op (rule, apl, source, destination, object, chunk, \
+time, port, secrets, replica and others) and expect. The ops are parse, compose, compose-error, verify, \
+verify-refused, published, client-key, siphash and apl-wire; rules/vectors/README.md describes them. Each difference is \
+printed; the last line is `N passed, N failed`.
 
 Examples:
   ssa vectors rules/vectors/*.json

@@ -138,13 +138,13 @@ fn clients_that_are_given_are_counted_exactly() {
         );
         why
     };
-    assert!(with(&["2000::/3"]).contains("reach 2048 of 16384"));
-    assert!(with(&["2001:db8::/32"]).contains("reach 1 of 16384"));
+    assert!(with(&["2000::/3"]).contains("the clients' prefix reaches 2048 of 16384"));
+    assert!(with(&["2001:db8::/32"]).contains("reaches 1 of 16384"));
     assert!(
         with(&["2001:db8::/32", "2001:db9::/32", "2a00::/12"]).contains("reach 5 of 16384"),
         "4 of the /12 and 1"
     );
-    assert!(with(&["2000::/3=10"]).contains("reach 10 of 16384"));
+    assert!(with(&["2000::/3=10"]).contains("reaches 10 of 16384"));
     let [_, why, _] = told(
         &[
             &rule("v=ssa1; addr=src[32:64] rand:32")[..],
@@ -153,7 +153,7 @@ fn clients_that_are_given_are_counted_exactly() {
         .concat(),
         "leading-bits-shared",
     );
-    assert!(why.contains("reach 4096 of 16384"), "{why}");
+    assert!(why.contains("reaches 4096 of 16384"), "{why}");
 }
 
 #[test]

@@ -25,8 +25,8 @@ use crate::{
 use finding::{Code, Finding, Severity};
 
 const EXAMPLES: &str = "\
-Tells every fault that makes a record unusable, and what is unwise in one that is usable: why, with the number, and what
-to write instead. What depends on clients and endpoints is exact where they are given.
+Tells every fault that makes a record unusable, and what is unwise in one that is usable: why, with the number, and \
+what to write instead. What depends on clients and endpoints is exact where they are given.
 
 Examples:
   ssa lint --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=src[0:64]' --clients 2001:db8::/32

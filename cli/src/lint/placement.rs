@@ -36,11 +36,11 @@ fn source_bits(subject: &Subject<'_>, index: usize, range: BitRange, inside: u8)
         let reached = (slices >> inside).saturating_mul(patterns);
         let prefixes = subject.around.clients.len();
         let of = if prefixes == 1 {
-            "the clients' prefix".into()
+            "the clients' prefix reaches".into()
         } else {
-            format!("the clients' {prefixes} prefixes")
+            format!("the clients' {prefixes} prefixes reach")
         };
-        format!("{of} reach {reached} of {slices} slices: the bits before differ in nothing else")
+        format!("{of} {reached} of {slices} slices: the bits before differ in nothing else")
     } else if start < 3 {
         let all = reached(1 << (inside - shared_by(3)));
         let site = reached(1 << (inside - shared_by(14)));

@@ -27,10 +27,10 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Composes an address for every client by the record's own rule, gives the slices to endpoints by the planner, and counts.
-Clients are distinct random sources of their prefixes. A client starts at a random replica and takes the next one for
-every further connection. A proof of work is left out: it moves nothing. A secret that is not given is made up from the
-seed. Loads are told relative to an endpoint's fair share, its weight's part of all connections.
+Composes an address for every client by the record's own rule, gives the slices to endpoints by the planner, and counts. \
+Clients are distinct random sources of their prefixes. A client starts at a random replica and takes the next one \
+for every further connection. A proof of work is left out: it moves nothing. A secret that is not given is made up from \
+the seed. Loads are told relative to an endpoint's fair share, its weight's part of all connections.
 
 Examples:
   ssa simulate --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=hash(src/64):20 rand:44' \\
