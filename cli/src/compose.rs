@@ -175,7 +175,7 @@ fn print(found: &Composed, verbose: bool, out: &mut Output) {
 
 /// Returns the rule that a client uses now, and its record in canonical form.
 fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> Result<(Rule, String), Failure> {
-    published::check(service, publication, published::Reader::Client)?;
+    published::check(service, publication, Role::Client)?;
     let rule = publication
         .set
         .as_ref()

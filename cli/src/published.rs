@@ -1,9 +1,8 @@
 //! Judging a published set before it is used.
 
 use ssa_rules::{
-    Record, UnixTime, ValidFrom,
+    Record, Role, UnixTime, ValidFrom,
     published::{Candidate, Publication, Unusable},
-    record::{Field, Input, ItemChoice},
 };
 
 use crate::{
@@ -11,25 +10,17 @@ use crate::{
     input::{Service, prepare_faults, record_faults},
 };
 
-/// Who reads the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// A client: without a usable record it does as a legacy client does.
-    Client,
-    /// A verifier: without a usable record it has nothing to judge by.
-    Verifier,
-}
-
 /// Fails, with every reason, where no record of the set is usable.
 ///
+/// A client without a usable record does as a legacy client does; a verifier has nothing to judge by.
 /// What flags say is bad input, and so is a secret that is not given; all else is the service's fault.
-pub(crate) fn check(service: &Service, publication: &Publication, reader: Reader) -> Result<(), Failure> {
+pub(crate) fn check(service: &Service, publication: &Publication, role: Role) -> Result<(), Failure> {
     if publication.set.as_ref().is_ok_and(|set| !set.rules().is_empty()) {
         return Ok(());
     }
-    let advice = match reader {
-        Reader::Client => "do as a legacy client does",
-        Reader::Verifier => "there is nothing to judge by",
+    let advice = match role {
+        Role::Client => "do as a legacy client does",
+        Role::Verifier => "there is nothing to judge by",
     };
     let mut faults = faults(service, publication);
     if publication.candidates.is_empty() {
@@ -115,29 +106,15 @@ pub(crate) fn next_start(publication: &Publication, now: UnixTime) -> Option<Val
         .min()
 }
 
-/// Returns what a client needs to compose by a record, its source first: `source`, `object key`, `chunk number`, `time`, `port`
+/// Names what a client needs to compose by a record: `source`, `object key`, `chunk number`, `time`, `port`
 /// and `key NAME`.
 pub(crate) fn needs(record: &Record) -> Vec<String> {
-    let fields = record.template().fields();
-    let item = if let ItemChoice::Hash(inputs) = record.item() {
-        Some(inputs)
-    } else {
-        None
-    };
-    let has = |kind: Input| {
-        fields
-            .iter()
-            .filter_map(Field::inputs)
-            .chain(item)
-            .any(|inputs| inputs.has_kind(kind))
-    };
-    let by_number = fields.iter().any(|field| matches!(field, Field::Object(_)));
-    let pow = record.pow() > 0;
+    let needed = record.needs();
     let inputs = [
-        ("object key", by_number || has(Input::Object)),
-        ("chunk number", has(Input::Chunk)),
-        ("time", pow || record.time_step().is_some()),
-        ("port", pow || has(Input::Port)),
+        ("object key", needed.object),
+        ("chunk number", needed.chunk),
+        ("time", needed.time),
+        ("port", needed.port),
     ];
     let mut needs = vec!["source".to_owned()];
     needs.extend(

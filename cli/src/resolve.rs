@@ -1,13 +1,12 @@
 //! `ssa resolve`: what an SSA client understands of a name, and why not where it does not.
 
-use std::net::Ipv6Addr;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use ssa_rules::{
     AddressSpace, Class, Record, UnixTime,
     published::{Candidate, Publication, Role},
-    record::{Field, ItemChoice},
 };
 
 use crate::{
@@ -141,17 +140,6 @@ impl Legacy {
     }
 }
 
-/// Says whether a rule leaves every address open: every field rand, item not hash, no proof of work.
-fn leaves_all_open(record: &Record) -> bool {
-    record
-        .template()
-        .fields()
-        .iter()
-        .all(|field| matches!(field, Field::Rand { .. }))
-        && !matches!(record.item(), ItemChoice::Hash(_))
-        && record.pow() == 0
-}
-
 fn state<T>(set: &RecordSet<T>) -> String {
     let ttl = set.ttl.map_or_else(String::new, |ttl| format!(", TTL {ttl} s"));
     match set.absence {
@@ -226,17 +214,14 @@ impl View {
         self.in_force().is_some()
     }
 
-    /// Returns the addresses of the service as a client sees them: of the APL, else of the record's own list.
-    fn space(&self) -> Option<AddressSpace> {
-        let published = self
-            .publication()
-            .and_then(|publication| publication.space.clone().ok().flatten());
-        let own = || {
-            self.in_force()?
-                .apl()
-                .and_then(|apl| AddressSpace::new(apl).ok().flatten())
-        };
-        published.or_else(own)
+    /// Returns the addresses of the service as a client sees them.
+    fn space(&self) -> Option<Cow<'_, AddressSpace>> {
+        let publication = self.publication()?;
+        let published = publication.space.as_ref().ok()?.as_ref();
+        match self.in_force() {
+            Some(record) => record.space(published),
+            None => published.map(Cow::Borrowed),
+        }
     }
 
     fn legacy(&self, address: Ipv6Addr) -> Legacy {
@@ -244,7 +229,7 @@ impl View {
             (Some(record), Some(space)) => match space.class(address) {
                 Class::Legacy(_) => Legacy::Kept,
                 Class::Outside => Legacy::Outside,
-                Class::Service(_) if leaves_all_open(record) => Legacy::Open,
+                Class::Service(_) if record.is_open() => Legacy::Open,
                 Class::Service(_) => Legacy::Refused,
             },
             _ => Legacy::Unknown,

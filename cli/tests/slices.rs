@@ -248,3 +248,21 @@ fn a_slice_of_two_endpoints_is_a_fault_of_the_current_plan() {
         .exits(2)
         .tells(&["endpoint b: 2001:db8:5:0:8000::/65 is another endpoint's too"]);
 }
+
+#[test]
+fn beside_a_list_without_ipv6_the_records_own_counts() {
+    let rule = format!("v=ssa1; addr=rand:64; apl={APL}");
+    let args = [
+        "slices",
+        "plan",
+        "--apl",
+        "1:192.0.2.0/24",
+        "--bits",
+        "4",
+        "--endpoint",
+        "a",
+    ];
+    let json = ssa(&[&args[..], &["--rule", &rule, "--json"]].concat()).exits(0).json();
+    assert_eq!(json["items"], json!(["2001:db8:5::/64"]));
+    ssa(&args).exits(2).tells(&["--apl: no item of family 2"]);
+}

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use ssa_rules::{
     AddressSpace, Apl, AplItem, Destination, Flow, Key, Record, Replica, Request, Rule, Source, UnixTime, Verdict,
-    record::{Field, Input},
+    record::{Field, Needs},
     rule::ItemSet,
     verdict::{Expected, Violation},
 };
@@ -21,7 +21,8 @@ use crate::{
 /// What an address is decoded by.
 pub(super) struct Context<'a> {
     pub(super) record: &'a Record,
-    pub(super) apl: Option<&'a Apl>,
+    /// The address space of the name's APL records.
+    pub(super) published: Option<&'a AddressSpace>,
     pub(super) inputs: &'a Inputs,
     pub(super) keys: &'a Keys,
 }
@@ -101,7 +102,7 @@ pub(super) fn decode(context: &Context<'_>, address: Ipv6Addr) -> Decoded {
     let mut findings = vec![item(context, address)];
     let fields = context.record.template().fields();
     findings.extend((0..fields.len()).map(|index| field(context, address, index)));
-    let no_list = context.apl.is_none() && context.record.apl().is_none();
+    let no_list = context.record.space(context.published).is_none();
     let no_secret = context.record.key().is_some() && key(context) == Key::None;
     let needs = [
         ("--apl", no_list),
@@ -133,7 +134,7 @@ fn flow<'a>(context: &'a Context<'_>, source: Source, address: Ipv6Addr) -> Flow
 }
 
 fn key(context: &Context<'_>) -> Key {
-    // A client's own key verifies nothing.
+    // A client key verifies nothing.
     match context.record.key().map_or(Key::None, |id| context.keys.get(id)) {
         key @ Key::Secret(_) => key,
         Key::Client(_) | Key::None => Key::None,
@@ -141,16 +142,14 @@ fn key(context: &Context<'_>) -> Key {
 }
 
 fn verdict(context: &Context<'_>, address: Ipv6Addr) -> Option<Verdict> {
-    let space = context.apl.and_then(|apl| AddressSpace::new(apl).ok().flatten());
-    let rule = Rule::prepare(context.record, space.as_ref(), &key(context)).ok()?;
+    let rule = Rule::prepare(context.record, context.published, &key(context)).ok()?;
     rule.verify(&flow(context, context.inputs.source?, address)).ok()
 }
 
 fn item(context: &Context<'_>, address: Ipv6Addr) -> Finding {
     let length = context.record.template().item_length();
     let prefix = Ipv6Net::new(address, length).map_or_else(|_| String::new(), |net| net.trunc().to_string());
-    let apl = context.apl.or(context.record.apl());
-    let space = apl.and_then(|apl| AddressSpace::new(apl).ok().flatten());
+    let space = context.record.space(context.published);
     let (fits, note) = match space.map(|space| space.class(address)) {
         None => (None, "no address list to look it up in".to_owned()),
         Some(ssa_rules::Class::Outside) => (Some(false), "in no item of the service: outside".into()),
@@ -203,11 +202,14 @@ fn field(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Finding {
             ..finding(None, "any value fits")
         };
     }
-    let lacking = lacking(context, field);
+    let Some(alone) = alone(record, address, index) else {
+        return finding(None, "");
+    };
+    let lacking = lacking(context, alone.needs());
     if !lacking.is_empty() {
         return finding(None, &format!("needs {}", lacking.join(", ")));
     }
-    let Some(rule) = alone(context, address, index) else {
+    let Some(rule) = rule_alone(context, &alone, address) else {
         return finding(None, "");
     };
     let source = context.inputs.source.unwrap_or(Source(Ipv6Addr::UNSPECIFIED));
@@ -221,20 +223,15 @@ fn field(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Finding {
     }
 }
 
-/// Returns the flags that would have to be given for this field to be checked.
-fn lacking(context: &Context<'_>, field: &Field) -> Vec<&'static str> {
-    let has = |kind| field.inputs().is_some_and(|inputs| inputs.has_kind(kind));
-    let is_mac = matches!(field, Field::Mac { .. });
-    let by_source = field.inputs().is_some_and(|inputs| inputs.source_bits().is_some());
-    let source = matches!(field, Field::Source(_)) || by_source || is_mac && context.record.kdf().is_some();
-    let object = matches!(field, Field::Object(_)) || has(Input::Object);
+/// Returns the flags that would have to be given for these needs.
+fn lacking(context: &Context<'_>, needs: Needs) -> Vec<&'static str> {
     let inputs = context.inputs;
     let needs = [
-        ("--source", source && inputs.source.is_none()),
-        ("--object", object && inputs.object.is_none()),
-        ("--chunk", has(Input::Chunk) && inputs.chunk.is_none()),
-        ("--port", has(Input::Port) && inputs.port.is_none()),
-        ("--secret", is_mac && key(context) == Key::None),
+        ("--source", needs.source && inputs.source.is_none()),
+        ("--object", needs.object && inputs.object.is_none()),
+        ("--chunk", needs.chunk && inputs.chunk.is_none()),
+        ("--port", needs.port && inputs.port.is_none()),
+        ("--secret", needs.key && key(context) == Key::None),
     ];
     needs
         .into_iter()
@@ -243,9 +240,8 @@ fn lacking(context: &Context<'_>, field: &Field) -> Vec<&'static str> {
         .collect()
 }
 
-/// Makes a rule of which one field is as in the record, and all else as in the address.
-fn alone(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Option<Rule> {
-    let record = context.record;
+/// Makes a record of which one field is as in this one, and all else as in the address.
+fn alone(record: &Record, address: Ipv6Addr, index: usize) -> Option<Record> {
     let fields = record.template().fields().iter().enumerate().map(|(other, field)| {
         if other == index {
             field.to_string()
@@ -264,13 +260,16 @@ fn alone(context: &Context<'_>, address: Ipv6Addr, index: usize) -> Option<Rule>
         record.kdf().filter(|_| mac).map(|bits| format!("kdf=src/{bits}")),
         Some(format!("skew={}", record.skew())),
     ];
-    let text = tags.into_iter().flatten().collect::<Vec<_>>().join("; ");
-    let alone: Record = text.parse().ok()?;
-    let item = Ipv6Net::new(address, record.template().item_length()).ok()?.trunc();
+    tags.into_iter().flatten().collect::<Vec<_>>().join("; ").parse().ok()
+}
+
+/// Prepares such a record, with the address's own item for its list.
+fn rule_alone(context: &Context<'_>, alone: &Record, address: Ipv6Addr) -> Option<Rule> {
+    let item = Ipv6Net::new(address, alone.template().item_length()).ok()?.trunc();
     let apl: Apl = AplItem::v6(item, false).into_iter().collect();
     let space = AddressSpace::new(&apl).ok()??;
     let key = if alone.key().is_some() { key(context) } else { Key::None };
-    Rule::prepare(&alone, Some(&space), &key).ok()
+    Rule::prepare(alone, Some(&space), &key).ok()
 }
 
 /// Says which replica the first field is of, where there are several.

@@ -7,21 +7,21 @@ mod words;
 use std::net::Ipv6Addr;
 
 use serde_json::{Value, json};
-use ssa_rules::{Record, published::Role};
+use ssa_rules::{AddressSpace, Apl, Record, published::Role};
 
 use crate::{
     Outcome,
     failure::{Failure, Faults},
     input::{FlagArgs, FlowArgs, KeyArgs, Keys, NameArgs, Service, ServiceArgs},
     output::Output,
-    published::{self, Reader},
+    published,
     style::{self, paint},
 };
 use decode::{Decoded, Finding};
 
 const EXAMPLES: &str = "\
-With an ADDRESS every field is decoded, and compared with what it should be as far as the inputs are given. Without
---apl the address is taken to lie in an item of the service.
+With an ADDRESS every field is decoded, and compared with what it should be as far as the inputs are given. \
+Without --apl the address is taken to lie in an item of the service.
 
 Examples:
   ssa explain --rule 'v=ssa1; addr=hash(src/64):20 rand:44'
@@ -83,6 +83,12 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         return Err(Failure::input("command line", "incomplete"));
     };
     let records = records(&service, &keys)?;
+    let published = service
+        .apl
+        .as_ref()
+        .and_then(|apl| AddressSpace::new(apl).ok().flatten());
+    // A list without items of family 2 counts as absent.
+    let apl = service.apl.as_ref().filter(|_| published.is_some());
 
     let mut documents = Vec::new();
     let mut conforms = address.is_none();
@@ -90,7 +96,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         let decoded = address.map(|address| {
             let context = decode::Context {
                 record,
-                apl: service.apl.as_ref(),
+                published: published.as_ref(),
                 inputs: &inputs,
                 keys: &keys,
             };
@@ -103,7 +109,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
             if index > 0 {
                 out.line("");
             }
-            print(record, &service, decoded.as_ref(), args.reveal, out);
+            print(record, apl, decoded.as_ref(), args.reveal, out);
         }
     }
     if out.is_json() {
@@ -119,7 +125,7 @@ fn records(service: &Service, keys: &Keys) -> Result<Vec<Record>, Failure> {
         return Ok(records.collect());
     }
     let publication = service.publication(Role::Client, keys);
-    published::check(service, &publication, Reader::Client)?;
+    published::check(service, &publication, Role::Client)?;
     let usable = publication
         .candidates
         .into_iter()
@@ -170,7 +176,7 @@ fn bits(part: &Part) -> String {
     }
 }
 
-fn print(record: &Record, service: &Service, decoded: Option<&Decoded>, reveal: bool, out: &mut Output) {
+fn print(record: &Record, apl: Option<&Apl>, decoded: Option<&Decoded>, reveal: bool, out: &mut Output) {
     let parts = parts(record);
     out.line(paint(style::HEADING, record));
     out.line("");
@@ -178,7 +184,7 @@ fn print(record: &Record, service: &Service, decoded: Option<&Decoded>, reveal: 
     out.line("");
     table(record, &parts, out);
     out.line("");
-    for (name, text) in words::facts(record, service.apl.as_ref()) {
+    for (name, text) in words::facts(record, apl) {
         out.line(format_args!("{} {text}", paint(style::HEADING, format!("{name:<9}"))));
     }
     let Some(decoded) = decoded else {

@@ -171,7 +171,7 @@ pub(super) fn check_aaaa(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 let instead = format!("an item for it in the APL: {}", legacy_item(*address));
                 found.push(Finding::new(AaaaOutside, Error, "aaaa", what, why).instead(instead));
             }
-            Class::Service(item) if subject.is_open() => {
+            Class::Service(item) if subject.record.is_open() => {
                 let what = format!("AAAA {address} lies in 2:{item} itself");
                 let why = "the rule leaves every address open, so it conforms; devices without SSA share 1 slice and its endpoint";
                 let instead = format!("a negated item with capacity of its own: {}", legacy_item(*address));
@@ -188,7 +188,7 @@ pub(super) fn check_aaaa(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             }
         }
     }
-    if subject.space.negated().is_empty() && !subject.is_open() && subject.around.aaaa.is_empty() {
+    if subject.space.negated().is_empty() && !subject.record.is_open() && subject.around.aaaa.is_empty() {
         let what = "no negated item".to_string();
         let why = "devices that know nothing of SSA have no address to go to";
         let advice = "a negated item with limited capacity, and an AAAA record in it, such as !2:2001:db8:5:ffff::/64";

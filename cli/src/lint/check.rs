@@ -1,5 +1,7 @@
 //! All checks of a service's records, the faults that make them unusable included.
 
+use std::borrow::Cow;
+
 use ssa_rules::{AddressSpace, Apl, Record};
 
 use super::{
@@ -43,12 +45,12 @@ pub(crate) fn check(given: &Given, around: &Surroundings) -> Vec<Finding> {
             (place, String::from_utf8_lossy(rule).into_owned())
         })
         .collect();
-    let mut records: Vec<(&str, &str, Record, Option<AddressSpace>)> = Vec::new();
+    let mut records: Vec<(&str, &str, Record, Option<Cow<'_, AddressSpace>>)> = Vec::new();
     for ((place, text), bytes) in texts.iter().zip(&given.rules) {
         match Record::from_bytes(bytes) {
             Ok(record) => {
-                let own = record.apl().and_then(|apl| AddressSpace::new(apl).ok().flatten());
-                records.push((place, text, record, published.clone().or(own)));
+                let space = record.space(published.as_ref());
+                records.push((place, text, record, space));
             }
             Err(error) => found.extend(error.faults.iter().map(|fault| faults::of_record(place, fault))),
         }

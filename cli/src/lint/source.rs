@@ -19,14 +19,14 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     public_hash(subject, found);
     coarse(subject, found);
     temporary(subject, found);
-    if subject.uses_source() {
+    if subject.record.needs().source {
         let what = "the source decides of the address".to_string();
         let why = "the client must compose with the source that the cluster sees: NAT, IPv4 translators and forward \
                    proxies in between make every connection a violation; renumbering moves clients to other endpoints";
         let advice = "legacy addresses (a negated item and an AAAA record in it) for clients behind such devices";
         found.push(Finding::new(SourceMustSurvive, Note, subject.place, what, why).instead(advice));
     }
-    let salted = subject.uses_source() && subject.all_inputs().any(|inputs| inputs.source_bits().is_some());
+    let salted = subject.record.inputs().any(|inputs| inputs.source_bits().is_some());
     if let Some(salt) = subject.record.salt()
         && !salted
         && subject.record.pow() == 0

@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     replicas(subject, found);
     many_addresses(subject, found);
     unchecked(subject, found);
-    if subject.is_open() {
+    if subject.record.is_open() {
         let what = "every address is open to any source".to_string();
         let why = format!(
             "one source can aim everything at any one of {} slices",
@@ -259,7 +259,7 @@ fn quantised(subject: &Subject<'_>, by_object: impl Fn(&Field) -> bool) -> Optio
 
 fn unchecked(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let all = subject.slices();
-    if subject.uses_object() {
+    if subject.record.needs().object {
         let what = "fields of the object key".to_string();
         let why = format!(
             "a verifier at layer 4 does not see the key and leaves them unchecked: any of {all} slices can be aimed at"
@@ -267,7 +267,7 @@ fn unchecked(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let advice = "a layer-7 filter that verifies with the key, or a field of the source beside them";
         found.push(Finding::new(UncheckedAtLayer4, Note, subject.place, what, why).instead(advice));
     }
-    if subject.all_inputs().any(|inputs| inputs.has_kind(Input::Port)) {
+    if subject.record.inputs().any(|inputs| inputs.has_kind(Input::Port)) {
         let what = "the port is an input".to_string();
         let why = "later fragments have no port: what looks at it stays unchecked for them";
         found.push(

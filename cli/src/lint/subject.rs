@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use ssa_rules::{
     AddressSpace, Record, UnixTime,
-    record::{Field, Input, Inputs, ItemChoice},
+    record::{Field, Input, Inputs},
 };
 
 use crate::simulate::clients::ClientGroup;
@@ -70,16 +70,6 @@ impl Subject<'_> {
         })
     }
 
-    /// The inputs of all fields and of the item.
-    pub(crate) fn all_inputs(&self) -> impl Iterator<Item = &Inputs> {
-        let of_item = if let ItemChoice::Hash(inputs) = self.record.item() {
-            Some(inputs)
-        } else {
-            None
-        };
-        self.fields().iter().filter_map(Field::inputs).chain(of_item)
-    }
-
     /// The macs, with their numbers.
     pub(crate) fn macs(&self) -> impl Iterator<Item = (usize, &Inputs, u8)> {
         self.fields()
@@ -93,24 +83,6 @@ impl Subject<'_> {
 
     pub(crate) fn has_mac(&self) -> bool {
         self.macs().next().is_some()
-    }
-
-    /// Says whether any field, or the item, looks at the source.
-    pub(crate) fn uses_source(&self) -> bool {
-        let fields = self.fields().iter().any(|field| matches!(field, Field::Source(_)));
-        fields || self.record.kdf().is_some() || self.all_inputs().any(|inputs| inputs.source_bits().is_some())
-    }
-
-    /// Says whether any field, or the item, looks at the object.
-    pub(crate) fn uses_object(&self) -> bool {
-        let fields = self.fields().iter().any(|field| matches!(field, Field::Object(_)));
-        fields || self.all_inputs().any(|inputs| inputs.has_kind(Input::Object))
-    }
-
-    /// Says whether the rule leaves every address open, so that an AAAA record may lie among them.
-    pub(crate) fn is_open(&self) -> bool {
-        let drawn = self.fields().iter().all(|field| matches!(field, Field::Rand { .. }));
-        drawn && !matches!(self.record.item(), ItemChoice::Hash(_)) && self.record.pow() == 0
     }
 
     /// Writes the record with tags set, if that is a record that fits.

@@ -1,12 +1,12 @@
 //! From flags to a scene: the record, its slices, the endpoints, and who connects.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use ipnet::Ipv6Net;
 use ssa_rules::{
     AddressSpace, Key, Port, Record, Rule, Secret, UnixTime,
     published::Role,
-    record::{Field, Input, ItemChoice},
+    record::Field,
     slices::{MAX_SLICES, Replicas, SliceBits, SliceSpace},
 };
 
@@ -168,44 +168,6 @@ fn objects(text: &str, faults: &mut Faults) -> Option<ObjectsGiven> {
     Some(ObjectsGiven::Keys(keys))
 }
 
-/// What a record looks at.
-#[derive(Clone, Copy, Debug, Default)]
-struct Needs {
-    source: bool,
-    object: bool,
-    number: bool,
-}
-
-impl Needs {
-    fn of(record: &Record) -> Self {
-        let mut needs = Self {
-            source: record.kdf().is_some(),
-            ..Self::default()
-        };
-        for field in record.template().fields() {
-            needs.source |= matches!(field, Field::Source(_));
-            needs.number |= matches!(field, Field::Object(_));
-        }
-        let of_item = if let ItemChoice::Hash(inputs) = record.item() {
-            Some(inputs)
-        } else {
-            None
-        };
-        for inputs in record
-            .template()
-            .fields()
-            .iter()
-            .filter_map(Field::inputs)
-            .chain(of_item)
-        {
-            needs.source |= inputs.source_bits().is_some();
-            needs.object |= inputs.has_kind(Input::Object);
-        }
-        needs.object |= needs.number;
-        needs
-    }
-}
-
 /// Everything that a run needs.
 pub(super) struct Scene {
     pub(super) record: Record,
@@ -231,7 +193,7 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) fn new(plain: Plain, service: &Service, keys: &Keys) -> Result<Self, Failure> {
         let publication = service.publication(Role::Client, keys);
-        published::check(service, &publication, published::Reader::Client)?;
+        published::check(service, &publication, Role::Client)?;
         let in_force = publication
             .set
             .as_ref()
@@ -243,8 +205,8 @@ impl Scene {
             .cloned();
         let none = || Failure::not_fine("record", format!("none is in force at {}; give --time", plain.time));
         let record = record.ok_or_else(none)?;
-        let own = record.apl().and_then(|apl| AddressSpace::new(apl).ok().flatten());
-        let items = publication.space.ok().flatten().or(own);
+        let published = publication.space.ok().flatten();
+        let items = record.space(published.as_ref()).map(Cow::into_owned);
         let items = items.ok_or_else(|| Failure::not_fine("record", "there are no addresses"))?;
 
         let (key, made_up_secret) = key(&record, keys, plain.seed);
@@ -344,7 +306,7 @@ fn key(record: &Record, keys: &Keys, seed: u64) -> (Key, bool) {
     match record.key().map(|id| keys.get(id)) {
         None => (Key::None, false),
         Some(Key::Secret(secret)) => (Key::Secret(secret), false),
-        // One client's own key is of no use for all the others.
+        // One client's key is of no use for all the others.
         Some(Key::None | Key::Client(_)) => {
             let mut random = Seeded::new(seed, 3 << 62);
             (Key::Secret(Secret::new(random.wide().to_be_bytes())), true)
@@ -379,7 +341,7 @@ fn subjects(
     objects: Option<ObjectsGiven>,
     seed: u64,
 ) -> Result<Option<Subjects>, Failure> {
-    let needs = Needs::of(record);
+    let needs = record.needs();
     if groups.is_empty() && objects.is_none() {
         return Ok(None);
     }

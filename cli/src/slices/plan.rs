@@ -1,6 +1,6 @@
 //! `ssa slices plan`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
 use ipnet::Ipv6Net;
 use serde_json::json;
@@ -177,23 +177,28 @@ fn service(args: &Args, faults: &mut Faults) -> (Option<AddressSpace>, Option<Re
 }
 
 fn space(service: &Service, record: Option<&Record>, faults: &mut Faults) -> Option<AddressSpace> {
-    let Some(apl) = service.apl.as_ref().or(record.and_then(Record::apl)) else {
-        faults.push("--apl", "missing; give the service's address list");
-        return None;
-    };
-    match AddressSpace::new(apl) {
-        Ok(Some(space)) => Some(space),
-        Ok(None) => {
-            faults.push("--apl", "no item of family 2; at least one positive one is needed");
-            None
-        }
+    let published = match service.apl.as_ref().map_or(Ok(None), AddressSpace::new) {
+        Ok(space) => space,
         // With a record they are told already.
-        Err(_) if record.is_some() => None,
+        Err(_) if record.is_some() => return None,
         Err(error) => {
             error.faults.iter().for_each(|fault| faults.push("--apl", fault));
-            None
+            return None;
         }
+    };
+    let space = match record {
+        Some(record) => record.space(published.as_ref()).map(Cow::into_owned),
+        None => published,
+    };
+    if space.is_none() {
+        let wrong = if service.apl.is_some() {
+            "no item of family 2; at least one positive one is needed"
+        } else {
+            "missing; give the service's address list"
+        };
+        faults.push("--apl", wrong);
     }
+    space
 }
 
 /// The wanted endpoints, then those that leave.

@@ -15,7 +15,7 @@ use crate::{
     failure::{Failure, Faults},
     input::{FlowArgs, Inputs, KeyArgs, ServiceArgs, address},
     output::Output,
-    published::{self, Reader},
+    published,
     style::{self, paint},
 };
 
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     };
 
     let publication = service.publication(Role::Verifier, &keys);
-    published::check(&service, &publication, Reader::Verifier)?;
+    published::check(&service, &publication, Role::Verifier)?;
     let Ok(set) = &publication.set else {
         return Err(Failure::not_fine("records", "none is usable"));
     };
