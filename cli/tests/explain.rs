@@ -173,3 +173,24 @@ fn bad_input_is_told() {
         .exits(2)
         .tells(&["exactly 68 bits"]);
 }
+
+#[test]
+fn json_and_text_have_the_same_facts() {
+    let run = explain(HASHED, &["--apl", APL]).exits(0);
+    let json = explain(HASHED, &["--apl", APL, "--json"]).exits(0).json();
+    let lines = run.lines();
+    for (name, fact) in json["records"][0]["facts"].as_object().unwrap() {
+        let line = format!("{name:<9} {}", fact.as_str().unwrap());
+        assert!(lines.contains(&line.as_str()), "{line}");
+    }
+    assert_eq!(json["records"][0]["facts"]["items"], APL);
+}
+
+#[test]
+fn beside_a_list_without_ipv6_the_records_own_counts() {
+    let rule = format!("{HASHED}; apl={APL}");
+    let more = ["--apl", "1:192.0.2.0/24", "--source", SOURCE, DESTINATION];
+    explain(&rule, &more)
+        .exits(0)
+        .prints(&[&format!("items     {APL}"), "conforming", "in the service"]);
+}

@@ -104,7 +104,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         });
         conforms |= decoded.as_ref().is_some_and(Decoded::conforms);
         if out.is_json() {
-            documents.push(document(record, decoded.as_ref(), args.reveal));
+            documents.push(document(record, apl, decoded.as_ref(), args.reveal));
         } else {
             if index > 0 {
                 out.line("");
@@ -286,7 +286,7 @@ fn mark(finding: &Finding) -> (&'static str, anstyle::Style) {
     }
 }
 
-fn document(record: &Record, decoded: Option<&Decoded>, reveal: bool) -> Value {
+fn document(record: &Record, apl: Option<&Apl>, decoded: Option<&Decoded>, reveal: bool) -> Value {
     let fields = record.template().fields();
     let parts: Vec<Value> = parts(record)
         .iter()
@@ -311,7 +311,7 @@ fn document(record: &Record, decoded: Option<&Decoded>, reveal: bool) -> Value {
             value
         })
         .collect();
-    let facts: serde_json::Map<String, Value> = words::facts(record, None)
+    let facts: serde_json::Map<String, Value> = words::facts(record, apl)
         .into_iter()
         .map(|(name, text)| (name.to_owned(), text.into()))
         .collect();
