@@ -276,8 +276,7 @@ impl Rule {
     ) -> Result<Search, ComposeError> {
         let derived = self.derived_key(u128::from(request.source.0));
         let context = self.context(request, derived.as_ref())?;
-        let redraws = if self.has_rand() { MAX_REDRAWS } else { 0 };
-        for _ in 0..=redraws {
+        for _ in 0..=MAX_REDRAWS {
             let candidate = self.draw(item, &context, request.replica, random)?;
             if self.escapes_negated(candidate) {
                 return Ok(Search {
@@ -288,10 +287,6 @@ impl Rule {
             }
         }
         Err(ComposeError::NotInService)
-    }
-
-    fn has_rand(&self) -> bool {
-        self.fixed.count_ones() < u32::from(self.field_count)
     }
 
     /// Draws one address in an item, in the service or not.
