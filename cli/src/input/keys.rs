@@ -1,4 +1,4 @@
-//! Secrets and clients' own keys: `--secret`, `--secret-file`, `--client-key`. None is ever repeated in a message.
+//! Secrets and client keys: `--secret`, `--secret-file`, `--client-key`. None is ever repeated in a message.
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
@@ -17,7 +17,7 @@ pub(crate) struct KeyArgs {
     /// A file of secrets, a line NAME=HEX for each; empty lines and lines that start with # are passed over
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Vec<PathBuf>,
-    /// A client's own key under the record's tag kdf, of the same form; it composes and verifies nothing
+    /// A client key under the record's tag kdf, of the same form; it composes, and verifies nothing
     #[arg(long, value_name = "NAME=HEX")]
     pub(crate) client_key: Vec<String>,
 }
