@@ -74,15 +74,14 @@ impl Rule {
     ///
     /// [`PrepareError`] with every reason why record, addresses and key do not go together.
     pub fn prepare(record: &Record, published: Option<&AddressSpace>, key: &Key) -> Result<Self, PrepareError> {
-        let own = record.apl().and_then(|apl| AddressSpace::new(apl).ok().flatten());
-        let Some(space) = published.or(own.as_ref()) else {
+        let Some(space) = record.space(published) else {
             return Err(PrepareError {
                 faults: Vec::from([PrepareFault::NoAddresses]),
             });
         };
-        let misfits = record.template().misfits(space);
+        let misfits = record.template().misfits(&space);
         if misfits.is_empty() {
-            Ok(Self::compile(record, space, key))
+            Ok(Self::compile(record, &space, key))
         } else {
             Err(PrepareError {
                 faults: misfits.into_iter().map(PrepareFault::Fit).collect(),
@@ -127,7 +126,6 @@ impl Rule {
         let (needs_port, item_needs_port) = (needs(Input::Port), item_needs(Input::Port));
         let fields_need = needs_object | needs_chunk | needs_port;
         let items_need = item_needs_object | item_needs_chunk | item_needs_port;
-        let number = |field: &Field| matches!(field, Field::Object(_));
         Self {
             items,
             fields,
@@ -151,7 +149,7 @@ impl Rule {
             needs_object,
             needs_chunk,
             needs_port,
-            needs_number: u8::from(record.template().fields().iter().any(number)),
+            needs_number: u8::from(record.needs().number),
             has_mac: u8::from(record.key().is_some()),
             item_needs_object,
             item_needs_chunk,
