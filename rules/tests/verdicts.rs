@@ -117,6 +117,23 @@ fn a_token_is_not_in_what_is_said_of_it() {
 
 #[test]
 fn other_violations_say_what_is_needed() {
+    let rule = prepare("v=ssa1; addr=hash(src/64):64", "2:2001:db8:5::/64");
+    let verdict = verify(&rule, "2001:db8:5::1", None, None);
+    assert!(
+        verdict
+            .to_string()
+            .starts_with("violation of field_0 (hash): expected 0x"),
+        "{verdict}"
+    );
+    let kinds = [
+        FieldKind::Const,
+        FieldKind::Source,
+        FieldKind::Object,
+        FieldKind::Hash,
+        FieldKind::Mac,
+    ];
+    assert_eq!(kinds.map(FieldKind::name), ["const", "src", "obj", "hash", "mac"]);
+
     let rule = prepare("v=ssa1; addr=obj[64:128]", "2:2001:db8:5::/64");
     let verdict = verify(&rule, "2001:db8:5::1", Some(b"a file"), None);
     assert_eq!(
