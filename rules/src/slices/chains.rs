@@ -95,13 +95,21 @@ impl<'a> Chains<'a> {
     fn pass(&mut self, extra_moves: bool) -> bool {
         let mut helped = false;
         for (on_endpoint, kept) in [(true, false), (true, true), (false, false), (false, true)] {
+            let asked = |found: Conflicts| {
+                let count = if on_endpoint {
+                    found.on_endpoint
+                } else {
+                    found.in_domain
+                };
+                count > 0
+            };
             let mut failures = 0;
-            for slice in self.conflicting(on_endpoint, kept) {
+            for slice in self.spread(kept, asked) {
                 if failures == FAILURES || self.work == 0 {
                     break;
                 }
                 let now = self.problem.conflicts(&self.holder, slice, self.holder.at(slice));
-                if now.on_endpoint == 0 && (on_endpoint || now.in_domain == 0) {
+                if !asked(now) {
                     continue; // an earlier chain has helped it
                 }
                 if self.help(slice, now, extra_moves) {
@@ -114,32 +122,28 @@ impl<'a> Chains<'a> {
         helped
     }
 
-    /// Lists the slices that conflict and are kept or not, spread over the space so that the first few stand for all.
-    fn conflicting(&self, on_endpoint: bool, kept: bool) -> Vec<usize> {
-        let conflicts = |slice| self.problem.conflicts(&self.holder, slice, self.holder.at(slice));
-        let is_kept = |slice: usize| self.holder.at(slice) == self.problem.current.at(slice);
-        let asked = |slice: &usize| is_kept(*slice) == kept;
-        let all = (0..self.problem.slices())
-            .filter(asked)
-            .map(|slice| (slice, conflicts(slice)));
-        let chosen = all.filter(|(_, found)| {
-            if on_endpoint {
-                found.on_endpoint > 0
-            } else {
-                found.in_domain > 0
-            }
-        });
-        let mut slices: Vec<usize> = chosen.map(|(slice, _)| slice).collect();
+    /// Lists the slices that conflict as asked and are kept or not, spread over the space so that the first few stand
+    /// for all.
+    fn spread(&self, kept: bool, asked: impl Fn(Conflicts) -> bool) -> Vec<usize> {
+        let chosen = |slice: &usize| {
+            let (holder, home) = (self.holder.at(*slice), self.problem.current.at(*slice));
+            (holder == home) == kept && asked(self.problem.conflicts(&self.holder, *slice, holder))
+        };
+        let mut slices: Vec<usize> = (0..self.problem.slices()).filter(chosen).collect();
         slices.sort_unstable_by_key(|slice| slice.reverse_bits());
         slices
     }
 
+    /// Counts a slice's conflicts with an endpoint, at the cost of looking at all its siblings.
+    fn conflicts(&mut self, slice: usize, endpoint: usize) -> Conflicts {
+        self.work = self.work.saturating_sub(self.problem.distances.len());
+        self.problem.conflicts(&self.holder, slice, endpoint)
+    }
+
     /// Counts what a hop changes; the other slices stay.
     fn effect(&mut self, hop: Hop) -> Conflicts {
-        self.work = self.work.saturating_sub(2 * self.problem.distances.len());
-        let after = self.problem.conflicts(&self.holder, hop.slice, hop.to);
-        let before = self.problem.conflicts(&self.holder, hop.slice, hop.from);
-        after.minus(before)
+        let after = self.conflicts(hop.slice, hop.to);
+        after.minus(self.conflicts(hop.slice, hop.from))
     }
 
     /// Counts how many slices more a hop moves.
@@ -181,10 +185,9 @@ impl<'a> Chains<'a> {
         let others = (turn..endpoints).chain(0..turn).filter(|to| *to != home);
         let first = (home != NOBODY).then_some(home);
         for to in first.into_iter().chain(others) {
-            self.work = self.work.saturating_sub(self.problem.distances.len());
             let from = search.short;
             let hop = Some(Hop { slice, from, to });
-            let conflicts = self.problem.conflicts(&self.holder, slice, to).minus(now);
+            let conflicts = self.conflicts(slice, to).minus(now);
             let moves = self.moves(Hop { slice, from, to });
             let reached = Reached {
                 endpoint: to,
@@ -199,18 +202,14 @@ impl<'a> Chains<'a> {
         }
         let mut at = 0;
         let mut found_room = false;
-        while self.work > 0 && at < search.reached.len() {
-            let room = search
-                .reached
-                .get(at)
-                .is_some_and(|state| self.has_room(state.endpoint));
-            if room && !found_room {
+        while let Some(&state) = search.reached.get(at).filter(|_| self.work > 0) {
+            if !found_room && self.has_room(state.endpoint) {
                 found_room = true;
-                if self.by_room(&mut search, at) {
+                if self.by_room(&mut search, at, state) {
                     return true;
                 }
             }
-            if endpoints <= LONG_CHAINS && self.by_hop(&mut search, at) {
+            if endpoints <= LONG_CHAINS && self.by_hop(&mut search, at, state) {
                 return true;
             }
             at += 1;
@@ -219,25 +218,15 @@ impl<'a> Chains<'a> {
     }
 
     /// Goes on from an endpoint that may keep the slice too many: any other that can spare one gives it instead.
-    fn by_room(&mut self, search: &mut Search, at: usize) -> bool {
-        let Some(&Reached {
-            endpoint,
-            conflicts,
-            moves,
-            ..
-        }) = search.reached.get(at)
-        else {
-            return false;
-        };
+    fn by_room(&mut self, search: &mut Search, at: usize, state: Reached) -> bool {
         for to in 0..self.problem.endpoints() {
             let reached = Reached {
                 endpoint: to,
                 hop: None,
                 before: Some(at),
-                conflicts,
-                moves,
+                ..state
             };
-            if to != endpoint && self.can_spare(to) && self.reach(search, reached) {
+            if to != state.endpoint && self.can_spare(to) && self.reach(search, reached) {
                 return true;
             }
         }
@@ -245,26 +234,18 @@ impl<'a> Chains<'a> {
     }
 
     /// Goes on from an endpoint by passing any of its slices to any other endpoint.
-    fn by_hop(&mut self, search: &mut Search, at: usize) -> bool {
-        let Some(&Reached {
-            endpoint: from,
-            conflicts,
-            moves,
-            ..
-        }) = search.reached.get(at)
-        else {
-            return false;
-        };
+    fn by_hop(&mut self, search: &mut Search, at: usize, state: Reached) -> bool {
+        let from = state.endpoint;
         let mut index = 0;
         while let Some(slice) = self.nth(from, index) {
             index += 1;
             for to in (0..self.problem.endpoints()).filter(|to| *to != from) {
                 let hop = Hop { slice, from, to };
-                let moves = moves + self.moves(hop);
+                let moves = state.moves + self.moves(hop);
                 if moves >= search.least_moves.at(to) {
                     continue;
                 }
-                let conflicts = conflicts.plus(self.effect(hop));
+                let conflicts = state.conflicts.plus(self.effect(hop));
                 let reached = Reached {
                     endpoint: to,
                     hop: Some(hop),
@@ -288,35 +269,26 @@ impl<'a> Chains<'a> {
         }
         search.least_moves.set(to, reached.moves);
         search.reached.push(reached);
-        self.close(search, search.reached.len() - 1)
+        self.close(search, reached)
     }
 
-    /// Tries to end a chain at an endpoint reached, and if that helps, makes all its hops.
-    fn close(&mut self, search: &Search, at: usize) -> bool {
-        let Some(&Reached {
-            endpoint,
-            conflicts,
-            moves,
-            ..
-        }) = search.reached.get(at)
-        else {
-            return false;
-        };
+    /// Tries to end a chain at the endpoint reached last, and if that helps, makes all its hops.
+    fn close(&mut self, search: &Search, last: Reached) -> bool {
         let allowed = |moves: i64| search.extra_moves || moves <= 0;
-        let takes_it = self.has_room(endpoint) && self.can_spare(search.short);
-        if takes_it && allowed(moves) && self.make(&search.reached, at, None) {
+        let takes_it = self.has_room(last.endpoint) && self.can_spare(search.short);
+        if takes_it && allowed(last.moves) && self.make(&search.reached, last, None) {
             return true;
         }
         let mut index = 0;
-        while let Some(slice) = self.nth(endpoint, index) {
+        while let Some(slice) = self.nth(last.endpoint, index) {
             index += 1;
             let hop = Hop {
                 slice,
-                from: endpoint,
+                from: last.endpoint,
                 to: search.short,
             };
-            let fits = allowed(moves + self.moves(hop)) && conflicts.plus(self.effect(hop)).improves();
-            if fits && self.make(&search.reached, at, Some(hop)) {
+            let fits = allowed(last.moves + self.moves(hop)) && last.conflicts.plus(self.effect(hop)).improves();
+            if fits && self.make(&search.reached, last, Some(hop)) {
                 return true;
             }
         }
@@ -324,12 +296,12 @@ impl<'a> Chains<'a> {
     }
 
     /// Makes the hops of a chain; undoes them if slices of the chain were siblings and it helps no more.
-    fn make(&mut self, reached: &[Reached], at: usize, last: Option<Hop>) -> bool {
-        let mut hops: Vec<Hop> = last.into_iter().collect();
-        let mut next = Some(at);
-        while let Some(state) = next.and_then(|index| reached.get(index)) {
+    fn make(&mut self, reached: &[Reached], last: Reached, end: Option<Hop>) -> bool {
+        let mut hops: Vec<Hop> = end.into_iter().chain(last.hop).collect();
+        let mut before = last.before;
+        while let Some(state) = before.and_then(|index| reached.get(index)) {
             hops.extend(state.hop);
-            next = state.before;
+            before = state.before;
         }
         let mut total = Conflicts::default();
         let mut made = Vec::new();
@@ -359,18 +331,91 @@ impl<'a> Chains<'a> {
 
     fn relocate(&mut self, hop: Hop) {
         let position = self.position.at(hop.slice);
-        if let Some(list) = self.slices.get_mut(hop.from) {
-            if position < list.len() {
-                list.swap_remove(position);
-            }
-            if let Some(moved) = list.get(position) {
-                self.position.set(*moved, position);
-            }
+        // The last of the list takes the slice's place in it.
+        if let Some(list) = self.slices.get_mut(hop.from)
+            && let Some(last) = list.pop()
+            && let Some(slot) = list.get_mut(position)
+        {
+            *slot = last;
+            self.position.set(last, position);
         }
         if let Some(list) = self.slices.get_mut(hop.to) {
             self.position.set(hop.slice, list.len());
             list.push(hop.slice);
         }
         self.holder.set(hop.slice, hop.to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::super::{Endpoint, EndpointIdx, SliceBits};
+    use super::*;
+
+    /// Eight slices on two endpoints, each slice the sibling of the fourth after it.
+    fn problem(holders: [u32; 8]) -> Problem {
+        let current = holders.map(|holder| Some(EndpointIdx::new(holder)));
+        Problem::new(
+            SliceBits::new(3).unwrap(),
+            vec![4],
+            &current,
+            &[Endpoint::of_weight(1); 2],
+        )
+    }
+
+    fn hop(slice: usize, from: usize, to: usize) -> Hop {
+        Hop { slice, from, to }
+    }
+
+    /// Makes a chain of hops, the last one its end.
+    fn make(problem: &Problem, hops: [Hop; 2]) -> (bool, Table<usize>) {
+        let mut chains = Chains::new(problem, problem.current.clone());
+        let [first, end] = hops;
+        let last = Reached {
+            endpoint: first.to,
+            hop: Some(first),
+            before: None,
+            conflicts: Conflicts::default(),
+            moves: 0,
+        };
+        let made = chains.make(&[last], last, Some(end));
+        (made, chains.holder)
+    }
+
+    #[test]
+    fn a_chain_that_exchanges_slices_which_conflict_is_made() {
+        let problem = problem([0, 0, 0, 1, 0, 1, 1, 1]);
+        let (made, holder) = make(&problem, [hop(4, 0, 1), hop(7, 1, 0)]);
+        assert!(made);
+        assert!(holder.iter().eq([0, 0, 0, 1, 1, 1, 1, 0]));
+    }
+
+    #[test]
+    fn a_chain_of_siblings_that_helps_nothing_is_undone() {
+        let problem = problem([0, 0, 0, 0, 1, 1, 1, 1]);
+        assert_eq!(
+            make(&problem, [hop(0, 0, 1), hop(4, 1, 0)]),
+            (false, problem.current.clone())
+        );
+    }
+
+    #[test]
+    fn a_chain_that_would_leave_the_balance_is_undone() {
+        let problem = problem([0, 0, 0, 1, 0, 1, 1, 1]);
+        assert_eq!(
+            make(&problem, [hop(4, 0, 1), hop(1, 0, 1)]),
+            (false, problem.current.clone())
+        );
+    }
+
+    #[test]
+    fn a_chain_that_would_take_a_slice_twice_is_undone() {
+        let problem = problem([0, 0, 0, 1, 0, 1, 1, 1]);
+        assert_eq!(
+            make(&problem, [hop(4, 0, 1), hop(4, 0, 1)]),
+            (false, problem.current.clone())
+        );
     }
 }

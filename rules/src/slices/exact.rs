@@ -1,7 +1,5 @@
 //! The best plan of a small problem, found by trying all.
 
-use alloc::vec::Vec;
-
 use super::problem::{Conflicts, NOBODY, Problem, Score};
 use super::table::Table;
 
@@ -56,7 +54,7 @@ impl Search<'_> {
             return Some(());
         }
         let left = self.problem.slices() - slice;
-        for endpoint in self.by_promise(slice) {
+        for endpoint in 0..self.problem.endpoints() {
             let count = self.count.at(endpoint);
             let needed = count < self.problem.low.at(endpoint);
             if count == self.problem.high.at(endpoint) || (!needed && self.wanting == left) {
@@ -76,13 +74,5 @@ impl Search<'_> {
             self.count.set(endpoint, count);
         }
         Some(())
-    }
-
-    /// Lists the endpoints, the present holder first.
-    fn by_promise(&self, slice: usize) -> Vec<usize> {
-        let home = self.problem.current.at(slice);
-        let mut all: Vec<usize> = (0..self.problem.endpoints()).collect();
-        all.sort_by_key(|endpoint| *endpoint != home);
-        all
     }
 }

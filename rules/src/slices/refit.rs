@@ -81,7 +81,7 @@ impl<'a> Refit<'a> {
         refit
     }
 
-    /// Lists the slices of each giver and, in lists after the last endpoint's, those that nobody holds, by domain.
+    /// Lists the slices of each endpoint and, in lists after the last one's, those that nobody holds, by domain.
     fn available(&self) -> Vec<Vec<usize>> {
         let endpoints = self.problem.endpoints();
         let mut lists = Vec::new();
@@ -92,10 +92,7 @@ impl<'a> Refit<'a> {
             } else {
                 endpoint
             };
-            let list = lists
-                .get_mut(list)
-                .filter(|_| endpoint == NOBODY || self.spare.at(endpoint) > 0);
-            if let Some(list) = list {
+            if let Some(list) = lists.get_mut(list) {
                 list.push(slice);
             }
         }
@@ -125,7 +122,7 @@ impl<'a> Refit<'a> {
 
     /// Looks for 2^order slices for a taker: those that conflict with nothing or, for one slice, that conflict least.
     fn find(&mut self, taker: usize, order: u8) -> Option<Found> {
-        let own = self.problem.domain.at(taker).min(self.pools.len() - 1);
+        let own = self.problem.domain.at(taker);
         let others = (0..self.pools.len()).filter(|pool| *pool != own);
         let mut best: Option<(Conflicts, Found)> = None;
         for pool in [own].into_iter().chain(others) {

@@ -187,7 +187,7 @@ impl Siblings {
 /// Goes up by a distance from a slice, around its item of `per_item` slices, a power of two.
 pub(super) fn around(position: usize, distance: usize, per_item: usize) -> usize {
     let mask = per_item.saturating_sub(1);
-    (position & !mask) | (position.wrapping_add(distance) & mask)
+    (position & !mask) + (position.wrapping_add(distance) & mask)
 }
 
 /// Says why a description of replicas is refused.

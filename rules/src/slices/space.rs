@@ -128,7 +128,7 @@ impl SliceSpace {
         let index = self.items.binary_search(&item).ok()?;
         let inside = bits ^ item;
         let slice = inside.checked_shr(self.shift()).unwrap_or(0);
-        Some(SliceId::at(index << self.bits.get() | usize::try_from(slice).ok()?))
+        Some(SliceId::at((index << self.bits.get()) + usize::try_from(slice).ok()?))
     }
 
     /// Gives the prefix that routes a slice; none if the space lacks the slice.
@@ -185,7 +185,7 @@ impl SliceSpace {
         let item = self.items.get(start >> s)?;
         let inside = start & self.bits.per_item().saturating_sub(1);
         let length = self.item_len.saturating_add(s.saturating_sub(order));
-        let address = item | u128::try_from(inside).ok()?.checked_shl(self.shift()).unwrap_or(0);
+        let address = item + u128::try_from(inside).ok()?.checked_shl(self.shift()).unwrap_or(0);
         Some(net(address & high_bits(length), length))
     }
 

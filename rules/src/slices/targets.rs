@@ -1,7 +1,7 @@
 //! How many slices each endpoint is to hold.
 
 use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::cmp::{Ordering, Reverse};
 
 use super::problem::Problem;
 use super::space::blocks;
@@ -22,11 +22,11 @@ pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize
         .map(|endpoint| {
             let (low, high) = (problem.low.at(endpoint), problem.high.at(endpoint));
             let keepable = keepable.at(endpoint);
-            let (rank, smallest) = match keepable {
-                _ if keepable == high => (Rank::Stays, smallest.at(endpoint)),
-                _ if keepable > high => (Rank::Gives, smallest.at(endpoint)),
-                _ if keepable < low => (Rank::Takes, 0),
-                _ => (Rank::CouldStay, 0),
+            let (rank, smallest) = match keepable.cmp(&high) {
+                Ordering::Equal => (Rank::Stays, smallest.at(endpoint)),
+                Ordering::Greater => (Rank::Gives, smallest.at(endpoint)),
+                Ordering::Less if keepable < low => (Rank::Takes, 0),
+                Ordering::Less => (Rank::CouldStay, 0),
             };
             // One more slice joins as many blocks as the count ends in ones, in binary.
             let joins = low.trailing_ones().min(u32::from(problem.bits.get()));

@@ -111,4 +111,83 @@ impl Case {
             endpoints: list,
         }
     }
+
+    /// Up to 3 times 2^`bits` slices that change over to `least` to `most` endpoints from as many, most of them kept.
+    ///
+    /// They lie as arcs, in turn or anyhow, a few of them out of place or with nobody.
+    pub(crate) fn changing(random: &mut Xorshift, bits: usize, least: usize, most: usize) -> Self {
+        let bits = u8::try_from(4 + random.below(bits - 3)).unwrap();
+        let space = space(1 + random.below(3), bits);
+        let before = least + random.below(most - least);
+        let after = match random.below(4) {
+            0 => before,
+            1 => before + 1 + random.below(3),
+            2 => before.saturating_sub(1 + random.below(3)).max(1),
+            _ => least + random.below(most - least),
+        };
+        let domains = [0, 0, 2, 3, 5, 8][random.below(6)];
+        let greatest = [1, 1, 1, 4][random.below(4)];
+        let number = |number: usize| u32::try_from(number).unwrap();
+        let mut endpoints = Vec::new();
+        for place in 0..after {
+            let drained = random.one_in(20) && place > 0;
+            let weight = if drained { 0 } else { 1 + random.below(greatest) };
+            let domain = if random.one_in(10) {
+                random.below(domains.max(1))
+            } else {
+                place % domains.max(1)
+            };
+            endpoints.push(endpoint(number(weight), (domains > 0).then(|| number(domain))));
+        }
+        let slices = space.count();
+        let (layout, noise) = (random.below(4), [1 << 20, 1 << 20, 50, 8][random.below(4)]);
+        let current = (0..slices).map(|slice| {
+            let place = match layout {
+                0 => slice * before / slices,
+                1 => slice % before,
+                2 => (slice / 4) % before,
+                _ => random.below(before),
+            };
+            let elsewhere = random.below(before);
+            let holder = if random.one_in(noise) { elsewhere } else { place };
+            (!random.one_in(noise)).then(|| EndpointIdx::new(number(holder)))
+        });
+        Self {
+            current: current.collect(),
+            space,
+            replicas: replicas(
+                u8::try_from(1 + random.below(5)).unwrap(),
+                [20, 20, 3, 6][random.below(4)],
+            ),
+            endpoints,
+        }
+    }
+
+    /// Makes a problem of a kind, for a seed always the same.
+    pub(crate) fn numbered(kind: Kind, seed: u64) -> Self {
+        let mut random = Xorshift(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let random = &mut random;
+        match kind {
+            Kind::Tiny => Self::random(random, 8, 4),
+            Kind::Twelve => Self::random(random, 12, 8),
+            Kind::Small => Self::random(random, 64, 12),
+            Kind::Changing => Self::changing(random, 6, 3, 20),
+            Kind::Large => Self::changing(random, 10, 60, 130),
+        }
+    }
+}
+
+/// Kinds of random problems.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// At most 8 slices on 4 endpoints.
+    Tiny,
+    /// At most 12 slices on 8 endpoints, which are all tried.
+    Twelve,
+    /// At most 64 slices on 12 endpoints.
+    Small,
+    /// [`Case::changing`], on up to 20 endpoints.
+    Changing,
+    /// The same on 60 to 130.
+    Large,
 }

@@ -5,6 +5,7 @@ mod errors;
 mod naive;
 mod optimal;
 mod properties;
+mod reached;
 mod replicas;
 mod scale;
 mod space;

@@ -242,3 +242,37 @@ fn a_newcomer_takes_the_ceiling_before_an_endpoint_that_could_stay() {
     .plan(Method::Scalable);
     assert!(plan.moves.iter().all(|moved| moved.to == EndpointIdx::new(3)));
 }
+
+/// What is known of plans for 8 slices, each the sibling of the fourth after it: bound, its kind, moves, conflicts.
+fn bounds(current: [Option<u32>; 8], domains: &[u32]) -> (usize, Bound, usize, (usize, usize)) {
+    let plan = Case {
+        space: space(1, 3),
+        replicas: replicas(2, 8),
+        current: current.map(|holder| holder.map(EndpointIdx::new)).to_vec(),
+        endpoints: domains.iter().map(|domain| endpoint(1, Some(*domain))).collect(),
+    }
+    .plan(Method::Scalable);
+    let report = plan.report;
+    let conflicts = (report.endpoint_conflicts, report.domain_conflicts);
+    (report.lower_bound, report.bound, plan.moves.len(), conflicts)
+}
+
+#[test]
+fn of_siblings_that_part_one_moves_at_least() {
+    let both = [0, 0, 1, 1, 0, 0, 1, 1].map(Some);
+    assert_eq!(bounds(both, &[0, 1]), (4, Bound::Replicas, 4, (0, 0)));
+    assert_eq!(bounds(both, &[0, 0]), (4, Bound::Replicas, 4, (0, 4)));
+    let one = [0; 8].map(Some);
+    assert_eq!(bounds(one, &[0]), (0, Bound::Balance, 0, (4, 0)));
+    let in_domains = [0, 0, 2, 2, 1, 1, 3, 3].map(Some);
+    assert_eq!(bounds(in_domains, &[0, 0, 1, 1]), (4, Bound::Replicas, 4, (0, 0)));
+    assert_eq!(bounds(in_domains, &[0, 0, 0, 0]), (0, Bound::Balance, 0, (0, 4)));
+}
+
+#[test]
+fn slices_that_nobody_holds_count_beside_siblings_that_part() {
+    let current = [None, Some(0), Some(2), Some(2), Some(1), Some(1), Some(3), Some(3)];
+    let (bound, kind, moves, conflicts) = bounds(current, &[0, 0, 1, 1]);
+    assert_eq!((bound, kind, conflicts), (4, Bound::Replicas, (0, 0)));
+    assert!(moves >= 4);
+}
