@@ -1,6 +1,6 @@
 //! What holds for every plan, small or middling.
 
-use ssa_rules::slices::{Bound, Endpoint, EndpointIdx, Method, Plan, Replicas};
+use ssa_rules::slices::{Bound, DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas};
 
 use crate::common::{Case, Xorshift, alike, as_current, endpoint, replicas, space, unassigned};
 use crate::naive;
@@ -275,4 +275,9 @@ fn slices_that_nobody_holds_count_beside_siblings_that_part() {
     let (bound, kind, moves, conflicts) = bounds(current, &[0, 0, 1, 1]);
     assert_eq!((bound, kind, conflicts), (4, Bound::Replicas, (0, 0)));
     assert!(moves >= 4);
+}
+
+#[test]
+fn a_domain_gives_its_number_back() {
+    assert_eq!(DomainId::new(7).get(), 7);
 }
