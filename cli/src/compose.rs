@@ -21,7 +21,8 @@ Prints one address a line. Of several records, the one counts that a client uses
 greatest `from` not after it.
 
 Examples:
-  ssa compose --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=hash(src/64):20 rand:44' --source 2001:db8:77::7
+  ssa compose --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=hash(src/64):20 rand:44' \\
+      --source 2001:db8:77::7
   ssa compose store.example --source 2001:db8:77::7 --object photos/cat.jpg --replica all
   ssa compose --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=mac(src/64,time/30):64; key=k1' \\
       --source 2001:db8:77::7 --secret-file keys.txt

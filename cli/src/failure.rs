@@ -69,8 +69,8 @@ pub(crate) struct Excerpt {
 impl Fault {
     pub(crate) fn new(place: impl Into<String>, message: impl fmt::Display) -> Self {
         Self {
-            place: place.into(),
-            message: message.to_string(),
+            place: conceal(&place.into(), |_| "(hidden)".into()),
+            message: conceal(&message.to_string(), |_| "(hidden)".into()),
             code: None,
             excerpt: None,
         }
@@ -83,7 +83,7 @@ impl Fault {
 
     pub(crate) fn with_excerpt(mut self, text: &str, offset: usize, length: usize) -> Self {
         self.excerpt = Some(Excerpt {
-            text: text.into(),
+            text: conceal(text, |run| "*".repeat(run)),
             offset,
             length,
         });
@@ -165,4 +165,23 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// Returns the text without runs of 32 hex digits and more, each replaced by what is made of its length: a secret may
+/// stand where something else is expected.
+pub(crate) fn conceal(text: &str, replacement: impl Fn(usize) -> String) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let (before, run) = rest.split_at(start);
+        let (run, after) = run.split_at(run.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(run.len()));
+        shown.push_str(before);
+        shown.push_str(&if run.len() < 32 {
+            run.into()
+        } else {
+            replacement(run.len())
+        });
+        rest = after;
+    }
+    shown + rest
 }

@@ -23,7 +23,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use failure::{Failure, Fault, Kind};
+use failure::{Failure, Fault, Kind, conceal};
 use output::{Colour, Output};
 
 /// Structured Service Addressing: an address is a template, and this reads, fills and checks it.
@@ -112,29 +112,16 @@ fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|arg| arg == "--json");
     if json && error.use_stderr() {
         let mut out = Output::new(true, Colour::Never);
-        let text = conceal(&error.render().to_string());
+        let text = conceal(&error.render().to_string(), |_| "(hidden)".into());
         let message = text.trim().trim_start_matches("error: ");
         out.faults(&[Fault::new("command line", message)]);
         let _ = out.finish();
     } else if error.use_stderr() {
         // A reader that left is no one to tell.
-        let _ = write!(anstream::stderr(), "{}", conceal(&error.render().ansi().to_string()));
+        let shown = conceal(&error.render().ansi().to_string(), |_| "(hidden)".into());
+        let _ = write!(anstream::stderr(), "{shown}");
     } else {
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// Returns the text without runs of 32 hex digits and more: a secret may stand where clap expects something else.
-fn conceal(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
-        let (before, run) = rest.split_at(start);
-        let (run, after) = run.split_at(run.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(run.len()));
-        shown.push_str(before);
-        shown.push_str(if run.len() < 32 { run } else { "(hidden)" });
-        rest = after;
-    }
-    shown + rest
 }

@@ -167,7 +167,13 @@ fn the_table_names_every_endpoint() {
 fn routes_come_before_stale_ones_go() {
     let first = plan(
         "4",
-        &["--endpoint", "a,via=fe80::a", "--endpoint", "b,via=fe80::b", "--json"],
+        &[
+            "--endpoint",
+            "a,via=2001:db8:1::a",
+            "--endpoint",
+            "b,via=2001:db8:1::b",
+            "--json",
+        ],
     )
     .exits(0)
     .stdout;
@@ -175,9 +181,9 @@ fn routes_come_before_stale_ones_go() {
     let more = ["--endpoint", "b", "--current", text(&path), "--format", "ip-route"];
     let run = plan("4", &more).exits(0);
     let expected = [
-        "ip -6 route replace 2001:db8:5::/64 via fe80::b",
-        "ip -6 route del 2001:db8:5::/65 via fe80::a",
-        "ip -6 route del 2001:db8:5:0:8000::/65 via fe80::b",
+        "ip -6 route replace 2001:db8:5::/64 via 2001:db8:1::b",
+        "ip -6 route del 2001:db8:5::/65 via 2001:db8:1::a",
+        "ip -6 route del 2001:db8:5:0:8000::/65 via 2001:db8:1::b",
     ];
     assert_eq!(run.lines(), expected);
     let local = plan("4", &[&more[..], &["--local", "b"]].concat()).exits(0);
@@ -192,7 +198,7 @@ fn routes_come_before_stale_ones_go() {
 
 #[test]
 fn endpoints_come_from_a_file_too() {
-    let list = json!([{ "name": "a", "weight": 3, "via": "fe80::a" }, { "name": "b", "domain": "r1" }]);
+    let list = json!([{ "name": "a", "weight": 3, "via": "2001:db8:1::a" }, { "name": "b", "domain": "r1" }]);
     let path = file("slices_endpoints.json", &list.to_string());
     let json = plan("4", &["--endpoints", text(&path), "--json"]).exits(0).json();
     assert_eq!(slices_of(&json), [12, 4]);
@@ -265,4 +271,19 @@ fn beside_a_list_without_ipv6_the_records_own_counts() {
     let json = ssa(&[&args[..], &["--rule", &rule, "--json"]].concat()).exits(0).json();
     assert_eq!(json["items"], json!(["2001:db8:5::/64"]));
     ssa(&args).exits(2).tells(&["--apl: no item of family 2"]);
+}
+
+#[test]
+fn a_link_local_next_hop_is_refused() {
+    let run = ssa(&[
+        "slices",
+        "plan",
+        "--apl",
+        "2:2001:db8:5::/64",
+        "--bits",
+        "1",
+        "--endpoint",
+        "a,via=fe80::a",
+    ]);
+    run.exits(2).tells(&["fe80::a after via= is link-local"]);
 }

@@ -31,6 +31,15 @@ fn every_subcommand_has_help_with_examples() {
                 .into_iter()
                 .find(|line| line.chars().count() > 100 || line.trim() == "\\");
             assert_eq!(wide, None);
+            // An example that the help wraps cannot be copied.
+            let lines = run.lines();
+            let broken = lines.iter().zip(lines.iter().skip(1)).find(|(line, next)| {
+                line.starts_with("  ssa ")
+                    && !line.ends_with('\\')
+                    && next.starts_with("  ")
+                    && !next.starts_with("  ssa ")
+            });
+            assert_eq!(broken, None);
             run.prints(&["Usage: ssa", "Example", &format!("ssa {}", subcommand.join(" "))]);
         }
     }
@@ -146,6 +155,29 @@ fn a_secret_in_the_wrong_place_is_not_printed() {
         &["--json", "compose", "name.example", &stray],
         &["explain", &stray],
         &["completions", &stray],
+        &["vectors", &stray],
+        &["compose", "name.example", "--secret-file", &stray],
+        &[
+            "compose",
+            "--source",
+            &stray,
+            "--rule",
+            "v=ssa1; addr=rand:64",
+            "--apl",
+            "2:2001:db8::/64",
+        ],
+        &[
+            "compose",
+            "--source",
+            SOURCE,
+            "--rule",
+            &stray,
+            "--apl",
+            "2:2001:db8::/64",
+        ],
+        &[
+            "--json", "compose", "--source", SOURCE, "--rule", &stray, "--apl", &stray,
+        ],
     ] {
         let run = ssa(args);
         assert!(matches!(run.code, Some(2)), "{args:?}: {run:?}");

@@ -25,7 +25,8 @@ Without --apl the address is taken to lie in an item of the service.
 
 Examples:
   ssa explain --rule 'v=ssa1; addr=hash(src/64):20 rand:44'
-  ssa explain --rule 'v=ssa1; addr=hash(src/64):20 rand:44' 2001:db8:5:0:f28c:839:3d5e:f186 --source 2001:db8:77::7
+  ssa explain --rule 'v=ssa1; addr=hash(src/64):20 rand:44' 2001:db8:5:0:f28c:839:3d5e:f186 \\
+      --source 2001:db8:77::7
   ssa explain store.example 2001:db8:5:0:f28c:839:3d5e:f186 --object photos/cat.jpg
 
 Exit codes: 0 explained; 1 the name has no usable record, or the address does not conform; 2 usage or bad input.";

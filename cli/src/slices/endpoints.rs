@@ -39,9 +39,14 @@ fn is_name(text: &str) -> bool {
 fn parse(text: &str) -> Result<Wanted, String> {
     let (rest, via) = match text.split_once(",via=") {
         Some((rest, via)) => {
-            let address = via
+            let address: Ipv6Addr = via
                 .parse()
                 .map_err(|_| format!("`{via}` after via= is not an IPv6 address"))?;
+            if address.is_unicast_link_local() {
+                return Err(format!(
+                    "{via} after via= is link-local, which no route can name without a device"
+                ));
+            }
             (rest, Some(address))
         }
         None => (text, None),

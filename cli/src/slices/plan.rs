@@ -35,10 +35,10 @@ where all but the name may be left out. Endpoints of --current that are not want
 Examples:
   ssa slices plan --apl 2:2001:db8:5::/64 --bits 14 --endpoint a --endpoint b=2 --json > plan.json
   ssa slices plan --rule 'v=ssa1; addr=hash(obj):20 const(0):44; replicas=3' \\
-      --apl 2:2001:db8:5::/64 --bits 10 --endpoint a@rack1 --endpoint b@rack2 --endpoint c@rack3 \\
-      --current plan.json
-  ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a,via=fe80::a \\
-      --endpoint b,via=fe80::b --format ip-route
+      --apl 2:2001:db8:5::/64 --bits 14 --endpoint a@rack1 --endpoint b@rack2 \\
+      --endpoint c@rack3 --current plan.json
+  ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a,via=2001:db8:1::a \\
+      --endpoint b,via=2001:db8:1::b --format ip-route
   ssa slices plan --apl 2:2001:db8:5::/64 --bits 4 --endpoint a --endpoint b \\
       --format ip-route --local a
 

@@ -30,7 +30,8 @@ and empty lines and those that start with # are passed over.
 Examples:
   ssa verify --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=hash(src/64):20 rand:44' \\
       --source 2001:db8:77::7 --destination 2001:db8:5:0:f28c:839:3d5e:f186
-  ssa verify store.example --source 2001:db8:77::7 --destination 2001:db8:5::1 --object photos/cat.jpg --port 443
+  ssa verify store.example --source 2001:db8:77::7 --destination 2001:db8:5::1 \\
+      --object photos/cat.jpg --port 443
   ssa verify store.example --secret-file keys.txt --batch connections.txt --json
 
 Exit codes: 0 conforming (every line, with --batch); 1 anything else; 2 usage or bad input.";
