@@ -239,32 +239,27 @@ mod tests {
         }
     }
 
+    /// Returns the addresses that so many slots give a connection.
+    fn addresses(outbound: &Outbound, slots: u64) -> BTreeSet<Ipv6Addr> {
+        let address = |slot| {
+            decide(outbound, "[2001:db8:6::1]:80", slot)
+                .destination
+                .unwrap()
+                .address
+        };
+        (0..slots).map(address).collect()
+    }
+
     #[test]
     fn addresses_in_use_are_as_many_as_the_pool() {
         let outbound = outbound("v=ssa1; addr=rand:64", "");
-        let all: BTreeSet<_> = (0..5_000)
-            .map(|slot| {
-                decide(&outbound, "[2001:db8:6::1]:80", slot)
-                    .destination
-                    .unwrap()
-                    .address
-            })
-            .collect();
-        assert_eq!(all.len(), 256);
+        assert_eq!(addresses(&outbound, 5_000).len(), 256);
     }
 
     #[test]
     fn replicas_are_all_used() {
         let outbound = outbound("v=ssa1; addr=hash(src/128):20 const(0):44; replicas=4", "");
-        let all: BTreeSet<_> = (0..256)
-            .map(|slot| {
-                decide(&outbound, "[2001:db8:6::1]:80", slot)
-                    .destination
-                    .unwrap()
-                    .address
-            })
-            .collect();
-        assert_eq!(all.len(), 4);
+        assert_eq!(addresses(&outbound, 256).len(), 4);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub enum Role {
     Verifier,
 }
 
-/// The usable records of a name, prepared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The usable records of a name, prepared; by default none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// By `from`, the greatest first.
     rules: Vec<Rule>,

@@ -72,7 +72,7 @@ pub(super) fn read_all<T: AsRef<Service>>(
         let known = service.is_some();
         let service = service.unwrap_or_else(|| Service {
             name: String::new(),
-            rules: no_rules(),
+            rules: Published::default(),
             spaces: Vec::new(),
         });
         let whole = read(reader, &mut object, service);
@@ -106,11 +106,6 @@ pub(super) fn read_all<T: AsRef<Service>>(
         }
     }
     Some(services)
-}
-
-fn no_rules() -> Published {
-    // A set of no rule has no two of the same `from`.
-    Published::new(Vec::new()).unwrap_or_else(|_| no_rules())
 }
 
 fn read_service(
