@@ -5,10 +5,10 @@ SHELL := bash
 # Seconds that each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check fuzz mutants bench-rules install clean
+.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e fuzz mutants bench-rules install clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Find or install what building and testing need
 	hack/setup.sh
@@ -39,6 +39,9 @@ deny: ## Licences, bans, sources and, where their database can be had, advisorie
 
 cross-check: ## Type-check rules and cli for Windows and macOS, and rules without std
 	hack/test.sh cross
+
+e2e: ## Play the end-to-end scenarios: real Envoys in namespaces; e2e/run.py --help says more
+	e2e/run.py
 
 fuzz: ## Run the fuzz targets, each for SECONDS (default 60)
 	hack/fuzz.sh $(SECONDS)

@@ -1,0 +1,1 @@
+"""What the scenarios share: hosts, sidecars, applications, load, and claims."""

@@ -1,0 +1,218 @@
+"""Sidecars: Envoys by the files of envoy/, as they stand but for the plugin's configuration and the node's address."""
+
+import http.client
+import json
+import os
+import re
+import socket
+
+# The address that envoy/client.yaml binds to.
+CLIENT_SOURCE = "2001:db8:0:1::10"
+WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
+
+
+class Sidecar:
+    """An Envoy with the filter on a host, in a folder of its own."""
+
+    def __init__(self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None):
+        """Writes its files.
+
+        `configuration` is the plugin's, as an object or as text. `edits` are pairs (old, new) of the file's text.
+        `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file that `push` replaces. `base_id`
+        is that of Envoys that restart hot.
+        """
+        self.stage = stage
+        self.host = host
+        self.concurrency = concurrency
+        self.base_id = base_id
+        self.dynamic = dynamic
+        self.process = None
+        self.read_to = 0
+        self.folder = stage.work / host.name
+        self.folder.mkdir()
+        (self.folder / "ssa_filter.wasm").symlink_to(stage.tools["module"])
+        text = (stage.tools["root"] / "envoy" / file).read_text()
+        if host.address != CLIENT_SOURCE:
+            text = text.replace(f'address: "{CLIENT_SOURCE}"', f'address: "{host.address}"')
+        for old, new in edits:
+            if old not in text:
+                raise RuntimeError(f"envoy/{file} has no {old!r}")
+            text = text.replace(old, new)
+        self.text = text
+        text = self._with(configuration)
+        if dynamic:
+            text, resource = _apart(text, dynamic, self.folder)
+            self._put(resource)
+        (self.folder / "envoy.yaml").write_text(text)
+
+    def _with(self, configuration):
+        if not isinstance(configuration, str):
+            configuration = json.dumps(configuration, indent=2)
+
+        def block(found):
+            indent = found.group(1)
+            return f"{indent}value: |\n" + "".join(f"{indent}  {line}\n" for line in configuration.splitlines())
+
+        text, count = re.subn(r"^( *)value: \|\n(?:\1 +.*\n)+", block, self.text, flags=re.MULTILINE)
+        if count != 1:
+            raise RuntimeError(f"the file has {count} plugin configurations")
+        return text
+
+    def _put(self, resource):
+        # Envoy looks when a file is moved into place.
+        new = self.folder / "new.yaml"
+        new.write_text(resource)
+        os.replace(new, self.folder / f"{self.dynamic}.yaml")
+
+    # ---- life
+
+    def start(self, epoch=None):
+        """Starts it; `epoch` counts hot restarts."""
+        command = [
+            self.stage.tools["envoy"],
+            *("-c", "envoy.yaml"),
+            *("--concurrency", self.concurrency),
+            *("--file-flush-interval-msec", 50),
+            *("--log-level", "warning"),
+        ]
+        if self.base_id is None:
+            command += ["--disable-hot-restart"]
+        else:
+            command += ["--base-id", self.base_id, "--restart-epoch", epoch or 0]
+            command += ["--drain-time-s", 3, "--parent-shutdown-time-s", 5]
+        title = f"{self.host.name}/output" + (f"-{epoch}" if epoch else "")
+        self.process = self.stage.start(self.host, title, command, cwd=self.folder)
+        return self.process
+
+    def wait_ready(self):
+        """Waits until it is ready."""
+        self.stage.wait(60, f"the Envoy of {self.host.name} is ready", lambda: self.try_admin("ready") == "LIVE\n")
+
+    def stop(self):
+        """Ends it."""
+        return self.stage.stop(self.process)
+
+    def push(self, configuration):
+        """Gives it another plugin configuration, by the file that it watches."""
+        _, resource = _apart(self._with(configuration), self.dynamic, self.folder)
+        self._put(resource)
+
+    # ---- looking
+
+    def admin(self, path, method="GET"):
+        """Asks the admin interface."""
+        connection = http.client.HTTPConnection("admin", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(10)
+        connection.sock.connect(str(self.folder / "admin.sock"))
+        try:
+            connection.request(method, f"/{path}")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def try_admin(self, path):
+        """Asks the admin interface; nothing when it does not answer."""
+        try:
+            return self.admin(path)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def stat(self, name):
+        """Returns the sum of Envoy's own counters and gauges whose name is this regular expression."""
+        lines = self.admin(f"stats?filter=^{name}$".replace("+", "%2B")).splitlines()
+        return sum(int(line.rpartition(": ")[2]) for line in lines if line.rpartition(": ")[2].isdigit())
+
+    def metrics(self):
+        """Returns the filter's metrics as Prometheus sees them: (name, labels, value)."""
+        found = []
+        for line in self.admin("stats/prometheus?filter=ssa_").splitlines():
+            match = re.match(r"(ssa_\w+)\{(.*)\} (\S+)$", line)
+            if match:
+                labels = dict(re.findall(r'(\w+)="([^"]*)"', match.group(2)))
+                found.append((match.group(1), labels, int(float(match.group(3)))))
+        return found
+
+    def count(self, metric, **labels):
+        """Returns the sum of a metric over what has these labels; `verdict` stands for ssa_verdict."""
+        wanted = {f"ssa_{name}": value for name, value in labels.items()}
+        return sum(
+            value
+            for name, found, value in self.metrics()
+            if name == metric and all(found.get(label) == value for label, value in wanted.items())
+        )
+
+    def inbound(self, **labels):
+        """Returns how many inbound connections were counted with these labels."""
+        return self.count("ssa_inbound_connections_total", **labels)
+
+    def outbound(self, **labels):
+        """Returns how many outbound connections were counted with these labels."""
+        return self.count("ssa_outbound_connections_total", **labels)
+
+    def output(self):
+        """Returns what it has printed."""
+        return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("output*.log")))
+
+    def access_log(self):
+        """Returns the lines of its access log, oldest first, each with what the filter found of the connection."""
+        path = self.folder / "access.log"
+        if not path.exists():
+            return []
+        whole = path.read_text().rpartition("\n")[0]
+        return [_found(json.loads(line)) for line in whole.splitlines()]
+
+    def logged(self, count, seconds=20):
+        """Waits until the access log has so many new lines since the last call, and returns them."""
+
+        def new():
+            lines = self.access_log()[self.read_to :]
+            return lines if len(lines) >= count else None
+
+        lines = self.stage.wait(seconds, f"{self.host.name} has logged {count} connections more", new)
+        self.read_to += len(lines)
+        return lines
+
+    def mark(self):
+        """Passes over what the access log has so far."""
+        self.read_to = len(self.access_log())
+
+    def resident(self):
+        """Returns how many MB of memory it has in use."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS:"))
+
+
+def _found(line):
+    """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""
+    state = next((value for value in line.values() if str(value).startswith("service=")), None)
+    if state:
+        line.update(pair.split("=", 1) for pair in state.split())
+    line["outcome"] = line.get("outcome") or "allowed"
+    return line
+
+
+def _apart(text, dynamic, folder):
+    """Takes the listener or the filter out of a configuration: returns what is left, and the resource for its file."""
+    source = f"{{ path_config_source: {{ path: {folder}/{dynamic}.yaml }} }}"
+    if dynamic == "lds":
+        head, listener = text.split("  listeners:\n")
+        listener, clusters = listener.split("\n  clusters:\n")
+        left = head.replace(
+            "static_resources:\n", f"dynamic_resources: {{ lds_config: {source} }}\nstatic_resources:\n"
+        )
+        kind = '    - "@type": type.googleapis.com/envoy.config.listener.v3.Listener\n      name: '
+        return f"{left}  clusters:\n{clusters}", "resources:\n" + listener.replace("    - name: ", kind, 1) + "\n"
+    found = re.search(r"( *)- name: ssa\n\1  typed_config:\n((?:\1    .*\n)+)", text)
+    indent = found.group(1)
+    left = (
+        f"{indent}- name: ssa\n"
+        f"{indent}  config_discovery:\n"
+        f"{indent}    config_source: {source}\n"
+        f"{indent}    type_urls: [{WASM}]\n"
+    )
+    resource = (
+        'resources:\n- "@type": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig\n'
+        f"  name: ssa\n  typed_config:\n{found.group(2)}"
+    )
+    return text[: found.start()] + left + text[found.end() :], resource

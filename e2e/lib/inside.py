@@ -1,0 +1,53 @@
+"""Plays one scenario inside namespaces that end with it: inside.py REQUEST.json, which run.py writes."""
+
+import importlib.util
+import json
+import resource
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from lib import net, stage as stages  # noqa: E402
+
+
+def play(request):
+    """Plays a scenario, and returns what became of it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Names of namespaces, and the shared memory of Envoys that restart hot.
+    for place in ("/run", "/dev/shm"):
+        net.run(f"mount -t tmpfs tmpfs {place}")
+    Path("/run/netns").mkdir()
+    stages.WORK.mkdir()
+    specification = importlib.util.spec_from_file_location("scenario", request["scenario"])
+    scenario = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(scenario)
+    limit = getattr(scenario, "LIMIT", 120)
+
+    def late(*_):
+        raise stages.Broken(f"it took more than {limit} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(limit)
+    tools = {name: Path(path) for name, path in request["tools"].items()}
+    stage = stages.Stage(tools)
+    broken, skipped = None, None
+    try:
+        scenario.run(stage)
+    except stages.Skip as reason:
+        skipped = str(reason)
+    except Exception as error:  # whatever it is, it is the scenario's failure
+        broken = f"{type(error).__name__}: {error}"
+        traceback.print_exc()
+    signal.alarm(0)
+    if broken or stage.failures or request["keep"]:
+        stage.keep_logs(Path(request["logs"]))
+    return {"passed": stage.passed, "failures": stage.failures, "broken": broken, "skipped": skipped}
+
+
+if __name__ == "__main__":
+    wanted = json.loads(Path(sys.argv[1]).read_text())
+    result = play(wanted)
+    Path(wanted["result"]).write_text(json.dumps(result))

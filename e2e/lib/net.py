@@ -1,0 +1,150 @@
+"""Hosts as network namespaces around one router.
+
+    client  2001:db8:0:1::10 ──┐
+    …                          ├── router ──┬── server1 2001:db8:0:101::1
+    anyone  2001:db8:0:N::A  ──┘            └── server2 2001:db8:0:102::1
+
+Each host has a link of its own to the router, which is its default route (2001:db8:0:N::ffff). Prefixes of services are
+routed to servers and are on no link.
+"""
+
+import ctypes
+import ipaddress
+import os
+import subprocess
+
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _enter(descriptor):
+    if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Host:
+    """A network namespace; in `with host:` sockets and programs are made inside it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.address = None
+        ip(f"netns add {name}")
+        self._inside = os.open(f"/run/netns/{name}", os.O_RDONLY)
+        self._outside = []
+
+    def __enter__(self):
+        self._outside.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+        _enter(self._inside)
+        return self
+
+    def __exit__(self, *_):
+        outside = self._outside.pop()
+        _enter(outside)
+        os.close(outside)
+
+    def run(self, command):
+        """Runs a command on this host, and returns what it prints."""
+        with self:
+            return run(command)
+
+    def ip(self, *lines):
+        """Runs `ip` commands on this host."""
+        with self:
+            ip(*lines)
+
+    def sysctl(self, **settings):
+        """Sets kernel settings of this host; `__` stands for `/`."""
+        with self:
+            for name, value in settings.items():
+                with open(f"/proc/sys/net/{name.replace('__', '/')}", "w") as file:
+                    file.write(str(value))
+
+    def listens(self, address, port):
+        """Whether something listens on this address and port."""
+        bracketed = f"[{address}]" if ":" in address else address
+        return bool(self.run(f"ss -Htln src {bracketed}:{port}").strip())
+
+    def neighbours(self):
+        """Returns the neighbour entries of this host."""
+        return self.run("ip -6 neigh show").splitlines()
+
+    def capture(self, *rules):
+        """Adds rules to the NAT table of IPv6."""
+        for rule in rules:
+            self.run(f"ip6tables -w -t nat -A {rule}")
+
+
+class Network:
+    """The router and the hosts around it."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.hosts = {}
+        self.router = Host("router")
+        self._prepare(self.router)
+        self.router.sysctl(ipv6__conf__all__forwarding=1, ipv4__ip_forward=1)
+
+    def _prepare(self, host):
+        host.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0)
+        host.ip("link set lo up")
+
+    def host(self, name, address):
+        """Adds a host on a link of its own."""
+        host = Host(name)
+        gateway = ipaddress.IPv6Interface(f"{address}/64").network[0xFFFF]
+        self._prepare(host)
+        host.address = address
+        self.router.ip(
+            f"link add to-{name} type veth peer name eth0 netns {name}",
+            f"address add {gateway}/64 dev to-{name} nodad",
+            f"link set to-{name} up",
+        )
+        host.ip(
+            f"address add {address}/64 dev eth0 nodad",
+            "link set eth0 up",
+            f"route add default via {gateway}",
+        )
+        # A load client has many connections to few addresses.
+        host.sysctl(ipv4__ip_local_port_range="1024 65000")
+        self.hosts[name] = host
+        return host
+
+    def stranger(self, name="stranger", address="2001:db8:0:2::66"):
+        """Adds a host without a sidecar."""
+        return self.host(name, address)
+
+    def client(self, name="client", address="2001:db8:0:1::10"):
+        """Adds a host whose connections are captured by envoy/client.yaml."""
+        host = self.host(name, address)
+        host.capture(
+            "OUTPUT -p tcp -m mark --mark 1337 -j RETURN",
+            "OUTPUT -p tcp ! -d ::1 -j REDIRECT --to-ports 15001",
+        )
+        return host
+
+    def server(self, number, prefixes):
+        """Adds `serverN`, which answers for all of the prefixes, captured by envoy/server.yaml."""
+        host = self.host(f"server{number}", f"2001:db8:0:{100 + number}::1")
+        host.ip(*(f"route add local {prefix} dev lo" for prefix in prefixes))
+        host.capture("PREROUTING -p tcp -j REDIRECT --to-ports 15006")
+        return host
+
+    def route(self, prefix, server):
+        """Leads a prefix to a server."""
+        self.router.ip(f"route replace {prefix} via {server.address}")
+
+
+def run(command):
+    """Runs a command, and returns what it prints."""
+    done = subprocess.run(command.split(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: exit {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def ip(*lines):
+    """Runs `ip` commands in one go."""
+    text = "\n".join(lines) + "\n"
+    done = subprocess.run(["ip", "-batch", "-"], input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip: {done.stderr.strip()}: {text}")

@@ -1,0 +1,247 @@
+"""A scenario's stage: what it claims, waits for, starts and dials."""
+
+import ipaddress
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import envoy, net, ssa
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+# In memory, and seen in the scenario's own mount namespace alone.
+WORK = Path("/run/ssa-e2e")
+
+
+class Broken(Exception):
+    """What a scenario stands on did not hold: it cannot go on."""
+
+
+class Skip(Exception):
+    """This machine cannot run the scenario."""
+
+
+class Answer:
+    """What became of one connection.
+
+    `kind` is served (an answer came), refused (closed without one), unreachable (no connection), or silent (no answer
+    in time); `text` is the answer or the error.
+    """
+
+    def __init__(self, kind, text=""):
+        self.kind = kind
+        self.text = text
+
+    def __repr__(self):
+        return f"{self.kind} {self.text!r}"
+
+
+class Stage:
+    """Everything that a scenario does goes through one of these."""
+
+    def __init__(self, tools):
+        """`tools` has the paths `envoy`, `module` and `ssa`."""
+        self.tools = tools
+        self.work = WORK
+        self.passed = 0
+        self.failures = []
+        self.processes = []
+        self.ssa = ssa.Command(tools["ssa"])
+        self.net = net.Network(self)
+        self.began = time.monotonic()
+
+    # ---- telling
+
+    def note(self, text):
+        """Prints a line of the story."""
+        print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
+
+    def claim(self, what, expected, found):
+        """Counts a claim, which holds when both are equal."""
+        self._count(what, expected == found, f"{found!r}", f"{expected!r}")
+
+    def claim_between(self, what, low, high, found):
+        """Counts a claim, which holds when the number is from low to high."""
+        self._count(what, low <= found <= high, f"{found}", f"from {low} to {high}")
+
+    def claim_in(self, what, part, whole):
+        """Counts a claim, which holds when the text has the part."""
+        self._count(what, part in whole, f"{whole[-2000:]!r}", f"something with {part!r}")
+
+    def _count(self, what, holds, found, expected):
+        if holds:
+            self.passed += 1
+            self.note(f"ok      {what}: {found[:200]}")
+        else:
+            self.failures.append(f"{what}: {found}, and should be {expected}")
+            self.note(f"NOT SO  {self.failures[-1]}")
+
+    # ---- waiting
+
+    def wait(self, seconds, what, condition, pause=0.05):
+        """Returns the condition's first true result; breaks the scenario when there is none in so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            result = condition()
+            if result:
+                return result
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise Broken(f"{process.title} ended by {process.returncode} while waiting: {what}")
+            if time.monotonic() > until:
+                raise Broken(f"not so in {seconds} s: {what}")
+            time.sleep(pause)
+
+    # ---- starting
+
+    def start(self, host, title, command, cwd=None, **options):
+        """Starts a program on a host; what it prints goes to TITLE.log."""
+        output = open(self.work / f"{title}.log", "ab")
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", output)
+        with host:
+            process = subprocess.Popen([str(part) for part in command], cwd=cwd, stderr=output, **options)
+        output.close()
+        process.title = title
+        self.processes.append(process)
+        return process
+
+    def forget(self, process):
+        """Lets a program end from here on."""
+        if process in self.processes:
+            self.processes.remove(process)
+
+    def stop(self, process, number=signal.SIGTERM):
+        """Ends a program and returns its exit status."""
+        self.forget(process)
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def application(self, host, address="::1", port=8080, name=None):
+        """Starts the application on a host: it answers HTTP by its name, and echoes all else."""
+        name = name or host.name
+        process = self.start(host, f"{name}-app-{port}", [sys.executable, HERE / "app.py", name, address, port])
+        self.wait(20, f"the application of {name} listens", lambda: host.listens(address, port))
+        return process
+
+    def sidecar(self, host, file, configuration, **options):
+        """Starts an Envoy by a file of envoy/ with this plugin configuration, and waits until it is ready."""
+        sidecar = envoy.Sidecar(self, host, file, configuration, **options)
+        sidecar.start()
+        sidecar.wait_ready()
+        return sidecar
+
+    def sidecars(self, *wanted):
+        """Starts several at once: each of `wanted` is (host, file, configuration)."""
+        started = [envoy.Sidecar(self, *one) for one in wanted]
+        for sidecar in started:
+            sidecar.start()
+        for sidecar in started:
+            sidecar.wait_ready()
+        return started
+
+    def load(self, host, **options):
+        """Starts the load program on a host; see load.py for the options."""
+        return Load(self, host, options)
+
+    # ---- dialling
+
+    def dial(self, host, address, port=80, source=None, timeout=10, family=socket.AF_INET6):
+        """Asks for / by HTTP over a connection of its own."""
+        with host:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+        with connection:
+            connection.settimeout(timeout)
+            try:
+                if source:
+                    connection.bind((str(source), 0))
+                connection.connect((str(address), port))
+            except OSError as error:
+                return Answer("unreachable", str(error))
+            try:
+                connection.sendall(b"GET / HTTP/1.1\r\nhost: e2e\r\nconnection: close\r\n\r\n")
+                data = b""
+                while True:
+                    more = connection.recv(65536)
+                    if not more:
+                        break
+                    data += more
+            except socket.timeout:
+                return Answer("silent")
+            except OSError as error:
+                return Answer("refused", str(error))
+        if not data:
+            return Answer("refused", "closed")
+        return Answer("served", data.decode(errors="replace").rpartition("\r\n\r\n")[2].strip())
+
+    def keep_logs(self, folder):
+        """Copies what was written on the stage to a folder that outlives it."""
+        for path in sorted(self.work.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                copy = folder / path.relative_to(self.work)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+
+
+class Load:
+    """A running load program."""
+
+    def __init__(self, stage, host, options):
+        self.stage = stage
+        destinations = options.pop("destinations")
+        number = sum(1 for _ in stage.work.glob("load-*.json"))
+        file = stage.work / f"load-{number}.json"
+        file.write_text(json.dumps({**options, "destinations": [str(one) for one in destinations]}))
+        self.process = stage.start(
+            host,
+            f"load-{number}-{host.name}",
+            [sys.executable, HERE / "load.py", file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def event(self, name):
+        """Returns what the program says at this point of it."""
+        for line in self.process.stdout:
+            told = json.loads(line)
+            if told["event"] == name:
+                return told
+        raise Broken(f"{self.process.title} ended before it said {name!r}; its log says why")
+
+    def tell(self, word):
+        """Tells the program to go on."""
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+
+    def settled(self):
+        """Waits until every connection got an answer or none, and returns how many did."""
+        return self.event("settled")
+
+    def check(self):
+        """Echoes over all connections that are held, and returns how many still answer."""
+        self.tell("check")
+        return self.event("checked")["alive"]
+
+    def end(self):
+        """Ends the load, and returns what became of its connections."""
+        self.stage.forget(self.process)
+        self.tell("end")
+        told = self.event("done")
+        self.process.wait(20)
+        return told
+
+
+def address(text):
+    """Returns the address in `[ADDRESS]:PORT`."""
+    return ipaddress.IPv6Address(text.rpartition(":")[0].strip("[]"))

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Plays the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own.
+
+Each scenario is a folder beside this file; its scenario.py says what it shows. Its claims are counted one by one, and
+one that breaks before its end counts as a failure more. The last line is `N passed, N failed, N skipped`; the exit
+status is 1 when anything failed or nothing passed.
+"""
+
+import argparse
+import ast
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+LOGS = TARGET / "e2e-logs"
+NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "ss": "iproute2", "ip6tables": "iptables"}
+SPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+if os.getuid() != 0:
+    SPACES += ["--user", "--map-root-user"]
+# What a scenario may take beyond its own limit: the namespaces, the copies of logs.
+GRACE = 60
+
+EPILOG = """environment:
+  SSA_ENVOY=PROGRAM   this Envoy instead of the one from PyPI
+  SSA_FILTER=FILE     this module instead of the one built from filter/
+  SSA_CLI=PROGRAM     this ssa command instead of the one built from cli/
+
+It needs root, or a machine that lets users make namespaces."""
+
+
+class Scenario:
+    """A scenario's folder, and what can be known of it without playing it."""
+
+    def __init__(self, folder):
+        self.name = folder.name
+        self.file = folder / "scenario.py"
+        try:
+            tree = ast.parse(self.file.read_text())
+        except SyntaxError as error:
+            tree = ast.parse(repr(f"cannot be read: {error}"))
+        self.shows = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ")
+        values = {}
+        for statement in tree.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
+                values[statement.targets[0].id] = statement.value.value
+        self.long = values.get("LONG", False)
+        self.limit = values.get("LIMIT", 120)
+
+
+def say(text=""):
+    """Prints a line at once."""
+    print(text, flush=True)
+
+
+def die(text):
+    """Ends the run before it began."""
+    say(f"FAILED: {text}")
+    say("0 passed, 1 failed, 0 skipped")
+    sys.exit(1)
+
+
+def find_tools():
+    """Finds, installs or builds what scenarios are made of."""
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
+    if missing:
+        say(f"installing {' '.join(missing)} by apt (once)")
+        script = f'. "{ROOT}/hack/lib.sh"; apt_install {" ".join(missing)}'
+        if subprocess.run(["bash", "-c", script]).returncode != 0:
+            die(f"these are missing: {' '.join(missing)}; install them: apt-get install {' '.join(missing)}")
+    if subprocess.run(["unshare", *SPACES, "true"], capture_output=True).returncode != 0:
+        die(f"this machine does not let you make namespaces of your own (unshare {' '.join(SPACES)}): run it as root")
+    envoy = subprocess.run([ROOT / "hack/demo/envoy.sh"], stdout=subprocess.PIPE, text=True)
+    if envoy.returncode != 0:
+        die("there is no Envoy")
+    tools = {"root": ROOT, "envoy": envoy.stdout.strip()}
+    build(tools, "module", "SSA_FILTER", "wasm32-unknown-unknown/release/ssa_filter.wasm",
+          [ROOT / "hack/wasm-cargo.sh", "build", "--release", "--locked", "-p", "ssa-filter"])
+    build(tools, "ssa", "SSA_CLI", "release/ssa", ["cargo", "build", "--release", "--locked", "-p", "ssa"])
+    return tools
+
+
+def build(tools, name, variable, built, command):
+    """Takes a file from the environment, or builds it."""
+    given = os.environ.get(variable)
+    tools[name] = Path(given).resolve() if given else TARGET / built
+    if not given:
+        say(f"building {tools[name].name} (minutes, once)")
+        if subprocess.run([*command, "--quiet"], cwd=ROOT).returncode != 0:
+            die(f"{tools[name].name} does not build")
+    if not tools[name].is_file():
+        die(f"there is no {tools[name]}")
+
+
+def play(scenario, tools, keep):
+    """Plays a scenario in namespaces of its own, and returns what became of it."""
+    logs = LOGS / scenario.name
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
+    result = logs / "result.json"
+    request = {"scenario": str(scenario.file), "tools": {name: str(path) for name, path in tools.items()},
+               "logs": str(logs), "result": str(result), "keep": keep}
+    (logs / "request.json").write_text(json.dumps(request))
+    # The kernel ends everything in the namespaces with their first process, and that one with this program.
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", *SPACES,
+               sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
+    with open(logs / "story.log", "w") as story:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=story, stderr=subprocess.STDOUT)
+        try:
+            process.wait(scenario.limit + GRACE)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.kill()
+            process.wait()
+    try:
+        return json.loads(result.read_text())
+    except (OSError, ValueError):
+        return {"passed": 0, "failures": [], "broken": f"it ended by {process.returncode} and told nothing", "skipped": None}
+
+
+def report(scenario, told, seconds, keep):
+    """Prints what became of a scenario, and returns (passed, failed, skipped)."""
+    logs = LOGS / scenario.name
+    failed = len(told["failures"]) + bool(told["broken"])
+    if told["skipped"] and not failed:
+        say(f"  SKIPPED: {scenario.name}: {told['skipped']}")
+    elif not failed:
+        say(f"  ok: {told['passed']} claims in {seconds:.0f} s")
+    else:
+        for failure in told["failures"]:
+            say(f"  | not so: {failure}")
+        if told["broken"]:
+            for line in (logs / "story.log").read_text(errors="replace").splitlines()[-40:]:
+                say(f"  | {line}")
+            say(f"  | broken: {told['broken']}")
+        say(f"  FAILED: {told['passed']} claims held, {failed} did not, in {seconds:.0f} s; logs: {logs}")
+    if not failed and not keep:
+        shutil.rmtree(logs)
+    return told["passed"], failed, bool(told["skipped"])
+
+
+def main():
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too")
+    parser.add_argument("--list", action="store_true", help="list the scenarios and what they show")
+    parser.add_argument("--long", action="store_true", help="play the long scenarios too")
+    parser.add_argument("--keep", action="store_true", help="keep the logs of scenarios that passed too")
+    options = parser.parse_args()
+    everything = {path.parent.name: Scenario(path.parent) for path in sorted(HERE.glob("*/scenario.py"))}
+    if options.list:
+        for scenario in everything.values():
+            say(f"{scenario.name:20} {'(long) ' if scenario.long else ''}{scenario.shows}")
+        return 0
+    unknown = [name for name in options.names if name not in everything]
+    if unknown:
+        parser.error(f"there is no scenario {', '.join(unknown)}; --list shows them")
+    chosen = [everything[name] for name in options.names] or [
+        scenario for scenario in everything.values() if options.long or not scenario.long
+    ]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
+    tools = find_tools()
+    began = time.monotonic()
+    totals = [0, 0, 0]
+    broken = []
+    for scenario in chosen:
+        say(f"→ {scenario.name}: {scenario.shows}")
+        started = time.monotonic()
+        told = play(scenario, tools, options.keep)
+        figures = report(scenario, told, time.monotonic() - started, options.keep)
+        totals = [total + figure for total, figure in zip(totals, figures)]
+        if figures[1]:
+            broken.append(scenario.name)
+    left = [scenario.name for scenario in everything.values() if scenario.long and scenario not in chosen]
+    if left and not options.names:
+        say(f"== left out: {', '.join(left)}; --long plays them")
+    say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(broken) if broken else ''}")
+    say(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
+    return 0 if totals[0] and not totals[1] else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
