@@ -14,7 +14,7 @@ WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 class Sidecar:
     """An Envoy with the filter on a host, in a folder of its own."""
 
-    def __init__(self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None):
+    def __init__(self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None, folder=None):
         """Writes its files.
 
         `configuration` is the plugin's, as an object or as text. `edits` are pairs (old, new) of the file's text.
@@ -28,7 +28,7 @@ class Sidecar:
         self.dynamic = dynamic
         self.process = None
         self.read_to = 0
-        self.folder = stage.work / host.name
+        self.folder = stage.work / (folder or host.name)
         self.folder.mkdir()
         (self.folder / "ssa_filter.wasm").symlink_to(stage.tools["module"])
         text = (stage.tools["root"] / "envoy" / file).read_text()
@@ -80,7 +80,7 @@ class Sidecar:
         else:
             command += ["--base-id", self.base_id, "--restart-epoch", epoch or 0]
             command += ["--drain-time-s", 3, "--parent-shutdown-time-s", 5]
-        title = f"{self.host.name}/output" + (f"-{epoch}" if epoch else "")
+        title = f"{self.folder.name}/output" + (f"-{epoch}" if epoch else "")
         self.process = self.stage.start(self.host, title, command, cwd=self.folder)
         return self.process
 

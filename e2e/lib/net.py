@@ -116,11 +116,15 @@ class Network:
     def client(self, name="client", address="2001:db8:0:1::10"):
         """Adds a host whose connections are captured by envoy/client.yaml."""
         host = self.host(name, address)
+        self.capture_outbound(host)
+        return host
+
+    def capture_outbound(self, host):
+        """Leads what applications of a host open to envoy/client.yaml."""
         host.capture(
             "OUTPUT -p tcp -m mark --mark 1337 -j RETURN",
             "OUTPUT -p tcp ! -d ::1 -j REDIRECT --to-ports 15001",
         )
-        return host
 
     def server(self, number, prefixes):
         """Adds `serverN`, which answers for all of the prefixes, captured by envoy/server.yaml."""

@@ -1,0 +1,106 @@
+"""The edges of time: a step and its skew, a record's `from`, the minutes of a proof of work.
+
+Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. All share one clock,
+which nothing here can turn; so the stranger dials addresses of other times, again and again, while the clock passes
+over their edges.
+
+Configuration: envoy/client.yaml and envoy/server.yaml.
+
+Expected, with now in whole seconds: the address of step k is served while 4k - 1 <= now < 4k + 5 (time/4, skew=1); the
+record to come from F is served from F - 2 on (skew=2), and the client goes by it from F on; work of minute m is served
+while 60m - 120 <= now < 60m + 180 (skew=120). The client, whose sidecar composes as time goes, is never refused. What
+is dialled within the turn of a second shows nothing, and is not counted.
+"""
+
+import collections
+import time
+
+from lib.service import Service, inbound, outbound
+
+STEP, SKEW = 4, 1
+STEPS = Service(1, "steps", f"v=ssa1; addr=hash(src/128,time/{STEP}):20 const(0):44; skew={SKEW}")
+OLD = "v=ssa1; addr=hash(src/128):20 const(1):44; skew=2"
+NEW = "v=ssa1; addr=hash(src/128):20 const(2):44; skew=2; from="
+WORK = Service(3, "work", "v=ssa1; addr=hash(src/48):20 rand:44; pow=18; skew=120")
+# How long the stranger dials, in seconds: over more than two steps.
+SPAN = 13
+
+
+def run(stage):
+    turn = int(time.time()) + 10
+    turning = Service(2, "turning", OLD, f"{NEW}{turn}")
+    services = [STEPS, turning, WORK]
+    prefixes = [prefix for service in services for prefix in service.prefixes]
+    client, stranger = stage.net.client(), stage.net.stranger()
+    server = stage.net.server(1, prefixes)
+    for prefix in prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    near, _ = stage.sidecars(
+        (client, "client.yaml", outbound(client, *services)), (server, "server.yaml", inbound(*services))
+    )
+
+    def at(host, destination):
+        """Dials within one second; returns the second and what came, or nothing where it turned meanwhile."""
+        began = int(time.time())
+        kind = stage.dial(host, destination).kind
+        return (began, kind) if int(time.time()) == began else None
+
+    stage.note("minutes of work")
+    while True:
+        now = int(time.time())
+        for minutes in range(-4, 5):
+            worked = stage.ssa.compose(WORK.published, stranger.address, port=80, time=now + 60 * minutes)[0]
+            dialled = at(stranger, worked)
+            if dialled is None or dialled[0] // 60 != now // 60:
+                break
+            expected = "served" if -2 <= minutes <= 2 else "refused"
+            stage.claim(f"work of the minute {minutes:+} from this one is", expected, dialled[1])
+        else:
+            break
+
+    stage.note("steps and a record to come")
+    begin = int(time.time())
+    steps = {
+        step: stage.ssa.compose(STEPS.published, stranger.address, time=STEP * step)[0]
+        for step in range(begin // STEP - 2, (begin + SPAN) // STEP + 3)
+    }
+    old = stage.ssa.compose({**turning.published, "rules": [OLD]}, stranger.address)[0]
+    new = stage.ssa.compose(turning.published, stranger.address, time=turn)[0]
+    mine = {
+        str(stage.ssa.compose(turning.published, client.address, time=when)[0]): record
+        for when, record in ((turn - 1, "old"), (turn, "new"))
+    }
+    by_step, by_turn, of_client, old_ones = (collections.defaultdict(collections.Counter) for _ in range(4))
+    while time.time() < max(begin + SPAN, turn + 3):
+        for step, destination in steps.items():
+            dialled = at(stranger, destination)
+            if dialled and -4 <= dialled[0] - STEP * step <= STEP + 4:
+                by_step[dialled[0] - STEP * step][dialled[1]] += 1
+        for destination, counts in ((new, by_turn), (old, old_ones)):
+            dialled = at(stranger, destination)
+            if dialled:
+                counts[max(-4, min(2, dialled[0] - turn))][dialled[1]] += 1
+        dialled = at(client, STEPS.plain)
+        of_client["steps"][dialled[1] if dialled else "served"] += 1
+        near.logged(1)
+        dialled = at(client, turning.plain)
+        line = near.logged(1)[0]
+        if dialled:
+            record = mine.get(line["destination"].rpartition(":")[0].strip("[]"), line["destination"])
+            of_client["before" if dialled[0] < turn else "after"][f"{dialled[1]} by {record}"] += 1
+
+    def only(counts, what, expected):
+        stage.claim(what, [expected], list(counts))
+        stage.note(f"        of {sum(counts.values())} dialled")
+
+    for offset in range(-4, STEP + 5):
+        expected = "served" if -SKEW <= offset < STEP + SKEW else "refused"
+        only(by_step[offset], f"{offset:+} s from its begin, the address of a step is", expected)
+    for offset in range(-4, 3):
+        expected = "served" if offset >= -2 else "refused"
+        only(by_turn[offset], f"{offset:+} s from its record's begin, an address by it is", expected)
+        only(old_ones[offset], f"{offset:+} s from then, an address by the earlier record is", "served")
+    only(of_client["steps"], "the client, whose sidecar goes with the steps, is", "served")
+    only(of_client["before"], "before the later record begins, the client is", "served by old")
+    only(of_client["after"], "from then on it is", "served by new")
