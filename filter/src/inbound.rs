@@ -1,23 +1,27 @@
 //! Inbound: whether a connection may come in.
 
-use ssa_rules::{Class, Destination, Flow, Part, Port, Source, UnixTime, Verdict};
+use ssa_rules::{Destination, Flow, Part, Port, Source, UnixTime, Verdict};
 
 use crate::{
     config::{Exemption, Service},
     endpoint::Endpoint,
+    table::Table,
 };
 
 /// What an inbound filter knows.
 #[derive(Clone, Debug)]
 pub struct Inbound {
-    /// The services; no two share an address.
-    pub services: Vec<InboundService>,
+    services: Table<InboundService>,
+    /// The number of the first service of each port, ascending.
+    ports: Vec<(u16, usize)>,
+    /// Whether nothing is verified, whatever the modes.
+    off: bool,
     /// Who may use plain addresses.
-    pub exempt: Vec<Exemption>,
+    exempt: Vec<Exemption>,
     /// Whether connections that concern no service, by address or by port, pass.
-    pub unclaimed_allowed: bool,
+    unclaimed_allowed: bool,
     /// The cluster that demoted connections use.
-    pub demote_cluster: Option<String>,
+    demote_cluster: Option<String>,
 }
 
 /// A service as its servers know it.
@@ -77,7 +81,7 @@ pub enum Finding {
     OtherPort,
     /// The service has no rule that is in force now.
     NoRule,
-    /// The service is off.
+    /// The service is off, or all are.
     Unverified,
     /// The destination is plain, and the source exempt.
     Exempt,
@@ -85,11 +89,13 @@ pub enum Finding {
     Unclaimed,
     /// The proxy did not say what the connection is.
     Unreadable,
+    /// There is no snapshot yet.
+    NoSnapshot,
 }
 
 impl Finding {
     /// How many findings have a number of their own.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// Returns the finding's stable name.
     #[must_use]
@@ -105,6 +111,7 @@ impl Finding {
             Self::Exempt => "exempt",
             Self::Unclaimed => "unclaimed",
             Self::Unreadable => "unreadable",
+            Self::NoSnapshot => "no_snapshot",
         }
     }
 
@@ -122,6 +129,7 @@ impl Finding {
             Self::Exempt => 7,
             Self::Unclaimed => 8,
             Self::Unreadable => 9,
+            Self::NoSnapshot => 10,
         }
     }
 
@@ -192,7 +200,9 @@ impl Policy {
             Finding::Outside => self.outside,
             Finding::OtherPort => self.other_port,
             Finding::NoRule => self.no_rule,
-            Finding::Unverified | Finding::Exempt | Finding::Unclaimed | Finding::Unreadable => Action::Allow,
+            Finding::Unverified | Finding::Exempt | Finding::Unclaimed | Finding::Unreadable | Finding::NoSnapshot => {
+                Action::Allow
+            }
         }
     }
 }
@@ -262,59 +272,112 @@ pub struct Decision {
     pub outcome: Outcome,
 }
 
+impl Decision {
+    /// A decision on a connection that concerns no service that is known.
+    const fn general(finding: Finding, passes: bool) -> Self {
+        let outcome = if passes { Outcome::Allowed } else { Outcome::Denied };
+        Self {
+            service: None,
+            finding,
+            outcome,
+        }
+    }
+
+    /// A decision on a connection that no snapshot came in time for.
+    #[must_use]
+    pub const fn without_snapshot(released: bool) -> Self {
+        Self::general(Finding::NoSnapshot, released)
+    }
+}
+
 impl Inbound {
+    /// Makes what an inbound filter knows.
+    #[must_use]
+    pub fn new(
+        services: Table<InboundService>,
+        exempt: Vec<Exemption>,
+        unclaimed_allowed: bool,
+        demote_cluster: Option<String>,
+    ) -> Self {
+        let mut inbound = Self {
+            services: Table::default(),
+            ports: Vec::new(),
+            off: false,
+            exempt,
+            unclaimed_allowed,
+            demote_cluster,
+        };
+        inbound.install(services, false);
+        inbound
+    }
+
+    /// Takes other services; `off` lets everything pass.
+    pub fn install(&mut self, services: Table<InboundService>, off: bool) {
+        let numbered = services.services().iter().enumerate();
+        self.ports = numbered
+            .flat_map(|(number, service)| service.ports.iter().map(move |port| (*port, number)))
+            .collect();
+        self.ports.sort_unstable();
+        self.ports.dedup_by_key(|(port, _)| *port);
+        self.services = services;
+        self.off = off;
+    }
+
+    /// Returns the services.
+    #[must_use]
+    pub const fn services(&self) -> &Table<InboundService> {
+        &self.services
+    }
+
+    /// Returns the cluster that demoted connections use, if it is another.
+    #[must_use]
+    pub fn demote_cluster(&self) -> Option<&str> {
+        self.demote_cluster.as_deref()
+    }
+
     /// Decides on a connection.
     #[must_use]
     pub fn decide(&self, source: Endpoint, destination: Endpoint, now: UnixTime) -> Decision {
-        let class = |service: &InboundService| service.service.class(destination.address);
-        let mut services = self.services.iter().enumerate();
-        if let Some((index, service)) = services.find(|(_, service)| class(service) != Class::Outside) {
-            return service.decision(index, service.find(source, destination, now));
+        let owner = self.services.owner(destination.address);
+        if self.off {
+            return Decision {
+                service: owner.map(|(number, _)| number),
+                ..Decision::general(Finding::Unverified, true)
+            };
+        }
+        if let Some((number, service)) = owner {
+            return service.decision(number, service.find(source, destination, now));
         }
         let exempt = self
             .exempt
             .iter()
             .any(|exemption| exemption.covers(source.address, destination.port));
-        let mut services = self.services.iter().enumerate();
-        match services.find(|(_, service)| service.ports.contains(&destination.port)) {
-            Some((index, service)) => service.decision(
-                index,
+        match self.service_of_port(destination.port) {
+            Some((number, service)) => service.decision(
+                number,
                 if exempt {
                     Finding::Exempt
                 } else {
                     service.or_unverified(Finding::Outside)
                 },
             ),
-            None if exempt => Decision {
-                service: None,
-                finding: Finding::Exempt,
-                outcome: Outcome::Allowed,
-            },
-            None => {
-                let outcome = if self.unclaimed_allowed {
-                    Outcome::Allowed
-                } else {
-                    Outcome::Denied
-                };
-                Decision {
-                    service: None,
-                    finding: Finding::Unclaimed,
-                    outcome,
-                }
-            }
+            None if exempt => Decision::general(Finding::Exempt, true),
+            None => Decision::general(Finding::Unclaimed, self.unclaimed_allowed),
         }
+    }
+
+    fn service_of_port(&self, port: u16) -> Option<(usize, &InboundService)> {
+        let place = self.ports.binary_search_by_key(&port, |(port, _)| *port).ok()?;
+        let (_, number) = self.ports.get(place)?;
+        Some((*number, self.services.services().get(*number)?))
     }
 
     /// Decides on a connection that the proxy says too little of: closed wherever anything is enforced.
     #[must_use]
     pub fn decide_unreadable(&self) -> Decision {
-        let enforced = self.services.iter().any(|service| service.mode == Mode::Enforce);
-        let outcome = if enforced { Outcome::Denied } else { Outcome::Allowed };
-        Decision {
-            service: None,
-            finding: Finding::Unreadable,
-            outcome,
-        }
+        let mut services = self.services.services().iter();
+        let enforced = !self.off && services.any(|service| service.mode == Mode::Enforce);
+        Decision::general(Finding::Unreadable, !enforced)
     }
 }
 
@@ -359,7 +422,7 @@ impl InboundService {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Role};
 
     const NOW: UnixTime = UnixTime(1_790_000_000);
     const SOURCE: &str = "[2001:db8:77:1::7]:40000";
@@ -373,9 +436,9 @@ mod tests {
                 {{"name": "later", "apl": "2:2001:db8:7::/64", "rules": ["v=ssa1; addr=rand:64; from=1800000000"],
                 "ports": [81]}}]}}"#
         );
-        match Config::from_json(json.as_bytes()) {
-            Ok(Config::Inbound(inbound)) => inbound,
-            other => panic!("{other:?}"),
+        match Config::from_json(json.as_bytes()).unwrap().role {
+            Role::Inbound(inbound) => inbound,
+            Role::Outbound(_) => panic!("inbound"),
         }
     }
 
@@ -384,7 +447,8 @@ mod tests {
     }
 
     fn conforming() -> String {
-        let rules = &inbound("").services[0].service.rules;
+        let inbound = inbound("");
+        let rules = &inbound.services().services()[0].service.rules;
         let request = ssa_rules::Request::new(Source(endpoint(SOURCE).address));
         let address = rules.client_rule(NOW).unwrap().compose(&request, &mut || 7).unwrap();
         format!("[{address}]:80")
@@ -506,8 +570,24 @@ mod tests {
     #[test]
     fn unreadable_connections_close_where_anything_is_enforced() {
         assert_eq!(inbound("").decide_unreadable().outcome, Outcome::Denied);
+        assert_eq!(killed().decide_unreadable().outcome, Outcome::Allowed);
+    }
+
+    fn killed() -> Inbound {
         let mut off = inbound("");
-        off.services.iter_mut().for_each(|service| service.mode = Mode::Off);
-        assert_eq!(off.decide_unreadable().outcome, Outcome::Allowed);
+        off.install(off.services().clone(), true);
+        off
+    }
+
+    #[test]
+    fn kill_switch_lets_everything_pass() {
+        let off = killed();
+        for (destination, service) in [
+            ("[2001:db8:5::1]:80", Some(0)),
+            ("[2001:db8:9::1]:80", None),
+            ("[2001:db8:9::1]:9", None),
+        ] {
+            assert_eq!(decide(&off, SOURCE, destination), (service, "unverified", "allowed"));
+        }
     }
 }

@@ -10,12 +10,13 @@
 //! service's rule asks for, and hands it to Envoy's `ORIGINAL_DST` cluster. **Inbound** finds the service of the
 //! destination, verifies source and destination by its rules, and lets pass, marks for low priority, or closes.
 //!
-//! What happens on a connection is decided by values alone: [`connection`] talks to a [`proxy::Proxy`], which
-//! `host.rs` implements with Envoy's host calls and the tests with a table of answers.
+//! What happens on a connection is decided by values alone: [`plugin`] talks to a [`proxy::Proxy`], which
+//! `host.rs` implements with Envoy's host calls and the tests with a table of answers. Services come from the
+//! plugin's configuration, or from a [snapshot](config::Snapshot) that the plugin fetches, with secrets then.
 //!
 //! # What this crate does not do
 //!
-//! It reads no DNS and holds no secrets: rules with `mac` need a snapshot, which is not there yet.
+//! It reads no DNS: what it knows of services it is told.
 #![cfg_attr(
     not(test),
     deny(
@@ -29,14 +30,20 @@
     )
 )]
 
+pub mod avoid;
 pub mod config;
-pub mod connection;
 pub mod endpoint;
+pub mod fleet;
 pub mod inbound;
+pub mod lines;
 pub mod metrics;
 pub mod outbound;
+pub mod plugin;
 pub mod proxy;
 pub mod random;
+pub mod subscription;
+pub mod table;
+pub mod works;
 
 #[cfg(target_arch = "wasm32")]
 mod entry;

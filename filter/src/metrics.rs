@@ -1,4 +1,4 @@
-//! Counters: one for each service, finding and outcome, defined when it first counts.
+//! Counters and gauges, defined when they first show something.
 //!
 //! Envoy's stats have no labels; its `stats_tags` take them out of names. Labels come from enums and the
 //! configuration alone, never from a client:
@@ -6,66 +6,157 @@
 //! ```text
 //! ssa_inbound_connections_total.service.NAME.verdict.VERDICT.outcome.OUTCOME
 //! ssa_inbound_violations_total.service.NAME.part.PART
+//! ssa_inbound_snapshots_total.outcome.OUTCOME
+//! ssa_inbound_snapshot_age_min_seconds, ssa_inbound_snapshot_age_max_seconds
+//! ssa_inbound_held_connections
 //! ssa_outbound_connections_total.service.NAME.outcome.OUTCOME
+//! ssa_outbound_connect_failures_total.service.NAME
+//! ssa_outbound_source_mismatches_total.service.NAME
 //! ```
 //!
-//! The service is `-` for connections that concern none.
+//! and of outbound what stands there for inbound about snapshots and held connections. The service is `-` for
+//! connections that concern none.
 
-use core::cell::Cell;
+use core::fmt::Display;
 
 use ssa_rules::Part;
 
 use crate::{
+    fleet::Summary,
     inbound, outbound,
-    proxy::{Counter, Proxy},
+    proxy::{Counter, Gauge, Proxy},
 };
 
 /// Parts of an address that have a counter: the item, 16 fields, the proof of work.
 const PARTS: usize = 18;
 
-/// A counter that may not be defined yet.
-type Slot = Cell<Option<Counter>>;
-
-/// The counters of one configuration. Those of equal names are the same in the whole proxy.
-#[derive(Debug)]
-pub struct Metrics {
-    names: Vec<String>,
-    inbound: Vec<Slot>,
-    violations: Vec<Slot>,
-    outbound: Vec<Slot>,
+/// What became of a question for a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// There was another one, and it is in force.
+    Installed,
+    /// It is still the newest.
+    Unchanged,
+    /// There was another one, and it is at fault.
+    Refused,
+    /// There was no answer of use.
+    Failed,
 }
 
-fn slots(services: usize, each: usize) -> Vec<Slot> {
-    let places = services.saturating_add(1).saturating_mul(each);
-    core::iter::repeat_with(Slot::default).take(places).collect()
+impl Refresh {
+    const COUNT: usize = 4;
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    const fn number(self) -> usize {
+        match self {
+            Self::Installed => 0,
+            Self::Unchanged => 1,
+            Self::Refused => 2,
+            Self::Failed => 3,
+        }
+    }
+}
+
+/// The counters of one service, in a row: found by a number, and defined by a name when they first count.
+#[derive(Debug)]
+struct Row {
+    service: String,
+    counters: Vec<Option<Counter>>,
+}
+
+impl Row {
+    fn new(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            counters: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, proxy: &impl Proxy, number: usize, name: impl FnOnce(&str) -> String) {
+        if self.counters.len() <= number {
+            self.counters.resize(number.saturating_add(1), None);
+        }
+        let Some(counter) = self.counters.get_mut(number) else {
+            return;
+        };
+        if counter.is_none() {
+            *counter = proxy.counter(&name(&self.service)).ok();
+        }
+        if let Some(counter) = counter {
+            // A lost count is no reason to treat a connection differently.
+            let _ = proxy.increment(*counter);
+        }
+    }
+}
+
+/// The counters and gauges of one plugin. Those of equal names are the same in the whole proxy.
+#[derive(Debug)]
+pub struct Metrics {
+    role: &'static str,
+    /// One row for each service, and one for none.
+    rows: Vec<Row>,
+    refreshes: Row,
+    gauges: Option<[Gauge; 3]>,
 }
 
 impl Metrics {
-    /// Makes the counters of services of these names.
+    /// Makes the counters of a role, for services of these names.
     #[must_use]
-    pub fn new(names: Vec<String>) -> Self {
-        let services = names.len();
-        Self {
-            names,
-            inbound: slots(
-                services,
-                inbound::Finding::COUNT.saturating_mul(inbound::Outcome::COUNT),
-            ),
-            violations: slots(services, PARTS),
-            outbound: slots(services, outbound::Outcome::COUNT),
+    pub fn new(role: &'static str, names: &[String]) -> Self {
+        let mut metrics = Self {
+            role,
+            rows: vec![Row::new("-")],
+            refreshes: Row::new("-"),
+            gauges: None,
+        };
+        metrics.rename(names);
+        metrics
+    }
+
+    /// Takes other services; the counters of those that stay stay.
+    pub fn rename(&mut self, names: &[String]) {
+        let mut old = core::mem::take(&mut self.rows);
+        old.sort_unstable_by(|one, other| one.service.cmp(&other.service));
+        let mut row = |name: &str| {
+            let known = old.binary_search_by(|row| row.service.as_str().cmp(name));
+            let known = known.ok().and_then(|place| old.get_mut(place));
+            Row {
+                service: name.to_owned(),
+                counters: known.map(|row| core::mem::take(&mut row.counters)).unwrap_or_default(),
+            }
+        };
+        // Names are unique, and none is "-" twice: a service of that name shares the row of none.
+        self.rows = names.iter().map(|name| row(name)).collect();
+        let none = row("-");
+        self.rows.push(none);
+    }
+
+    fn row(&mut self, service: Option<usize>) -> Option<&mut Row> {
+        match service {
+            Some(number) if number.saturating_add(1) < self.rows.len() => self.rows.get_mut(number),
+            _ => self.rows.last_mut(),
         }
     }
 
     /// Counts an inbound connection.
-    pub fn count_inbound(&self, proxy: &impl Proxy, decision: &inbound::Decision) {
+    pub fn count_inbound(&mut self, proxy: &impl Proxy, decision: &inbound::Decision) {
         let (finding, outcome) = (decision.finding, decision.outcome);
-        let service = self.name(decision.service);
+        let Some(row) = self.row(decision.service) else {
+            return;
+        };
         let number = finding
             .number()
             .saturating_mul(inbound::Outcome::COUNT)
             .saturating_add(outcome.number());
-        let each = inbound::Finding::COUNT.saturating_mul(inbound::Outcome::COUNT);
-        self.count(proxy, &self.inbound, decision.service, each, number, || {
+        row.count(proxy, PARTS.saturating_add(number), |service| {
             let (verdict, outcome) = (finding.name(), outcome.name());
             format!("ssa_inbound_connections_total.service.{service}.verdict.{verdict}.outcome.{outcome}")
         });
@@ -73,56 +164,81 @@ impl Metrics {
             let number = match part {
                 Part::Item => 0,
                 Part::Pow => 1,
-                Part::Field(index) => usize::from(index).saturating_add(2),
+                Part::Field(index) => usize::from(index.min(15)).saturating_add(2),
             };
-            self.count(proxy, &self.violations, decision.service, PARTS, number, || {
+            row.count(proxy, number, |service| {
                 format!("ssa_inbound_violations_total.service.{service}.part.{part}")
             });
         }
     }
 
     /// Counts an outbound connection.
-    pub fn count_outbound(&self, proxy: &impl Proxy, service: Option<usize>, outcome: outbound::Outcome) {
-        self.count(
-            proxy,
-            &self.outbound,
-            service,
-            outbound::Outcome::COUNT,
-            outcome.number(),
-            || {
-                let (service, outcome) = (self.name(service), outcome.name());
+    pub fn count_outbound(&mut self, proxy: &impl Proxy, service: Option<usize>, outcome: outbound::Outcome) {
+        if let Some(row) = self.row(service) {
+            row.count(proxy, outcome.number(), |service| {
+                let outcome = outcome.name();
                 format!("ssa_outbound_connections_total.service.{service}.outcome.{outcome}")
-            },
-        );
+            });
+        }
+    }
+
+    /// Counts a connection that could not be made upstream.
+    pub fn count_failure(&mut self, proxy: &impl Proxy, service: usize) {
+        if let Some(row) = self.row(Some(service)) {
+            row.count(proxy, outbound::Outcome::COUNT, |service| {
+                format!("ssa_outbound_connect_failures_total.service.{service}")
+            });
+        }
+    }
+
+    /// Counts a connection that came from another source than its address was composed for.
+    pub fn count_mismatch(&mut self, proxy: &impl Proxy, service: usize) {
+        if let Some(row) = self.row(Some(service)) {
+            row.count(proxy, outbound::Outcome::COUNT.saturating_add(1), |service| {
+                format!("ssa_outbound_source_mismatches_total.service.{service}")
+            });
+        }
+    }
+
+    /// Counts a question for a snapshot.
+    pub fn count_refresh(&mut self, proxy: &impl Proxy, refresh: Refresh) {
+        debug_assert!(refresh.number() < Refresh::COUNT, "numbers are below their count");
+        let role = self.role;
+        self.refreshes.count(proxy, refresh.number(), |_| {
+            format!("ssa_{role}_snapshots_total.outcome.{}", refresh.name())
+        });
+    }
+
+    /// Shows what all VMs tell together.
+    pub fn show(&mut self, proxy: &impl Proxy, summary: &Summary) {
+        let gauge = |name: &dyn Display| proxy.gauge(&format!("ssa_{}_{name}", self.role)).ok();
+        if self.gauges.is_none() {
+            let names = [
+                "snapshot_age_min_seconds",
+                "snapshot_age_max_seconds",
+                "held_connections",
+            ];
+            if let [Some(youngest), Some(oldest), Some(held)] = names.map(|name| gauge(&name)) {
+                self.gauges = Some([youngest, oldest, held]);
+            }
+        }
+        let Some([youngest, oldest, held]) = self.gauges else {
+            return;
+        };
+        for (gauge, value) in [
+            (youngest, summary.youngest),
+            (oldest, summary.oldest),
+            (held, summary.held),
+        ] {
+            let _ = proxy.record(gauge, value);
+        }
     }
 
     /// Returns a service's name, `-` for none.
     #[must_use]
     pub fn name(&self, service: Option<usize>) -> &str {
         service
-            .and_then(|index| self.names.get(index))
-            .map_or("-", String::as_str)
-    }
-
-    fn count(
-        &self,
-        proxy: &impl Proxy,
-        slots: &[Slot],
-        service: Option<usize>,
-        each: usize,
-        number: usize,
-        name: impl FnOnce() -> String,
-    ) {
-        // Those of no service come after those of the last.
-        let row = service.unwrap_or(self.names.len());
-        let Some(slot) = slots.get(row.saturating_mul(each).saturating_add(number)) else {
-            return;
-        };
-        let counter = slot.get().or_else(|| proxy.counter(&name()).ok());
-        slot.set(counter);
-        if let Some(counter) = counter {
-            // A lost count is no reason to treat a connection differently.
-            let _ = proxy.increment(counter);
-        }
+            .and_then(|number| self.rows.get(number))
+            .map_or("-", |row| row.service.as_str())
     }
 }

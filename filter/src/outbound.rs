@@ -2,24 +2,37 @@
 
 use core::net::Ipv6Addr;
 
-use ssa_rules::{Class, ComposeError, Destination, ItemSet, Port, Progress, Request, Source, UnixTime};
+use ipnet::Ipv6Net;
+use ssa_rules::{
+    Class, ComposeError, ItemIndex, ItemSet, Port, Progress, Replica, Request, Rule, Search, Source, UnixTime,
+    ValidFrom,
+};
 
-use crate::{config::Service, endpoint::Endpoint, random::Draw};
+use crate::{
+    avoid::{Failures, Place},
+    config::Service,
+    endpoint::Endpoint,
+    random::Draw,
+    table::Table,
+};
 
-/// The most addresses tried for a proof of work while the connection waits: some milliseconds.
-const MAX_TRIES: u32 = 1 << 17;
+/// How many draws are tried for one that has not failed of late.
+const DRAWS: usize = 8;
 
 /// What an outbound filter knows.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    /// The services.
-    pub services: Vec<OutboundService>,
-    /// The source that upstream connections really use: the cluster binds to it.
-    pub source: Ipv6Addr,
+    services: Table<OutboundService>,
+    /// The number of the service that a plain address stands for, ascending.
+    addresses: Vec<(Ipv6Addr, usize)>,
+    /// Whether nothing is composed.
+    off: bool,
+    /// The source that upstream connections really use, where no item has its own: the cluster binds to it.
+    source: Option<Ipv6Addr>,
     /// Makes the random bits of this node its own.
-    pub seed: Vec<u8>,
+    seed: Vec<u8>,
     /// How many draws of random fields are in use at once.
-    pub pool: u16,
+    pool: u16,
 }
 
 /// A service as its clients know it.
@@ -33,6 +46,17 @@ pub struct OutboundService {
     pub ports: Vec<u16>,
     /// The port to connect to instead, if another.
     pub port: Option<u16>,
+    /// The sources that upstream connections really use, item by item.
+    pub sources: Vec<ItemSource>,
+}
+
+/// The source that connections to an item really use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemSource {
+    /// The item.
+    pub item: Ipv6Net,
+    /// The source.
+    pub source: Ipv6Addr,
 }
 
 impl AsRef<Service> for OutboundService {
@@ -56,11 +80,17 @@ pub enum Outcome {
     Failed,
     /// The proxy did not say what the connection is, or did not take the new destination.
     Unreadable,
+    /// All services are off: it goes where the application wanted.
+    Off,
+    /// There is no snapshot yet: it goes where the application wanted.
+    NoSnapshot,
+    /// There is no snapshot yet: it was closed.
+    Refused,
 }
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 9;
 
     /// Returns the outcome's stable name.
     #[must_use]
@@ -72,6 +102,9 @@ impl Outcome {
             Self::NoRule => "no_rule",
             Self::Failed => "failed",
             Self::Unreadable => "unreadable",
+            Self::Off => "off",
+            Self::NoSnapshot => "no_snapshot",
+            Self::Refused => "refused",
         }
     }
 
@@ -85,103 +118,312 @@ impl Outcome {
             Self::NoRule => 3,
             Self::Failed => 4,
             Self::Unreadable => 5,
+            Self::Off => 6,
+            Self::NoSnapshot => 7,
+            Self::Refused => 8,
         }
     }
 }
 
-/// A decision on a connection.
+/// What a destination asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The number of the service that it concerns, if any.
-    pub service: Option<usize>,
-    /// What is to become of it.
-    pub outcome: Outcome,
-    /// Where it goes, if elsewhere.
-    pub destination: Option<Endpoint>,
-    /// Why no address could be composed.
-    pub error: Option<ComposeError>,
+pub enum Route {
+    /// An address of this service is to be composed, for this port.
+    Service(usize, u16),
+    /// It goes where the application wanted.
+    Plain(Option<usize>, Outcome),
 }
 
-impl Decision {
-    const fn plain(service: Option<usize>, outcome: Outcome) -> Self {
-        Self {
-            service,
-            outcome,
-            destination: None,
-            error: None,
-        }
-    }
+/// Where a connection is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its address, and how it was chosen.
+    pub place: Place,
+    /// The port.
+    pub port: u16,
+    /// The source that the address was composed for.
+    pub source: Ipv6Addr,
+}
 
-    /// A decision on a connection that the proxy says too little of: it goes where the application wanted.
-    pub const UNREADABLE: Self = Self::plain(None, Outcome::Unreadable);
+/// An address under search: it lacks its proof of work.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// The service's number.
+    pub service: usize,
+    /// The port.
+    pub port: u16,
+    /// When it began: the address is for this minute.
+    pub began: UnixTime,
+    rule: ValidFrom,
+    source: Ipv6Addr,
+    replica: Replica,
+    search: Search,
+    draw: Draw,
+}
+
+/// How far composing came.
+#[derive(Clone, Copy, Debug)]
+pub enum Composed {
+    /// It is done.
+    Target(Target),
+    /// A proof of work is wanted.
+    Work(Work),
 }
 
 impl Outbound {
-    /// Decides on a connection to a destination. `draw` gives the random bits.
+    /// Makes what an outbound filter knows.
     #[must_use]
-    pub fn decide(&self, destination: Endpoint, now: UnixTime, draw: Draw) -> Decision {
-        let wanted = |service: &OutboundService| {
-            service.addresses.contains(&destination.address)
-                && (service.ports.is_empty() || service.ports.contains(&destination.port))
+    pub fn new(services: Table<OutboundService>, source: Option<Ipv6Addr>, seed: Vec<u8>, pool: u16) -> Self {
+        let mut outbound = Self {
+            services: Table::default(),
+            addresses: Vec::new(),
+            off: false,
+            source,
+            seed,
+            pool,
         };
-        let mut services = self.services.iter().enumerate();
-        if let Some((index, service)) = services.find(|(_, service)| wanted(service)) {
-            let port = service.port.unwrap_or(destination.port);
-            return match self.compose(service, port, now, draw) {
-                Ok(Some(address)) => Decision {
-                    destination: Some(Endpoint {
-                        address: address.0,
-                        port,
-                    }),
-                    ..Decision::plain(Some(index), Outcome::Composed)
-                },
-                Ok(None) => Decision::plain(Some(index), Outcome::NoRule),
-                Err(error) => Decision {
-                    error: Some(error),
-                    ..Decision::plain(Some(index), Outcome::Failed)
-                },
-            };
+        outbound.install(services, false);
+        outbound
+    }
+
+    /// Takes other services; `off` lets every connection go where the application wants.
+    pub fn install(&mut self, services: Table<OutboundService>, off: bool) {
+        let numbered = services.services().iter().enumerate();
+        self.addresses = numbered
+            .flat_map(|(number, service)| service.addresses.iter().map(move |address| (*address, number)))
+            .collect();
+        self.addresses.sort_unstable();
+        self.services = services;
+        self.off = off;
+    }
+
+    /// Returns the services.
+    #[must_use]
+    pub const fn services(&self) -> &Table<OutboundService> {
+        &self.services
+    }
+
+    /// Returns what makes the random bits of this node its own.
+    #[must_use]
+    pub fn seed(&self) -> &[u8] {
+        &self.seed
+    }
+
+    /// Returns how many draws of random fields are in use at once.
+    #[must_use]
+    pub const fn pool(&self) -> u16 {
+        self.pool
+    }
+
+    /// Says what a destination asks for.
+    #[must_use]
+    pub fn route(&self, destination: Endpoint) -> Route {
+        if let Some((number, service)) = self.meant(destination) {
+            if self.off {
+                return Route::Plain(Some(number), Outcome::Off);
+            }
+            return Route::Service(number, service.port.unwrap_or(destination.port));
         }
-        let own = |service: &OutboundService| matches!(service.service.class(destination.address), Class::Service(_));
-        match self.services.iter().position(own) {
-            Some(index) => Decision::plain(Some(index), Outcome::Own),
-            None => Decision::plain(None, Outcome::Untouched),
+        match self.services.owner(destination.address) {
+            Some((number, service)) if matches!(service.service.class(destination.address), Class::Service(_)) => {
+                Route::Plain(Some(number), Outcome::Own)
+            }
+            _ => Route::Plain(None, Outcome::Untouched),
         }
     }
 
-    fn compose(
+    /// Returns the service that a plain address and port stand for.
+    fn meant(&self, destination: Endpoint) -> Option<(usize, &OutboundService)> {
+        let place = self
+            .addresses
+            .binary_search_by_key(&destination.address, |(address, _)| *address)
+            .ok()?;
+        let (_, number) = *self.addresses.get(place)?;
+        let service = self.services.services().get(number)?;
+        let wanted = service.ports.is_empty() || service.ports.contains(&destination.port);
+        wanted.then_some((number, service))
+    }
+
+    /// Composes an address of a service; nothing where it has no rule in force. `draw` gives the random bits, others
+    /// at each call, and what failed of late is passed over where the rule leaves another choice.
+    ///
+    /// # Errors
+    ///
+    /// Why no address can be composed.
+    pub fn compose(
         &self,
-        service: &OutboundService,
+        number: usize,
         port: u16,
         now: UnixTime,
-        mut draw: Draw,
-    ) -> Result<Option<Destination>, ComposeError> {
+        failures: &Failures,
+        mut draw: impl FnMut() -> Draw,
+    ) -> Result<Option<Composed>, ComposeError> {
+        let Some(service) = self.services.services().get(number) else {
+            return Ok(None);
+        };
         let Some(rule) = service.service.rules.client_rule(now) else {
             return Ok(None);
         };
-        let mut random = || draw.bits();
-        let mut request = Request::new(Source(self.source));
-        request.port = Some(Port(port));
-        request.time = Some(now);
-        let count = u64::from(rule.replicas());
-        request.replica.0 = u8::try_from(random().checked_rem(count).unwrap_or(0)).unwrap_or(0);
-        let mut search = rule.search(&request, ItemSet::EMPTY, &mut random)?;
-        match rule.advance(&mut search, &request, MAX_TRIES, &mut random)? {
-            Progress::Found(address) => Ok(Some(address)),
-            Progress::More => Err(ComposeError::PowExhausted { tries: search.tries() }),
+        let failed: Vec<&Place> = failures.of(number, now).collect();
+        let mut composed = self.start(service, rule, number, port, now, &failed, draw())?;
+        // Where the first bits are random each draw leads elsewhere; other rules choose among replicas and items.
+        for _ in 1..DRAWS {
+            match &composed {
+                Composed::Target(target) if failed.iter().any(|place| place.address == target.place.address) => {}
+                _ => break,
+            }
+            if !rule.leads_at_random() {
+                break;
+            }
+            composed = self.start(service, rule, number, port, now, &failed, draw())?;
+        }
+        Ok(Some(composed))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of it is what one connection brings")]
+    fn start(
+        &self,
+        service: &OutboundService,
+        rule: &Rule,
+        number: usize,
+        port: u16,
+        now: UnixTime,
+        failed: &[&Place],
+        mut draw: Draw,
+    ) -> Result<Composed, ComposeError> {
+        let replicas = rule.replicas();
+        let first = draw.bits();
+        let failed_in = |item: ItemIndex| failed.iter().filter(move |place| place.item == item);
+        // An item is passed over when all its replicas failed.
+        let spent = |item: ItemIndex| {
+            let open = |replica: u8| !failed_in(item).any(|place| place.replica.0 == replica);
+            !rule.leads_at_random() && !(0..replicas).any(open)
+        };
+        let items = || rule.positive_items().map(|(item, _)| item);
+        let mut avoid = items().filter(|item| spent(*item)).fold(ItemSet::EMPTY, ItemSet::with);
+        if items().all(|item| avoid.contains(item)) {
+            avoid = ItemSet::EMPTY;
+        }
+        loop {
+            let (item, source) = self.choose_item(service, rule, port, now, avoid, &mut draw)?;
+            let replica = (0..replicas)
+                .map(|step| {
+                    let replica = first.wrapping_add(step.into()).checked_rem(replicas.into());
+                    u8::try_from(replica.unwrap_or(0)).unwrap_or(0)
+                })
+                .min_by_key(|replica| failed_in(item).any(|place| place.replica.0 == *replica))
+                .map_or(Replica(0), Replica);
+            let request = request(source, port, now, replica);
+            let search = match rule.search_in(item, &request, &mut || draw.bits()) {
+                Err(ComposeError::NotInService) if !rule.computes_item() && !avoid.contains(item) => {
+                    avoid = avoid.with(item);
+                    continue;
+                }
+                search => search?,
+            };
+            let mut work = Work {
+                service: number,
+                port,
+                began: now,
+                rule: rule.from(),
+                source,
+                replica,
+                search,
+                draw,
+            };
+            if rule.pow() > 0 {
+                return Ok(Composed::Work(work));
+            }
+            let found = self.advance(&mut work, 1)?;
+            return Ok(found.map_or(Composed::Work(work), Composed::Target));
         }
     }
+
+    /// Goes on with a search for at most `tries` addresses; nothing while it is not done.
+    ///
+    /// # Errors
+    ///
+    /// Why no address can be composed.
+    pub fn advance(&self, work: &mut Work, tries: u32) -> Result<Option<Target>, ComposeError> {
+        let service = self.services.services().get(work.service);
+        let rules = service.map_or(&[][..], |service| service.service.rules.rules());
+        let Some(rule) = rules.iter().find(|rule| rule.from() == work.rule) else {
+            return Err(ComposeError::Corrupt);
+        };
+        let request = request(work.source, work.port, work.began, work.replica);
+        let mut draw = work.draw;
+        let progress = rule.advance(&mut work.search, &request, tries, &mut || draw.bits())?;
+        work.draw = draw;
+        Ok(match progress {
+            Progress::More => None,
+            Progress::Found(address) => Some(Target {
+                place: Place {
+                    service: work.service,
+                    item: work.search.item(),
+                    replica: work.replica,
+                    address: address.0,
+                },
+                port: work.port,
+                source: work.source,
+            }),
+        })
+    }
+
+    /// Chooses an item, and the source that connections to it use.
+    ///
+    /// The choice may depend on the source, and the source on the choice: one is taken that agrees with itself.
+    fn choose_item(
+        &self,
+        service: &OutboundService,
+        rule: &Rule,
+        port: u16,
+        now: UnixTime,
+        avoid: ItemSet,
+        draw: &mut Draw,
+    ) -> Result<(ItemIndex, Ipv6Addr), ComposeError> {
+        let source_of = |item: ItemIndex| {
+            let prefix = rule.positive_items().find(|(index, _)| *index == item)?.1;
+            let mut sources = service.sources.iter();
+            let own = sources.find(|source| source.item == prefix);
+            own.map(|own| own.source).or(self.source)
+        };
+        let all = service.sources.iter().map(|source| source.source).chain(self.source);
+        let mut chosen = Err(ComposeError::NoItemLeft);
+        for source in all {
+            let request = request(source, port, now, Replica(0));
+            chosen = rule.choose_item(&request, avoid, &mut || draw.bits());
+            if let Ok(item) = chosen
+                && source_of(item) == Some(source)
+            {
+                return Ok((item, source));
+            }
+        }
+        let item = chosen?;
+        match source_of(item) {
+            // A random item, or the one nearest to an address that it is not reached from: both may be chosen.
+            Some(source) if !rule.computes_item() => Ok((item, source)),
+            _ => Err(ComposeError::NoItemLeft),
+        }
+    }
+}
+
+fn request(source: Ipv6Addr, port: u16, now: UnixTime, replica: Replica) -> Request<'static> {
+    let mut request = Request::new(Source(source));
+    request.port = Some(Port(port));
+    request.time = Some(now);
+    request.replica = replica;
+    request
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use ssa_rules::{Flow, Verdict};
+    use ssa_rules::{Destination, Flow, Verdict};
 
     use super::*;
     use crate::{
-        config::Config,
+        config::{Config, Role},
         random::{Pool, Random},
     };
 
@@ -193,19 +435,41 @@ mod tests {
                 "apl": "2:2001:db8:5::/64 !2:2001:db8:6::/120", "rules": ["{rule}"],
                 "addresses": ["2001:db8:6::1"]{extra}}}]}}"#
         );
-        match Config::from_json(json.as_bytes()) {
-            Ok(Config::Outbound(outbound)) => outbound,
-            other => panic!("{other:?}"),
+        read(&json)
+    }
+
+    fn read(json: &str) -> Outbound {
+        match Config::from_json(json.as_bytes()).unwrap().role {
+            Role::Outbound(outbound) => outbound,
+            Role::Inbound(_) => panic!("outbound"),
         }
     }
 
-    fn decide(outbound: &Outbound, destination: &str, slot: u64) -> Decision {
+    fn route(outbound: &Outbound, destination: &str) -> Route {
+        outbound.route(Endpoint::parse(destination.as_bytes()).unwrap())
+    }
+
+    /// Composes for port 80 with the draws from a slot on, and works to the end.
+    fn target(outbound: &Outbound, slot: u64, failures: &Failures) -> Result<Option<Target>, ComposeError> {
         let pool = Pool::new(outbound.pool, &mut Random::new(b"s", 1, 1));
-        outbound.decide(
-            Endpoint::parse(destination.as_bytes()).unwrap(),
-            NOW,
-            pool.draw(slot, NOW),
-        )
+        let mut slots = slot..;
+        let draw = || pool.draw(slots.next().unwrap(), NOW);
+        match outbound.compose(0, 80, NOW, failures, draw)? {
+            None => Ok(None),
+            Some(Composed::Target(target)) => Ok(Some(target)),
+            Some(Composed::Work(mut work)) => outbound.advance(&mut work, u32::MAX),
+        }
+    }
+
+    fn composed(outbound: &Outbound, slot: u64, failures: &Failures) -> Target {
+        target(outbound, slot, failures).unwrap().unwrap()
+    }
+
+    /// Returns the addresses that so many slots give.
+    fn addresses(outbound: &Outbound, slots: u64) -> BTreeSet<Ipv6Addr> {
+        (0..slots)
+            .map(|slot| composed(outbound, slot, &Failures::default()).place.address)
+            .collect()
     }
 
     #[test]
@@ -215,21 +479,17 @@ mod tests {
             "v=ssa1; addr=src[0:64]",
             "v=ssa1; addr=hash(src/128):20 rand:44",
             "v=ssa1; addr=hash(src/128,port):20 rand:44; replicas=4",
+            "v=ssa1; addr=hash(src/128,time/30):20 rand:44",
             "v=ssa1; addr=hash(src/128):20 rand:44; pow=8",
         ] {
             let outbound = outbound(rule, "");
+            assert_eq!(route(&outbound, "[2001:db8:6::1]:80"), Route::Service(0, 80));
             for slot in 0..50 {
-                let decision = decide(&outbound, "[2001:db8:6::1]:80", slot);
-                assert_eq!(
-                    (decision.service, decision.outcome),
-                    (Some(0), Outcome::Composed),
-                    "{rule}"
-                );
-                let destination = decision.destination.unwrap();
-                assert_eq!(destination.port, 80);
-                let mut flow = Flow::new(Source(outbound.source), Destination(destination.address), NOW);
+                let target = composed(&outbound, slot, &Failures::default());
+                let mut flow = Flow::new(Source(target.source), Destination(target.place.address), NOW);
                 flow.port = Some(Port(80));
-                let judgement = outbound.services[0].service.rules.verify(&flow).unwrap();
+                let rules = &outbound.services.services()[0].service.rules;
+                let judgement = rules.verify(&flow).unwrap();
                 assert!(
                     matches!(judgement.verdict, Verdict::Conforming(_)),
                     "{rule}: {}",
@@ -237,17 +497,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    /// Returns the addresses that so many slots give a connection.
-    fn addresses(outbound: &Outbound, slots: u64) -> BTreeSet<Ipv6Addr> {
-        let address = |slot| {
-            decide(outbound, "[2001:db8:6::1]:80", slot)
-                .destination
-                .unwrap()
-                .address
-        };
-        (0..slots).map(address).collect()
     }
 
     #[test]
@@ -272,37 +521,100 @@ mod tests {
             ("[2001:db8:7::1]:80", None, Outcome::Untouched),
             ("192.0.2.1:80", None, Outcome::Untouched),
         ] {
-            let decision = decide(&outbound, destination, 1);
             assert_eq!(
-                (decision.service, decision.outcome),
-                (service, outcome),
+                route(&outbound, destination),
+                Route::Plain(service, outcome),
                 "{destination}"
             );
-            assert_eq!(decision.destination, None);
         }
+    }
+
+    #[test]
+    fn kill_switch_leaves_connections_as_they_are() {
+        let mut outbound = outbound("v=ssa1; addr=rand:64", "");
+        let services = outbound.services.clone();
+        outbound.install(services, true);
+        assert_eq!(
+            route(&outbound, "[2001:db8:6::1]:80"),
+            Route::Plain(Some(0), Outcome::Off)
+        );
     }
 
     #[test]
     fn port_can_be_another() {
         let outbound = outbound("v=ssa1; addr=rand:64", r#", "port": 8080"#);
+        assert_eq!(route(&outbound, "[2001:db8:6::1]:80"), Route::Service(0, 8080));
+    }
+
+    #[test]
+    fn what_cannot_be_composed_is_told() {
+        let none = Failures::default();
+        let later = outbound("v=ssa1; addr=rand:64; from=1800000000", "");
+        assert_eq!(target(&later, 1, &none), Ok(None));
+        let object = outbound("v=ssa1; addr=hash(obj):20 const(0):44", "");
         assert_eq!(
-            decide(&outbound, "[2001:db8:6::1]:80", 1).destination.unwrap().port,
-            8080
+            target(&object, 1, &none).unwrap_err().to_string(),
+            "the record needs inputs that are not given: object key"
+        );
+    }
+
+    const ITEMS: &str = r#"{"role": "outbound", "source": "2001:db8:1::7", "services": [{"name": "web",
+        "apl": "2:2001:db8:5::/64 2:fd00:5::/64", "rules": ["v=ssa1; addr=RULE"], "addresses": ["2001:db8:6::1"],
+        "sources": [{"item": "fd00:5::/64", "source": "fd00:1::7"}]}]}"#;
+
+    #[test]
+    fn each_item_has_its_source() {
+        let in_ula = |target: &Target| target.place.address.segments()[0] == 0xfd00;
+        let outbound = read(&ITEMS.replace("RULE", "hash(src/128):20 rand:44; item=rand"));
+        let targets: Vec<Target> = (0..64)
+            .map(|slot| composed(&outbound, slot, &Failures::default()))
+            .collect();
+        assert!(targets.iter().any(in_ula) && !targets.iter().all(in_ula));
+        for target in &targets {
+            let source = if in_ula(target) { "fd00:1::7" } else { "2001:db8:1::7" };
+            assert_eq!(target.source, source.parse::<Ipv6Addr>().unwrap());
+        }
+        // Where the item is a hash of the source, the choice agrees with itself.
+        let outbound = read(&ITEMS.replace("RULE", "rand:64; item=hash(src/128)"));
+        let target = composed(&outbound, 1, &Failures::default());
+        let flow = Flow::new(Source(target.source), Destination(target.place.address), NOW);
+        let judgement = outbound.services.services()[0].service.rules.verify(&flow).unwrap();
+        assert!(matches!(judgement.verdict, Verdict::Conforming(_)));
+    }
+
+    #[test]
+    fn without_any_source_nothing_is_composed() {
+        let mut outbound = outbound("v=ssa1; addr=rand:64", "");
+        outbound.source = None;
+        assert_eq!(
+            target(&outbound, 1, &Failures::default()),
+            Err(ComposeError::NoItemLeft)
         );
     }
 
     #[test]
-    fn what_cannot_be_composed_goes_where_the_application_wanted() {
-        let later = outbound("v=ssa1; addr=rand:64; from=1800000000", "");
-        assert_eq!(decide(&later, "[2001:db8:6::1]:80", 1).outcome, Outcome::NoRule);
-        let object = outbound("v=ssa1; addr=hash(obj):20 const(0):44", "");
-        let decision = decide(&object, "[2001:db8:6::1]:80", 1);
-        assert_eq!(decision.outcome, Outcome::Failed);
-        assert_eq!(
-            decision.error.unwrap().to_string(),
-            "the record needs inputs that are not given: object key"
-        );
-        let work = outbound("v=ssa1; addr=rand:64; pow=24", "");
-        assert_eq!(decide(&work, "[2001:db8:6::1]:80", 1).outcome, Outcome::Failed);
+    fn items_replicas_and_addresses_that_failed_are_passed_over() {
+        for (rule, failures_until_all) in [
+            ("hash(src/128):20 rand:44; item=rand", 2),
+            ("hash(src/128):20 rand:44", 2),
+            ("hash(src/128):20 rand:44; replicas=2", 4),
+            ("rand:64", 8),
+        ] {
+            let outbound = read(&ITEMS.replace("RULE", rule));
+            let mut failures = Failures::default();
+            let mut met = BTreeSet::new();
+            for _ in 0..failures_until_all {
+                let place = composed(&outbound, 5, &failures).place;
+                let choice = if rule == "rand:64" {
+                    format!("{}", place.address)
+                } else {
+                    format!("{} {}", place.item.get(), place.replica)
+                };
+                assert!(met.insert(choice.clone()), "{rule}: {choice} again");
+                failures.add(place, NOW);
+            }
+            // When all failed there is no better choice than any.
+            assert!(target(&outbound, 5, &failures).unwrap().is_some(), "{rule}");
+        }
     }
 }

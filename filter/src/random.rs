@@ -1,7 +1,7 @@
 //! Random bits: a generator seeded from outside, and a pool that keeps the number of addresses in use small.
 //!
 //! There is no source of randomness in a Wasm module. Bits are SipHash-2-4 over a counter, under a key made of the
-//! configured seed, the time and context of the VM, and what connections bring.
+//! configured seed, the time and number of the VM, and what connections bring.
 
 use ssa_rules::{UnixTime, rule::hash::siphash24};
 
@@ -16,22 +16,25 @@ pub struct Random {
 }
 
 impl Random {
-    /// Starts a generator of everything that tells this VM from others.
+    /// Starts a generator of everything that tells this VM from others: the node's seed, the time, and the VM's number
+    /// in its process.
     #[must_use]
-    pub fn new(seed: &[u8], time_in_ns: u64, context: u32) -> Self {
+    pub fn new(seed: &[u8], time_in_ns: u64, number: u64) -> Self {
         let mut message = seed.to_vec();
         message.extend(time_in_ns.to_be_bytes());
-        message.extend(context.to_be_bytes());
+        message.extend(number.to_be_bytes());
         Self {
             key: pair(&message),
             counter: 0,
         }
     }
 
-    /// Mixes in something of a connection, such as its port: VMs that started alike part ways.
-    pub fn mix(&mut self, value: u64) {
-        let counter = self.counter;
-        self.key = pair(&[&self.key[..], &value.to_be_bytes(), &counter.to_be_bytes()].concat());
+    /// Mixes in something that comes later, such as a connection's port: VMs that started alike part ways.
+    pub fn mix(&mut self, value: &[u8]) {
+        let mut message = self.key.to_vec();
+        message.extend(self.counter.to_be_bytes());
+        message.extend(value);
+        self.key = pair(&message);
     }
 
     /// Returns the next 64 bits.
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn vms_that_differ_in_anything_draw_different_bits() {
-        let first = |seed: &[u8], time, context| Random::new(seed, time, context).bits();
+        let first = |seed: &[u8], time, number| Random::new(seed, time, number).bits();
         let all = [first(b"", 0, 0), first(b"a", 0, 0), first(b"", 1, 0), first(b"", 0, 1)];
         assert_eq!(BTreeSet::from(all).len(), 4);
     }
@@ -120,8 +123,8 @@ mod tests {
     #[test]
     fn equal_vms_part_ways_with_their_connections() {
         let mut vms = [Random::new(b"s", 1, 1); 2];
-        vms[0].mix(40_001);
-        vms[1].mix(40_002);
+        vms[0].mix(&[1]);
+        vms[1].mix(&[2]);
         assert_ne!(vms[0].bits(), vms[1].bits());
     }
 

@@ -306,7 +306,7 @@ destinations() {
   wait_for 10 "the client's access log is complete" logged_composed
   sed -nE 's/.*"destination":"\[([^]]*)\].*/\1/p' "$work/client/access.log" | sort -u
 }
-logged_composed() { [ "$(grep -c '"outcome":"composed"' "$work/client/access.log")" -ge "$(outbound_count composed)" ]; }
+logged_composed() { [ "$(grep -c 'outcome=composed' "$work/client/access.log")" -ge "$(outbound_count composed)" ]; }
 leading() { python3 -c 'import ipaddress, sys
 for line in sys.stdin: print(int(ipaddress.IPv6Address(line.strip())) >> 128 - int(sys.argv[1]))' "$1"; }
 least() { for server in "${servers[@]}"; do echo "${answers[$server]:-0}"; done | sort -n | head -n 1; }
@@ -320,5 +320,7 @@ logged() {
   wait_for 10 "a new line in a server's access log" more_lines
   cat "$work"/server*/access.log | sort -t'"' -k1,1 | python3 -c 'import json, sys
 lines = [json.loads(line) for line in sys.stdin]
-print(max(lines, key=lambda line: line["time"]).get(sys.argv[1]) or "-")' "$1"
+line = max(lines, key=lambda line: line["time"])
+line.update(field.split("=", 1) for field in (line["ssa"] or "").split())
+print(line.get(sys.argv[1]) or "-")' "$1"
 }

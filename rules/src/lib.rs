@@ -62,5 +62,8 @@ pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Class};
 pub use published::{Judgement, Publication, Published, Role};
 pub use record::Record;
 pub use rule::{ComposeError, Flow, ItemIndex, ItemSet, Key, PrepareError, Progress, Request, Rule, Search};
-pub use types::{Chunk, ClientKey, Destination, KeyId, Port, Replica, Secret, Source, SourceBits, UnixTime, ValidFrom};
+pub use types::{
+    Chunk, ClientKey, Destination, KeyId, KeyMaterialError, Port, Replica, Secret, Source, SourceBits, UnixTime,
+    ValidFrom,
+};
 pub use verdict::{Expected, Part, Unchecked, Verdict, Violation};

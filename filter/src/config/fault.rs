@@ -3,6 +3,7 @@
 use core::fmt;
 
 use ssa_rules::{
+    KeyMaterialError,
     apl::{SpaceError, TextError},
     published::{SetError, Unusable},
 };
@@ -12,6 +13,16 @@ use ssa_rules::{
 pub struct ConfigError {
     /// The faults.
     pub faults: Vec<Fault>,
+}
+
+impl ConfigError {
+    /// A fault of the whole.
+    pub(super) fn whole(problem: Problem) -> Self {
+        let place = String::new();
+        Self {
+            faults: vec![Fault { place, problem }],
+        }
+    }
 }
 
 /// One fault.
@@ -39,6 +50,22 @@ pub enum Problem {
     Empty,
     /// No field has this name here.
     UnknownField,
+    /// The field stands here twice.
+    Twice,
+    /// One of two fields has to be there, and not both.
+    OneOf(
+        /// The fields.
+        [&'static str; 2],
+    ),
+    /// Key material that is none. It is not repeated.
+    KeyMaterial(KeyMaterialError),
+    /// The whole is too long.
+    TooLong {
+        /// The most bytes.
+        most: usize,
+        /// Its bytes.
+        found: usize,
+    },
     /// Key material, which the configuration would show to everyone who may see it.
     Secret,
     /// The value is of another type.
@@ -89,12 +116,10 @@ pub enum Problem {
         /// The number of the first service that has it.
         first: usize,
     },
-    /// The service shares addresses with another.
+    /// Two services share addresses.
     Overlap {
-        /// The other's number.
-        other: usize,
-        /// The other's name.
-        name: String,
+        /// Their names.
+        names: [String; 2],
     },
 }
 
@@ -105,6 +130,10 @@ impl fmt::Display for Problem {
             Self::Missing => f.write_str("missing"),
             Self::Empty => f.write_str("empty"),
             Self::UnknownField => f.write_str("unknown field"),
+            Self::Twice => f.write_str("stands here twice"),
+            Self::OneOf([one, other]) => write!(f, "either {one} or {other} has to be there, and not both"),
+            Self::KeyMaterial(error) => error.fmt(f),
+            Self::TooLong { most, found } => write!(f, "{found} bytes exceed {most}"),
             Self::Secret => f.write_str("secrets do not belong here: Envoy shows the configuration in its config_dump"),
             Self::Not(wanted) => write!(f, "is no {wanted}"),
             Self::NoneOf(choices) => write!(f, "is none of {}", choices.join(", ")),
@@ -117,7 +146,7 @@ impl fmt::Display for Problem {
             Self::Rule(error) => error.fmt(f),
             Self::Set(error) => error.fmt(f),
             Self::Repeated { first } => write!(f, "stands in services[{first}] too"),
-            Self::Overlap { other, name } => write!(f, "overlaps with services[{other}] ({name})"),
+            Self::Overlap { names: [one, other] } => write!(f, "{one} and {other} share addresses"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The plugin's configuration: JSON in, validated values out, every fault at once.
+//! The plugin's configuration and its snapshots: JSON in, validated values out, every fault at once.
 //!
 //! ```
-//! use ssa_filter::config::Config;
+//! use ssa_filter::config::{Config, Role};
 //!
 //! let json = br#"{
 //!   "role": "inbound",
@@ -12,40 +12,102 @@
 //!     "ports": [80]
 //!   }]
 //! }"#;
-//! assert!(matches!(Config::from_json(json), Ok(Config::Inbound(_))));
+//! assert!(matches!(Config::from_json(json).unwrap().role, Role::Inbound(_)));
 //!
 //! let faults = Config::from_json(br#"{"role": "inbound", "servises": []}"#).unwrap_err();
-//! assert_eq!(faults.to_string(), "services: missing; servises: unknown field");
+//! assert_eq!(
+//!     faults.to_string(),
+//!     "either services or snapshot has to be there, and not both; servises: unknown field"
+//! );
 //! ```
 
 mod fault;
+mod json;
 mod read;
 mod service;
+mod snapshot;
 
 use core::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use serde_json::Value;
 
 pub use fault::{ConfigError, Fault, Problem};
+use json::Json;
 use read::{Object, Reader};
 pub use service::Service;
+use service::{Kind, Origin};
+pub use snapshot::{MAX_SNAPSHOT, Snapshot};
 
-use crate::{inbound::Inbound, outbound::Outbound};
+use crate::{inbound::Inbound, outbound::Outbound, table::Table};
 
 /// The draws that an outbound pool keeps by default.
 pub const DEFAULT_POOL: u16 = 256;
 
-/// The most services of one configuration.
-pub const MAX_SERVICES: usize = 256;
+/// The most services of one configuration or snapshot.
+pub const MAX_SERVICES: usize = 1024;
+
+/// A plugin's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it does with connections.
+    pub role: Role,
+    /// How many connections one worker holds, and how long.
+    pub hold: Hold,
+    /// Where the services come from, unless they stand in the configuration.
+    pub subscription: Option<Subscription>,
+}
 
 /// What the filter does with connections.
 #[derive(Clone, Debug)]
-pub enum Config {
+pub enum Role {
     /// It verifies those that come in.
     Inbound(Inbound),
     /// It composes the addresses of those that go out.
     Outbound(Outbound),
+}
+
+impl Role {
+    /// Returns the role's name, as configurations and metrics have it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Inbound(_) => "inbound",
+            Self::Outbound(_) => "outbound",
+        }
+    }
+}
+
+/// How many connections one worker holds at once, and how long: until there is a snapshot, and while it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The most connections, 0 to 4096.
+    pub connections: u16,
+    /// The longest in milliseconds, 0 to 30000.
+    pub ms: u16,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            ms: 3000,
+        }
+    }
+}
+
+/// Where snapshots come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Envoy's cluster.
+    pub cluster: String,
+    /// The path there.
+    pub path: String,
+    /// The pause between an answer and the next question, in milliseconds.
+    pub refresh_ms: u32,
+    /// How long the answer may wait for a change, in seconds.
+    pub wait_s: u16,
+    /// Whether connections pass for which there is no snapshot in time.
+    pub released: bool,
 }
 
 impl Config {
@@ -55,47 +117,111 @@ impl Config {
     ///
     /// All of its faults.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
-        let value: Value = match serde_json::from_slice(json) {
-            Ok(value) => value,
-            Err(error) => {
-                let problem = Problem::NotJson {
-                    line: error.line(),
-                    column: error.column(),
-                };
-                return Err(ConfigError {
-                    faults: vec![Fault {
-                        place: String::new(),
-                        problem,
-                    }],
-                });
-            }
-        };
-        let mut reader = Reader::default();
-        let config = read_config(&mut reader, &value);
-        match config {
-            Some(config) if reader.faults.is_empty() => Ok(config),
-            _ => Err(ConfigError { faults: reader.faults }),
-        }
+        read_whole(json, read_config)
     }
 }
 
-fn read_config(reader: &mut Reader, value: &Value) -> Option<Config> {
-    let mut object = reader.object("", value)?;
-    let role = object
-        .required(reader, "role")
-        .and_then(|(place, value)| reader.choice(&place, value, &[("inbound", true), ("outbound", false)]));
-    let config = match role {
-        Some(true) => read_inbound(reader, &mut object).map(Config::Inbound),
-        Some(false) => read_outbound(reader, &mut object).map(Config::Outbound),
-        // The other fields depend on the role: without it, nothing can be said of them.
-        None => return None,
-    };
-    object.finish(reader);
-    config
+/// Reads JSON, and refuses it whole at any fault.
+fn read_whole<T>(json: &[u8], read: impl FnOnce(&mut Reader, &Json) -> Option<T>) -> Result<T, ConfigError> {
+    let value = Json::parse(json).map_err(|error| {
+        let problem = Problem::NotJson {
+            line: error.line(),
+            column: error.column(),
+        };
+        ConfigError::whole(problem)
+    })?;
+    let mut reader = Reader::default();
+    match read(&mut reader, &value) {
+        Some(whole) if reader.faults.is_empty() => Ok(whole),
+        _ => Err(ConfigError { faults: reader.faults }),
+    }
 }
 
-fn read_inbound(reader: &mut Reader, object: &mut Object<'_>) -> Option<Inbound> {
-    let services = service::read_all(reader, object, service::read_inbound);
+fn read_config(reader: &mut Reader, value: &Json) -> Option<Config> {
+    let mut object = reader.object("", value)?;
+    let inbound = object
+        .required(reader, "role")
+        .and_then(|(place, value)| reader.choice(&place, value, &[("inbound", true), ("outbound", false)]));
+    // The other fields depend on the role: without it, nothing can be said of them.
+    let inbound = inbound?;
+    let hold = read_hold(reader, &mut object);
+    let subscription = object
+        .optional("snapshot")
+        .map(|(place, value)| read_subscription(reader, &place, value, inbound));
+    let subscribed = subscription.is_some();
+    let role = if inbound {
+        read_inbound(reader, &mut object, subscribed).map(Role::Inbound)
+    } else {
+        read_outbound(reader, &mut object, subscribed).map(Role::Outbound)
+    };
+    object.finish(reader);
+    Some(Config {
+        role: role?,
+        hold: hold?,
+        subscription: match subscription {
+            None => None,
+            Some(read) => Some(read?),
+        },
+    })
+}
+
+fn read_hold(reader: &mut Reader, object: &mut Object<'_>) -> Option<Hold> {
+    let default = Hold::default();
+    let Some((place, value)) = object.optional("hold") else {
+        return Some(default);
+    };
+    let mut object = reader.object(&place, value)?;
+    let connections = object.number(reader, "connections", default.connections, [0, 4096]);
+    let ms = object.number(reader, "ms", default.ms, [0, 30_000]);
+    object.finish(reader);
+    Some(Hold {
+        connections: connections?,
+        ms: ms?,
+    })
+}
+
+fn read_subscription(reader: &mut Reader, place: &str, value: &Json, inbound: bool) -> Option<Subscription> {
+    let mut object = reader.object(place, value)?;
+    let cluster = object.required(reader, "cluster").and_then(|(place, value)| {
+        let text = reader.text(&place, value)?;
+        reader.parsed(&place, text, (!text.is_empty()).then(|| text.to_owned()), "no cluster")
+    });
+    let path = match object.optional("path") {
+        None => Some(if inbound { "/v1/inbound" } else { "/v1/outbound" }.to_owned()),
+        Some((place, value)) => reader.text(&place, value).and_then(|text| {
+            let good = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+            reader.parsed(&place, text, good.then(|| text.to_owned()), "no path")
+        }),
+    };
+    let refresh_ms = object.number(reader, "refresh_ms", 1000, [100, 60_000]);
+    let wait_s = object.number(reader, "wait_s", 30, [0, 300]);
+    let released = object.choice(reader, "missing", &[("refuse", false), ("release", true)]);
+    object.finish(reader);
+    Some(Subscription {
+        cluster: cluster?,
+        path: path?,
+        refresh_ms: refresh_ms?,
+        wait_s: wait_s?,
+        // A server must not let in what it cannot verify; a client without a rule does as a legacy one does.
+        released: released.unwrap_or(!inbound),
+    })
+}
+
+/// Reads the services that stand in a configuration; none where a snapshot is to bring them.
+fn read_services<T: Kind>(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool) -> Option<Table<T>> {
+    if object.optional("services").is_some() == subscribed {
+        reader.fault("", Problem::OneOf(["services", "snapshot"]));
+        return None;
+    }
+    if subscribed {
+        Some(Table::default())
+    } else {
+        service::read_all(reader, object, &mut Origin::Configuration)
+    }
+}
+
+fn read_inbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool) -> Option<Inbound> {
+    let services = read_services(reader, object, subscribed);
     let unclaimed = object
         .choice(reader, "unclaimed", &[("deny", false), ("allow", true)])
         .unwrap_or(false);
@@ -105,55 +231,48 @@ fn read_inbound(reader: &mut Reader, object: &mut Object<'_>) -> Option<Inbound>
         let sources = object.members(reader, "sources", Reader::prefix);
         let ports = object.list(reader, "ports", Reader::port);
         object.finish(reader);
-        Some((sources?, ports.unwrap_or_default()))
+        Some(Exemption {
+            sources: sources?,
+            ports: ports.unwrap_or_default(),
+        })
     });
-    let exempt = exempt
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(sources, ports)| Exemption { sources, ports })
-        .collect();
-    Some(Inbound {
-        services: unnumbered(services?),
-        exempt,
-        unclaimed_allowed: unclaimed,
+    Some(Inbound::new(
+        services?,
+        exempt.unwrap_or_default(),
+        unclaimed,
         demote_cluster,
-    })
+    ))
 }
 
-fn read_outbound(reader: &mut Reader, object: &mut Object<'_>) -> Option<Outbound> {
-    let services = service::read_all(reader, object, service::read_outbound);
-    let source = object
-        .required(reader, "source")
-        .and_then(|(place, value)| reader.address(&place, value));
+fn read_outbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool) -> Option<Outbound> {
+    let services = read_services(reader, object, subscribed);
+    let source = if subscribed {
+        object.optional("source")
+    } else {
+        object.required(reader, "source")
+    };
+    let source = source.map(|(place, value)| reader.address(&place, value));
     let seed = object.text(reader, "seed").unwrap_or_default();
-    let pool = object.optional("pool").map_or(Some(DEFAULT_POOL), |(place, value)| {
-        let slots = reader.number(&place, value, 1, 4096)?;
-        u16::try_from(slots).ok()
-    });
+    let pool = object.number(reader, "pool", DEFAULT_POOL, [1, 4096]);
     let services = services?;
-    let mut met: Vec<(Ipv6Addr, usize)> = Vec::new();
-    for (index, service) in &services {
-        for (member, address) in service.addresses.iter().enumerate() {
-            if let Some((_, first)) = met.iter().find(|(known, _)| known == address) {
-                let first = *first;
-                reader.fault(
-                    &format!("services[{index}].addresses[{member}]"),
-                    Problem::Repeated { first },
-                );
-            }
-            met.push((*address, *index));
+    check_addresses(reader, &services);
+    Some(Outbound::new(services, source.flatten(), seed.into_bytes(), pool?))
+}
+
+/// Notes plain addresses that stand for two services.
+fn check_addresses(reader: &mut Reader, services: &Table<crate::outbound::OutboundService>) {
+    let mut met: Vec<(Ipv6Addr, usize, usize)> = Vec::new();
+    for (number, service) in services.services().iter().enumerate() {
+        let addresses = service.addresses.iter().enumerate();
+        met.extend(addresses.map(|(member, address)| (*address, number, member)));
+    }
+    met.sort_unstable();
+    for (one, next) in met.iter().zip(met.iter().skip(1)) {
+        if one.0 == next.0 {
+            let place = format!("services[{}].addresses[{}]", next.1, next.2);
+            reader.fault(&place, Problem::Repeated { first: one.1 });
         }
     }
-    Some(Outbound {
-        services: unnumbered(services),
-        source: source?,
-        seed: seed.into_bytes(),
-        pool: pool?,
-    })
-}
-
-fn unnumbered<T>(numbered: Vec<(usize, T)>) -> Vec<T> {
-    numbered.into_iter().map(|(_, service)| service).collect()
 }
 
 /// Sources that reach plain addresses on some ports: probes and scrapes.
@@ -197,21 +316,82 @@ mod tests {
 
     #[test]
     fn whole_configurations_are_read() {
-        let Ok(Config::Inbound(inbound)) = Config::from_json(GOOD.as_bytes()) else {
+        let config = Config::from_json(GOOD.as_bytes()).unwrap();
+        assert_eq!((config.hold, config.subscription), (Hold::default(), None));
+        let Role::Inbound(inbound) = config.role else {
             panic!("inbound")
         };
-        assert_eq!(inbound.services.len(), 1);
-        assert!(inbound.unclaimed_allowed);
-        assert_eq!(inbound.demote_cluster.as_deref(), Some("slow"));
-        assert!(inbound.exempt[0].covers("2001:db8:f::1".parse().unwrap(), 80));
-        assert!(!inbound.exempt[0].covers("2001:db8:f::1".parse().unwrap(), 81));
+        assert_eq!(inbound.services().names(), ["web"]);
+        assert_eq!(inbound.demote_cluster(), Some("slow"));
         let outbound = r#"{"role": "outbound", "source": "2001:db8::1", "pool": 16.0, "services": [
             {"name": "web", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"],
              "addresses": ["2001:db8:6::1"], "port": 8080}]}"#;
-        let Ok(Config::Outbound(outbound)) = Config::from_json(outbound.as_bytes()) else {
+        let Role::Outbound(outbound) = Config::from_json(outbound.as_bytes()).unwrap().role else {
             panic!("outbound")
         };
-        assert_eq!(outbound.pool, 16);
+        assert_eq!(outbound.pool(), 16);
+    }
+
+    #[test]
+    fn snapshots_are_subscribed_to() {
+        let json = r#"{"role": "inbound", "snapshot": {"cluster": "shim"}, "hold": {"connections": 4096, "ms": 0}}"#;
+        let config = Config::from_json(json.as_bytes()).unwrap();
+        let hold = Hold {
+            connections: 4096,
+            ms: 0,
+        };
+        assert_eq!(config.hold, hold);
+        let subscription = Subscription {
+            cluster: "shim".to_owned(),
+            path: "/v1/inbound".to_owned(),
+            refresh_ms: 1000,
+            wait_s: 30,
+            released: false,
+        };
+        assert_eq!(config.subscription, Some(subscription));
+        let json = r#"{"role": "outbound", "snapshot": {"cluster": "", "path": "v1", "refresh_ms": 99, "wait_s": 301,
+            "missing": "wait", "colour": 1}, "hold": {"connections": 4097, "ms": 30001, "x": 0}}"#;
+        assert_eq!(
+            faults(json),
+            [
+                "hold.connections: 4097 is not 0 to 4096",
+                "hold.ms: 30001 is not 0 to 30000",
+                "hold.x: unknown field",
+                r#"snapshot.cluster: "" is no cluster"#,
+                r#"snapshot.path: "v1" is no path"#,
+                "snapshot.refresh_ms: 99 is not 100 to 60000",
+                "snapshot.wait_s: 301 is not 0 to 300",
+                "snapshot.missing: is none of refuse, release",
+                "snapshot.colour: unknown field",
+            ]
+        );
+        let both = GOOD.replace(r#""unclaimed""#, r#""snapshot": {"cluster": "shim"}, "unclaimed""#);
+        assert_eq!(
+            faults(&both),
+            ["either services or snapshot has to be there, and not both"]
+        );
+    }
+
+    #[test]
+    fn fields_stand_once() {
+        let twice = GOOD.replace(r#""unclaimed""#, r#""role": "outbound", "unclaimed""#);
+        assert_eq!(faults(&twice), ["role: stands here twice"]);
+    }
+
+    #[test]
+    fn services_are_at_most_1024() {
+        let service = |number: usize| {
+            format!(
+                r#"{{"name": "s{number}", "apl": "2:2001:db8:{number:x}::/64", "rules": ["v=ssa1; addr=rand:64"],
+                    "ports": [80]}}"#
+            )
+        };
+        let json = |count| {
+            let services: Vec<String> = (0..count).map(service).collect();
+            format!(r#"{{"role": "inbound", "services": [{}]}}"#, services.join(","))
+        };
+        assert!(Config::from_json(json(MAX_SERVICES).as_bytes()).is_ok());
+        assert_eq!(faults(&json(MAX_SERVICES + 1)), ["services: 1025 members exceed 1024"]);
     }
 
     #[test]
@@ -290,12 +470,7 @@ mod tests {
             let result = Config::from_json(json.as_bytes());
             assert_eq!(result.is_err(), at_fault, "{apl}: {result:?}");
             if let Err(error) = result {
-                assert!(
-                    error
-                        .to_string()
-                        .contains("services[1]: overlaps with services[0] (web)"),
-                    "{error}"
-                );
+                assert_eq!(error.to_string(), "services: web and other share addresses");
             }
         }
     }

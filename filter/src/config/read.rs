@@ -3,12 +3,17 @@
 use core::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use serde_json::{Map, Value};
 
-use super::fault::{Fault, Problem};
+use super::{
+    fault::{Fault, Problem},
+    json::Json,
+};
 
 /// Words that name key material wherever they stand.
-const SECRET_WORDS: [&str; 4] = ["secret", "secrets", "key", "keys"];
+const SECRET_WORDS: [&str; 6] = ["secret", "secrets", "key", "keys", "client_key", "client_keys"];
+
+/// The longest piece of a text that a fault repeats: it ends in a log line.
+const REPEATED: usize = 64;
 
 /// The faults met so far.
 #[derive(Default)]
@@ -19,7 +24,7 @@ pub(super) struct Reader {
 /// An object, and which of its fields were asked for.
 pub(super) struct Object<'a> {
     place: String,
-    fields: &'a Map<String, Value>,
+    fields: &'a [(String, Json)],
     known: Vec<&'static str>,
 }
 
@@ -39,8 +44,8 @@ impl Reader {
         value
     }
 
-    pub(super) fn object<'a>(&mut self, place: &str, value: &'a Value) -> Option<Object<'a>> {
-        let fields = self.typed(place, value.as_object(), "object")?;
+    pub(super) fn object<'a>(&mut self, place: &str, value: &'a Json) -> Option<Object<'a>> {
+        let fields = self.fields(place, value)?;
         Some(Object {
             place: place.to_owned(),
             fields,
@@ -48,32 +53,55 @@ impl Reader {
         })
     }
 
-    pub(super) fn text<'a>(&mut self, place: &str, value: &'a Value) -> Option<&'a str> {
-        self.typed(place, value.as_str(), "text")
+    /// Reads an object whose field names are data. None stands twice.
+    pub(super) fn fields<'a>(&mut self, place: &str, value: &'a Json) -> Option<&'a [(String, Json)]> {
+        let fields = if let Json::Object(fields) = value {
+            Some(fields.as_slice())
+        } else {
+            None
+        };
+        let fields = self.typed(place, fields, "object")?;
+        for (number, (name, _)) in fields.iter().enumerate() {
+            if fields.iter().take(number).any(|(earlier, _)| earlier == name) {
+                self.fault(&join(place, name), Problem::Twice);
+            }
+        }
+        Some(fields)
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, place: &str, value: &Value, choices: &[(&'static str, T)]) -> Option<T> {
-        let choice = choices
-            .iter()
-            .find(|(name, _)| value.as_str() == Some(name))
-            .map(|(_, choice)| *choice);
+    pub(super) fn text<'a>(&mut self, place: &str, value: &'a Json) -> Option<&'a str> {
+        let text = if let Json::Text(text) = value {
+            Some(text.as_str())
+        } else {
+            None
+        };
+        self.typed(place, text, "text")
+    }
+
+    pub(super) fn flag(&mut self, place: &str, value: &Json) -> Option<bool> {
+        let flag = if let Json::Flag(flag) = value {
+            Some(*flag)
+        } else {
+            None
+        };
+        self.typed(place, flag, "true or false")
+    }
+
+    pub(super) fn choice<T: Copy>(&mut self, place: &str, value: &Json, choices: &[(&'static str, T)]) -> Option<T> {
+        let chosen = |name: &str| matches!(value, Json::Text(text) if text == name);
+        let choice = choices.iter().find(|(name, _)| chosen(name)).map(|(_, choice)| *choice);
         if choice.is_none() {
             self.fault(place, Problem::NoneOf(choices.iter().map(|(name, _)| *name).collect()));
         }
         choice
     }
 
-    /// Reads a whole number. Envoy hands on the numbers of a `Struct` as floating point.
-    pub(super) fn number(&mut self, place: &str, value: &Value, least: u64, greatest: u64) -> Option<u64> {
-        let whole = value
-            .as_f64()
-            .filter(|number| number.fract() == 0.0 && (0.0..9.0e15).contains(number));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked to be whole and in range"
-        )]
-        let number = value.as_u64().or(whole.map(|number| number as u64));
+    pub(super) fn number(&mut self, place: &str, value: &Json, least: u64, greatest: u64) -> Option<u64> {
+        let number = if let Json::Number(number) = value {
+            Some(*number)
+        } else {
+            None
+        };
         let value = self.typed(place, number, "whole number")?;
         if (least..=greatest).contains(&value) {
             return Some(value);
@@ -82,16 +110,16 @@ impl Reader {
         None
     }
 
-    pub(super) fn port(&mut self, place: &str, value: &Value) -> Option<u16> {
+    pub(super) fn port(&mut self, place: &str, value: &Json) -> Option<u16> {
         u16::try_from(self.number(place, value, 1, u16::MAX.into())?).ok()
     }
 
-    pub(super) fn address(&mut self, place: &str, value: &Value) -> Option<Ipv6Addr> {
+    pub(super) fn address(&mut self, place: &str, value: &Json) -> Option<Ipv6Addr> {
         let text = self.text(place, value)?;
         self.parsed(place, text, text.parse().ok(), "no IPv6 address")
     }
 
-    pub(super) fn prefix(&mut self, place: &str, value: &Value) -> Option<Ipv6Net> {
+    pub(super) fn prefix(&mut self, place: &str, value: &Json) -> Option<Ipv6Net> {
         let text = self.text(place, value)?;
         let prefix = text
             .parse()
@@ -100,31 +128,49 @@ impl Reader {
         self.parsed(place, text, prefix, "no IPv6 prefix without bits past its length")
     }
 
+    /// Reads what metrics and logs bear: 1 to 253 letters, digits, hyphens, underscores and dots.
+    pub(super) fn name(&mut self, place: &str, value: &Json) -> Option<String> {
+        let text = self.text(place, value)?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let good = matches!(text.len(), 1..=253) && text.bytes().all(allowed);
+        self.parsed(
+            place,
+            text,
+            good.then(|| text.to_owned()),
+            "not 1 to 253 of a-z A-Z 0-9 - _ .",
+        )
+    }
+
     pub(super) fn parsed<T>(&mut self, place: &str, text: &str, value: Option<T>, wanted: &'static str) -> Option<T> {
         if value.is_none() {
-            // A text of any length would end in a log line.
-            let text = text.chars().take(64).collect();
+            let text = text.chars().take(REPEATED).collect();
             self.fault(place, Problem::NoText { text, wanted });
         }
         value
     }
 }
 
+fn join(place: &str, field: &str) -> String {
+    let field: String = field.chars().take(REPEATED).collect();
+    if place.is_empty() {
+        field
+    } else {
+        format!("{place}.{field}")
+    }
+}
+
 impl<'a> Object<'a> {
     pub(super) fn place_of(&self, field: &str) -> String {
-        if self.place.is_empty() {
-            field.to_owned()
-        } else {
-            format!("{}.{field}", self.place)
-        }
+        join(&self.place, field)
     }
 
-    pub(super) fn optional(&mut self, field: &'static str) -> Option<(String, &'a Value)> {
+    pub(super) fn optional(&mut self, field: &'static str) -> Option<(String, &'a Json)> {
         self.known.push(field);
-        self.fields.get(field).map(|value| (self.place_of(field), value))
+        let (_, value) = self.fields.iter().find(|(name, _)| name == field)?;
+        Some((self.place_of(field), value))
     }
 
-    pub(super) fn required(&mut self, reader: &mut Reader, field: &'static str) -> Option<(String, &'a Value)> {
+    pub(super) fn required(&mut self, reader: &mut Reader, field: &'static str) -> Option<(String, &'a Json)> {
         let value = self.optional(field);
         if value.is_none() {
             reader.fault(&self.place_of(field), Problem::Missing);
@@ -147,15 +193,34 @@ impl<'a> Object<'a> {
         reader.choice(&place, value, choices)
     }
 
+    /// Reads a whole number, or takes the default where the field is absent.
+    pub(super) fn number<T: TryFrom<u64>>(
+        &mut self,
+        reader: &mut Reader,
+        field: &'static str,
+        default: T,
+        [least, greatest]: [u64; 2],
+    ) -> Option<T> {
+        match self.optional(field) {
+            None => Some(default),
+            Some((place, value)) => T::try_from(reader.number(&place, value, least, greatest)?).ok(),
+        }
+    }
+
     /// Reads each member of a list; those at fault are left out.
     pub(super) fn list<T>(
         &mut self,
         reader: &mut Reader,
         field: &'static str,
-        mut read: impl FnMut(&mut Reader, &str, &'a Value) -> Option<T>,
+        mut read: impl FnMut(&mut Reader, &str, &'a Json) -> Option<T>,
     ) -> Option<Vec<T>> {
         let (place, value) = self.optional(field)?;
-        let members = reader.typed(&place, value.as_array(), "list")?;
+        let members = if let Json::List(members) = value {
+            Some(members)
+        } else {
+            None
+        };
+        let members = reader.typed(&place, members, "list")?;
         let read_member = |(index, value)| read(reader, &format!("{place}[{index}]"), value);
         Some(members.iter().enumerate().filter_map(read_member).collect())
     }
@@ -165,10 +230,10 @@ impl<'a> Object<'a> {
         &mut self,
         reader: &mut Reader,
         field: &'static str,
-        read: impl FnMut(&mut Reader, &str, &'a Value) -> Option<T>,
+        read: impl FnMut(&mut Reader, &str, &'a Json) -> Option<T>,
     ) -> Option<Vec<T>> {
         let (place, value) = self.required(reader, field)?;
-        if value.as_array().is_some_and(Vec::is_empty) {
+        if matches!(value, Json::List(members) if members.is_empty()) {
             reader.fault(&place, Problem::Empty);
         }
         self.list(reader, field, read)
@@ -176,7 +241,11 @@ impl<'a> Object<'a> {
 
     /// Notes the fields that nobody asked for.
     pub(super) fn finish(self, reader: &mut Reader) {
-        for field in self.fields.keys().filter(|field| !self.known.contains(&field.as_str())) {
+        for (field, _) in self
+            .fields
+            .iter()
+            .filter(|(field, _)| !self.known.contains(&field.as_str()))
+        {
             let secret = SECRET_WORDS.contains(&field.to_ascii_lowercase().as_str());
             reader.fault(
                 &self.place_of(field),

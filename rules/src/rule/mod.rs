@@ -222,6 +222,20 @@ impl Rule {
         self.replicas.max(1)
     }
 
+    /// Says whether inputs choose the item, so that there is no other.
+    #[must_use]
+    pub fn computes_item(&self) -> bool {
+        self.item_choice == item_choice::HASH
+    }
+
+    /// Says whether an address's first bits after the item are random, so that another draw leads to another slice.
+    #[must_use]
+    pub fn leads_at_random(&self) -> bool {
+        self.fields()
+            .first()
+            .is_some_and(|field| field.kind == field_kind::RAND)
+    }
+
     /// Returns the bits of proof of work; 0 is none.
     #[must_use]
     pub fn pow(&self) -> u8 {

@@ -1,0 +1,105 @@
+//! Addresses that could not be connected to of late.
+
+use core::net::Ipv6Addr;
+
+use ssa_rules::{ItemIndex, Replica, UnixTime};
+
+/// The most failures remembered; the oldest give way.
+pub const MOST: usize = 64;
+
+/// How long a failure counts, in seconds.
+pub const SECONDS: u64 = 30;
+
+/// Where a connection goes, as a rule makes it of its freedoms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The service's number.
+    pub service: usize,
+    /// The item.
+    pub item: ItemIndex,
+    /// The replica.
+    pub replica: Replica,
+    /// The address.
+    pub address: Ipv6Addr,
+}
+
+/// The failures of late.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    failures: Vec<(Place, UnixTime)>,
+}
+
+impl Failures {
+    /// Remembers a failure.
+    pub fn add(&mut self, place: Place, now: UnixTime) {
+        self.failures.retain(|(known, at)| *known != place && counts(*at, now));
+        if self.failures.len() >= MOST {
+            // They are kept in the order of their coming.
+            let mut first = true;
+            self.failures.retain(|_| !core::mem::take(&mut first));
+        }
+        self.failures.push((place, now));
+    }
+
+    /// Returns the places of a service that failed of late.
+    pub fn of(&self, service: usize, now: UnixTime) -> impl Iterator<Item = &Place> {
+        self.failures
+            .iter()
+            .filter(move |(place, at)| place.service == service && counts(*at, now))
+            .map(|(place, _)| place)
+    }
+
+    /// Forgets everything: the numbers of services are others.
+    pub fn clear(&mut self) {
+        self.failures.clear();
+    }
+}
+
+/// Says whether a failure still counts, whichever way the clock moved since.
+fn counts(at: UnixTime, now: UnixTime) -> bool {
+    now.0.abs_diff(at.0) < SECONDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Role};
+
+    fn place(service: usize, address: u128) -> Place {
+        let json = br#"{"role": "inbound", "services": [{"name": "web", "apl": "2:2001:db8:5::/64",
+            "rules": ["v=ssa1; addr=rand:64"], "ports": [80]}]}"#;
+        let Role::Inbound(inbound) = Config::from_json(json).unwrap().role else {
+            panic!("inbound")
+        };
+        let rules = &inbound.services().services()[0].service.rules;
+        let (item, _) = rules.rules()[0].positive_items().next().unwrap();
+        Place {
+            service,
+            item,
+            replica: Replica(0),
+            address: address.into(),
+        }
+    }
+
+    #[test]
+    fn failures_are_bounded_and_the_oldest_give_way() {
+        let mut failures = Failures::default();
+        for number in 0..=MOST as u128 {
+            failures.add(place(0, number), UnixTime(100));
+        }
+        let known: Vec<Ipv6Addr> = failures.of(0, UnixTime(100)).map(|place| place.address).collect();
+        assert_eq!(known.len(), MOST);
+        assert!(!known.contains(&0.into()));
+        assert_eq!(failures.of(1, UnixTime(100)).count(), 0);
+    }
+
+    #[test]
+    fn failures_count_for_a_while_whichever_way_the_clock_moves() {
+        let mut failures = Failures::default();
+        failures.add(place(0, 1), UnixTime(100));
+        failures.add(place(0, 1), UnixTime(110));
+        for (now, count) in [(110, 1), (139, 1), (140, 0), (81, 1), (80, 0)] {
+            assert_eq!(failures.of(0, UnixTime(now)).count(), count, "at {now}");
+        }
+    }
+}

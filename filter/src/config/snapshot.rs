@@ -1,0 +1,175 @@
+//! A snapshot: the services of a role at one moment, with their secrets.
+
+use super::{
+    ConfigError, check_addresses,
+    fault::{Fault, Problem},
+    json::Json,
+    read::{Object, Reader},
+    read_whole,
+    service::{self, Kind, Origin},
+};
+use crate::{inbound::InboundService, outbound::OutboundService, table::Table};
+
+/// The most bytes of a snapshot.
+pub const MAX_SNAPSHOT: usize = 16 << 20;
+
+/// The version of the format.
+const VERSION: u64 = 1;
+
+/// The services of a role at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot<T> {
+    /// Its name, which logs bear: 1 to 64 characters.
+    pub generation: String,
+    /// What makes the random bits of those who read it their own.
+    pub seed: Vec<u8>,
+    /// Whether all services are off.
+    pub off: bool,
+    /// The services.
+    pub services: Table<T>,
+    /// Why some of their records are left out.
+    pub unusable: Vec<Fault>,
+}
+
+impl Snapshot<InboundService> {
+    /// Reads a snapshot for an inbound filter.
+    ///
+    /// # Errors
+    ///
+    /// All of its faults. Records that are unusable are none: they are left out.
+    pub fn inbound(json: &[u8]) -> Result<Self, ConfigError> {
+        read(json, |_, _| ())
+    }
+}
+
+impl Snapshot<OutboundService> {
+    /// Reads a snapshot for an outbound filter.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Snapshot::inbound`].
+    pub fn outbound(json: &[u8]) -> Result<Self, ConfigError> {
+        read(json, check_addresses)
+    }
+}
+
+fn read<T: Kind>(json: &[u8], check: fn(&mut Reader, &Table<T>)) -> Result<Snapshot<T>, ConfigError> {
+    if json.len() > MAX_SNAPSHOT {
+        return Err(ConfigError::whole(Problem::TooLong {
+            most: MAX_SNAPSHOT,
+            found: json.len(),
+        }));
+    }
+    read_whole(json, |reader, value| {
+        let mut object = reader.object("", value)?;
+        let version = object
+            .required(reader, "version")
+            .and_then(|(place, value)| reader.number(&place, value, VERSION, VERSION));
+        // Of another version nothing else is known.
+        version?;
+        let generation = read_generation(reader, &mut object);
+        let seed = object.text(reader, "seed").unwrap_or_default();
+        let off = object
+            .optional("off")
+            .map_or(Some(false), |(place, value)| reader.flag(&place, value));
+        let mut unusable = Vec::new();
+        let services = service::read_all(reader, &mut object, &mut Origin::Snapshot(&mut unusable));
+        object.finish(reader);
+        let services = services?;
+        check(reader, &services);
+        Some(Snapshot {
+            generation: generation?,
+            seed: seed.into_bytes(),
+            off: off?,
+            services,
+            unusable,
+        })
+    })
+}
+
+fn read_generation(reader: &mut Reader, object: &mut Object<'_>) -> Option<String> {
+    let (place, value): (String, &Json) = object.required(reader, "generation")?;
+    let text = reader.text(&place, value)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    let good = matches!(text.len(), 1..=64) && text.bytes().all(allowed);
+    reader.parsed(
+        &place,
+        text,
+        good.then(|| text.to_owned()),
+        "not 1 to 64 of a-z A-Z 0-9 - _ . :",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: &str = r#"{"name": "web", "apl": "2:2001:db8:5::/64",
+        "rules": ["v=ssa1; addr=mac(src/128):64; key=k1", "v=ssa1; addr=mac(src/128):64; key=k2; from=9"],
+        "secrets": {"k1": {"secret": "00112233445566778899aabbccddeeff"}}, "ports": [80]}"#;
+
+    fn snapshot(extra: &str, services: &str) -> Result<Snapshot<InboundService>, ConfigError> {
+        let json = format!(r#"{{"version": 1, "generation": "7"{extra}, "services": [{services}]}}"#);
+        Snapshot::inbound(json.as_bytes())
+    }
+
+    #[test]
+    fn records_without_their_secret_are_left_out_and_told() {
+        let snapshot = snapshot("", SERVICE).unwrap();
+        assert_eq!(snapshot.services.services()[0].service.rules.rules().len(), 1);
+        let told: Vec<String> = snapshot.unusable.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["services[0].rules[1]: the secret k2 is not at hand"]);
+    }
+
+    #[test]
+    fn snapshots_may_be_empty_on_purpose() {
+        assert!(snapshot("", "").unwrap().services.services().is_empty());
+    }
+
+    #[test]
+    fn faults_are_told_at_once_and_without_secrets() {
+        let service = SERVICE
+            .replace("00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeefg")
+            .replace("[80]", "[0]");
+        let error = snapshot(r#", "off": 1, "of": true"#, &service).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "off: is no true or false; services[0].secrets.k1.secret: key material is 32 hex digits (16 bytes); these \
+             32 characters are not; services[0].ports[0]: 0 is not 1 to 65535; of: unknown field"
+        );
+        for (secret, fault) in [
+            (
+                r#"{}"#,
+                "services[0].secrets.k1: either secret or client_key has to be there, and not both",
+            ),
+            (
+                r#""00112233445566778899aabbccddeeff""#,
+                "services[0].secrets.k1: is no object",
+            ),
+            (r#"{"secret": 7}"#, "services[0].secrets.k1.secret: is no text"),
+        ] {
+            let service = SERVICE.replace(r#"{"secret": "00112233445566778899aabbccddeeff"}"#, secret);
+            assert_eq!(snapshot("", &service).unwrap_err().to_string(), fault);
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let error = Snapshot::inbound(br#"{"version": 2, "new": 1}"#).unwrap_err();
+        assert_eq!(error.to_string(), "version: 2 is not 1 to 1");
+    }
+
+    #[test]
+    fn generations_are_short_names() {
+        for generation in ["", "a b", &"x".repeat(65)] {
+            let json = format!(r#"{{"version": 1, "generation": "{generation}", "services": []}}"#);
+            assert!(Snapshot::inbound(json.as_bytes()).is_err(), "{generation:?}");
+        }
+    }
+
+    #[test]
+    fn size_is_bounded() {
+        let error = Snapshot::inbound(&vec![b' '; MAX_SNAPSHOT + 1]).unwrap_err();
+        assert_eq!(error.to_string(), "16777217 bytes exceed 16777216");
+    }
+}

@@ -1,0 +1,36 @@
+//! Log lines that stay rare.
+
+use ssa_rules::UnixTime;
+
+use crate::proxy::Proxy;
+
+/// The most lines a second that one VM logs.
+pub const LINES_PER_SECOND: u32 = 10;
+
+/// Keeps log lines rare.
+#[derive(Debug, Default)]
+pub struct Lines {
+    second: u64,
+    written: u32,
+    held_back: u64,
+}
+
+impl Lines {
+    /// Writes a line, unless this second has had enough of them.
+    pub fn write(&mut self, proxy: &impl Proxy, now: UnixTime, line: impl FnOnce() -> String) {
+        if self.second != now.0 {
+            self.second = now.0;
+            self.written = 0;
+            let held_back = core::mem::take(&mut self.held_back);
+            if held_back > 0 {
+                proxy.log(&format!("{held_back} lines like the following were held back"));
+            }
+        }
+        self.written = self.written.saturating_add(1);
+        if self.written > LINES_PER_SECOND {
+            self.held_back = self.held_back.saturating_add(1);
+        } else {
+            proxy.log(&line());
+        }
+    }
+}

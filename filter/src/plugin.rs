@@ -1,0 +1,741 @@
+//! What happens on a connection, from what the proxy says to what it is told.
+//!
+//! ```text
+//!  new connection ──▶ is there a snapshot? ──no──▶ held ──▶ snapshot came, or time is up ─┐
+//!                           │ yes                    ▲                                    │
+//!                           ▼                        │ proof of work is wanted            ▼
+//!                        treated ────────────────────┘                      passes, or is closed
+//! ```
+
+use std::collections::HashMap;
+
+use ssa_rules::{ComposeError, Part, UnixTime};
+
+use crate::{
+    avoid::Failures,
+    config::{Config, ConfigError, Hold, MAX_SNAPSHOT, Role, Snapshot},
+    endpoint::Endpoint,
+    fleet::{self, Report},
+    inbound::{self, Inbound},
+    lines::Lines,
+    metrics::{Metrics, Refresh},
+    outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
+    proxy::{Call, ContextId, End, Proxy, Refused},
+    random::{Pool, Random},
+    subscription::Feed,
+    table::Table,
+    works::{Task, Works},
+};
+
+/// The most connections that one callback lets go or closes: Envoy does not survive thousands of closes at once.
+const MOST_AT_ONCE: usize = 256;
+
+/// How often held connections are looked at, in milliseconds.
+const TICK_HELD_MS: u32 = 20;
+
+/// The pause between two slices of work, in milliseconds.
+const TICK_WORK_MS: u32 = 1;
+
+/// Every so many failures in a row are worth a line.
+const FAILURES_A_LINE: u32 = 64;
+
+const NS_PER_S: u64 = 1_000_000_000;
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Whether the proxy goes on with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It goes on to the next filter.
+    Continue,
+    /// It does not.
+    Stop,
+}
+
+/// A configured plugin in one VM.
+#[derive(Debug)]
+pub struct Plugin {
+    context: ContextId,
+    side: Side,
+    hold: Hold,
+    feed: Option<Feed>,
+    generation: String,
+    /// The VM's number in this process.
+    number: u64,
+    /// When the snapshot was last known to be the newest; without one, since when it is waited for.
+    confirmed: UnixTime,
+    /// Questions for a snapshot in a row that brought nothing.
+    failures: u32,
+    held: Vec<Held>,
+    tick_ms: u32,
+    reported: Option<(UnixTime, usize)>,
+    metrics: Metrics,
+    lines: Lines,
+}
+
+#[derive(Debug)]
+enum Side {
+    Inbound(Inbound),
+    Outbound(Box<Client>),
+}
+
+/// What an outbound plugin keeps.
+#[derive(Debug)]
+struct Client {
+    outbound: Outbound,
+    random: Random,
+    pool: Pool,
+    failures: Failures,
+    works: Works,
+    /// Where open connections that were composed go.
+    open: HashMap<ContextId, Target>,
+}
+
+/// A connection that waits.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    connection: ContextId,
+    /// Until when, in nanoseconds since 1970.
+    until: u64,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// For the first snapshot.
+    Snapshot,
+    /// For a proof of work.
+    Work(Task),
+    /// To be closed, which the proxy would not do.
+    Closing,
+}
+
+/// What is to become of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Passes,
+    Closes,
+    Waits(Why),
+}
+
+fn seconds(nanoseconds: u64) -> UnixTime {
+    UnixTime(nanoseconds.div_euclid(NS_PER_S))
+}
+
+fn endpoint(proxy: &impl Proxy, end: End) -> Option<Endpoint> {
+    Endpoint::parse(&proxy.address(end).ok()?)
+}
+
+impl Plugin {
+    /// Makes a plugin of its configuration. `context` is the proxy's number of it in this VM.
+    #[must_use]
+    pub fn new(config: Config, proxy: &impl Proxy, context: ContextId) -> Self {
+        let time = proxy.time().unwrap_or(0);
+        let number = fleet::number(proxy);
+        let role = config.role.name();
+        let (side, names) = match config.role {
+            Role::Inbound(inbound) => {
+                let names = inbound.services().names();
+                (Side::Inbound(inbound), names)
+            }
+            Role::Outbound(outbound) => {
+                let names = outbound.services().names();
+                let mut random = Random::new(outbound.seed(), time, number);
+                random.mix(&context.0.to_be_bytes());
+                let pool = Pool::new(outbound.pool(), &mut random);
+                let client = Client {
+                    outbound,
+                    random,
+                    pool,
+                    failures: Failures::default(),
+                    works: Works::default(),
+                    open: HashMap::new(),
+                };
+                (Side::Outbound(Box::new(client)), names)
+            }
+        };
+        let mut plugin = Self {
+            context,
+            side,
+            hold: config.hold,
+            feed: config.subscription.map(Feed::new),
+            generation: "-".to_owned(),
+            number,
+            confirmed: seconds(time),
+            failures: 0,
+            held: Vec::new(),
+            tick_ms: 0,
+            reported: None,
+            metrics: Metrics::new(role, &names),
+            lines: Lines::default(),
+        };
+        plugin.set_tick(proxy);
+        plugin
+    }
+
+    /// Says whether the services are known.
+    fn ready(&self) -> bool {
+        self.feed.as_ref().is_none_or(Feed::ready)
+    }
+
+    fn released(&self) -> bool {
+        self.feed.as_ref().is_some_and(Feed::released)
+    }
+
+    /// Treats a new connection, which the proxy shows.
+    pub fn on_new_connection(&mut self, connection: ContextId, proxy: &impl Proxy) -> Next {
+        let fate = if self.ready() {
+            self.treat(connection, true, proxy)
+        } else {
+            Fate::Waits(Why::Snapshot)
+        };
+        let fate = match fate {
+            Fate::Waits(why) => match self.wait(connection, why, proxy) {
+                Some(next) => return next,
+                None => self.give_up(why, proxy),
+            },
+            fate => fate,
+        };
+        if fate == Fate::Passes {
+            return Next::Continue;
+        }
+        self.close(connection, proxy);
+        Next::Stop
+    }
+
+    /// Says whether the proxy may go on with a connection that has data: not while it is held.
+    #[must_use]
+    pub fn on_data(&self, connection: ContextId) -> Next {
+        if self.held.iter().any(|held| held.connection == connection) {
+            Next::Stop
+        } else {
+            Next::Continue
+        }
+    }
+
+    /// Notes that a connection is gone, which the proxy shows for the last time.
+    pub fn on_delete(&mut self, connection: ContextId, proxy: &impl Proxy) {
+        self.held.retain(|held| held.connection != connection);
+        let Side::Outbound(client) = &mut self.side else {
+            return;
+        };
+        let Some(target) = client.open.remove(&connection) else {
+            return;
+        };
+        let service = target.place.service;
+        if proxy.failed_upstream() == Ok(true) {
+            let now = proxy.time().map_or(UnixTime(0), seconds);
+            client.failures.add(target.place, now);
+            client.works.discard(&target.place);
+            self.metrics.count_failure(proxy, service);
+        } else if let Some(source) = endpoint(proxy, End::UpstreamSource)
+            && source.address != target.source
+        {
+            self.metrics.count_mismatch(proxy, service);
+            let now = proxy.time().map_or(UnixTime(0), seconds);
+            let service = self.metrics.name(Some(service));
+            self.lines.write(proxy, now, || {
+                let (used, meant) = (source.address, target.source);
+                format!("source mismatch: service {service}: connected from {used}, composed for {meant}")
+            });
+        }
+    }
+
+    /// Does what is due: asks for a snapshot, works, lets go what waited long enough.
+    pub fn on_tick(&mut self, proxy: &impl Proxy) {
+        let Ok(time) = proxy.time() else {
+            return;
+        };
+        if let Some(feed) = &mut self.feed
+            && feed.ask(proxy, time)
+        {
+            self.missed(proxy, time, "the proxy cannot ask its cluster");
+        }
+        self.work(proxy, time);
+        if self.ready() {
+            self.release(proxy, |why| why == Why::Snapshot);
+        }
+        self.expire(proxy, time);
+        self.report(proxy, time);
+        self.set_tick(proxy);
+    }
+
+    /// Takes an answer, which the proxy shows.
+    pub fn on_response(&mut self, call: Call, proxy: &impl Proxy) {
+        let time = proxy.time().unwrap_or(0);
+        let Some(feed) = &mut self.feed else {
+            return;
+        };
+        if !feed.answered(call, time) {
+            return;
+        }
+        let ready = feed.ready();
+        match proxy.response() {
+            Ok(response) if response.status == 200 => match proxy.body(MAX_SNAPSHOT.saturating_add(1)) {
+                Ok(body) => self.read_snapshot(&body, response.etag, proxy, time),
+                Err(Refused) => self.missed(proxy, time, "the answer has no body"),
+            },
+            Ok(response) if response.status == 304 && ready => self.unchanged(proxy, time),
+            Ok(response) => {
+                let status = response.status;
+                self.missed(proxy, time, &format!("the answer has status {status}"));
+            }
+            Err(Refused) => self.missed(proxy, time, "there was no answer in time"),
+        }
+        self.set_tick(proxy);
+    }
+
+    fn unchanged(&mut self, proxy: &impl Proxy, time: u64) {
+        self.failures = 0;
+        self.confirmed = seconds(time);
+        self.metrics.count_refresh(proxy, Refresh::Unchanged);
+    }
+
+    /// Notes that a question for a snapshot brought nothing.
+    fn missed(&mut self, proxy: &impl Proxy, time: u64, why: &str) {
+        self.metrics.count_refresh(proxy, Refresh::Failed);
+        if self.failures.checked_rem(FAILURES_A_LINE) == Some(0) {
+            let role = self.role();
+            self.lines
+                .write(proxy, seconds(time), || format!("no {role} snapshot: {why}"));
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    const fn role(&self) -> &'static str {
+        match self.side {
+            Side::Inbound(_) => "inbound",
+            Side::Outbound(_) => "outbound",
+        }
+    }
+
+    fn read_snapshot(&mut self, body: &[u8], etag: Option<String>, proxy: &impl Proxy, time: u64) {
+        let first = !self.ready();
+        let read = match &mut self.side {
+            Side::Inbound(inbound) => Snapshot::inbound(body).map(|snapshot| {
+                let names = snapshot.services.names();
+                inbound.install(snapshot.services, snapshot.off);
+                (snapshot.generation, names, snapshot.unusable)
+            }),
+            Side::Outbound(client) => Snapshot::outbound(body).map(|snapshot| {
+                let names = snapshot.services.names();
+                client.install(snapshot.services, snapshot.off);
+                if first {
+                    client.reseed(&snapshot.seed);
+                }
+                (snapshot.generation, names, snapshot.unusable)
+            }),
+        };
+        let (generation, names, unusable) = match read {
+            Ok(read) => read,
+            Err(error) => return self.refuse_snapshot(&error, proxy, time),
+        };
+        self.metrics.rename(&names);
+        if let Some(feed) = &mut self.feed {
+            feed.installed(etag, time);
+        }
+        self.failures = 0;
+        self.confirmed = seconds(time);
+        if generation == self.generation {
+            self.metrics.count_refresh(proxy, Refresh::Unchanged);
+        } else {
+            self.metrics.count_refresh(proxy, Refresh::Installed);
+            self.generation = generation;
+            for fault in unusable {
+                self.lines
+                    .write(proxy, seconds(time), || format!("snapshot: unusable: {fault}"));
+            }
+        }
+        self.release(proxy, |why| why != Why::Closing);
+    }
+
+    fn refuse_snapshot(&mut self, error: &ConfigError, proxy: &impl Proxy, time: u64) {
+        self.metrics.count_refresh(proxy, Refresh::Refused);
+        self.lines
+            .write(proxy, seconds(time), || format!("snapshot refused: {error}"));
+    }
+
+    /// Holds a connection, if there is room.
+    fn wait(&mut self, connection: ContextId, why: Why, proxy: &impl Proxy) -> Option<Next> {
+        let now = proxy.time().ok()?;
+        if self.held.len() >= usize::from(self.hold.connections) {
+            return None;
+        }
+        let until = now.saturating_add(u64::from(self.hold.ms).saturating_mul(NS_PER_MS));
+        self.held.push(Held { connection, until, why });
+        self.set_tick(proxy);
+        Some(Next::Stop)
+    }
+
+    /// Decides on a connection that waited in vain, or found no room to wait.
+    fn give_up(&mut self, why: Why, proxy: &impl Proxy) -> Fate {
+        match (why, &self.side) {
+            (Why::Snapshot, Side::Inbound(_)) => {
+                let decision = inbound::Decision::without_snapshot(self.released());
+                self.conclude_inbound(&decision, None, proxy)
+            }
+            (Why::Snapshot, Side::Outbound(_)) => {
+                let released = self.released();
+                let outcome = if released {
+                    Outcome::NoSnapshot
+                } else {
+                    Outcome::Refused
+                };
+                self.conclude_outbound(None, outcome, proxy);
+                if released { Fate::Passes } else { Fate::Closes }
+            }
+            (Why::Work((service, _)), _) => {
+                self.conclude_outbound(Some(service), Outcome::Failed, proxy);
+                let now = proxy.time().map_or(UnixTime(0), seconds);
+                let service = self.metrics.name(Some(service));
+                self.lines.write(proxy, now, || {
+                    format!("no address of service {service}: no proof of work in time")
+                });
+                Fate::Passes
+            }
+            (Why::Closing, _) => Fate::Closes,
+        }
+    }
+
+    /// Closes a connection; where the proxy does not, it stays where it is, and nothing of it reaches upstream.
+    fn close(&mut self, connection: ContextId, proxy: &impl Proxy) {
+        if proxy.close().is_err() {
+            self.held.push(Held {
+                connection,
+                until: u64::MAX,
+                why: Why::Closing,
+            });
+            self.set_tick(proxy);
+        }
+    }
+
+    /// Treats those held that wait for something which came.
+    fn release(&mut self, proxy: &impl Proxy, came: impl Fn(Why) -> bool) {
+        self.take_held(
+            proxy,
+            |held| came(held.why),
+            |plugin, held| plugin.treat(held.connection, false, proxy),
+        );
+    }
+
+    /// Lets go those held whose time is up.
+    fn expire(&mut self, proxy: &impl Proxy, time: u64) {
+        let due = |held: &Held| held.until <= time || held.why == Why::Closing;
+        self.take_held(proxy, due, |plugin, held| plugin.give_up(held.why, proxy));
+    }
+
+    fn take_held(
+        &mut self,
+        proxy: &impl Proxy,
+        due: impl Fn(&Held) -> bool,
+        mut treat: impl FnMut(&mut Self, &Held) -> Fate,
+    ) {
+        if !self.held.iter().any(&due) {
+            return;
+        }
+        let mut treated = 0_usize;
+        for held in core::mem::take(&mut self.held) {
+            if treated >= MOST_AT_ONCE || !due(&held) {
+                self.held.push(held);
+                continue;
+            }
+            treated = treated.saturating_add(1);
+            if proxy.show(held.connection).is_err() {
+                // It is gone.
+                continue;
+            }
+            match treat(self, &held) {
+                Fate::Waits(why) => self.held.push(Held { why, ..held }),
+                Fate::Passes if proxy.resume().is_ok() => {}
+                _ => self.close(held.connection, proxy),
+            }
+        }
+        let _ = proxy.show(self.context);
+    }
+
+    /// Decides on a connection that the proxy shows; a new one may have a slice of work done for it at once.
+    fn treat(&mut self, connection: ContextId, new: bool, proxy: &impl Proxy) -> Fate {
+        match &self.side {
+            Side::Inbound(inbound) => {
+                let ends = read_ends(proxy);
+                let decision = match ends {
+                    Some((source, destination, now)) => inbound.decide(source, destination, now),
+                    None => inbound.decide_unreadable(),
+                };
+                self.conclude_inbound(&decision, ends, proxy)
+            }
+            Side::Outbound(_) => self.compose(connection, new, proxy),
+        }
+    }
+
+    fn conclude_inbound(
+        &mut self,
+        decision: &inbound::Decision,
+        ends: Option<(Endpoint, Endpoint, UnixTime)>,
+        proxy: &impl Proxy,
+    ) -> Fate {
+        self.metrics.count_inbound(proxy, decision);
+        let (service, verdict, outcome) = (
+            self.metrics.name(decision.service),
+            decision.finding.name(),
+            decision.outcome.name(),
+        );
+        let part = decision.finding.part().map_or("", Part::name);
+        // An access log that lacks a field is no reason to treat the connection differently.
+        let _ = proxy.note(
+            "ssa",
+            &fields(&[
+                ("service", service),
+                ("verdict", verdict),
+                ("part", part),
+                ("outcome", outcome),
+                ("generation", &self.generation),
+            ]),
+        );
+        if decision.outcome == inbound::Outcome::Allowed {
+            return Fate::Passes;
+        }
+        let _ = proxy.note("ssa_outcome", outcome);
+        let now = ends.map_or(UnixTime(0), |(_, _, now)| now);
+        self.lines.write(proxy, now, || {
+            let part = if part.is_empty() {
+                String::new()
+            } else {
+                format!(" of {part}")
+            };
+            let ends = ends.map_or_else(
+                || "addresses not read".to_owned(),
+                |(source, destination, _)| format!("{source} to {destination}"),
+            );
+            format!("{outcome}: {verdict}{part}: service {service}: {ends}")
+        });
+        let Side::Inbound(inbound) = &self.side else {
+            return Fate::Closes;
+        };
+        match decision.outcome {
+            inbound::Outcome::Denied => Fate::Closes,
+            inbound::Outcome::Demoted => match inbound.demote_cluster() {
+                Some(cluster) if proxy.set_cluster(cluster).is_err() => {
+                    self.lines
+                        .write(proxy, now, || format!("the proxy does not take the cluster {cluster}"));
+                    Fate::Closes
+                }
+                _ => Fate::Passes,
+            },
+            _ => Fate::Passes,
+        }
+    }
+
+    fn conclude_outbound(&mut self, service: Option<usize>, outcome: Outcome, proxy: &impl Proxy) {
+        self.metrics.count_outbound(proxy, service, outcome);
+        if service.is_some() || outcome != Outcome::Untouched {
+            let fields = fields(&[
+                ("service", self.metrics.name(service)),
+                ("outcome", outcome.name()),
+                ("generation", &self.generation),
+            ]);
+            let _ = proxy.note("ssa", &fields);
+        }
+    }
+
+    fn compose(&mut self, connection: ContextId, new: bool, proxy: &impl Proxy) -> Fate {
+        let (Some(destination), Ok(time)) = (endpoint(proxy, End::Destination), proxy.time()) else {
+            self.conclude_outbound(None, Outcome::Unreadable, proxy);
+            return Fate::Passes;
+        };
+        let Side::Outbound(client) = &mut self.side else {
+            return Fate::Closes;
+        };
+        let (service, port) = match client.outbound.route(destination) {
+            Route::Service(service, port) => (service, port),
+            Route::Plain(service, outcome) => {
+                self.conclude_outbound(service, outcome, proxy);
+                return Fate::Passes;
+            }
+        };
+        let now = seconds(time);
+        let composed = match client.works.solution((service, port), now) {
+            Some(target) => Ok(Some(Composed::Target(target))),
+            None if client.works.runs((service, port)) => return Fate::Waits(Why::Work((service, port))),
+            None => client.compose(connection, service, port, time),
+        };
+        let (outcome, error) = match composed {
+            Ok(Some(Composed::Target(target))) => {
+                return self.go(connection, target, proxy);
+            }
+            Ok(Some(Composed::Work(mut work))) => {
+                let begun = if new {
+                    client.works.begin(&client.outbound, &mut work, || proxy.time().ok())
+                } else {
+                    Ok(None)
+                };
+                match begun {
+                    Ok(Some(target)) => return self.go(connection, target, proxy),
+                    Ok(None) if client.works.add(work) => return Fate::Waits(Why::Work((service, port))),
+                    Ok(None) => (Outcome::Failed, Some(ComposeError::PowExhausted { tries: 0 })),
+                    Err(error) => (Outcome::Failed, Some(error)),
+                }
+            }
+            Ok(None) => (Outcome::NoRule, None),
+            Err(error) => (Outcome::Failed, Some(error)),
+        };
+        self.conclude_outbound(Some(service), outcome, proxy);
+        if let Some(error) = error {
+            self.tell_failed(service, &error, proxy, now);
+        }
+        Fate::Passes
+    }
+
+    fn tell_failed(&mut self, service: usize, error: &ComposeError, proxy: &impl Proxy, now: UnixTime) {
+        let service = self.metrics.name(Some(service));
+        self.lines
+            .write(proxy, now, || format!("no address of service {service}: {error}"));
+    }
+
+    /// Sends a connection to its target.
+    fn go(&mut self, connection: ContextId, target: Target, proxy: &impl Proxy) -> Fate {
+        let to = Endpoint {
+            address: target.place.address,
+            port: target.port,
+        };
+        let service = Some(target.place.service);
+        if proxy.set_destination(&to.to_string()).is_err() {
+            self.conclude_outbound(service, Outcome::Unreadable, proxy);
+            return Fate::Passes;
+        }
+        self.conclude_outbound(service, Outcome::Composed, proxy);
+        if let Side::Outbound(client) = &mut self.side {
+            client.open.insert(connection, target);
+        }
+        Fate::Passes
+    }
+
+    /// Works for one slice, and lets go those whose work is done.
+    fn work(&mut self, proxy: &impl Proxy, time: u64) {
+        let now = seconds(time);
+        let Side::Outbound(client) = &mut self.side else {
+            return;
+        };
+        if !client.works.busy() {
+            return;
+        }
+        // What outlived its minute is begun anew by those who wait for it.
+        let stale = client.works.expire(now);
+        let ends = client.works.run(&client.outbound, || proxy.time().ok());
+        for (task, end) in ends {
+            if let Err(error) = end {
+                self.tell_failed(task.0, &error, proxy, now);
+                let waits = |held: &Held| held.why == Why::Work(task);
+                self.take_held(proxy, waits, |plugin, held| plugin.give_up(held.why, proxy));
+            }
+        }
+        let Side::Outbound(client) = &self.side else {
+            return;
+        };
+        let open: Vec<Task> = self
+            .held
+            .iter()
+            .filter_map(|held| {
+                if let Why::Work(task) = held.why {
+                    Some(task)
+                } else {
+                    None
+                }
+            })
+            .filter(|task| stale.contains(task) || !client.works.runs(*task))
+            .collect();
+        if !open.is_empty() {
+            self.release(proxy, |why| matches!(why, Why::Work(task) if open.contains(&task)));
+        }
+    }
+
+    /// Shows what all VMs tell together, once a second or when more or fewer connections are held.
+    fn report(&mut self, proxy: &impl Proxy, time: u64) {
+        let now = seconds(time);
+        let held = self.held.len();
+        if self.reported == Some((now, held)) || (self.feed.is_none() && held == 0 && self.reported.is_none()) {
+            return;
+        }
+        let own = Report {
+            number: self.number,
+            seen: now.0,
+            confirmed: if self.feed.is_some() { self.confirmed.0 } else { now.0 },
+            held: u32::try_from(held).unwrap_or(u32::MAX),
+        };
+        if let Ok(summary) = fleet::report(proxy, self.role(), own) {
+            self.reported = Some((now, held));
+            self.metrics.show(proxy, &summary);
+        }
+    }
+
+    fn set_tick(&mut self, proxy: &impl Proxy) {
+        let busy = matches!(&self.side, Side::Outbound(client) if client.works.busy());
+        let reported = self.reported.is_none_or(|(_, held)| held == self.held.len());
+        let feed = self.feed.as_ref().map_or(0, Feed::tick_ms);
+        let tick_ms = match (busy, self.held.is_empty() && reported) {
+            (true, _) => TICK_WORK_MS,
+            (false, false) => TICK_HELD_MS,
+            (false, true) => feed,
+        };
+        if tick_ms != self.tick_ms && proxy.tick(tick_ms).is_ok() {
+            self.tick_ms = tick_ms;
+        }
+    }
+}
+
+impl Client {
+    fn install(&mut self, services: Table<OutboundService>, off: bool) {
+        if services.names() != self.outbound.services().names() {
+            // Their services' numbers mean others now.
+            self.open.clear();
+        }
+        self.outbound.install(services, off);
+        self.failures.clear();
+        self.works.clear();
+    }
+
+    /// Takes another seed. The draws in use are others from then on.
+    fn reseed(&mut self, seed: &[u8]) {
+        self.random.mix(seed);
+        self.pool = Pool::new(self.outbound.pool(), &mut self.random);
+    }
+
+    fn compose(
+        &mut self,
+        connection: ContextId,
+        service: usize,
+        port: u16,
+        time: u64,
+    ) -> Result<Option<Composed>, ComposeError> {
+        let now = seconds(time);
+        self.random.mix(&(time ^ u64::from(connection.0)).to_be_bytes());
+        let (pool, random) = (self.pool, &mut self.random);
+        self.outbound
+            .compose(service, port, now, &self.failures, || pool.draw(random.bits(), now))
+    }
+}
+
+/// Reads what an inbound connection is judged by.
+fn read_ends(proxy: &impl Proxy) -> Option<(Endpoint, Endpoint, UnixTime)> {
+    Some((
+        endpoint(proxy, End::Source)?,
+        endpoint(proxy, End::Destination)?,
+        seconds(proxy.time().ok()?),
+    ))
+}
+
+/// Writes fields as `name=value`, those without a value left out. No value has a blank.
+fn fields(fields: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(128);
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(name);
+        text.push('=');
+        text.push_str(value);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! When the next snapshot is asked for.
+
+use crate::{
+    config::Subscription,
+    proxy::{Call, Proxy, Request},
+};
+
+/// How much longer than the server may wait the proxy waits for it, in milliseconds.
+const PATIENCE_MS: u32 = 5_000;
+
+/// The pause between questions while there is no snapshot, in milliseconds.
+const EAGER_MS: u32 = 100;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// The state of a subscription in one VM.
+#[derive(Debug)]
+pub struct Feed {
+    subscription: Subscription,
+    /// The question on its way.
+    call: Option<Call>,
+    /// The time of the next one, in nanoseconds.
+    due: u64,
+    /// Names the snapshot that is here.
+    etag: Option<String>,
+    /// Whether one is here.
+    ready: bool,
+}
+
+impl Feed {
+    /// Begins a subscription.
+    #[must_use]
+    pub const fn new(subscription: Subscription) -> Self {
+        Self {
+            subscription,
+            call: None,
+            due: 0,
+            etag: None,
+            ready: false,
+        }
+    }
+
+    /// Says whether a snapshot is here.
+    #[must_use]
+    pub const fn ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Says whether connections pass for which no snapshot came in time.
+    #[must_use]
+    pub const fn released(&self) -> bool {
+        self.subscription.released
+    }
+
+    /// Asks for the next snapshot, if it is time to; says whether that could not be done.
+    pub fn ask(&mut self, proxy: &impl Proxy, now: u64) -> bool {
+        if self.call.is_some() || now < self.due {
+            return false;
+        }
+        let wait_s = if self.etag.is_some() {
+            self.subscription.wait_s
+        } else {
+            0
+        };
+        self.call = proxy
+            .fetch(&Request {
+                cluster: &self.subscription.cluster,
+                path: &self.subscription.path,
+                etag: self.etag.as_deref(),
+                wait_s,
+                timeout_ms: u32::from(wait_s).saturating_mul(1000).saturating_add(PATIENCE_MS),
+            })
+            .ok();
+        if self.call.is_none() {
+            self.rest(now);
+        }
+        self.call.is_none()
+    }
+
+    /// Says whether an answer is to the question on its way, which it then no longer is.
+    pub fn answered(&mut self, call: Call, now: u64) -> bool {
+        let ours = self.call == Some(call);
+        if ours {
+            self.call = None;
+            self.rest(now);
+        }
+        ours
+    }
+
+    /// Notes that a snapshot is here, of this name.
+    pub fn installed(&mut self, etag: Option<String>, now: u64) {
+        self.ready = true;
+        self.etag = etag;
+        self.rest(now);
+    }
+
+    fn rest(&mut self, now: u64) {
+        let pause = if self.ready {
+            self.subscription.refresh_ms
+        } else {
+            self.subscription.refresh_ms.min(EAGER_MS)
+        };
+        self.due = now.saturating_add(u64::from(pause).saturating_mul(NS_PER_MS));
+    }
+
+    /// Returns how often to look whether it is time, in milliseconds.
+    #[must_use]
+    pub fn tick_ms(&self) -> u32 {
+        if self.ready {
+            self.subscription.refresh_ms.min(1000)
+        } else {
+            EAGER_MS.div_euclid(5)
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Proofs of work: solved a little at a time, and kept for the minute that they are good for.
+
+use ssa_rules::{ComposeError, UnixTime};
+
+use crate::outbound::{Outbound, Target, Work};
+
+/// The longest that other connections wait for work, in nanoseconds.
+pub const SLICE: u64 = 1_000_000;
+
+/// Addresses tried between two looks at the clock: some ten microseconds.
+const TRIES: u32 = 128;
+
+/// The most services and ports that are worked on at once.
+pub const MOST_RUNNING: usize = 64;
+
+/// The most solutions kept; the oldest give way.
+pub const MOST_SOLVED: usize = 256;
+
+/// The time from which on a slice lasts; none without a clock.
+struct Slice(Option<u64>);
+
+impl Slice {
+    fn begin(clock: &mut impl FnMut() -> Option<u64>) -> Self {
+        Self(clock())
+    }
+
+    /// Says whether there is time for another step.
+    fn lasts(&self, clock: &mut impl FnMut() -> Option<u64>) -> bool {
+        let spent = clock().zip(self.0).map(|(now, began)| now.abs_diff(began));
+        // The last step takes time too.
+        spent.is_some_and(|spent| spent < SLICE.div_euclid(8).saturating_mul(7))
+    }
+}
+
+/// What work is for: a service and a port.
+pub type Task = (usize, u16);
+
+/// The work of one worker.
+#[derive(Clone, Debug, Default)]
+pub struct Works {
+    running: Vec<Work>,
+    solved: Vec<(UnixTime, Target)>,
+}
+
+/// What became of a task.
+pub type End = (Task, Result<Target, ComposeError>);
+
+fn task(work: &Work) -> Task {
+    (work.service, work.port)
+}
+
+const fn minute(time: UnixTime) -> u64 {
+    time.0.div_euclid(60)
+}
+
+impl Works {
+    /// Returns the address that was found for a task in this minute.
+    #[must_use]
+    pub fn solution(&self, (service, port): Task, now: UnixTime) -> Option<Target> {
+        let mut solved = self.solved.iter();
+        let good = |(began, target): &&(UnixTime, Target)| {
+            target.place.service == service && target.port == port && minute(*began) == minute(now)
+        };
+        solved.find(good).map(|(_, target)| *target)
+    }
+
+    /// Forgets the solutions that lead to an address which failed.
+    pub fn discard(&mut self, failed: &crate::avoid::Place) {
+        self.solved.retain(|(_, target)| target.place != *failed);
+    }
+
+    /// Says whether a task is being worked on.
+    #[must_use]
+    pub fn runs(&self, wanted: Task) -> bool {
+        self.running.iter().any(|work| task(work) == wanted)
+    }
+
+    /// Takes work; gives it back when there is too much.
+    #[must_use]
+    pub fn add(&mut self, work: Work) -> bool {
+        let room = self.running.len() < MOST_RUNNING;
+        if room {
+            self.running.push(work);
+        }
+        room
+    }
+
+    /// Says whether there is work.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// Forgets everything: the services are others.
+    pub fn clear(&mut self) {
+        self.running.clear();
+        self.solved.clear();
+    }
+
+    /// Does the first slice of work; nothing where that does not suffice.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no address.
+    pub fn begin(
+        &mut self,
+        outbound: &Outbound,
+        work: &mut Work,
+        mut clock: impl FnMut() -> Option<u64>,
+    ) -> Result<Option<Target>, ComposeError> {
+        let slice = Slice::begin(&mut clock);
+        while slice.lasts(&mut clock) {
+            if let Some(target) = outbound.advance(work, TRIES)? {
+                self.keep(work.began, target);
+                return Ok(Some(target));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Works for at most [`SLICE`] by `clock`, which gives nanoseconds; returns what came to an end.
+    pub fn run(&mut self, outbound: &Outbound, mut clock: impl FnMut() -> Option<u64>) -> Vec<End> {
+        let mut ends = Vec::new();
+        let slice = Slice::begin(&mut clock);
+        let mut turn = 0_usize;
+        while slice.lasts(&mut clock) {
+            let Some(work) = self.running.get_mut(turn) else {
+                break;
+            };
+            let end = match outbound.advance(work, TRIES) {
+                Ok(None) => None,
+                Ok(Some(target)) => Some(Ok(target)),
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(end) = end {
+                let done = *work;
+                self.running.retain(|work| task(work) != task(&done));
+                if let Ok(target) = end {
+                    self.keep(done.began, target);
+                }
+                ends.push((task(&done), end));
+            } else {
+                turn = turn.saturating_add(1);
+            }
+            if turn >= self.running.len() {
+                turn = 0;
+            }
+        }
+        // The next slice begins with another task.
+        if let Some(first) = self.running.first().copied() {
+            let mut skipped = false;
+            self.running.retain(|_| core::mem::replace(&mut skipped, true));
+            self.running.push(first);
+        }
+        ends
+    }
+
+    /// Ends the work that outlived its minute.
+    pub fn expire(&mut self, now: UnixTime) -> Vec<Task> {
+        let stale = |work: &Work| minute(work.began) != minute(now);
+        let tasks = self.running.iter().filter(|work| stale(work)).map(task).collect();
+        self.running.retain(|work| !stale(work));
+        tasks
+    }
+
+    fn keep(&mut self, began: UnixTime, target: Target) {
+        self.solved.retain(|(at, old)| {
+            minute(*at) == minute(began) && (old.place.service, old.port) != (target.place.service, target.port)
+        });
+        if self.solved.len() >= MOST_SOLVED {
+            let mut first = true;
+            self.solved.retain(|_| !core::mem::take(&mut first));
+        }
+        self.solved.push((began, target));
+    }
+}
