@@ -1,5 +1,6 @@
 """Sidecars: Envoys by the files of envoy/, as they stand but for the plugin's configuration and the node's address."""
 
+import base64
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ class Sidecar:
     def __init__(self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None, folder=None):
         """Writes its files.
 
-        `configuration` is the plugin's, as an object or as text. `edits` are pairs (old, new) of the file's text.
+        `configuration` is the plugin's, as an object, as text or as bytes. `edits` are pairs (old, new) of the file's text.
         `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file that `push` replaces. `base_id`
         is that of Envoys that restart hot.
         """
@@ -46,17 +47,20 @@ class Sidecar:
         (self.folder / "envoy.yaml").write_text(text)
 
     def _with(self, configuration):
-        if not isinstance(configuration, str):
-            configuration = json.dumps(configuration, indent=2)
+        kind = "google.protobuf.StringValue"
+        if isinstance(configuration, bytes):
+            kind, value = "google.protobuf.BytesValue", [f'"{base64.b64encode(configuration).decode()}"']
+        else:
+            text = configuration if isinstance(configuration, str) else json.dumps(configuration, indent=2)
+            value = ["|", *(f"  {line}" for line in text.splitlines())]
 
         def block(found):
-            indent = found.group(1)
-            return f"{indent}value: |\n" + "".join(f"{indent}  {line}\n" for line in configuration.splitlines())
+            return f"{found.group(1)}value: " + f"\n{found.group(1)}".join(value) + "\n"
 
         text, count = re.subn(r"^( *)value: \|\n(?:\1 +.*\n)+", block, self.text, flags=re.MULTILINE)
         if count != 1:
             raise RuntimeError(f"the file has {count} plugin configurations")
-        return text
+        return text.replace("google.protobuf.StringValue", kind)
 
     def _put(self, resource):
         # Envoy looks when a file is moved into place.
@@ -185,11 +189,12 @@ class Sidecar:
 
 def _found(line):
     """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""
-    state = next((value for value in line.values() if str(value).startswith("service=")), None)
-    if state:
-        line.update(pair.split("=", 1) for pair in state.split())
-    line["outcome"] = line.get("outcome") or "allowed"
-    return line
+    state = dict(pair.split("=", 1) for pair in (line.get("ssa") or "").split())
+    found = dict.fromkeys(("service", "verdict", "part", "outcome", "generation"))
+    found.update(line, **state)
+    if found["verdict"]:
+        found["outcome"] = found["outcome"] or "allowed"
+    return found
 
 
 def _apart(text, dynamic, folder):

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import net, stage as stages  # noqa: E402
+from lib import net, stage as stages
 
 
 def play(request):
