@@ -38,15 +38,10 @@ unshare "${spaces[@]}" true 2>/dev/null \
   || die "this machine does not let you make namespaces of your own (unshare ${spaces[*]}): run it as root, such as by sudo make demo"
 
 envoy=$("$root/hack/demo/envoy.sh")
-module=${SSA_FILTER:-}
-if [ -z "$module" ]; then
-  say "building the filter for wasm32"
-  began=$SECONDS
-  "$root/hack/wasm-cargo.sh" build --quiet --release --locked -p ssa-filter
-  module=$target_dir/wasm32-unknown-unknown/release/ssa_filter.wasm
-  say "filter built in $((SECONDS - began)) s"
-fi
-[ -f "$module" ] || die "there is no module $module"
+say "building the filter for wasm32"
+began=$SECONDS
+module=$("$root/hack/module.sh")
+say "filter built in $((SECONDS - began)) s"
 ssa=${SSA_CLI:-}
 if [ -z "$ssa" ]; then
   say "building the ssa command (minutes, once)"

@@ -2,7 +2,7 @@
 # The project's tests: every check that `make test` and CI run.
 #
 #   hack/test.sh               all steps
-#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross
+#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, e2e
 #
 # Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
@@ -101,7 +101,7 @@ group_native() {
 group_wasm() {
   local file crate none=1
   if has_crate ssa-filter filter; then
-    step filter "wasm32: the filter module" "$root/hack/wasm-cargo.sh" build --release --locked -p ssa-filter
+    step filter "wasm32: the filter module" "$root/hack/module.sh"
     step filter-clippy "wasm32: clippy of what only the module has, warnings are errors" \
       "$root/hack/wasm-cargo.sh" clippy --locked -p ssa-filter -- -D warnings
   fi
@@ -134,6 +134,10 @@ group_cross() {
     fi
   done
   step cross-no-std "cargo check: rules where there is no std (x86_64-unknown-none)" "$root/hack/cross-check.sh" x86_64-unknown-none ssa-rules
+}
+
+group_e2e() {
+  step e2e "e2e: scenarios with real Envoys" "$root/e2e/run.py"
 }
 
 "$root/hack/setup.sh" || {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs cargo for wasm32-unknown-unknown with the toolchain that hack/setup.sh found:
 #
-#   hack/wasm-cargo.sh build --release -p ssa-filter        the module, in target/wasm32-unknown-unknown/release/
+#   hack/wasm-cargo.sh build -p ssa-filter                  hack/module.sh builds the Envoy module as it is to be
 #   hack/wasm-cargo.sh clippy -p ssa-filter                 77 where this toolchain has no clippy
 #   hack/wasm-cargo.sh test -p ssa-rules --test wasm        tests of wasm-bindgen-test, under Node.js
 #

@@ -5,6 +5,7 @@ use ssa_rules::{Destination, Flow, Part, Port, Source, UnixTime, Verdict};
 use crate::{
     config::{Exemption, Service},
     endpoint::Endpoint,
+    index::{self, Index},
     table::Table,
 };
 
@@ -12,8 +13,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Inbound {
     services: Table<InboundService>,
-    /// The number of the first service of each port, ascending.
-    ports: Vec<(u16, usize)>,
+    /// The services of each port.
+    ports: Index,
     /// Whether nothing is verified, whatever the modes.
     off: bool,
     /// Who may use plain addresses.
@@ -301,7 +302,7 @@ impl Inbound {
     ) -> Self {
         let mut inbound = Self {
             services: Table::default(),
-            ports: Vec::new(),
+            ports: Index::default(),
             off: false,
             exempt,
             unclaimed_allowed,
@@ -313,12 +314,12 @@ impl Inbound {
 
     /// Takes other services; `off` lets everything pass.
     pub fn install(&mut self, services: Table<InboundService>, off: bool) {
-        let numbered = services.services().iter().enumerate();
-        self.ports = numbered
-            .flat_map(|(number, service)| service.ports.iter().map(move |port| (*port, number)))
-            .collect();
-        self.ports.sort_unstable();
-        self.ports.dedup_by_key(|(port, _)| *port);
+        let ports = |(number, service): (usize, &InboundService)| {
+            let number = index::number(number);
+            let ports: Vec<_> = service.ports.iter().map(|port| (u128::from(*port), number)).collect();
+            ports
+        };
+        self.ports = Index::new(services.services().iter().enumerate().flat_map(ports));
         self.services = services;
         self.off = off;
     }
@@ -366,10 +367,10 @@ impl Inbound {
         }
     }
 
+    /// Returns the first service that has a port.
     fn service_of_port(&self, port: u16) -> Option<(usize, &InboundService)> {
-        let place = self.ports.binary_search_by_key(&port, |(port, _)| *port).ok()?;
-        let (_, number) = self.ports.get(place)?;
-        Some((*number, self.services.services().get(*number)?))
+        let number = index::service(self.ports.get(port.into())?);
+        Some((number, self.services.services().get(number)?))
     }
 
     /// Decides on a connection that the proxy says too little of: closed wherever anything is enforced.

@@ -35,6 +35,7 @@ pub mod config;
 pub mod endpoint;
 pub mod fleet;
 pub mod inbound;
+pub mod index;
 pub mod lines;
 pub mod metrics;
 pub mod outbound;

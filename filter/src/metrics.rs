@@ -18,6 +18,7 @@
 //! connections that concern none.
 
 use core::fmt::Display;
+use std::collections::HashMap;
 
 use ssa_rules::Part;
 
@@ -123,17 +124,10 @@ impl Metrics {
 
     /// Takes other services; the counters of those that stay stay.
     pub fn rename(&mut self, names: &[String]) {
-        let mut old = core::mem::take(&mut self.rows);
-        old.sort_unstable_by(|one, other| one.service.cmp(&other.service));
-        let mut row = |name: &str| {
-            let known = old.binary_search_by(|row| row.service.as_str().cmp(name));
-            let known = known.ok().and_then(|place| old.get_mut(place));
-            Row {
-                service: name.to_owned(),
-                counters: known.map(|row| core::mem::take(&mut row.counters)).unwrap_or_default(),
-            }
-        };
-        // Names are unique, and none is "-" twice: a service of that name shares the row of none.
+        let old = core::mem::take(&mut self.rows).into_iter();
+        let mut old: HashMap<String, Row> = old.map(|row| (row.service.clone(), row)).collect();
+        let mut row = |name: &str| old.remove(name).unwrap_or_else(|| Row::new(name));
+        // The last row is that of connections that concern no service.
         self.rows = names.iter().map(|name| row(name)).collect();
         let none = row("-");
         self.rows.push(none);

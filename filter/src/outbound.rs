@@ -12,6 +12,7 @@ use crate::{
     avoid::{Failures, Place},
     config::Service,
     endpoint::Endpoint,
+    index::{self, Index},
     random::Draw,
     table::Table,
 };
@@ -23,8 +24,8 @@ const DRAWS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Outbound {
     services: Table<OutboundService>,
-    /// The number of the service that a plain address stands for, ascending.
-    addresses: Vec<(Ipv6Addr, usize)>,
+    /// The service that each plain address stands for.
+    addresses: Index,
     /// Whether nothing is composed.
     off: bool,
     /// The source that upstream connections really use, where no item has its own: the cluster binds to it.
@@ -176,7 +177,7 @@ impl Outbound {
     pub fn new(services: Table<OutboundService>, source: Option<Ipv6Addr>, seed: Vec<u8>, pool: u16) -> Self {
         let mut outbound = Self {
             services: Table::default(),
-            addresses: Vec::new(),
+            addresses: Index::default(),
             off: false,
             source,
             seed,
@@ -188,11 +189,13 @@ impl Outbound {
 
     /// Takes other services; `off` lets every connection go where the application wants.
     pub fn install(&mut self, services: Table<OutboundService>, off: bool) {
-        let numbered = services.services().iter().enumerate();
-        self.addresses = numbered
-            .flat_map(|(number, service)| service.addresses.iter().map(move |address| (*address, number)))
-            .collect();
-        self.addresses.sort_unstable();
+        let addresses = |(number, service): (usize, &OutboundService)| {
+            let number = index::number(number);
+            let addresses = service.addresses.iter();
+            let addresses: Vec<_> = addresses.map(|address| (u128::from(*address), number)).collect();
+            addresses
+        };
+        self.addresses = Index::new(services.services().iter().enumerate().flat_map(addresses));
         self.services = services;
         self.off = off;
     }
@@ -234,11 +237,7 @@ impl Outbound {
 
     /// Returns the service that a plain address and port stand for.
     fn meant(&self, destination: Endpoint) -> Option<(usize, &OutboundService)> {
-        let place = self
-            .addresses
-            .binary_search_by_key(&destination.address, |(address, _)| *address)
-            .ok()?;
-        let (_, number) = *self.addresses.get(place)?;
+        let number = index::service(self.addresses.get(destination.address.into())?);
         let service = self.services.services().get(number)?;
         let wanted = service.ports.is_empty() || service.ports.contains(&destination.port);
         wanted.then_some((number, service))

@@ -2,29 +2,39 @@
 
 use core::net::Ipv6Addr;
 
-use crate::config::Service;
+use crate::{
+    config::Service,
+    index::{self, Index},
+};
 
 /// Services that share no address.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
     services: Vec<T>,
-    /// The items that lie in no other, ascending.
-    ranges: Vec<Range>,
+    /// The items that lie in no other: address, and length and service as [`pack`] puts them together.
+    items: Index,
 }
 
-/// The addresses of an item, and the number of the service that they belong to.
-#[derive(Clone, Copy, Debug)]
-struct Range {
-    first: u128,
-    last: u128,
-    service: usize,
+/// How far a length stands above the number of a service.
+const LENGTH_AT: u32 = 32;
+
+/// Puts an item's length and its service into one number: of equal addresses the shorter item comes first.
+fn pack(length: u8, service: usize) -> u64 {
+    u64::from(length) << LENGTH_AT | index::number(service)
+}
+
+/// Returns the bits of an address past an item's length, and the item's service.
+fn unpack(packed: u64) -> (u128, usize) {
+    let length = u32::try_from(packed >> LENGTH_AT).unwrap_or(0);
+    let rest = u128::MAX.checked_shr(length).unwrap_or(0);
+    (rest, index::service(packed & u64::from(u32::MAX)))
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
         Self {
             services: Vec::new(),
-            ranges: Vec::new(),
+            items: Index::default(),
         }
     }
 }
@@ -36,31 +46,33 @@ impl<T: AsRef<Service>> Table<T> {
     ///
     /// The pairs of services that share addresses, the earlier one first.
     pub fn new(services: Vec<T>) -> Result<Self, Vec<[usize; 2]>> {
-        let mut items: Vec<Range> = Vec::new();
-        for (number, service) in services.iter().enumerate() {
-            items.extend(service.as_ref().items().map(|item| Range {
-                first: u128::from(item.network()),
-                last: u128::from(item.broadcast()),
-                service: number,
-            }));
-        }
-        // A prefix comes before those that lie in it.
-        items.sort_unstable_by_key(|item| (item.first, !item.last, item.service));
-        let mut ranges: Vec<Range> = Vec::new();
+        let items = |(number, service): (usize, &T)| {
+            let items = service.as_ref().items();
+            let items: Vec<_> = items
+                .map(|item| (u128::from(item.network()), pack(item.prefix_len(), number)))
+                .collect();
+            items
+        };
+        let all = Index::new(services.iter().enumerate().flat_map(items));
+        let mut outer: Vec<(u128, u64)> = Vec::new();
         let mut shared = Vec::new();
-        for item in items {
-            match ranges.last() {
-                Some(around) if item.first <= around.last => {
-                    let pair = [around.service.min(item.service), around.service.max(item.service)];
-                    if around.service != item.service && !shared.contains(&pair) {
+        for (network, packed) in all.entries() {
+            let (_, own) = unpack(*packed);
+            let around = outer.last().map(|(first, around)| (first, unpack(*around)));
+            match around {
+                // A prefix comes before those that lie in it.
+                Some((first, (rest, other))) if *network <= first | rest => {
+                    let pair = [other.min(own), other.max(own)];
+                    if other != own && !shared.contains(&pair) {
                         shared.push(pair);
                     }
                 }
-                _ => ranges.push(item),
+                _ => outer.push((*network, *packed)),
             }
         }
         if shared.is_empty() {
-            Ok(Self { services, ranges })
+            let items = Index::new(outer.into_iter());
+            Ok(Self { services, items })
         } else {
             Err(shared)
         }
@@ -76,12 +88,12 @@ impl<T: AsRef<Service>> Table<T> {
     #[must_use]
     pub fn owner(&self, address: Ipv6Addr) -> Option<(usize, &T)> {
         let address = u128::from(address);
-        let next = self.ranges.partition_point(|range| range.first <= address);
-        let range = self.ranges.get(next.checked_sub(1)?)?;
-        if address > range.last {
+        let (network, packed) = self.items.at_or_below(address)?;
+        let (rest, number) = unpack(packed);
+        if address > network | rest {
             return None;
         }
-        Some((range.service, self.services.get(range.service)?))
+        Some((number, self.services.get(number)?))
     }
 
     /// Returns the names of the services.

@@ -28,6 +28,7 @@ mod service;
 mod snapshot;
 
 use core::net::Ipv6Addr;
+use std::collections::HashMap;
 
 use ipnet::Ipv6Net;
 
@@ -38,7 +39,11 @@ pub use service::Service;
 use service::{Kind, Origin};
 pub use snapshot::{MAX_SNAPSHOT, Snapshot};
 
-use crate::{inbound::Inbound, outbound::Outbound, table::Table};
+use crate::{
+    inbound::Inbound,
+    outbound::{Outbound, OutboundService},
+    table::Table,
+};
 
 /// The draws that an outbound pool keeps by default.
 pub const DEFAULT_POOL: u16 = 256;
@@ -260,17 +265,15 @@ fn read_outbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool)
 }
 
 /// Notes plain addresses that stand for two services.
-fn check_addresses(reader: &mut Reader, services: &Table<crate::outbound::OutboundService>) {
-    let mut met: Vec<(Ipv6Addr, usize, usize)> = Vec::new();
+fn check_addresses(reader: &mut Reader, services: &Table<OutboundService>) {
+    let mut met: HashMap<Ipv6Addr, usize> = HashMap::new();
     for (number, service) in services.services().iter().enumerate() {
-        let addresses = service.addresses.iter().enumerate();
-        met.extend(addresses.map(|(member, address)| (*address, number, member)));
-    }
-    met.sort_unstable();
-    for (one, next) in met.iter().zip(met.iter().skip(1)) {
-        if one.0 == next.0 {
-            let place = format!("services[{}].addresses[{}]", next.1, next.2);
-            reader.fault(&place, Problem::Repeated { first: one.1 });
+        for (member, address) in service.addresses.iter().enumerate() {
+            let first = *met.entry(*address).or_insert(number);
+            if first != number {
+                let place = format!("services[{number}].addresses[{member}]");
+                reader.fault(&place, Problem::Repeated { first });
+            }
         }
     }
 }

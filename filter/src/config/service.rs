@@ -1,6 +1,7 @@
 //! A service in a configuration or a snapshot: its addresses and its rules.
 
 use core::net::Ipv6Addr;
+use std::collections::HashMap;
 
 use ipnet::Ipv6Net;
 use ssa_rules::{AddressSpace, Apl, Class, Key, KeyId, Publication, Published, Record, Role};
@@ -74,7 +75,7 @@ pub(super) fn read_all<T: Kind>(
     object: &mut Object<'_>,
     origin: &mut Origin<'_>,
 ) -> Option<Table<T>> {
-    let mut met: Vec<(String, usize)> = Vec::new();
+    let mut met: HashMap<String, usize> = HashMap::new();
     let mut number = 0_usize;
     let inline = matches!(origin, Origin::Configuration);
     let read = |reader: &mut Reader, place: &str, value: &Json| {
@@ -86,7 +87,10 @@ pub(super) fn read_all<T: Kind>(
         let mut object = reader.object(place, value)?;
         let service = read_service(reader, &mut object, T::ROLE, origin);
         if let Some(service) = &service {
-            met.push((service.name.clone(), index));
+            let first = *met.entry(service.name.clone()).or_insert(index);
+            if first != index {
+                reader.fault(&object.place_of("name"), Problem::Repeated { first });
+            }
         }
         // Even of a service at fault the other fields are read: their faults are to be told too.
         let known = service.is_some();
@@ -106,13 +110,6 @@ pub(super) fn read_all<T: Kind>(
             found: number,
         };
         reader.fault("services", problem);
-    }
-    met.sort_unstable();
-    for (one, next) in met.iter().zip(met.iter().skip(1)) {
-        if one.0 == next.0 {
-            let place = format!("services[{}].name", next.1);
-            reader.fault(&place, Problem::Repeated { first: one.1 });
-        }
     }
     let names: Vec<String> = services.iter().map(|service| service.as_ref().name.clone()).collect();
     let shared = match Table::new(services) {

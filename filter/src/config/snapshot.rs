@@ -139,7 +139,7 @@ mod tests {
         );
         for (secret, fault) in [
             (
-                r#"{}"#,
+                "{}",
                 "services[0].secrets.k1: either secret or client_key has to be there, and not both",
             ),
             (

@@ -1,0 +1,66 @@
+//! Numbers found by an address or a port, among those of a configuration.
+
+/// Entries in ascending order. All lookups share this type, and so the module has one sort.
+#[derive(Clone, Debug, Default)]
+pub struct Index(Vec<(u128, u64)>);
+
+impl Index {
+    /// Makes an index; entries may have equal keys.
+    #[must_use]
+    pub fn new(entries: impl Iterator<Item = (u128, u64)>) -> Self {
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable();
+        Self(entries)
+    }
+
+    /// Returns the entries, ascending.
+    #[must_use]
+    pub fn entries(&self) -> &[(u128, u64)] {
+        &self.0
+    }
+
+    /// Returns the least number of a key.
+    #[must_use]
+    pub fn get(&self, key: u128) -> Option<u64> {
+        let place = self.0.partition_point(|(known, _)| *known < key);
+        self.0
+            .get(place)
+            .filter(|(known, _)| *known == key)
+            .map(|(_, number)| *number)
+    }
+
+    /// Returns the last entry whose key is not above this one.
+    #[must_use]
+    pub fn at_or_below(&self, key: u128) -> Option<(u128, u64)> {
+        let next = self.0.partition_point(|(known, _)| *known <= key);
+        self.0.get(next.checked_sub(1)?).copied()
+    }
+}
+
+/// Returns a service's number as a number of an index.
+pub(crate) fn number(service: usize) -> u64 {
+    u64::try_from(service).unwrap_or(u64::MAX)
+}
+
+/// Returns a number of an index as a service's number.
+pub(crate) fn service(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_by_their_key() {
+        let index = Index::new([(7, 3), (7, 1), (5, 2)].into_iter());
+        assert_eq!(
+            [index.get(4), index.get(5), index.get(6), index.get(7)],
+            [None, Some(2), None, Some(1)]
+        );
+        assert_eq!(
+            [4, 6, 7, 8].map(|key| index.at_or_below(key)),
+            [None, Some((5, 2)), Some((7, 3)), Some((7, 3))]
+        );
+    }
+}

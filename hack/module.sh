@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Prints the path of the Envoy module, and builds it where it is missing or old.
+#
+#   SSA_FILTER=FILE     uses that one instead
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+if [ -n "${SSA_FILTER:-}" ]; then
+  [ -f "$SSA_FILTER" ] || die "SSA_FILTER=$SSA_FILTER is no file"
+  realpath "$SSA_FILTER"
+  exit 0
+fi
+# As a cdylib alone: with an rlib beside it there is no link-time optimisation.
+"$root/hack/wasm-cargo.sh" rustc --quiet --profile module --locked -p ssa-filter --lib --crate-type cdylib >&2
+echo "$target_dir/wasm32-unknown-unknown/module/ssa_filter.wasm"
