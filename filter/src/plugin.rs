@@ -293,10 +293,14 @@ impl Plugin {
     /// Notes that a question for a snapshot brought nothing.
     fn missed(&mut self, proxy: &impl Proxy, time: u64, why: &str) {
         self.metrics.count_refresh(proxy, Refresh::Failed);
+        let role = self.role();
+        self.tell_missed(proxy, time, || format!("no {role} snapshot: {why}"));
+    }
+
+    /// Tells why there is no newer snapshot, the first time and now and then.
+    fn tell_missed(&mut self, proxy: &impl Proxy, time: u64, line: impl FnOnce() -> String) {
         if self.failures.checked_rem(FAILURES_A_LINE) == Some(0) {
-            let role = self.role();
-            self.lines
-                .write(proxy, seconds(time), || format!("no {role} snapshot: {why}"));
+            self.lines.write(proxy, seconds(time), line);
         }
         self.failures = self.failures.saturating_add(1);
     }
@@ -350,8 +354,8 @@ impl Plugin {
 
     fn refuse_snapshot(&mut self, error: &ConfigError, proxy: &impl Proxy, time: u64) {
         self.metrics.count_refresh(proxy, Refresh::Refused);
-        self.lines
-            .write(proxy, seconds(time), || format!("snapshot refused: {error}"));
+        let role = self.role();
+        self.tell_missed(proxy, time, || format!("{role} snapshot refused: {error}"));
     }
 
     /// Holds a connection, if there is room.
