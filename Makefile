@@ -5,10 +5,10 @@ SHELL := bash
 # Seconds that each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e fuzz mutants bench-rules install clean
+.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e fuzz mutants bench-rules bench-sidecar install clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Find or install what building and testing need
 	hack/setup.sh
@@ -51,6 +51,9 @@ mutants: ## Mutation tests of rules: which changes to the code no test notices
 
 bench-rules: ## Time rules' operations, and count their instructions under valgrind
 	cargo run --release --locked -p ssa-bench -- rules
+
+bench-sidecar: ## Measure Envoy's CPU time for a connection, with the filter and without; ARGS=--help tells more
+	cargo run --release --locked -p ssa-bench -- sidecar $(ARGS)
 
 install: ## Install the ssa command for this user
 	cargo install --locked --path cli

@@ -1,4 +1,6 @@
-//! Benchmarks of `ssa-rules`, side by side in one run with what a user would use instead.
+//! Benchmarks, side by side in one run with what a user would use instead.
+//!
+//! `ssa-bench sidecar` measures what Envoy spends on a connection, with the filter and without.
 //!
 //! `ssa-bench rules` times every operation in interleaved rounds and prints medians. Where valgrind is installed, it
 //! also runs itself under callgrind to count instructions: `ssa-bench once OPERATION N` does one operation N times,
@@ -6,6 +8,7 @@
 
 mod operations;
 mod report;
+mod sidecar;
 
 use std::{
     env,
@@ -14,6 +17,7 @@ use std::{
     time::Instant,
 };
 
+use clap::Parser;
 use operations::Operation;
 
 /// Rounds of every operation, interleaved.
@@ -25,37 +29,54 @@ const ROUND_NANOSECONDS: u128 = 2_000_000;
 /// Instructions are the difference of runs of this many repetitions, less for long operations, and twice as many.
 const COUNTED: u64 = 2_000;
 
+/// Benchmarks of Structured Service Addressing, beside what one would use instead.
+#[derive(Debug, Parser)]
+#[command(name = "ssa-bench")]
+enum Cli {
+    /// Time the rules' operations, and count their instructions under valgrind.
+    Rules {
+        /// Do not count instructions.
+        #[arg(long)]
+        no_instructions: bool,
+    },
+    /// Do one operation of `rules` again and again.
+    Once {
+        /// The operation, as `rules` names it.
+        operation: String,
+        /// How many times.
+        repetitions: u64,
+    },
+    /// Measure what Envoy spends on a connection, with the filter and without.
+    Sidecar(sidecar::Arguments),
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["rules", counting @ ..] if matches!(counting, [] | ["--no-instructions"]) => {
+    match Cli::parse() {
+        Cli::Rules { no_instructions } => {
             let mut operations = operations::all();
             let nanoseconds: Vec<f64> = time(&mut operations).into_iter().map(median).collect();
             let counts = operations.iter().zip(&nanoseconds);
             let instructions: Vec<Option<u64>> = counts
                 .map(|(operation, each)| {
-                    if counting.is_empty() {
-                        count(&operation.name, *each)
-                    } else {
+                    if no_instructions {
                         None
+                    } else {
+                        count(&operation.name, *each)
                     }
                 })
                 .collect();
             let held = report::print(&operations, &nanoseconds, &instructions);
             if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        ["once", name, repetitions] => {
-            let (Some(mut operation), Ok(repetitions)) = (operations::named(name), repetitions.parse()) else {
-                eprintln!("ssa-bench: no operation {name}, or {repetitions} is not a number");
+        Cli::Once { operation, repetitions } => {
+            let Some(mut operation) = operations::named(&operation) else {
+                eprintln!("ssa-bench: no operation {operation}");
                 return ExitCode::from(2);
             };
             repeat(&mut operation, repetitions);
             ExitCode::SUCCESS
         }
-        _ => {
-            eprintln!("usage: ssa-bench rules [--no-instructions] | ssa-bench once OPERATION REPETITIONS");
-            ExitCode::from(2)
-        }
+        Cli::Sidecar(arguments) => sidecar::run(&arguments),
     }
 }
 

@@ -1,0 +1,143 @@
+//! A network of its own: everything happens on loopback inside namespaces that end with this process.
+//!
+//! ```text
+//!   client, 2001:db8:77::1                         Envoy number K                        application
+//!     connects to 2001:db8:5:K::/64 (inbound)  --> REDIRECT to port 15100 + K  --> [::1]:8080
+//!     connects to 2001:db8:6:K::/64 (outbound) --> REDIRECT to port 15100 + K  --> 2001:db8:6:K::/64 or 7:K, port 80
+//! ```
+
+use std::{
+    env, fs,
+    net::Ipv6Addr,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{self, Command},
+};
+
+use super::error::Error;
+
+/// Where clients connect from.
+pub(crate) const CLIENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 1);
+/// What Envoys bind their connections to where they go out.
+pub(crate) const SIDECAR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 0x10);
+/// Envoy's own outbound connections bear it and are not captured again.
+pub(crate) const MARK: u32 = 1337;
+/// The port of services.
+pub(crate) const PORT: u16 = 80;
+/// The port of the application behind inbound Envoys.
+pub(crate) const APPLICATION: u16 = 8080;
+/// In memory, and seen in these namespaces alone.
+pub(crate) const FOLDER: &str = "/run/ssa-bench";
+
+/// The first address of the /64 that inbound connections of a variant go to.
+pub(crate) fn inbound(variant: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 5, variant, 0, 0, 0, 0)
+}
+
+/// The first address of the /64 that outbound connections of a variant go to, before they are rewritten.
+pub(crate) fn published(variant: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 6, variant, 0, 0, 0, 0)
+}
+
+/// The first address of the /64 that outbound connections are rewritten to.
+pub(crate) fn composed(variant: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 7, variant, 0, 0, 0, 0)
+}
+
+/// The port that a variant's Envoy listens on.
+pub(crate) fn listener(variant: u16) -> u16 {
+    15100 + variant
+}
+
+/// Starts this program anew with its arguments, in namespaces of its own. Returns only when that fails.
+pub(crate) fn enter<'a>(environment: impl IntoIterator<Item = (&'a str, &'a PathBuf)>) -> Error {
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(source) => {
+            return Error::Io {
+                what: "cannot find this program".into(),
+                source,
+            };
+        }
+    };
+    let mut command = Command::new("unshare");
+    command.args([
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child=KILL",
+        "--mount-proc",
+    ]);
+    if !effective_user_is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let source = command
+        .arg(program)
+        .args(env::args_os().skip(1))
+        .envs(environment)
+        .exec();
+    Error::Io {
+        what: "cannot run unshare".into(),
+        source,
+    }
+}
+
+fn effective_user_is_root() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:"))
+            .and_then(|ids| ids.split_whitespace().nth(1))
+            == Some("0")
+    })
+}
+
+/// Whether this process is the first of its namespace.
+pub(crate) fn entered() -> bool {
+    process::id() == 1
+}
+
+/// Lays the network; `variants` is how many Envoys there will be.
+pub(crate) fn lay(variants: u16) -> Result<(), Error> {
+    run("mount", "-t tmpfs tmpfs /run")?;
+    fs::create_dir_all(FOLDER).map_err(Error::io("make", FOLDER))?;
+    run("ip", "link set lo up")?;
+    for address in [CLIENT, SIDECAR] {
+        run("ip", &format!("address add {address}/128 dev lo nodad"))?;
+    }
+    // AnyIP; what is connected to within is connected to from the client's address, unless it is bound.
+    for prefix in [inbound(0), published(0), composed(0)] {
+        run("ip", &format!("-6 route add local {prefix}/48 dev lo src {CLIENT}"))?;
+    }
+    run(
+        "ip6tables",
+        &format!("-t nat -A OUTPUT -p tcp -m mark --mark {MARK} -j RETURN"),
+    )?;
+    for variant in 0..variants {
+        for prefix in [inbound(variant), published(variant)] {
+            let port = listener(variant);
+            run(
+                "ip6tables",
+                &format!("-t nat -A OUTPUT -p tcp -d {prefix}/64 -j REDIRECT --to-ports {port}"),
+            )?;
+        }
+    }
+    // Ports come round within seconds: a SYN must not look older than the connection that had its port before.
+    set("net/ipv4/tcp_timestamps", "2")?;
+    // Ports and the table of flows must not run out.
+    set("net/ipv4/ip_local_port_range", "20000 64999")?;
+    for state in ["time_wait", "close", "close_wait", "last_ack", "fin_wait"] {
+        set(&format!("net/netfilter/nf_conntrack_tcp_timeout_{state}"), "1")?;
+    }
+    Ok(())
+}
+
+fn run(program: &str, arguments: &str) -> Result<(), Error> {
+    Error::check(Command::new(program).args(arguments.split(' '))).map(drop)
+}
+
+fn set(key: &str, value: &str) -> Result<(), Error> {
+    let path = Path::new("/proc/sys").join(key);
+    fs::write(&path, value).map_err(Error::io("set", &path))
+}
