@@ -3,7 +3,8 @@
 
 Each scenario is a folder beside this file; its scenario.py says what it shows. Its claims are counted one by one, and
 one that breaks before its end counts as a failure more. The last line is `N passed, N failed, N skipped`; the exit
-status is 1 when anything failed or nothing passed.
+status is 1 when anything failed or nothing passed, and 77, with the reason as the last line, where this machine can
+play nothing.
 """
 
 import argparse
@@ -25,6 +26,8 @@ NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "s
 SPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
 if os.getuid() != 0:
     SPACES += ["--user", "--map-root-user"]
+# The exit status that tells the project's tests that nothing can be played here.
+CANNOT = 77
 # What a scenario may take beyond its own limit: the namespaces, the copies of logs.
 GRACE = 60
 
@@ -77,13 +80,20 @@ def find_tools():
         if subprocess.run(["bash", "-c", script]).returncode != 0:
             die(f"these are missing: {' '.join(missing)}; install them: apt-get install {' '.join(missing)}")
     if subprocess.run(["unshare", *SPACES, "true"], capture_output=True).returncode != 0:
-        die(f"this machine does not let you make namespaces of your own (unshare {' '.join(SPACES)}): run it as root")
+        say("0 passed, 0 failed, all skipped")
+        say(f"this machine does not let you make namespaces of your own (unshare {' '.join(SPACES)}): run it as root")
+        sys.exit(CANNOT)
     envoy = subprocess.run([ROOT / "hack/demo/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
         die("there is no Envoy")
     tools = {"root": ROOT, "envoy": envoy.stdout.strip()}
-    build(tools, "module", "SSA_FILTER", "wasm32-unknown-unknown/release/ssa_filter.wasm",
-          [ROOT / "hack/wasm-cargo.sh", "build", "--release", "--locked", "-p", "ssa-filter"])
+    build(
+        tools,
+        "module",
+        "SSA_FILTER",
+        "wasm32-unknown-unknown/release/ssa_filter.wasm",
+        [ROOT / "hack/wasm-cargo.sh", "build", "--release", "--locked", "-p", "ssa-filter"],
+    )
     build(tools, "ssa", "SSA_CLI", "release/ssa", ["cargo", "build", "--release", "--locked", "-p", "ssa"])
     return tools
 
@@ -106,12 +116,26 @@ def play(scenario, tools, keep):
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     result = logs / "result.json"
-    request = {"scenario": str(scenario.file), "tools": {name: str(path) for name, path in tools.items()},
-               "logs": str(logs), "result": str(result), "keep": keep}
+    request = {
+        "scenario": str(scenario.file),
+        "tools": {name: str(path) for name, path in tools.items()},
+        "logs": str(logs),
+        "result": str(result),
+        "keep": keep,
+    }
     (logs / "request.json").write_text(json.dumps(request))
     # The kernel ends everything in the namespaces with their first process, and that one with this program.
-    command = ["setpriv", "--pdeathsig", "KILL", "unshare", *SPACES,
-               sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        *SPACES,
+        sys.executable,
+        "-B",
+        HERE / "lib/inside.py",
+        logs / "request.json",
+    ]
     with open(logs / "story.log", "w") as story:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=story, stderr=subprocess.STDOUT)
         try:
@@ -124,7 +148,12 @@ def play(scenario, tools, keep):
     try:
         return json.loads(result.read_text())
     except (OSError, ValueError):
-        return {"passed": 0, "failures": [], "broken": f"it ended by {process.returncode} and told nothing", "skipped": None}
+        return {
+            "passed": 0,
+            "failures": [],
+            "broken": f"it ended by {process.returncode} and told nothing",
+            "skipped": None,
+        }
 
 
 def report(scenario, told, seconds, keep):
@@ -150,7 +179,9 @@ def report(scenario, told, seconds, keep):
 
 def main():
     """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too")
     parser.add_argument("--list", action="store_true", help="list the scenarios and what they show")
     parser.add_argument("--long", action="store_true", help="play the long scenarios too")

@@ -14,7 +14,7 @@ cd "$root"
 export CARGO_TERM_COLOR=never
 
 groups=("$@")
-[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross)
+[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross e2e)
 logs=$target_dir/test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -58,7 +58,7 @@ step() {
   counts=$(counts_of "$log")
   if [ -n "$counts" ]; then
     read -r p f s <<<"$counts"
-    sed -nE 's/^test (.*) \.\.\. ignored(, )?(.*)/SKIPPED: \1: ignored: \3/p' "$log"
+    sed -nE -e 's/^test (.*) \.\.\. ignored(, )?(.*)/SKIPPED: \1: ignored: \3/p' -e 's/^ *(SKIPPED: )/\1/p' "$log"
     if [ "$status" -eq 0 ] && [ "$f" -eq 0 ] && [ "$p" -eq 0 ]; then
       say "  no test ran"
       status=1

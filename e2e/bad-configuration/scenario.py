@@ -5,8 +5,9 @@ Topology: a client with a sidecar, a stranger without one, a router, one server 
 Configuration: envoy/client.yaml and envoy/server.yaml, with their listeners from a file (LDS); then the server's filter
 alone from a file (ECDS).
 
-Expected: an Envoy that starts with a bad configuration ends by exit status 1, not by a signal. One that runs counts each
-bad push as rejected, logs the place of every fault, and goes on by what it had; a good push after all that is taken.
+Expected: an Envoy that starts with a bad configuration ends by exit status 1, not by a signal. One that runs counts
+each bad push as rejected, logs the place of every fault, and goes on by what it had; a good push after all that is
+taken.
 """
 
 import copy
@@ -17,7 +18,12 @@ from lib.service import Service, inbound, outbound
 WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
 SECRET = "00112233445566778899aabbccddeeff"
 MANY = [
-    "services[0].name", "services[0].apl", "services[0].rules[0]", "services[0].mode", "services[0].ports[0]", "whatever"
+    "services[0].name",
+    "services[0].apl",
+    "services[0].rules[0]",
+    "services[0].mode",
+    "services[0].ports[0]",
+    "whatever",
 ]
 
 
@@ -25,9 +31,8 @@ def garbage(good):
     """Bad configurations of either role, each with places that the log has to name."""
     rules = copy.deepcopy(good)
     rules["services"][0]["rules"] = ["v=ssa1; addr=rand:63", "v=ssa1; addr=rand:64; nonsense=1; from=5"]
-    secret = copy.deepcopy(good)
-    secret["services"][0]["rules"] = ["v=ssa1; addr=mac(src/64):64; key=k1"]
-    inline = copy.deepcopy(secret)
+    inline = copy.deepcopy(good)
+    inline["services"][0]["rules"] = ["v=ssa1; addr=mac(src/64):64; key=k1"]
     inline["services"][0]["secrets"] = {"k1": {"secret": SECRET}}
     return [
         ("no JSON", "nonsense", []),
@@ -40,7 +45,6 @@ def garbage(good):
         ("bytes that are no text", b"\x00\xff\xfe\x80{}", []),
         ("a role that there is none of", {**good, "role": "sideways"}, ["role"]),
         ("unusable rules", rules, ["services[0].rules[0]", "services[0].rules[1]"]),
-        ("a rule that needs a secret", secret, ["services[0].rules[0]"]),
         ("a secret inline", inline, ["services[0]"]),
     ]
 
@@ -53,7 +57,13 @@ def of_servers(good):
         "services": [{"name": "", "apl": "2:::/129", "rules": ["v=ssa2"], "ports": [0], "mode": "maybe"}],
     }
     overlap = {**good, "services": [*good["services"], {**good["services"][0], "name": "other"}]}
-    return [("many faults at once", many, MANY), ("two services in one space", overlap, ["services[1]"])]
+    secret = copy.deepcopy(good)
+    secret["services"][0]["rules"] = ["v=ssa1; addr=mac(src/64):64; key=k1"]
+    return [
+        ("many faults at once", many, MANY),
+        ("two services in one space", overlap, ["services", "other"]),
+        ("a rule that needs a secret", secret, ["services[0].rules[0]"]),
+    ]
 
 
 def refuses(stage, sidecar, what, configuration, places, counter, works):
@@ -96,10 +106,7 @@ def run(stage):
     stage.note("by LDS")
     near = Sidecar(stage, client, "client.yaml", for_client, dynamic="lds")
     far = Sidecar(stage, server, "server.yaml", for_server, dynamic="lds")
-    for sidecar in (near, far):
-        sidecar.start()
-    for sidecar in (near, far):
-        sidecar.wait_ready()
+    stage.begin(near, far)
     mine = stage.ssa.compose(WEB.published, stranger.address)[0]
     other = stage.ssa.compose(WEB.published, client.address)[0]
 
@@ -123,9 +130,7 @@ def run(stage):
     far.stop()
 
     stage.note("by ECDS")
-    far = Sidecar(stage, server, "server.yaml", for_server, dynamic="ecds", folder="server1-ecds")
-    far.start()
-    far.wait_ready()
+    far = stage.sidecar(server, "server.yaml", for_server, dynamic="ecds", folder="server1-ecds")
     for what, configuration, places in of_servers(for_server):
         counter = r"extension_config_discovery\..*\.config_fail"
         refuses(stage, far, f"server, {what}", configuration, places, counter, served_and_refused)

@@ -17,7 +17,9 @@ LIMIT = 240
 
 def hosts(far):
     """Returns the upstream hosts that the admin interface lists."""
-    return sorted({line.split("::cx_active")[0] for line in far.admin("clusters").splitlines() if "::cx_active" in line})
+    return sorted(
+        {line.split("::cx_active")[0] for line in far.admin("clusters").splitlines() if "::cx_active" in line}
+    )
 
 
 def run(stage):
@@ -38,11 +40,14 @@ def run(stage):
         load = stage.load(stranger, destinations=part, count=len(part))
         told = load.settled()
         stage.claim("connections that are answered", len(part), told["answered"])
-        stage.note(f"        {len(part) / told['seconds']:.0f} connections/s, slowest {told['slowest']} s; {told['samples'][:3]}")
+        rate = round(len(part) / told["seconds"])
+        stage.note(f"        {rate} connections/s, the slowest took {told['slowest']} s; {told['samples'][:3]}")
         load.end()
         stage.wait(30, "they are gone", lambda: far.stat(r"cluster\.application\.upstream_cx_active") == 0)
         memory.append(far.resident())
     stage.claim("connections that conform", ALL, far.inbound(verdict="conforming", outcome="allowed"))
     stage.claim("connections counted", ALL, far.inbound())
     stage.claim("upstream hosts after", before, hosts(far))
-    stage.claim_between(f"growth of Envoy's memory after the first {FIRST} of them, in MB", -1000, 8, memory[1] - memory[0])
+    stage.claim_between(
+        f"growth of Envoy's memory after the first {FIRST} of them, in MB", -1000, 8, memory[1] - memory[0]
+    )

@@ -23,25 +23,10 @@ def run(stage):
     stage.application(server)
     near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), base_id=1)
     far = Sidecar(stage, server, "server.yaml", inbound(WEB), base_id=2)
-    for sidecar in (near, far):
-        sidecar.start()
-    for sidecar in (near, far):
-        sidecar.wait_ready()
+    stage.begin(near, far)
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
-    for sidecar, listener in ((far, r"\[__\]_15006"), (near, r"\[__1\]_15001")):
-        name = sidecar.host.name
-        accepted = rf"listener\.{listener}\.downstream_cx_total"
-        stage.wait(20, "connections come", lambda: sidecar.stat(accepted) > RATE)
-        old = sidecar.process
-        stage.forget(old)
-        new = sidecar.start(epoch=1)
-        stage.wait(20, f"the new Envoy of {name} answers", lambda: '"restart_epoch": 1' in (sidecar.try_admin("server_info") or ""))
-        both = old.poll() is None and new.poll() is None
-        stage.claim(f"both Envoys of {name} run", True, both)
-        stage.wait(30, f"the old Envoy of {name} has ended", lambda: old.poll() is not None)
-        stage.claim(f"the old Envoy of {name} ends by", 0, old.returncode)
-        since = sidecar.stat(accepted)
-        stage.wait(20, "connections go on", lambda: sidecar.stat(accepted) > since + RATE)
+    restart(stage, far, r"\[__\]_15006")
+    restart(stage, near, r"\[__1\]_15001")
     told = load.end()
     stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
     stage.claim("connections without an answer", [], told["samples"])
@@ -52,3 +37,22 @@ def run(stage):
     other = stage.ssa.compose(WEB.published, client.address)[0]
     stage.claim("a stranger that composes is", "served", stage.dial(stranger, own).kind)
     stage.claim("a stranger at another's address is", "refused", stage.dial(stranger, other).kind)
+
+
+def restart(stage, sidecar, listener):
+    name = sidecar.host.name
+    accepted = rf"listener\.{listener}\.downstream_cx_total"
+    stage.wait(20, "connections come", lambda: sidecar.stat(accepted) > RATE)
+    old = sidecar.process
+    stage.forget(old)
+    new = sidecar.start(epoch=1)
+
+    def took_over():
+        return '"restart_epoch": 1' in (sidecar.try_admin("server_info") or "")
+
+    stage.wait(20, f"the new Envoy of {name} answers", took_over)
+    stage.claim(f"both Envoys of {name} run", True, old.poll() is None and new.poll() is None)
+    stage.wait(30, f"the old Envoy of {name} has ended", lambda: old.poll() is not None)
+    stage.claim(f"the old Envoy of {name} ends by", 0, old.returncode)
+    since = sidecar.stat(accepted)
+    stage.wait(20, "connections go on", lambda: sidecar.stat(accepted) > since + RATE)

@@ -16,7 +16,10 @@ def answer(name, data):
         return data, False
     body = name.encode() + b"\n"
     closing = b"connection: close" in data.lower()
-    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%s\r\n" % (len(body), b"connection: close\r\n" if closing else b"")
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%s\r\n" % (
+        len(body),
+        b"connection: close\r\n" if closing else b"",
+    )
     requests = data.count(b"\r\n\r\n") or 1
     return (head + body) * requests, closing
 

@@ -15,12 +15,14 @@ WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 class Sidecar:
     """An Envoy with the filter on a host, in a folder of its own."""
 
-    def __init__(self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None, folder=None):
+    def __init__(
+        self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None, folder=None
+    ):
         """Writes its files.
 
-        `configuration` is the plugin's, as an object, as text or as bytes. `edits` are pairs (old, new) of the file's text.
-        `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file that `push` replaces. `base_id`
-        is that of Envoys that restart hot.
+        `configuration` is the plugin's, as an object, as text or as bytes. `edits` are pairs (old, new) of the file's
+        text. `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file that `push` replaces.
+        `base_id` is that of Envoys that restart hot, `folder` the name of its folder if not the host's.
         """
         self.stage = stage
         self.host = host
@@ -191,10 +193,7 @@ def _found(line):
     """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""
     state = dict(pair.split("=", 1) for pair in (line.get("ssa") or "").split())
     found = dict.fromkeys(("service", "verdict", "part", "outcome", "generation"))
-    found.update(line, **state)
-    if found["verdict"]:
-        found["outcome"] = found["outcome"] or "allowed"
-    return found
+    return {**found, **line, **state}
 
 
 def _apart(text, dynamic, folder):

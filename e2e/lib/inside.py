@@ -9,7 +9,8 @@ import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import net, stage as stages
+from lib import net
+from lib import stage as stages
 
 
 def play(request):

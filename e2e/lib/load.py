@@ -16,6 +16,7 @@ Tells by lines of JSON on standard output: {"event": "settled"} when all connect
 """
 
 import collections
+import contextlib
 import json
 import os
 import resource
@@ -111,11 +112,13 @@ class Load:
         connection, line, opened, _connected = self.waiting[number]
         error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            return self.settle(number, "unreachable", os.strerror(error))
+            self.settle(number, "unreachable", os.strerror(error))
+            return
         try:
             connection.send(line)
         except OSError as error:
-            return self.settle(number, "refused", str(error))
+            self.settle(number, "refused", str(error))
+            return
         self.waiting[number] = (connection, line, opened, True)
         self.poll.modify(number, select.EPOLLIN)
 
@@ -127,7 +130,8 @@ class Load:
         except BlockingIOError:
             return
         except OSError as error:
-            return self.settle(number, "refused", str(error))
+            self.settle(number, "refused", str(error))
+            return
         if data == line:
             self.settle(number, "answered")
         else:
@@ -135,7 +139,7 @@ class Load:
 
     def handle(self, timeout):
         """Waits for what happens next, and treats it."""
-        for number, events in self.poll.poll(timeout):
+        for number, _events in self.poll.poll(timeout):
             if number == 0:
                 self.command()
             elif number in self.held:
@@ -183,10 +187,8 @@ class Load:
         until = time.monotonic() + self.timeout
         for connection in list(self.held.values()):
             connection.settimeout(max(0.001, until - time.monotonic()))
-            try:
+            with contextlib.suppress(OSError):
                 alive += connection.recv(4096) == b"still\n"
-            except OSError:
-                pass
             connection.setblocking(False)
         self.tell("checked", alive=alive)
 

@@ -101,12 +101,10 @@ class Stage:
 
     def start(self, host, title, command, cwd=None, **options):
         """Starts a program on a host; what it prints goes to TITLE.log."""
-        output = open(self.work / f"{title}.log", "ab")
         options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("stdout", output)
-        with host:
+        with host, open(self.work / f"{title}.log", "ab") as output:
+            options.setdefault("stdout", output)
             process = subprocess.Popen([str(part) for part in command], cwd=cwd, stderr=output, **options)
-        output.close()
         process.title = title
         self.processes.append(process)
         return process
@@ -136,19 +134,19 @@ class Stage:
 
     def sidecar(self, host, file, configuration, **options):
         """Starts an Envoy by a file of envoy/ with this plugin configuration, and waits until it is ready."""
-        sidecar = envoy.Sidecar(self, host, file, configuration, **options)
-        sidecar.start()
-        sidecar.wait_ready()
-        return sidecar
+        return self.begin(envoy.Sidecar(self, host, file, configuration, **options))[0]
 
     def sidecars(self, *wanted):
         """Starts several at once: each of `wanted` is (host, file, configuration)."""
-        started = [envoy.Sidecar(self, *one) for one in wanted]
-        for sidecar in started:
+        return self.begin(*(envoy.Sidecar(self, *one) for one in wanted))
+
+    def begin(self, *sidecars):
+        """Starts sidecars at once, and returns them when all are ready."""
+        for sidecar in sidecars:
             sidecar.start()
-        for sidecar in started:
+        for sidecar in sidecars:
             sidecar.wait_ready()
-        return started
+        return sidecars
 
     def load(self, host, **options):
         """Starts the load program on a host; see load.py for the options."""

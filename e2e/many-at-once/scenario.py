@@ -39,13 +39,17 @@ def run(stage):
     active = r"cluster\.application\.upstream_cx_active"
     shares = [sidecar.stat(active) for sidecar in far]
     stage.claim("connections that stand at once", 2 * EACH, sum(shares))
-    stage.note(f"        on the servers: {shares}; Envoys' memory in MB: {[sidecar.resident() for sidecar in sidecars]}")
+    stage.note(
+        f"        on the servers: {shares}; Envoys' memory in MB: {[sidecar.resident() for sidecar in sidecars]}"
+    )
     stage.claim("connections that still answer", 2 * EACH, sum(load.check() for load in loads))
     stage.claim("connections composed", 2 * EACH, sum(one.outbound(outcome="composed") for one in near))
     stage.claim("connections that conform", 2 * EACH, sum(one.inbound(verdict="conforming") for one in far))
     stage.claim("connections counted otherwise", 0, sum(one.inbound() for one in far) - 2 * EACH)
     for load in loads:
         load.end()
-    left = [(sidecar, r"cluster\.original_dst\.upstream_cx_active") for sidecar in near] + [(sidecar, active) for sidecar in far]
+    left = [(sidecar, r"cluster\.original_dst\.upstream_cx_active") for sidecar in near] + [
+        (sidecar, active) for sidecar in far
+    ]
     stage.wait(30, "all connections are gone", lambda: not any(sidecar.stat(name) for sidecar, name in left))
     stage.claim("Envoys that still run", 4, sum(sidecar.process.poll() is None for sidecar in sidecars))

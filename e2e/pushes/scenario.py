@@ -33,32 +33,36 @@ def run(stage):
         push_all(stage, client, prober, server, dynamic)
 
 
+def push_both(stage, near, far, push):
+    taken, _ = COUNTS[near.dynamic]
+    counted = r"cluster\.application\.upstream_cx_total"
+    so_far = far.stat(counted)
+    before = [sidecar.stat(taken) for sidecar in (near, far)]
+    near.push(outbound(near.host, WEB, pool=100 + push, seed=f"push {push}"))
+    far.push(inbound(WEB, exempt=[{"sources": [f"2001:db8:0:f::{push:x}/128"], "ports": [80]}]))
+
+    def both_took_it():
+        return all(sidecar.stat(taken) > count for sidecar, count in zip((near, far), before))
+
+    stage.wait(20, f"push {push} is taken", both_took_it)
+    # Some hundred connections see each configuration.
+    stage.wait(20, "connections go on", lambda: far.stat(counted) >= so_far + 150)
+
+
 def push_all(stage, client, prober, server, dynamic):
     near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), dynamic=dynamic, folder=f"client-{dynamic}")
     far = Sidecar(stage, server, "server.yaml", inbound(WEB), dynamic=dynamic, folder=f"server-{dynamic}")
-    for sidecar in (near, far):
-        sidecar.start()
-    for sidecar in (near, far):
-        sidecar.wait_ready()
-    taken, not_taken = COUNTS[dynamic]
+    stage.begin(near, far)
     held = stage.load(client, destinations=[WEB.plain], count=HELD, hold=True)
     stage.claim("connections that stand before", HELD, held.settled()["answered"])
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
-    counted = r"cluster\.application\.upstream_cx_total"
     for push in range(1, PUSHES + 1):
-        so_far = far.stat(counted)
-        before = [sidecar.stat(taken) for sidecar in (near, far)]
-        near.push(outbound(client, WEB, pool=100 + push, seed=f"push {push}"))
-        far.push(inbound(WEB, exempt=[{"sources": [f"2001:db8:0:f::{push:x}/128"], "ports": [80]}]))
-        for sidecar, count in zip((near, far), before):
-            stage.wait(20, f"push {push} is taken", lambda: sidecar.stat(taken) > count)
-        # Some hundred connections see each configuration.
-        stage.wait(20, "connections go on", lambda: far.stat(counted) >= so_far + 150)
+        push_both(stage, near, far, push)
     stage.claim("connections that still stand", HELD, held.check())
     held.end()
     told = load.end()
     stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
-    stage.claim("pushes that were refused", 0, near.stat(not_taken) + far.stat(not_taken))
+    stage.claim("pushes that were refused", 0, sum(sidecar.stat(COUNTS[dynamic][1]) for sidecar in (near, far)))
     stage.claim("connections without an answer", [], told["samples"])
     stage.claim("connections that are answered", told["opened"], told["answered"])
     stage.claim_between("connections a second", 0.8 * RATE, 1.1 * RATE, round(told["opened"] / told["seconds"]))

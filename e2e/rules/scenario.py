@@ -26,32 +26,77 @@ CASES = [
     (Service(1, "rand", "v=ssa1; addr=rand:64"), {}, []),
     (Service(2, "src-high", "v=ssa1; addr=src[0:64]"), {}, [OF_ANOTHER, ("a flipped bit", "field_0", {}, 127)]),
     (Service(3, "src-low", "v=ssa1; addr=src[64:128]"), {}, [OF_ANOTHER]),
-    (Service(4, "src-parts", "v=ssa1; addr=src[96:128] rand:16 src[48:64]"), {},
-     [OF_ANOTHER, ("a flipped bit of the last field", "field_2", {}, 120)]),
-    (Service(5, "hash", "v=ssa1; addr=hash(src/128):20 rand:44"), {},
-     [OF_ANOTHER, ("a flipped bit", "field_0", {}, 83)]),
-    (Service(6, "hash-const", "v=ssa1; addr=hash(src/64):20 const(5):44"), {},
-     [OF_ANOTHER, ("another constant", "field_1", {}, 127)]),
+    (
+        Service(4, "src-parts", "v=ssa1; addr=src[96:128] rand:16 src[48:64]"),
+        {},
+        [OF_ANOTHER, ("a flipped bit of the last field", "field_2", {}, 120)],
+    ),
+    (
+        Service(5, "hash", "v=ssa1; addr=hash(src/128):20 rand:44"),
+        {},
+        [OF_ANOTHER, ("a flipped bit", "field_0", {}, 83)],
+    ),
+    (
+        Service(6, "hash-const", "v=ssa1; addr=hash(src/64):20 const(5):44"),
+        {},
+        [OF_ANOTHER, ("another constant", "field_1", {}, 127)],
+    ),
     (Service(7, "hash-salted", "v=ssa1; addr=hash(src/64):20 rand:44; salt=autumn"), {}, [OF_ANOTHER]),
-    (Service(8, "hash-port", "v=ssa1; addr=hash(src/128,port):20 rand:44"), {},
-     [OF_ANOTHER, ("an address for another port", "field_0", {"port": 81}, None)]),
-    (Service(9, "replicas", "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4"), {"replica": "all"},
-     [OF_ANOTHER, ("an address between replicas", "field_0", {}, 66)]),
-    (Service(10, "time", "v=ssa1; addr=hash(src/128,time/30):20 rand:44; skew=5"), {},
-     [OF_ANOTHER, ("the address of an hour ago", "field_0", {"time": -3600}, None),
-      ("the address of an hour ahead", "field_0", {"time": 3600}, None)]),
-    (Service(11, "pow", "v=ssa1; addr=hash(src/48):20 rand:44; pow=14"), {},
-     [("an address without work", "pow", {}, 127), ("work of an hour ago", "pow", {"time": -3600}, None)]),
-    (Service(12, "item-hash", "v=ssa1; addr=rand:62; item=hash(src/128)",
-             items=[f"2001:db8:5:c:{part}::/66" for part in ("0", "4000", "8000", "c000")]), {},
-     [("an address in another item", "item", {}, 64)]),
-    (Service(13, "item-list", "v=ssa1; addr=-; item=rand", items=[f"2001:db8:5:d::{n}/128" for n in range(1, 9)]), {}, []),
-    (Service(14, "object", "v=ssa1; addr=hash(obj):20 const(0):44"), {"object": "photos/cat.jpg"},
-     [("another constant", "field_1", {"object": "photos/cat.jpg"}, 127)]),
-    (Service(15, "two-records", "v=ssa1; addr=hash(src/64):20 rand:44",
-             "v=ssa1; addr=hash(src/128):20 rand:44; from=1600000000",
-             "v=ssa1; addr=hash(src/128):20 rand:44; salt=later; from=4000000000"), {},
-     [("an address by the record to come", "field_0", {"time": 4000000000}, None)]),
+    (
+        Service(8, "hash-port", "v=ssa1; addr=hash(src/128,port):20 rand:44"),
+        {},
+        [OF_ANOTHER, ("an address for another port", "field_0", {"port": 81}, None)],
+    ),
+    (
+        Service(9, "replicas", "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4"),
+        {"replica": "all"},
+        [OF_ANOTHER, ("an address between replicas", "field_0", {}, 66)],
+    ),
+    (
+        Service(10, "time", "v=ssa1; addr=hash(src/128,time/30):20 rand:44; skew=5"),
+        {},
+        [
+            OF_ANOTHER,
+            ("the address of an hour ago", "field_0", {"time": -3600}, None),
+            ("the address of an hour ahead", "field_0", {"time": 3600}, None),
+        ],
+    ),
+    (
+        Service(11, "pow", "v=ssa1; addr=hash(src/48):20 rand:44; pow=14"),
+        {},
+        [("an address without work", "pow", {}, 127), ("work of an hour ago", "pow", {"time": -3600}, None)],
+    ),
+    (
+        Service(
+            12,
+            "item-hash",
+            "v=ssa1; addr=rand:62; item=hash(src/128)",
+            items=[f"2001:db8:5:c:{part}::/66" for part in ("0", "4000", "8000", "c000")],
+        ),
+        {},
+        [("an address in another item", "item", {}, 64)],
+    ),
+    (
+        Service(13, "item-list", "v=ssa1; addr=-; item=rand", items=[f"2001:db8:5:d::{n}/128" for n in range(1, 9)]),
+        {},
+        [],
+    ),
+    (
+        Service(14, "object", "v=ssa1; addr=hash(obj):20 const(0):44"),
+        {"object": "photos/cat.jpg"},
+        [("another constant", "field_1", {"object": "photos/cat.jpg"}, 127)],
+    ),
+    (
+        Service(
+            15,
+            "two-records",
+            "v=ssa1; addr=hash(src/64):20 rand:44",
+            "v=ssa1; addr=hash(src/128):20 rand:44; from=1600000000",
+            "v=ssa1; addr=hash(src/128):20 rand:44; salt=later; from=4000000000",
+        ),
+        {},
+        [("an address by the record to come", "field_0", {"time": 4000000000}, None)],
+    ),
 ]
 
 
@@ -125,7 +170,9 @@ def refused(stage, service, stranger, far, what, part, inputs, bit):
     stage.claim(f"{service.name}: {what} is", "refused", stage.dial(stranger, wrong).kind)
     line = far.logged(1)[0]
     stage.claim(
-        f"{service.name}: {what} is found", ("violation", part, "denied"), (line["verdict"], line["part"], line["outcome"])
+        f"{service.name}: {what} is found",
+        ("violation", part, "denied"),
+        (line["verdict"], line["part"], line["outcome"]),
     )
     verdict = stage.ssa.verify(service.published, stranger.address, wrong, port=80)
     stage.claim(f"{service.name}: as ssa verify says", ("violation", part), verdict)

@@ -11,7 +11,6 @@ temporary one. Before there is a sidecar, an application that composes for the g
 kernel choose is refused.
 """
 
-from lib.envoy import Sidecar
 from lib.service import Service, inbound, outbound
 from lib.stage import address
 
@@ -52,9 +51,7 @@ def run(stage):
     stage.net.capture_outbound(client)
     for kind, source in {"global": GLOBAL, "unique local": LOCAL, "temporary": made, "deprecated": DEPRECATED}.items():
         client.address = source
-        near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), folder=f"client-{kind.split()[-1]}")
-        near.start()
-        near.wait_ready()
+        near = stage.sidecar(client, "client.yaml", outbound(client, WEB), folder=f"client-{kind.split()[-1]}")
         served = sum(stage.dial(client, WEB.plain).kind == "served" for _ in range(REQUESTS))
         stage.claim(f"pinned to the {kind} address, connections served", REQUESTS, served)
         lines = far.logged(REQUESTS)

@@ -25,7 +25,7 @@ BOTH = [
     ),
     (
         "        # SO_MARK of SOL_SOCKET.",
-        '        extra_source_addresses: [{ address: { address: 192.0.2.10, port_value: 0 } }]\n'
+        "        extra_source_addresses: [{ address: { address: 192.0.2.10, port_value: 0 } }]\n"
         "        # SO_MARK of SOL_SOCKET.",
     ),
 ]
@@ -111,5 +111,9 @@ def run(stage):
     stage.note("and the service still is one")
     stage.claim("a request is", "served", stage.dial(client, WEB.plain).kind)
     stage.claim("connections composed", 1, near.outbound(service="web", outcome="composed"))
-    found = {(labels["ssa_verdict"], value) for name, labels, value in far.metrics() if name == "ssa_inbound_connections_total"}
+    found = {
+        (labels["ssa_verdict"], value)
+        for name, labels, value in far.metrics()
+        if name == "ssa_inbound_connections_total"
+    }
     stage.claim("what the server counts", {("conforming", 2), ("other_port", 1)}, found)
