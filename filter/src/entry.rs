@@ -38,9 +38,9 @@ thread_local! {
 }
 
 fn with<T>(act: impl FnOnce(&mut Vm) -> T) -> T {
-    let mut vm = VM.take().unwrap_or_default();
+    let mut vm = VM.try_with(Cell::take).ok().flatten().unwrap_or_default();
     let result = act(&mut vm);
-    VM.set(Some(vm));
+    let _ = VM.try_with(|place| place.set(Some(vm)));
     result
 }
 
@@ -126,8 +126,10 @@ extern "C" fn proxy_on_new_connection(connection: u32) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_downstream_data(connection: u32, _size: usize, _end: u32) -> u32 {
     with(|vm| {
-        let mut plugins = vm.roots.iter().filter_map(|(_, plugin)| plugin.as_ref());
-        let held = plugins.any(|plugin| plugin.on_data(ContextId(connection)) == Next::Stop);
+        let mut plugins = vm.roots.iter().filter_map(|(_, plugin)| plugin.as_ref()).peekable();
+        // Without a plugin no connection was let go.
+        let held =
+            plugins.peek().is_none() || plugins.any(|plugin| plugin.on_data(ContextId(connection)) == Next::Stop);
         number(if held { Next::Stop } else { Next::Continue })
     })
 }

@@ -90,9 +90,12 @@ const DESTINATION_STATE: &str = "envoy.network.transport_socket.original_dst_add
 /// Where `tcp_proxy` looks for its cluster first.
 const CLUSTER_STATE: &str = "envoy.tcp_proxy.cluster";
 
+/// No memory.
+const NOTHING: (*mut u8, usize) = (core::ptr::null_mut(), 0);
+
 thread_local! {
     /// The memory that Envoy asked for last, to put an answer in.
-    static ANSWER: Cell<(*mut u8, usize)> = const { Cell::new((core::ptr::null_mut(), 0)) };
+    static ANSWER: Cell<(*mut u8, usize)> = const { Cell::new(NOTHING) };
 }
 
 /// Gives Envoy memory for an answer; null where there is none.
@@ -102,7 +105,7 @@ pub(crate) fn allocate(size: usize) -> *mut u8 {
         Ok(layout) if size > 0 => unsafe { alloc::alloc(layout) },
         _ => core::ptr::null_mut(),
     };
-    ANSWER.set((memory, size));
+    let _ = ANSWER.try_with(|answer| answer.set((memory, size)));
     memory
 }
 
@@ -113,9 +116,9 @@ fn ok(status: u32) -> Result<(), Refused> {
 /// Makes a call that puts an answer into memory of ours, and takes it.
 fn answer(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {
     let (mut data, mut length) = (core::ptr::null_mut(), 0);
-    ANSWER.set((core::ptr::null_mut(), 0));
+    let _ = ANSWER.try_with(|answer| answer.set(NOTHING));
     let status = call(&raw mut data, &raw mut length);
-    let (memory, size) = ANSWER.replace((core::ptr::null_mut(), 0));
+    let (memory, size) = ANSWER.try_with(|answer| answer.replace(NOTHING)).unwrap_or(NOTHING);
     let given = if memory.is_null() {
         Vec::new()
     } else {

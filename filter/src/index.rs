@@ -1,5 +1,14 @@
 //! Numbers found by an address or a port, among those of a configuration.
 
+use core::hash::BuildHasherDefault;
+use std::{
+    collections::{BinaryHeap, HashMap},
+    hash::DefaultHasher,
+};
+
+/// A map whose hash has no seed of its own: keys are the operator's or the proxy's, and no client chooses them.
+pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// Entries in ascending order. All lookups share this type, and so the module has one sort.
 #[derive(Clone, Debug, Default)]
 pub struct Index(Vec<(u128, u64)>);
@@ -8,9 +17,8 @@ impl Index {
     /// Makes an index; entries may have equal keys.
     #[must_use]
     pub fn new(entries: impl Iterator<Item = (u128, u64)>) -> Self {
-        let mut entries: Vec<_> = entries.collect();
-        entries.sort_unstable();
-        Self(entries)
+        // Unlike a sort, a heap has no code that panics.
+        Self(entries.collect::<BinaryHeap<_>>().into_sorted_vec())
     }
 
     /// Returns the entries, ascending.

@@ -18,13 +18,14 @@
 //! connections that concern none.
 
 use core::fmt::Display;
-use std::collections::HashMap;
 
 use ssa_rules::Part;
 
 use crate::{
     fleet::Summary,
-    inbound, outbound,
+    inbound,
+    index::Map,
+    outbound,
     proxy::{Counter, Gauge, Proxy},
 };
 
@@ -125,7 +126,7 @@ impl Metrics {
     /// Takes other services; the counters of those that stay stay.
     pub fn rename(&mut self, names: &[String]) {
         let old = core::mem::take(&mut self.rows).into_iter();
-        let mut old: HashMap<String, Row> = old.map(|row| (row.service.clone(), row)).collect();
+        let mut old: Map<String, Row> = old.map(|row| (row.service.clone(), row)).collect();
         let mut row = |name: &str| old.remove(name).unwrap_or_else(|| Row::new(name));
         // The last row is that of connections that concern no service.
         self.rows = names.iter().map(|name| row(name)).collect();

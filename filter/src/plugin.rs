@@ -7,8 +7,6 @@
 //!                        treated ────────────────────┘                      passes, or is closed
 //! ```
 
-use std::collections::HashMap;
-
 use ssa_rules::{ComposeError, Part, UnixTime};
 
 use crate::{
@@ -17,6 +15,7 @@ use crate::{
     endpoint::Endpoint,
     fleet::{self, Report},
     inbound::{self, Inbound},
+    index::Map,
     lines::Lines,
     metrics::{Metrics, Refresh},
     outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
@@ -87,7 +86,7 @@ struct Client {
     failures: Failures,
     works: Works,
     /// Where open connections that were composed go.
-    open: HashMap<ContextId, Target>,
+    open: Map<ContextId, Target>,
 }
 
 /// A connection that waits.
@@ -148,7 +147,7 @@ impl Plugin {
                     pool,
                     failures: Failures::default(),
                     works: Works::default(),
-                    open: HashMap::new(),
+                    open: Map::default(),
                 };
                 (Side::Outbound(Box::new(client)), names)
             }

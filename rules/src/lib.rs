@@ -51,6 +51,7 @@ extern crate alloc;
 
 pub mod apl;
 mod bits;
+mod order;
 pub mod published;
 pub mod record;
 pub mod rule;

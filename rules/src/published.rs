@@ -73,11 +73,16 @@ impl Published {
     /// # Errors
     ///
     /// [`SetError`], which makes all of them unusable.
-    pub fn new(mut rules: Vec<Rule>) -> Result<Self, SetError> {
+    pub fn new(rules: Vec<Rule>) -> Result<Self, SetError> {
         if rules.len() > MAX_RECORDS {
             return Err(SetError::TooManyRecords { records: rules.len() });
         }
-        rules.sort_by_key(|rule| core::cmp::Reverse(rule.from()));
+        let mut ordered: Vec<Rule> = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let place = ordered.partition_point(|earlier| earlier.from() >= rule.from());
+            ordered.insert(place.min(ordered.len()), rule);
+        }
+        let rules = ordered;
         let mut pairs = rules.iter().zip(rules.iter().skip(1));
         match pairs.find(|(one, next)| one.from() == next.from()) {
             Some((rule, _)) => Err(SetError::EqualFrom { from: rule.from() }),

@@ -136,7 +136,12 @@ impl fmt::Display for Problem {
             Self::TooLong { most, found } => write!(f, "{found} bytes exceed {most}"),
             Self::Secret => f.write_str("secrets do not belong here: Envoy shows the configuration in its config_dump"),
             Self::Not(wanted) => write!(f, "is no {wanted}"),
-            Self::NoneOf(choices) => write!(f, "is none of {}", choices.join(", ")),
+            Self::NoneOf(choices) => {
+                f.write_str("is none of ")?;
+                let mut choices = choices.iter();
+                f.write_str(choices.next().unwrap_or(&""))?;
+                choices.try_for_each(|choice| write!(f, ", {choice}"))
+            }
             Self::OutOfBounds { value, least, greatest } => write!(f, "{value} is not {least} to {greatest}"),
             Self::TooMany { most, found } => write!(f, "{found} members exceed {most}"),
             Self::NoText { text, wanted } => write!(f, "{text:?} is {wanted}"),

@@ -28,7 +28,6 @@ mod service;
 mod snapshot;
 
 use core::net::Ipv6Addr;
-use std::collections::HashMap;
 
 use ipnet::Ipv6Net;
 
@@ -41,6 +40,7 @@ pub use snapshot::{MAX_SNAPSHOT, Snapshot};
 
 use crate::{
     inbound::Inbound,
+    index::Map,
     outbound::{Outbound, OutboundService},
     table::Table,
 };
@@ -266,7 +266,7 @@ fn read_outbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool)
 
 /// Notes plain addresses that stand for two services.
 fn check_addresses(reader: &mut Reader, services: &Table<OutboundService>) {
-    let mut met: HashMap<Ipv6Addr, usize> = HashMap::new();
+    let mut met: Map<Ipv6Addr, usize> = Map::default();
     for (number, service) in services.services().iter().enumerate() {
         for (member, address) in service.addresses.iter().enumerate() {
             let first = *met.entry(*address).or_insert(number);

@@ -121,10 +121,11 @@ impl Reader {
 
     pub(super) fn prefix(&mut self, place: &str, value: &Json) -> Option<Ipv6Net> {
         let text = self.text(place, value)?;
-        let prefix = text
-            .parse()
-            .ok()
-            .filter(|prefix: &Ipv6Net| prefix.addr() == prefix.network());
+        let read = || {
+            let (address, length) = text.split_once('/')?;
+            Ipv6Net::new(address.parse().ok()?, length.parse().ok()?).ok()
+        };
+        let prefix = read().filter(|prefix| prefix.addr() == prefix.network());
         self.parsed(place, text, prefix, "no IPv6 prefix without bits past its length")
     }
 

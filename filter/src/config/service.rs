@@ -1,7 +1,6 @@
 //! A service in a configuration or a snapshot: its addresses and its rules.
 
 use core::net::Ipv6Addr;
-use std::collections::HashMap;
 
 use ipnet::Ipv6Net;
 use ssa_rules::{AddressSpace, Apl, Class, Key, KeyId, Publication, Published, Record, Role};
@@ -14,6 +13,7 @@ use super::{
 };
 use crate::{
     inbound::{Action, InboundService, Mode, Policy},
+    index::Map,
     outbound::{ItemSource, OutboundService},
     table::Table,
 };
@@ -75,7 +75,7 @@ pub(super) fn read_all<T: Kind>(
     object: &mut Object<'_>,
     origin: &mut Origin<'_>,
 ) -> Option<Table<T>> {
-    let mut met: HashMap<String, usize> = HashMap::new();
+    let mut met: Map<String, usize> = Map::default();
     let mut number = 0_usize;
     let inline = matches!(origin, Origin::Configuration);
     let read = |reader: &mut Reader, place: &str, value: &Json| {

@@ -493,7 +493,11 @@ fn what_is_no_snapshot_changes_nothing() {
         assert_eq!(table.count(&name), count, "{outcome}");
     }
     let refused = table.told("log inbound snapshot refused");
-    assert_eq!(refused, ["log inbound snapshot refused: not JSON at line 1, column 1"], "one line for all");
+    assert_eq!(
+        refused,
+        ["log inbound snapshot refused: not JSON at line 1, column 1"],
+        "one line for all"
+    );
 }
 
 #[test]

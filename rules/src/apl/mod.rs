@@ -9,6 +9,8 @@ use core::net::Ipv6Addr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use crate::bits;
+
 pub use space::{AddressSpace, Class, SpaceError, SpaceFault};
 pub(crate) use text::decimal;
 pub use text::{TextError, TextFault};
@@ -114,7 +116,11 @@ impl Apl {
     /// Returns the items of family 2, the only ones that SSA looks at.
     pub fn v6(&self) -> impl Iterator<Item = (Ipv6Net, bool)> {
         self.items.iter().filter_map(|item| match item.prefix {
-            AplPrefix::V6(prefix) => Some((prefix.trunc(), item.negated)),
+            AplPrefix::V6(prefix) => {
+                let length = prefix.prefix_len();
+                let network = u128::from(prefix.addr()) & bits::leading(length);
+                Some((Ipv6Net::new(network.into(), length).ok()?, item.negated))
+            }
             AplPrefix::V4(_) | AplPrefix::Other(_) => None,
         })
     }

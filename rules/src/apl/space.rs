@@ -6,6 +6,7 @@ use core::{fmt, net::Ipv6Addr};
 use ipnet::Ipv6Net;
 
 use super::{Apl, MAX_ITEMS, MIN_POSITIVE_LENGTH};
+use crate::order;
 
 /// The validated items of family 2 of a service's list.
 ///
@@ -98,12 +99,8 @@ impl AddressSpace {
             faults.push(SpaceFault::TooManyItems { items });
         }
         let sorted = |wanted: bool| {
-            let mut prefixes: Vec<Ipv6Net> = apl
-                .v6()
-                .filter(|(_, negated)| *negated == wanted)
-                .map(|(prefix, _)| prefix)
-                .collect();
-            prefixes.sort_unstable();
+            let of_kind = apl.v6().filter(|(_, negated)| *negated == wanted);
+            let mut prefixes = order::ascending(of_kind.map(|(prefix, _)| prefix));
             prefixes.dedup();
             prefixes
         };

@@ -216,8 +216,9 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    let pairs = text.as_bytes().chunks_exact(2);
+    let (pairs, _) = text.as_bytes().as_chunks::<2>();
     pairs
+        .iter()
         .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok())
         .collect()
 }

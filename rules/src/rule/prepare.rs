@@ -1,7 +1,7 @@
 //! Preparing a rule of a record, an address space and a key.
 
 use alloc::vec::Vec;
-use core::fmt;
+use core::{cmp::Reverse, fmt};
 
 use ipnet::Ipv6Net;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     apl::{AddressSpace, MAX_ITEMS},
-    bits,
+    bits, order,
     record::{Field, FitFault, Input, Inputs, ItemChoice, MAX_FIELDS, Record},
     types::{ClientKey, Secret, SourceBits},
 };
@@ -91,8 +91,8 @@ impl Rule {
 
     fn compile(record: &Record, space: &AddressSpace, key: &Key) -> Self {
         let length = record.template().item_length();
-        let mut negated: Vec<Ipv6Net> = space.negated().to_vec();
-        negated.sort_by_key(|item| core::cmp::Reverse(item.prefix_len()));
+        let by_length = space.negated().iter().map(|item| (Reverse(item.prefix_len()), *item));
+        let negated: Vec<Ipv6Net> = order::ascending(by_length).into_iter().map(|(_, item)| item).collect();
         let longer = negated.iter().filter(|item| item.prefix_len() > length).count();
         let (longer, shorter) = negated.split_at_checked(longer).unwrap_or_default();
         let ordered = longer
