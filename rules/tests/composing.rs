@@ -187,3 +187,20 @@ fn an_address_without_work_needs_one_try() {
     let destination: Destination = Destination("2001:db8:5::5".parse().unwrap());
     assert_eq!((found, search.tries()), (ssa_rules::Progress::Found(destination), 1));
 }
+
+#[test]
+fn a_rule_says_what_leaves_a_choice() {
+    for (record, computes_item, leads_at_random) in [
+        ("v=ssa1; addr=rand:64", false, true),
+        ("v=ssa1; addr=rand:64; item=rand", false, true),
+        ("v=ssa1; addr=hash(src/64):20 rand:44; item=hash(src/64)", true, false),
+        ("v=ssa1; addr=const(1):4 rand:60", false, false),
+    ] {
+        let rule = prepare(record, TWO);
+        assert_eq!(
+            (rule.computes_item(), rule.leads_at_random()),
+            (computes_item, leads_at_random),
+            "{record}"
+        );
+    }
+}
