@@ -2,7 +2,7 @@
 # The project's tests: every check that `make test` and CI run.
 #
 #   hack/test.sh               all steps
-#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, e2e
+#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, e2e
 #
 # Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
@@ -14,7 +14,7 @@ cd "$root"
 export CARGO_TERM_COLOR=never
 
 groups=("$@")
-[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross e2e)
+[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy e2e)
 logs=$target_dir/test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -134,6 +134,10 @@ group_cross() {
     fi
   done
   step cross-no-std "cargo check: rules where there is no std (x86_64-unknown-none)" "$root/hack/cross-check.sh" x86_64-unknown-none ssa-rules
+}
+
+group_envoy() {
+  step envoy "Envoy's own check of the configurations in envoy/" "$root/hack/validate.sh"
 }
 
 group_e2e() {
