@@ -138,9 +138,10 @@ fn read_service(reader: &mut Reader, object: &mut Object<'_>, role: Role, origin
             }
         },
     };
-    let keys = match origin {
-        Origin::Configuration => Vec::new(),
-        Origin::Snapshot(_) => read_keys(reader, object),
+    // What stands in a configuration can never get its secret: it is judged as strictly for clients as for verifiers.
+    let (keys, role) = match origin {
+        Origin::Configuration => (Vec::new(), Role::Verifier),
+        Origin::Snapshot(_) => (read_keys(reader, object), role),
     };
     let rules_place = object.place_of("rules");
     let records = object.members(reader, "rules", |reader, place, value| {
