@@ -1,0 +1,78 @@
+//! Where the module under test comes from: `SSA_FILTER` names it; else `hack/module.sh` builds it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+/// Returns the module as it is shipped.
+pub(crate) fn shipped() -> &'static [u8] {
+    static SHIPPED: OnceLock<Vec<u8>> = OnceLock::new();
+    SHIPPED.get_or_init(|| {
+        let path = run("hack/module.sh", &[], &target());
+        read(Path::new(path.trim()))
+    })
+}
+
+/// Returns the same module with the names of its functions: `SSA_FILTER_NAMED` names it; else it is built apart.
+pub(crate) fn named() -> &'static [u8] {
+    static NAMED: OnceLock<Vec<u8>> = OnceLock::new();
+    NAMED.get_or_init(|| {
+        if let Some(path) = env::var_os("SSA_FILTER_NAMED") {
+            return read(Path::new(&path));
+        }
+        // As hack/module.sh does it, but that the linker keeps one section of those that it strips.
+        let arguments = "rustc --quiet --profile module --locked -p ssa-filter --lib --crate-type cdylib \
+                         -- -Clink-arg=--keep-section=name";
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let target = target().join("named");
+        run("hack/wasm-cargo.sh", &arguments, &target);
+        read(&target.join("wasm32-unknown-unknown/module/ssa_filter.wasm"))
+    })
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate lies in the workspace")
+}
+
+/// Returns cargo's folder of what it built.
+fn target() -> PathBuf {
+    // A relative folder counts from where cargo was called, not from here: this test lies in that folder.
+    let test = env::current_exe().expect("a test has a path");
+    let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
+    env::var_os("CARGO_TARGET_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .unwrap_or(target.to_owned())
+}
+
+/// Runs a script of the project, and returns what it prints.
+fn run(script: &str, arguments: &[&str], target: &Path) -> String {
+    let output = Command::new(root().join(script))
+        .args(arguments)
+        .current_dir(root())
+        .env("CARGO_TARGET_DIR", target)
+        // What cargo told this test of its own build is not for another.
+        .env_remove("CARGO")
+        .env_remove("RUSTC")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{script}: {error}"));
+    assert!(
+        output.status.success(),
+        "{script} {}: the module does not build:\n{}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("a path")
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

@@ -1,0 +1,339 @@
+//! The host calls of proxy-wasm's ABI 0.2.1 that a filter for connections can use, as Envoy 1.40 answers them.
+
+use crate::{
+    host::Guest,
+    world::{HttpCall, Kind, Metric, Status},
+};
+
+type Answer = fn(&mut Guest<'_>, &[u64]) -> Result<(), Status>;
+
+/// A host call.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) answer: Answer,
+}
+
+/// Finds a host call. What is not here is not implemented.
+pub(crate) fn find(name: &str) -> Call {
+    let known = CALLS.iter().find(|(known, ..)| *known == name);
+    let (name, kind, answer) = known.copied().unwrap_or(("unknown", Kind::Nothing, unknown));
+    Call { name, kind, answer }
+}
+
+const CALLS: [(&str, Kind, Answer); 19] = [
+    ("proxy_log", Kind::Nothing, log),
+    ("proxy_get_current_time_nanoseconds", Kind::Number, time),
+    ("proxy_set_tick_period_milliseconds", Kind::Nothing, set_tick_period),
+    ("proxy_set_effective_context", Kind::Nothing, set_effective_context),
+    ("proxy_get_property", Kind::Octets, get_property),
+    ("proxy_set_property", Kind::Nothing, set_property),
+    ("proxy_get_buffer_bytes", Kind::Octets, get_buffer),
+    ("proxy_get_header_map_value", Kind::Octets, get_header),
+    ("proxy_get_header_map_pairs", Kind::Octets, get_headers),
+    ("proxy_define_metric", Kind::Number, define_metric),
+    ("proxy_increment_metric", Kind::Nothing, increment_metric),
+    ("proxy_record_metric", Kind::Nothing, record_metric),
+    ("proxy_get_metric", Kind::Number, get_metric),
+    ("proxy_http_call", Kind::Number, http_call),
+    ("proxy_close_stream", Kind::Nothing, close_stream),
+    ("proxy_continue_stream", Kind::Nothing, continue_stream),
+    ("proxy_call_foreign_function", Kind::Octets, call_foreign_function),
+    ("proxy_get_shared_data", Kind::Octets, get_shared_data),
+    ("proxy_set_shared_data", Kind::Nothing, set_shared_data),
+];
+
+/// The number of downstream connections among streams.
+const DOWNSTREAM: u64 = 2;
+
+fn unknown(_: &mut Guest<'_>, _: &[u64]) -> Result<(), Status> {
+    Err(Status::UNIMPLEMENTED)
+}
+
+/// Takes the numbers that a host call is given.
+fn given<const N: usize>(arguments: &[u64]) -> Result<[u64; N], Status> {
+    arguments.try_into().map_err(|_| Status::BAD_ARGUMENT)
+}
+
+fn narrow(number: u64) -> Result<u32, Status> {
+    u32::try_from(number).map_err(|_| Status::BAD_ARGUMENT)
+}
+
+fn log(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [_level, text, length] = given(arguments)?;
+    let line = guest.text(text, length)?;
+    guest.world().log.push(line);
+    Ok(())
+}
+
+fn time(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [result] = given(arguments)?;
+    let time = guest.world().time;
+    guest.give_long(result, time)
+}
+
+fn set_tick_period(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [period] = given(arguments)?;
+    guest.world().tick_ms = Some(narrow(period)?);
+    Ok(())
+}
+
+fn set_effective_context(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [context] = given(arguments)?;
+    let context = narrow(context)?;
+    if context != crate::host::ROOT && !guest.world().connections.contains_key(&context) {
+        return Err(Status::BAD_ARGUMENT);
+    }
+    guest.world().context = context;
+    Ok(())
+}
+
+fn get_property(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [path, path_length, value, length] = given(arguments)?;
+    // Envoy takes a zero after the last part too.
+    let path = guest.text(path, path_length)?;
+    let path = path.strip_suffix('\0').unwrap_or(&path).replace('\0', ".");
+    guest.reading(&path)?;
+    let connection = guest.world().connection().ok_or(Status::NOT_FOUND)?;
+    let octets = connection.properties.get(&path).cloned().ok_or(Status::NOT_FOUND)?;
+    guest.give(value, length, &octets)
+}
+
+fn set_property(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [path, path_length, value, length] = given(arguments)?;
+    let (key, value) = (guest.text(path, path_length)?, guest.text(value, length)?);
+    let connection = guest.world().connection().ok_or(Status::NOT_FOUND)?;
+    connection.notes.insert(key, value);
+    Ok(())
+}
+
+fn get_buffer(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [buffer, start, most, value, length] = given(arguments)?;
+    guest.reading(&format!("buffer {buffer}"))?;
+    let world = guest.world();
+    let octets = match buffer {
+        4 => world.http_response.as_ref().ok_or(Status::NOT_FOUND)?.body.clone(),
+        7 => world.configuration.clone(),
+        _ => return Err(Status::NOT_FOUND),
+    };
+    if start + most > u64::from(u32::MAX) {
+        return Err(Status::BAD_ARGUMENT);
+    }
+    let octets: Vec<u8> = octets
+        .into_iter()
+        .skip(usize::try_from(start).unwrap())
+        .take(usize::try_from(most).unwrap())
+        .collect();
+    // Of nothing, Envoy says nothing.
+    if octets.is_empty() {
+        Ok(())
+    } else {
+        guest.give(value, length, &octets)
+    }
+}
+
+/// Returns the headers of an answer to the filter's own request.
+fn headers(guest: &mut Guest<'_>, map: u64) -> Result<Vec<(String, Vec<u8>)>, Status> {
+    let response = guest.world().http_response.as_ref().ok_or(Status::NOT_FOUND)?;
+    match map {
+        6 => Ok(response.headers.clone()),
+        7 => Ok(Vec::new()),
+        _ => Err(Status::BAD_ARGUMENT),
+    }
+}
+
+fn get_header(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [map, name, name_length, value, length] = given(arguments)?;
+    let name = guest.text(name, name_length)?;
+    guest.reading(&format!("header {name}"))?;
+    let headers = headers(guest, map)?;
+    let (_, octets) = headers
+        .into_iter()
+        .find(|(key, _)| *key == name)
+        .ok_or(Status::NOT_FOUND)?;
+    guest.give(value, length, &octets)
+}
+
+fn get_headers(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [map, value, length] = given(arguments)?;
+    let headers = headers(guest, map)?;
+    let word = |size: usize| u32::try_from(size).unwrap().to_le_bytes();
+    let mut octets = word(headers.len()).to_vec();
+    for (key, value) in &headers {
+        octets.extend([word(key.len()), word(value.len())].concat());
+    }
+    for (key, value) in &headers {
+        octets.extend([key.as_bytes(), b"\0", value, b"\0"].concat());
+    }
+    guest.give(value, length, &octets)
+}
+
+fn define_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [kind, name, name_length, result] = given(arguments)?;
+    let (kind, name) = (narrow(kind)?, guest.text(name, name_length)?);
+    let metrics = &mut guest.world().metrics;
+    let number = metrics
+        .iter()
+        .position(|metric| metric.name == name)
+        .unwrap_or_else(|| {
+            metrics.push(Metric { kind, name, value: 0 });
+            metrics.len() - 1
+        });
+    // Numbers of Envoy's bear the kind, and are not 0.
+    guest.give_word(result, 4 * u32::try_from(number + 1).unwrap() + kind)
+}
+
+fn metric<'a>(guest: &'a mut Guest<'_>, number: u64) -> Result<&'a mut Metric, Status> {
+    let index = usize::try_from(number / 4)
+        .unwrap()
+        .checked_sub(1)
+        .ok_or(Status::NOT_FOUND)?;
+    guest.world().metrics.get_mut(index).ok_or(Status::NOT_FOUND)
+}
+
+fn increment_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [number, offset] = given(arguments)?;
+    let metric = metric(guest, number)?;
+    metric.value = metric.value.wrapping_add(offset);
+    Ok(())
+}
+
+fn record_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [number, value] = given(arguments)?;
+    metric(guest, number)?.value = value;
+    Ok(())
+}
+
+fn get_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [number, result] = given(arguments)?;
+    let value = metric(guest, number)?.value;
+    guest.give_long(result, value)
+}
+
+fn http_call(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [
+        cluster,
+        cluster_length,
+        headers,
+        headers_length,
+        _,
+        _,
+        _,
+        _,
+        timeout,
+        result,
+    ] = given(arguments)?;
+    let cluster = guest.text(cluster, cluster_length)?;
+    let headers = pairs(&guest.octets(headers, headers_length)?).ok_or(Status::BAD_ARGUMENT)?;
+    if [":method", ":path", ":authority"]
+        .iter()
+        .any(|name| headers.iter().all(|(key, _)| key != name))
+    {
+        return Err(Status::BAD_ARGUMENT);
+    }
+    let world = guest.world();
+    world.requests += 1;
+    let token = world.requests;
+    let timeout_ms = narrow(timeout)?;
+    world.http_calls.push(HttpCall {
+        token,
+        cluster,
+        headers,
+        timeout_ms,
+    });
+    guest.give_word(result, token)
+}
+
+/// Reads headers as proxy-wasm writes them: how many, their lengths, then each key and value with a zero after it.
+fn pairs(octets: &[u8]) -> Option<Vec<(String, String)>> {
+    let word = |number: usize| {
+        let octets = octets.get(number * 4..number * 4 + 4)?;
+        usize::try_from(u32::from_le_bytes(octets.try_into().ok()?)).ok()
+    };
+    let count = word(0)?;
+    let mut start = 4 + count * 8;
+    let mut text = |length: usize| {
+        let text = String::from_utf8(octets.get(start..start + length)?.to_vec()).ok()?;
+        start += length + 1;
+        (octets.get(start - 1) == Some(&0)).then_some(text)
+    };
+    let read = (0..count).map(|pair| Some((text(word(1 + 2 * pair)?)?, text(word(2 + 2 * pair)?)?)));
+    let read: Option<Vec<_>> = read.collect();
+    read.filter(|_| start == octets.len())
+}
+
+fn close_stream(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [DOWNSTREAM] = given(arguments)? else {
+        return Err(Status::UNIMPLEMENTED);
+    };
+    guest.world().connection().ok_or(Status::NOT_FOUND)?.closed = true;
+    Ok(())
+}
+
+fn continue_stream(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [DOWNSTREAM] = given(arguments)? else {
+        return Err(Status::UNIMPLEMENTED);
+    };
+    guest.world().connection().ok_or(Status::NOT_FOUND)?.admitted = true;
+    Ok(())
+}
+
+fn call_foreign_function(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [name, name_length, message, message_length, value, length] = given(arguments)?;
+    if guest.text(name, name_length)? != "set_envoy_filter_state" {
+        return Err(Status::NOT_FOUND);
+    }
+    let message = guest.octets(message, message_length)?;
+    let (path, state, span) = filter_state(&message).ok_or(Status::BAD_ARGUMENT)?;
+    guest
+        .world()
+        .connection()
+        .ok_or(Status::NOT_FOUND)?
+        .states
+        .insert(path, (state, span));
+    guest.give(value, length, &[])
+}
+
+/// Reads `SetEnvoyFilterStateArguments`: protobuf, 1 path, 2 value, 3 span.
+fn filter_state(message: &[u8]) -> Option<(String, String, u8)> {
+    let (mut path, mut value, mut span) = (String::new(), String::new(), 0);
+    let mut rest = message.iter().copied();
+    while let Some(tag) = rest.next() {
+        let mut number = 0_usize;
+        for shift in (0..28).step_by(7) {
+            let octet = rest.next()?;
+            number |= usize::from(octet & 0x7f) << shift;
+            if octet < 0x80 {
+                break;
+            }
+        }
+        let mut text = || {
+            let octets: Vec<u8> = rest.by_ref().take(number).collect();
+            String::from_utf8(octets).ok().filter(|text| text.len() == number)
+        };
+        match tag {
+            0x0a => path = text()?,
+            0x12 => value = text()?,
+            0x18 => span = u8::try_from(number).ok()?,
+            _ => return None,
+        }
+    }
+    Some((path, value, span))
+}
+
+fn get_shared_data(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [key, key_length, value, length, cas] = given(arguments)?;
+    let key = guest.octets(key, key_length)?;
+    let (octets, version) = guest.world().shared.get(&key).cloned().ok_or(Status::NOT_FOUND)?;
+    guest.give(value, length, &octets)?;
+    guest.give_word(cas, version)
+}
+
+fn set_shared_data(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [key, key_length, value, length, _cas] = given(arguments)?;
+    let (key, value) = (guest.octets(key, key_length)?, guest.octets(value, length)?);
+    let version = guest.world().shared.get(&key).map_or(1, |(_, version)| version + 1);
+    guest.world().shared.insert(key, (value, version));
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The filter's real module, linked as it is shipped: run in a small host, and looked into.
+//!
+//! `SSA_FILTER` names a module to test instead of the one that is built here.
+
+#![expect(dead_code, reason = "for scenarios of snapshots")]
+
+mod build;
+mod calls;
+mod failures;
+mod host;
+mod image;
+mod memory;
+mod order;
+mod panics;
+mod scenario;
+mod shape;
+mod world;
