@@ -86,28 +86,24 @@ def find_tools():
     envoy = subprocess.run([ROOT / "hack/demo/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
         die("there is no Envoy")
-    tools = {"root": ROOT, "envoy": envoy.stdout.strip()}
-    build(
-        tools,
-        "module",
-        "SSA_FILTER",
-        "wasm32-unknown-unknown/release/ssa_filter.wasm",
-        [ROOT / "hack/wasm-cargo.sh", "build", "--release", "--locked", "-p", "ssa-filter"],
-    )
-    build(tools, "ssa", "SSA_CLI", "release/ssa", ["cargo", "build", "--release", "--locked", "-p", "ssa"])
-    return tools
+    say("building what is missing (minutes, once)")
+    module = subprocess.run([ROOT / "hack/module.sh"], stdout=subprocess.PIPE, text=True)
+    if module.returncode != 0:
+        die("the module does not build")
+    return {"root": ROOT, "envoy": envoy.stdout.strip(), "module": module.stdout.strip(), "ssa": find_command()}
 
 
-def build(tools, name, variable, built, command):
-    """Takes a file from the environment, or builds it."""
-    given = os.environ.get(variable)
-    tools[name] = Path(given).resolve() if given else TARGET / built
+def find_command():
+    """Takes the ssa command from the environment, or builds it."""
+    given = os.environ.get("SSA_CLI")
+    command = Path(given).resolve() if given else TARGET / "release/ssa"
     if not given:
-        say(f"building {tools[name].name} (minutes, once)")
-        if subprocess.run([*command, "--quiet"], cwd=ROOT).returncode != 0:
-            die(f"{tools[name].name} does not build")
-    if not tools[name].is_file():
-        die(f"there is no {tools[name]}")
+        build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ssa"]
+        if subprocess.run(build, cwd=ROOT).returncode != 0:
+            die("the ssa command does not build")
+    if not command.is_file():
+        die(f"there is no {command}")
+    return command
 
 
 def play(scenario, tools, keep):

@@ -31,8 +31,9 @@ def garbage(good):
     """Bad configurations of either role, each with places that the log has to name."""
     rules = copy.deepcopy(good)
     rules["services"][0]["rules"] = ["v=ssa1; addr=rand:63", "v=ssa1; addr=rand:64; nonsense=1; from=5"]
-    inline = copy.deepcopy(good)
-    inline["services"][0]["rules"] = ["v=ssa1; addr=mac(src/64):64; key=k1"]
+    secret = copy.deepcopy(good)
+    secret["services"][0]["rules"] = ["v=ssa1; addr=mac(src/64):64; key=k1"]
+    inline = copy.deepcopy(secret)
     inline["services"][0]["secrets"] = {"k1": {"secret": SECRET}}
     return [
         ("no JSON", "nonsense", []),
@@ -45,6 +46,7 @@ def garbage(good):
         ("bytes that are no text", b"\x00\xff\xfe\x80{}", []),
         ("a role that there is none of", {**good, "role": "sideways"}, ["role"]),
         ("unusable rules", rules, ["services[0].rules[0]", "services[0].rules[1]"]),
+        ("a rule that needs a secret", secret, ["services[0].rules[0]"]),
         ("a secret inline", inline, ["services[0]"]),
     ]
 
@@ -57,12 +59,9 @@ def of_servers(good):
         "services": [{"name": "", "apl": "2:::/129", "rules": ["v=ssa2"], "ports": [0], "mode": "maybe"}],
     }
     overlap = {**good, "services": [*good["services"], {**good["services"][0], "name": "other"}]}
-    secret = copy.deepcopy(good)
-    secret["services"][0]["rules"] = ["v=ssa1; addr=mac(src/64):64; key=k1"]
     return [
         ("many faults at once", many, MANY),
         ("two services in one space", overlap, ["services", "other"]),
-        ("a rule that needs a secret", secret, ["services[0].rules[0]"]),
     ]
 
 
