@@ -82,7 +82,13 @@ pub(crate) fn connect(destinations: &[SocketAddr], connections: u64, clients: u1
             if number >= connections {
                 return Ok(());
             }
-            let index = usize::try_from(number).unwrap_or(0) % destinations.len();
+            // In no order: as draws are.
+            let mixed = number
+                .wrapping_add(1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(32)
+                >> 7;
+            let index = usize::try_from(mixed).unwrap_or(0) % destinations.len();
             connect_once(destinations[index])?;
         }
     })

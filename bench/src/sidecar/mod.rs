@@ -23,7 +23,7 @@ use std::{
 use clap::Args;
 use envoy::{Envoy, Filter, RULE, Shape, Variant};
 use error::Error;
-use modules::{CALLS, HOST_CALLS, LEAST};
+use modules::{HOST_CALLS, INBOUND_CALLS, LEAST, OUTBOUND_CALLS};
 use report::{Row, Sample, Spread};
 use ssa_rules::{AddressSpace, Apl, Destination, Key, Record, Request, Rule, Source};
 
@@ -36,6 +36,9 @@ const DESTINATIONS: u32 = 256;
 
 /// Filters in a row where a single one costs too little to be seen.
 const COPIES: u16 = 10;
+
+/// How often one host call is made for each connection, to be seen.
+const CALLS: u16 = 10;
 
 /// Environment variables that name programs.
 const ENVOY: &str = "SSA_ENVOY";
@@ -201,10 +204,21 @@ fn written(name: &str, write: impl FnOnce(&Path) -> Result<(), Error>) -> Result
 /// The main table: both sides, with their bars.
 fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
     let ours = modules::exports(&programs.filter)?;
-    let same = written("same", |path| modules::idle(ours.iter().map(String::as_str), path))?;
+    let same = written("same", |path| {
+        modules::write(ours.iter().map(String::as_str), &[], path)
+    })?;
     let mut variants = Vec::new();
     let mut bases = Vec::new();
-    for (shape, word) in [(Shape::Inbound, "inbound"), (Shape::Outbound, "outbound")] {
+    let asking = |name, deeds| {
+        written(name, |path| {
+            modules::write(ours.iter().map(String::as_str), deeds, path)
+        })
+    };
+    let sides = [
+        (Shape::Inbound, "inbound", asking("inbound", &INBOUND_CALLS)?),
+        (Shape::Outbound, "outbound", asking("outbound", &OUTBOUND_CALLS)?),
+    ];
+    for (shape, word, asking) in sides {
         let base = variants.len();
         let mut add = |name: &str, filter, access_log| {
             let mut variant = variant(format!("{word}: {name}"), shape, filter);
@@ -215,6 +229,7 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
         add("tcp_proxy alone", Filter::None, false);
         add("nothing, with the SDK", Filter::Idle(programs.idle.clone()), false);
         add("nothing, with SSA's exports", same.clone(), false);
+        add("SSA's host calls alone", asking, false);
         add("SSA", Filter::Ssa(programs.filter.clone()), false);
         if arguments.access_log {
             add("tcp_proxy, access log", Filter::None, true);
@@ -231,8 +246,9 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
 
     let mut held = true;
     for (base, word, limit) in [(inbound, "inbound", INBOUND_BAR), (outbound, "outbound", OUTBOUND_BAR)] {
-        // The same exports: what differs is what the filter does. It is also the cheaper of both.
-        let figure = report::difference(&rows, base + 3, base + 2, base);
+        let [sdk, nothing, calls, ssa] = [1, 2, 3, 4].map(|row| base + row);
+        // The same exports: what differs is what the filter does.
+        let figure = report::difference(&rows, ssa, nothing, base);
         let holds = figure.median <= limit;
         held &= holds;
         println!(
@@ -240,10 +256,13 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
             if holds { "holds" } else { "MISSED" },
             figure.show_sure(3)
         );
-        println!(
-            "       {word}: (SSA - nothing with the SDK) / tcp_proxy alone: {}",
-            report::difference(&rows, base + 3, base + 1, base).show_sure(3)
-        );
+        for (of, than, what) in [
+            (calls, nothing, "SSA's host calls alone - nothing with SSA's exports"),
+            (ssa, sdk, "SSA - nothing with the SDK"),
+        ] {
+            let figure = report::difference(&rows, of, than, base);
+            println!("       {word}: ({what}) / tcp_proxy alone: {}", figure.show_sure(3));
+        }
     }
     println!("SSA's exports: {}", callbacks(&ours).join(" "));
     Ok(held)
@@ -271,18 +290,18 @@ fn exports(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
     let mut modules = vec![
         (
             "a module without callbacks".into(),
-            written("none", |path| modules::idle([], path))?,
+            written("none", |path| modules::write([], &[], path))?,
         ),
         (
             "context_create, new_connection: the least".into(),
-            written("least", |path| modules::idle(LEAST, path))?,
+            written("least", |path| modules::write(LEAST, &[], path))?,
         ),
     ];
     for name in MORE {
-        let module = written(name, |path| modules::idle(LEAST.into_iter().chain([name]), path))?;
+        let module = written(name, |path| modules::write(LEAST.into_iter().chain([name]), &[], path))?;
         modules.push((format!("the least + {}", name.trim_start_matches("proxy_on_")), module));
     }
-    let all = written("all", |path| modules::idle(LEAST.into_iter().chain(MORE), path))?;
+    let all = written("all", |path| modules::write(LEAST.into_iter().chain(MORE), &[], path))?;
     modules.push(("the least + all of these".into(), all));
     modules.push(("all, with the SDK".into(), Filter::Idle(programs.idle.clone())));
     let mut variants = vec![variant("tcp_proxy alone", Shape::Inbound, Filter::None)];
@@ -319,13 +338,15 @@ fn microseconds(rows: &[Row], of: usize, than: usize) -> Spread {
 
 /// A table of what host calls cost.
 fn calls(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
-    let least = written("least", |path| modules::idle(LEAST, path))?;
+    let least = written("least", |path| modules::write(LEAST, &[], path))?;
     let mut variants = vec![
         variant("tcp_proxy alone", Shape::Inbound, Filter::None),
         variant("nothing, with the least exports", Shape::Inbound, least),
     ];
     for (number, call) in HOST_CALLS.iter().enumerate() {
-        let module = written(&format!("call{number}"), |path| modules::calling(call, path))?;
+        let module = written(&format!("call{number}"), |path| {
+            modules::write(LEAST, &[("proxy_on_new_connection", &[*call; CALLS as usize])], path)
+        })?;
         variants.push(variant(format!("{CALLS} x {}", call.name), Shape::Inbound, module));
     }
     let bases = vec![0; variants.len()];
@@ -343,7 +364,7 @@ fn calls(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
 fn bytes(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
     let with = |more: Option<&'static str>| {
         written(more.unwrap_or("least"), |path| {
-            modules::idle(LEAST.into_iter().chain(more), path)
+            modules::write(LEAST.into_iter().chain(more), &[], path)
         })
     };
     let variants = [
@@ -422,8 +443,12 @@ fn measure(
             base,
             samples: Vec::new(),
             kernel: f64::NAN,
+            idle: f64::NAN,
         })
         .collect();
+    // What each spends while it is not its turn.
+    let mut rest = vec![(Duration::ZERO, Duration::ZERO); running.len()];
+    let mut last: Vec<Option<(Duration, Instant)>> = vec![None; running.len()];
     let before = running
         .iter()
         .map(|(envoy, _)| envoy.ticks())
@@ -436,11 +461,17 @@ fn measure(
             let index = if round % 2 == 0 { turn } else { running.len() - 1 - turn };
             let (envoy, destinations) = &running[index];
             let cpu = settled(envoy)?;
+            if let Some((since, at)) = last[index] {
+                rest[index].0 += cpu.saturating_sub(since);
+                rest[index].1 += at.elapsed();
+            }
             let (units, took) = work(destinations).map_err(|fault| Error::Load {
                 variant: variants[index].name.clone(),
                 fault: format!("{fault}\n{}", envoy.log()),
             })?;
-            let cpu = settled(envoy)?.saturating_sub(cpu);
+            let after = settled(envoy)?;
+            last[index] = Some((after, Instant::now()));
+            let cpu = after.saturating_sub(cpu);
             if round > 0 {
                 rows[index].samples.push(Sample {
                     cpu: cpu.as_secs_f64() * 1e6 / units,
@@ -450,6 +481,9 @@ fn measure(
         }
     }
     eprintln!();
+    for (row, (spent, time)) in rows.iter_mut().zip(rest) {
+        row.idle = spent.as_secs_f64() * 1e6 / time.as_secs_f64();
+    }
     for ((row, (envoy, _)), before) in rows.iter_mut().zip(&running).zip(before) {
         let [user, kernel] = envoy.ticks()?;
         let [user, kernel] = [user - before[0], kernel - before[1]];

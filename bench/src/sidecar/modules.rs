@@ -1,16 +1,13 @@
 //! Wasm modules to measure: the filter, one of the SDK that does nothing, and written ones that do nothing or one host call.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use super::error::Error;
-
-/// How often a module of [`Call`] makes its call on each new connection.
-pub(crate) const CALLS: u32 = 10;
 
 /// What Envoy may call: its type, and what it returns where it does nothing.
 const CALLBACKS: [(&str, &str, &str); 14] = [
@@ -47,91 +44,147 @@ pub(crate) struct Call {
     parameters: &'static str,
     /// The arguments; `{i}` is the number of the call on this connection.
     arguments: &'static str,
-    data: &'static str,
+    /// Where its data lies, and the data. Results go to 0 and 4.
+    data: (u16, &'static str),
+    /// What is done before it.
+    before: &'static str,
 }
 
-/// The data lies from 1024 on; results go to 0, a metric's number is at 16.
-pub(crate) const HOST_CALLS: [Call; 9] = [
-    Call {
-        name: "get_property source.address",
-        import: "proxy_get_property",
-        parameters: "i32 i32 i32 i32",
-        arguments: "(i32.const 1024) (i32.const 14) (i32.const 0) (i32.const 4)",
-        data: r"source\00address",
-    },
-    Call {
-        name: "get_property destination.address",
-        import: "proxy_get_property",
-        parameters: "i32 i32 i32 i32",
-        arguments: "(i32.const 1024) (i32.const 19) (i32.const 0) (i32.const 4)",
-        data: r"destination\00address",
-    },
-    Call {
-        name: "set_property, a new key each",
-        import: "proxy_set_property",
-        parameters: "i32 i32 i32 i32",
-        arguments: "(i32.const 110{i}) (i32.const 1) (i32.const 1024) (i32.const 74)",
-        data: "service=web.demo.test verdict=violation part=field_0 outcome=denied gen=07  0123456789",
-    },
-    Call {
-        name: "set_property, the same key",
-        import: "proxy_set_property",
-        parameters: "i32 i32 i32 i32",
-        arguments: "(i32.const 1100) (i32.const 3) (i32.const 1024) (i32.const 74)",
-        data: "service=web.demo.test verdict=violation part=field_0 outcome=denied gen=07  ssa",
-    },
-    Call {
-        name: "set_envoy_filter_state, a destination",
-        import: "proxy_call_foreign_function",
-        parameters: "i32 i32 i32 i32 i32 i32",
-        arguments: "(i32.const 1024) (i32.const 22) (i32.const 1046) (i32.const 75) (i32.const 0) (i32.const 4)",
-        data: r"set_envoy_filter_state\0a\33envoy.network.transport_socket.original_dst_address\12\12[2001:db8:7::1]:80\18\02",
-    },
-    Call {
-        name: "get_current_time_nanoseconds",
-        import: "proxy_get_current_time_nanoseconds",
-        parameters: "i32",
-        arguments: "(i32.const 0)",
-        data: "",
-    },
-    Call {
-        name: "increment_metric",
-        import: "proxy_increment_metric",
-        parameters: "i32 i64",
-        arguments: "(i32.load (i32.const 16)) (i64.const 1)",
-        data: "",
-    },
-    Call {
-        name: "record_metric, a gauge",
-        import: "proxy_record_metric",
-        parameters: "i32 i64",
-        arguments: "(i32.load (i32.const 20)) (i64.const {i})",
-        data: "",
-    },
-    Call {
-        name: "log, below the level that is logged",
-        import: "proxy_log",
-        parameters: "i32 i32 i32",
-        arguments: "(i32.const 0) (i32.const 1024) (i32.const 20)",
-        data: "nobody reads this line",
-    },
+const PROPERTY: Call = Call {
+    name: "",
+    import: "proxy_get_property",
+    parameters: "i32 i32 i32 i32",
+    arguments: "",
+    data: (0, ""),
+    before: "",
+};
+const SOURCE: Call = Call {
+    name: "get_property source.address",
+    arguments: "(i32.const 1024) (i32.const 14) (i32.const 0) (i32.const 4)",
+    data: (1024, r"source\00address"),
+    ..PROPERTY
+};
+const DESTINATION: Call = Call {
+    name: "get_property destination.address",
+    arguments: "(i32.const 1088) (i32.const 19) (i32.const 0) (i32.const 4)",
+    data: (1088, r"destination\00address"),
+    ..PROPERTY
+};
+const FLAGS: Call = Call {
+    name: "get_property response.flags",
+    arguments: "(i32.const 1152) (i32.const 14) (i32.const 0) (i32.const 4)",
+    data: (1152, r"response\00flags"),
+    ..PROPERTY
+};
+const UPSTREAM: Call = Call {
+    name: "get_property upstream.local_address",
+    arguments: "(i32.const 1216) (i32.const 22) (i32.const 0) (i32.const 4)",
+    data: (1216, r"upstream\00local_address"),
+    ..PROPERTY
+};
+const NEW_NOTE: Call = Call {
+    name: "set_property, a new key each",
+    import: "proxy_set_property",
+    // The key is one of the digits behind the value.
+    arguments: "(i32.const 137{i}) (i32.const 1) (i32.const 1280) (i32.const 74)",
+    data: (
+        1280,
+        "service=web.demo.test verdict=violation part=field_0 outcome=denied gen=07                0123456789",
+    ),
+    ..PROPERTY
+};
+const NOTE: Call = Call {
+    name: "set_property, the same key",
+    arguments: "(i32.const 1370) (i32.const 3) (i32.const 1280) (i32.const 74)",
+    ..NEW_NOTE
+};
+const STATE: Call = Call {
+    name: "set_envoy_filter_state, a destination",
+    import: "proxy_call_foreign_function",
+    parameters: "i32 i32 i32 i32 i32 i32",
+    arguments: "(i32.const 1408) (i32.const 22) (i32.const 1430) (i32.const 78) (i32.const 0) (i32.const 4)",
+    data: (
+        1408,
+        r"set_envoy_filter_state\0a\33envoy.network.transport_socket.original_dst_address\12\15[2001:db8:7::1000]:80\18\02",
+    ),
+    // One of 256 addresses in turn: the last three digits, counted at 24.
+    before: "(i32.store (i32.const 24) (i32.add (i32.load (i32.const 24)) (i32.const 1)))
+        (i32.store8 (i32.const 1501) (i32.add (i32.const 48) (i32.and (i32.load (i32.const 24)) (i32.const 7))))
+        (i32.store8 (i32.const 1500) (i32.add (i32.const 48)
+            (i32.and (i32.shr_u (i32.load (i32.const 24)) (i32.const 3)) (i32.const 7))))
+        (i32.store8 (i32.const 1499) (i32.add (i32.const 48)
+            (i32.and (i32.shr_u (i32.load (i32.const 24)) (i32.const 6)) (i32.const 3))))",
+};
+const TIME: Call = Call {
+    name: "get_current_time_nanoseconds",
+    import: "proxy_get_current_time_nanoseconds",
+    parameters: "i32",
+    arguments: "(i32.const 0)",
+    ..PROPERTY
+};
+const COUNT: Call = Call {
+    name: "increment_metric",
+    import: "proxy_increment_metric",
+    parameters: "i32 i64",
+    arguments: "(i32.load (i32.const 16)) (i64.const 1)",
+    ..PROPERTY
+};
+const RECORD: Call = Call {
+    name: "record_metric, a gauge",
+    import: "proxy_record_metric",
+    parameters: "i32 i64",
+    arguments: "(i32.load (i32.const 20)) (i64.const {i})",
+    ..PROPERTY
+};
+const LOG: Call = Call {
+    name: "log, below the level that is logged",
+    import: "proxy_log",
+    parameters: "i32 i32 i32",
+    arguments: "(i32.const 0) (i32.const 1280) (i32.const 20)",
+    data: NEW_NOTE.data,
+    ..PROPERTY
+};
+
+/// What is measured one by one.
+pub(crate) const HOST_CALLS: [Call; 10] = [
+    SOURCE,
+    DESTINATION,
+    FLAGS,
+    NEW_NOTE,
+    NOTE,
+    STATE,
+    TIME,
+    COUNT,
+    RECORD,
+    LOG,
 ];
 
+/// What a module does in a callback.
+pub(crate) type Deed<'a> = (&'a str, &'a [Call]);
+
+/// The host calls that the filter makes for a connection that it lets in.
+pub(crate) const INBOUND_CALLS: [Deed<'_>; 1] = [(NEW_CONNECTION, &[SOURCE, DESTINATION, TIME, COUNT, NOTE])];
+
+/// The host calls that the filter makes for a connection that it rewrites.
+pub(crate) const OUTBOUND_CALLS: [Deed<'_>; 2] = [
+    (NEW_CONNECTION, &[DESTINATION, TIME, STATE, COUNT, NOTE]),
+    ("proxy_on_delete", &[FLAGS, UPSTREAM]),
+];
+
+const NEW_CONNECTION: &str = "proxy_on_new_connection";
+
 /// What every module that is measured must have to see connections at all.
-pub(crate) const LEAST: [&str; 2] = ["proxy_on_context_create", "proxy_on_new_connection"];
+pub(crate) const LEAST: [&str; 2] = ["proxy_on_context_create", NEW_CONNECTION];
 
-/// Writes a module that exports these callbacks and does nothing in them; unknown ones are left out.
-pub(crate) fn idle<'a>(callbacks: impl IntoIterator<Item = &'a str>, into: &Path) -> Result<(), Error> {
-    write(&callbacks.into_iter().collect(), None, into)
-}
-
-/// Writes a module that makes one call [`CALLS`] times on each new connection, and traps when it fails.
-pub(crate) fn calling(call: &Call, into: &Path) -> Result<(), Error> {
-    write(&LEAST.into(), Some(call), into)
-}
-
-fn write(callbacks: &BTreeSet<&str>, call: Option<&Call>, into: &Path) -> Result<(), Error> {
-    let binary = wat::parse_str(text(callbacks, call)).map_err(|fault| Error::Module {
+/// Writes a module that exports these callbacks and does nothing in them but these calls, and traps when one fails;
+/// unknown callbacks are left out.
+pub(crate) fn write<'a>(
+    callbacks: impl IntoIterator<Item = &'a str>,
+    deeds: &[Deed<'_>],
+    into: &Path,
+) -> Result<(), Error> {
+    let callbacks = callbacks.into_iter().collect();
+    let binary = wat::parse_str(text(&callbacks, deeds)).map_err(|fault| Error::Module {
         path: into.into(),
         fault: fault.to_string(),
     })?;
@@ -139,23 +192,28 @@ fn write(callbacks: &BTreeSet<&str>, call: Option<&Call>, into: &Path) -> Result
 }
 
 /// Returns a module in the text format of WebAssembly.
-fn text(callbacks: &BTreeSet<&str>, call: Option<&Call>) -> String {
-    let mut lines = Vec::new();
+fn text(callbacks: &BTreeSet<&str>, deeds: &[Deed<'_>]) -> String {
+    let calls = || deeds.iter().flat_map(|(_, calls)| *calls);
+    let imports: BTreeMap<_, _> = calls().map(|call| (call.import, call.parameters)).collect();
+    let data: BTreeMap<_, _> = calls().map(|call| call.data).collect();
+    let mut lines: Vec<String> = imports
+        .into_iter()
+        .map(|(name, parameters)| {
+            format!(r#"(import "env" "{name}" (func ${name} (param {parameters}) (result i32)))"#)
+        })
+        .collect();
     let mut configure = "";
-    if let Some(call) = call {
-        lines.push(format!(
-            r#"(import "env" "{}" (func $call (param {}) (result i32)))"#,
-            call.import, call.parameters
-        ));
+    if !deeds.is_empty() {
         lines
             .push(r#"(import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))"#.into());
-        lines.push(format!(
-            r#"(data (i32.const 1024) "{}") (data (i32.const 2048) "bench_counterbench_gauge")"#,
-            call.data
-        ));
+        lines.push(r#"(data (i32.const 2048) "bench_counterbench_gauge")"#.into());
         configure = "(drop (call $define (i32.const 0) (i32.const 2048) (i32.const 13) (i32.const 16)))
                      (drop (call $define (i32.const 1) (i32.const 2061) (i32.const 11) (i32.const 20)))";
     }
+    lines.extend(
+        data.into_iter()
+            .map(|(place, data)| format!(r#"(data (i32.const {place}) "{data}")"#)),
+    );
     // A fixed place is enough for whatever Envoy hands over: nothing of it is read.
     lines.push(
         r#"(memory (export "memory") 2)
@@ -167,15 +225,18 @@ fn text(callbacks: &BTreeSet<&str>, call: Option<&Call>) -> String {
         r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) {configure} i32.const 1)"#
     ));
     for (name, signature, result) in CALLBACKS.iter().filter(|(name, ..)| callbacks.contains(name)) {
-        let calls: Vec<String> = match call {
-            Some(call) if *name == "proxy_on_new_connection" => (0..CALLS)
-                .map(|i| {
-                    let arguments = call.arguments.replace("{i}", &i.to_string());
-                    format!("(if (call $call {arguments}) (then unreachable))")
-                })
-                .collect(),
-            _ => Vec::new(),
-        };
+        let done = deeds
+            .iter()
+            .filter(|(callback, _)| callback == name)
+            .flat_map(|(_, calls)| *calls);
+        let calls: Vec<String> = done
+            .enumerate()
+            .map(|(i, call)| {
+                let Call { import, before, .. } = call;
+                let arguments = call.arguments.replace("{i}", &i.to_string());
+                format!("{before} (if (call ${import} {arguments}) (then unreachable))")
+            })
+            .collect();
         let calls = calls.join("\n");
         lines.push(format!(r#"(func (export "{name}") {signature} {calls} {result})"#));
     }
@@ -258,14 +319,17 @@ pub(crate) fn build(package: &str) -> Result<PathBuf, Error> {
 mod tests {
     use super::*;
 
+    fn written(name: &str, deeds: &[Deed<'_>]) -> Vec<String> {
+        let path = env::temp_dir().join(format!("ssa-bench-{name}-{}.wasm", std::process::id()));
+        write(LEAST, deeds, &path).unwrap();
+        let exports = exports(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        exports
+    }
+
     #[test]
     fn exports_are_read_back() {
-        let folder = env::temp_dir().join(format!("ssa-bench-exports-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("idle.wasm");
-        idle(LEAST, &path).unwrap();
-        let exports = exports(&path).unwrap();
-        fs::remove_dir_all(&folder).unwrap();
+        let exports = written("idle", &[]);
         assert!(LEAST.iter().all(|wanted| exports.iter().any(|name| name == wanted)));
         assert!(!exports.iter().any(|name| name == "proxy_on_log"));
     }
@@ -273,9 +337,9 @@ mod tests {
     #[test]
     fn every_call_makes_a_module() {
         for call in HOST_CALLS {
-            let path = env::temp_dir().join(format!("ssa-bench-{}-{}.wasm", call.import, std::process::id()));
-            calling(&call, &path).unwrap();
-            fs::remove_file(&path).unwrap();
+            written("call", &[(NEW_CONNECTION, &[call])]);
         }
+        written("inbound", &INBOUND_CALLS);
+        written("outbound", &OUTBOUND_CALLS);
     }
 }

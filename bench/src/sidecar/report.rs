@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
     /// The share of the CPU time that was spent in the kernel, of the whole run.
     pub(crate) kernel: f64,
+    /// The CPU time in a second without work, in microseconds.
+    pub(crate) idle: f64,
 }
 
 /// A median, with the least and the most.
@@ -82,26 +84,28 @@ pub(crate) fn difference(rows: &[Row], of: usize, than: usize, base: usize) -> S
 pub(crate) fn print(title: &str, unit: &str, rows: &[Row]) {
     println!("{title}");
     println!(
-        "{:<44} {:>20} {:>8} {:>24} {:>7} {:>22}",
+        "{:<44} {:>20} {:>8} {:>24} {:>7} {:>22} {:>10}",
         "",
         "x tcp_proxy alone",
         "more µs",
         format!("µs CPU per {unit}"),
         "kernel",
-        format!("{unit}s/s")
+        format!("{unit}s/s"),
+        "idle µs/s"
     );
     for row in rows {
         let base = &rows[row.base].samples;
         let ratio = Spread::of(row.samples.iter().zip(base).map(|(own, base)| own.cpu / base.cpu));
         let more = Spread::of(row.samples.iter().zip(base).map(|(own, base)| own.cpu - base.cpu));
         println!(
-            "{:<44} {:>20} {:>8.2} {:>24} {:>6.0}% {:>22}",
+            "{:<44} {:>20} {:>8.2} {:>24} {:>6.0}% {:>22} {:>10.0}",
             row.name,
             ratio.show(3),
             more.median,
             Spread::of(row.samples.iter().map(|sample| sample.cpu)).show(2),
             row.kernel * 100.0,
             Spread::of(row.samples.iter().map(|sample| sample.rate)).show(0),
+            row.idle,
         );
     }
     println!();
