@@ -16,20 +16,29 @@ pub(crate) fn shipped() -> &'static [u8] {
     })
 }
 
-/// Returns the same module with the names of its functions: `SSA_FILTER_NAMED` names it; else it is built apart.
-pub(crate) fn named() -> &'static [u8] {
-    static NAMED: OnceLock<Vec<u8>> = OnceLock::new();
-    NAMED.get_or_init(|| {
-        if let Some(path) = env::var_os("SSA_FILTER_NAMED") {
-            return read(Path::new(&path));
-        }
-        // As hack/module.sh does it, but that the linker keeps one section of those that it strips.
-        let arguments = "rustc --quiet --profile module --locked -p ssa-filter --lib --crate-type cdylib \
-                         -- -Clink-arg=--keep-section=name";
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        let target = target().join("named");
+/// A module, and the linker's map of it, which names its functions.
+pub(crate) struct Mapped {
+    pub(crate) wasm: Vec<u8>,
+    pub(crate) map: String,
+}
+
+/// Returns the module as it is built here, with its map.
+pub(crate) fn mapped() -> &'static Mapped {
+    static MAPPED: OnceLock<Mapped> = OnceLock::new();
+    MAPPED.get_or_init(|| {
+        // As hack/module.sh does it, with one more wish to the linker. It has a folder of its own, for it runs meanwhile.
+        let target = target().join("mapped");
+        let folder = target.join("wasm32-unknown-unknown/module");
+        let map = folder.join("ssa_filter.map");
+        let arguments = "rustc --quiet --profile module --locked -p ssa-filter --lib --crate-type cdylib --";
+        let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let wish = format!("-Clink-arg=-Map={}", map.display());
+        arguments.push(&wish);
         run("hack/wasm-cargo.sh", &arguments, &target);
-        read(&target.join("wasm32-unknown-unknown/module/ssa_filter.wasm"))
+        Mapped {
+            wasm: read(&folder.join("ssa_filter.wasm")),
+            map: String::from_utf8(read(&map)).expect("a text"),
+        }
     })
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wasmparser::{
-    ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name,
-    Operator, Parser, Payload, TypeRef,
+    ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, ExternalKind, FunctionBody, Operator, Parser,
+    Payload, TypeRef,
 };
 
 /// The number of a function in its module: imports come first.
@@ -17,8 +17,6 @@ pub(crate) struct Image {
     pub(crate) imports: Vec<(String, String)>,
     /// What is exported, with the function that it is where it is one.
     pub(crate) exports: BTreeMap<String, Option<Function>>,
-    /// Sections that a runtime reads, by number, with their octets.
-    pub(crate) sections: BTreeMap<u8, Vec<u8>>,
     /// What each function that is not imported does.
     pub(crate) bodies: BTreeMap<Function, Body>,
     /// Functions by the number of their type: those that can be called through the table.
@@ -64,20 +62,15 @@ struct From {
 }
 
 impl Image {
-    /// Takes a module apart.
-    pub(crate) fn new(wasm: &[u8]) -> Self {
+    /// Takes a module apart. Its functions have names if there is a map of it.
+    pub(crate) fn new(wasm: &[u8], map: Option<&str>) -> Self {
+        let mut symbols = map.map(|map| symbols(map).into_iter());
         let mut image = Self::default();
         let mut types = Vec::new();
         let mut bodies = 0;
         let mut table = BTreeSet::new();
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload.expect("the linker makes sound modules");
-            if let Some((number, range)) = payload.as_section()
-                && number != 0
-            {
-                let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-                image.sections.insert(number, wasm[range].to_vec());
-            }
             match payload {
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
@@ -111,17 +104,18 @@ impl Image {
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
+                    if let Some(symbols) = &mut symbols {
+                        let (size, name) = symbols.next().expect("the map has every function");
+                        let own = body.range().end - body.range().start;
+                        // The map counts the length before the code too: 1 to 5 octets.
+                        assert!(
+                            (own + 1..=own + 5).contains(&size),
+                            "{name}: {own} octets, and {size} in the map"
+                        );
+                        image.names.insert(bodies, name);
+                    }
                     image.bodies.insert(bodies, Body::new(&body));
                     bodies += 1;
-                }
-                Payload::CustomSection(section) => {
-                    if let KnownCustom::Name(names) = section.as_known() {
-                        for name in names {
-                            if let Name::Function(map) = name.unwrap() {
-                                image.names = map.into_iter().map(Result::unwrap).map(named).collect();
-                            }
-                        }
-                    }
                 }
                 _ => {}
             }
@@ -144,11 +138,6 @@ impl Image {
         let end = start + segment.data.len();
         self.memory.resize(end.max(self.memory.len()), 0);
         self.memory[start..end].copy_from_slice(segment.data);
-    }
-
-    /// Whether functions have names.
-    pub(crate) fn is_named(&self) -> bool {
-        !self.names.is_empty()
     }
 
     /// Returns a function's name without its hash; its number where it has none.
@@ -381,8 +370,19 @@ fn constant(expression: &ConstExpr) -> u32 {
     }
 }
 
-fn named(naming: wasmparser::Naming) -> (Function, String) {
-    (naming.index, format!("{:#}", rustc_demangle::demangle(naming.name)))
+/// Reads the linker's map: the size of each function and its name without its hash, in their order.
+fn symbols(map: &str) -> Vec<(u64, String)> {
+    let function = |line: &str| {
+        // `Addr Off Size FILE:(SYMBOL)`, in hexadecimal; code has no address.
+        let (numbers, symbol) = line.strip_suffix(')')?.rsplit_once(":(")?;
+        let mut numbers = numbers.split_whitespace();
+        let ("-", _, size) = (numbers.next()?, numbers.next()?, numbers.next()?) else {
+            return None;
+        };
+        let name = format!("{:#}", rustc_demangle::demangle(symbol));
+        Some((u64::from_str_radix(size, 16).ok()?, name))
+    };
+    map.lines().filter_map(function).collect()
 }
 
 /// Shortens the path of a source file to what is the same on every machine: from the standard library's folder on, or
