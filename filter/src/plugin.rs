@@ -312,41 +312,48 @@ impl Plugin {
     }
 
     fn read_snapshot(&mut self, body: &[u8], etag: Option<String>, proxy: &impl Proxy, time: u64) {
-        let first = !self.ready();
+        let known = if self.ready() {
+            Some(self.generation.as_str())
+        } else {
+            None
+        };
         let read = match &mut self.side {
             Side::Inbound(inbound) => Snapshot::inbound(body).map(|snapshot| {
-                let names = snapshot.services.names();
-                inbound.install(snapshot.services, snapshot.off);
-                (snapshot.generation, names, snapshot.unusable)
+                (known != Some(&snapshot.generation)).then(|| {
+                    let names = snapshot.services.names();
+                    inbound.install(snapshot.services, snapshot.off);
+                    (snapshot.generation, names, snapshot.unusable)
+                })
             }),
             Side::Outbound(client) => Snapshot::outbound(body).map(|snapshot| {
-                let names = snapshot.services.names();
-                client.install(snapshot.services, snapshot.off);
-                if first {
-                    client.reseed(&snapshot.seed);
-                }
-                (snapshot.generation, names, snapshot.unusable)
+                (known != Some(&snapshot.generation)).then(|| {
+                    let names = snapshot.services.names();
+                    client.install(snapshot.services, snapshot.off);
+                    if known.is_none() {
+                        client.reseed(&snapshot.seed);
+                    }
+                    (snapshot.generation, names, snapshot.unusable)
+                })
             }),
         };
-        let (generation, names, unusable) = match read {
-            Ok(read) => read,
+        let installed = match read {
+            Ok(installed) => installed,
             Err(error) => return self.refuse_snapshot(&error, proxy, time),
         };
-        self.metrics.rename(&names);
         if let Some(feed) = &mut self.feed {
             feed.installed(etag, time);
         }
+        let Some((generation, names, unusable)) = installed else {
+            return self.unchanged(proxy, time);
+        };
+        self.metrics.rename(&names);
         self.failures = 0;
         self.confirmed = seconds(time);
-        if generation == self.generation {
-            self.metrics.count_refresh(proxy, Refresh::Unchanged);
-        } else {
-            self.metrics.count_refresh(proxy, Refresh::Installed);
-            self.generation = generation;
-            for fault in unusable {
-                self.lines
-                    .write(proxy, seconds(time), || format!("snapshot: unusable: {fault}"));
-            }
+        self.metrics.count_refresh(proxy, Refresh::Installed);
+        self.generation = generation;
+        for fault in unusable {
+            self.lines
+                .write(proxy, seconds(time), || format!("snapshot: unusable: {fault}"));
         }
         self.release(proxy, |why| why != Why::Closing);
     }
@@ -363,10 +370,14 @@ impl Plugin {
         if self.held.len() >= usize::from(self.hold.connections) {
             return None;
         }
-        let until = now.saturating_add(u64::from(self.hold.ms).saturating_mul(NS_PER_MS));
+        let until = now.saturating_add(self.hold_ns());
         self.held.push(Held { connection, until, why });
         self.set_tick(proxy);
         Some(Next::Stop)
+    }
+
+    fn hold_ns(&self) -> u64 {
+        u64::from(self.hold.ms).saturating_mul(NS_PER_MS)
     }
 
     /// Decides on a connection that waited in vain, or found no room to wait.
@@ -422,7 +433,10 @@ impl Plugin {
 
     /// Lets go those held whose time is up.
     fn expire(&mut self, proxy: &impl Proxy, time: u64) {
-        let due = |held: &Held| held.until <= time || held.why == Why::Closing;
+        // Whichever way the clock moves, none waits longer than it may.
+        let longest = self.hold_ns();
+        let due =
+            |held: &Held| held.why == Why::Closing || held.until <= time || held.until.saturating_sub(time) > longest;
         self.take_held(proxy, due, |plugin, held| plugin.give_up(held.why, proxy));
     }
 

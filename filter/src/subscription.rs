@@ -54,7 +54,9 @@ impl Feed {
 
     /// Asks for the next snapshot, if it is time to; says whether that could not be done.
     pub fn ask(&mut self, proxy: &impl Proxy, now: u64) -> bool {
-        if self.call.is_some() || now < self.due {
+        // A clock that was set back makes no pause longer.
+        let pause = self.due.saturating_sub(now);
+        if self.call.is_some() || (pause > 0 && pause <= self.pause()) {
             return false;
         }
         let wait_s = if self.etag.is_some() {
@@ -95,12 +97,18 @@ impl Feed {
     }
 
     fn rest(&mut self, now: u64) {
-        let pause = if self.ready {
-            self.subscription.refresh_ms
+        self.due = now.saturating_add(self.pause());
+    }
+
+    /// Returns the pause between questions, in nanoseconds.
+    fn pause(&self) -> u64 {
+        let refresh_ms = self.subscription.refresh_ms;
+        let pause_ms = if self.ready {
+            refresh_ms
         } else {
-            self.subscription.refresh_ms.min(EAGER_MS)
+            refresh_ms.min(EAGER_MS)
         };
-        self.due = now.saturating_add(u64::from(pause).saturating_mul(NS_PER_MS));
+        u64::from(pause_ms).saturating_mul(NS_PER_MS)
     }
 
     /// Returns how often to look whether it is time, in milliseconds.

@@ -664,6 +664,33 @@ fn vms_of_a_process_know_each_other() {
 }
 
 #[test]
+fn a_snapshot_of_the_same_generation_changes_nothing() {
+    let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
+    let mut plugin = plugin(SUBSCRIBED_OUT, &table);
+    for rule in ["v=ssa1; addr=src[64:128]", "v=ssa1; addr=src[0:64]"] {
+        plugin.on_tick(&table);
+        respond(&mut plugin, &table, 200, &outbound_snapshot("g1", rule));
+        plugin.on_new_connection(ONE, &table);
+        table.pass(1000);
+    }
+    assert_eq!(table.told("set_destination"), ["set_destination [2001:db8:5::7]:80"; 2]);
+    assert_eq!(table.count("ssa_outbound_snapshots_total.outcome.unchanged"), 1);
+}
+
+#[test]
+fn a_clock_set_back_makes_nobody_wait_longer() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(SUBSCRIBED_IN, &table);
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 503, "");
+    plugin.on_new_connection(ONE, &table);
+    table.time.set(table.time.get() - 3600 * NS_PER_S);
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close"), ["close 2"]);
+    assert_eq!(table.told("fetch").len(), 2);
+}
+
+#[test]
 fn held_connections_that_leave_are_forgotten() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
