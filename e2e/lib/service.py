@@ -4,15 +4,16 @@
 class Service:
     """Service `number`: 2001:db8:5:N::/64, its plain addresses 2001:db8:6:N::/120."""
 
-    def __init__(self, number, name, *rules, items=None, ports=(80,), **inbound):
-        """`items` are the positive ones; `inbound` are more fields of an inbound configuration, such as mode."""
+    def __init__(self, number, name, *rules, items=None, ports=(80,), client=None, **server):
+        """`items` are the positive ones; `client` and `server` are more fields for either side, such as mode."""
         self.name = name
         self.rules = list(rules)
         self.items = items or [f"2001:db8:5:{number:x}::/64"]
         self.plain_item = f"2001:db8:6:{number:x}::/120"
         self.plain = f"2001:db8:6:{number:x}::1"
         self.ports = list(ports)
-        self.more = inbound
+        self.client = client or {}
+        self.server = server
 
     @property
     def published(self):
@@ -27,11 +28,11 @@ class Service:
 
     def inbound(self):
         """Its entry in a server's configuration."""
-        return {**self.published, "ports": self.ports, **self.more}
+        return {**self.published, "ports": self.ports, **self.server}
 
     def outbound(self):
         """Its entry in a client's configuration."""
-        return {**self.published, "addresses": [self.plain], "ports": self.ports}
+        return {**self.published, "addresses": [self.plain], "ports": self.ports, **self.client}
 
 
 def inbound(*services, **more):

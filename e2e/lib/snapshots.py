@@ -1,0 +1,237 @@
+"""A stand-in for a host's resolver: snapshots over HTTP on a Unix socket, and everything that can go wrong with that.
+
+It answers as docs/filter.md asks for: GET /v1/inbound or /v1/outbound, an ETag, 304 for who has that one, and a change
+at once for who waits for it (`prefer: wait=N`). How it answers instead is one of the functions at the end.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import socket
+import threading
+
+from .envoy import Sidecar
+
+FILES = {"inbound": "server-snapshot.yaml", "outbound": "client-snapshot.yaml"}
+
+
+def subscribed(configuration, hold=None, snapshot=None):
+    """Returns a plugin configuration whose services come from snapshots; `hold` and `snapshot` are what it says of them."""
+    configuration = {key: value for key, value in configuration.items() if key != "services"}
+    configuration["snapshot"] = {"cluster": "ssa_resolver", "refresh_ms": 200, **(snapshot or {})}
+    if hold is not None:
+        configuration["hold"] = hold
+    return configuration
+
+
+def sidecar(stage, host, configuration, hold=None, snapshot=None, **options):
+    """Makes a sidecar that takes its services from snapshots, and its resolver; `options` are those of `Sidecar`."""
+    role = configuration["role"]
+    made = Sidecar(stage, host, FILES[role], subscribed(configuration, hold, snapshot), **options)
+    return made, Resolver(made, role)
+
+
+class Resolver:
+    """Serves the snapshots of one sidecar, in a thread for each connection."""
+
+    def __init__(self, sidecar, role):
+        """Listens in the sidecar's folder; it answers 503 until something is published."""
+        self.sidecar = sidecar
+        self.role = role
+        self.path = sidecar.folder / "resolver.sock"
+        self.changed = threading.Condition()
+        self.body = None
+        self.manner = as_asked
+        self.generation = 0
+        self.listener = None
+        # What each connection said last that it has.
+        self.connections = {}
+        self.come()
+
+    # ---- what it serves
+
+    def snapshot(self, *services, **more):
+        """Returns the next snapshot, of these services, as an object; `more` are its other fields."""
+        self.generation += 1
+        entries = [getattr(service, self.role)() for service in services]
+        return {"version": 1, "generation": str(self.generation), "services": entries, **more}
+
+    def publish(self, *services, **more):
+        """Serves the next snapshot, of these services."""
+        self.put(json.dumps(self.snapshot(*services, **more)))
+
+    def put(self, body):
+        """Serves a text or bytes."""
+        with self.changed:
+            self.body = body if isinstance(body, bytes) else body.encode()
+            self.changed.notify_all()
+
+    def answer(self, manner):
+        """Answers in another manner from now on, also those who wait."""
+        with self.changed:
+            self.manner = manner
+            self.changed.notify_all()
+
+    def wait_taken(self, seconds=20):
+        """Waits until every VM of the sidecar has what is served: one for each worker, and one more."""
+
+        def everywhere():
+            with self.changed:
+                return list(self.connections.values()).count(_etag(self.body)) == self.sidecar.concurrency + 1
+
+        self.sidecar.stage.wait(seconds, f"{self.sidecar.host.name} has taken snapshot {self.generation}", everywhere)
+
+    # ---- life
+
+    def come(self):
+        """Listens; whoever knows the path can connect."""
+        self.path.unlink(missing_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(str(self.path))
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def die(self, leaves_socket=False):
+        """Ends as one that is killed does: all connections are cut. Its socket may stay, as nobody's."""
+        with self.changed:
+            # Closing alone would not wake the thread that accepts.
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            if not leaves_socket:
+                os.unlink(self.path)
+            for connection in self.connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self.connections.clear()
+            self.changed.notify_all()
+
+    def _accept(self, listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with self.changed:
+                self.connections[connection] = None
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            with connection, connection.makefile("rb") as stream:
+                while request := _read(stream):
+                    self._answer(connection, *request)
+        except OSError:
+            pass
+        finally:
+            with self.changed:
+                self.connections.pop(connection, None)
+
+    def _answer(self, connection, path, etag, wait):
+        if path != f"/v1/{self.role}":
+            return not_found(connection, None, None)
+        with self.changed:
+            manner = self.manner
+            if connection in self.connections:
+                self.connections[connection] = etag
+
+            def news():
+                if connection not in self.connections or self.manner is not manner:
+                    return True
+                return manner is as_asked and _etag(self.body) != etag
+
+            patience = {hanging: None, as_asked: wait}.get(manner, 0)
+            self.changed.wait_for(news, patience)
+            manner, body = self.manner, self.body
+        return manner(connection, body, etag)
+
+
+def _read(stream):
+    """Reads a request: returns the path, the ETag that the client has, and how long it would wait."""
+    line = stream.readline()
+    if not line:
+        return None
+    headers = {}
+    while header := stream.readline().strip():
+        name, _, value = header.decode().partition(":")
+        headers[name.lower()] = value.strip()
+    wait = re.fullmatch(r"wait=(\d+)", headers.get("prefer", ""))
+    return line.split()[1].decode(), headers.get("if-none-match"), int(wait.group(1)) if wait else 0
+
+
+def _etag(body):
+    return None if body is None else f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+
+
+def _head(status, *headers, length=0):
+    lines = [f"HTTP/1.1 {status} Said", *headers, f"content-length: {length}"]
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+
+
+# ---- how it answers
+
+
+def as_asked(connection, body, etag):
+    """Answers as a resolver does."""
+    if body is None:
+        connection.sendall(_head(503))
+    elif _etag(body) == etag:
+        connection.sendall(f"HTTP/1.1 304 Said\r\netag: {etag}\r\n\r\n".encode())
+    else:
+        connection.sendall(_head(200, f"etag: {_etag(body)}", length=len(body)) + body)
+
+
+def hanging(connection, body, etag):
+    """Reads the question and does not answer until it is to answer in another manner."""
+    raise ConnectionAbortedError
+
+
+def unavailable(connection, body, etag):
+    """Has nothing to serve."""
+    connection.sendall(_head(503))
+
+
+def not_found(connection, body, etag):
+    """Knows no such path."""
+    connection.sendall(_head(404))
+
+
+def moved(connection, body, etag):
+    """Is elsewhere."""
+    connection.sendall(_head(302, "location: /v2/inbound"))
+
+
+def unchanged_always(connection, body, etag):
+    """Says that nothing changed, whatever the client has."""
+    connection.sendall(b"HTTP/1.1 304 Said\r\n\r\n")
+
+
+def cut(connection, body, etag):
+    """Is cut off in the middle of its answer."""
+    body = body or b"{}"
+    connection.sendall(_head(200, length=len(body)) + body[: len(body) // 2])
+    raise ConnectionAbortedError
+
+
+def no_http(connection, body, etag):
+    """Speaks something else."""
+    connection.sendall(b"\x00\x01\xff\xfe" * 1000)
+
+
+def hung_up(connection, body, etag):
+    """Hangs up without a word."""
+    raise ConnectionAbortedError
+
+
+def endless_head(connection, body, etag):
+    """Has more headers than Envoy takes."""
+    connection.sendall(b"HTTP/1.1 200 Said\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 1000) for n in range(500)))
+
+
+def in_chunks(connection, body, etag):
+    """Answers right, in chunks of a byte, with no length beforehand and no ETag."""
+    connection.sendall(b"HTTP/1.1 200 Said\r\ntransfer-encoding: chunked\r\n\r\n")
+    for number in range(len(body or b"")):
+        connection.sendall(b"1\r\n%c\r\n" % body[number])
+    connection.sendall(b"0\r\n\r\n")
