@@ -4,7 +4,6 @@
 
 mod completions;
 mod compose;
-mod dns;
 mod explain;
 mod failure;
 mod input;

@@ -4,6 +4,7 @@ use std::{borrow::Cow, net::Ipv6Addr};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use ssa_dns::{self as dns, RecordSet, Resolution};
 use ssa_rules::{
     AddressSpace, Class, Record, UnixTime,
     published::{Candidate, Publication, Role},
@@ -11,7 +12,6 @@ use ssa_rules::{
 
 use crate::{
     Outcome,
-    dns::{self, RecordSet, Resolution},
     failure::{Failure, Fault, Faults, Rendered, clean},
     input::{Keys, NameArgs, Service, now, number, unanswered},
     output::Output,

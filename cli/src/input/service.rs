@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ssa_dns::{self as dns, Resolution, ResolveError, Servers};
 use ssa_rules::{
     Apl, Record,
     apl::TextError,
@@ -12,7 +13,6 @@ use ssa_rules::{
 
 use super::{Keys, number};
 use crate::{
-    dns::{self, Resolution, ResolveError, Servers},
     failure::{Failure, Fault, Faults},
 };
 

@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use ssa_dns as dns;
 use ssa_rules::{Apl, UnixTime};
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     subject::Surroundings,
 };
 use crate::{
-    dns,
     failure::{Failure, Faults},
     input::{address, number},
     simulate::clients::ClientGroup,

@@ -4,10 +4,14 @@ mod transport;
 
 use std::{net::Ipv6Addr, time::Duration};
 
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+pub use hickory_resolver::proto::rr::Name;
+use hickory_resolver::proto::{
+    op::DnsResponse,
+    rr::{RData, RecordType},
+};
 use ssa_rules::{Apl, apl::WireError};
 
-pub(crate) use transport::{AskError, Servers, server_address};
+pub use transport::{AskError, Servers, server_address};
 
 /// The type number of APL, which hickory does not know.
 const APL: u16 = 42;
@@ -17,35 +21,37 @@ const MAX_ALIASES: usize = 16;
 
 /// What the DNS said.
 #[derive(Debug)]
-pub(crate) struct Resolution {
+pub struct Resolution {
     /// The name asked for.
-    pub(crate) name: Name,
+    pub name: Name,
     /// The name that its aliases lead to.
-    pub(crate) canonical: Name,
+    pub canonical: Name,
     /// The name of the rule records, under the canonical name.
-    pub(crate) rule_name: Name,
+    pub rule_name: Name,
     /// The APL records, each as it decoded.
-    pub(crate) apl: RecordSet<Result<Apl, WireError>>,
+    pub apl: RecordSet<Result<Apl, WireError>>,
     /// The TXT records at the `_ssa` name, the strings of each concatenated. Those that are no SSA records too.
-    pub(crate) txt: RecordSet<Vec<u8>>,
+    pub txt: RecordSet<Vec<u8>>,
     /// The addresses for legacy devices.
-    pub(crate) aaaa: RecordSet<Ipv6Addr>,
+    pub aaaa: RecordSet<Ipv6Addr>,
 }
 
 /// The answer to one question.
 #[derive(Debug)]
-pub(crate) struct RecordSet<T> {
+pub struct RecordSet<T> {
     /// The records; none where `absence` says why.
-    pub(crate) records: Vec<T>,
+    pub records: Vec<T>,
     /// The least TTL of the records and of the aliases that led to them, in seconds.
-    pub(crate) ttl: Option<u32>,
+    pub ttl: Option<u32>,
     /// Why there are none.
-    pub(crate) absence: Option<Absence>,
+    pub absence: Option<Absence>,
+    /// How long their absence holds in seconds (RFC 2308 §5), where the answer says it.
+    pub absence_ttl: Option<u32>,
 }
 
 /// Why there are no records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absence {
+pub enum Absence {
     /// The name does not exist.
     NoName,
     /// The name exists, without records of this type.
@@ -54,7 +60,8 @@ pub(crate) enum Absence {
 
 impl Absence {
     /// Returns the stable name.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::NoName => "NXDOMAIN",
             Self::NoData => "NODATA",
@@ -63,10 +70,24 @@ impl Absence {
 }
 
 impl Resolution {
-    /// Returns the united APL records, nothing where there are none, or the fault of each that does not decode.
-    pub(crate) fn apl(&self) -> Result<Option<Apl>, Vec<WireError>> {
+    /// Returns the united APL records, nothing where there are none.
+    ///
+    /// # Errors
+    ///
+    /// The fault of each record that does not decode.
+    pub fn apl(&self) -> Result<Option<Apl>, Vec<WireError>> {
+        self.apl.united()
+    }
+}
+
+impl RecordSet<Result<Apl, WireError>> {
+    /// Returns the APL records united, nothing where there are none.
+    ///
+    /// # Errors
+    ///
+    /// The fault of each record that does not decode.
+    pub fn united(&self) -> Result<Option<Apl>, Vec<WireError>> {
         let faults: Vec<WireError> = self
-            .apl
             .records
             .iter()
             .filter_map(|apl| apl.as_ref().err())
@@ -75,7 +96,7 @@ impl Resolution {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut records = self.apl.records.iter().filter_map(|apl| apl.as_ref().ok());
+        let mut records = self.records.iter().filter_map(|apl| apl.as_ref().ok());
         Ok(records.next().cloned().map(|mut all| {
             records.for_each(|apl| all.unite(apl.clone()));
             all
@@ -85,15 +106,19 @@ impl Resolution {
 
 /// An error with the question that met it.
 #[derive(Debug)]
-pub(crate) struct ResolveError {
+pub struct ResolveError {
     /// The question: name and type.
-    pub(crate) question: String,
+    pub question: String,
     /// What became of it.
-    pub(crate) error: AskError,
+    pub error: AskError,
 }
 
 /// Reads a name. It is absolute, with or without a dot at its end.
-pub(crate) fn name(text: &str) -> Result<Name, String> {
+///
+/// # Errors
+///
+/// Why it is none.
+pub fn name(text: &str) -> Result<Name, String> {
     let bad = |reason: String| format!("`{text}` is not a domain name: {reason}");
     if text.is_empty() {
         return Err("a domain name is not empty".into());
@@ -107,8 +132,12 @@ pub(crate) fn name(text: &str) -> Result<Name, String> {
     Ok(name)
 }
 
-/// Asks for everything that a service publishes.
-pub(crate) fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, ResolveError> {
+/// Asks for everything that a service publishes, and waits for it: for programs that have no runtime of their own.
+///
+/// # Errors
+///
+/// The first question without an answer.
+pub fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, ResolveError> {
     let question = |name: &Name, kind: &str| format!("{name} {kind}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ResolveError {
@@ -120,21 +149,10 @@ pub(crate) fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, Reso
             let question = question(name, kind);
             move |error| ResolveError { question, error }
         };
-        let (canonical, apl) = lookup(servers, name, RecordType::from(APL), apl_of)
-            .await
-            .map_err(failed(name, "APL"))?;
-        let rule_name = canonical.prepend_label("_ssa");
-        let too_long = |_| failed(&canonical, "TXT")(AskError::NameTooLong);
-        let rule_name = rule_name.map_err(too_long)?;
-        let (_, mut txt) = lookup(servers, &rule_name, RecordType::TXT, txt_of)
-            .await
-            .map_err(failed(&rule_name, "TXT"))?;
-        let (_, mut aaaa) = lookup(servers, name, RecordType::AAAA, aaaa_of)
-            .await
-            .map_err(failed(name, "AAAA"))?;
-        // Servers rotate records; what is printed stays the same.
-        txt.records.sort_unstable();
-        aaaa.records.sort_unstable();
+        let (canonical, apl) = lists(servers, name).await.map_err(failed(name, "APL"))?;
+        let rule_name = rule_name(&canonical).map_err(failed(&canonical, "TXT"))?;
+        let txt = texts(servers, &rule_name).await.map_err(failed(&rule_name, "TXT"))?;
+        let aaaa = addresses(servers, name).await.map_err(failed(name, "AAAA"))?;
         Ok(Resolution {
             name: name.clone(),
             canonical,
@@ -144,6 +162,47 @@ pub(crate) fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, Reso
             aaaa,
         })
     })
+}
+
+/// Returns the name of the rule records of a canonical name.
+///
+/// # Errors
+///
+/// [`AskError::NameTooLong`].
+pub fn rule_name(canonical: &Name) -> Result<Name, AskError> {
+    canonical.prepend_label("_ssa").map_err(|_| AskError::NameTooLong)
+}
+
+/// Asks for the APL records of a name, and returns its canonical name too.
+///
+/// # Errors
+///
+/// Why there is no answer.
+pub async fn lists(servers: &Servers, name: &Name) -> Result<(Name, RecordSet<Result<Apl, WireError>>), AskError> {
+    lookup(servers, name, RecordType::from(APL), apl_of).await
+}
+
+/// Asks for the TXT records of a name, the strings of each concatenated.
+///
+/// # Errors
+///
+/// Why there is no answer.
+pub async fn texts(servers: &Servers, name: &Name) -> Result<RecordSet<Vec<u8>>, AskError> {
+    let (_, mut set) = lookup(servers, name, RecordType::TXT, txt_of).await?;
+    // Servers rotate records; what is made of them stays the same.
+    set.records.sort_unstable();
+    Ok(set)
+}
+
+/// Asks for the AAAA records of a name.
+///
+/// # Errors
+///
+/// Why there is no answer.
+pub async fn addresses(servers: &Servers, name: &Name) -> Result<RecordSet<Ipv6Addr>, AskError> {
+    let (_, mut set) = lookup(servers, name, RecordType::AAAA, aaaa_of).await?;
+    set.records.sort_unstable();
+    Ok(set)
 }
 
 /// Asks for the records of a type, following aliases, and returns them with the canonical name.
@@ -178,6 +237,9 @@ async fn lookup<T>(
                 records.push(value);
             }
         }
+        if records.is_empty() && current == asked && !response.answers.is_empty() {
+            return Err(AskError::OffTopic);
+        }
         let no_name = response.metadata.response_code == hickory_resolver::proto::op::ResponseCode::NXDomain;
         if records.is_empty() && current != asked && !no_name {
             // The chain leaves what the server is authoritative for, or it simply has none of this type: ask again.
@@ -188,8 +250,21 @@ async fn lookup<T>(
             (true, true) => Some(Absence::NoName),
             (true, false) => Some(Absence::NoData),
         };
-        return Ok((current, RecordSet { records, ttl, absence }));
+        let set = RecordSet {
+            records,
+            ttl,
+            absence,
+            absence_ttl: absence.and_then(|_| negative_ttl(&response)),
+        };
+        return Ok((current, set));
     }
+}
+
+fn negative_ttl(response: &DnsResponse) -> Option<u32> {
+    response.authorities.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+        _ => None,
+    })
 }
 
 fn apl_of(data: &RData) -> Option<Result<Apl, WireError>> {
@@ -216,4 +291,4 @@ fn aaaa_of(data: &RData) -> Option<Ipv6Addr> {
 }
 
 /// How long to wait for each server by default.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

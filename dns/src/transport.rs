@@ -5,6 +5,10 @@ use std::{
     future::poll_fn,
     net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,14 +34,16 @@ const TRIES: u8 = 3;
 
 /// The servers to ask, in this order, and how long to wait for each.
 #[derive(Clone, Debug)]
-pub(crate) struct Servers {
+pub struct Servers {
     addresses: Vec<SocketAddr>,
     timeout: Duration,
+    /// The one that answered last, which is asked first.
+    first: Arc<AtomicUsize>,
 }
 
 /// Why a question got no answer.
 #[derive(Clone, Debug)]
-pub(crate) enum AskError {
+pub enum AskError {
     /// The system names no server.
     NoServers(String),
     /// There is no room for `_ssa.` in front of the name.
@@ -78,6 +84,8 @@ pub(crate) enum AskError {
         /// Why not.
         reason: String,
     },
+    /// The answer has records, but none of them answers the question.
+    OffTopic,
     /// The aliases lead nowhere.
     AliasLoop {
         /// How many were followed.
@@ -108,6 +116,7 @@ impl fmt::Display for AskError {
             ),
             Self::Malformed { server, reason } => write!(f, "the answer of {server} cannot be decoded: {reason}"),
             Self::Unreachable { server, reason } => write!(f, "{server} cannot be reached: {reason}"),
+            Self::OffTopic => f.write_str("the answer has records, but none of the name and type asked for"),
             Self::AliasLoop { followed } => write!(f, "{followed} aliases (CNAME) followed, and no end to them"),
         }
     }
@@ -115,7 +124,8 @@ impl fmt::Display for AskError {
 
 impl AskError {
     /// Returns the stable name of the kind of error.
-    pub(crate) fn name(&self) -> &'static str {
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Self::NoServers(_) => "no_servers",
             Self::NameTooLong => "name_too_long",
@@ -125,6 +135,7 @@ impl AskError {
             Self::EmptyRecord { .. } => "empty_record",
             Self::Malformed { .. } => "malformed",
             Self::Unreachable { .. } => "unreachable",
+            Self::OffTopic => "off_topic",
             Self::AliasLoop { .. } => "alias_loop",
         }
     }
@@ -144,15 +155,27 @@ fn code_name(code: ResponseCode) -> &'static str {
 
 impl Servers {
     /// The one server given.
-    pub(crate) fn one(address: SocketAddr, timeout: Duration) -> Self {
+    #[must_use]
+    pub fn one(address: SocketAddr, timeout: Duration) -> Self {
+        Self::new(vec![address], timeout)
+    }
+
+    /// These servers; without any, every question fails.
+    #[must_use]
+    pub fn new(addresses: Vec<SocketAddr>, timeout: Duration) -> Self {
         Self {
-            addresses: vec![address],
+            addresses,
             timeout,
+            first: Arc::default(),
         }
     }
 
     /// The servers that this system asks.
-    pub(crate) fn of_system(timeout: Duration) -> Result<Self, AskError> {
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::NoServers`].
+    pub fn of_system(timeout: Duration) -> Result<Self, AskError> {
         let (config, _) = hickory_resolver::system_conf::read_system_conf()
             .map_err(|error| AskError::NoServers(error.to_string()))?;
         let addresses: Vec<SocketAddr> = config
@@ -163,22 +186,33 @@ impl Servers {
         if addresses.is_empty() {
             Err(AskError::NoServers("none found".into()))
         } else {
-            Ok(Self { addresses, timeout })
+            Ok(Self::new(addresses, timeout))
         }
     }
 
+    /// Returns their addresses.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// Asks one server after the other until one answers.
-    pub(super) async fn ask(&self, name: &Name, kind: RecordType) -> Result<DnsResponse, AskError> {
-        let mut last = None;
-        for server in &self.addresses {
+    pub(crate) async fn ask(&self, name: &Name, kind: RecordType) -> Result<DnsResponse, AskError> {
+        let mut worst = None;
+        let first = self.first.load(Ordering::Relaxed);
+        let order = self.addresses.iter().enumerate();
+        for (number, server) in order.clone().skip(first).chain(order.take(first)) {
             match self.ask_one(*server, name, kind).await {
-                Ok(response) => return Ok(response),
-                // Another server would be no wiser about a message that is as it is.
-                Err(error @ (AskError::EmptyRecord { .. } | AskError::Malformed { .. })) => return Err(error),
-                Err(error) => last = Some(error),
+                Ok(response) => {
+                    self.first.store(number, Ordering::Relaxed);
+                    return Ok(response);
+                }
+                // What is wrong with a message says more than that another server is silent.
+                Err(error) if worst.as_ref().is_none_or(|worst| !is_of_message(worst)) => worst = Some(error),
+                Err(_) => {}
             }
         }
-        match last {
+        match worst {
             None | Some(AskError::Timeout { .. }) => Err(AskError::Timeout {
                 servers: self.addresses.clone(),
                 seconds: self.timeout.as_secs(),
@@ -240,6 +274,10 @@ impl Servers {
     }
 }
 
+fn is_of_message(error: &AskError) -> bool {
+    matches!(error, AskError::EmptyRecord { .. } | AskError::Malformed { .. })
+}
+
 fn request(name: &Name, kind: RecordType) -> DnsRequest {
     let mut options = DnsRequestOptions::default();
     options.use_edns = true;
@@ -276,7 +314,11 @@ fn is_empty_record(error: &ProtoError) -> bool {
 }
 
 /// Reads `ADDR`, `ADDR:PORT`, `[ADDR]` or `[ADDR]:PORT`; the port is 53 where none is given.
-pub(crate) fn server_address(text: &str) -> Result<SocketAddr, String> {
+///
+/// # Errors
+///
+/// What is wrong with the text.
+pub fn server_address(text: &str) -> Result<SocketAddr, String> {
     let bare = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))

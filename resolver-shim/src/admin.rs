@@ -1,0 +1,176 @@
+//! Health, readiness, metrics and the state of each service, over TCP.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hyper::{
+    Method, Request, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    http::{self, Answer, Room},
+    metrics::{Counters, Figure, exposition},
+    model::Status,
+};
+
+/// The most connections at once.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long the daemon may be silent before it counts as dead.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// What the daemon says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Whether there is something to serve.
+    pub ready: bool,
+    /// How each service stands.
+    pub statuses: Vec<Status>,
+    /// Gauges.
+    pub gauges: Vec<Figure>,
+    /// When it last said so.
+    pub at: Option<Instant>,
+}
+
+/// What is told to whoever asks.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    report: Mutex<Report>,
+}
+
+impl Board {
+    /// Changes what the daemon says of itself, and notes that it lives.
+    pub fn update(&self, change: impl FnOnce(&mut Report)) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut report);
+        report.at = Some(Instant::now());
+    }
+
+    fn report(&self) -> Report {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Serves until it is to stop.
+pub async fn serve(listener: TcpListener, board: Arc<Board>, mut stop: watch::Receiver<bool>) {
+    let room = Room::new(MAX_CONNECTIONS);
+    let mut conversations = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = http::stopped(&mut stop) => break,
+            Some(_) = conversations.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Some(place) = room.take() else { continue };
+        let board = board.clone();
+        conversations.spawn(http::converse(stream, place, stop.clone(), move |request| {
+            let response = answer(&request, &board);
+            async move { response }
+        }));
+    }
+    conversations.join_all().await;
+}
+
+/// Binds where health and metrics are served.
+///
+/// # Errors
+///
+/// Why it cannot be bound.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+fn answer<B>(request: &Request<B>, board: &Board) -> Answer {
+    if request.method() != Method::GET {
+        return http::text(StatusCode::METHOD_NOT_ALLOWED, "GET alone\n");
+    }
+    let report = board.report();
+    let alive = report.at.is_some_and(|at| at.elapsed() < SILENCE);
+    let state = |good: bool, yes: &'static str, no: &'static str| {
+        if good {
+            http::text(StatusCode::OK, yes)
+        } else {
+            http::text(StatusCode::SERVICE_UNAVAILABLE, no)
+        }
+    };
+    match request.uri().path() {
+        "/healthz" => state(alive, "ok\n", "the daemon is silent\n"),
+        "/readyz" => state(alive && report.ready, "ready\n", "there is no usable snapshot\n"),
+        "/metrics" => {
+            let mut figures = board.counters.figures();
+            figures.extend(report.gauges);
+            for status in report.statuses {
+                let role = if status.role == crate::config::Role::Inbound {
+                    "inbound"
+                } else {
+                    "outbound"
+                };
+                figures.push(Figure {
+                    name: "ssa_resolver_service_state",
+                    labels: vec![
+                        ("service", status.service.to_string()),
+                        ("role", role.to_owned()),
+                        ("state", status.state.to_owned()),
+                    ],
+                    value: 1,
+                });
+            }
+            let mut response = http::text(StatusCode::OK, exposition(figures));
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        "/status" => match serde_json::to_string(&report.statuses) {
+            Ok(json) => {
+                let mut response = http::text(StatusCode::OK, json);
+                let kind = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+                response
+            }
+            Err(error) => http::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        _ => http::text(
+            StatusCode::NOT_FOUND,
+            "there are /healthz, /readyz, /metrics and /status\n",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(board: &Board, path: &str) -> u16 {
+        let request = Request::builder().uri(path).body(()).unwrap();
+        answer(&request, board).status().as_u16()
+    }
+
+    #[test]
+    fn health_and_readiness_are_what_the_daemon_says() {
+        let board = Board::default();
+        assert_eq!((status(&board, "/healthz"), status(&board, "/readyz")), (503, 503));
+        board.update(|_| {});
+        assert_eq!((status(&board, "/healthz"), status(&board, "/readyz")), (200, 503));
+        board.update(|report| report.ready = true);
+        assert_eq!(status(&board, "/readyz"), 200);
+        assert_eq!(
+            (
+                status(&board, "/metrics"),
+                status(&board, "/status"),
+                status(&board, "/")
+            ),
+            (200, 200, 404)
+        );
+    }
+}

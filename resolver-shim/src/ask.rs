@@ -1,0 +1,203 @@
+//! Asks the DNS for services, again and again, each in its own rhythm.
+
+use std::{sync::Arc, time::Duration};
+
+use ssa_dns::{AskError, Name, RecordSet, Servers};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::{
+    answers::{Answer, Answers, Failure, List, MAX_ADDRESSES, records},
+    config::Dns,
+    random::Random,
+};
+
+/// How long an absence counts that does not say it itself, in seconds.
+const ABSENT: u64 = 60;
+
+/// When the first try after a failure comes, in seconds; each further one takes twice as long.
+const FIRST_RETRY: u64 = 1;
+
+/// The answers for a service, and when it will be asked for again.
+#[derive(Debug)]
+pub struct Report {
+    /// Which service.
+    pub service: Arc<str>,
+    /// Which of those that were made for it: an older one says nothing any more.
+    pub round: u64,
+    /// What was answered.
+    pub answers: Answers,
+}
+
+/// Asks for one name without end.
+pub async fn follow(
+    name: Name,
+    (service, round): (Arc<str>, u64),
+    servers: Servers,
+    dns: Dns,
+    turns: Arc<Semaphore>,
+    reports: mpsc::Sender<Report>,
+) {
+    let mut failures = 0;
+    let mut random = Random::new();
+    loop {
+        let Ok(turn) = turns.acquire().await else { return };
+        let answers = ask(&servers, &name, &dns).await;
+        drop(turn);
+        failures = if answers.failure().is_some() {
+            u32::saturating_add(failures, 1)
+        } else {
+            0
+        };
+        let wait = pause(&answers, failures, &dns, &mut random);
+        let report = Report {
+            service: service.clone(),
+            round,
+            answers,
+        };
+        if reports.send(report).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Asks everything of one name.
+pub async fn ask(servers: &Servers, name: &Name, dns: &Dns) -> Answers {
+    // Without the canonical name nobody knows where the rule records are.
+    let (canonical, list) = match ssa_dns::lists(servers, name).await {
+        Ok(found) => found,
+        Err(error) => return Answers::failed(&failure(&format!("{name} APL"), &error)),
+    };
+    let texts = match ssa_dns::rule_name(&canonical) {
+        Ok(rule_name) => ssa_dns::texts(servers, &rule_name)
+            .await
+            .map_err(|error| failure(&format!("{rule_name} TXT"), &error)),
+        Err(error) => Err(failure(&format!("{canonical} TXT"), &error)),
+    };
+    let addresses = ssa_dns::addresses(servers, name)
+        .await
+        .map_err(|error| failure(&format!("{name} AAAA"), &error));
+    let united = match list.united() {
+        Ok(Some(apl)) => List::of(&apl),
+        Ok(None) => List::Absent,
+        Err(faults) => {
+            let faults: Vec<String> = faults.iter().take(4).map(ToString::to_string).collect();
+            List::faulty(&faults.join("; "))
+        }
+    };
+    Answers {
+        list: Ok(answer(&list, united, dns)),
+        records: texts.map(|set| answer(&set, records(set.records.iter().cloned()), dns)),
+        addresses: addresses.map(|set| {
+            let mut addresses = set.records.clone();
+            addresses.dedup();
+            addresses.truncate(MAX_ADDRESSES);
+            answer(&set, addresses, dns)
+        }),
+    }
+}
+
+fn failure(question: &str, error: &AskError) -> Failure {
+    Failure::new(error.name(), &format!("{question}: {error}"))
+}
+
+fn answer<T, V>(set: &RecordSet<T>, value: V, dns: &Dns) -> Answer<V> {
+    let present = set.absence.is_none();
+    let ttl = match (present, set.ttl, set.absence_ttl) {
+        (true, ttl, _) => ttl.map_or(0, u64::from),
+        (false, ttl, absence) => {
+            let absence = absence.map_or(ABSENT, u64::from).min(dns.absent_most);
+            ttl.map_or(absence, |ttl| absence.min(ttl.into()))
+        }
+    };
+    Answer { value, ttl, present }
+}
+
+/// Returns how long to wait before the next question: less than the least TTL by a random part, so that answers are
+/// renewed before they expire and not all at once; after failures ever longer.
+fn pause(answers: &Answers, failures: u32, dns: &Dns, random: &mut Random) -> Duration {
+    let ttls = [
+        answers.list.as_ref().ok().map(|answer| answer.ttl),
+        answers.records.as_ref().ok().map(|answer| answer.ttl),
+        answers.addresses.as_ref().ok().map(|answer| answer.ttl),
+    ];
+    let ttl = ttls.into_iter().flatten().min().unwrap_or(dns.refresh_most);
+    let due = ttl.clamp(dns.refresh_least, dns.refresh_most.max(dns.refresh_least));
+    let seconds = if failures == 0 {
+        due
+    } else {
+        let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(20));
+        doubled.min(dns.retry_most).min(due.max(FIRST_RETRY))
+    };
+    let milliseconds = seconds.saturating_mul(1000);
+    // 80 to 95 % of it.
+    let part = 80_u64.saturating_add(random.below(16));
+    let jittered = Duration::from_millis(milliseconds.saturating_mul(part) / 100);
+    jittered.max(Duration::from_millis(500))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dns() -> Dns {
+        crate::config::Config::from_json(b"{}").unwrap().dns
+    }
+
+    fn answers(ttl: u64) -> Answers {
+        Answers {
+            list: Ok(Answer {
+                value: List::Absent,
+                ttl,
+                present: true,
+            }),
+            records: Ok(Answer {
+                value: Vec::new(),
+                ttl: ttl + 9,
+                present: true,
+            }),
+            addresses: Err(Failure::new("timeout", "")),
+        }
+    }
+
+    #[test]
+    fn names_are_asked_again_before_answers_expire() {
+        let mut random = Random::new();
+        let mut met = std::collections::HashSet::new();
+        for _ in 0..200 {
+            let wait = pause(&answers(300), 0, &dns(), &mut random);
+            assert!((240..=285).contains(&wait.as_secs()), "{wait:?}");
+            met.insert(wait);
+        }
+        assert!(met.len() > 5, "{met:?}");
+        assert!(pause(&answers(0), 0, &dns(), &mut random) >= Duration::from_millis(500));
+        assert!(pause(&answers(u64::MAX - 9), 0, &dns(), &mut random) <= Duration::from_hours(1));
+    }
+
+    #[test]
+    fn failures_are_tried_again_ever_later() {
+        let mut random = Random::new();
+        let failed = Answers::failed(&Failure::new("timeout", ""));
+        let mut last = Duration::ZERO;
+        for failures in [1, 3, 5] {
+            let wait = pause(&failed, failures, &dns(), &mut random);
+            assert!(wait > last, "{failures}: {wait:?}");
+            last = wait;
+        }
+        assert!(pause(&failed, u32::MAX, &dns(), &mut random) <= Duration::from_secs(30));
+    }
+
+    #[test]
+    fn absences_count_no_longer_than_allowed() {
+        let set = |ttl, absence_ttl| RecordSet::<()> {
+            records: Vec::new(),
+            ttl,
+            absence: Some(ssa_dns::Absence::NoData),
+            absence_ttl,
+        };
+        assert_eq!(answer(&set(None, Some(86_400)), (), &dns()).ttl, 300);
+        assert_eq!(answer(&set(None, Some(5)), (), &dns()).ttl, 5);
+        assert_eq!(answer(&set(None, None), (), &dns()).ttl, ABSENT);
+        assert_eq!(answer(&set(Some(2), None), (), &dns()).ttl, 2);
+    }
+}

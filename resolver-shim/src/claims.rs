@@ -1,0 +1,110 @@
+//! Which service has which addresses: no two share any.
+
+use std::{collections::BTreeMap, net::Ipv6Addr};
+
+use ipnet::Ipv6Net;
+
+/// Ranges of addresses, each with its owner.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// By first address: the last one and the owner. They do not overlap.
+    ranges: BTreeMap<u128, (u128, usize)>,
+}
+
+fn range(prefix: Ipv6Net) -> (u128, u128) {
+    (u128::from(prefix.network()), u128::from(prefix.broadcast()))
+}
+
+impl Claims {
+    /// Returns another than this owner who has an address of the prefix.
+    #[must_use]
+    pub fn other(&self, prefix: Ipv6Net, owner: usize) -> Option<usize> {
+        let (first, last) = range(prefix);
+        // Prefixes nest or are apart, so whoever is met walking down is inside, around, or the end of the walk.
+        for (_, (end, other)) in self.ranges.range(..=last).rev() {
+            if *end < first {
+                return None;
+            }
+            if *other != owner {
+                return Some(*other);
+            }
+        }
+        None
+    }
+
+    /// Gives an owner a prefix of which no other has anything.
+    pub fn take(&mut self, prefix: Ipv6Net, owner: usize) {
+        let (first, last) = range(prefix);
+        let around = self.ranges.range(..=first).next_back();
+        if around.is_some_and(|(_, (end, _))| *end >= last) {
+            return;
+        }
+        let inside: Vec<u128> = self.ranges.range(first..=last).map(|(start, _)| *start).collect();
+        for start in inside {
+            self.ranges.remove(&start);
+        }
+        self.ranges.insert(first, (last, owner));
+    }
+
+    /// Returns the owner of an address.
+    #[must_use]
+    pub fn owner(&self, address: Ipv6Addr) -> Option<usize> {
+        let address = u128::from(address);
+        let (_, (end, owner)) = self.ranges.range(..=address).next_back()?;
+        (*end >= address).then_some(*owner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> Ipv6Net {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn prefixes_around_inside_and_equal_are_another_s() {
+        let mut claims = Claims::default();
+        claims.take(net("2001:db8:5::/64"), 1);
+        claims.take(net("2001:db8:7::/64"), 1);
+        for taken in [
+            "2001:db8:5::/64",
+            "2001:db8:5::/48",
+            "2001:db8:5::1/128",
+            "2001:db8:4::/46",
+            "::/0",
+        ] {
+            assert_eq!(claims.other(net(taken), 2), Some(1), "{taken}");
+            assert_eq!(claims.other(net(taken), 1), None, "{taken}");
+        }
+        for free in [
+            "2001:db8:6::/48",
+            "2001:db8:5:1::/64",
+            "2001:db8:4::/48",
+            "2001:db8:8::/64",
+        ] {
+            assert_eq!(claims.other(net(free), 2), None, "{free}");
+        }
+        assert_eq!(claims.owner("2001:db8:5::9".parse().unwrap()), Some(1));
+        assert_eq!(claims.owner("2001:db8:5:1::".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn an_owner_s_ranges_merge() {
+        let mut claims = Claims::default();
+        claims.take(net("2001:db8:5:1::/64"), 1);
+        claims.take(net("2001:db8:5::/48"), 1);
+        claims.take(net("2001:db8:5:2::/64"), 1);
+        assert_eq!(claims.ranges.len(), 1);
+        assert_eq!(claims.other(net("2001:db8:5:9::/64"), 2), Some(1));
+    }
+
+    #[test]
+    fn walks_pass_over_the_own() {
+        let mut claims = Claims::default();
+        claims.take(net("2001:db8:5:1::/64"), 2);
+        claims.take(net("2001:db8:5:2::/64"), 1);
+        assert_eq!(claims.other(net("2001:db8:5::/48"), 1), Some(2));
+    }
+}

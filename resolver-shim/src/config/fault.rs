@@ -1,0 +1,145 @@
+//! What can be wrong with a configuration, and where.
+
+use std::fmt;
+
+use ipnet::Ipv6Net;
+use ssa_rules::apl::TextError;
+
+/// Why a configuration is refused: every fault of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The faults.
+    pub faults: Vec<Fault>,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it is, such as `services[0].allowed[1]`; empty for the whole.
+    pub place: String,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The file cannot be read.
+    Unreadable {
+        /// Why not.
+        reason: String,
+    },
+    /// It is no JSON, or has fields or types that are not foreseen.
+    Shape {
+        /// What the parser says.
+        reason: String,
+    },
+    /// The whole is too long.
+    TooLong {
+        /// The most bytes.
+        most: usize,
+    },
+    /// There are too many members.
+    TooMany {
+        /// How many there are.
+        found: usize,
+        /// The most.
+        most: usize,
+    },
+    /// There have to be members.
+    Empty,
+    /// It is needed.
+    Missing,
+    /// One of two fields has to be there, and not both.
+    OneOf(
+        /// The fields.
+        [&'static str; 2],
+    ),
+    /// A number out of its bounds.
+    OutOfBounds {
+        /// The number.
+        value: u64,
+        /// The least.
+        least: u64,
+        /// The greatest.
+        greatest: u64,
+    },
+    /// A text that is not what it should be.
+    NoText {
+        /// The text, cut short.
+        text: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// A domain name that is none.
+    NoName {
+        /// Why.
+        reason: String,
+    },
+    /// It stands twice.
+    Repeated {
+        /// Where it stood first.
+        first: usize,
+    },
+    /// A list of addresses that is none.
+    Apl(
+        /// Its faults.
+        TextError,
+    ),
+    /// A text that is no SSA record.
+    NoRecord,
+    /// A prefix that is no proper bound.
+    TooWide {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// Its least length.
+        least: u8,
+    },
+    /// A path that is not absolute.
+    Relative,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
+            Self::TooLong { most } => write!(f, "more than {most} bytes"),
+            Self::TooMany { found, most } => write!(f, "{found} members exceed {most}"),
+            Self::Empty => f.write_str("has no members"),
+            Self::Missing => f.write_str("is missing"),
+            Self::OneOf([one, other]) => write!(f, "either {one} or {other} has to be there, and not both"),
+            Self::OutOfBounds { value, least, greatest } => write!(f, "{value} is not {least} to {greatest}"),
+            Self::NoText { text, wanted } => write!(f, "`{text}` is {wanted}"),
+            Self::Shape { reason } | Self::NoName { reason } => f.write_str(reason),
+            Self::Repeated { first } => write!(f, "stands already at [{first}]"),
+            Self::Apl(error) => error.fmt(f),
+            Self::NoRecord => f.write_str("does not begin with v=ssa1"),
+            Self::TooWide { prefix, least } => write!(f, "{prefix} is shorter than /{least}"),
+            Self::Relative => f.write_str("is no absolute path"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.is_empty() {
+            self.problem.fmt(f)
+        } else {
+            write!(f, "{}: {}", self.place, self.problem)
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, fault) in self.faults.iter().enumerate() {
+            if number > 0 {
+                f.write_str("; ")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,644 @@
+//! The configuration: JSON in, validated values out, every fault of a value at once.
+
+mod fault;
+mod raw;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::Ipv6Net;
+use ssa_dns::Name;
+use ssa_rules::{Apl, Record};
+
+pub use fault::{ConfigError, Fault, Problem};
+pub use raw::{Action, Finding, Mode, Role};
+
+/// The most bytes of a configuration.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// The most services: as many as a filter takes.
+pub const MAX_SERVICES: usize = 1024;
+
+/// The most members of other lists.
+pub const MAX_MEMBERS: usize = 64;
+
+/// The shortest allowed prefix: the shortest that an address list may have.
+const LEAST_LENGTH: u8 = 16;
+
+/// What the daemon is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where snapshots are served.
+    pub socket: Socket,
+    /// Where health and metrics are served, if at all.
+    pub admin: Option<SocketAddr>,
+    /// The file that outlives the daemon, if any.
+    pub state: Option<PathBuf>,
+    /// The kill switch: every service is off.
+    pub off: bool,
+    /// Whether snapshots say which source each item's connections use.
+    pub sources: bool,
+    /// How the DNS is asked.
+    pub dns: Dns,
+    /// The services.
+    pub services: Vec<Service>,
+    /// The DNS front, if any.
+    pub front: Option<Front>,
+}
+
+/// Where snapshots are served, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// The path of the Unix socket.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its group, if not the daemon's.
+    pub group: Option<u32>,
+    /// Who may fetch what; without any, the daemon's own user may fetch everything.
+    pub peers: Option<Vec<Peer>>,
+}
+
+/// Processes, and what they may fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Their user, or any.
+    pub uid: Option<u32>,
+    /// Their group, or any.
+    pub gid: Option<u32>,
+    /// What they may fetch.
+    pub roles: Vec<Role>,
+}
+
+/// How the DNS is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// The servers; those of the system where none are given.
+    pub servers: Option<Vec<SocketAddr>>,
+    /// How long each is waited for.
+    pub timeout: Duration,
+    /// How many services are asked for at once.
+    pub concurrency: usize,
+    /// The shortest time between two questions for a service, whatever the TTL, in seconds.
+    pub refresh_least: u64,
+    /// The longest, in seconds.
+    pub refresh_most: u64,
+    /// The longest that an absence counts, in seconds.
+    pub absent_most: u64,
+    /// The longest time between two tries after failures, in seconds.
+    pub retry_most: u64,
+    /// How long clients are served what has expired while no server answers, in seconds.
+    pub stale: u64,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// What metrics, logs and snapshots call it.
+    pub name: String,
+    /// Where its records come from.
+    pub origin: Origin,
+    /// Where its addresses may lie.
+    pub allowed: Vec<Ipv6Net>,
+    /// What its servers are told, if anything.
+    pub inbound: Option<Inbound>,
+    /// What its clients are told, if anything.
+    pub outbound: Option<Outbound>,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The DNS, at this name.
+    Dns(Name),
+    /// The configuration.
+    Fixed(Fixed),
+}
+
+/// Records that stand in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// The address list.
+    pub apl: Option<Apl>,
+    /// The rule records.
+    pub rules: Vec<String>,
+    /// The plain addresses.
+    pub addresses: Vec<Ipv6Addr>,
+}
+
+/// What servers are told of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// Its ports.
+    pub ports: Vec<u16>,
+    /// How it is treated.
+    pub mode: Mode,
+    /// What is done about findings, where not the default.
+    pub policy: Vec<(Finding, Action)>,
+    /// The directory of its secrets, a file each.
+    pub masters: Option<PathBuf>,
+}
+
+/// What clients are told of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// The ports that are rewritten; none means all.
+    pub ports: Vec<u16>,
+    /// The port to connect to instead.
+    pub port: Option<u16>,
+    /// The directory of its secrets, a file each.
+    pub keys: Option<Keys>,
+}
+
+/// A directory of key material.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Of secrets themselves.
+    Masters(PathBuf),
+    /// Of this client's own keys.
+    Client(PathBuf),
+}
+
+/// The DNS front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// Where it listens, by UDP and TCP.
+    pub listen: SocketAddr,
+    /// The servers that all else is handed to; those of [`Dns`] where none are given.
+    pub servers: Option<Vec<SocketAddr>>,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    ///
+    /// All of its faults; where fields or types are not foreseen, the first of these.
+    pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        let whole = |problem| ConfigError {
+            faults: vec![Fault {
+                place: String::new(),
+                problem,
+            }],
+        };
+        if json.len() > MAX_BYTES {
+            return Err(whole(Problem::TooLong { most: MAX_BYTES }));
+        }
+        let raw: raw::Config = serde_json::from_slice(json).map_err(|error| {
+            whole(Problem::Shape {
+                reason: error.to_string(),
+            })
+        })?;
+        Self::try_from(raw)
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, or all of its faults.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        match crate::files::read(path, MAX_BYTES) {
+            Ok(json) => Self::from_json(&json),
+            Err(error) => Err(ConfigError {
+                faults: vec![Fault {
+                    place: path.display().to_string(),
+                    problem: Problem::Unreadable {
+                        reason: error.to_string(),
+                    },
+                }],
+            }),
+        }
+    }
+}
+
+impl TryFrom<raw::Config> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: raw::Config) -> Result<Self, ConfigError> {
+        let mut reader = Reader::default();
+        let socket = reader.socket(raw.socket);
+        let admin = raw.admin.and_then(|text| reader.socket_address("admin", &text));
+        let state = raw.state.inspect(|path| reader.absolute("state", path));
+        let dns = reader.dns(&raw.dns);
+        let services = reader.services(raw.services);
+        let front = raw.front.and_then(|front| {
+            let listen = reader.socket_address("front.listen", &front.listen);
+            let servers = front.servers.map(|list| reader.servers("front.servers", &list));
+            Some(Front {
+                listen: listen?,
+                servers,
+            })
+        });
+        if reader.faults.is_empty() {
+            Ok(Self {
+                socket,
+                admin,
+                state,
+                off: raw.off,
+                sources: raw.sources.unwrap_or(true),
+                dns,
+                services,
+                front,
+            })
+        } else {
+            Err(ConfigError { faults: reader.faults })
+        }
+    }
+}
+
+/// Keeps the faults met so far.
+#[derive(Default)]
+struct Reader {
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    fn fault(&mut self, place: impl Into<String>, problem: Problem) {
+        self.faults.push(Fault {
+            place: place.into(),
+            problem,
+        });
+    }
+
+    fn parsed<T>(&mut self, place: &str, text: &str, value: Option<T>, wanted: &'static str) -> Option<T> {
+        if value.is_none() {
+            let text = text.chars().take(MAX_MEMBERS).collect();
+            self.fault(place, Problem::NoText { text, wanted });
+        }
+        value
+    }
+
+    fn absolute(&mut self, place: &str, path: &Path) {
+        if !path.is_absolute() {
+            self.fault(place, Problem::Relative);
+        }
+    }
+
+    fn bounded(&mut self, place: &str, value: Option<u64>, default: u64, [least, greatest]: [u64; 2]) -> u64 {
+        let value = value.unwrap_or(default);
+        if !(least..=greatest).contains(&value) {
+            self.fault(place, Problem::OutOfBounds { value, least, greatest });
+        }
+        value
+    }
+
+    fn count(&mut self, place: &str, found: usize, [least, most]: [usize; 2]) {
+        if found > most {
+            self.fault(place, Problem::TooMany { found, most });
+        } else if found < least {
+            self.fault(place, Problem::Empty);
+        }
+    }
+
+    fn socket_address(&mut self, place: &str, text: &str) -> Option<SocketAddr> {
+        self.parsed(place, text, text.parse().ok(), "no ADDRESS:PORT")
+    }
+
+    fn servers(&mut self, place: &str, list: &[String]) -> Vec<SocketAddr> {
+        self.count(place, list.len(), [1, MAX_MEMBERS]);
+        let mut servers = Vec::new();
+        for (number, text) in list.iter().enumerate() {
+            let address = ssa_dns::server_address(text).ok();
+            servers.extend(self.parsed(
+                &format!("{place}[{number}]"),
+                text,
+                address,
+                "no ADDRESS or ADDRESS:PORT",
+            ));
+        }
+        servers
+    }
+
+    fn socket(&mut self, raw: raw::Socket) -> Socket {
+        let path = raw
+            .path
+            .unwrap_or_else(|| PathBuf::from("/run/ssa-resolver/snapshot.sock"));
+        self.absolute("socket.path", &path);
+        // A Unix socket's path has 108 bytes, and a name beside it is used while it is made.
+        if path.as_os_str().len() > 100 {
+            self.fault("socket.path", Problem::TooLong { most: 100 });
+        }
+        let mode = raw.mode.as_deref().map_or(Some(0o600), |text| {
+            let mode = u32::from_str_radix(text, 8).ok().filter(|mode| {
+                text.len() <= 4 && text.bytes().all(|digit| digit.is_ascii_digit()) && mode & !0o666 == 0
+            });
+            self.parsed("socket.mode", text, mode, "no octal permissions up to 666")
+        });
+        let peers = raw.peers.map(|peers| {
+            self.count("socket.peers", peers.len(), [1, MAX_MEMBERS]);
+            for (number, peer) in peers.iter().enumerate() {
+                if peer.uid.is_none() && peer.gid.is_none() {
+                    self.fault(format!("socket.peers[{number}].uid"), Problem::Missing);
+                }
+                self.count(&format!("socket.peers[{number}].roles"), peer.roles.len(), [1, 2]);
+            }
+            let peer = |peer: raw::Peer| Peer {
+                uid: peer.uid,
+                gid: peer.gid,
+                roles: peer.roles,
+            };
+            peers.into_iter().map(peer).collect()
+        });
+        Socket {
+            path,
+            mode: mode.unwrap_or(0o600),
+            group: raw.group,
+            peers,
+        }
+    }
+
+    fn dns(&mut self, raw: &raw::Dns) -> Dns {
+        let servers = raw.servers.as_ref().map(|list| self.servers("dns.servers", list));
+        let refresh_least = self.bounded("dns.refresh_least_s", raw.refresh_least_s, 1, [1, 3600]);
+        Dns {
+            servers,
+            timeout: Duration::from_millis(self.bounded("dns.timeout_ms", raw.timeout_ms, 2000, [100, 30_000])),
+            concurrency: usize::try_from(self.bounded("dns.concurrency", raw.concurrency, 32, [1, 256])).unwrap_or(1),
+            refresh_least,
+            refresh_most: self.bounded("dns.refresh_most_s", raw.refresh_most_s, 3600, [refresh_least, 86_400]),
+            absent_most: self.bounded("dns.absent_most_s", raw.absent_most_s, 300, [1, 86_400]),
+            retry_most: self.bounded("dns.retry_most_s", raw.retry_most_s, 30, [1, 3600]),
+            stale: self.bounded("dns.stale_s", raw.stale_s, 86_400, [0, 7 * 86_400]),
+        }
+    }
+
+    fn services(&mut self, raw: Vec<raw::Service>) -> Vec<Service> {
+        self.count("services", raw.len(), [0, MAX_SERVICES]);
+        let mut met: HashMap<String, usize> = HashMap::new();
+        let mut services = Vec::new();
+        for (number, service) in raw.into_iter().enumerate().take(MAX_SERVICES) {
+            let place = format!("services[{number}]");
+            let first = *met.entry(service.name.clone()).or_insert(number);
+            if first != number {
+                self.fault(format!("{place}.name"), Problem::Repeated { first });
+            }
+            services.extend(self.service(&place, service));
+        }
+        services
+    }
+
+    fn service(&mut self, place: &str, raw: raw::Service) -> Option<Service> {
+        let allowed_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let good = matches!(raw.name.len(), 1..=253) && raw.name.bytes().all(allowed_byte);
+        let name = self.parsed(
+            &format!("{place}.name"),
+            &raw.name,
+            good.then(|| raw.name.clone()),
+            "not 1 to 253 of a-z A-Z 0-9 - _ .",
+        );
+        let origin = match (raw.fixed, raw.domain) {
+            (Some(_), Some(_)) => {
+                self.fault(place, Problem::OneOf(["static", "domain"]));
+                None
+            }
+            (Some(fixed), None) => Some(Origin::Fixed(self.fixed(&format!("{place}.static"), fixed))),
+            (None, domain) => {
+                let domain = domain.unwrap_or_else(|| raw.name.clone());
+                // A name that is at fault already says so once.
+                match ssa_dns::name(&domain) {
+                    Ok(name) => Some(Origin::Dns(name)),
+                    Err(reason) => {
+                        self.fault(format!("{place}.domain"), Problem::NoName { reason });
+                        None
+                    }
+                }
+            }
+        };
+        let allowed = self.allowed(&format!("{place}.allowed"), &raw.allowed);
+        if raw.inbound.is_none() && raw.outbound.is_none() {
+            self.fault(format!("{place}.inbound"), Problem::Missing);
+        }
+        let inbound = raw.inbound.map(|raw| self.inbound(&format!("{place}.inbound"), raw));
+        let outbound = raw.outbound.map(|raw| self.outbound(&format!("{place}.outbound"), raw));
+        Some(Service {
+            name: name?,
+            origin: origin?,
+            allowed,
+            inbound,
+            outbound,
+        })
+    }
+
+    fn fixed(&mut self, place: &str, raw: raw::Fixed) -> Fixed {
+        let apl = raw.apl.and_then(|text| match text.parse::<Apl>() {
+            Ok(apl) => Some(apl),
+            Err(error) => {
+                self.fault(format!("{place}.apl"), Problem::Apl(error));
+                None
+            }
+        });
+        self.count(&format!("{place}.rules"), raw.rules.len(), [1, MAX_MEMBERS]);
+        for (number, rule) in raw.rules.iter().enumerate() {
+            if !Record::counts(rule.as_bytes()) {
+                self.fault(format!("{place}.rules[{number}]"), Problem::NoRecord);
+            }
+        }
+        self.count(&format!("{place}.addresses"), raw.addresses.len(), [0, MAX_MEMBERS]);
+        let mut addresses = Vec::new();
+        for (number, text) in raw.addresses.iter().enumerate() {
+            let place = format!("{place}.addresses[{number}]");
+            addresses.extend(self.parsed(&place, text, text.parse::<Ipv6Addr>().ok(), "no IPv6 address"));
+        }
+        Fixed {
+            apl,
+            rules: raw.rules,
+            addresses,
+        }
+    }
+
+    fn allowed(&mut self, place: &str, raw: &[String]) -> Vec<Ipv6Net> {
+        self.count(place, raw.len(), [1, MAX_MEMBERS]);
+        let mut allowed = Vec::new();
+        for (number, text) in raw.iter().enumerate() {
+            let place = format!("{place}[{number}]");
+            let exact = |prefix: &Ipv6Net| prefix.addr() == prefix.network();
+            let prefix = text.parse().ok().filter(exact);
+            let prefix = self.parsed(&place, text, prefix, "no IPv6 prefix without bits past its length");
+            if let Some(prefix) = prefix.filter(|prefix| prefix.prefix_len() < LEAST_LENGTH) {
+                let least = LEAST_LENGTH;
+                self.fault(place, Problem::TooWide { prefix, least });
+            }
+            allowed.extend(prefix);
+        }
+        allowed
+    }
+
+    fn ports(&mut self, place: &str, ports: &[u16]) {
+        for (number, port) in ports.iter().enumerate() {
+            self.bounded(
+                &format!("{place}[{number}]"),
+                Some((*port).into()),
+                1,
+                [1, u16::MAX.into()],
+            );
+        }
+    }
+
+    fn inbound(&mut self, place: &str, raw: raw::Inbound) -> Inbound {
+        let ports = format!("{place}.ports");
+        self.count(&ports, raw.ports.len(), [1, MAX_MEMBERS]);
+        self.ports(&ports, &raw.ports);
+        if let Some(path) = &raw.masters {
+            self.absolute(&format!("{place}.masters"), path);
+        }
+        Inbound {
+            ports: raw.ports,
+            mode: raw.mode.unwrap_or_default(),
+            policy: raw.policy.into_iter().collect(),
+            masters: raw.masters,
+        }
+    }
+
+    fn outbound(&mut self, place: &str, raw: raw::Outbound) -> Outbound {
+        let ports = format!("{place}.ports");
+        self.count(&ports, raw.ports.len(), [0, MAX_MEMBERS]);
+        self.ports(&ports, &raw.ports);
+        if let Some(port) = raw.port {
+            self.bounded(&format!("{place}.port"), Some(port.into()), 1, [1, u16::MAX.into()]);
+        }
+        for (field, path) in [("masters", &raw.masters), ("client_keys", &raw.client_keys)] {
+            if let Some(path) = path {
+                self.absolute(&format!("{place}.{field}"), path);
+            }
+        }
+        let keys = match (raw.masters, raw.client_keys) {
+            (Some(_), Some(_)) => {
+                self.fault(place, Problem::OneOf(["masters", "client_keys"]));
+                None
+            }
+            (Some(path), None) => Some(Keys::Masters(path)),
+            (None, Some(path)) => Some(Keys::Client(path)),
+            (None, None) => None,
+        };
+        Outbound {
+            ports: raw.ports,
+            port: raw.port,
+            keys,
+        }
+    }
+}
+
+/// Whether an address is one that only this host reaches.
+#[must_use]
+pub fn is_local(address: IpAddr) -> bool {
+    address.is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{
+        "socket": {"path": "/run/x.sock", "mode": "660", "group": 7, "peers": [{"uid": 1337, "roles": ["outbound"]}]},
+        "admin": "[::1]:9467", "state": "/var/lib/x.json", "off": false,
+        "dns": {"servers": ["192.0.2.53", "[2001:db8::53]:5353"], "timeout_ms": 500},
+        "services": [
+            {"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
+             "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny"}, "masters": "/etc/k"},
+             "outbound": {"ports": [80], "port": 8080, "client_keys": "/etc/c"}},
+            {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
+             "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
+        ],
+        "front": {"listen": "127.0.0.1:53"}
+    }"#;
+
+    #[test]
+    fn whole_configurations_are_read() {
+        let config = Config::from_json(GOOD.as_bytes()).unwrap();
+        assert_eq!(config.services.len(), 2);
+        assert_eq!(config.socket.mode, 0o660);
+        assert_eq!(config.dns.timeout, Duration::from_millis(500));
+        assert_eq!(
+            config.services[0].origin,
+            Origin::Dns(ssa_dns::name("web.demo.test").unwrap())
+        );
+        assert_eq!(
+            config.services[0].inbound.as_ref().unwrap().policy,
+            [(Finding::Legacy, Action::Deny)]
+        );
+        assert!(matches!(config.services[1].origin, Origin::Fixed(_)));
+    }
+
+    #[test]
+    fn an_empty_configuration_is_whole() {
+        let config = Config::from_json(b"{}").unwrap();
+        assert!(config.services.is_empty());
+        assert_eq!(config.socket.mode, 0o600);
+        assert_eq!(config.socket.peers, None);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_wherever_they_stand() {
+        for json in [
+            r#"{"servises": []}"#,
+            r#"{"socket": {"pat": ""}}"#,
+            r#"{"dns": {"ttl": 1}}"#,
+            r#"{"services": [{"name": "a", "allowed": [], "secret": "x"}]}"#,
+            r#"{"services": [{"name": "a", "allowed": [], "inbound": {"ports": [1], "key": 1}}]}"#,
+            r#"{"services": [{"name": "a", "allowed": [], "inbound": {"ports": [1], "policy": {"exempt": "deny"}}}]}"#,
+        ] {
+            let error = Config::from_json(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("unknown"), "{error}");
+        }
+    }
+
+    #[test]
+    fn faults_are_told_at_once() {
+        let json = r#"{
+            "socket": {"path": "x.sock", "mode": "888", "peers": [{"roles": []}]}, "admin": "localhost:1", "state": "s",
+            "dns": {"servers": ["a.example"], "timeout_ms": 1, "refresh_least_s": 0},
+            "services": [
+                {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "masters": "k"}},
+                {"name": "c", "domain": "c.", "static": {"apl": "2:x/64", "rules": []}, "allowed": [],
+                 "outbound": {"masters": "/a", "client_keys": "/b"}},
+                {"name": "c", "allowed": ["2001:db8::/32"]}
+            ]}"#;
+        let error = Config::from_json(json.as_bytes()).unwrap_err();
+        let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
+        let expected = [
+            "socket.path: is no absolute path",
+            "socket.mode: `888` is no octal permissions up to 666",
+            "socket.peers[0].uid: is missing",
+            "socket.peers[0].roles: has no members",
+            "admin: `localhost:1` is no ADDRESS:PORT",
+            "state: is no absolute path",
+            "dns.servers[0]: `a.example` is no ADDRESS or ADDRESS:PORT",
+            "dns.refresh_least_s: 0 is not 1 to 3600",
+            "dns.timeout_ms: 1 is not 100 to 30000",
+            "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",
+            "services[0].allowed[0]: `2001:db8::1/64` is no IPv6 prefix without bits past its length",
+            "services[0].allowed[1]: ::/0 is shorter than /16",
+            "services[0].inbound.masters: is no absolute path",
+            "services[0].inbound.ports[0]: 0 is not 1 to 65535",
+            "services[1]: either static or domain has to be there, and not both",
+            "services[1].allowed: has no members",
+            "services[1].outbound: either masters or client_keys has to be there, and not both",
+            "services[2].name: stands already at [1]",
+            "services[2].inbound: is missing",
+        ];
+        for expected in expected {
+            assert!(told.iter().any(|told| told == expected), "{expected} in {told:#?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        assert!(Config::from_json(&vec![b' '; MAX_BYTES + 1]).is_err());
+        let service =
+            |number: usize| format!(r#"{{"name": "s{number}", "allowed": ["2001:db8::/32"], "outbound": {{}}}}"#);
+        let services = |count: usize| {
+            let all: Vec<String> = (0..count).map(service).collect();
+            Config::from_json(format!(r#"{{"services": [{}]}}"#, all.join(",")).as_bytes())
+        };
+        assert!(services(MAX_SERVICES).is_ok());
+        assert_eq!(
+            services(MAX_SERVICES + 1).unwrap_err().to_string(),
+            "services: 1025 members exceed 1024"
+        );
+    }
+}

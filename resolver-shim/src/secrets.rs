@@ -1,0 +1,238 @@
+//! Key material from directories, a file for each key: its name is the key's, its content 32 hex digits.
+//!
+//! A mounted Kubernetes Secret is such a directory. Files whose names begin with a dot are left alone.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use ssa_rules::{ClientKey, Key, KeyId, Secret};
+
+use crate::files;
+
+/// The most keys of a directory.
+pub const MAX_KEYS: usize = 64;
+
+/// The most bytes of a key's file.
+const MAX_FILE: usize = 256;
+
+/// 32 hex digits, lower case. They print as nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Material(String);
+
+impl Material {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?.trim();
+        text.parse::<Secret>().ok()?;
+        Some(Self(text.to_ascii_lowercase()))
+    }
+
+    /// Returns the digits. The caller keeps them out of logs, errors and files.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns it as a secret.
+    #[must_use]
+    pub fn secret(&self) -> Key {
+        self.0.parse().map_or(Key::None, Key::Secret)
+    }
+
+    /// Returns it as a client's own key.
+    #[must_use]
+    pub fn client_key(&self) -> Key {
+        self.0.parse::<ClientKey>().map_or(Key::None, Key::Client)
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Material(hidden)")
+    }
+}
+
+/// The keys of one directory by name.
+pub type Keys = BTreeMap<String, Material>;
+
+/// The directories, and what they held when they were last read.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    directories: BTreeMap<PathBuf, Directory>,
+}
+
+#[derive(Debug, Default)]
+struct Directory {
+    keys: Keys,
+    faults: Vec<String>,
+}
+
+impl Keyring {
+    /// Keeps to these directories from now on.
+    pub fn watch(&mut self, paths: impl Iterator<Item = PathBuf>) {
+        let mut old = std::mem::take(&mut self.directories);
+        self.directories = paths
+            .map(|path| {
+                let known = old.remove(&path).unwrap_or_default();
+                (path, known)
+            })
+            .collect();
+    }
+
+    /// Reads everything again, and says whether anything changed. What cannot be read for now stays as it was.
+    pub fn refresh(&mut self) -> bool {
+        let mut changed = false;
+        for (path, directory) in &mut self.directories {
+            let (keys, faults) = read(path, &directory.keys);
+            changed |= keys != directory.keys || faults != directory.faults;
+            if faults != directory.faults {
+                for fault in &faults {
+                    tracing::warn!(directory = %path.display(), fault, "key material is at fault");
+                }
+            }
+            *directory = Directory { keys, faults };
+        }
+        changed
+    }
+
+    /// Returns the keys of a directory.
+    #[must_use]
+    pub fn keys(&self, path: &Path) -> Option<&Keys> {
+        self.directories.get(path).map(|directory| &directory.keys)
+    }
+
+    /// Returns how many faults there are.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.directories.values().map(|directory| directory.faults.len()).sum()
+    }
+}
+
+/// Reads a directory. Faults never repeat what a file holds.
+fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => return (known.clone(), vec![format!("cannot be read: {error}")]),
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .take(MAX_KEYS.saturating_add(1))
+        .collect();
+    names.sort_unstable();
+    let mut faults = Vec::new();
+    if names.len() > MAX_KEYS {
+        faults.push(format!("more than {MAX_KEYS} files"));
+        names.truncate(MAX_KEYS);
+    }
+    let mut keys = Keys::new();
+    for name in names {
+        if name.parse::<KeyId>().is_err() {
+            faults.push(format!(
+                "a file's name is no key's: 1 to 32 of a-z A-Z 0-9 - _, not {name:.40?}"
+            ));
+            continue;
+        }
+        let fault = match files::read(&path.join(&name), MAX_FILE) {
+            Ok(bytes) => {
+                if let Some(material) = Material::read(&bytes) {
+                    keys.insert(name, material);
+                    continue;
+                }
+                format!("{name}: no 32 hex digits")
+            }
+            Err(error) => format!("{name}: {error}"),
+        };
+        faults.push(fault);
+        // A file that is just being written must not take the key from those who use it.
+        if let Some(material) = known.get(&name) {
+            keys.insert(name, material.clone());
+        }
+    }
+    (keys, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+    use crate::testing::Folder;
+
+    const ONE: &str = "00112233445566778899aabbccddeeff";
+    const TWO: &str = "FFEEDDCCBBAA99887766554433221100\n";
+
+    fn keyring(path: &Path) -> Keyring {
+        let mut keyring = Keyring::default();
+        keyring.watch([path.to_owned()].into_iter());
+        keyring.refresh();
+        keyring
+    }
+
+    #[test]
+    fn a_mounted_secret_is_swapped_whole() {
+        let folder = Folder::new("secrets");
+        let path = folder.path();
+        for (version, keys) in [("..v1", &[("k1", ONE)][..]), ("..v2", &[("k1", ONE), ("k2", TWO)])] {
+            fs::create_dir(path.join(version)).unwrap();
+            for (name, text) in keys {
+                fs::write(path.join(version).join(name), text).unwrap();
+            }
+        }
+        symlink("..v1", path.join("..data")).unwrap();
+        symlink("..data/k1", path.join("k1")).unwrap();
+        let mut keyring = keyring(path);
+        assert_eq!(keyring.keys(path).unwrap().keys().collect::<Vec<_>>(), ["k1"]);
+        assert!(!keyring.refresh());
+
+        symlink("..v2", path.join("..new")).unwrap();
+        fs::rename(path.join("..new"), path.join("..data")).unwrap();
+        symlink("..data/k2", path.join("k2")).unwrap();
+        assert!(keyring.refresh());
+        let keys = keyring.keys(path).unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys["k2"].expose(), "ffeeddccbbaa99887766554433221100");
+        assert_eq!(keyring.faults(), 0);
+    }
+
+    #[test]
+    fn a_key_stays_while_its_file_is_at_fault_and_goes_with_it() {
+        let folder = Folder::new("secrets");
+        let file = folder.path().join("k1");
+        fs::write(&file, ONE).unwrap();
+        let mut keyring = keyring(folder.path());
+        for bad in [&b""[..], b"0011", &[b'0'; MAX_FILE + 1], &[0xff; 32]] {
+            fs::write(&file, bad).unwrap();
+            keyring.refresh();
+            assert_eq!(keyring.keys(folder.path()).unwrap()["k1"].expose(), ONE);
+            assert_eq!(keyring.faults(), 1);
+        }
+        fs::remove_file(&file).unwrap();
+        assert!(keyring.refresh());
+        assert!(keyring.keys(folder.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn faults_show_no_key() {
+        let folder = Folder::new("secrets");
+        fs::write(folder.path().join("k1"), &ONE[1..]).unwrap();
+        fs::write(folder.path().join("k 2"), ONE).unwrap();
+        let (keys, faults) = read(folder.path(), &Keys::new());
+        assert!(keys.is_empty());
+        assert_eq!(faults.len(), 2);
+        assert!(!format!("{faults:?} {:?}", Material::read(ONE.as_bytes())).contains("112233"));
+    }
+
+    #[test]
+    fn the_number_of_keys_is_bounded() {
+        let folder = Folder::new("secrets");
+        for number in 0..=MAX_KEYS {
+            fs::write(folder.path().join(format!("k{number}")), ONE).unwrap();
+        }
+        let (keys, faults) = read(folder.path(), &Keys::new());
+        assert_eq!(keys.len(), MAX_KEYS);
+        assert_eq!(faults, ["more than 64 files"]);
+    }
+}

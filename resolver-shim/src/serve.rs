@@ -1,0 +1,468 @@
+//! Serves snapshots over a Unix socket, each role to whom the configuration says.
+
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER},
+};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::watch,
+    time::Instant,
+};
+
+use crate::{
+    config::{Peer, Role, Socket},
+    http::{self, Answer, Room},
+    metrics::Counters,
+    snapshot::Latest,
+};
+
+/// The most connections at once.
+const MAX_CONNECTIONS: usize = 512;
+
+/// The longest that an answer waits for a change, in seconds.
+pub const MAX_WAIT: u64 = 300;
+
+/// How long the first snapshot is waited for where the request names no time.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+
+/// Who may fetch what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Those named, or everyone of this user.
+    rules: Result<Vec<Peer>, u32>,
+}
+
+impl Access {
+    /// Takes it from the configuration; without peers it is the daemon's own user.
+    #[must_use]
+    pub fn new(socket: &Socket, own: u32) -> Self {
+        Self {
+            rules: socket.peers.clone().ok_or(own),
+        }
+    }
+
+    /// Says whether a process may fetch what is for a role.
+    #[must_use]
+    pub fn allows(&self, uid: u32, gid: u32, role: Role) -> bool {
+        match &self.rules {
+            Err(own) => uid == *own,
+            Ok(peers) => peers.iter().any(|peer| {
+                peer.uid.is_none_or(|wanted| wanted == uid)
+                    && peer.gid.is_none_or(|wanted| wanted == gid)
+                    && peer.roles.contains(&role)
+            }),
+        }
+    }
+}
+
+/// A bound socket, whose file goes with it.
+#[derive(Debug)]
+pub struct Bound {
+    listener: UnixListener,
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Bound {
+    /// Binds the socket. The file is made beside its place with its permissions, and then moved there: nobody finds it
+    /// open or half done, and one that a dead daemon left is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be bound: another daemon serves there, something else is there, or the system says no.
+    pub fn new(config: &Socket) -> io::Result<Self> {
+        let path = config.path.clone();
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            fs::create_dir(folder)?;
+        }
+        if let Ok(found) = fs::symlink_metadata(&path) {
+            if !found.file_type().is_socket() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "what is there is no socket",
+                ));
+            }
+            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves there"));
+            }
+        }
+        let mut beside = path.clone().into_os_string();
+        beside.push(".new");
+        let beside = PathBuf::from(beside);
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&beside)?;
+        if config.group.is_some() {
+            std::os::unix::fs::chown(&beside, None, config.group)?;
+        }
+        fs::set_permissions(&beside, fs::Permissions::from_mode(config.mode))?;
+        let file = identity(&beside)?;
+        fs::rename(&beside, &path)?;
+        Ok(Self { listener, path, file })
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // A successor may have taken the place already.
+        if identity(&self.path).is_ok_and(|file| file == self.file) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// What is served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// For verifiers.
+    pub inbound: Latest,
+    /// For clients.
+    pub outbound: Latest,
+    /// Who may fetch what.
+    pub access: watch::Receiver<Access>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Whether all is to end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Serves until it is to stop, and then until every request is answered.
+pub async fn serve(bound: Bound, served: Served) {
+    let room = Room::new(MAX_CONNECTIONS);
+    let mut stop = served.stop.clone();
+    let mut conversations = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = bound.listener.accept() => accepted,
+            () = http::stopped(&mut stop) => break,
+            Some(_) = conversations.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let Some(place) = room.take() else {
+                    served
+                        .counters
+                        .count("ssa_resolver_connections_refused_total", &[("reason", "too_many")]);
+                    continue;
+                };
+                conversations.spawn(converse(stream, place, served.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: it passes, or not, but is not tried in a tight loop.
+                tracing::warn!(%error, "no connection could be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(bound);
+    conversations.join_all().await;
+}
+
+async fn converse(stream: UnixStream, place: tokio::sync::OwnedSemaphorePermit, served: Served) {
+    let Ok(peer) = stream.peer_cred() else { return };
+    let stop = served.stop.clone();
+    http::converse(stream, place, stop, |request| {
+        answer(request, peer.uid(), peer.gid(), served.clone())
+    })
+    .await;
+}
+
+async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> Answer {
+    let (role, mut latest) = match request.uri().path() {
+        "/v1/inbound" => (Role::Inbound, served.inbound),
+        "/v1/outbound" => (Role::Outbound, served.outbound),
+        _ => return http::text(StatusCode::NOT_FOUND, "there are /v1/inbound and /v1/outbound\n"),
+    };
+    let count = |code| {
+        let role = if role == Role::Inbound { "inbound" } else { "outbound" };
+        served
+            .counters
+            .count("ssa_resolver_requests_total", &[("role", role), ("code", code)]);
+    };
+    if request.method() != Method::GET {
+        count("405");
+        return http::text(StatusCode::METHOD_NOT_ALLOWED, "GET alone\n");
+    }
+    if !served.access.borrow().allows(uid, gid, role) {
+        count("403");
+        tracing::warn!(uid, gid, ?role, "a process asks for what it may not have");
+        return http::text(StatusCode::FORBIDDEN, "socket.peers allows this to others\n");
+    }
+    let known = request.headers().get(IF_NONE_MATCH).cloned();
+    let wait = wait_of(request.headers());
+    let is_known = |tag: &str| known.as_ref().is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut stop = served.stop.clone();
+    let deadline = Instant::now() + wait;
+    let first = Instant::now() + wait.max(FIRST_WAIT);
+    loop {
+        let snapshot = latest.borrow_and_update().clone();
+        let tag = snapshot.as_ref().map(|snapshot| snapshot.tag());
+        let until = match (&snapshot, &tag) {
+            (Some(snapshot), Some(tag)) if !is_known(tag) => {
+                count("200");
+                return whole(snapshot.json(), tag);
+            }
+            (Some(_), _) => deadline,
+            (None, _) => first,
+        };
+        let late = tokio::select! {
+            changed = latest.changed() => changed.is_err(),
+            () = http::stopped(&mut stop) => true,
+            () = tokio::time::sleep_until(until) => true,
+        };
+        if !late {
+            continue;
+        }
+        return if let Some(tag) = tag {
+            count("304");
+            tagged(http::text(StatusCode::NOT_MODIFIED, ""), &tag)
+        } else {
+            count("503");
+            let mut response = http::text(StatusCode::SERVICE_UNAVAILABLE, "there is no snapshot yet\n");
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        };
+    }
+}
+
+fn whole(json: String, tag: &str) -> Answer {
+    let mut response = http::text(StatusCode::OK, json);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // It holds secrets.
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    tagged(response, tag)
+}
+
+fn tagged(mut response: Answer, tag: &str) -> Answer {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Reads `prefer: wait=SECONDS` (RFC 7240 §4.3).
+fn wait_of(headers: &HeaderMap) -> Duration {
+    let prefer = HeaderName::from_static("prefer");
+    let values = headers.get_all(prefer).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(',')).map(str::trim);
+    let seconds = preferences.find_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        let seconds = value.trim().parse::<u64>().ok()?;
+        name.trim().eq_ignore_ascii_case("wait").then_some(seconds)
+    });
+    Duration::from_secs(seconds.unwrap_or(0).min(MAX_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::{model::Entries, snapshot::Publisher, testing::Folder};
+
+    fn socket(folder: &Folder, peers: &str) -> Socket {
+        let path = folder.path().join("s.sock");
+        let json = format!(r#"{{"socket": {{"path": "{}"{peers}}}}}"#, path.display());
+        crate::config::Config::from_json(json.as_bytes()).unwrap().socket
+    }
+
+    struct Running {
+        publisher: Publisher,
+        path: PathBuf,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+        counters: Arc<Counters>,
+        _folder: Folder,
+        _access: watch::Sender<Access>,
+    }
+
+    fn own() -> u32 {
+        fs::metadata("/proc/self").map_or(0, |found| found.uid())
+    }
+
+    fn start(peers: &str) -> Running {
+        let folder = Folder::new("serve");
+        let socket = socket(&folder, peers);
+        let publisher = Publisher::default();
+        let (stop, stopped) = watch::channel(false);
+        let (access, allowed) = watch::channel(Access::new(&socket, own()));
+        let counters = Arc::new(Counters::default());
+        let served = Served {
+            inbound: publisher.latest(Role::Inbound),
+            outbound: publisher.latest(Role::Outbound),
+            access: allowed,
+            counters: counters.clone(),
+            stop: stopped,
+        };
+        let bound = Bound::new(&socket).unwrap();
+        let task = tokio::spawn(serve(bound, served));
+        Running {
+            publisher,
+            path: socket.path,
+            stop,
+            task,
+            counters,
+            _folder: folder,
+            _access: access,
+        }
+    }
+
+    async fn get(path: &Path, target: &str, headers: &str) -> String {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    fn status(answer: &str) -> &str {
+        answer.split(' ').nth(1).unwrap()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn snapshots_are_served_once_and_again_when_they_change() {
+        let mut running = start("");
+        let nothing = Entries::Inbound(Vec::new());
+        running.publisher.publish(Role::Inbound, false, &nothing).unwrap();
+        let answer = get(&running.path, "/v1/inbound", "").await;
+        assert_eq!(status(&answer), "200");
+        let tag = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("etag: "))
+            .unwrap()
+            .to_owned();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        assert!(ssa_filter::config::Snapshot::inbound(body.as_bytes()).is_ok());
+        let again = get(&running.path, "/v1/inbound", &format!("if-none-match: {tag}\r\n")).await;
+        assert_eq!(status(&again), "304");
+        assert!(again.contains(&tag));
+
+        let path = running.path.clone();
+        let headers = format!("if-none-match: {tag}\r\nprefer: wait=60\r\n");
+        let waiting = tokio::spawn(async move { get(&path, "/v1/inbound", &headers).await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!waiting.is_finished());
+        running.publisher.publish(Role::Inbound, true, &nothing).unwrap();
+        let changed = waiting.await.unwrap();
+        assert_eq!(status(&changed), "200");
+        assert!(changed.contains(r#""off":true"#));
+        assert_eq!(running.counters.figures().len(), 2);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn without_a_snapshot_answers_wait_a_little() {
+        let running = start("");
+        let answer = get(&running.path, "/v1/outbound", "").await;
+        assert_eq!(status(&answer), "503");
+        let other = get(&running.path, "/", "").await;
+        assert_eq!(status(&other), "404");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn stopping_answers_those_who_wait() {
+        let mut running = start("");
+        running
+            .publisher
+            .publish(Role::Inbound, false, &Entries::Inbound(Vec::new()))
+            .unwrap();
+        let tag = running.publisher.latest(Role::Inbound).borrow().clone().unwrap().tag();
+        let path = running.path.clone();
+        let headers = format!("if-none-match: {tag}\r\nprefer: wait=300\r\n");
+        let waiting = tokio::spawn(async move { get(&path, "/v1/inbound", &headers).await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        running.stop.send_replace(true);
+        assert_eq!(status(&waiting.await.unwrap()), "304");
+        running.task.await.unwrap();
+        assert!(!running.path.exists());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn each_role_is_for_whom_the_configuration_says() {
+        let own = own();
+        let mut running = start(&format!(r#", "peers": [{{"uid": {own}, "roles": ["outbound"]}}]"#));
+        running
+            .publisher
+            .publish(Role::Outbound, false, &Entries::Outbound(Vec::new()))
+            .unwrap();
+        running
+            .publisher
+            .publish(Role::Inbound, false, &Entries::Inbound(Vec::new()))
+            .unwrap();
+        assert_eq!(status(&get(&running.path, "/v1/outbound", "").await), "200");
+        assert_eq!(status(&get(&running.path, "/v1/inbound", "").await), "403");
+    }
+
+    #[test]
+    fn access_is_by_user_and_group() {
+        let folder = Folder::new("access");
+        let access = Access::new(
+            &socket(
+                &folder,
+                r#", "peers": [{"uid": 1, "gid": 2, "roles": ["inbound"]}, {"gid": 3, "roles": ["outbound"]}]"#,
+            ),
+            0,
+        );
+        assert!(access.allows(1, 2, Role::Inbound));
+        assert!(!access.allows(1, 2, Role::Outbound));
+        assert!(!access.allows(1, 9, Role::Inbound));
+        assert!(!access.allows(0, 0, Role::Inbound));
+        assert!(access.allows(9, 3, Role::Outbound));
+        let own = Access::new(&socket(&folder, ""), 7);
+        assert!(own.allows(7, 7, Role::Inbound) && !own.allows(8, 7, Role::Inbound));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_socket_is_tight_and_takes_the_place_of_a_dead_one() {
+        let folder = Folder::new("bind");
+        let config = socket(&folder, "");
+        // What a daemon that was killed leaves.
+        drop(std::os::unix::net::UnixListener::bind(&config.path).unwrap());
+        let bound = Bound::new(&config).unwrap();
+        let found = fs::metadata(&config.path).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
+        assert_eq!(Bound::new(&config).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(bound);
+        assert!(!config.path.exists());
+        fs::write(&config.path, "").unwrap();
+        assert_eq!(Bound::new(&config).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(config.path.exists());
+    }
+
+    #[test]
+    fn waits_are_read_and_bounded() {
+        let wait = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("prefer", HeaderValue::from_static(value));
+            wait_of(&headers).as_secs()
+        };
+        assert_eq!(wait("wait=30"), 30);
+        assert_eq!(wait("respond-async, Wait = 7"), 7);
+        assert_eq!(wait("wait=99999999999"), MAX_WAIT);
+        for none in ["wait=", "wait=-1", "wait", "waits=3", "wait=1e9"] {
+            assert_eq!(wait(none), 0, "{none}");
+        }
+    }
+}
