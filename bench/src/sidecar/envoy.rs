@@ -2,16 +2,18 @@
 
 use std::{
     fs,
+    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use serde_json::{Value, json};
+use ssa_rules::{AddressSpace, Apl, Destination, Key, Record, Request, Rule, Source};
 
 use super::{
     error::Error,
-    network::{APPLICATION, FOLDER, MARK, PORT, SIDECAR, composed, inbound, listener, published},
+    network::{APPLICATION, CLIENT, FOLDER, MARK, PORT, SIDECAR, composed, inbound, listener, published},
 };
 
 /// What both services publish.
@@ -47,10 +49,27 @@ pub(crate) struct Variant {
     pub(crate) copies: u16,
     pub(crate) access_log: bool,
     /// How many addresses clients connect to, in turn.
-    pub(crate) destinations: u32,
+    pub(crate) addresses: u32,
 }
 
 impl Variant {
+    /// The addresses that clients connect to: as the rule makes them, inbound and outbound, for what an address costs
+    /// depends on how long its text is.
+    pub(crate) fn destinations(&self, number: u16) -> Vec<SocketAddr> {
+        let rule = conforming(match self.shape {
+            Shape::Inbound => inbound(number),
+            Shape::Outbound => published(number),
+        });
+        let mut random = splitmix(u64::from(number));
+        let source = Request::new(Source(CLIENT));
+        (0..self.addresses)
+            .map(|_| {
+                let Destination(address) = rule.compose(&source, &mut random).expect("the record composes");
+                SocketAddr::from((address, PORT))
+            })
+            .collect()
+    }
+
     fn plugin(&self, number: u16) -> Option<(&Path, Value)> {
         match (&self.filter, self.shape) {
             (Filter::None, _) => None,
@@ -90,7 +109,7 @@ impl Variant {
                         "name": "web.demo.test",
                         "apl": format!("2:{}/64 !2:2001:db8:66::/120", composed(number)),
                         "rules": [RULE],
-                        "addresses": [published(number).to_string()],
+                        "addresses": self.destinations(number).iter().map(|to| to.ip().to_string()).collect::<Vec<_>>(),
                         "ports": [PORT]
                     }]
                 }),
@@ -189,6 +208,21 @@ impl Variant {
                 "clusters": [upstream]
             }
         })
+    }
+}
+
+fn conforming(prefix: Ipv6Addr) -> Rule {
+    let record: Record = RULE.parse().expect("the record parses");
+    let apl: Apl = format!("2:{prefix}/64").parse().expect("its list parses");
+    let space = AddressSpace::new(&apl).expect("its list is an address space");
+    Rule::prepare(&record, space.as_ref(), &Key::None).expect("they go together")
+}
+
+fn splitmix(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ (mixed >> 27)
     }
 }
 

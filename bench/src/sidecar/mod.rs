@@ -13,7 +13,7 @@ mod report;
 
 use std::{
     env, io,
-    net::{Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{self, Command, ExitCode},
     thread,
@@ -21,18 +21,17 @@ use std::{
 };
 
 use clap::Args;
-use envoy::{Envoy, Filter, RULE, Shape, Variant};
+use envoy::{Envoy, Filter, Shape, Variant};
 use error::Error;
 use modules::{HOST_CALLS, INBOUND_CALLS, LEAST, OUTBOUND_CALLS};
 use report::{Row, Sample, Spread};
-use ssa_rules::{AddressSpace, Apl, Destination, Key, Record, Request, Rule, Source};
 
 /// The most that verifying may add to a filter that does nothing, as a share of `tcp_proxy` alone.
 const INBOUND_BAR: f64 = 0.05;
 /// The same for composing and rewriting.
 const OUTBOUND_BAR: f64 = 0.12;
 /// How many addresses a client has in use at once: the filter's pool by default.
-const DESTINATIONS: u32 = 256;
+const ADDRESSES: u32 = 256;
 
 /// Filters in a row where a single one costs too little to be seen.
 const COPIES: u16 = 10;
@@ -57,6 +56,9 @@ pub(crate) struct Arguments {
     /// Add rows with an access log that shows the filter's state.
     #[arg(long)]
     access_log: bool,
+    /// Another build of our module, to compare in the same run; can be given again.
+    #[arg(long, value_name = "FILE")]
+    also: Vec<PathBuf>,
     /// Rounds of every variant; one more is not counted.
     #[arg(long, default_value_t = 101, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     rounds: u16,
@@ -186,9 +188,9 @@ fn variant(name: impl Into<String>, shape: Shape, filter: Filter) -> Variant {
         access_log: false,
         copies: 1,
         // Ours makes many addresses of one; beside it, clients know as many themselves.
-        destinations: match (shape, &filter) {
+        addresses: match (shape, &filter) {
             (Shape::Outbound, Filter::Ssa(_)) => 1,
-            _ => DESTINATIONS,
+            _ => ADDRESSES,
         },
         filter,
     }
@@ -231,6 +233,11 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
         add("nothing, with SSA's exports", same.clone(), false);
         add("SSA's host calls alone", asking, false);
         add("SSA", Filter::Ssa(programs.filter.clone()), false);
+        for also in &arguments.also {
+            let module = also.canonicalize().map_err(Error::io("find", also))?;
+            let name = also.file_name().unwrap_or_default().display();
+            add(&format!("SSA, {name}"), Filter::Ssa(module), false);
+        }
         if arguments.access_log {
             add("tcp_proxy, access log", Filter::None, true);
             add("SSA, access log", Filter::Ssa(programs.filter.clone()), true);
@@ -238,7 +245,7 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
     }
     let [inbound, outbound] = [0, variants.len() / 2];
     let mut single = variant("outbound: tcp_proxy, to one address", Shape::Outbound, Filter::None);
-    single.destinations = 1;
+    single.addresses = 1;
     variants.push(single);
     bases.push(outbound);
     let rows = measure(arguments, programs, &variants, &bases, &connecting(arguments))?;
@@ -247,6 +254,14 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
     let mut held = true;
     for (base, word, limit) in [(inbound, "inbound", INBOUND_BAR), (outbound, "outbound", OUTBOUND_BAR)] {
         let [sdk, nothing, calls, ssa] = [1, 2, 3, 4].map(|row| base + row);
+        for (row, also) in (ssa + 1..).zip(&arguments.also) {
+            let figure = report::difference(&rows, row, ssa, base);
+            println!(
+                "       {word}: ({} - SSA) / tcp_proxy alone: {}",
+                also.display(),
+                figure.show_sure(3)
+            );
+        }
         // The same exports: what differs is what the filter does.
         let figure = report::difference(&rows, ssa, nothing, base);
         let holds = figure.median <= limit;
@@ -430,7 +445,7 @@ fn measure(
     let mut running = Vec::new();
     for (variant, number) in variants.iter().zip(0..) {
         let envoy = Envoy::start(&programs.envoy, variant, number, arguments.concurrency)?;
-        running.push((envoy, destinations(variant, number)));
+        running.push((envoy, variant.destinations(number)));
     }
     for (variant, (envoy, destinations)) in variants.iter().zip(&mut running) {
         wait_until_serving(variant, envoy, destinations)?;
@@ -518,37 +533,4 @@ fn wait_until_serving(variant: &Variant, envoy: &mut Envoy, destinations: &[Sock
         thread::sleep(Duration::from_millis(50));
     }
     Ok(())
-}
-
-/// The addresses that clients connect to: inbound, conforming ones.
-fn destinations(variant: &Variant, number: u16) -> Vec<SocketAddr> {
-    let mut random = splitmix(u64::from(number));
-    let rule = conforming(network::inbound(number));
-    let source = Request::new(Source(network::CLIENT));
-    (0..variant.destinations)
-        .map(|count| {
-            let address = match variant.shape {
-                Shape::Inbound => rule
-                    .compose(&source, &mut random)
-                    .map_or(Ipv6Addr::UNSPECIFIED, |Destination(address)| address),
-                Shape::Outbound => Ipv6Addr::from_bits(network::published(number).to_bits() + u128::from(count)),
-            };
-            SocketAddr::from((address, network::PORT))
-        })
-        .collect()
-}
-
-fn conforming(prefix: Ipv6Addr) -> Rule {
-    let record: Record = RULE.parse().expect("the record parses");
-    let apl: Apl = format!("2:{prefix}/64").parse().expect("its list parses");
-    let space = AddressSpace::new(&apl).expect("its list is an address space");
-    Rule::prepare(&record, space.as_ref(), &Key::None).expect("they go together")
-}
-
-fn splitmix(mut state: u64) -> impl FnMut() -> u64 {
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^ (mixed >> 27)
-    }
 }

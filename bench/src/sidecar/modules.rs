@@ -102,17 +102,17 @@ const STATE: Call = Call {
     name: "set_envoy_filter_state, a destination",
     import: "proxy_call_foreign_function",
     parameters: "i32 i32 i32 i32 i32 i32",
-    arguments: "(i32.const 1408) (i32.const 22) (i32.const 1430) (i32.const 78) (i32.const 0) (i32.const 4)",
+    arguments: "(i32.const 1408) (i32.const 22) (i32.const 1430) (i32.const 94) (i32.const 0) (i32.const 4)",
     data: (
         1408,
-        r"set_envoy_filter_state\0a\33envoy.network.transport_socket.original_dst_address\12\15[2001:db8:7::1000]:80\18\02",
+        r"set_envoy_filter_state\0a\33envoy.network.transport_socket.original_dst_address\12\25[2001:db8:7:1:f28c:1a2b:3c4d:1000]:80\18\02",
     ),
     // One of 256 addresses in turn: the last three digits, counted at 24.
     before: "(i32.store (i32.const 24) (i32.add (i32.load (i32.const 24)) (i32.const 1)))
-        (i32.store8 (i32.const 1501) (i32.add (i32.const 48) (i32.and (i32.load (i32.const 24)) (i32.const 7))))
-        (i32.store8 (i32.const 1500) (i32.add (i32.const 48)
+        (i32.store8 (i32.const 1517) (i32.add (i32.const 48) (i32.and (i32.load (i32.const 24)) (i32.const 7))))
+        (i32.store8 (i32.const 1516) (i32.add (i32.const 48)
             (i32.and (i32.shr_u (i32.load (i32.const 24)) (i32.const 3)) (i32.const 7))))
-        (i32.store8 (i32.const 1499) (i32.add (i32.const 48)
+        (i32.store8 (i32.const 1515) (i32.add (i32.const 48)
             (i32.and (i32.shr_u (i32.load (i32.const 24)) (i32.const 6)) (i32.const 3))))",
 };
 const TIME: Call = Call {
