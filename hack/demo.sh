@@ -22,7 +22,6 @@ need ps procps
 need ip iproute2
 need ip6tables iptables
 need named bind9
-need dig bind9-dnsutils
 need curl curl
 need python3 python3
 if [ "${#needed[@]}" -gt 0 ]; then
@@ -68,7 +67,7 @@ trap 'finish; exit 143' TERM HUP
 if [ -n "${KEEP:-}" ]; then limit=0; fi
 # It ends with this script even where that is killed.
 setpriv --pdeathsig KILL unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  "$root/hack/demo/story.sh" "$root" "$module" "$envoy" "$ssa" </dev/null &
+  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then
@@ -84,10 +83,11 @@ if [ -n "${KEEP:-}" ]; then
     say
     say "It stays up. In another terminal, as this user:"
     say "  $enter ip netns exec client curl -v http://web.demo.test/"
-    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:5::1]/'"
+    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:7::1]/'   # the vault: refused"
     say "  $enter tail /run/ssa-demo/server1/access.log"
-    say "  $enter curl -s --unix-socket /run/ssa-demo/server1/admin.sock 'http://admin/stats?filter=ssa_'"
-    say "  $enter ip -n router -6 route"
+    say "  $enter curl -s --unix-socket /run/ssa-demo/server1/admin.sock 'http://admin/stats/prometheus?filter=wasmcustom'"
+    say "  $enter python3 -m json.tool /run/ssa-demo/server1/inbound.json"
+    say "  $enter ip -n router -6 route show root 2001:db8:5::/64"
     say "Ctrl-C takes it down."
   fi
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lets a real Envoy check every configuration in envoy/ with the filter's module, as they stand; and sees that one with a
-# broken plugin configuration is refused, so that the module has really read the others. Ends by `N passed, N failed`.
+# Lets a real Envoy check every configuration in envoy/ as it stands, with the filter's module; and sees that it refuses
+# each with a broken plugin configuration, so that the module has really read it. Ends by `N passed, N failed`.
 #
 #   SSA_ENVOY=PROGRAM, SSA_FILTER=FILE   these instead of the ones from PyPI and from filter/
 set -euo pipefail

@@ -1,6 +1,6 @@
 """An unmodified application: an HTTP server on loopback that answers its host's name. It knows nothing of SSA.
 
-/hold answers a line five times a second for a minute: a connection that lasts.
+/hold answers a line five times a second for as long as the client listens: a connection that lasts.
 """
 
 import http.server
@@ -23,7 +23,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         try:
-            for _ in range(300):
+            while True:
                 self.wfile.write(f"{sys.argv[1]}\n".encode())
                 time.sleep(0.2)
         except OSError:
