@@ -1,0 +1,91 @@
+"""Proofs of work are solved while connections are held, in slices that leave the worker to others.
+
+Topology: a client with a sidecar of one worker, a router, one server with a sidecar.
+
+Configuration: envoy/client-snapshot.yaml and envoy/server.yaml. A service whose rule asks for no work, two that ask for
+18 and 22 bits, and three that ask for 24. The client holds connections for 30 seconds, and then for 20 milliseconds alone.
+
+Expected: the first connection to each is held until its proof is found, and conforms; those that follow in the same
+minute go to the same address at once. Connections to the other service are answered meanwhile, with small delay. What
+is not solved in time goes as it was dialled.
+"""
+
+import time
+
+from lib import snapshots
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+PLAIN = Service(1, "plain", "v=ssa1; addr=hash(src/128):20 rand:44")
+HARD = Service(2, "hard", "v=ssa1; addr=hash(src/48):20 rand:44; pow=18")
+HARDER = Service(6, "harder", "v=ssa1; addr=hash(src/48):20 rand:44; pow=22")
+HARDEST = [Service(number, f"hardest-{number}", "v=ssa1; addr=hash(src/48):20 rand:44; pow=24") for number in (3, 4, 5)]
+SERVICES = [PLAIN, HARD, HARDER, *HARDEST]
+RATE, REQUESTS = 200, 20
+
+
+def run(stage):
+    client = stage.net.client()
+    prefixes = [prefix for service in SERVICES for prefix in service.prefixes]
+    server = stage.net.server(1, prefixes)
+    for prefix in prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    far = stage.sidecar(server, "server.yaml", inbound(*SERVICES))
+    near = client_sidecar(stage, client, 30000)
+    # A proof is good for its minute, and some seconds more.
+    stage.wait(30, "the minute is young", lambda: time.time() % 60 < 35)
+    for service in (HARD, HARDER):
+        solved(stage, client, near, far, service)
+    stage.claim("proofs that were not found", 0, near.outbound(outcome="failed"))
+    near.stop()
+
+    stage.note("too little time")
+    near = client_sidecar(stage, client, 20)
+    kinds = {stage.dial(client, service.plain).kind for service in HARDEST}
+    stage.claim("connections are", {"served"}, kinds)
+    failed = near.outbound(outcome="failed")
+    # Luck finds one in some hundred within that time.
+    stage.claim_between("of them not composed", 1, 3, failed)
+    stage.claim("the others are composed", 3 - failed, near.outbound(outcome="composed"))
+    stage.claim_in("the log", "no proof of work in time", near.output())
+    stage.claim("held any more", 0, near.count("ssa_outbound_held_connections"))
+    stage.claim("as dialled they are served at low priority", failed, far.inbound(verdict="legacy", outcome="demoted"))
+    stage.claim("violations", 0, far.inbound(verdict="violation"))
+
+
+def client_sidecar(stage, client, hold_ms):
+    near, resolver = snapshots.sidecar(
+        stage, client, outbound(client), {"ms": hold_ms}, concurrency=1, folder=f"client-{hold_ms}"
+    )
+    resolver.publish(*SERVICES)
+    stage.begin(near)
+    resolver.wait_taken()
+    return near
+
+
+def solved(stage, client, near, far, service):
+    load = stage.load(client, destinations=[PLAIN.plain], rate=RATE)
+    so_far = near.outbound(service="plain")
+    stage.wait(10, "others come", lambda: near.outbound(service="plain") > so_far + 20)
+    began = time.monotonic()
+    kind = stage.dial(client, service.plain, timeout=40).kind
+    first = time.monotonic() - began
+    told = load.end()
+    stage.note(f"        {service.name}: found in {first:.2f} s; others took {told['slowest']} s at most")
+    stage.claim(f"{service.name}: the connection is", "served", kind)
+    stage.claim(f"{service.name}: others are answered meanwhile", told["opened"], told["answered"])
+    stage.claim_between(f"{service.name}: the slowest of them took s", 0, 0.5, told["slowest"])
+    began = time.monotonic()
+    kinds = {stage.dial(client, service.plain).kind for _ in range(REQUESTS)}
+    stage.note(f"        {service.name}: {REQUESTS} connections more in {time.monotonic() - began:.2f} s")
+    stage.claim(f"{service.name}: connections after that are", {"served"}, kinds)
+
+    def logged():
+        lines = [line for line in far.access_log() if line["service"] == service.name]
+        return lines if len(lines) == REQUESTS + 1 else None
+
+    lines = stage.wait(10, f"{service.name}: all are logged", logged)
+    stage.claim(f"{service.name}: and found", {"conforming"}, {line["verdict"] for line in lines})
+    used = {address(line["destination"]) for line in lines}
+    stage.claim(f"{service.name}: addresses that they go to", 1, len(used))

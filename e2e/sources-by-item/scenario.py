@@ -1,0 +1,57 @@
+"""A host with two prefixes: each item of a service has its own source, and nothing is a violation.
+
+Topology: a client with a sidecar, a global and a unique local address, a router, one server with a sidecar that has an
+item of either kind.
+
+Configuration: envoy/client-snapshot.yaml, its cluster bound to no address, so that the kernel chooses by destination;
+the snapshot says which source goes with which item. envoy/server.yaml.
+
+Expected: both items are used, connections to each come from the address of its kind, and all conform, also where the
+item is a hash of the source.
+"""
+
+from lib import snapshots
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+GLOBAL, LOCAL = "2001:db8:0:1::10", "fd00:db8:0:1::10"
+REQUESTS = 100
+UNBOUND = [(f'        source_address: {{ address: "{GLOBAL}", port_value: 0 }}\n', "")]
+
+
+def service(number, name, rule):
+    items = [f"2001:db8:5:{number:x}::/64", f"fd00:db8:5:{number:x}::/64"]
+    sources = [{"item": items[0], "source": GLOBAL}, {"item": items[1], "source": LOCAL}]
+    return Service(number, name, rule, items=items, client={"sources": sources})
+
+
+RANDOM = service(1, "random", "v=ssa1; addr=hash(src/128):20 rand:44; item=rand")
+HASHED = service(2, "hashed", "v=ssa1; addr=hash(src/128):20 rand:44; item=hash(src/128)")
+
+
+def run(stage):
+    client = stage.net.client(address=GLOBAL)
+    stage.net.router.ip("address add fd00:db8:0:1::ffff/64 dev to-client nodad")
+    client.ip(f"address add {LOCAL}/64 dev eth0 nodad")
+    prefixes = [*RANDOM.prefixes, *HASHED.prefixes]
+    server = stage.net.server(1, prefixes)
+    for prefix in prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    far = stage.sidecar(server, "server.yaml", inbound(RANDOM, HASHED))
+    configuration = {name: value for name, value in outbound(client).items() if name != "source"}
+    near, resolver = snapshots.sidecar(stage, client, configuration, edits=UNBOUND)
+    resolver.publish(RANDOM, HASHED)
+    stage.begin(near)
+    resolver.wait_taken()
+    for one in (RANDOM, HASHED):
+        kinds = {stage.dial(client, one.plain).kind for _ in range(REQUESTS)}
+        stage.claim(f"{one.name}: connections are", {"served"}, kinds)
+        lines = far.logged(REQUESTS)
+        stage.claim(f"{one.name}: and found", {"conforming"}, {line["verdict"] for line in lines})
+        pairs = {(str(address(line["source"]))[:4], str(address(line["destination"]))[:4]) for line in lines}
+        both = {("2001", "2001"), ("fd00", "fd00")}
+        stage.claim(f"{one.name}: pairs of source and item", both if one is RANDOM else pairs & both, pairs)
+    stage.claim("connections composed", 2 * REQUESTS, near.outbound(outcome="composed"))
+    stage.claim("sources that were others", 0, near.count("ssa_outbound_source_mismatches_total"))
+    stage.claim("violations", 0, far.inbound(verdict="violation"))
