@@ -37,17 +37,13 @@ unshare "${spaces[@]}" true 2>/dev/null \
   || die "this machine does not let you make namespaces of your own (unshare ${spaces[*]}): run it as root, such as by sudo make demo"
 
 envoy=$("$root/hack/demo/envoy.sh")
-say "building the filter for wasm32"
-began=$SECONDS
+if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32 (minutes, once)"; fi
 module=$("$root/hack/module.sh")
-say "filter built in $((SECONDS - began)) s"
 ssa=${SSA_CLI:-}
 if [ -z "$ssa" ]; then
   say "building the ssa command (minutes, once)"
-  began=$SECONDS
   cargo build --quiet --release --locked -p ssa
   ssa=$target_dir/release/ssa
-  say "ssa command built in $((SECONDS - began)) s"
 fi
 [ -x "$ssa" ] || die "there is no program $ssa"
 
