@@ -54,8 +54,8 @@ pub enum AskError {
     Timeout {
         /// Those asked.
         servers: Vec<SocketAddr>,
-        /// The seconds waited for each.
-        seconds: u64,
+        /// How long each was waited for.
+        waited: Duration,
     },
     /// A server answered that it cannot or will not say.
     Refused {
@@ -104,9 +104,9 @@ impl fmt::Display for AskError {
             }
             Self::NameTooLong => f.write_str("the name has no room for _ssa. in front of it (255 bytes in all)"),
             Self::NoRuntime(reason) => write!(f, "no sockets can be waited for: {reason}"),
-            Self::Timeout { servers, seconds } => {
+            Self::Timeout { servers, waited } => {
                 let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-                write!(f, "timeout: no answer from {} within {seconds} s", servers.join(", "))
+                write!(f, "timeout: no answer from {} within {} s", servers.join(", "), waited.as_secs_f32())
             }
             Self::Refused { server, code } => write!(f, "{}: answer of {server}: {code}", code_name(*code)),
             Self::EmptyRecord { server } => write!(
@@ -215,7 +215,7 @@ impl Servers {
         match worst {
             None | Some(AskError::Timeout { .. }) => Err(AskError::Timeout {
                 servers: self.addresses.clone(),
-                seconds: self.timeout.as_secs(),
+                waited: self.timeout,
             }),
             Some(error) => Err(error),
         }
@@ -291,7 +291,7 @@ fn tell(server: SocketAddr, timeout: Duration, error: &NetError) -> AskError {
     match error {
         NetError::Timeout => AskError::Timeout {
             servers: vec![server],
-            seconds: timeout.as_secs(),
+            waited: timeout,
         },
         NetError::Proto(error) if is_empty_record(error) => AskError::EmptyRecord { server },
         NetError::Proto(error) => AskError::Malformed {

@@ -1,0 +1,268 @@
+"""Real DNS servers, and the resolver shim on hosts.
+
+SSA_RESOLVER=PROGRAM is the shim, if not the one built from resolver-shim/; SSA_DNS=knot has Knot serve the zone in place
+of BIND.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+from pathlib import Path
+
+from . import snapshots
+from .envoy import Sidecar
+from .stage import ROOT, Broken, Skip
+
+ZONE = "demo.test"
+ADMIN = 9467
+TYPES = {"SOA": 6, "TXT": 16, "AAAA": 28, "APL": 42}
+
+
+def program():
+    """Returns the path of the shim."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    found = Path(os.environ.get("SSA_RESOLVER", target / "release/ssa-resolver"))
+    if not found.is_file():
+        raise Broken(f"there is no {found}: cargo build --release -p ssa-resolver")
+    return found
+
+
+class NameServer:
+    """An authoritative server for demo.test, BIND or Knot."""
+
+    def __init__(self, stage, host, kind=None):
+        """Starts it with an empty zone."""
+        self.stage, self.host = stage, host
+        self.kind = kind or os.environ.get("SSA_DNS", "bind")
+        self.folder = stage.work / f"{host.name}-zone"
+        self.folder.mkdir()
+        self.records = {}
+        self.serial = 0
+        self.process = None
+        self._configure()
+        self._write()
+        self.start()
+
+    def _configure(self):
+        program, text = {
+            "bind": (
+                "named",
+                f'options {{ directory "{self.folder}"; listen-on {{ none; }}; listen-on-v6 {{ {self.host.address}; }};'
+                f' pid-file none; session-keyfile "{self.folder}/session.key"; recursion no; dnssec-validation no; }};\n'
+                f'controls {{}};\nzone "{ZONE}" {{ type primary; file "{self.folder}/zone"; }};\n',
+            ),
+            "knot": (
+                "knotd",
+                f"server:\n  listen: {self.host.address}@53\n  rundir: {self.folder}\n"
+                f"log:\n- target: stderr\n  any: info\ndatabase:\n  storage: {self.folder}\n"
+                f"zone:\n- domain: {ZONE}\n  file: {self.folder}/zone\n  zonefile-load: whole\n",
+            ),
+        }[self.kind]
+        self.program = shutil.which(program)
+        if not self.program:
+            raise Skip(f"there is no {program}")
+        (self.folder / "configuration").write_text(text)
+
+    def _write(self):
+        self.serial += 1
+        lines = [f"$ORIGIN {ZONE}.", f"@ 2 SOA ns root {self.serial} 60 60 60 2", "@ 2 NS ns", f"ns 2 AAAA {self.host.address}"]
+        for owner, records in self.records.items():
+            lines += [f"{owner} {record}" for record in records]
+        new = self.folder / "new"
+        new.write_text("\n".join(lines) + "\n")
+        os.replace(new, self.folder / "zone")
+
+    def start(self):
+        """Starts it, and waits until it answers."""
+        arguments = {"bind": ["-g", "-c"], "knot": ["-c"]}[self.kind]
+        command = [self.program, *arguments, self.folder / "configuration"]
+        self.process = self.stage.start(self.host, f"{self.host.name}-{self.kind}", command)
+        self._settle()
+
+    def _settle(self):
+        self.stage.wait(20, f"{self.kind} serves zone {self.serial}", lambda: self.served_serial() == self.serial)
+
+    def stop(self):
+        """Ends it."""
+        self.stage.stop(self.process, signal.SIGKILL)
+
+    def served_serial(self):
+        """Returns the serial number of the zone as it is served; nothing when no answer comes."""
+        answer = ask(self.host, self.host.address, ZONE, "SOA", timeout=0.5)
+        if not answer or answer[3] & 15:
+            return None
+        # The five numbers at the end of the SOA record, of which the first is the serial; nothing follows without EDNS.
+        end = answer.index(b"\0\0\0\x3c\0\0\0\x3c\0\0\0\x3c\0\0\0\x02") if b"\0\0\0\x3c\0\0\0\x3c" in answer else None
+        return struct.unpack("!I", answer[end - 4 : end])[0] if end else None
+
+    def publish(self, *services, ttl=3, more=()):
+        """Serves these services, and `more`: (owner, record) as zone files have them."""
+        self.records = {}
+        for service in services:
+            lines = [f"{ttl} APL {service.published['apl']}", f"{ttl} AAAA {service.plain}"]
+            self.records[service.name] = lines
+            self.records[f"_ssa.{service.name}"] = [f"{ttl} TXT {quoted(rule)}" for rule in service.rules]
+        for owner, record in more:
+            self.records.setdefault(owner, []).append(f"{ttl} {record}")
+        self._write()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGHUP)
+            self._settle()
+
+
+def quoted(text):
+    """Returns a TXT record's text in strings of at most 255 characters."""
+    return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
+
+
+def ask(host, server, name, kind, timeout=5, number=7):
+    """Asks by UDP, and returns the answer's bytes; nothing where none comes."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
+    question = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", TYPES[kind], 1)
+    with host:
+        asking = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    with asking:
+        asking.settimeout(timeout)
+        try:
+            asking.sendto(question, (server, 53))
+            return asking.recv(65535)
+        except OSError:
+            return None
+
+
+class Shim:
+    """The resolver shim on a host."""
+
+    def __init__(self, stage, host, servers, services, socket_path=None, **more):
+        """Starts it. `servers` are DNS servers, `services` entries of its configuration, `more` its other fields."""
+        self.stage, self.host = stage, host
+        self.folder = stage.work / f"{host.name}-shim"
+        self.folder.mkdir()
+        self.socket = Path(socket_path or self.folder / "resolver.sock")
+        self.configuration = {
+            "socket": {"path": str(self.socket)},
+            "admin": f"[::1]:{ADMIN}",
+            "state": str(self.folder / "state.json"),
+            "dns": {"servers": servers, "timeout_ms": 500, "retry_most_s": 1},
+            "services": services,
+            **more,
+        }
+        self.process = None
+        self.start()
+
+    def start(self):
+        """Starts it, and waits until it answers."""
+        self._write()
+        command = [program(), "--config", self.folder / "configuration.json"]
+        self.process = self.stage.start(self.host, f"{self.host.name}-resolver", command)
+        self.stage.wait(20, f"the shim of {self.host.name} is healthy", lambda: self.get("/healthz") == (200, "ok\n"))
+
+    def _write(self):
+        (self.folder / "configuration.json").write_text(json.dumps(self.configuration, indent=1))
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it, and returns its exit status."""
+        return self.stage.stop(self.process, number)
+
+    def reload(self, **fields):
+        """Gives it other fields of its configuration, and waits until it has taken or refused them."""
+        self.configuration.update(fields)
+        self._write()
+        before = self.count("ssa_resolver_reloads_total")
+        self.process.send_signal(signal.SIGHUP)
+        self.stage.wait(10, "the shim reloads", lambda: self.count("ssa_resolver_reloads_total") > before)
+
+    def get(self, path):
+        """Asks its address of health and metrics: returns status and body, or nothing."""
+        connection = http.client.HTTPConnection("::1", ADMIN, timeout=5)
+        try:
+            with self.host:
+                connection.sock = socket.create_connection(("::1", ADMIN), 5)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+    def fetch(self, role, etag=None, wait=0):
+        """Fetches a snapshot: returns status, ETag and object."""
+        connection = http.client.HTTPConnection("resolver", timeout=wait + 10)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(wait + 10)
+        connection.sock.connect(str(self.socket))
+        try:
+            headers = {"if-none-match": etag, "prefer": f"wait={wait}"} if etag else {}
+            connection.request("GET", f"/v1/{role}", headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            return answer.status, answer.getheader("etag"), json.loads(body) if answer.status == 200 else None
+        finally:
+            connection.close()
+
+    def rules(self, role, name):
+        """Returns the rules of a service as they are served; nothing where it is not."""
+        services = self.fetch(role)[2]["services"]
+        return next((service["rules"] for service in services if service["name"] == name), None)
+
+    def status(self, name, role):
+        """Returns the state of a service and the reason of it."""
+        answer = self.get("/status")
+        for one in json.loads(answer[1]) if answer else []:
+            if one["service"] == name and one["role"] == role:
+                return one["state"], one.get("reason", "")
+        return None, ""
+
+    def wait_state(self, name, role, state, seconds=20):
+        """Waits until a service is in a state, and returns the reason."""
+        self.stage.wait(seconds, f"{name} is {state} at {self.host.name}", lambda: self.status(name, role)[0] == state)
+        return self.status(name, role)[1]
+
+    def count(self, metric, **labels):
+        """Returns the sum of a metric over what has these labels."""
+        total = 0
+        answer = self.get("/metrics")
+        for line in answer[1].splitlines() if answer else []:
+            name, _, value = line.rpartition(" ")
+            has = all(f'{label}="{wanted}"' in name for label, wanted in labels.items())
+            if name.partition("{")[0] == metric and has:
+                total += int(value)
+        return total
+
+    def resident(self):
+        """Returns how many kB of memory it has in use."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+    def output(self):
+        """Returns what it has logged."""
+        return (self.stage.work / f"{self.host.name}-resolver.log").read_text()
+
+
+def entry(service, *roles, **more):
+    """Returns a service's entry in the shim's configuration; `more` are fields of both roles."""
+    fields = {
+        "inbound": {"ports": service.ports, **service.server, **more.get("inbound", {})},
+        "outbound": {"ports": service.ports, **more.get("outbound", {})},
+    }
+    return {
+        "name": service.name,
+        "domain": f"{service.name}.{ZONE}",
+        "allowed": ["2001:db8:5::/48", "2001:db8:6::/48"],
+        **{role: fields[role] for role in roles},
+    }
+
+
+def sidecar(stage, host, configuration, servers, *services, keys=None, **options):
+    """Makes a sidecar that takes its services from a shim, and that shim; `keys` are fields of each service's role."""
+    role = configuration["role"]
+    subscribed = snapshots.subscribed(configuration)
+    subscribed.pop("source", None)
+    made = Sidecar(stage, host, snapshots.FILES[role], subscribed, **options)
+    entries = [entry(service, role, **{role: (keys or {}).get(service.name, {})}) for service in services]
+    return made, Shim(stage, host, servers, entries, made.folder / "resolver.sock")

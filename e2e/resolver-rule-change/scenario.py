@@ -1,0 +1,121 @@
+"""A rule is changed in the DNS at 500 connections/s, and no conforming connection is refused.
+
+Topology: two clients with sidecars and shims, started at different moments; a router; a server with a sidecar and a
+shim; a real DNS server.
+
+Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml; the sidecars know of their services by their
+shims alone. TTL 3 s.
+
+Expected: the new record is published beside the old one with a `from` a TTL and more ahead, and the old one is removed
+a TTL after it; then the width changes too, by lists in the records. Every connection is answered and conforms, though the server's shim is killed
+and started again in the middle, and the DNS is away for a time.
+"""
+
+import signal
+import time
+
+from lib import resolver
+from lib.service import Service, inbound, outbound
+
+LIMIT = 180
+OLD = "v=ssa1; addr=hash(src/128):20 rand:44"
+NEW = "v=ssa1; addr=hash(src/64):16 rand:48; salt=2"
+WIDE = "v=ssa1; addr=hash(src/128):20 rand:48"
+RATE, TTL = 250, 3
+
+
+def web(*rules):
+    return Service(1, "web", *rules)
+
+
+def pause(stage, seconds):
+    until = time.time() + seconds
+    stage.wait(seconds + 1, f"{seconds} s pass", lambda: time.time() > until)
+
+
+def run(stage):
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    clients = [stage.net.client(), stage.net.client("late", "2001:db8:0:3::10")]
+    more = "2001:db8:5:10::/60"
+    service = web(OLD)
+    server = stage.net.server(1, [*service.prefixes, more])
+    for prefix in (*service.prefixes, more):
+        stage.net.route(prefix, server)
+    stage.application(server)
+    zone = resolver.NameServer(stage, dns)
+    zone.publish(service, ttl=TTL)
+    at = [dns.address]
+    far, far_shim = resolver.sidecar(stage, server, inbound(), at, service)
+    near, near_shim = resolver.sidecar(stage, clients[0], outbound(clients[0]), at, service)
+    stage.begin(far, near)
+    loads = [stage.load(clients[0], destinations=[service.plain], rate=RATE)]
+    stage.wait(20, "connections come", lambda: far.inbound(verdict="conforming") > RATE)
+    late, late_shim = resolver.sidecar(stage, clients[1], outbound(clients[1]), at, service)
+    stage.begin(late)
+    loads.append(stage.load(clients[1], destinations=[service.plain], rate=RATE))
+    shims = [far_shim, near_shim, late_shim]
+
+    stage.note("the rule changes")
+    moment = int(time.time()) + 2 * TTL + 2
+    new = f"{NEW}; from={moment}"
+    zone.publish(web(OLD, new), ttl=TTL)
+    for shim in shims:
+        role = "inbound" if shim is far_shim else "outbound"
+        stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: len(shim.rules(role, "web")) == 2)
+    stage.claim_between("they have it before it counts, by s", 0.1, 2 * TTL + 2, round(moment - time.time(), 1))
+    stage.wait(20, "the new one counts", lambda: time.time() > moment)
+    far_shim.stop(signal.SIGKILL)
+    stage.wait(20, "a TTL passes", lambda: time.time() > moment + TTL)
+    zone.publish(web(new), ttl=TTL)
+    stage.note("the server's shim was killed, and comes back to what is left")
+    far_shim.start()
+    far_shim.wait_state("web", "inbound", "usable")
+    stage.claim("it keeps the old rule too", 2, len(far_shim.rules("inbound", "web")))
+    stage.wait(2 * TTL, "the clients have the new one alone", lambda: near_shim.rules("outbound", "web") == [new])
+    stage.wait(2 * TTL, "all of them", lambda: late_shim.rules("outbound", "web") == [new])
+
+    stage.note("the width changes: lists move into the records, the APL record goes, and another record comes")
+    plain = f"AAAA {service.plain}"
+    own = f"{new}; apl={service.published['apl']}"
+    zone.publish(web(own), ttl=TTL)
+    pause(stage, TTL)
+    records = [("web", plain), ("_ssa.web", f"TXT {resolver.quoted(own)}")]
+    zone.publish(ttl=TTL, more=records)
+    pause(stage, TTL)
+    moment = int(time.time()) + 2 * TTL + 2
+    wide = f"{WIDE}; from={moment}; apl=2:{more} !2:{service.plain_item}"
+    zone.publish(ttl=TTL, more=[*records, ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    for shim in shims:
+        role = "inbound" if shim is far_shim else "outbound"
+        stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: "rand:48" in str(shim.rules(role, "web")))
+    stage.wait(20, "the wide one counts", lambda: time.time() > moment + TTL)
+    zone.publish(ttl=TTL, more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    for shim in (near_shim, late_shim):
+        stage.wait(2 * TTL, f"{shim.host.name} has it alone", lambda: shim.rules("outbound", "web") == [WIDE + f"; from={moment}"])
+
+    stage.note("the DNS goes away")
+    zone.stop()
+    for shim in shims:
+        role = "inbound" if shim is far_shim else "outbound"
+        reason = shim.wait_state("web", role, "stale")
+        stage.claim_in(f"{shim.host.name} says why", "no answer from", reason)
+    so_far = far.inbound()
+    stage.wait(20, "connections go on", lambda: far.inbound() > so_far + 4 * RATE)
+    zone.start()
+    for shim in shims:
+        shim.wait_state("web", "inbound" if shim is far_shim else "outbound", "usable")
+
+    answered = 0
+    for load in loads:
+        told = load.end()
+        stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
+        stage.claim("connections without an answer", [], told["samples"])
+        stage.claim("connections that are answered", told["opened"], told["answered"])
+        answered += told["answered"]
+    stage.claim("connections that conform", answered, far.inbound(verdict="conforming", outcome="allowed"))
+    stage.claim("connections counted", answered, far.inbound())
+    composed = near.outbound(outcome="composed") + late.outbound(outcome="composed")
+    stage.claim("connections composed", answered, composed)
+    for shim in shims:
+        stage.note(f"        the shim of {shim.host.name}: {shim.resident()} kB in memory")
+        stage.claim("the shim ends well", 0, shim.stop())
