@@ -19,10 +19,10 @@ demo: ## Show it all: real Envoys, DNS and traffic between namespaces; KEEP=1 le
 build: ## Build the workspace, optimised
 	cargo build --workspace --release --locked
 
-filter: ## Build the Envoy module, target/wasm32-unknown-unknown/release/ssa_filter.wasm
-	hack/wasm-cargo.sh build --release --locked -p ssa-filter
+filter: ## Build the Envoy module, and print its path
+	hack/module.sh
 
-test: ## Run every check: lint, native tests, Wasm tests, vectors, cross-check
+test: ## Run every check: lint, native and Wasm tests, vectors, Envoy configurations, the demo, end to end
 	hack/test.sh
 
 lint: ## Formatting, clippy, docs, cargo-deny, shellcheck

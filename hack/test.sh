@@ -2,7 +2,7 @@
 # The project's tests: every check that `make test` and CI run.
 #
 #   hack/test.sh               all steps
-#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, e2e
+#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, demo, e2e
 #
 # Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
@@ -14,7 +14,7 @@ cd "$root"
 export CARGO_TERM_COLOR=never
 
 groups=("$@")
-[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy e2e)
+[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy demo e2e)
 logs=$target_dir/test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -138,6 +138,10 @@ group_cross() {
 
 group_envoy() {
   step envoy "Envoy's own check of the configurations in envoy/" "$root/hack/validate.sh"
+}
+
+group_demo() {
+  step demo "the demo: its story with every claim" "$root/hack/demo.sh"
 }
 
 group_e2e() {
