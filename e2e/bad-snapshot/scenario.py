@@ -23,10 +23,10 @@ SECRET = "00112233445566778899aabbccddeeff"
 MEGABYTE = 1 << 20
 
 
-def garbage(good):
+def garbage(role, good):
     """Bodies that are no snapshot of this role: what, the body, and what the log has to say."""
     text = json.dumps(good)
-    role = "addresses" if "ports" in good["services"][0] and "addresses" not in good["services"][0] else "mode"
+    foreign = {"inbound": "addresses", "outbound": "mode"}[role]
 
     def changed(**fields):
         return json.dumps({**good, **fields})
@@ -49,7 +49,7 @@ def garbage(good):
         ("a generation that is no name", changed(generation="a b"), "generation"),
         ("a field that there is none of", changed(whatever=1), "whatever"),
         ("a field twice", text.replace("{", '{"off": true, "off": false, ', 1), "off"),
-        ("a field of the other role", service(**{role: "x"}), role),
+        ("a field of the other role", service(**{foreign: "x"}), foreign),
         ("services in one space", changed(services=[*good["services"], both]), "services"),
         ("a list that is none", service(apl="2:::/129"), "services[0].apl"),
         ("1025 services", changed(services=good["services"] * 1025), "services"),
@@ -123,7 +123,7 @@ def wait_counted(stage, sidecar, resolver, what, outcome):
 def bodies(stage, sidecar, resolver, works):
     stage.note(f"{resolver.role}: garbage")
     good = resolver.snapshot(WEB)
-    for what, body, place in garbage(good):
+    for what, body, place in garbage(resolver.role, good):
         printed = len(sidecar.output())
         resolver.put(body)
         wait_counted(stage, sidecar, resolver, what, "refused")

@@ -101,19 +101,18 @@ def hold_both(stage, client, web, mail):
 def in_vain(stage, client, stranger, web):
     stage.note("no snapshot in time")
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
-    for missing, kind, outcome in ((None, "refused", "denied"), ("release", "served", "allowed")):
-        name = missing or "default"
-        far, _ = begin(stage, web, inbound(), {"ms": 500}, f"-{name}", **({"missing": missing} if missing else {}))
+    for more, kind, outcome in (({}, "refused", "denied"), ({"missing": "release"}, "served", "allowed")):
+        name = more.get("missing", "default")
+        far, _ = begin(stage, web, inbound(), {"ms": 500}, f"-{name}", **more)
         began = time.monotonic()
         stage.claim(f"inbound, {name}: the connection is", kind, stage.dial(stranger, own).kind)
         stage.claim_between(f"inbound, {name}: after s", 0.4, 3, round(time.monotonic() - began, 2))
         stage.claim(f"inbound, {name}: counted", 1, far.inbound(verdict="no_snapshot", outcome=outcome))
-        if missing:
-            break
-        far.stop()
-    for missing, kind, outcome in ((None, "served", "no_snapshot"), ("refuse", "refused", "refused")):
-        name = missing or "default"
-        near, _ = begin(stage, client, outbound(client), {"ms": 500}, f"-{name}", **({"missing": missing} if missing else {}))
+        if not more:
+            far.stop()
+    for more, kind, outcome in (({}, "served", "no_snapshot"), ({"missing": "refuse"}, "refused", "refused")):
+        name = more.get("missing", "default")
+        near, _ = begin(stage, client, outbound(client), {"ms": 500}, f"-{name}", **more)
         began = time.monotonic()
         stage.claim(f"outbound, {name}: the connection is", kind, stage.dial(client, WEB.plain).kind)
         stage.claim_between(f"outbound, {name}: after s", 0.4, 3, round(time.monotonic() - began, 2))

@@ -18,7 +18,7 @@ FILES = {"inbound": "server-snapshot.yaml", "outbound": "client-snapshot.yaml"}
 
 
 def subscribed(configuration, hold=None, snapshot=None):
-    """Returns a plugin configuration whose services come from snapshots; `hold` and `snapshot` are what it says of them."""
+    """Returns a plugin configuration whose services come from snapshots; `hold` and `snapshot` are its own fields."""
     configuration = {key: value for key, value in configuration.items() if key != "services"}
     configuration["snapshot"] = {"cluster": "ssa_resolver", "refresh_ms": 200, **(snapshot or {})}
     if hold is not None:

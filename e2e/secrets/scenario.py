@@ -21,7 +21,8 @@ from lib.service import Service, inbound, outbound
 RATE = 500
 # docs/spec.md, 9.11: the client's key, and the secret that it comes from.
 SOURCE, SECRET, CLIENT_KEY = "2001:db8:77:1::7", "000102030405060708090a0b0c0d0e0f", "b1d7b7ef9470d8fe502685b8a2e25ac0"
-OLD, NEW, WRONG = "6f6c6420736563726574206f662077eb", "6e65772073656372657420206f66eb77", "77726f6e6720736563726574eb776562"
+OLD, NEW = "6f6c6420736563726574206f662077eb", "6e65772073656372657420206f66eb77"
+WRONG = "77726f6e6720736563726574eb776562"
 EVERY = {"secret": SECRET, "client key": CLIENT_KEY, "old": OLD, "new": NEW, "wrong": WRONG}
 OWN = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/3600):44; key=k1; kdf=src/48"
 FIRST = "v=ssa1; addr=hash(src/64):20 mac(src/128,time/30):44; key=a"

@@ -1,0 +1,52 @@
+"""A million connections through both sidecars: every one composed and let in, and no memory stays of them.
+
+Topology: a client with a sidecar, a router, one server with a sidecar.
+
+Configuration: envoy/client.yaml and envoy/server.yaml, without access logs.
+
+Expected: all are answered and counted. The memory of both Envoys grows while they warm up, over the first 200,000, and
+from then on by less than 4 MB.
+"""
+
+from lib.service import Service, inbound, outbound
+
+LONG = True
+LIMIT = 3600
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+STEPS, EACH, WARM = 10, 100_000, 2
+UNLOGGED = [("path: access.log", "path: /dev/null")]
+
+
+def run(stage):
+    client = stage.net.client()
+    server = stage.net.server(1, WEB.prefixes)
+    for prefix in WEB.prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    near, far = stage.sidecars(
+        (client, "client.yaml", outbound(client, WEB), 2, UNLOGGED), (server, "server.yaml", inbound(WEB), 2, UNLOGGED)
+    )
+    sidecars = (near, far)
+
+    def measured():
+        """Returns how many MB each Envoy has in use, and how many it has allocated."""
+        return [(one.resident(), one.stat(r"server\.memory_allocated") >> 20) for one in sidecars]
+
+    stage.note(f"        MB in use and allocated, client's and server's: {measured()}")
+    memory = []
+    for step in range(1, STEPS + 1):
+        load = stage.load(client, destinations=[WEB.plain], count=EACH)
+        told = load.settled()
+        load.end()
+        stage.claim(f"{step}: connections that are answered", EACH, told["answered"])
+        stage.claim(f"{step}: connections without an answer", [], told["samples"])
+        stage.claim(f"{step}: connections composed", step * EACH, near.outbound(outcome="composed"))
+        stage.claim(f"{step}: connections that conform", step * EACH, far.inbound(verdict="conforming"))
+        memory.append(measured())
+        rate = round(EACH / told["seconds"])
+        stage.note(f"        {step * EACH}: {rate} connections/s, MB in use and allocated: {memory[-1]}")
+    for number, sidecar in enumerate(sidecars):
+        for kind, name in enumerate(("in use", "allocated")):
+            growth = memory[-1][number][kind] - memory[WARM - 1][number][kind]
+            stage.claim_between(f"MB {name} by which {sidecar.host.name}'s Envoy grew", -100, 4, growth)
+    stage.claim("connections counted otherwise", 0, near.outbound() + far.inbound() - 2 * STEPS * EACH)
