@@ -33,6 +33,9 @@ const OUTBOUND_BAR: f64 = 0.12;
 /// How many addresses a client has in use at once: the filter's pool by default.
 const ADDRESSES: u32 = 256;
 
+/// Rounds that are not counted: until then Envoy has met the addresses that are in use.
+const WARM_UP: usize = 4;
+
 /// Filters in a row where a single one costs too little to be seen.
 const COPIES: u16 = 10;
 
@@ -59,7 +62,7 @@ pub(crate) struct Arguments {
     /// Another build of our module, to compare in the same run; can be given again.
     #[arg(long, value_name = "FILE")]
     also: Vec<PathBuf>,
-    /// Rounds of every variant; one more is not counted.
+    /// Rounds of every variant, after those that warm up.
     #[arg(long, default_value_t = 101, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     rounds: u16,
     /// Connections of each round.
@@ -103,14 +106,13 @@ struct Programs {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let outcome = Programs::find().and_then(|programs| {
         if network::entered() {
-            measure_all(arguments, &programs)
+            measure_all(arguments, &programs).map(|held| u8::from(!held))
         } else {
-            Err(programs.enter())
+            programs.enter()
         }
     });
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code.into(),
         Err(error) => {
             eprintln!("ssa-bench: {error}");
             ExitCode::from(2)
@@ -134,8 +136,8 @@ impl Programs {
         })
     }
 
-    /// Starts this program anew in namespaces of its own, where nothing can be built.
-    fn enter(&self) -> Error {
+    /// Runs this program anew in namespaces of its own, where nothing can be built.
+    fn enter(&self) -> Result<u8, Error> {
         let Self { envoy, filter, idle } = self;
         network::enter([(ENVOY, envoy), (FILTER, filter), (IDLE, idle)])
     }
@@ -171,8 +173,12 @@ fn measure_all(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
     };
     let version = Error::check(Command::new(&programs.envoy).arg("--version"))?;
     println!(
-        "{}; {} of its workers, {} cores; {} rounds; {:.0} s in all",
-        version.rsplit("version: ").next().unwrap_or_default(),
+        "Envoy {}; {} of its workers, {} cores; {} rounds; {:.0} s in all",
+        version
+            .rsplit("version: ")
+            .next()
+            .and_then(|version| version.split('/').nth(1))
+            .unwrap_or("of an unknown version"),
         arguments.concurrency,
         thread::available_parallelism().map_or(0, usize::from),
         arguments.rounds,
@@ -468,8 +474,9 @@ fn measure(
         .iter()
         .map(|(envoy, _)| envoy.ticks())
         .collect::<Result<Vec<_>, _>>()?;
-    for round in 0..=usize::from(arguments.rounds) {
-        eprint!("\rround {round} of {}", arguments.rounds);
+    let rounds = WARM_UP + usize::from(arguments.rounds);
+    for round in 0..rounds {
+        eprint!("\rround {} of {rounds}", round + 1);
         for turn in 0..running.len() {
             // Each starts once, and each has either neighbour before it.
             let turn = (turn + round / 2) % running.len();
@@ -487,7 +494,7 @@ fn measure(
             let after = settled(envoy)?;
             last[index] = Some((after, Instant::now()));
             let cpu = after.saturating_sub(cpu);
-            if round > 0 {
+            if round >= WARM_UP {
                 rows[index].samples.push(Sample {
                     cpu: cpu.as_secs_f64() * 1e6 / units,
                     rate: units / took.as_secs_f64(),

@@ -9,7 +9,6 @@
 use std::{
     env, fs,
     net::Ipv6Addr,
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{self, Command},
 };
@@ -49,18 +48,12 @@ pub(crate) fn listener(variant: u16) -> u16 {
     15100 + variant
 }
 
-/// Starts this program anew with its arguments, in namespaces of its own. Returns only when that fails.
-pub(crate) fn enter<'a>(environment: impl IntoIterator<Item = (&'a str, &'a PathBuf)>) -> Error {
-    let program = match env::current_exe() {
-        Ok(program) => program,
-        Err(source) => {
-            return Error::Io {
-                what: "cannot find this program".into(),
-                source,
-            };
-        }
-    };
-    let mut command = Command::new("unshare");
+/// Runs this program anew with its arguments, in namespaces of its own, and returns its exit code.
+pub(crate) fn enter<'a>(environment: impl IntoIterator<Item = (&'a str, &'a PathBuf)>) -> Result<u8, Error> {
+    let program = env::current_exe().map_err(Error::io("find", "this program"))?;
+    // It ends with this process, however that ends, and all of its namespaces with it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare"]);
     command.args([
         "--net",
         "--mount",
@@ -72,15 +65,13 @@ pub(crate) fn enter<'a>(environment: impl IntoIterator<Item = (&'a str, &'a Path
     if !effective_user_is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    let source = command
+    let status = command
         .arg(program)
         .args(env::args_os().skip(1))
         .envs(environment)
-        .exec();
-    Error::Io {
-        what: "cannot run unshare".into(),
-        source,
-    }
+        .status()
+        .map_err(Error::io("run", "setpriv"))?;
+    Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(2))
 }
 
 fn effective_user_is_root() -> bool {
