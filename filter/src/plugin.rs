@@ -221,14 +221,16 @@ impl Plugin {
             return;
         };
         let service = target.place.service;
-        if proxy.failed_upstream() == Ok(true) {
+        // A source means that the connection was made, which is the rule: one question suffices then.
+        let source = endpoint(proxy, End::UpstreamSource);
+        let failed = source.is_none() && proxy.failed_upstream() == Ok(true);
+        if failed {
             let now = proxy.time().map_or(UnixTime(0), seconds);
             client.failures.add(target.place, now);
             client.works.discard(&target.place);
             self.metrics.count_failure(proxy, service);
-        } else if let Some(source) = endpoint(proxy, End::UpstreamSource)
-            && source.address != target.source
-        {
+        }
+        if let Some(source) = source.filter(|source| source.address != target.source) {
             self.metrics.count_mismatch(proxy, service);
             let now = proxy.time().map_or(UnixTime(0), seconds);
             let service = self.metrics.name(Some(service));
@@ -573,7 +575,7 @@ impl Plugin {
         let composed = match client.works.solution((service, port), now) {
             Some(target) => Ok(Some(Composed::Target(target))),
             None if client.works.runs((service, port)) => return Fate::Waits(Why::Work((service, port))),
-            None => client.compose(connection, service, port, time),
+            None => client.compose(service, port, now),
         };
         let (outcome, error) = match composed {
             Ok(Some(Composed::Target(target))) => {
@@ -716,15 +718,7 @@ impl Client {
         self.pool = Pool::new(self.outbound.pool(), &mut self.random);
     }
 
-    fn compose(
-        &mut self,
-        connection: ContextId,
-        service: usize,
-        port: u16,
-        time: u64,
-    ) -> Result<Option<Composed>, ComposeError> {
-        let now = seconds(time);
-        self.random.mix(&(time ^ u64::from(connection.0)).to_be_bytes());
+    fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, ComposeError> {
         let (pool, random) = (self.pool, &mut self.random);
         self.outbound
             .compose(service, port, now, &self.failures, || pool.draw(random.bits(), now))

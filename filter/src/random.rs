@@ -1,7 +1,7 @@
 //! Random bits: a generator seeded from outside, and a pool that keeps the number of addresses in use small.
 //!
 //! There is no source of randomness in a Wasm module. Bits are SipHash-2-4 over a counter, under a key made of the
-//! configured seed, the time and number of the VM, and what connections bring.
+//! configured seed, the time and number of the VM, and the seeds of snapshots.
 
 use ssa_rules::{UnixTime, rule::hash::siphash24};
 
@@ -29,7 +29,7 @@ impl Random {
         }
     }
 
-    /// Mixes in something that comes later, such as a connection's port: VMs that started alike part ways.
+    /// Mixes in something that comes later, such as a snapshot's seed.
     pub fn mix(&mut self, value: &[u8]) {
         let mut message = self.key.to_vec();
         message.extend(self.counter.to_be_bytes());
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_vms_part_ways_with_their_connections() {
+    fn equal_vms_part_ways_with_what_is_mixed_in() {
         let mut vms = [Random::new(b"s", 1, 1); 2];
         vms[0].mix(&[1]);
         vms[1].mix(&[2]);
