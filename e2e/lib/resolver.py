@@ -52,7 +52,8 @@ class NameServer:
             "bind": (
                 "named",
                 f'options {{ directory "{self.folder}"; listen-on {{ none; }}; listen-on-v6 {{ {self.host.address}; }};'
-                f' pid-file none; session-keyfile "{self.folder}/session.key"; recursion no; dnssec-validation no; }};\n'
+                f' pid-file none; session-keyfile "{self.folder}/session.key"; recursion no; dnssec-validation no;'
+                " rrset-order { order none; }; allow-transfer { any; }; };\n"
                 f'controls {{}};\nzone "{ZONE}" {{ type primary; file "{self.folder}/zone"; }};\n',
             ),
             "knot": (

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ssa_dns::{AskError, Servers};
+use ssa_rules::UnixTime;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
@@ -21,7 +22,8 @@ use crate::{
     admin::{self, Board},
     answers::Seconds,
     ask::{self, Report},
-    config::{Config, ConfigError, Origin, Role},
+    config::{Config, ConfigError, Front, Origin, Role},
+    front::{self, Now, Table, Upstreams},
     metrics::Figure,
     model::{Model, Stored},
     serve::{self, Access, Bound, Served},
@@ -90,6 +92,10 @@ pub enum StartError {
     Socket(PathBuf, io::Error),
     /// The address of health and metrics cannot be bound.
     Admin(std::net::SocketAddr, io::Error),
+    /// The front cannot listen there.
+    Front(std::net::SocketAddr, io::Error),
+    /// The front would ask itself.
+    Loop(std::net::SocketAddr),
     /// The system gives no signals.
     Signals(io::Error),
 }
@@ -100,7 +106,8 @@ impl fmt::Display for StartError {
             Self::Config(error) => error.fmt(f),
             Self::Servers(error) => error.fmt(f),
             Self::Socket(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Admin(address, error) => write!(f, "{address}: {error}"),
+            Self::Admin(address, error) | Self::Front(address, error) => write!(f, "{address}: {error}"),
+            Self::Loop(address) => write!(f, "the system's DNS server {address} is the front: set dns.servers"),
             Self::Signals(error) => error.fmt(f),
         }
     }
@@ -110,13 +117,13 @@ impl std::error::Error for StartError {}
 
 /// A clock of seconds since 1970 that does not jump while the daemon runs.
 #[derive(Clone, Copy, Debug)]
-struct Clock {
+pub(crate) struct Clock {
     began: Instant,
     at: Duration,
 }
 
 impl Clock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
             at: SystemTime::now()
@@ -127,6 +134,15 @@ impl Clock {
 
     fn now(&self) -> Seconds {
         self.at.saturating_add(self.began.elapsed()).as_secs()
+    }
+
+    /// Returns the time for the front: rules go by the system's clock, as those who verify do.
+    pub(crate) fn both(&self) -> Now {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Now {
+            time: UnixTime(time.unwrap_or_default().as_secs()),
+            daemon: self.now(),
+        }
     }
 
     /// Returns when this second begins.
@@ -237,17 +253,28 @@ impl Writer {
     }
 }
 
-fn servers(config: &Config) -> Result<Servers, StartError> {
+/// Returns whom the daemon asks, and to whom its front hands what it does not answer.
+fn servers(config: &Config) -> Result<(Servers, Arc<Upstreams>), StartError> {
     let timeout = config.dns.timeout;
+    let front = config.front.as_ref();
     let asks = config
         .services
         .iter()
         .any(|service| matches!(service.origin, Origin::Dns(_)));
-    match &config.dns.servers {
-        Some(addresses) => Ok(Servers::new(addresses.clone(), timeout)),
-        None if asks => Servers::of_system(timeout).map_err(StartError::Servers),
-        None => Ok(Servers::new(Vec::new(), timeout)),
+    let servers = match &config.dns.servers {
+        Some(addresses) => Servers::new(addresses.clone(), timeout),
+        None if asks || front.is_some_and(|front| front.servers.is_none()) => {
+            Servers::of_system(timeout).map_err(StartError::Servers)?
+        }
+        None => Servers::new(Vec::new(), timeout),
+    };
+    let listens = |server: &&std::net::SocketAddr| front.is_some_and(|front| front.listen.contains(server));
+    if let Some(itself) = servers.addresses().iter().find(listens) {
+        return Err(StartError::Loop(*itself));
     }
+    let upstreams = front.and_then(|front| front.servers.clone());
+    let upstreams = upstreams.unwrap_or_else(|| servers.addresses().to_vec());
+    Ok((servers, Arc::new(Upstreams::new(upstreams, timeout))))
 }
 
 /// Everything that the loop changes.
@@ -260,6 +287,8 @@ struct Daemon {
     board: Arc<Board>,
     writer: Writer,
     access: watch::Sender<Access>,
+    upstreams: Arc<Upstreams>,
+    front: watch::Sender<Arc<Table>>,
     own: u32,
     /// When snapshots are to be made.
     due: Option<Instant>,
@@ -316,6 +345,13 @@ impl Daemon {
                 Err(error) => tracing::error!(?role, %error, "the last snapshot stays"),
             }
         }
+        if let Some(front) = &self.model.config().front {
+            self.front.send_replace(Arc::new(Table {
+                clients: front.clients.clone(),
+                upstreams: self.upstreams.clone(),
+                offers: built.offers,
+            }));
+        }
         if let Some(until) = built.until {
             let due = self.clock.instant(until);
             self.due = Some(due.max(Instant::now() + GATHER));
@@ -355,23 +391,24 @@ impl Daemon {
     /// Reads the configuration again; one at fault changes nothing.
     fn reload(&mut self) {
         let outcome = match self.settings.read().map_err(StartError::Config).and_then(|config| {
-            let servers = servers(&config)?;
-            Ok((config, servers))
+            let (servers, upstreams) = servers(&config)?;
+            Ok((config, servers, upstreams))
         }) {
-            Ok((config, servers)) => {
+            Ok((config, servers, upstreams)) => {
                 let old = self.model.config().clone();
                 if old.socket.path != config.socket.path
                     || old.socket.mode != config.socket.mode
                     || old.socket.group != config.socket.group
                     || old.admin != config.admin
                     || old.state != config.state
-                    || old.front != config.front
+                    || listens(&old) != listens(&config)
                 {
                     tracing::warn!(
-                        "socket.path, socket.mode, socket.group, admin, state and front change at the next start"
+                        "socket.path, socket.mode, socket.group, admin, state and front.listen change at the next start"
                     );
                 }
                 self.followers.follow(&config, &servers, Some(&old));
+                self.upstreams = upstreams;
                 self.access.send_replace(Access::new(&config.socket, self.own));
                 let (services, off) = (config.services.len(), config.off);
                 self.model.configure(config, self.clock.now());
@@ -434,6 +471,11 @@ impl Daemon {
     }
 }
 
+/// Returns where the front listens.
+fn listens(config: &Config) -> &[std::net::SocketAddr] {
+    config.front.as_ref().map_or(&[], |front: &Front| &front.listen)
+}
+
 /// Reads what was stored; a file at fault is told and not used.
 fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored> {
     let Some(path) = &config.state else {
@@ -455,7 +497,7 @@ fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored
 /// Why it does not start.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
     let config = settings.read().map_err(StartError::Config)?;
-    let servers = servers(&config)?;
+    let (servers, upstreams) = servers(&config)?;
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let clock = Clock::new();
     let board = Arc::new(Board::default());
@@ -480,6 +522,22 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         serving.spawn(admin::serve(listener, board.clone(), stopped.clone()));
     }
     serving.spawn(serve::serve(bound, served));
+    let front = watch::Sender::new(Arc::new(Table {
+        clients: config.front.as_ref().map_or(Vec::new(), |front| front.clients.clone()),
+        upstreams: upstreams.clone(),
+        ..Table::default()
+    }));
+    for address in listens(&config) {
+        let bound = front::serve::Bound::new(*address)
+            .await
+            .map_err(|error| StartError::Front(*address, error))?;
+        let shared = front::serve::Shared {
+            table: front.subscribe(),
+            clock,
+            counters: board.counters.clone(),
+        };
+        serving.spawn(front::serve::serve(bound, shared, stopped.clone()));
+    }
 
     let (reports_in, reports) = mpsc::channel(256);
     let mut followers = Followers {
@@ -508,6 +566,8 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         publisher,
         board,
         access,
+        upstreams,
+        front,
         own,
         due: Some(Instant::now()),
         first: Some(Instant::now() + FIRST),

@@ -10,6 +10,7 @@ pub mod claims;
 pub mod config;
 pub mod daemon;
 mod files;
+pub mod front;
 mod http;
 pub mod memory;
 pub mod metrics;

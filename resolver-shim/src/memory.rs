@@ -113,7 +113,9 @@ impl Pair {
         }
     }
 
-    fn record(&self) -> String {
+    /// Returns the record without its tag `apl`.
+    #[must_use]
+    pub fn record(&self) -> String {
         if self.from == 0 {
             self.core.clone()
         } else {
@@ -193,6 +195,17 @@ impl Memory {
         self.list.at = self.list.at.min(now);
         self.records.at = self.records.at.min(now);
         self.addresses.at = self.addresses.at.min(now);
+    }
+
+    /// Returns when the first of the answers expires.
+    #[must_use]
+    pub fn fresh_until(&self) -> Seconds {
+        let ends = [
+            self.list.at.saturating_add(self.list.ttl),
+            self.records.at.saturating_add(self.records.ttl),
+            self.addresses.at.saturating_add(self.addresses.ttl),
+        ];
+        ends.into_iter().min().unwrap_or(0)
     }
 
     /// Says whether anything is known: an answer or a failure.

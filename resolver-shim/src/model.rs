@@ -3,17 +3,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::Ipv6Addr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
-use ssa_rules::{Apl, Key, KeyId};
+use ssa_rules::{Apl, Key, KeyId, Record, Rule};
 
 use crate::{
     answers::{Answer, Answers, List, Seconds, records},
     claims::Claims,
-    config::{Action, Config, Finding, Inbound, Keys, Mode, Origin, Outbound, Role, Service},
+    config::{Action, Config, Finding, Front, Inbound, Keys, Mode, Origin, Outbound, Role, Service},
+    front::{self, Offer, Timed},
     memory::{Memory, Publishable, Standing, State, Terms, View, publishable},
     secrets::{self, Keyring},
     sources::Sources,
@@ -108,6 +112,18 @@ struct Known {
     held: BTreeSet<Ipv6Net>,
     standings: HashMap<Role, Standing>,
     dropped: usize,
+    /// When the first of its answers expires: the front looks at it whenever it is asked.
+    fresh_until: Arc<AtomicU64>,
+}
+
+impl Known {
+    fn note_freshness(&self, origin: &Origin) {
+        let until = match origin {
+            Origin::Dns(_) => self.memory.fresh_until(),
+            Origin::Fixed(_) => Seconds::MAX,
+        };
+        self.fresh_until.store(until, Ordering::Relaxed);
+    }
 }
 
 /// What outlives the daemon of a service.
@@ -128,6 +144,8 @@ pub struct Built {
     pub inbound: Entries,
     /// For clients.
     pub outbound: Entries,
+    /// For the front, by name.
+    pub offers: HashMap<Vec<u8>, Offer>,
     /// When it changes by itself.
     pub until: Option<Seconds>,
 }
@@ -203,6 +221,7 @@ impl Model {
                     held: stored.held,
                     standings: HashMap::new(),
                     dropped: 0,
+                    fresh_until: Arc::default(),
                 }
             });
             if let Origin::Fixed(fixed) = &service.origin {
@@ -220,6 +239,7 @@ impl Model {
                 known.memory.take(answers, now);
             }
             known.standings.clear();
+            known.note_freshness(&service.origin);
             known
         });
         self.services = adopted.collect();
@@ -244,8 +264,13 @@ impl Model {
 
     /// Takes the answers for a service, and says whether they change anything.
     pub fn take(&mut self, service: &str, answers: Answers, now: Seconds) -> bool {
-        let known = self.services.iter_mut().find(|known| &*known.name == service);
-        known.is_some_and(|known| known.memory.take(answers, now))
+        let mut all = self.config.services.iter().zip(&mut self.services);
+        let Some((config, known)) = all.find(|(_, known)| &*known.name == service) else {
+            return false;
+        };
+        let changed = known.memory.take(answers, now);
+        known.note_freshness(&config.origin);
+        changed
     }
 
     /// Reads all key material again, and says whether anything changed.
@@ -338,6 +363,7 @@ impl Model {
         let mut built = Built {
             inbound: Entries::Inbound(Vec::new()),
             outbound: Entries::Outbound(Vec::new()),
+            offers: HashMap::new(),
             until: views
                 .iter()
                 .flat_map(|views| [views.inbound.as_ref(), views.outbound.as_ref()])
@@ -370,6 +396,19 @@ impl Model {
                         let source =
                             |item| (self.source_of)(&mut self.sources, item).map(|source| ItemSource { item, source });
                         entry.sources = items.into_iter().filter_map(source).collect();
+                    }
+                    if let Some(front) = self.config.front.as_ref().filter(|_| !self.config.off) {
+                        let mut offer = offer(config, front, &view, &self.keyring);
+                        offer.sources = entry.sources.iter().map(|own| (own.item, own.source)).collect();
+                        offer.fresh_until = known.fresh_until.clone();
+                        let name = match &service.origin {
+                            Origin::Dns(name) => Some(name.clone()),
+                            Origin::Fixed(_) => ssa_dns::name(&service.name).ok(),
+                        };
+                        // Of two at one name, the first is told.
+                        if let Some(name) = name {
+                            built.offers.entry(front::key(&name)).or_insert(offer);
+                        }
                     }
                     outbound.push(entry);
                 }
@@ -538,6 +577,30 @@ fn outbound_entry(name: &Arc<str>, config: &Outbound, view: &View, keyring: &Key
         port: config.port,
         secrets: secrets.collect(),
         sources: Vec::new(),
+    }
+}
+
+/// Returns what the front composes, but for this host's sources.
+fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Keyring) -> Offer {
+    let timed = view.pairs.iter().filter_map(|pair| {
+        let record: Record = pair.record().parse().ok()?;
+        let key = pair.key.as_ref().filter(|_| front.keyed);
+        let key = key.map_or(Key::None, |key| client_key(config, keyring, key));
+        let rule = Rule::prepare(&record, Some(&pair.space), &key).ok()?;
+        let step = record.time_step();
+        Some(Timed { rule, step })
+    });
+    let mut rules: Vec<Timed> = timed.collect();
+    rules.sort_by_key(|timed| std::cmp::Reverse(timed.rule.from().0));
+    let port = match (config.port, config.ports.as_slice()) {
+        (None, [port]) => Some(*port),
+        _ => None,
+    };
+    Offer {
+        rules,
+        port,
+        own_keys: matches!(config.keys, Some(Keys::Client(_))),
+        ..Offer::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration, and where.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use ipnet::Ipv6Net;
 use ssa_rules::apl::TextError;
@@ -97,6 +97,11 @@ pub enum Problem {
     },
     /// A path that is not absolute.
     Relative,
+    /// A server that is the front itself.
+    Loop {
+        /// The server.
+        server: SocketAddr,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -116,6 +121,7 @@ impl fmt::Display for Problem {
             Self::NoRecord => f.write_str("does not begin with v=ssa1"),
             Self::TooWide { prefix, least } => write!(f, "{prefix} is shorter than /{least}"),
             Self::Relative => f.write_str("is no absolute path"),
+            Self::Loop { server } => write!(f, "{server} would be asked by the front itself"),
         }
     }
 }

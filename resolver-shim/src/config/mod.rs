@@ -5,12 +5,12 @@ mod raw;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ipnet::Ipv6Net;
+use ipnet::{IpNet, Ipv6Net};
 use ssa_dns::Name;
 use ssa_rules::{Apl, Record};
 
@@ -167,9 +167,13 @@ pub enum Keys {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Front {
     /// Where it listens, by UDP and TCP.
-    pub listen: SocketAddr,
+    pub listen: Vec<SocketAddr>,
+    /// Who may ask, besides this host.
+    pub clients: Vec<IpNet>,
     /// The servers that all else is handed to; those of [`Dns`] where none are given.
     pub servers: Option<Vec<SocketAddr>>,
+    /// Whether addresses are composed by rules with a secret too.
+    pub keyed: bool,
 }
 
 impl Config {
@@ -226,14 +230,7 @@ impl TryFrom<raw::Config> for Config {
         let state = raw.state.inspect(|path| reader.absolute("state", path));
         let dns = reader.dns(&raw.dns);
         let services = reader.services(raw.services);
-        let front = raw.front.and_then(|front| {
-            let listen = reader.socket_address("front.listen", &front.listen);
-            let servers = front.servers.map(|list| reader.servers("front.servers", &list));
-            Some(Front {
-                listen: listen?,
-                servers,
-            })
-        });
+        let front = raw.front.map(|front| reader.front(front, dns.servers.as_deref()));
         if reader.faults.is_empty() {
             Ok(Self {
                 socket,
@@ -349,6 +346,37 @@ impl Reader {
             mode: mode.unwrap_or(0o600),
             group: raw.group,
             peers,
+        }
+    }
+
+    fn front(&mut self, raw: raw::Front, dns: Option<&[SocketAddr]>) -> Front {
+        self.count("front.listen", raw.listen.len(), [1, MAX_MEMBERS]);
+        let mut listen = Vec::new();
+        for (number, text) in raw.listen.iter().enumerate() {
+            // From an address that stands for all, answers would not come from where they were asked.
+            let address = text
+                .parse()
+                .ok()
+                .filter(|address: &SocketAddr| !address.ip().is_unspecified());
+            let place = format!("front.listen[{number}]");
+            listen.extend(self.parsed(&place, text, address, "no ADDRESS:PORT of one address"));
+        }
+        self.count("front.clients", raw.clients.len(), [0, MAX_MEMBERS]);
+        let mut clients = Vec::new();
+        for (number, text) in raw.clients.iter().enumerate() {
+            let place = format!("front.clients[{number}]");
+            clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "no prefix"));
+        }
+        let servers = raw.servers.map(|list| self.servers("front.servers", &list));
+        let mut asked = servers.iter().flatten().chain(dns.into_iter().flatten());
+        if let Some(server) = asked.find(|server| listen.contains(server)) {
+            self.fault("front.listen", Problem::Loop { server: *server });
+        }
+        Front {
+            listen,
+            clients,
+            servers,
+            keyed: raw.keyed,
         }
     }
 
@@ -523,12 +551,6 @@ impl Reader {
     }
 }
 
-/// Whether an address is one that only this host reaches.
-#[must_use]
-pub fn is_local(address: IpAddr) -> bool {
-    address.is_loopback()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -544,7 +566,7 @@ mod tests {
             {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
              "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
         ],
-        "front": {"listen": "127.0.0.1:53"}
+        "front": {"listen": ["[2001:db8:0:1::53]:53"], "clients": ["2001:db8:0:1::/64", "192.0.2.0/24"], "keyed": true}
     }"#;
 
     #[test]
@@ -562,6 +584,8 @@ mod tests {
             [(Finding::Legacy, Action::Deny)]
         );
         assert!(matches!(config.services[1].origin, Origin::Fixed(_)));
+        let front = config.front.unwrap();
+        assert_eq!((front.listen.len(), front.clients.len(), front.keyed), (1, 2, true));
     }
 
     #[test]
@@ -597,7 +621,8 @@ mod tests {
                 {"name": "c", "domain": "c.", "static": {"apl": "2:x/64", "rules": []}, "allowed": [],
                  "outbound": {"masters": "/a", "client_keys": "/b"}},
                 {"name": "c", "allowed": ["2001:db8::/32"]}
-            ]}"#;
+            ],
+            "front": {"listen": ["[::]:53", "[::1]:53"], "clients": ["all"], "servers": ["::1"]}}"#;
         let error = Config::from_json(json.as_bytes()).unwrap_err();
         let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
         let expected = [
@@ -620,6 +645,9 @@ mod tests {
             "services[1].outbound: either masters or client_keys has to be there, and not both",
             "services[2].name: stands already at [1]",
             "services[2].inbound: is missing",
+            "front.listen[0]: `[::]:53` is no ADDRESS:PORT of one address",
+            "front.clients[0]: `all` is no prefix",
+            "front.listen: [::1]:53 would be asked by the front itself",
         ];
         for expected in expected {
             assert!(told.iter().any(|told| told == expected), "{expected} in {told:#?}");

@@ -148,6 +148,10 @@ pub enum Action {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Front {
-    pub(super) listen: String,
+    pub(super) listen: Vec<String>,
+    #[serde(default)]
+    pub(super) clients: Vec<String>,
     pub(super) servers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) keyed: bool,
 }

@@ -1,0 +1,243 @@
+use ssa_rules::{AddressSpace, ClientKey, Destination, Flow, Key, Record, Secret, Verdict};
+
+use super::{
+    wire::tests::{opt, query},
+    *,
+};
+use crate::random::Random;
+
+const NOW: Now = Now {
+    time: UnixTime(1_790_000_017),
+    daemon: 1000,
+};
+const ASKER: &str = "2001:db8:77:1::7";
+
+fn timed(rule: &str, list: &str, key: &Key) -> Timed {
+    let record: Record = rule.parse().unwrap();
+    let space = AddressSpace::new(&list.parse().unwrap()).unwrap().unwrap();
+    Timed {
+        rule: Rule::prepare(&record, Some(&space), key).unwrap(),
+        step: record.time_step(),
+    }
+}
+
+fn offer(rules: &[&str], key: &Key) -> Offer {
+    let list = "2:2001:db8:5::/64 2:2001:db8:7::/64 !2:2001:db8:6::/120";
+    Offer {
+        rules: rules.iter().map(|rule| timed(rule, list, key)).collect(),
+        sources: vec![
+            ("2001:db8:5::/64".parse().unwrap(), "2001:db8:1::5".parse().unwrap()),
+            ("2001:db8:7::/64".parse().unwrap(), "2001:db8:1::7".parse().unwrap()),
+        ],
+        port: Some(443),
+        own_keys: matches!(key, Key::Client(_)),
+        fresh_until: Arc::new(AtomicU64::new(1100)),
+    }
+}
+
+/// Returns the offers of web.demo.test under one rule.
+pub(super) fn offers(rule: &str) -> HashMap<Vec<u8>, Offer> {
+    let name = key(&ssa_dns::name("Web.demo.test").unwrap());
+    HashMap::from([(name, offer(&[rule], &Key::None))])
+}
+
+fn compose(offer: &Offer, asker: &str) -> Option<(Ipv6Addr, u32)> {
+    let mut random = Random::new();
+    let asker = Asker::of(asker.parse().unwrap())?;
+    offer.compose(asker, NOW, &mut || random.bits())
+}
+
+fn verdict(offer: &Offer, source: &str, address: Ipv6Addr) -> Verdict {
+    let flow = Flow {
+        source: Source(source.parse().unwrap()),
+        destination: Destination(address),
+        object: None,
+        chunk: None,
+        port: Some(Port(443)),
+        time: NOW.time,
+    };
+    offer.rules[0].rule.verify(&flow).unwrap()
+}
+
+#[test]
+fn addresses_are_composed_for_the_asker() {
+    let key = Key::Secret(Secret::new([7; 16]));
+    for rule in [
+        "v=ssa1; addr=rand:64",
+        "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4",
+        "v=ssa1; addr=hash(src/64,time/30):64; item=hash(src/64)",
+        "v=ssa1; addr=mac(src/64):40 rand:24; key=k1; kdf=src/64",
+        "v=ssa1; addr=hash(src/128,port):40 rand:24; pow=6",
+    ] {
+        let offer = offer(&[rule], &key);
+        let mut met = std::collections::HashSet::new();
+        for _ in 0..40 {
+            let (address, _) = compose(&offer, ASKER).unwrap();
+            assert!(
+                matches!(verdict(&offer, ASKER, address), Verdict::Conforming(_)),
+                "{rule}"
+            );
+            met.insert(address);
+        }
+        assert!(met.len() > 20 || !rule.contains("rand"), "{rule}");
+    }
+}
+
+#[test]
+fn replicas_are_taken_at_random() {
+    let offer = offer(&["v=ssa1; addr=hash(src/128):64; replicas=4"], &Key::None);
+    let met: std::collections::HashSet<_> = (0..200).map(|_| compose(&offer, ASKER).unwrap().0).collect();
+    assert!(met.len() >= 4, "{met:?}");
+}
+
+#[test]
+fn this_host_is_told_by_the_sources_that_it_uses() {
+    for rule in [
+        "v=ssa1; addr=hash(src/128):64",
+        "v=ssa1; addr=hash(src/128):64; item=rand",
+        "v=ssa1; addr=rand:64",
+    ] {
+        let mut offer = offer(&[rule], &Key::None);
+        for asker in ["::1", "127.0.0.1"] {
+            let (address, _) = compose(&offer, asker).unwrap();
+            let (_, source) = offer.sources.iter().find(|(item, _)| item.contains(&address)).unwrap();
+            let verdict = verdict(&offer, &source.to_string(), address);
+            assert!(matches!(verdict, Verdict::Conforming(_)), "{rule}");
+        }
+        offer.sources.clear();
+        assert_eq!(compose(&offer, "::1"), None);
+    }
+}
+
+#[test]
+fn what_cannot_be_composed_is_not() {
+    let none = Key::None;
+    let client = Key::Client(ClientKey::new([7; 16]));
+    let keyed = "v=ssa1; addr=mac(src/64):64; key=k1; kdf=src/64";
+    let cases = [
+        (offer(&["v=ssa1; addr=hash(obj):64"], &none), ASKER),
+        (offer(&["v=ssa1; addr=hash(src/64,chunk):64"], &none), ASKER),
+        (offer(&["v=ssa1; addr=rand:64; pow=13"], &none), ASKER),
+        (offer(&["v=ssa1; addr=rand:64; from=1790000018"], &none), ASKER),
+        (offer(&[keyed], &none), ASKER),
+        (offer(&[keyed], &client), ASKER),
+        (offer(&["v=ssa1; addr=rand:64"], &none), "192.0.2.1"),
+        (offer(&["v=ssa1; addr=rand:64"], &none), "fe80::1"),
+        (offer(&["v=ssa1; addr=rand:64"], &none), "::ffff:192.0.2.1"),
+        (offer(&[], &none), ASKER),
+    ];
+    for (number, (offer, asker)) in cases.iter().enumerate() {
+        assert_eq!(compose(offer, asker), None, "case {number}");
+    }
+    let mut without_port = offer(&["v=ssa1; addr=hash(port):64"], &none);
+    assert!(compose(&without_port, ASKER).is_some());
+    without_port.port = None;
+    assert_eq!(compose(&without_port, ASKER), None);
+    // A key of this host's own is good for this host.
+    assert!(compose(&offer(&[keyed], &client), "::1").is_some());
+}
+
+#[test]
+fn answers_hold_no_longer_than_what_they_rest_on() {
+    let ttl = |rules: &[&str]| compose(&offer(rules, &Key::None), ASKER).unwrap().1;
+    assert_eq!(ttl(&["v=ssa1; addr=rand:64"]), 100);
+    assert_eq!(ttl(&["v=ssa1; addr=hash(time/30):64"]), 23);
+    assert_eq!(ttl(&["v=ssa1; addr=rand:64; pow=4"]), 23);
+    let later = "v=ssa1; addr=hash(src/64):64; from=1790000024";
+    assert_eq!(ttl(&[later, "v=ssa1; addr=rand:64"]), 7);
+    let fresh = |until| {
+        let offer = offer(&["v=ssa1; addr=rand:64"], &Key::None);
+        offer.fresh_until.store(until, Ordering::Relaxed);
+        compose(&offer, ASKER).unwrap().1
+    };
+    assert_eq!((fresh(900), fresh(1003), fresh(u64::MAX)), (0, 3, 300));
+}
+
+#[test]
+fn each_query_has_its_decision() {
+    let table = Table {
+        clients: vec!["2001:db8:77::/48".parse().unwrap()],
+        offers: offers("v=ssa1; addr=rand:64"),
+        ..Table::default()
+    };
+    let mut random = Random::new();
+    let mut decide = |message: &[u8], asker: &str| {
+        let decision = table.decide(message, asker.parse().unwrap(), NOW, &mut || random.bits());
+        match decision {
+            Decision::Ignore => Outcome::Ignored,
+            Decision::Answer(outcome, _) | Decision::Pass(outcome) => outcome,
+        }
+    };
+    let asked = query("wEb.demo.TEST", 28, 0, &[]);
+    assert_eq!(decide(&asked, ASKER), Outcome::Composed);
+    assert_eq!(decide(&asked, "::1"), Outcome::Composed);
+    assert_eq!(decide(&asked, "2001:db8:78::1"), Outcome::Refused);
+    assert_eq!(decide(&query("web.demo.test", 1, 0, &[]), ASKER), Outcome::Passed);
+    assert_eq!(decide(&query("other.demo.test", 28, 0, &[]), ASKER), Outcome::Passed);
+    assert_eq!(
+        decide(&query("web.demo.test", 28, 1, &opt(0, true, &[])), ASKER),
+        Outcome::Passed
+    );
+    assert_eq!(decide(&asked[..11], ASKER), Outcome::Ignored);
+    assert_eq!(decide(&query("x", 0x8000, 0, &[])[..5], ASKER), Outcome::Ignored);
+    let table = Table {
+        offers: offers("v=ssa1; addr=hash(obj):64"),
+        ..Table::default()
+    };
+    let published = table.decide(&asked, "::1".parse().unwrap(), NOW, &mut || 7);
+    assert_eq!(published, Decision::Pass(Outcome::Published));
+}
+
+#[test]
+fn any_octets_have_a_decision() {
+    let table = Table {
+        clients: vec!["::/0".parse().unwrap()],
+        offers: offers("v=ssa1; addr=hash(src/64):20 rand:44"),
+        ..Table::default()
+    };
+    let mut random = Random::new();
+    let seeds = [
+        query("web.demo.test", 28, 0, &[]),
+        query("web.demo.test", 28, 1, &opt(0, false, b"\0\x0a\0\x08abcdefgh")),
+        query("web.demo.test", 252, 1, &opt(0, true, &[])),
+        Vec::new(),
+    ];
+    let [mut composed, mut passed, mut ignored] = [0; 3];
+    for step in 0..50_000 {
+        let mut message = seeds[step % seeds.len()].clone();
+        let mut below = |end: usize| usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap();
+        for _ in 0..below(4) {
+            let place = below(message.len().max(1));
+            match below(4) {
+                0 => message.truncate(place),
+                1 => message.insert(place.min(message.len()), u8::try_from(below(256)).unwrap()),
+                2 => message.extend((0..below(40)).map(|_| u8::try_from(below(256)).unwrap())),
+                _ => message
+                    .iter_mut()
+                    .skip(place)
+                    .take(1)
+                    .for_each(|byte| *byte = u8::try_from(below(256)).unwrap()),
+            }
+        }
+        let mut draw = || random.bits();
+        match table.decide(&message, ASKER.parse().unwrap(), NOW, &mut draw) {
+            Decision::Ignore => ignored += 1,
+            Decision::Pass(_) => {
+                passed += 1;
+                assert!(wire::is_query(&message));
+                let failure = wire::failure(&message, Code::ServerFailure).unwrap();
+                assert!(wire::is_answer(&failure, &message) && failure.len() <= message.len());
+                let _ = wire::is_transfer(&message);
+            }
+            Decision::Answer(outcome, answer) => {
+                composed += 1;
+                assert_eq!(outcome, Outcome::Composed);
+                assert!(wire::is_answer(&answer, &message) && answer.len() <= 512);
+            }
+        }
+    }
+    assert!(
+        composed > 5000 && passed > 5000 && ignored > 5000,
+        "{composed} {passed} {ignored}"
+    );
+}
