@@ -106,7 +106,12 @@ impl fmt::Display for AskError {
             Self::NoRuntime(reason) => write!(f, "no sockets can be waited for: {reason}"),
             Self::Timeout { servers, waited } => {
                 let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-                write!(f, "timeout: no answer from {} within {} s", servers.join(", "), waited.as_secs_f32())
+                write!(
+                    f,
+                    "timeout: no answer from {} within {} s",
+                    servers.join(", "),
+                    waited.as_secs_f32()
+                )
             }
             Self::Refused { server, code } => write!(f, "{}: answer of {server}: {code}", code_name(*code)),
             Self::EmptyRecord { server } => write!(

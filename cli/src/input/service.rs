@@ -12,9 +12,7 @@ use ssa_rules::{
 };
 
 use super::{Keys, number};
-use crate::{
-    failure::{Failure, Fault, Faults},
-};
+use crate::failure::{Failure, Fault, Faults};
 
 /// Which service: flags or a name.
 #[derive(Debug, clap::Args)]
