@@ -345,13 +345,15 @@ impl Daemon {
                 Err(error) => tracing::error!(?role, %error, "the last snapshot stays"),
             }
         }
-        if let Some(front) = &self.model.config().front {
-            self.front.send_replace(Arc::new(Table {
-                clients: front.clients.clone(),
-                upstreams: self.upstreams.clone(),
+        self.front.send_modify(|table| {
+            let front = self.model.config().front.as_ref();
+            *table = Arc::new(Table {
+                // One that the configuration has no more passes everything on until the next start.
+                clients: front.map_or_else(|| table.clients.clone(), |front| front.clients.clone()),
+                upstreams: front.map_or(&table.upstreams, |_| &self.upstreams).clone(),
                 offers: built.offers,
-            }));
-        }
+            });
+        });
         if let Some(until) = built.until {
             let due = self.clock.instant(until);
             self.due = Some(due.max(Instant::now() + GATHER));

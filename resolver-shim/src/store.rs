@@ -30,7 +30,16 @@ pub fn load(path: &Path, now: Seconds) -> io::Result<BTreeMap<String, Stored>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };
-    let file: File = serde_json::from_slice(&bytes)?;
+    parse(&bytes, now)
+}
+
+/// Reads what was stored from its bytes.
+///
+/// # Errors
+///
+/// Why they cannot be used.
+pub fn parse(bytes: &[u8], now: Seconds) -> io::Result<BTreeMap<String, Stored>> {
+    let file: File = serde_json::from_slice(bytes)?;
     if file.version != VERSION {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
