@@ -188,6 +188,12 @@ class Sidecar:
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS:"))
 
+    def memory(self):
+        """Returns how many MB it has: in all, given out by its allocator, and beside that: modules and its program."""
+        heap = {name: int(size) >> 20 for name, size in json.loads(self.admin("memory")).items()}
+        whole = self.resident()
+        return {"in all": whole, "allocated": heap["allocated"], "beside": whole - heap["total_physical_bytes"]}
+
 
 def _found(line):
     """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""

@@ -103,10 +103,10 @@ def rotate(stage, client, far, near, publish, before):
     load = stage.load(client, destinations=[before.plain], rate=RATE)
     so_far = far.inbound()
     stage.wait(20, "connections come", lambda: far.inbound() > so_far + RATE)
-    moment = int(time.time()) + 4
+    moment = int(time.time()) + 6
     second = f"{FIRST.replace('key=a', 'key=b')}; from={moment}"
     publish(own(), shared([FIRST, second], a=OLD, b=NEW))
-    stage.claim_between("both stand before the new one counts, by s", 0.1, 4, round(moment - time.time(), 2))
+    stage.claim_between("both stand before the new one counts, by s", 0.1, 6, round(moment - time.time(), 2))
     stage.wait(20, "the new one counts", lambda: time.time() > moment + 1)
     publish(own(), shared([second], b=NEW))
     so_far = far.inbound()
