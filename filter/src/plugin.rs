@@ -269,12 +269,16 @@ impl Plugin {
         if !feed.answered(call, time) {
             return;
         }
-        let ready = feed.ready();
+        let (ready, refused) = (feed.ready(), feed.refused());
         match proxy.response() {
             Ok(response) if response.status == 200 => match proxy.body(MAX_SNAPSHOT.saturating_add(1)) {
                 Ok(body) => self.read_snapshot(&body, response.etag, proxy, time),
                 Err(Refused) => self.missed(proxy, time, "the answer has no body"),
             },
+            // The newest one is still that which was refused.
+            Ok(response) if response.status == 304 && refused => {
+                self.metrics.count_refresh(proxy, Refresh::Refused);
+            }
             Ok(response) if response.status == 304 && ready => self.unchanged(proxy, time),
             Ok(response) => {
                 let status = response.status;
@@ -340,7 +344,12 @@ impl Plugin {
         };
         let installed = match read {
             Ok(installed) => installed,
-            Err(error) => return self.refuse_snapshot(&error, proxy, time),
+            Err(error) => {
+                if let Some(feed) = &mut self.feed {
+                    feed.refuse(etag);
+                }
+                return self.refuse_snapshot(&error, proxy, time);
+            }
         };
         if let Some(feed) = &mut self.feed {
             feed.installed(etag, time);

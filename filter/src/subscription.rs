@@ -21,8 +21,10 @@ pub struct Feed {
     call: Option<Call>,
     /// The time of the next one, in nanoseconds.
     due: u64,
-    /// Names the snapshot that is here.
+    /// Names the snapshot that was seen last.
     etag: Option<String>,
+    /// Whether that one was refused.
+    refused: bool,
     /// Whether one is here.
     ready: bool,
 }
@@ -36,6 +38,7 @@ impl Feed {
             call: None,
             due: 0,
             etag: None,
+            refused: false,
             ready: false,
         }
     }
@@ -93,7 +96,22 @@ impl Feed {
     pub fn installed(&mut self, etag: Option<String>, now: u64) {
         self.ready = true;
         self.etag = etag;
+        self.refused = false;
         self.rest(now);
+    }
+
+    /// Notes that the snapshot of this name was refused: only another one is of interest.
+    pub fn refuse(&mut self, etag: Option<String>) {
+        if etag.is_some() {
+            self.etag = etag;
+            self.refused = true;
+        }
+    }
+
+    /// Says whether the newest snapshot was refused, as far as is known.
+    #[must_use]
+    pub const fn refused(&self) -> bool {
+        self.refused
     }
 
     fn rest(&mut self, now: u64) {

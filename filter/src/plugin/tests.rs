@@ -486,9 +486,17 @@ fn what_is_no_snapshot_changes_nothing() {
     }
     table.pass(2000);
     plugin.on_tick(&table);
+    // Asked for by the name of the bad one: it is not fetched again and again.
+    assert_eq!(
+        *table.told("fetch").last().unwrap(),
+        format!("fetch shim /v1/inbound {:x} 30", crc(""))
+    );
     respond(&mut plugin, &table, 304, "");
+    table.pass(2000);
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
     assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
-    for (outcome, count) in [("installed", 1), ("refused", 3), ("failed", 2), ("unchanged", 1)] {
+    for (outcome, count) in [("installed", 1), ("refused", 4), ("failed", 2), ("unchanged", 1)] {
         let name = format!("ssa_inbound_snapshots_total.outcome.{outcome}");
         assert_eq!(table.count(&name), count, "{outcome}");
     }
