@@ -60,7 +60,8 @@ class NameServer:
                 "knotd",
                 f"server:\n  listen: {self.host.address}@53\n  rundir: {self.folder}\n"
                 f"log:\n- target: stderr\n  any: info\ndatabase:\n  storage: {self.folder}\n"
-                f"zone:\n- domain: {ZONE}\n  file: {self.folder}/zone\n  zonefile-load: whole\n",
+                f"acl:\n- id: all\n  action: transfer\n"
+                f"zone:\n- domain: {ZONE}\n  file: {self.folder}/zone\n  zonefile-load: whole\n  acl: all\n",
             ),
         }[self.kind]
         self.program = shutil.which(program)

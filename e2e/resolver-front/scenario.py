@@ -1,7 +1,7 @@
 """Clients without a filter ask the shim's DNS front, and connect where the rule says; whatever else they ask comes back as
 the server said it.
 
-Topology: a server with a sidecar that denies legacy traffic, a router, a BIND that answers for all names. A resolver host
+Topology: a server with a sidecar that denies legacy traffic, a router, a DNS server. A resolver host
 with the shim's front, which two clients may ask and a third may not. One client has a front of its own on ::1 too.
 
 Expected: curl, getaddrinfo and dig get addresses that the server accepts from the asker and refuses from another; TTLs end
@@ -106,7 +106,7 @@ def run(stage):
         stage.net.route(prefix, server)
     stage.application(server)
     stage.sidecar(server, "server.yaml", inbound(WEB, CLOCK, OBJECT))
-    zone = resolver.NameServer(stage, dns, "bind")
+    zone = resolver.NameServer(stage, dns)
     large = " ".join(f'"{"x" * 250}"' for _ in range(240))
     more = [
         ("web", "A 192.0.2.7"),
