@@ -529,16 +529,12 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         upstreams: upstreams.clone(),
         ..Table::default()
     }));
+    let shared = front::serve::Shared::new(front.subscribe(), clock, board.counters.clone());
     for address in listens(&config) {
         let bound = front::serve::Bound::new(*address)
             .await
             .map_err(|error| StartError::Front(*address, error))?;
-        let shared = front::serve::Shared {
-            table: front.subscribe(),
-            clock,
-            counters: board.counters.clone(),
-        };
-        serving.spawn(front::serve::serve(bound, shared, stopped.clone()));
+        serving.spawn(front::serve::serve(bound, shared.clone(), stopped.clone()));
     }
 
     let (reports_in, reports) = mpsc::channel(256);

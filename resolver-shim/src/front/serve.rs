@@ -26,10 +26,10 @@ use crate::{
     random::Random,
 };
 
-/// The most queries by UDP that servers are asked at once, for each address that is listened at.
+/// The most queries by UDP that servers are asked at once. Each has a descriptor, of which processes often have 1024.
 const MAX_QUERIES: usize = 512;
 
-/// The most connections at once, for each address that is listened at.
+/// The most connections at once. Each may have two.
 const MAX_CONNECTIONS: usize = 128;
 
 /// The most bytes of a message.
@@ -50,12 +50,24 @@ const ROUNDS: usize = 2;
 /// What all conversations share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    pub(crate) table: watch::Receiver<Arc<Table>>,
-    pub(crate) clock: Clock,
-    pub(crate) counters: Arc<Counters>,
+    table: watch::Receiver<Arc<Table>>,
+    clock: Clock,
+    counters: Arc<Counters>,
+    queries: Room,
+    connections: Room,
 }
 
 impl Shared {
+    pub(crate) fn new(table: watch::Receiver<Arc<Table>>, clock: Clock, counters: Arc<Counters>) -> Self {
+        Self {
+            table,
+            clock,
+            counters,
+            queries: Room::new(MAX_QUERIES),
+            connections: Room::new(MAX_CONNECTIONS),
+        }
+    }
+
     fn count(&self, transport: &'static str, outcome: Outcome) {
         let labels = [("transport", transport), ("outcome", outcome.name())];
         self.counters.count("ssa_resolver_front_queries_total", &labels);
@@ -100,7 +112,6 @@ pub(crate) async fn serve(bound: Bound, shared: Shared, mut stop: watch::Receive
 }
 
 async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
-    let room = Room::new(MAX_QUERIES);
     let mut random = Random::new();
     let mut tasks = JoinSet::new();
     let mut buffer = vec![0; MAX_MESSAGE];
@@ -123,7 +134,7 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
                 let _ = socket.send_to(&answer, asker).await;
             }
             Decision::Pass(outcome) => {
-                let Some(place) = room.take() else {
+                let Some(place) = shared.queries.take() else {
                     shared.count("udp", Outcome::Dropped);
                     continue;
                 };
@@ -143,13 +154,12 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
 }
 
 async fn connections(listener: TcpListener, shared: Shared) {
-    let room = Room::new(MAX_CONNECTIONS);
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, asker)) => {
-                let Some(place) = room.take() else {
+                let Some(place) = shared.connections.take() else {
                     shared.count("tcp", Outcome::Dropped);
                     continue;
                 };
@@ -296,6 +306,10 @@ mod tests {
     use super::*;
     use crate::front::{tests::offers, wire::tests::query};
 
+    /// What tests have room for.
+    const QUERIES: usize = 20;
+    const CONNECTIONS: usize = 10;
+
     /// A server that answers each query by its own bytes, marked as an answer, and so many more.
     async fn echoing(more: usize) -> SocketAddr {
         let Bound { udp, tcp } = Bound::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -335,9 +349,9 @@ mod tests {
         }));
         let counters = Arc::new(Counters::default());
         let shared = Shared {
-            table: table.subscribe(),
-            clock: Clock::new(),
-            counters: counters.clone(),
+            queries: Room::new(QUERIES),
+            connections: Room::new(CONNECTIONS),
+            ..Shared::new(table.subscribe(), Clock::new(), counters.clone())
         };
         tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(false);
@@ -382,6 +396,62 @@ mod tests {
         write(&mut stream, &asked).await.unwrap();
         assert_eq!(read(&mut stream).await.unwrap()[3] & 15, 2);
         assert_eq!(counters.figures().len(), 2);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn connections_are_bounded_in_number() {
+        let (address, _table, counters) = front(Vec::new()).await;
+        let mut held = Vec::new();
+        for _ in 0..CONNECTIONS {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut more = TcpStream::connect(address).await.unwrap();
+        assert_eq!(more.read(&mut [0]).await.unwrap_or(0), 0);
+        assert_eq!(counters.figures()[0].labels[1].1, "dropped");
+        held.clear();
+        let asked = query("web.demo.test", 28, 0, &[]);
+        let mut answered = false;
+        for _ in 0..100 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            answered = write(&mut stream, &asked).await.is_ok() && read(&mut stream).await.is_ok();
+            if answered {
+                break;
+            }
+        }
+        assert!(answered);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn queries_under_way_are_bounded_in_number() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (address, _table, counters) = front(vec![silent.local_addr().unwrap()]).await;
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let asked = query("other.test", 1, 0, &[]);
+        let dropped = || {
+            let figures = counters.figures();
+            figures.iter().any(|figure| figure.labels[1].1 == "dropped")
+        };
+        for _ in 0..10 * QUERIES {
+            socket.send_to(&asked, address).await.unwrap();
+            tokio::task::yield_now().await;
+            if dropped() {
+                break;
+            }
+        }
+        assert!(dropped());
+        // What the rule answers needs no server.
+        let asked = query("web.demo.test", 28, 0, &[]);
+        assert_eq!(exchange(address, &asked).await.unwrap().len(), asked.len() + 28);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_query_that_does_not_end_ends_its_connection() {
+        let (address, _table, _counters) = front(Vec::new()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&[0, 200, 1]).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        assert!(began.elapsed() >= IDLE);
     }
 
     #[tokio::test(flavor = "current_thread")]
