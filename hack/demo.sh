@@ -9,6 +9,7 @@
 #   SSA_ENVOY=PROGRAM       this Envoy instead of the one from PyPI
 #   SSA_FILTER=FILE         this module instead of the one built from filter/
 #   SSA_CLI=PROGRAM         this ssa command instead of the one built from cli/
+#   SSA_RESOLVER=PROGRAM    this ssa-resolver instead of the one built from resolver-shim/
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -39,13 +40,18 @@ unshare "${spaces[@]}" true 2>/dev/null \
 envoy=$("$root/hack/demo/envoy.sh")
 if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32 (minutes, once)"; fi
 module=$("$root/hack/module.sh")
-ssa=${SSA_CLI:-}
-if [ -z "$ssa" ]; then
-  say "building the ssa command (minutes, once)"
-  cargo build --quiet --release --locked -p ssa
-  ssa=$target_dir/release/ssa
+packages=()
+if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
+if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
+if [ "${#packages[@]}" -gt 0 ]; then
+  say "building the programs (minutes, once)"
+  cargo build --quiet --release --locked "${packages[@]}"
 fi
-[ -x "$ssa" ] || die "there is no program $ssa"
+ssa=${SSA_CLI:-$target_dir/release/ssa}
+resolver=${SSA_RESOLVER:-$target_dir/release/ssa-resolver}
+for program in "$ssa" "$resolver"; do
+  [ -x "$program" ] || die "there is no program $program"
+done
 
 inner=
 # shellcheck disable=SC2317 # traps call it
@@ -63,7 +69,7 @@ trap 'finish; exit 143' TERM HUP
 if [ -n "${KEEP:-}" ]; then limit=0; fi
 # It ends with this script even where that is killed.
 setpriv --pdeathsig KILL unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" </dev/null &
+  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then
@@ -82,7 +88,7 @@ if [ -n "${KEEP:-}" ]; then
     say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:7::1]/'   # the vault: refused"
     say "  $enter tail /run/ssa-demo/server1/access.log"
     say "  $enter curl -s --unix-socket /run/ssa-demo/server1/admin.sock 'http://admin/stats/prometheus?filter=wasmcustom'"
-    say "  $enter python3 -m json.tool /run/ssa-demo/server1/inbound.json"
+    say "  $enter ip netns exec server1 curl -s 'http://[::1]:9467/status'   # its shim; or /metrics"
     say "  $enter ip -n router -6 route show root 2001:db8:5::/64"
     say "Ctrl-C takes it down."
   fi

@@ -1,4 +1,4 @@
-"""Services: what each publishes in the DNS, and what snapshots say of it."""
+"""Services: what each publishes in the DNS, and what shims are configured with for it."""
 
 import re
 
@@ -10,15 +10,16 @@ DOMAIN = "demo.test"
 class Service:
     """A service of the demo."""
 
-    def __init__(self, name, number, rule, secret=None):
-        """`number` places it: 2001:db8:N::/64, and plain addresses in 2001:db8:N+1::/120."""
+    def __init__(self, name, number, rule, **keys):
+        """`number` places it: 2001:db8:N::/64, and plain addresses in 2001:db8:N+1::/120; `keys` are its masters."""
+        self.owner = name
         self.name = f"{name}.{DOMAIN}"
-        self.item = f"2001:db8:{number}::/64"
-        self.plain = f"2001:db8:{number + 1}::1"
-        self.prefixes = [self.item, f"2001:db8:{number + 1}::/120"]
+        self.item = f"2001:db8:{number:x}::/64"
+        self.plain = f"2001:db8:{number + 1:x}::1"
+        self.prefixes = [self.item, f"2001:db8:{number + 1:x}::/120"]
         self.apl = f"2:{self.item} !2:{self.prefixes[1]}"
         self.rules = [rule]
-        self.secret = secret
+        self.keys = keys
         self.mode = "enforce"
         self.policy = {}
 
@@ -26,21 +27,21 @@ class Service:
     def url(self):
         return f"http://{self.name}/"
 
-    def key_of(self, source):
-        """Returns what a client holds: under a rule with kdf a key of its own, else the secret itself."""
-        bits = re.search(r"kdf=src/(\d+)", " ".join(self.rules))
-        if bits:
-            return {"client_key": client_key(self.secret, int(bits.group(1)), source)}
-        return {"secret": self.secret}
+    def published(self, ttl):
+        """Returns its records as a zone file has them."""
+        lines = [f"{self.owner} {ttl} APL {self.apl}", f"{self.owner} {ttl} AAAA {self.plain}"]
+        return lines + [f'_ssa.{self.owner} {ttl} TXT "{rule}"' for rule in self.rules]
 
-    def inbound(self):
-        """Its entry in a server's snapshot."""
-        return self._entry({"secret": self.secret}, ports=[80], mode=self.mode, policy=self.policy)
+    def key_of(self, name, source):
+        """Returns the key of clients with this source, as its rules with kdf have it."""
+        bits = re.search(r"kdf=src/(\d+)", self.rules[0]).group(1)
+        return client_key(self.keys[name], int(bits), source)
 
-    def outbound(self, source):
-        """Its entry in a client's snapshot."""
-        return self._entry(self.secret and self.key_of(source), ports=[80], addresses=[self.plain])
-
-    def _entry(self, key, **more):
-        secrets = {"secrets": {"k1": key}} if self.secret else {}
-        return {"name": self.name, "apl": self.apl, "rules": self.rules, **secrets, **more}
+    def entry(self, role, keys):
+        """Returns its entry in the configuration of a shim; `keys` is the folder with its key material there."""
+        fields = {"ports": [80]}
+        if role == "inbound":
+            fields.update(mode=self.mode, policy=self.policy)
+        if self.keys:
+            fields[{"inbound": "masters", "outbound": "client_keys"}[role]] = str(keys)
+        return {"name": self.name, "allowed": self.prefixes, role: fields}

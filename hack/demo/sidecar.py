@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import re
 import shutil
 import socket
@@ -88,12 +87,6 @@ class Sidecar:
         """Returns the lines of connections that it composed addresses for, once there are so many."""
         lines = [line for line in self.log(name) if line.get("outcome") == "composed"]
         return lines if len(lines) >= count else None
-
-    def publish(self, snapshot):
-        """Gives its host's resolver another snapshot."""
-        new = self.folder / "new.json"
-        new.write_text(json.dumps(snapshot))
-        os.replace(new, self.folder / f"{self.role}.json")
 
     def installed(self):
         """Returns how many snapshots its VMs have installed."""

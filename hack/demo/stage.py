@@ -1,10 +1,10 @@
-"""What the story of hack/demo.sh stands on: hosts, DNS, sidecars, snapshots, and claims that are counted.
+"""What the story of hack/demo.sh stands on: hosts, DNS, sidecars, shims, and claims that are counted.
 
     client 2001:db8:0:1::10 ──┐                    ┌── server1 2001:db8:0:101::1
     rogue  2001:db8:0:2::66 ──┤ router, DNS ::53 ──┤
     legacy 2001:db8:0:3::1  ──┘                    └── server2 2001:db8:0:102::1  … up to server4
 
-Servers answer for all addresses of both services (AnyIP); the router has a route for each slice, through a server's own
+Servers answer for all addresses of all services (AnyIP); the router has a route for each slice, through a server's own
 address: no address of a service is on any link.
 """
 
@@ -26,12 +26,13 @@ from traffic import Answers
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "e2e"))
 from lib import net  # noqa: E402 # hosts as the scenarios have them
+from shim import Shim  # noqa: E402
 
 # In memory, and seen in these namespaces alone.
 WORK = Path("/run/ssa-demo")
 DNS = "2001:db8:0:53::53"
 # What changes in the DNS is to be seen soon.
-TTL = 2
+TTL = 5
 # What ends a curl that was refused: no answer, or a reset.
 REFUSED = (52, 56)
 
@@ -43,21 +44,23 @@ class Broken(Exception):
 class Demo:
     """Everything that the story does goes through this."""
 
-    def __init__(self, module, envoy, ssa):
+    def __init__(self, module, envoy, ssa, resolver):
         self.module = module
         self.envoy = envoy
         self.program = ssa
+        self.resolver = resolver
         self.work = WORK
         self.began = self.last = time.monotonic()
         self.checked = self.wrong = 0
         self.processes = []
         self.sidecars = {}
+        self.shims = {}
         self.servers = []
         self.services = []
         self.read_to = Counter()
         # Connections that last, of those that the client's sidecar has composed addresses for.
         self.lasting = 0
-        self.generation = 0
+        self.serial = 0
         self.plan = {}
         self.network = None
         self.dns = None
@@ -210,11 +213,12 @@ class Demo:
         self.wait(20, f"the application of {host.name} listens", lambda: host.listens("::1", 8080))
         return host
 
-    def start_resolver(self, sidecar):
-        """Starts what serves snapshots beside a sidecar."""
-        name = sidecar.host.name
-        self.start(sidecar.host, f"{name}/resolver", [sys.executable, "-B", HERE / "snapshots.py", sidecar.folder])
-        self.wait(20, f"the resolver of {name} listens", (sidecar.folder / "resolver.sock").exists)
+    def start_shims(self, sidecars):
+        """Starts a shim beside each sidecar that runs, and waits until the sidecars know their services."""
+        for sidecar in sidecars:
+            self.shims[sidecar.host.name] = Shim(self, sidecar)
+        for sidecar in sidecars:
+            self.wait(20, f"{sidecar.host.name} has a snapshot", lambda: sidecar.installed() >= VMS)
 
     def start_sidecars(self, files):
         """Starts Envoys at once: `files` maps sidecars to files of envoy/."""
@@ -245,9 +249,10 @@ class Demo:
         """Returns which server the router leads an address to."""
         return next(name for prefix, name in self.plan[service.name] if IPv6Address(address) in prefix)
 
-    # ---- what is published, and to whom
+    # ---- what is published, mounted and configured
 
     def start_dns(self):
+        """Starts it with what the services are now, and waits until it answers."""
         (self.work / "named.conf").write_text(f"""options {{
   directory "{self.work}";
   listen-on {{ none; }};
@@ -255,7 +260,6 @@ class Demo:
   pid-file none;
   session-keyfile "{self.work}/session.key";
   recursion no;
-  querylog yes;
   dnssec-validation no;
 }};
 controls {{ }};
@@ -264,63 +268,50 @@ zone "{DOMAIN}" {{ type primary; file "zone"; }};
         self._write_zone()
         command = ["named", "-f", "-n", "1", "-c", self.work / "named.conf"]
         self.dns = self.start(self.network.router, "named", command)
-        self.wait(20, "the DNS answers", self._published)
+        self.wait(20, "the DNS answers", lambda: self.resolve(self.services[0]))
+
+    def stop_dns(self):
+        self.stop(self.dns)
 
     def _write_zone(self):
-        lines = [f"$TTL {TTL}", f"@ SOA ns hostmaster ( {self.generation + 1} 3600 600 86400 {TTL} )", "@ NS ns"]
+        self.serial += 1
+        lines = [f"$TTL {TTL}", f"@ SOA ns hostmaster ( {self.serial} 3600 600 86400 {TTL} )", "@ NS ns"]
         lines.append(f"ns AAAA {DNS}")
         for service in self.services:
-            name = service.name.removesuffix(f".{DOMAIN}")
-            lines += [f"{name} AAAA {service.plain}", f"{name} APL {service.apl}"]
-            lines += [f'_ssa.{name} TXT "{rule}"' for rule in service.rules]
+            lines += service.published(TTL)
         (self.work / "zone").write_text("\n".join(lines) + "\n")
 
-    def _published(self):
-        """Says whether clients find in the DNS what is to be there."""
+    def resolve(self, service):
+        """Returns what a client makes of what the DNS says of a service; nothing when it cannot use it."""
+        status, text = self.run(self.client, self.program, "resolve", service.name, "--timeout", 2, "--json")
+        return json.loads(text) if status == 0 else None
 
-        def rules(service):
-            status, text = self.run(self.client, self.program, "resolve", service.name, "--timeout", 2, "--json")
-            return sorted(one["text"] for one in json.loads(text)["records"]) if status == 0 else None
-
-        return all(rules(service) == sorted(service.rules) for service in self.services)
-
-    def queries(self):
-        """Returns how many questions the DNS got."""
-        return (self.work / "named.log").read_text().count(" query: ")
-
-    def publish(self, off=False):
-        """Publishes what the services are now: in the DNS, and to each sidecar what is its to know.
-
-        Returns when all of them have it.
-        """
-        self.generation += 1
+    def publish(self, *services):
+        """Publishes what the services are now in the DNS, and returns when all shims know it of these ones."""
         self._write_zone()
         os.kill(self.dns.pid, signal.SIGHUP)
-        wanted = [(sidecar, sidecar.installed() + VMS) for sidecar in self.sidecars.values()]
-        for sidecar, _ in wanted:
-            self._give(sidecar, off)
-        for sidecar, count in wanted:
-            self.wait(20, f"{sidecar.host.name} has the snapshot", lambda: sidecar.installed() >= count)
-        self.wait(20, "the DNS has the new rules", self._published)
+        for name, shim in self.shims.items():
+            for service in services:
+                self.wait(20, f"the shim of {name} knows {service.name}", lambda: shim.knows(service))
 
-    def _give(self, sidecar, off=False):
-        whole = {"version": 1, "generation": str(self.generation), "off": off}
-        if sidecar.role == "inbound":
-            services = [service.inbound() for service in self.services]
-        else:
-            whole["seed"] = sidecar.host.name
-            services = [service.outbound(sidecar.host.address) for service in self.services]
-        sidecar.publish({**whole, "services": services})
+    def mount_keys(self):
+        """Mounts the services' keys as they are now beside each shim."""
+        for shim in self.shims.values():
+            shim.mount()
+
+    def configure(self, off=False):
+        """Gives shims their configuration anew, and returns when each sidecar has what changes by that."""
+        before = {name: self.sidecars[name].installed() for name in self.shims}
+        changed = [name for name, shim in self.shims.items() if shim.configure(off)]
+        for name in changed:
+            installed = before[name] + VMS
+            self.wait(20, f"{name} has the snapshot", lambda: self.sidecars[name].installed() >= installed)
 
     def join_servers(self, numbers):
-        """Brings more servers up, with the snapshot that the others have; no slice is theirs yet."""
+        """Brings more servers up, with all that the others know; no slice is theirs yet."""
         sidecars = [self.sidecars[self.add_server(number).name] for number in numbers]
-        for sidecar in sidecars:
-            self.start_resolver(sidecar)
-            self._give(sidecar)
         self.start_sidecars({sidecar: "server-snapshot.yaml" for sidecar in sidecars})
-        for sidecar in sidecars:
-            self.wait(20, f"{sidecar.host.name} has a snapshot", lambda: sidecar.installed() >= VMS)
+        self.start_shims(sidecars)
 
     # ---- asking
 
@@ -351,6 +342,12 @@ zone "{DOMAIN}" {{ type primary; file "zone"; }};
 
     def conforming(self, service):
         return self.inbound(service, verdict="conforming", outcome="allowed")
+
+    def others(self, service):
+        """Returns how many connections to a service all servers found other than conforming, such as legacy ones."""
+        lines = (line for server in self.servers for line in self.sidecars[server.name].metrics())
+        counted = (line for line in lines if "_connections_total{" in line and f'ssa_service="{service.name}"' in line)
+        return sum(int(line.split()[-1]) for line in counted if 'ssa_verdict="conforming"' not in line)
 
     def mark(self, host):
         """Passes over what the servers have logged of a host so far."""

@@ -1,9 +1,8 @@
-"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA."""
+"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER."""
 
 import calendar
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -19,60 +18,69 @@ from traffic import Answers, Asking, Lasting
 NAIVE = "v=ssa1; addr=rand:64"
 RAW = "v=ssa1; addr=src[0:64]"
 HASHED = "v=ssa1; addr=hash(src/128):20 rand:44"
+SALTED = "v=ssa1; addr=hash(src/128):20 rand:44; salt=2"
 REPLICAS = "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4"
 OBJECTS = "v=ssa1; addr=hash(obj):20 const(0):44"
 COMBINED = "v=ssa1; addr=hash(obj):14 hash(src/64):50"
-TOKEN = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/3600):44; key=k1; kdf=src/64"
+TOKEN = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/3600):44; key={}; kdf=src/64"
 WORK = "v=ssa1; addr=hash(src/64):20 rand:44; pow=18"
-HOPPING = "v=ssa1; addr=mac(src/64,time/30):64; key=k1; skew=5"
+HOPPING = "v=ssa1; addr=mac(src/64,time/30):64; key=k1; kdf=src/64; skew=5"
 
 TOKEN_SECRET = "5eed0000000000000000000000000001"
+NEXT_SECRET = "5eed0000000000000000000000000003"
 VAULT_SECRET = "5eed0000000000000000000000000002"
 WRONG_SECRET = "5eed0000000000000000000000000bad"
-
-# Asks some four times a second, each time over a connection of its own.
-ASKER = 'while :; do curl -sS --max-time 10 "$1" || echo refused; sleep 0.25; done'
 
 
 def tell(demo):
     web = Service("web", 5, HASHED)
-    vault = Service("vault", 7, HOPPING, VAULT_SECRET)
+    vault = Service("vault", 7, HOPPING, k1=VAULT_SECRET)
     # The vault has no capacity for legacy clients.
     vault.policy = {"legacy": "deny"}
-    build(demo, web, vault)
+    naive = Service("naive", 0x11, NAIVE)
+    raw = Service("raw", 0x13, RAW)
+    replicas = Service("replicas", 0x15, REPLICAS)
+    tokens = Service("tokens", 0x17, TOKEN.format("k1"), k1=TOKEN_SECRET)
+    work = Service("work", 0x19, WORK)
+    objects = Service("objects", 0x1B, OBJECTS)
+    combined = Service("combined", 0x1D, COMBINED)
+    build(demo, [web, vault, naive, raw, replicas, tokens, work, objects, combined])
     publication(demo, web, vault)
     as_they_stand(demo, web)
     hold_and_release(demo, web)
-    command = ["bash", "-c", ASKER, "asker", vault.url]
-    asker = demo.start(demo.client, "asker", command, stderr=subprocess.DEVNULL)
-    seed_rules(demo, web)
-    token(demo, web)
-    work(demo, web)
+    asker = Asking(demo, demo.client, vault, "hopping", "--rate", "4/s")
+    seed_rules(
+        demo,
+        [
+            ("1 naive", naive, None),
+            ("2 source derived, raw", raw, 1),
+            ("2 source derived, hashed", web, 1),
+            ("2 the same, 4 choices for each source", replicas, 4),
+            ("5 token, a key for each client", tokens, 1),
+            ("5 proof of work", work, 1),
+        ],
+    )
+    token(demo, tokens)
+    proof_of_work(demo, work)
     rogue(demo, web)
+    outage(demo, web)
+    make_before_break(demo, web)
+    rotation(demo, tokens)
     hopping(demo, vault, asker)
     modes(demo, web)
-    make_before_break(demo, web)
-    applications(demo, web)
-    scaling(demo, web)
+    applications(demo, (("3 object store", objects), ("4 object and source", combined)))
+    scaling(demo, naive)
 
 
-def change(demo, service, rule, secret=None):
-    """Publishes another rule of a service."""
-    service.rules, service.secret = [rule], secret
-    demo.publish()
-
-
-def build(demo, web, vault):
+def build(demo, services):
     demo.title("A datacenter on one machine")
-    demo.say(
-        "2 servers own 2001:db8:5::/64 and 2001:db8:7::/64 together; a router leads slices of them to the servers."
-    )
+    demo.say(f"2 servers own a /64 for each of {len(services)} services; a router leads slices of them to the servers.")
     demo.say("Nobody holds a table of connections or of clients.")
-    demo.lay_network([web, vault], 2)
+    demo.lay_network(services, 2)
     demo.timed("network: client, rogue and legacy hosts, router, server1 and server2, each with an HTTP application")
     demo.start_dns()
-    demo.timed(f"DNS: authoritative for {DOMAIN}")
-    for service in (web, vault):
+    demo.timed(f"DNS: authoritative for {DOMAIN}, TTL {stage.TTL} s")
+    for service in services:
         demo.spread(service, demo.servers)
     demo.timed("router: 16 slices of each /64 over the servers, plain addresses to server1")
 
@@ -80,13 +88,16 @@ def build(demo, web, vault):
 def publication(demo, web, vault):
     demo.title("What the DNS says")
     row = demo.table("name:16", "type:5", "data:0")
-    told = [demo.ssa(demo.client, "resolve", service.name) for service in (web, vault)]
-    for service, one in zip((web, vault), told):
+    told = {service: demo.resolve(service) for service in demo.services}
+    for service in (web, vault):
+        one = told[service]
         row(service.name, "APL", service.apl)
         row("", "AAAA", f"{one['aaaa'][0]['address']}, for devices that know nothing of SSA")
-        row(f"_ssa.{service.name.partition('.')[0]}", "TXT", one["records"][0]["text"])
-    verdicts = " and ".join(one["verdict"] for one in told)
-    demo.claim("what a client makes of the two (ssa resolve)", "usable and usable", verdicts)
+        row(f"_ssa.{service.owner}", "TXT", one["records"][0]["text"])
+    names = [service.owner for service in demo.services if service not in (web, vault)]
+    demo.say(f"and likewise {', '.join(names)}: a service for each rule that the story is about")
+    usable = sum(one is not None and one["verdict"] == "usable" for one in told.values())
+    demo.claim(f"services that a client can use (ssa resolve), of {len(told)}", len(told), usable)
 
 
 def as_they_stand(demo, web):
@@ -144,56 +155,45 @@ def gauges(demo, what):
 
 
 def hold_and_release(demo, web):
-    demo.title("Sidecars that a resolver tells of their services: connections wait for the first snapshot")
+    demo.title("Sidecars that learn of their services from the DNS: connections wait for the first snapshot")
     demo.say(
-        "client-snapshot.yaml and server-snapshot.yaml, and beside each on a Unix socket a stand-in for the resolver."
+        "client-snapshot.yaml and server-snapshot.yaml, and beside each an ssa-resolver: rules and address lists from"
     )
-    demo.say("From here on no Envoy is restarted, whatever changes.")
-    for sidecar in demo.sidecars.values():
-        demo.start_resolver(sidecar)
-    demo.lap()
+    demo.say("the DNS, keys from files, services and modes by configuration. From here on none of them is restarted.")
     client = demo.sidecars["client"]
+    demo.lap()
     demo.start_sidecars({sidecar: f"{sidecar.kind}-snapshot.yaml" for sidecar in demo.sidecars.values()})
     demo.timed("Envoys are ready, and have no snapshot; 5 requests are sent")
     command = ["curl", "-sS", "--max-time", 20, web.url]
     curls = [demo.start(demo.client, f"held-{number}", command) for number in range(5)]
     demo.wait(10, "5 connections are held", lambda: client.count("held_connections") == 5)
     gauges(demo, "without a snapshot")
-    web.rules = [NAIVE]
-    demo.publish()
+    demo.start_shims(demo.sidecars.values())
     answered = sum(process.wait(30) == 0 for process in curls)
-    demo.timed("a snapshot is published")
+    demo.timed("a shim is started beside each")
     gauges(demo, "with it")
     demo.claim("requests answered, of 5 that were held", 5, answered)
     composed = client.count("connections_total", outcome="composed")
     demo.claim("addresses composed for them, and found conforming", "5, 5", f"{composed}, {demo.conforming(web)}")
 
 
-def seed_rules(demo, web):
-    demo.title("Rules of the seed, one after the other: each change is a snapshot")
-    demo.say(f"curl {web.url}, 100 connections under each; /84s: in how many of 2^20 places the addresses are")
+def seed_rules(demo, rows):
+    demo.title("Rules of the seed, each with a service of its own")
+    demo.say("curl, 100 connections to each; /84s: in how many of 2^20 places the addresses are")
     demo.lap()
     row = demo.table("rule:38", "answered:11", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5")
-    for name, rule, wanted in (
-        ("1 naive", NAIVE, None),
-        ("2 source derived, raw", RAW, 1),
-        ("2 source derived, hashed", HASHED, 1),
-        ("2 the same, 4 choices for each source", REPLICAS, 4),
-        ("5 token, a key for each client", TOKEN, 1),
-        ("5 proof of work", WORK, 1),
-    ):
-        change(demo, web, rule, TOKEN_SECRET if rule == TOKEN else None)
-        before, since = demo.conforming(web), len(demo.composed(web))
-        answers = demo.ask(demo.client, web, 100)
-        used = {address_of(line) for line in demo.composed(web, since)}
-        conforming, spots = demo.conforming(web) - before, len(places(used))
+    for name, service, wanted in rows:
+        before, since = demo.conforming(service), len(demo.composed(service))
+        answers = demo.ask(demo.client, service, 100)
+        used = {address_of(line) for line in demo.composed(service, since)}
+        conforming, spots = demo.conforming(service) - before, len(places(used))
         row(
             *(name, f"{answers.all} of 100", conforming),
             *(answers.share("server1"), answers.share("server2"), len(used), spots),
             wanted=(100, 100, wanted or spots),
             found=(answers.all, conforming, spots),
         )
-        demo.say(f"  {rule.removeprefix('v=ssa1; ')}")
+        demo.say(f"  {service.name}: {service.rules[0].removeprefix('v=ssa1; ')}")
     demo.timed("6 rules; hopping and objects have parts of their own")
 
 
@@ -214,54 +214,59 @@ def dials(demo, attempts):
     return lines
 
 
-def secret(value, flag="--secret"):
-    """Returns flags of `ssa compose`."""
-    return [flag, f"k1={value}"]
+def key(value, name="k1"):
+    """Returns flags of `ssa compose` for a client's own key."""
+    return ["--client-key", f"{name}={value}"]
 
 
-def token(demo, web):
-    demo.title("A token in the address: each client has a key of its own")
-    demo.say(f"{TOKEN}: servers have the secret, the client's sidecar its key alone.")
-    change(demo, web, TOKEN, TOKEN_SECRET)
+def token(demo, tokens):
+    demo.title(f"A token in the address: {tokens.name}, where each client has a key of its own")
+    demo.say(tokens.rules[0])
+    told = ", ".join(f"{name}: {shim.told(tokens)['k1']}" for name, shim in demo.shims.items())
+    demo.claim("what shims tell of k1", "client: client_key, server1: secret, server2: secret", told)
     source = demo.rogue.address
-    of_client, own = (client_key(TOKEN_SECRET, 64, host.address) for host in (demo.client, demo.rogue))
-    demo.ask(demo.client, web, 1)
-    used = address_of(demo.composed(web)[-1])
-    stolen = demo.compose(web, source, keys=secret(of_client, "--client-key"))
-    given = demo.compose(web, source, keys=secret(own, "--client-key"))
+    of_client, own = (tokens.key_of("k1", host.address) for host in (demo.client, demo.rogue))
+    demo.ask(demo.client, tokens, 1)
+    used = address_of(demo.composed(tokens)[-1])
     dials(
         demo,
         [
-            ("what the key of the client makes of its own source", stolen, "refused violation field_1"),
+            (
+                "what the key of the client makes of its own source",
+                demo.compose(tokens, source, keys=key(of_client)),
+                "refused violation field_1",
+            ),
             ("the address that the client uses", used, "refused violation field_0"),
-            ("what its own key makes of it, had it got one", given, "served conforming -"),
+            (
+                "what its own key makes of it, had it got one",
+                demo.compose(tokens, source, keys=key(own)),
+                "served conforming -",
+            ),
         ],
     )
 
 
-def work(demo, web):
-    demo.title("Proof of work: the sidecar solves it while the connection is held")
-    change(demo, web, WORK)
-    url = f"{web.url}?[1-20]"
+def proof_of_work(demo, work):
+    demo.title(f"Proof of work: {work.name}, solved by the sidecar while the connection is held")
+    url = f"{work.url}?[1-20]"
     _, text = demo.run(demo.client, "curl", "-sS", "-o", "/dev/null", "-w", "%{time_total}\n", url)
     times = sorted(1000 * float(line) for line in text.split())
     demo.say("Some 2^18 hashes for each worker of the sidecar; its solution then serves for the minute.")
     demo.claim("requests answered, of 20", 20, len(times))
     demo.say(f"the slowest took {times[-1]:.0f} ms, the one in the middle {times[len(times) // 2]:.0f} ms")
     source = demo.rogue.address
-    without = demo.compose(web, source, rule=WORK.rpartition(";")[0])
+    without = demo.compose(work, source, rule=WORK.rpartition(";")[0])
     dials(
         demo,
         [
             ("the right place, without the work", without, "refused violation pow"),
-            ("with the work done", demo.compose(web, source), "served conforming -"),
+            ("with the work done", demo.compose(work, source), "served conforming -"),
         ],
     )
 
 
 def rogue(demo, web):
     demo.title("A rogue client: no sidecar, dials what it likes")
-    change(demo, web, HASHED)
     violations = demo.inbound(web, verdict="violation", outcome="denied")
     server = demo.servers[0].address
     lines = dials(
@@ -287,7 +292,7 @@ def rogue(demo, web):
 
 def hopping(demo, vault, asker):
     demo.title(f"Hopping by time and secret: {vault.name}")
-    demo.say(f"{HOPPING}. A client has been asking since the first snapshot:")
+    demo.say(f"{HOPPING}. A client has been asking all the time:")
 
     def steps():
         """The client's connections by address, once there are some by two."""
@@ -298,38 +303,39 @@ def hopping(demo, vault, asker):
         return found if len(found) >= 2 else None
 
     found = demo.wait(70, "the address changed", steps)
-    demo.stop(asker)
+    asker.stop()
+    of_client = key(vault.key_of("k1", demo.client.address))
     row = demo.table("first:9", "last:9", "address:40", "server:8", "requests:0")
     for address, lines in found:
         first, last = (line["time"][:19] for line in (lines[0], lines[-1]))
         # The last of a step has surely begun in it.
         at = calendar.timegm(time.strptime(last, "%Y-%m-%dT%H:%M:%S"))
-        expected = demo.compose(vault, demo.client.address, keys=secret(VAULT_SECRET), time=at)
+        expected = demo.compose(vault, demo.client.address, keys=of_client, time=at)
         row(
             *(first[11:], last[11:], address, demo.server_of(vault, address), len(lines)),
             wanted=expected,
             found=address,
         )
-    answers = (demo.work / "asker.log").read_text().split()
-    demo.claim(f"requests refused, of {len(answers)}", 0, answers.count("refused"))
-    demo.claim("violations that the servers saw", 0, demo.inbound(vault, verdict="violation"))
-    source, keys, now = demo.rogue.address, secret(VAULT_SECRET), int(time.time())
-    old = demo.compose(vault, source, keys=keys, time=now - 3600)
-    wrong = demo.compose(vault, source, keys=secret(WRONG_SECRET))
-    used = demo.compose(vault, demo.client.address, keys=keys)
+    demo.claim(f"requests refused, of {len(asker.answers())}", 0, asker.failed())
+    demo.claim("connections that the servers found other than conforming", 0, demo.others(vault))
+    source, now = demo.rogue.address, int(time.time())
+    own, bad = key(vault.key_of("k1", source)), key(client_key(WRONG_SECRET, 64, source))
+    old = demo.compose(vault, source, keys=own, time=now - 3600)
+    wrong = demo.compose(vault, source, keys=bad)
+    used = demo.compose(vault, demo.client.address, keys=of_client)
     dials(
         demo,
         [
             ("its address of an hour ago", old, "refused violation field_0"),
-            ("its address of now by a wrong secret", wrong, "refused violation field_0"),
+            ("its address of now by a wrong key", wrong, "refused violation field_0"),
             ("the client's address of now", used, "refused violation field_0"),
-            ("its address of now", demo.compose(vault, source, keys=keys), "served conforming -"),
+            ("its address of now", demo.compose(vault, source, keys=own), "served conforming -"),
         ],
     )
 
 
 def modes(demo, web):
-    demo.title("Modes, policies and the kill switch, each by a snapshot, while 20 connections last")
+    demo.title("Modes, policies and the kill switch: configuration and SIGHUP, while 20 connections last")
     lasting = Lasting(demo, demo.client, web, 20)
     row = demo.table("mode:12", "on violations:14", "the rogue is:13", "verdict:11", "outcome:14", "by the cluster:0")
     for mode, policy, off, wanted in (
@@ -341,7 +347,7 @@ def modes(demo, web):
     ):
         web.mode = "enforce" if off else mode
         web.policy = {"violation": policy}
-        demo.publish(off)
+        demo.configure(off)
         demo.mark(demo.rogue)
         outcome = demo.try_once(demo.rogue, "http://[2001:db8:5::1]/")
         line = demo.logged(demo.rogue)[-1]
@@ -358,7 +364,7 @@ def modes(demo, web):
         "kill switch: the client's requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {off}"
     )
     web.mode, web.policy = "enforce", {}
-    demo.publish()
+    demo.configure()
     demo.mark(demo.legacy)
     outcome = demo.try_once(demo.legacy, web.url)
     line = demo.logged(demo.legacy)[-1]
@@ -367,79 +373,170 @@ def modes(demo, web):
         "served: legacy demoted by application_demoted",
         f"{outcome}: {line['verdict']} {line['outcome']} by {line['upstream']}",
     )
-    demo.claim("connections that lasted, of 20, through 6 snapshots", 20, lasting.alive())
+    demo.claim("connections that lasted, of 20, through 5 reloads", 20, lasting.alive())
     lasting.close()
 
 
-def make_before_break(demo, web):
-    demo.title("Make before break: the rule changes while a client keeps asking")
-    change(demo, web, NAIVE)
-    violations, since = demo.inbound(web, verdict="violation"), len(demo.composed(web))
-    asking = Asking(demo, demo.client, web, "make-before-break")
+def outage(demo, web):
+    demo.title("The DNS goes away while a client keeps asking, and comes back")
+    others = demo.others(web)
+    asking = Asking(demo, demo.client, web, "outage")
     asking.next(50)
-    # More than a TTL ahead, so that every client knows it in time.
-    begins = int(time.time()) + stage.TTL + 2
-    new = f"{HASHED}; from={begins}"
-    web.rules = [NAIVE, new]
-    demo.publish()
-    demo.say(f"two records stand together: {NAIVE}")
-    demo.say(f"                            {new}")
-    demo.wait(20, "the new rule has been in force for a TTL", lambda: time.time() > begins + stage.TTL)
-    web.rules = [new]
-    demo.publish()
-    demo.say("a TTL after the new one has come into force, the old one is gone")
+    before = {name: shim.services("usable") for name, shim in demo.shims.items()}
+    demo.stop_dns()
+    gone = time.time()
+    demo.lap()
+    everything = len(demo.services)
+    for name, shim in demo.shims.items():
+        demo.wait(20, f"the shim of {name} lives on what it had", lambda: shim.services("stale") == everything)
+    demo.wait(20, "all answers have expired", lambda: time.time() > gone + stage.TTL)
+    away = {name: shim.services("stale") for name, shim in demo.shims.items()}
+    state, reason = demo.shims["client"].status(web.name, "outbound")
     asking.next(50)
+    demo.timed("named is stopped, and every answer that the shims have has expired; the client is answered on")
+    demo.say(f"/status of the client's shim, {web.name}: {state}: {reason}")
+    demo.start_dns()
+    for name, shim in demo.shims.items():
+        demo.wait(20, f"the shim of {name} has new answers", lambda: shim.services("usable") == everything)
+    demo.timed("named is started, and every shim has new answers")
+    row = demo.table(
+        "/metrics of the shim of:25", "before:10", "DNS away:10", "DNS back:10", "asked, answered:16", "failed:0"
+    )
+    for name, shim in demo.shims.items():
+        answered = shim.count("ssa_resolver_resolutions_total", outcome="answered")
+        failed = shim.count("ssa_resolver_resolutions_total") - answered
+        now = shim.services("usable")
+        row(
+            *(name, f"{before[name]} usable", f"{away[name]} stale", f"{now} usable", answered, failed),
+            wanted=(everything, everything, everything, True),
+            found=(before[name], away[name], now, failed >= everything),
+        )
+    asking.next(50)
+    unhurt(demo, web, asking, others)
+
+
+def unhurt(demo, service, asking, others):
+    """Ends a client that keeps asking, and claims that all of its requests were answered, and none as a legacy one's.
+
+    `others` is what `demo.others` said before it began.
+    """
     asking.stop()
-    lines = demo.composed(web, since)
+    demo.claim(f"requests refused, of {len(asking.answers())}", 0, asking.failed())
+    demo.claim("connections that the servers found other than conforming", 0, demo.others(service) - others)
+
+
+def succeed(demo, service, rule):
+    """Lets a rule follow the service's one by make before break; returns from when on it is in force."""
+    old = service.rules
+    # More than a TTL ahead, so that every client knows it in time.
+    begins = int(time.time()) + stage.TTL + 5
+    service.rules = [*old, f"{rule}; from={begins}"]
+    demo.publish(service)
+    demo.say(f"two records stand together: {service.rules[0]}")
+    demo.say(f"                            {service.rules[1]}")
+    left = begins - time.time()
+    demo.claim(f"every shim knew both before the second counts, which is in {left:.1f} s", True, left > 0)
+    demo.wait(30, "the new rule has been in force for a TTL", lambda: time.time() > begins + stage.TTL)
+    service.rules = service.rules[1:]
+    demo.publish(service)
+    demo.say("a TTL after the second has come into force, the first is gone")
+    return begins
+
+
+def before_and_after(demo, lines, begins):
+    """Shows connections before and after a moment; returns the addresses that were used after it."""
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(begins))
     row = demo.table("connections:18", "requests:9", "addresses:10", "/84s:0")
-    before = {address_of(line) for line in lines if line["time"] < text}
-    after = {address_of(line) for line in lines if line["time"] >= text}
-    row("before the change", sum(line["time"] < text for line in lines), len(before), len(places(before)))
-    row("after it", sum(line["time"] >= text for line in lines), len(after), len(places(after)))
+    parts = [line for line in lines if line["time"] < text], [line for line in lines if line["time"] >= text]
+    used = [{address_of(line) for line in part} for part in parts]
+    for name, part, addresses in zip(("before the change", "after it"), parts, used):
+        row(name, len(part), len(addresses), len(places(addresses)))
+    return used
+
+
+def make_before_break(demo, web):
+    demo.title("Make before break: the rule changes in the DNS while a client keeps asking")
+    others, since = demo.others(web), len(demo.composed(web))
+    asking = Asking(demo, demo.client, web, "make-before-break")
+    asking.next(50)
+    begins = succeed(demo, web, SALTED)
+    asking.next(50)
+    unhurt(demo, web, asking, others)
+    before, after = before_and_after(demo, demo.composed(web, since), begins)
     place = places([demo.compose(web, demo.client.address, time=begins)])
-    demo.claim("places by the old rule after the change", 0, len(places(after) - place))
-    demo.claim(f"requests refused, of {len(asking.answers())}", 0, asking.failed())
-    demo.claim("violations that the servers saw", 0, demo.inbound(web, verdict="violation") - violations)
+    early, late = len(places(before) & place), len(places(after) - place)
+    demo.claim("places by the new rule before the change, and by the old one after it", "0, 0", f"{early}, {late}")
 
 
-def applications(demo, web):
+def rotation(demo, tokens):
+    demo.title(f"A secret is rotated while a client keeps asking: {tokens.name}")
+    others, since = demo.others(tokens), len(demo.composed(tokens))
+    asking = Asking(demo, demo.client, tokens, "rotation")
+    asking.next(50)
+    tokens.keys["k2"] = NEXT_SECRET
+    demo.mount_keys()
+    demo.say("k2 is mounted beside k1: a master on servers, on the client the key that is made of it for the client")
+    begins = succeed(demo, tokens, TOKEN.format("k2"))
+    old_key = tokens.key_of("k1", demo.rogue.address)
+    del tokens.keys["k1"]
+    demo.mount_keys()
+    for name, shim in demo.shims.items():
+        demo.wait(20, f"the shim of {name} has k2 alone", lambda: list(shim.told(tokens)) == ["k2"])
+    demo.say("and k1 is removed")
+    asking.next(50)
+    unhurt(demo, tokens, asking, others)
+    before, after = before_and_after(demo, demo.composed(tokens, since), begins)
+    demo.claim("addresses in use before as well as after it", 0, len(before & after))
+    source = demo.rogue.address
+    own = tokens.key_of("k2", source)
+    dials(
+        demo,
+        [
+            (
+                "an address by a key made of k1",
+                demo.compose(tokens, source, rule=TOKEN.format("k1"), keys=key(old_key)),
+                "refused violation field_1",
+            ),
+            ("one by a key made of k2", demo.compose(tokens, source, keys=key(own, "k2")), "served conforming -"),
+        ],
+    )
+
+
+def applications(demo, rows):
     demo.title("Applications that compose addresses themselves (ssa compose): 20 objects, each asked for twice")
     row = demo.table("rule:49", "answered:9", "server1:8", "server2:8", "objects with one server:0")
-    for name, rule in (("3 object store", OBJECTS), ("4 object and source", COMBINED)):
-        change(demo, web, rule)
+    for name, service in rows:
         servers = []
         for number in range(20):
-            to = demo.compose(web, demo.rogue.address, object=f"photos/{number}.jpg")
+            to = demo.compose(service, demo.rogue.address, object=f"photos/{number}.jpg")
             url = f"http://[{to}]/?[1-2]"
             servers.append(demo.run(demo.rogue, "curl", "-sS", "--max-time", 10, "--no-progress-meter", url)[1].split())
         answers = Answers(sum(servers, []))
         steady = sum(len(set(pair)) == 1 for pair in servers)
         row(
-            *(f"{name}: {rule.removeprefix('v=ssa1; addr=')}", f"{answers.all} of 40"),
+            *(f"{name}: {service.rules[0].removeprefix('v=ssa1; addr=')}", f"{answers.all} of 40"),
             *(answers.share("server1"), answers.share("server2"), f"{steady} of 20"),
             wanted=(40, 20, 2),
             found=(answers.all, steady, len(answers)),
         )
 
 
-def scaling(demo, web):
+def scaling(demo, naive):
     demo.title("Scaling 2 → 4 → 3 servers while a client keeps asking")
-    change(demo, web, NAIVE)
-    lasting = Lasting(demo, demo.client, web, 40)
-    peers = demo.peers(web)
+    lasting = Lasting(demo, demo.client, naive, 40)
+    peers = demo.peers(naive)
     if len(peers) != 40:
         raise Broken(f"the client's sidecar has {len(peers)} connections, and not 40")
-    asking = Asking(demo, demo.client, web, "scaling")
+    asking = Asking(demo, demo.client, naive, "scaling")
     asking.next(50)
-    asked = demo.queries()
+    told = demo.sidecars["client"].installed()
     names = [f"server{number + 1}" for number in range(4)]
     row = demo.table("servers:8", "slices:14", "moved:6", *(f"{name}:8" for name in names))
 
     def spread(servers):
         """Spreads the slices, and shows who answers then; returns how many lasting connections lost their server."""
-        old = [demo.server_of(web, address) for address in peers]
-        plan = demo.spread(web, servers)
+        old = [demo.server_of(naive, address) for address in peers]
+        plan = demo.spread(naive, servers)
         answers = asking.next(300)
         slices = [str(endpoint["slices"]) for endpoint in plan["endpoints"] if endpoint["slices"]]
         row(
@@ -448,7 +545,7 @@ def scaling(demo, web):
             wanted=[server.name for server in servers],
             found=sorted(answers),
         )
-        return sum(demo.server_of(web, address) != server for address, server in zip(peers, old))
+        return sum(demo.server_of(naive, address) != server for address, server in zip(peers, old))
 
     spread(demo.servers)
     demo.join_servers([3, 4])
@@ -462,15 +559,16 @@ def scaling(demo, web):
         f"{gone} of 40",
         f"{ended} of 40",
     )
-    demo.claim("DNS queries meanwhile", 0, demo.queries() - asked)
+    demo.claim("snapshots that the client's sidecar got meanwhile", 0, demo.sidecars["client"].installed() - told)
     failed = demo.sidecars["client"].stat("cluster.original_dst.upstream_cx_connect_(fail|timeout)")
     demo.claim("new connections that failed", 0, failed)
     early, answered = asking.failed(), len(asking.answers())
     demo.say(
         f"requests that were on their way on a slice when it moved, and ended early: {early} of {early + answered}"
     )
-    restarted = sum(sidecar.process.poll() is not None for sidecar in demo.sidecars.values())
-    demo.claim(f"Envoys that ended since the first of {demo.generation} snapshots", 0, restarted)
+    running = [*demo.sidecars.values(), *demo.shims.values()]
+    ended = sum(one.process.poll() is not None for one in running)
+    demo.claim(f"Envoys and shims that ended since the first snapshot, of {len(running)}", 0, ended)
     lasting.close()
 
 

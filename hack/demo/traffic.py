@@ -18,13 +18,16 @@ class Answers(Counter):
 
 
 class Asking:
-    """A curl that asks without end, each request over a connection of its own."""
+    """A curl that asks without end, each request over a connection of its own; it looks the name up once."""
 
-    def __init__(self, demo, host, service, name):
+    def __init__(self, demo, host, service, name, *options):
         self.demo = demo
         self.log = demo.work / f"{name}.log"
         self.errors = demo.work / f"{name}-errors.log"
-        command = ["curl", "-sS", "-N", "--max-time", 300, "--no-progress-meter", f"{service.url}?[1-1000000]"]
+        with host:
+            address = socket.getaddrinfo(service.name, 80, type=socket.SOCK_STREAM)[0][4][0]
+        command = ["curl", "-sS", "-N", "--max-time", 300, "--no-progress-meter", *options]
+        command += ["--resolve", f"{service.name}:80:[{address}]", f"{service.url}?[1-1000000]"]
         with open(self.errors, "wb") as errors:
             self.process = demo.start(host, name, command, stderr=errors)
 

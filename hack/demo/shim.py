@@ -1,0 +1,67 @@
+"""The resolver shim beside a sidecar, with the key material that is mounted for it."""
+
+import os
+import signal
+
+from lib import resolver
+
+
+class Shim(resolver.Shim):
+    """`ssa-resolver` on the host of a sidecar: rules from the DNS, keys from files."""
+
+    def __init__(self, demo, sidecar):
+        """Starts it. It asks the DNS servers of resolv.conf, and serves the socket that the sidecar asks."""
+        self.role = sidecar.role
+        self.keys = demo.work / f"{sidecar.host.name}-keys"
+        self.demo = demo
+        self.host = sidecar.host
+        self.mount()
+        dns = {"timeout_ms": 500, "retry_most_s": 1}
+        super().__init__(demo, sidecar.host, [], self._entries(), sidecar.folder / "resolver.sock", dns=dns)
+
+    def start(self):
+        """Starts it, and waits for nothing."""
+        self._write()
+        command = [self.demo.resolver, "--config", self.folder / "configuration.json"]
+        self.process = self.demo.start(self.host, f"{self.host.name}/shim", command)
+
+    def _entries(self):
+        return [service.entry(self.role, self.keys / service.owner) for service in self.demo.services]
+
+    def mount(self):
+        """Has a file for each key: a master on servers, on the client its own key alone."""
+        for service in self.demo.services:
+            folder = self.keys / service.owner
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, master in service.keys.items():
+                new = self.keys / "new"
+                new.write_text(master if self.role == "inbound" else service.key_of(name, self.host.address))
+                os.replace(new, folder / name)
+            for file in folder.iterdir():
+                if file.name not in service.keys:
+                    file.unlink()
+
+    def configure(self, off):
+        """Writes its configuration anew and tells it by SIGHUP; says whether there was anything to tell."""
+        fields = {"services": self._entries(), "off": off}
+        if {"off": False, **self.configuration, **fields} == {"off": False, **self.configuration}:
+            return False
+        self.configuration.update(fields)
+        self._write()
+        self.process.send_signal(signal.SIGHUP)
+        return True
+
+    def knows(self, service):
+        """Says whether it serves what the service publishes; a server's keeps for a while what was published before."""
+        rules = self.rules(self.role, service.name) or []
+        return set(rules) >= set(service.rules) and (self.role == "inbound" or len(rules) == len(service.rules))
+
+    def told(self, service):
+        """Returns the key material that its sidecar gets for a service: for each key its kind."""
+        services = self.fetch(self.role)[2]["services"]
+        secrets = next(one for one in services if one["name"] == service.name).get("secrets", {})
+        return {name: ", ".join(secret) for name, secret in secrets.items()}
+
+    def services(self, state):
+        """Returns how many services are in a state, by its metrics."""
+        return self.count("ssa_resolver_services", state=state)
