@@ -22,7 +22,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 LOGS = TARGET / "e2e-logs"
-NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "ss": "iproute2", "ip6tables": "iptables"}
+NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "ss": "iproute2", "ip6tables": "iptables",
+          "named": "bind9", "dig": "bind9-dnsutils", "curl": "curl"}
 SPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
 if os.getuid() != 0:
     SPACES += ["--user", "--map-root-user"]
@@ -35,6 +36,8 @@ EPILOG = """environment:
   SSA_ENVOY=PROGRAM   this Envoy instead of the one from PyPI
   SSA_FILTER=FILE     this module instead of the one built from filter/
   SSA_CLI=PROGRAM     this ssa command instead of the one built from cli/
+  SSA_RESOLVER=PROGRAM  this ssa-resolver instead of the one built from resolver-shim/
+  SSA_DNS=knot        Knot serves the zones of scenarios with a DNS server, in place of BIND
 
 It needs root, or a machine that lets users make namespaces."""
 
@@ -90,20 +93,22 @@ def find_tools():
     module = subprocess.run([ROOT / "hack/module.sh"], stdout=subprocess.PIPE, text=True)
     if module.returncode != 0:
         die("the module does not build")
-    return {"root": ROOT, "envoy": envoy.stdout.strip(), "module": module.stdout.strip(), "ssa": find_command()}
+    return {"root": ROOT, "envoy": envoy.stdout.strip(), "module": module.stdout.strip(), "ssa": build_commands()}
 
 
-def find_command():
-    """Takes the ssa command from the environment, or builds it."""
-    given = os.environ.get("SSA_CLI")
-    command = Path(given).resolve() if given else TARGET / "release/ssa"
-    if not given:
-        build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ssa"]
+def build_commands():
+    """Builds the programs that the environment does not name; returns the path of the ssa command."""
+    wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
+    packages = [package for package, variable in wanted.items() if variable not in os.environ]
+    if packages:
+        build = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in packages)]
         if subprocess.run(build, cwd=ROOT).returncode != 0:
-            die("the ssa command does not build")
-    if not command.is_file():
-        die(f"there is no {command}")
-    return command
+            die(f"{' and '.join(packages)} cannot be built")
+    paths = {package: Path(os.environ.get(variable, TARGET / "release" / package)) for package, variable in wanted.items()}
+    for path in paths.values():
+        if not path.is_file():
+            die(f"there is no {path}")
+    return paths["ssa"].resolve()
 
 
 def play(scenario, tools, keep):
