@@ -30,6 +30,8 @@ WORK = Service(2, "work", "v=ssa1; addr=hash(src/48):20 rand:44; pow=12")
 OTHERS = [Service(number, f"other-{number}", "v=ssa1; addr=rand:64") for number in range(3, 40)]
 HELD = 100
 HOLD = {"ms": 20000}
+# Each push draws anew, and so does each step of time, and Envoy pays for each address in proportion to those it knows.
+POOL = {"pool": 16}
 UNLOGGED = [("path: access.log", "path: /dev/null")]
 MANNERS = [
     snapshots.unavailable,
@@ -51,7 +53,7 @@ def run(stage):
         stage.net.route(prefix, server)
     stage.application(server)
     sides = [
-        snapshots.sidecar(stage, client, outbound(client), HOLD, dynamic="ecds", edits=UNLOGGED),
+        snapshots.sidecar(stage, client, outbound(client, **POOL), HOLD, dynamic="ecds", edits=UNLOGGED),
         snapshots.sidecar(stage, server, inbound(), HOLD, dynamic="ecds", edits=UNLOGGED),
     ]
     (near, _), (far, _) = sides
@@ -65,7 +67,8 @@ def run(stage):
         "token": stage.load(client, destinations=[TOKEN.plain], rate=150),
         "work": stage.load(client, destinations=[WORK.plain], rate=20),
         "wrong": stage.load(stranger, destinations=[wrong], rate=20),
-        "plain": stage.load(stranger, destinations=[TOKEN.plain], rate=5),
+        # Fewer at once than the cluster of demoted connections takes.
+        "plain": stage.load(stranger, destinations=[TOKEN.plain], rate=5, at_once=8),
     }
     memory = trouble(stage, sides)
     stage.claim("connections that still stand", HELD, held.check())
@@ -85,8 +88,10 @@ def run(stage):
     for number, (sidecar, _) in enumerate(sides):
         stage.claim(f"the Envoy of {sidecar.host.name} runs", None, sidecar.process.poll())
         quarter = len(memory) // 4
-        early, late = (min(row[number] for row in rows) for rows in (memory[quarter : 2 * quarter], memory[-quarter:]))
-        stage.claim_between(f"MB by which {sidecar.host.name}'s Envoy grew in the second half", -100, 8, late - early)
+        for kind in ("allocated", "beside"):
+            rows = memory[quarter : 2 * quarter], memory[-quarter:]
+            early, late = (min(row[number][kind] for row in some) for some in rows)
+            stage.claim_between(f"{sidecar.host.name}'s Envoy, second half: MB more, {kind}", -100, 4, late - early)
 
 
 def trouble(stage, sides):
@@ -98,14 +103,20 @@ def trouble(stage, sides):
         steps[turn % len(steps)](stage, sides, turn // len(steps))
         turn += 1
         stage.wait(EVERY + 5, "the next step", lambda: time.monotonic() - began >= turn * EVERY or at > turn * EVERY)
-        memory.append([sidecar.resident() for sidecar, _ in sides])
+        memory.append([sidecar.memory() for sidecar, _ in sides])
         if at >= told:
-            stage.note(f"        after {at:.0f} s, {turn} changes: MB in use {memory[-1]}")
+            known = sides[0][0].stat(r"cluster\.original_dst\.membership_total")
+            stage.note(
+                f"        after {at:.0f} s, {turn} changes: addresses that the client's Envoy knows: {known}; "
+                f"MB: {memory[-1]}"
+            )
             told += 60
     for sidecar, resolver in sides:
         name = f"ssa_{resolver.role}_snapshots_total"
         counts = {what: sidecar.count(name, outcome=what) for what in ("installed", "unchanged", "refused", "failed")}
         stage.note(f"        snapshots of {sidecar.host.name}: {counts}")
+        failed = [sidecar.stat(rf"cluster\..*\.upstream_cx_connect_{what}") for what in ("fail", "timeout")]
+        stage.note(f"        connections upstream of {sidecar.host.name} that failed, and of them in time: {failed}")
     return memory
 
 
@@ -118,7 +129,7 @@ def change(stage, sides, turn):
 
 def push(stage, sides, turn):
     for sidecar, resolver in sides:
-        role = outbound(sidecar.host) if resolver.role == "outbound" else inbound()
+        role = outbound(sidecar.host, **POOL) if resolver.role == "outbound" else inbound()
         sidecar.push(snapshots.subscribed(role, {**HOLD, "connections": 1024 + turn % 1000}))
 
 
