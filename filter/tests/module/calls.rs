@@ -22,7 +22,7 @@ pub(crate) fn find(name: &str) -> Call {
     Call { name, kind, answer }
 }
 
-const CALLS: [(&str, Kind, Answer); 19] = [
+const CALLS: [(&str, Kind, Answer); 17] = [
     ("proxy_log", Kind::Nothing, log),
     ("proxy_get_current_time_nanoseconds", Kind::Number, time),
     ("proxy_set_tick_period_milliseconds", Kind::Nothing, set_tick_period),
@@ -31,11 +31,9 @@ const CALLS: [(&str, Kind, Answer); 19] = [
     ("proxy_set_property", Kind::Nothing, set_property),
     ("proxy_get_buffer_bytes", Kind::Octets, get_buffer),
     ("proxy_get_header_map_value", Kind::Octets, get_header),
-    ("proxy_get_header_map_pairs", Kind::Octets, get_headers),
     ("proxy_define_metric", Kind::Number, define_metric),
     ("proxy_increment_metric", Kind::Nothing, increment_metric),
     ("proxy_record_metric", Kind::Nothing, record_metric),
-    ("proxy_get_metric", Kind::Number, get_metric),
     ("proxy_http_call", Kind::Number, http_call),
     ("proxy_close_stream", Kind::Nothing, close_stream),
     ("proxy_continue_stream", Kind::Nothing, continue_stream),
@@ -43,6 +41,10 @@ const CALLS: [(&str, Kind, Answer); 19] = [
     ("proxy_get_shared_data", Kind::Octets, get_shared_data),
     ("proxy_set_shared_data", Kind::Nothing, set_shared_data),
 ];
+
+/// Kinds of metrics.
+const COUNTER: u32 = 0;
+const GAUGE: u32 = 1;
 
 /// The number of downstream connections among streams.
 const DOWNSTREAM: u64 = 2;
@@ -69,7 +71,9 @@ fn log(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
 
 fn time(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
     let [result] = given(arguments)?;
-    let time = guest.world().time;
+    let world = guest.world();
+    world.time += world.clock_step;
+    let time = world.time;
     guest.give_long(result, time)
 }
 
@@ -94,7 +98,6 @@ fn get_property(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> 
     // Envoy takes a zero after the last part too.
     let path = guest.text(path, path_length)?;
     let path = path.strip_suffix('\0').unwrap_or(&path).replace('\0', ".");
-    guest.reading(&path)?;
     let connection = guest.world().connection().ok_or(Status::NOT_FOUND)?;
     let octets = connection.properties.get(&path).cloned().ok_or(Status::NOT_FOUND)?;
     guest.give(value, length, &octets)
@@ -110,21 +113,20 @@ fn set_property(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> 
 
 fn get_buffer(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
     let [buffer, start, most, value, length] = given(arguments)?;
-    guest.reading(&format!("buffer {buffer}"))?;
     let world = guest.world();
     let octets = match buffer {
-        4 => world.http_response.as_ref().ok_or(Status::NOT_FOUND)?.body.clone(),
-        7 => world.configuration.clone(),
+        4 => &world.http_response.as_ref().ok_or(Status::NOT_FOUND)?.body,
+        7 => &world.configuration,
         _ => return Err(Status::NOT_FOUND),
     };
     if start + most > u64::from(u32::MAX) {
         return Err(Status::BAD_ARGUMENT);
     }
-    let octets: Vec<u8> = octets
-        .into_iter()
-        .skip(usize::try_from(start).unwrap())
-        .take(usize::try_from(most).unwrap())
-        .collect();
+    let end = octets.len().min(usize::try_from(start + most).unwrap());
+    let octets = octets
+        .get(usize::try_from(start).unwrap()..end)
+        .unwrap_or_default()
+        .to_vec();
     // Of nothing, Envoy says nothing.
     if octets.is_empty() {
         Ok(())
@@ -146,26 +148,11 @@ fn headers(guest: &mut Guest<'_>, map: u64) -> Result<Vec<(String, Vec<u8>)>, St
 fn get_header(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
     let [map, name, name_length, value, length] = given(arguments)?;
     let name = guest.text(name, name_length)?;
-    guest.reading(&format!("header {name}"))?;
     let headers = headers(guest, map)?;
     let (_, octets) = headers
         .into_iter()
         .find(|(key, _)| *key == name)
         .ok_or(Status::NOT_FOUND)?;
-    guest.give(value, length, &octets)
-}
-
-fn get_headers(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
-    let [map, value, length] = given(arguments)?;
-    let headers = headers(guest, map)?;
-    let word = |size: usize| u32::try_from(size).unwrap().to_le_bytes();
-    let mut octets = word(headers.len()).to_vec();
-    for (key, value) in &headers {
-        octets.extend([word(key.len()), word(value.len())].concat());
-    }
-    for (key, value) in &headers {
-        octets.extend([key.as_bytes(), b"\0", value, b"\0"].concat());
-    }
     guest.give(value, length, &octets)
 }
 
@@ -184,31 +171,30 @@ fn define_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status>
     guest.give_word(result, 4 * u32::try_from(number + 1).unwrap() + kind)
 }
 
-fn metric<'a>(guest: &'a mut Guest<'_>, number: u64) -> Result<&'a mut Metric, Status> {
+fn metric<'a>(guest: &'a mut Guest<'_>, number: u64, kind: u32) -> Result<&'a mut Metric, Status> {
     let index = usize::try_from(number / 4)
         .unwrap()
         .checked_sub(1)
         .ok_or(Status::NOT_FOUND)?;
-    guest.world().metrics.get_mut(index).ok_or(Status::NOT_FOUND)
+    let metric = guest.world().metrics.get_mut(index).ok_or(Status::NOT_FOUND)?;
+    if metric.kind == kind {
+        Ok(metric)
+    } else {
+        Err(Status::BAD_ARGUMENT)
+    }
 }
 
 fn increment_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
     let [number, offset] = given(arguments)?;
-    let metric = metric(guest, number)?;
+    let metric = metric(guest, number, COUNTER)?;
     metric.value = metric.value.wrapping_add(offset);
     Ok(())
 }
 
 fn record_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
     let [number, value] = given(arguments)?;
-    metric(guest, number)?.value = value;
+    metric(guest, number, GAUGE)?.value = value;
     Ok(())
-}
-
-fn get_metric(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
-    let [number, result] = given(arguments)?;
-    let value = metric(guest, number)?.value;
-    guest.give_long(result, value)
 }
 
 fn http_call(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
@@ -241,6 +227,7 @@ fn http_call(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
         cluster,
         headers,
         timeout_ms,
+        until: world.time.saturating_add(u64::from(timeout_ms) * 1_000_000),
     });
     guest.give_word(result, token)
 }
@@ -331,9 +318,13 @@ fn get_shared_data(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Statu
 }
 
 fn set_shared_data(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
-    let [key, key_length, value, length, _cas] = given(arguments)?;
+    let [key, key_length, value, length, version] = given(arguments)?;
     let (key, value) = (guest.octets(key, key_length)?, guest.octets(value, length)?);
-    let version = guest.world().shared.get(&key).map_or(1, |(_, version)| version + 1);
-    guest.world().shared.insert(key, (value, version));
+    let known = guest.world().shared.get(&key).map_or(0, |(_, version)| *version);
+    // Version 0 writes over any.
+    if version != 0 && version != u64::from(known) {
+        return Err(Status::CAS_MISMATCH);
+    }
+    guest.world().shared.insert(key, (value, known + 1));
     Ok(())
 }

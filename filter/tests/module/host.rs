@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// More instructions than any callback needs: what uses them up never ends.
-const FUEL: u64 = 20_000_000_000;
+const FUEL: u64 = 2_000_000_000;
 
 /// The context of the plugin.
 pub(crate) const ROOT: u32 = 1;
@@ -131,9 +131,15 @@ impl Vm {
         Ok(())
     }
 
-    /// Lets time pass and the plugin's clock tick.
+    /// Lets time pass and the plugin's clock tick. Requests whose time is up fail first.
     pub(crate) fn tick(&mut self, milliseconds: u64) -> Result<(), Trap> {
-        self.world().time += milliseconds * 1_000_000;
+        let world = self.world();
+        world.time += milliseconds * 1_000_000;
+        let late = world.http_calls.iter().filter(|call| call.until <= world.time);
+        let late: Vec<u32> = late.map(|call| call.token).collect();
+        for token in late {
+            self.respond(token, None)?;
+        }
         self.call("proxy_on_tick", &[ROOT])?;
         Ok(())
     }
@@ -221,18 +227,6 @@ impl<'a> Guest<'a> {
     /// Returns the tables.
     pub(crate) fn world(&mut self) -> &mut World {
         self.caller.data_mut()
-    }
-
-    /// Lets reading of this go wrong if it is to.
-    pub(crate) fn reading(&mut self, what: &str) -> Result<(), Status> {
-        match self.world().reading(what) {
-            Some(How::Status(status)) => Err(Status(status)),
-            Some(how) => {
-                self.fault = Some(how);
-                Ok(())
-            }
-            None => Ok(()),
-        }
     }
 
     /// Reads octets at an address.

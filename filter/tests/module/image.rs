@@ -242,7 +242,7 @@ impl Image {
         };
         let (start, length, line) = (word(0)?, word(1)?, word(2)?);
         let file = std::str::from_utf8(self.memory.get(start..start.checked_add(length)?)?).ok()?;
-        let plausible = file.ends_with(".rs") && length < 300 && line < 100_000 && !file.contains('\0');
+        let plausible = file.strip_suffix(".rs").is_some() && length < 300 && line < 100_000 && !file.contains('\0');
         plausible.then(|| format!("{}:{line}", short(file)))
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! `SSA_FILTER` names a module to test instead of the one that is built here.
 
-#![expect(dead_code, reason = "for scenarios of snapshots")]
-
 mod build;
 mod calls;
 mod failures;
@@ -13,5 +11,6 @@ mod memory;
 mod order;
 mod panics;
 mod scenario;
+mod scripts;
 mod shape;
 mod world;

@@ -2,8 +2,9 @@
 
 use crate::{
     host::{ROOT, Trap, Vm},
-    scenario::{INBOUND, OUTBOUND, Scenario},
-    world::{Connection, HttpResponse},
+    scenario::NOW,
+    scripts::{INBOUND, OUTBOUND},
+    world::{Connection, HttpResponse, World},
 };
 
 /// Callbacks, each with how many numbers it takes.
@@ -42,7 +43,7 @@ fn shuffle(configuration: &str, mut number: u64) -> Result<(), Trap> {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % below
     };
-    let mut vm = Vm::new(Scenario::world())?;
+    let mut vm = Vm::new(World::at(NOW))?;
     vm.world().configuration = configuration.into();
     vm.world().http_response = Some(HttpResponse {
         headers: vec![(":status".to_owned(), b"200".into())],
@@ -90,7 +91,7 @@ fn callbacks_in_any_order_trap_nothing() {
 
 #[test]
 fn what_is_not_known_is_stopped() {
-    let mut vm = Vm::new(Scenario::world()).unwrap();
+    let mut vm = Vm::new(World::at(NOW)).unwrap();
     assert!(vm.configure(INBOUND).unwrap());
     // Never made, made and deleted, and the plugin itself.
     vm.call("proxy_on_context_create", &[3, ROOT]).unwrap();
@@ -109,7 +110,7 @@ fn what_is_not_known_is_stopped() {
 #[test]
 fn time_may_go_backwards() {
     for (configuration, destination) in [(INBOUND, "[2001:db8:5::7]:80"), (OUTBOUND, "[2001:db8:6::1]:80")] {
-        let mut vm = Vm::new(Scenario::world()).unwrap();
+        let mut vm = Vm::new(World::at(NOW)).unwrap();
         assert!(vm.configure(configuration).unwrap());
         for time in [1_790_000_000_000_000_000, 1_700_000_000_000_000_000, 0, u64::MAX, 1] {
             vm.world().time = time;

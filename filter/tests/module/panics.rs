@@ -104,9 +104,9 @@ fn no_panic_can_be_reached() {
         let excused = allowed.iter().find(|allowed| matches(panic, allowed));
         println!("{}: {}: {}", panic.place, panic.how, excused.unwrap_or(&"NOT ALLOWED"));
         if excused.is_none() {
+            faults.push(format!("{}: {}", panic.place, panic.how));
             let ways = functions.iter().map(|function| image.way(&reached, *function));
-            let ways: String = ways.take(3).map(|way| format!("\n    by {way}")).collect();
-            faults.push(format!("{}: {}{ways}", panic.place, panic.how));
+            faults.extend(ways.take(3).map(|way| format!("    by {way}")));
         }
     }
     // Which ones are reached depends on the compiler too: that is no fault.
@@ -116,10 +116,5 @@ fn no_panic_can_be_reached() {
     {
         println!("panics.allowed: {unmet}: not reached");
     }
-    assert!(
-        faults.is_empty(),
-        "{} panics can be reached:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "panics can be reached:\n{}", faults.join("\n"));
 }

@@ -1,25 +1,15 @@
-//! Scripts of what happens to a plugin, and what must become of each connection.
+//! Plays scripts of what happens to a plugin, and compares what becomes of it.
+
+use std::collections::BTreeMap;
 
 use crate::{
     host::{Trap, Vm},
-    world::World,
+    scripts::SECRET,
+    world::{How, HttpResponse, Which, World},
 };
 
 /// 2026-09-21, in nanoseconds.
 pub(crate) const NOW: u64 = 1_790_000_000_000_000_000;
-
-pub(crate) const INBOUND: &str = r#"{"role": "inbound", "demote_cluster": "slow",
-    "exempt": [{"sources": ["2001:db8:f::/48"], "ports": [80]}], "services": [
-    {"name": "web", "apl": "2:2001:db8:5::/64 !2:2001:db8:6::/120", "rules": ["v=ssa1; addr=src[64:128]"],
-     "ports": [80]},
-    {"name": "mail", "apl": "2:2001:db8:7::/64", "rules": ["v=ssa1; addr=hash(src/128):20 rand:44"], "ports": [25],
-     "mode": "shadow"}]}"#;
-
-pub(crate) const OUTBOUND: &str = r#"{"role": "outbound", "source": "2001:db8::7", "seed": "s", "services": [
-    {"name": "web", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=src[64:128]"],
-     "addresses": ["2001:db8:6::1"]},
-    {"name": "work", "apl": "2:2001:db8:8::/64", "rules": ["v=ssa1; addr=hash(src/128):20 rand:44; pow=8"],
-     "addresses": ["2001:db8:6::2"], "ports": [80], "port": 8080}]}"#;
 
 /// Where `ORIGINAL_DST` clusters look for a destination.
 const DESTINATION: &str = "envoy.network.transport_socket.original_dst_address";
@@ -33,25 +23,54 @@ pub(crate) enum Fate {
     Enters,
     /// Inbound: it comes in by the cluster of low priority, else not at all.
     EntersDemoted,
-    /// Inbound: it is closed.
+    /// It is closed.
     Refused,
     /// Outbound: it goes to an address that begins so.
     Composed(&'static str),
+    /// The same, and not where the last one that was composed went.
+    ComposedAnew(&'static str),
     /// Outbound: it goes where the application wanted.
     Untouched,
+    /// It leaves while it is held.
+    Leaves,
 }
 
-/// A step of a script.
+/// A step of a script. Connections are named by letters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// A connection comes, from and to, and stays.
-    Connect(&'static str, &'static str, Fate),
-    /// The client of the newest connection sends.
-    Data,
-    /// The newest connection ends.
-    Close,
-    /// Milliseconds pass, and the clock ticks.
-    Tick(u64),
+    /// A connection comes, from and to.
+    Connect(char, &'static str, &'static str),
+    /// Its client sends.
+    Data(char),
+    /// It is neither let go nor closed.
+    Held(char),
+    /// What the proxy says of its upstream connection: response flags, and the address that it comes from.
+    Upstream(char, i64, &'static str),
+    /// A metric shows this now.
+    Shown(&'static str, u64),
+    /// It ends. What became of it, and the note in access logs.
+    Close(char, Fate, &'static str),
+    /// From now on each look at the clock moves it by so many nanoseconds.
+    Clock(u64),
+    /// The clock ticks so many times, each after so many milliseconds.
+    Tick(u32, u64),
+    /// The clock ticks every so many milliseconds until it is decided what becomes of the connection.
+    Settle(char, u64),
+    /// The question on its way: its path, the name of the snapshot that is known, how long the answer may wait and how
+    /// long the proxy waits for it.
+    Asked(&'static str, Option<&'static str>, &'static str, u32),
+    /// The question on its way is answered: the status, a name, and a body.
+    Answer(&'static str, &'static str, Body),
+    /// The question on its way is not answered in time.
+    NoAnswer,
+}
+
+/// A body of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Body {
+    Text(&'static str),
+    /// A mebibyte of text that is no JSON.
+    Huge,
 }
 
 /// A script.
@@ -62,201 +81,279 @@ pub(crate) struct Scenario {
     /// Whether the plugin takes its configuration.
     pub(crate) taken: bool,
     pub(crate) steps: &'static [Step],
+    /// The counters and gauges in the end, all there are: names and values.
+    pub(crate) metrics: &'static str,
 }
-
-use Fate::{Composed, Enters, EntersDemoted, Refused, Untouched};
-use Step::{Close, Connect, Data, Tick};
-
-const SOURCE: &str = "[2001:db8::7]:40000";
-
-pub(crate) const SCENARIOS: [Scenario; 8] = [
-    Scenario {
-        name: "inbound: a conforming connection",
-        configuration: INBOUND,
-        taken: true,
-        steps: &[
-            Connect(SOURCE, "[2001:db8:5::7]:80", Enters),
-            Data,
-            Tick(1000),
-            Data,
-            Close,
-        ],
-    },
-    Scenario {
-        name: "inbound: a violation",
-        configuration: INBOUND,
-        taken: true,
-        steps: &[
-            Connect(SOURCE, "[2001:db8:5::8]:80", Refused),
-            Data,
-            Tick(1000),
-            Data,
-            Close,
-        ],
-    },
-    Scenario {
-        name: "inbound: a legacy client",
-        configuration: INBOUND,
-        taken: true,
-        steps: &[
-            Connect(SOURCE, "[2001:db8:6::1]:80", EntersDemoted),
-            Data,
-            Tick(1000),
-            Close,
-        ],
-    },
-    Scenario {
-        name: "inbound: plain, exempt and shadowed",
-        configuration: INBOUND,
-        taken: true,
-        steps: &[
-            Connect(SOURCE, "[2001:db8::99]:80", Refused),
-            Data,
-            Close,
-            Connect("[2001:db8:f::1]:5", "[2001:db8::99]:80", Enters),
-            Close,
-            Connect(SOURCE, "[2001:db8:7::1]:25", Enters),
-            Close,
-        ],
-    },
-    Scenario {
-        name: "outbound: composed",
-        configuration: OUTBOUND,
-        taken: true,
-        steps: &[
-            Connect("[2001:db8::1]:5", "[2001:db8:6::1]:80", Composed("[2001:db8:5::7]:80")),
-            Data,
-            Tick(1000),
-            Data,
-            Close,
-        ],
-    },
-    Scenario {
-        name: "outbound: untouched",
-        configuration: OUTBOUND,
-        taken: true,
-        steps: &[
-            Connect("[2001:db8::1]:5", "[2001:db8:9::1]:80", Untouched),
-            Close,
-            Connect("[2001:db8::1]:6", "[2001:db8:5::7]:80", Untouched),
-            Close,
-            Connect("192.0.2.7:6", "192.0.2.1:80", Untouched),
-        ],
-    },
-    Scenario {
-        name: "outbound: proof of work",
-        configuration: OUTBOUND,
-        taken: true,
-        steps: &[
-            Connect("[2001:db8::1]:5", "[2001:db8:6::2]:80", Composed("[2001:db8:8:")),
-            Tick(10),
-            Tick(10),
-            Data,
-            Close,
-        ],
-    },
-    Scenario {
-        name: "a configuration that is none",
-        configuration: r#"{"role": "inbound", "services": [{"name": "\ud800", "ports": [1e400]}]"#,
-        taken: false,
-        steps: &[
-            Connect(SOURCE, "[2001:db8:5::7]:80", Refused),
-            Data,
-            Tick(1000),
-            Data,
-            Close,
-        ],
-    },
-];
 
 /// What went wrong with a script.
 pub(crate) type Wrong = String;
 
-impl Scenario {
-    /// Returns the tables that it begins with.
-    pub(crate) fn world() -> World {
-        World {
-            time: NOW,
-            ..World::default()
-        }
-    }
+/// A connection of a script.
+struct Open {
+    context: u32,
+    destination: &'static str,
+    /// Whether it was not let go as it came.
+    waited: bool,
+}
 
+/// How a script is played.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Play {
+    /// All goes well, and all is compared.
+    Well,
+    /// A host call may go wrong.
+    Faulty,
+    /// All goes well again, with a plugin that met a fault before: what becomes of connections is compared.
+    Afterwards,
+}
+
+impl Scenario {
     /// Plays the script with a world in which a host call may go wrong. A fault may only keep connections out, never let
     /// one in that is not to come in; and when it is over, all is as it should be.
     pub(crate) fn play(&self, world: World) -> Result<Vm, Wrong> {
-        let faulty = world.fault.is_some();
-        let trap = |Trap(trap): Trap| format!("trap: {trap}");
+        let play = if world.fault.is_some() {
+            Play::Faulty
+        } else {
+            Play::Well
+        };
         let mut vm = Vm::new(world).map_err(trap)?;
         let taken = vm.configure(self.configuration).map_err(trap)?;
-        if taken != self.taken && !(faulty && self.taken) {
+        if taken != self.taken && !(play == Play::Faulty && self.taken) {
             return Err(format!("configuration taken: {taken}"));
         }
-        self.steps(&mut vm, taken, faulty)?;
+        self.steps(&mut vm, taken, play)?;
+        vm.world().clock_step = 0;
+        if play == Play::Well {
+            self.compare_metrics(&mut vm)?;
+        }
         vm.world().fault = None;
         // Envoy lets no connection to a plugin that did not start.
-        if faulty && taken == self.taken {
+        if play == Play::Faulty && taken == self.taken {
+            // Questions that are on their way fail, and then there is time for another.
             vm.tick(60_000).map_err(trap)?;
-            self.steps(&mut vm, taken, false)
+            vm.tick(3_000).map_err(trap)?;
+            self.steps(&mut vm, taken, Play::Afterwards)
                 .map_err(|wrong| format!("afterwards: {wrong}"))?;
+        }
+        if vm.world().told().any(|text| text.contains(SECRET)) {
+            return Err("a secret was told".to_owned());
         }
         Ok(vm)
     }
 
-    fn steps(&self, vm: &mut Vm, taken: bool, faulty: bool) -> Result<(), Wrong> {
-        let trap = |Trap(trap): Trap| format!("trap: {trap}");
-        let mut newest: Option<(u32, &str, Fate)> = None;
+    fn compare_metrics(&self, vm: &mut Vm) -> Result<(), Wrong> {
+        let metrics = vm.world().metrics.iter();
+        let metrics: BTreeMap<&str, u64> = metrics.map(|metric| (metric.name.as_str(), metric.value)).collect();
+        let lines = self.metrics.lines().filter_map(|line| line.trim().split_once(' '));
+        let wanted = lines.map(|(name, value)| (name, value.parse().expect("a number")));
+        if metrics == wanted.collect() {
+            Ok(())
+        } else {
+            Err(format!("metrics: {metrics:#?}"))
+        }
+    }
+
+    fn steps(&self, vm: &mut Vm, taken: bool, play: Play) -> Result<(), Wrong> {
+        let mut open: BTreeMap<char, Open> = BTreeMap::new();
+        // Where the last connection that was composed went.
+        let mut last = None;
         for step in self.steps {
             match *step {
-                Connect(source, destination, fate) => {
-                    newest = Some((vm.connect(source, destination).map_err(trap)?, destination, fate));
-                }
-                Tick(milliseconds) => vm.tick(milliseconds).map_err(trap)?,
-                Data | Close => {
-                    let Some((context, destination, fate)) = newest else {
-                        return Err("a script without a connection".to_owned());
+                Step::Connect(letter, source, destination) => {
+                    let context = vm.connect(source, destination).map_err(trap)?;
+                    let waited = !vm.connection(context).admitted;
+                    let connection = Open {
+                        context,
+                        destination,
+                        waited,
                     };
-                    if matches!(step, Data) {
-                        // Envoy reads no more of what was closed.
-                        if !vm.connection(context).closed {
-                            vm.data(context).map_err(trap)?;
-                        }
-                    } else {
-                        let fate = if taken { fate } else { Refused };
-                        let judged = judge(vm, context, fate, faulty);
-                        judged.map_err(|wrong| {
-                            format!("{destination}: {wrong}: notes {:?}", vm.connection(context).notes)
-                        })?;
-                        vm.close(context).map_err(trap)?;
-                        newest = None;
+                    open.insert(letter, connection);
+                }
+                Step::Data(letter) => {
+                    let context = open[&letter].context;
+                    // Envoy reads no more of what was closed.
+                    if !vm.connection(context).closed {
+                        vm.data(context).map_err(trap)?;
                     }
                 }
+                Step::Held(letter) => {
+                    let connection = vm.connection(open[&letter].context);
+                    if play == Play::Well && (connection.admitted || connection.closed) {
+                        return Err(format!("{letter} is not held: {connection:?}"));
+                    }
+                }
+                Step::Shown(name, value) => {
+                    let metric = vm.world().metrics.iter().find(|metric| metric.name == name);
+                    if play == Play::Well && metric.is_none_or(|metric| metric.value != value) {
+                        return Err(format!("{name} shows {metric:?}"));
+                    }
+                }
+                Step::Upstream(letter, flags, source) => {
+                    let properties = &mut vm.connection(open[&letter].context).properties;
+                    properties.insert("response.flags".to_owned(), flags.to_le_bytes().into());
+                    properties.insert("upstream.local_address".to_owned(), source.into());
+                }
+                Step::Close(letter, fate, note) => {
+                    let closing = open.remove(&letter).expect("a script closes what it opened");
+                    let fate = if taken { fate } else { Fate::Refused };
+                    // What waits is decided on in the end.
+                    for _ in 0..2 {
+                        let connection = vm.connection(closing.context);
+                        if play != Play::Well && !connection.admitted && !connection.closed && fate != Fate::Leaves {
+                            vm.tick(30_000).map_err(trap)?;
+                        }
+                    }
+                    self.judge(vm, &closing, fate, play, &mut last)
+                        .and_then(|()| compare_notes(vm, &closing, note, play))
+                        .map_err(|wrong| {
+                            let connection = vm.connection(closing.context);
+                            format!("{letter} to {}: {wrong}: {:?}", closing.destination, connection.notes)
+                        })?;
+                    vm.close(closing.context).map_err(trap)?;
+                }
+                Step::Clock(nanoseconds) => vm.world().clock_step = nanoseconds,
+                Step::Tick(times, milliseconds) => {
+                    for _ in 0..times {
+                        vm.tick(milliseconds).map_err(trap)?;
+                    }
+                }
+                Step::Settle(letter, milliseconds) => {
+                    let context = open[&letter].context;
+                    for _ in 0..1000 {
+                        let connection = vm.connection(context);
+                        if !connection.admitted && !connection.closed {
+                            vm.tick(milliseconds).map_err(trap)?;
+                        }
+                    }
+                }
+                Step::Asked(path, etag, wait, timeout_ms) => {
+                    if play == Play::Well {
+                        compare_question(vm, path, etag, wait, timeout_ms)?;
+                    }
+                }
+                Step::Answer(status, etag, body) => answer(vm, play, Some(response(status, etag, body)))?,
+                Step::NoAnswer => answer(vm, play, None)?,
             }
         }
         Ok(())
     }
+
+    /// Compares what became of a connection with its fate.
+    fn judge(
+        &self,
+        vm: &mut Vm,
+        closing: &Open,
+        fate: Fate,
+        play: Play,
+        last: &mut Option<String>,
+    ) -> Result<(), &'static str> {
+        let faulty = play == Play::Faulty;
+        // Under a clock that stands still, and where no connection can be shown, those that are held wait without end.
+        let stuck = match vm.world().fault {
+            Some((Which::Named("proxy_get_current_time_nanoseconds"), how)) => !matches!(how, How::Status(_)),
+            Some((Which::Named(name), _)) => name == "proxy_set_effective_context",
+            _ => false,
+        };
+        let connection = vm.connection(closing.context);
+        let (admitted, closed) = (connection.admitted, connection.closed);
+        let state = |path: &str| connection.states.get(path).map(|(value, _)| value.clone());
+        if connection.states.values().any(|(_, span)| *span != 2) {
+            return Err("a filter state that ends before the connection");
+        }
+        match fate {
+            Fate::Enters | Fate::EntersDemoted if !admitted && !faulty => Err("was kept out"),
+            Fate::EntersDemoted if admitted && state(CLUSTER).as_deref() != Some("slow") => Err("came in undemoted"),
+            Fate::Refused if admitted => Err("was let in"),
+            // Without a plugin there is no one to close it: it stays where it is.
+            Fate::Refused if !closed && !faulty && !connection.notes.is_empty() => Err("was not closed"),
+            // One that was held is closed where the proxy does not let it go.
+            Fate::Composed(_) | Fate::ComposedAnew(_) | Fate::Untouched
+                if !(admitted || faulty && closing.waited && (closed || stuck)) =>
+            {
+                Err("was held up")
+            }
+            Fate::Composed(to) | Fate::ComposedAnew(to) => {
+                let destination = state(DESTINATION);
+                let again = destination.is_some() && destination == *last;
+                match &destination {
+                    Some(destination) if !destination.starts_with(to) => return Err("went elsewhere"),
+                    None if !faulty => return Err("was not composed"),
+                    _ if again && !faulty && matches!(fate, Fate::ComposedAnew(_)) => return Err("went there again"),
+                    _ => {}
+                }
+                *last = destination;
+                Ok(())
+            }
+            // Where a later snapshot did not come, an earlier one is in force.
+            Fate::Untouched if state(DESTINATION).is_some() && !(faulty && self.subscribes()) => Err("was composed"),
+            Fate::Leaves if (admitted || closed) && play == Play::Well => Err("was not held"),
+            _ => Ok(()),
+        }
+    }
+
+    fn subscribes(&self) -> bool {
+        self.configuration.contains("snapshot")
+    }
 }
 
-/// Compares what became of a connection with its fate.
-fn judge(vm: &mut Vm, context: u32, fate: Fate, faulty: bool) -> Result<(), &'static str> {
-    let connection = vm.connection(context);
-    let state = |path: &str| connection.states.get(path).map(|(value, _)| value.as_str());
-    if connection.states.values().any(|(_, span)| *span != 2) {
-        return Err("a filter state that ends before the connection");
+fn trap(Trap(trap): Trap) -> Wrong {
+    format!("trap: {trap}")
+}
+
+fn response(status: &str, etag: &str, body: Body) -> HttpResponse {
+    let mut headers = vec![(":status".to_owned(), status.into())];
+    if !etag.is_empty() {
+        headers.push(("etag".to_owned(), etag.into()));
     }
-    match fate {
-        Enters if !connection.admitted && !faulty => Err("was kept out"),
-        EntersDemoted if connection.admitted && state(CLUSTER) != Some("slow") => Err("came in undemoted"),
-        EntersDemoted if !connection.admitted && !faulty => Err("was kept out"),
-        Refused if connection.admitted => Err("was let in"),
-        // Without a plugin there is no one to close it: it stays where it is.
-        Refused if !connection.closed && !faulty && !connection.notes.is_empty() => Err("was not closed"),
-        Composed(_) | Untouched if !connection.admitted => Err("was held up"),
-        Composed(to) => match state(DESTINATION) {
-            Some(destination) if !destination.starts_with(to) => Err("went elsewhere"),
-            None if !faulty => Err("was not composed"),
-            _ => Ok(()),
-        },
-        Untouched if state(DESTINATION).is_some() => Err("was composed"),
-        _ => Ok(()),
+    let body = match body {
+        Body::Text(text) => text.into(),
+        Body::Huge => vec![b'x'; 1 << 20],
+    };
+    HttpResponse { headers, body }
+}
+
+/// Answers the question on its way.
+fn answer(vm: &mut Vm, play: Play, response: Option<HttpResponse>) -> Result<(), Wrong> {
+    match vm.world().http_calls.last().map(|call| call.token) {
+        Some(token) => vm.respond(token, response).map_err(trap),
+        None if play == Play::Faulty => Ok(()),
+        None => Err("nothing was asked for".to_owned()),
     }
+}
+
+fn compare_question(vm: &mut Vm, path: &str, etag: Option<&str>, wait: &str, timeout_ms: u32) -> Result<(), Wrong> {
+    let mut headers = vec![
+        (":method", "GET"),
+        (":path", path),
+        (":authority", "ssa-resolver"),
+        ("accept", "application/json"),
+    ];
+    headers.extend(etag.map(|etag| ("if-none-match", etag)));
+    headers.extend((!wait.is_empty()).then_some(("prefer", wait)));
+    let headers: Vec<_> = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    match vm.world().http_calls.as_slice() {
+        [call] if call.cluster == "shim" && call.headers == headers && call.timeout_ms == timeout_ms => Ok(()),
+        calls => Err(format!("asked: {calls:?}")),
+    }
+}
+
+/// Compares what access logs show of a connection.
+fn compare_notes(vm: &mut Vm, closing: &Open, note: &str, play: Play) -> Result<(), &'static str> {
+    let mut notes = BTreeMap::new();
+    if !note.is_empty() {
+        notes.insert("ssa".to_owned(), note.to_owned());
+    }
+    // Inbound: matchers find the outcome by itself wherever it is another than allowed.
+    let outcome = note.split_once("outcome=").filter(|_| note.contains("verdict="));
+    let outcome = outcome.and_then(|(_, rest)| rest.split(' ').next());
+    if let Some(outcome) = outcome.filter(|outcome| *outcome != "allowed") {
+        notes.insert("ssa_outcome".to_owned(), outcome.to_owned());
+    }
+    if play == Play::Well && vm.connection(closing.context).notes != notes {
+        return Err("has other notes");
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ impl Status {
     pub(crate) const NOT_FOUND: Self = Self(1);
     pub(crate) const BAD_ARGUMENT: Self = Self(2);
     pub(crate) const INVALID_MEMORY_ACCESS: Self = Self(6);
+    pub(crate) const CAS_MISMATCH: Self = Self(8);
     pub(crate) const UNIMPLEMENTED: Self = Self(12);
     /// Every failure that the ABI names, one that it does not, and one that is no number of an enumeration.
     pub(crate) const FAILURES: [u32; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 99, u32::MAX];
@@ -39,8 +40,6 @@ pub(crate) enum Which {
     Nth(usize, &'static str),
     /// Every call of this name.
     Named(&'static str),
-    /// Every call that reads this: a property, by its parts joined with `.`, or `header NAME`, `buffer NUMBER`.
-    Reading(&'static str),
 }
 
 /// What an answer consists of.
@@ -85,16 +84,8 @@ pub(crate) struct HttpCall {
     pub(crate) cluster: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout_ms: u32,
-}
-
-impl HttpCall {
-    /// Returns a header's value.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
+    /// When it fails for want of an answer, in nanoseconds since 1970.
+    pub(crate) until: u64,
 }
 
 /// An answer to such a request.
@@ -111,6 +102,8 @@ pub(crate) struct World {
     pub(crate) configuration: Vec<u8>,
     /// Nanoseconds since 1970.
     pub(crate) time: u64,
+    /// By how many each look at the clock moves it.
+    pub(crate) clock_step: u64,
     pub(crate) connections: BTreeMap<u32, Connection>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) log: Vec<String>,
@@ -136,12 +129,27 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Returns a metric's value; nothing where it was never defined.
-    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
-        self.metrics
+    /// Returns empty tables at a time.
+    pub(crate) fn at(time: u64) -> Self {
+        Self {
+            time,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the texts that the filter told anyone.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &String> {
+        let notes = self
+            .connections
+            .values()
+            .flat_map(|connection| connection.notes.values());
+        let headers = self.http_calls.iter().flat_map(|call| &call.headers);
+        let metrics = self.metrics.iter().map(|metric| &metric.name);
+        self.log
             .iter()
-            .find(|metric| metric.name == name)
-            .map(|metric| metric.value)
+            .chain(notes)
+            .chain(headers.map(|(_, value)| value))
+            .chain(metrics)
     }
 
     /// Returns the connection that host calls are about.
@@ -159,14 +167,6 @@ impl World {
         match self.fault {
             Some((Which::Nth(wrong, _), how)) if wrong == number => Some(how),
             Some((Which::Named(wrong), how)) if wrong == name => Some(how),
-            _ => None,
-        }
-    }
-
-    /// Says how reading this goes wrong.
-    pub(crate) fn reading(&self, what: &str) -> Option<How> {
-        match self.fault {
-            Some((Which::Reading(wrong), how)) if wrong == what => Some(how),
             _ => None,
         }
     }
