@@ -321,17 +321,20 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Connect('b', SOURCE, "[2001:db8:5::8]:80"),
             Close('b', Refused, DENIED),
             Tick(1, 1000),
-            Asked("/v1/inbound", Some("e1"), "wait=30", 35_000),
+            // The one that was refused is not asked for again.
+            Asked("/v1/inbound", Some("e5"), "wait=30", 35_000),
+            Answer("304", "e5", Text("")),
+            Tick(1, 1000),
         ],
         metrics: "
             ssa_inbound_connections_total.service.web.verdict.conforming.outcome.allowed 1
             ssa_inbound_connections_total.service.web.verdict.violation.outcome.denied 1
             ssa_inbound_held_connections 0
-            ssa_inbound_snapshot_age_max_seconds 8
-            ssa_inbound_snapshot_age_min_seconds 8
+            ssa_inbound_snapshot_age_max_seconds 9
+            ssa_inbound_snapshot_age_min_seconds 9
             ssa_inbound_snapshots_total.outcome.failed 3
             ssa_inbound_snapshots_total.outcome.installed 1
-            ssa_inbound_snapshots_total.outcome.refused 4
+            ssa_inbound_snapshots_total.outcome.refused 5
             ssa_inbound_violations_total.service.web.part.field_0 1",
     },
     Scenario {
