@@ -14,6 +14,7 @@ use crate::{
     host::{self, Envoy},
     plugin::{Next, Plugin},
     proxy::{Call, ContextId},
+    random::Identity,
 };
 
 /// The plugins of a VM.
@@ -21,6 +22,8 @@ use crate::{
 struct Vm {
     /// Each root context, with its plugin once it is configured.
     roots: Vec<(u32, Option<Plugin>)>,
+    /// What its plugins draw from.
+    identity: Option<Identity>,
     /// The newest connection and its root: Envoy creates a connection's context as the connection comes.
     newest: Option<(u32, u32)>,
 }
@@ -79,8 +82,9 @@ extern "C" fn proxy_on_configure(root: u32, _size: usize) -> u32 {
     let json = host::configuration().unwrap_or_default();
     match Config::from_json(&json) {
         Ok(config) => {
-            let plugin = Plugin::new(config, &Envoy, ContextId(root));
             with(|vm| {
+                let plugin = Plugin::new(config, &Envoy, ContextId(root), vm.identity);
+                vm.identity = Some(plugin.identity());
                 vm.roots.retain(|(known, _)| *known != root);
                 vm.roots.push((root, Some(plugin)));
             });
@@ -107,6 +111,8 @@ extern "C" fn proxy_on_http_call_response(root: u32, call: u32, _headers: u32, _
     with(|vm| {
         if let Some(plugin) = vm.plugin(root) {
             plugin.on_response(Call(call), &Envoy);
+            let identity = plugin.identity();
+            vm.identity = Some(identity);
         }
     });
 }

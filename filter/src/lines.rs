@@ -18,7 +18,8 @@ pub struct Lines {
 impl Lines {
     /// Writes a line, unless this second has had enough of them.
     pub fn write(&mut self, proxy: &impl Proxy, now: UnixTime, line: impl FnOnce() -> String) {
-        if self.second != now.0 {
+        // Without a clock no second is known to be another.
+        if self.second != now.0 && now.0 != 0 {
             self.second = now.0;
             self.written = 0;
             let held_back = core::mem::take(&mut self.held_back);

@@ -20,10 +20,10 @@ use crate::{
     metrics::{Metrics, Refresh},
     outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
     proxy::{Call, ContextId, End, Proxy, Refused},
-    random::{Pool, Random},
+    random::{Identity, Pool, Random},
     subscription::Feed,
     table::Table,
-    works::{Task, Works},
+    works::{MOST_RUNNING, Task, Works},
 };
 
 /// The most connections that one callback lets go or closes: Envoy does not survive thousands of closes at once.
@@ -58,13 +58,14 @@ pub struct Plugin {
     hold: Hold,
     feed: Option<Feed>,
     generation: String,
-    /// The VM's number in this process.
-    number: u64,
+    identity: Identity,
     /// When the snapshot was last known to be the newest; without one, since when it is waited for.
     confirmed: UnixTime,
     /// Questions for a snapshot in a row that brought nothing.
     failures: u32,
     held: Vec<Held>,
+    /// How many of those this callback may still let go or close.
+    allowance: usize,
     tick_ms: u32,
     reported: Option<(UnixTime, usize)>,
     metrics: Metrics,
@@ -125,11 +126,18 @@ fn endpoint(proxy: &impl Proxy, end: End) -> Option<Endpoint> {
 }
 
 impl Plugin {
-    /// Makes a plugin of its configuration. `context` is the proxy's number of it in this VM.
+    /// Makes a plugin of its configuration. `context` is the proxy's number of it in this VM, and `identity` what its
+    /// plugins have been drawing from, if it has had any.
     #[must_use]
-    pub fn new(config: Config, proxy: &impl Proxy, context: ContextId) -> Self {
+    pub fn new(config: Config, proxy: &impl Proxy, context: ContextId, identity: Option<Identity>) -> Self {
         let time = proxy.time().unwrap_or(0);
-        let number = fleet::number(proxy);
+        let identity = identity.unwrap_or_else(|| {
+            let seed = match &config.role {
+                Role::Outbound(outbound) => outbound.seed(),
+                Role::Inbound(_) => &[],
+            };
+            Identity::new(seed, time, fleet::number(proxy))
+        });
         let role = config.role.name();
         let (side, names) = match config.role {
             Role::Inbound(inbound) => {
@@ -138,9 +146,9 @@ impl Plugin {
             }
             Role::Outbound(outbound) => {
                 let names = outbound.services().names();
-                let mut random = Random::new(outbound.seed(), time, number);
+                let mut random = Random::new(outbound.seed(), time, identity.number);
                 random.mix(&context.0.to_be_bytes());
-                let pool = Pool::new(outbound.pool(), &mut random);
+                let pool = identity.pool(outbound.pool());
                 let client = Client {
                     outbound,
                     random,
@@ -158,10 +166,11 @@ impl Plugin {
             hold: config.hold,
             feed: config.subscription.map(Feed::new),
             generation: "-".to_owned(),
-            number,
+            identity,
             confirmed: seconds(time),
             failures: 0,
             held: Vec::new(),
+            allowance: MOST_AT_ONCE,
             tick_ms: 0,
             reported: None,
             metrics: Metrics::new(role, &names),
@@ -169,6 +178,12 @@ impl Plugin {
         };
         plugin.set_tick(proxy);
         plugin
+    }
+
+    /// Returns what the VM's draws come from, for the plugins that come after this one.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// Says whether the services are known.
@@ -246,6 +261,7 @@ impl Plugin {
         let Ok(time) = proxy.time() else {
             return;
         };
+        self.allowance = MOST_AT_ONCE;
         if let Some(feed) = &mut self.feed
             && feed.ask(proxy, time)
         {
@@ -263,6 +279,7 @@ impl Plugin {
     /// Takes an answer, which the proxy shows.
     pub fn on_response(&mut self, call: Call, proxy: &impl Proxy) {
         let time = proxy.time().unwrap_or(0);
+        self.allowance = MOST_AT_ONCE;
         let Some(feed) = &mut self.feed else {
             return;
         };
@@ -336,7 +353,10 @@ impl Plugin {
                     let names = snapshot.services.names();
                     client.install(snapshot.services, snapshot.off);
                     if known.is_none() {
-                        client.reseed(&snapshot.seed);
+                        client.random.mix(&snapshot.seed);
+                    }
+                    if self.identity.seed(&snapshot.seed) {
+                        client.pool = self.identity.pool(client.outbound.pool());
                     }
                     (snapshot.generation, names, snapshot.unusable)
                 })
@@ -413,7 +433,9 @@ impl Plugin {
                 let now = proxy.time().map_or(UnixTime(0), seconds);
                 let service = self.metrics.name(Some(service));
                 self.lines.write(proxy, now, || {
-                    format!("no address of service {service}: no proof of work in time")
+                    format!(
+                        "no address of service {service}: no proof of work, and no time or room left to wait for it"
+                    )
                 });
                 Fate::Passes
             }
@@ -460,13 +482,12 @@ impl Plugin {
         if !self.held.iter().any(&due) {
             return;
         }
-        let mut treated = 0_usize;
         for held in core::mem::take(&mut self.held) {
-            if treated >= MOST_AT_ONCE || !due(&held) {
+            if self.allowance == 0 || !due(&held) {
                 self.held.push(held);
                 continue;
             }
-            treated = treated.saturating_add(1);
+            self.allowance = self.allowance.saturating_sub(1);
             if proxy.show(held.connection).is_err() {
                 // It is gone.
                 continue;
@@ -523,7 +544,7 @@ impl Plugin {
             return Fate::Passes;
         }
         let _ = proxy.note("ssa_outcome", outcome);
-        let now = ends.map_or(UnixTime(0), |(_, _, now)| now);
+        let now = ends.map_or_else(|| proxy.time().map_or(UnixTime(0), seconds), |(_, _, now)| now);
         self.lines.write(proxy, now, || {
             let part = if part.is_empty() {
                 String::new()
@@ -599,7 +620,12 @@ impl Plugin {
                 match begun {
                     Ok(Some(target)) => return self.go(connection, target, proxy),
                     Ok(None) if client.works.add(work) => return Fate::Waits(Why::Work((service, port))),
-                    Ok(None) => (Outcome::Failed, Some(ComposeError::PowExhausted { tries: 0 })),
+                    Ok(None) => {
+                        self.lines.write(proxy, now, || {
+                            format!("more than {MOST_RUNNING} proofs of work at once")
+                        });
+                        (Outcome::Failed, None)
+                    }
                     Err(error) => (Outcome::Failed, Some(error)),
                 }
             }
@@ -628,6 +654,9 @@ impl Plugin {
         let service = Some(target.place.service);
         if proxy.set_destination(&to.to_string()).is_err() {
             self.conclude_outbound(service, Outcome::Unreadable, proxy);
+            let now = proxy.time().map_or(UnixTime(0), seconds);
+            self.lines
+                .write(proxy, now, || format!("the proxy does not take the destination {to}"));
             return Fate::Passes;
         }
         self.conclude_outbound(service, Outcome::Composed, proxy);
@@ -684,7 +713,7 @@ impl Plugin {
             return;
         }
         let own = Report {
-            number: self.number,
+            number: self.identity.number,
             seen: now.0,
             confirmed: if self.feed.is_some() { self.confirmed.0 } else { now.0 },
             held: u32::try_from(held).unwrap_or(u32::MAX),
@@ -719,12 +748,6 @@ impl Client {
         self.outbound.install(services, off);
         self.failures.clear();
         self.works.clear();
-    }
-
-    /// Takes another seed. The draws in use are others from then on.
-    fn reseed(&mut self, seed: &[u8]) {
-        self.random.mix(seed);
-        self.pool = Pool::new(self.outbound.pool(), &mut self.random);
     }
 
     fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, ComposeError> {

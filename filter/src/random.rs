@@ -60,6 +60,51 @@ pub struct Pool {
     slots: u16,
 }
 
+/// What a VM's draws come from, for as long as it lives: plugins that a push of the configuration makes anew go on
+/// drawing the same, for other draws would be other addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// The VM's number in its process.
+    pub number: u64,
+    key: [u8; 16],
+    seeded: bool,
+}
+
+impl Identity {
+    /// Makes the identity of a VM: of the node's seed, the time, and its number.
+    #[must_use]
+    pub fn new(seed: &[u8], time_in_ns: u64, number: u64) -> Self {
+        let random = Random::new(seed, time_in_ns, number);
+        Self {
+            number,
+            key: random.key,
+            seeded: false,
+        }
+    }
+
+    /// Takes the seed of the first snapshot; says whether it was the first.
+    pub fn seed(&mut self, seed: &[u8]) -> bool {
+        if self.seeded {
+            return false;
+        }
+        self.seeded = true;
+        self.key = pair(&[&self.key[..], seed].concat());
+        true
+    }
+
+    /// Makes the pool of the VM.
+    #[must_use]
+    pub fn pool(&self, slots: u16) -> Pool {
+        Pool::new(
+            slots,
+            &mut Random {
+                key: self.key,
+                counter: 0,
+            },
+        )
+    }
+}
+
 /// One draw of a pool: the same bits for as long as its slot keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw(Random);
@@ -118,6 +163,20 @@ mod tests {
         let first = |seed: &[u8], time, number| Random::new(seed, time, number).bits();
         let all = [first(b"", 0, 0), first(b"a", 0, 0), first(b"", 1, 0), first(b"", 0, 1)];
         assert_eq!(BTreeSet::from(all).len(), 4);
+    }
+
+    #[test]
+    fn a_vm_keeps_its_draws_and_takes_one_seed() {
+        let mut vm = Identity::new(b"s", 1, 1);
+        let at = |vm: &Identity| draws(&vm.pool(256), 1_790_000_000);
+        let before = at(&vm);
+        assert_eq!(at(&vm), before);
+        assert!(vm.seed(b"snapshot"));
+        let seeded = at(&vm);
+        assert!(seeded.is_disjoint(&before));
+        assert!(!vm.seed(b"another"));
+        assert_eq!(at(&vm), seeded);
+        assert!(at(&Identity::new(b"s", 1, 2)).is_disjoint(&before));
     }
 
     #[test]

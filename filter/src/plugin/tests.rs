@@ -194,7 +194,7 @@ const ROOT: ContextId = ContextId(1);
 const ONE: ContextId = ContextId(2);
 
 fn plugin(config: &str, table: &Table) -> Plugin {
-    Plugin::new(Config::from_json(config.as_bytes()).unwrap(), table, ROOT)
+    Plugin::new(Config::from_json(config.as_bytes()).unwrap(), table, ROOT, None)
 }
 
 fn run(config: &str, table: &Table) -> Next {
@@ -457,6 +457,71 @@ fn many_held_connections_are_let_go_bit_by_bit() {
 }
 
 #[test]
+fn one_callback_lets_go_a_bounded_number_whatever_is_due() {
+    let config = SUBSCRIBED_IN.replace(r#""connections": 3"#, r#""connections": 1000"#);
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80").failing("close");
+    let mut plugin = plugin(&config, &table);
+    for number in 2..402 {
+        plugin.on_new_connection(ContextId(number), &table);
+    }
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
+    // 256 of them wait for being closed again, 144 for being judged: all of it is due.
+    table.failing.replace("");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close").len(), 256);
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close").len(), 400);
+}
+
+#[test]
+fn lines_of_every_kind_share_one_limit() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(INBOUND, &table);
+    for number in 2..42 {
+        table.failing.replace(if number % 2 == 0 { "source" } else { "" });
+        plugin.on_new_connection(ContextId(number), &table);
+    }
+    assert_eq!(table.told("log").len(), 10);
+    table.pass(1000);
+    plugin.on_new_connection(ContextId(50), &table);
+    assert_eq!(table.told("log").len(), 12, "the next second has lines of its own");
+}
+
+#[test]
+fn works_are_bounded_in_number() {
+    let services: Vec<String> = (0..=MOST_RUNNING)
+        .map(|number| {
+            format!(
+                r#"{{"name": "s{number}", "apl": "2:2001:db8:{:x}::/64", "rules": ["v=ssa1; addr=rand:64; pow=24"],
+                    "addresses": ["2001:db8:6::{number:x}"]}}"#,
+                number + 0x1000
+            )
+        })
+        .collect();
+    let config = format!(
+        r#"{{"role": "outbound", "source": "2001:db8::7", "services": [{}]}}"#,
+        services.join(",")
+    );
+    let table = Table {
+        step: NS_PER_MS,
+        ..Table::new(SOURCE, "")
+    };
+    let mut plugin = plugin(&config, &table);
+    for number in 0..=MOST_RUNNING {
+        table.destination.replace(format!("[2001:db8:6::{number:x}]:80"));
+        let next = plugin.on_new_connection(ContextId(u32::try_from(number).unwrap() + 2), &table);
+        let expected = if number < MOST_RUNNING {
+            Next::Stop
+        } else {
+            Next::Continue
+        };
+        assert_eq!(next, expected, "task {number}");
+    }
+    assert_eq!(table.told("log"), ["log more than 64 proofs of work at once"]);
+}
+
+#[test]
 fn kill_switch_works_on_what_runs() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
@@ -565,7 +630,7 @@ fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
         step: NS_PER_MS / 5,
         ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
     };
-    let config = OUTBOUND.replace("addr=src[64:128]", "addr=hash(src/128):20 rand:44; pow=12");
+    let config = OUTBOUND.replace("addr=src[64:128]", "addr=hash(src/128):20 rand:44; pow=14");
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
     assert_eq!(plugin.on_new_connection(ContextId(3), &table), Next::Stop);
@@ -669,6 +734,27 @@ fn vms_of_a_process_know_each_other() {
     assert_eq!(table.count("ssa_inbound_held_connections"), 0);
     // Neither heard more since.
     assert_eq!(table.count("ssa_inbound_snapshot_age_max_seconds"), 5);
+}
+
+#[test]
+fn a_pushed_configuration_goes_on_with_the_same_draws() {
+    let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
+    let mut known: Option<Plugin> = None;
+    let mut met = std::collections::BTreeSet::new();
+    for push in 0..5 {
+        let config = Config::from_json(SUBSCRIBED_OUT.as_bytes()).unwrap();
+        let mut plugin = Plugin::new(config, &table, ROOT, known.as_ref().map(Plugin::identity));
+        plugin.on_tick(&table);
+        let seed = format!(r#""version": 1, "seed": "{push}""#);
+        let body = outbound_snapshot("g1", "v=ssa1; addr=rand:64").replace(r#""version": 1"#, &seed);
+        respond(&mut plugin, &table, 200, &body);
+        for number in 2..2000 {
+            plugin.on_new_connection(ContextId(number), &table);
+        }
+        met.extend(table.told("set_destination"));
+        known = Some(plugin);
+    }
+    assert!(met.len() <= 256, "{} addresses", met.len());
 }
 
 #[test]
