@@ -487,11 +487,12 @@ impl Plugin {
                 self.held.push(held);
                 continue;
             }
-            self.allowance = self.allowance.saturating_sub(1);
             if proxy.show(held.connection).is_err() {
-                // It is gone.
+                // Of those that are gone the proxy tells; any other is held still, for without that its data would pass.
+                self.held.push(held);
                 continue;
             }
+            self.allowance = self.allowance.saturating_sub(1);
             match treat(self, &held) {
                 Fate::Waits(why) => self.held.push(Held { why, ..held }),
                 Fate::Passes if proxy.resume().is_ok() => {}

@@ -17,8 +17,8 @@ const NS_PER_MS: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct Feed {
     subscription: Subscription,
-    /// The question on its way.
-    call: Option<Call>,
+    /// The question on its way, when it was asked, and how long its answer is waited for, in nanoseconds.
+    call: Option<(Call, u64, u64)>,
     /// The time of the next one, in nanoseconds.
     due: u64,
     /// Names the snapshot that was seen last.
@@ -59,7 +59,9 @@ impl Feed {
     pub fn ask(&mut self, proxy: &impl Proxy, now: u64) -> bool {
         // A clock that was set back makes no pause longer.
         let pause = self.due.saturating_sub(now);
-        if self.call.is_some() || (pause > 0 && pause <= self.pause()) {
+        // The proxy tells of every question that there was no answer in time; one that it lost is asked again.
+        let waiting = |(_, asked, longest): (Call, u64, u64)| now.abs_diff(asked) <= longest;
+        if self.call.is_some_and(waiting) || (pause > 0 && pause <= self.pause()) {
             return false;
         }
         let wait_s = if self.etag.is_some() {
@@ -67,15 +69,18 @@ impl Feed {
         } else {
             0
         };
-        self.call = proxy
+        let timeout_ms = u32::from(wait_s).saturating_mul(1000).saturating_add(PATIENCE_MS);
+        let longest = u64::from(timeout_ms.saturating_add(PATIENCE_MS)).saturating_mul(NS_PER_MS);
+        let call = proxy
             .fetch(&Request {
                 cluster: &self.subscription.cluster,
                 path: &self.subscription.path,
                 etag: self.etag.as_deref(),
                 wait_s,
-                timeout_ms: u32::from(wait_s).saturating_mul(1000).saturating_add(PATIENCE_MS),
+                timeout_ms,
             })
             .ok();
+        self.call = call.map(|call| (call, now, longest));
         if self.call.is_none() {
             self.rest(now);
         }
@@ -84,7 +89,7 @@ impl Feed {
 
     /// Says whether an answer is to the question on its way, which it then no longer is.
     pub fn answered(&mut self, call: Call, now: u64) -> bool {
-        let ours = self.call == Some(call);
+        let ours = self.call.is_some_and(|(asked, ..)| asked == call);
         if ours {
             self.call = None;
             self.rest(now);

@@ -16,17 +16,33 @@ pub const MOST_RUNNING: usize = 64;
 /// The most solutions kept; the oldest give way.
 pub const MOST_SOLVED: usize = 256;
 
-/// The time from which on a slice lasts; none without a clock.
-struct Slice(Option<u64>);
+/// The most steps of a slice, whatever the clock says: some milliseconds.
+const MOST_STEPS: u32 = 256;
+
+/// A slice of work.
+struct Slice {
+    /// The time from which on it lasts; none without a clock.
+    began: Option<u64>,
+    /// The steps so far.
+    steps: u32,
+}
 
 impl Slice {
     fn begin(clock: &mut impl FnMut() -> Option<u64>) -> Self {
-        Self(clock())
+        Self {
+            began: clock(),
+            steps: 0,
+        }
     }
 
     /// Says whether there is time for another step.
-    fn lasts(&self, clock: &mut impl FnMut() -> Option<u64>) -> bool {
-        let spent = clock().zip(self.0).map(|(now, began)| now.abs_diff(began));
+    fn lasts(&mut self, clock: &mut impl FnMut() -> Option<u64>) -> bool {
+        // Under a clock that stands still it ends too.
+        self.steps = self.steps.saturating_add(1);
+        if self.steps > MOST_STEPS {
+            return false;
+        }
+        let spent = clock().zip(self.began).map(|(now, began)| now.abs_diff(began));
         // The last step takes time too.
         spent.is_some_and(|spent| spent < SLICE.div_euclid(8).saturating_mul(7))
     }
@@ -108,7 +124,7 @@ impl Works {
         work: &mut Work,
         mut clock: impl FnMut() -> Option<u64>,
     ) -> Result<Option<Target>, ComposeError> {
-        let slice = Slice::begin(&mut clock);
+        let mut slice = Slice::begin(&mut clock);
         while slice.lasts(&mut clock) {
             if let Some(target) = outbound.advance(work, TRIES)? {
                 self.keep(work.began, target);
@@ -121,7 +137,7 @@ impl Works {
     /// Works for at most [`SLICE`] by `clock`, which gives nanoseconds; returns what came to an end.
     pub fn run(&mut self, outbound: &Outbound, mut clock: impl FnMut() -> Option<u64>) -> Vec<End> {
         let mut ends = Vec::new();
-        let slice = Slice::begin(&mut clock);
+        let mut slice = Slice::begin(&mut clock);
         let mut turn = 0_usize;
         while slice.lasts(&mut clock) {
             let Some(work) = self.running.get_mut(turn) else {
