@@ -208,10 +208,10 @@ impl Memory {
         ends.into_iter().min().unwrap_or(0)
     }
 
-    /// Says whether anything is known: an answer or a failure.
+    /// Says whether anything is known: an answer, or what was stored. A failure tells nothing yet.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.list.value.is_some() || self.list.failure.is_some() || !self.seen_records.is_empty()
+        self.list.value.is_some() || !self.seen_records.is_empty()
     }
 
     /// Returns the failure of the last questions, if any.

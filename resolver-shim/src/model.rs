@@ -289,7 +289,7 @@ impl Model {
         self.keyring.faults()
     }
 
-    /// Says whether every service has an answer, a failure, or something stored.
+    /// Says whether every service has an answer, or something stored.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.services.iter().all(|known| known.memory.is_known())
