@@ -49,7 +49,7 @@ def run(stage):
     # Luck finds one in some hundred within that time.
     stage.claim_between("of them not composed", 1, 3, failed)
     stage.claim("the others are composed", 3 - failed, near.outbound(outcome="composed"))
-    stage.claim_in("the log", "no proof of work in time", near.output())
+    stage.claim_in("the log", "no proof of work, and no time or room left to wait for it", near.output())
     stage.claim("held any more", 0, near.count("ssa_outbound_held_connections"))
     stage.claim("as dialled they are served at low priority", failed, far.inbound(verdict="legacy", outcome="demoted"))
     stage.claim("violations", 0, far.inbound(verdict="violation"))
