@@ -69,7 +69,7 @@ trap 'finish; exit 143' TERM HUP
 if [ -n "${KEEP:-}" ]; then limit=0; fi
 # It ends with this script even where that is killed.
 setpriv --pdeathsig KILL unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
+  env PYTHONPATH="$root/e2e" python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then

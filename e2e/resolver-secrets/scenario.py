@@ -10,11 +10,11 @@ are answered. The client is never told a master. The kill switch and the mode ch
 and a configuration at fault changes nothing. Neither logs nor state nor status tell a secret.
 """
 
-import ipaddress
 import os
 import time
 
 from lib import resolver
+from lib.keys import client_key
 from lib.service import Service, inbound, outbound
 
 LIMIT = 150
@@ -36,46 +36,6 @@ def mount(folder, version, keys):
             (folder / name).symlink_to(f"..data/{name}")
 
 
-def siphash(key, message):
-    """SipHash-2-4 with 64-bit output."""
-    mask = (1 << 64) - 1
-    k0, k1 = (int.from_bytes(key[at : at + 8], "little") for at in (0, 8))
-    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
-
-    def turn(value, bits):
-        return (value << bits | value >> (64 - bits)) & mask
-
-    def rounds(count):
-        for _ in range(count):
-            v[0] = (v[0] + v[1]) & mask
-            v[1] = turn(v[1], 13) ^ v[0]
-            v[0] = turn(v[0], 32)
-            v[2] = (v[2] + v[3]) & mask
-            v[3] = turn(v[3], 16) ^ v[2]
-            v[0] = (v[0] + v[3]) & mask
-            v[3] = turn(v[3], 21) ^ v[0]
-            v[2] = (v[2] + v[1]) & mask
-            v[1] = turn(v[1], 17) ^ v[2]
-            v[2] = turn(v[2], 32)
-
-    padded = message + b"\0" * (7 - len(message) % 8) + bytes([len(message) & 255])
-    for at in range(0, len(padded), 8):
-        word = int.from_bytes(padded[at : at + 8], "little")
-        v[3] ^= word
-        rounds(2)
-        v[0] ^= word
-    v[2] ^= 255
-    rounds(4)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
-
-
-def derived(master, address):
-    """The key of the clients in a /64 (docs/spec.md, tag kdf)."""
-    prefix = ipaddress.IPv6Address(address).packed[:8] + b"\0" * 8
-    key = bytes.fromhex(master)
-    return b"".join(siphash(key, bytes([5, half, 64]) + prefix).to_bytes(8, "big") for half in (0, 1)).hex()
-
-
 def run(stage):
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     client, stranger = stage.net.client(), stage.net.stranger()
@@ -87,7 +47,7 @@ def run(stage):
     zone = resolver.NameServer(stage, dns)
     zone.publish(service, ttl=TTL)
     folders = {host: stage.work / f"keys-{host.name}" for host in (server, client)}
-    own = {name: derived(master, client.address) for name, master in MASTERS.items()}
+    own = {name: client_key(master, 64, client.address) for name, master in MASTERS.items()}
 
     def mount_all(version, *names):
         mount(folders[server], version, {name: MASTERS[name] for name in names})

@@ -2,7 +2,7 @@
 
 import re
 
-from keys import client_key
+from lib.keys import client_key
 
 DOMAIN = "demo.test"
 

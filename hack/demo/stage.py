@@ -19,14 +19,13 @@ from collections import Counter
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
+from lib import net  # hosts as the scenarios have them
 from services import DOMAIN
+from shim import Shim
 from sidecar import VMS, Sidecar
 from traffic import Answers
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent / "e2e"))
-from lib import net  # noqa: E402 # hosts as the scenarios have them
-from shim import Shim  # noqa: E402
 
 # In memory, and seen in these namespaces alone.
 WORK = Path("/run/ssa-demo")

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 import stage
-from keys import client_key
+from lib.keys import client_key
 from services import DOMAIN, Service
 from sidecar import address_of, places
 from stage import Broken, Demo, net
