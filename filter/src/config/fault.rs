@@ -144,7 +144,7 @@ impl fmt::Display for Problem {
             }
             Self::OutOfBounds { value, least, greatest } => write!(f, "{value} is not {least} to {greatest}"),
             Self::TooMany { most, found } => write!(f, "{found} members exceed {most}"),
-            Self::NoText { text, wanted } => write!(f, "{text:?} is {wanted}"),
+            Self::NoText { text, wanted } => write!(f, "\"{}\" is {wanted}", text.escape_default()),
             Self::Apl(error) => error.fmt(f),
             Self::Space(error) => error.fmt(f),
             Self::NoRecord => f.write_str("no record of SSA-1: the first tag is v=ssa1"),
