@@ -86,10 +86,7 @@ def refuses(stage, sidecar, what, configuration, places, counter, works):
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
-    server, unlucky = stage.net.server(1, WEB.prefixes), stage.net.server(2, [])
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server, unlucky = stage.server(1, WEB), stage.net.server(2, [])
     for_server, for_client = inbound(WEB), outbound(client, WEB)
 
     stage.note("at the start")

@@ -75,10 +75,7 @@ MANNERS = [
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     snapshot = {"refresh_ms": 100, "wait_s": 1}
     near, of_near = snapshots.sidecar(stage, client, outbound(client), snapshot=snapshot)
     far, of_far = snapshots.sidecar(stage, server, inbound(), snapshot=snapshot)

@@ -30,12 +30,8 @@ def run(stage):
     turn = int(time.time()) + 10
     turning = Service(2, "turning", OLD, f"{NEW}{turn}")
     services = [STEPS, turning, WORK]
-    prefixes = [prefix for service in services for prefix in service.prefixes]
     client, stranger = stage.net.client(), stage.net.stranger()
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, *services)
     near, _ = stage.sidecars(
         (client, "client.yaml", outbound(client, *services)), (server, "server.yaml", inbound(*services))
     )

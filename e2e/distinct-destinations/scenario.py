@@ -24,10 +24,7 @@ def hosts(far):
 
 def run(stage):
     stranger = stage.net.stranger()
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     far = stage.sidecar(server, "server.yaml", inbound(WEB))
     # The kernel's table of captured connections is not what is shown here.
     server.sysctl(netfilter__nf_conntrack_tcp_timeout_time_wait=1, netfilter__nf_conntrack_tcp_timeout_close=1)

@@ -29,11 +29,7 @@ QUICKER = [("connect_timeout: 5s", "connect_timeout: 0.25s")]
 
 def run(stage):
     client = stage.net.client()
-    prefixes = [prefix for service in SERVICES for prefix in service.prefixes]
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, *SERVICES)
     # So few draws that each comes again soon, and so many that not all lead to one replica or item.
     configuration = outbound(client, *SERVICES, pool=POOL)
     near, far = stage.sidecars(

@@ -48,11 +48,9 @@ def wait_held(stage, sidecar, count):
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
-    web, mail = stage.net.server(1, WEB.prefixes), stage.net.server(2, MAIL.prefixes)
-    for service, server in ((WEB, web), (MAIL, mail)):
-        for prefix in service.prefixes:
-            stage.net.route(prefix, server)
-    stage.application(web)
+    web, mail = stage.server(1, WEB), stage.net.server(2, MAIL.prefixes)
+    for prefix in MAIL.prefixes:
+        stage.net.route(prefix, mail)
     hold_both(stage, client, web, mail)
     in_vain(stage, client, stranger, web)
     too_many(stage, stranger, web)

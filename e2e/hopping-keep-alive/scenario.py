@@ -85,10 +85,7 @@ class Application(threading.Thread):
 
 def run(stage):
     clients = [stage.net.client(), stage.net.client("control", "2001:db8:0:3::10")]
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     *_, far = stage.sidecars(
         *(
             (client, "client-http.yaml", outbound(client, WEB), 2, edits)

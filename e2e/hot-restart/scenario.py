@@ -17,10 +17,7 @@ RATE = 500
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), base_id=1)
     far = Sidecar(stage, server, "server.yaml", inbound(WEB), base_id=2)
     stage.begin(near, far)

@@ -17,10 +17,7 @@ HELD, RATE = 50, 200
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     near, of_near = snapshots.sidecar(stage, client, outbound(client))
     far, of_far = snapshots.sidecar(stage, server, inbound())
     of_near.publish(WEB)

@@ -132,6 +132,15 @@ class Stage:
         self.wait(20, f"the application of {name} listens", lambda: host.listens(address, port))
         return process
 
+    def server(self, number, *services):
+        """Adds `serverN` with the application, and leads all that these services publish to it."""
+        prefixes = [prefix for service in services for prefix in service.prefixes]
+        host = self.net.server(number, prefixes)
+        for prefix in prefixes:
+            self.net.route(prefix, host)
+        self.application(host)
+        return host
+
     def sidecar(self, host, file, configuration, **options):
         """Starts an Envoy by a file of envoy/ with this plugin configuration, and waits until it is ready."""
         return self.begin(envoy.Sidecar(self, host, file, configuration, **options))[0]

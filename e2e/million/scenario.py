@@ -19,10 +19,7 @@ UNLOGGED = [("path: access.log", "path: /dev/null")]
 
 def run(stage):
     client = stage.net.client()
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     near, far = stage.sidecars(
         (client, "client.yaml", outbound(client, WEB), 2, UNLOGGED), (server, "server.yaml", inbound(WEB), 2, UNLOGGED)
     )

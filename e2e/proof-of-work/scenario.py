@@ -27,11 +27,7 @@ RATE, REQUESTS = 200, 20
 
 def run(stage):
     client = stage.net.client()
-    prefixes = [prefix for service in SERVICES for prefix in service.prefixes]
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, *SERVICES)
     far = stage.sidecar(server, "server.yaml", inbound(*SERVICES))
     near = client_sidecar(stage, client, 30000)
     # A proof is good for its minute, and some seconds more.

@@ -24,10 +24,7 @@ COUNTS = {
 def run(stage):
     client = stage.net.client()
     prober = stage.net.stranger("prober", f"2001:db8:0:f::{PUSHES:x}")
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     for dynamic in COUNTS:
         stage.note(f"by {dynamic.upper()}")
         push_all(stage, client, prober, server, dynamic)

@@ -102,12 +102,8 @@ CASES = [
 
 def run(stage):
     services = [service for service, _, _ in CASES]
-    prefixes = [prefix for service in services for prefix in service.prefixes]
     client, stranger = stage.net.client(), stage.net.stranger()
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, *services)
     near, far = stage.sidecars(
         (client, "client.yaml", outbound(client, *services)), (server, "server.yaml", inbound(*services))
     )

@@ -42,11 +42,7 @@ def shared(rules, **secrets):
 
 def run(stage):
     client, stranger = stage.net.client(address=SOURCE), stage.net.stranger()
-    prefixes = [prefix for service in (own(), shared([FIRST])) for prefix in service.prefixes]
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, own(), shared([FIRST]))
     near, of_near = snapshots.sidecar(stage, client, outbound(client))
     far, of_far = snapshots.sidecar(stage, server, inbound())
     stage.begin(near, far)

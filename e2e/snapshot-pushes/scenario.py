@@ -20,10 +20,7 @@ PUSHES, RATE, HELD = 20, 500, 50
 
 def run(stage):
     client = stage.net.client()
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     sides = [
         snapshots.sidecar(stage, client, outbound(client), {"ms": 10000}, dynamic="ecds"),
         snapshots.sidecar(stage, server, inbound(), {"ms": 10000}, dynamic="ecds"),

@@ -47,11 +47,7 @@ GARBAGE = ["", "nonsense", "[" * 100_000, '{"version": 1}', " " * (17 << 20)]
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
-    prefixes = [*TOKEN.prefixes, *WORK.prefixes]
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, TOKEN, WORK)
     sides = [
         snapshots.sidecar(stage, client, outbound(client, **POOL), HOLD, dynamic="ecds", edits=UNLOGGED),
         snapshots.sidecar(stage, server, inbound(), HOLD, dynamic="ecds", edits=UNLOGGED),

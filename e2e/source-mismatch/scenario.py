@@ -21,10 +21,7 @@ MISMATCHES = "ssa_outbound_source_mismatches_total"
 def run(stage):
     client = stage.net.client()
     client.ip(f"address add {OTHER}/64 dev eth0 nodad")
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     bound = [(f'source_address: {{ address: "{client.address}"', f'source_address: {{ address: "{OTHER}"')]
     far = stage.sidecar(server, "server.yaml", inbound(WEB))
     for name, edits, kind, count in (("right", (), "served", 0), ("wrong", bound, "refused", REQUESTS)):

@@ -33,11 +33,7 @@ def run(stage):
     client = stage.net.client(address=GLOBAL)
     stage.net.router.ip("address add fd00:db8:0:1::ffff/64 dev to-client nodad")
     client.ip(f"address add {LOCAL}/64 dev eth0 nodad")
-    prefixes = [*RANDOM.prefixes, *HASHED.prefixes]
-    server = stage.net.server(1, prefixes)
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, RANDOM, HASHED)
     far = stage.sidecar(server, "server.yaml", inbound(RANDOM, HASHED))
     configuration = {name: value for name, value in outbound(client).items() if name != "source"}
     near, resolver = snapshots.sidecar(stage, client, configuration, edits=UNBOUND)

@@ -21,9 +21,7 @@ REQUESTS = 100
 
 def run(stage):
     client = stage.net.host("client", GLOBAL)
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
+    server = stage.server(1, WEB)
     stage.net.router.ip("address add fd00:db8:0:1::ffff/64 dev to-client nodad")
     client.sysctl(ipv6__conf__eth0__use_tempaddr=2)
     client.ip(
@@ -37,7 +35,6 @@ def run(stage):
         return [line.split()[3].partition("/")[0] for line in lines if "tentative" not in line]
 
     made = stage.wait(20, "the kernel has made a temporary address", temporary)[0]
-    stage.application(server)
     far = stage.sidecar(server, "server.yaml", inbound(WEB))
 
     chosen = client.run(f"ip -6 -oneline route get {WEB.plain}").split()

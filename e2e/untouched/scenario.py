@@ -33,15 +33,12 @@ BOTH = [
 
 def run(stage):
     client, bystander = stage.net.client(), stage.net.stranger("bystander")
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
+    server = stage.server(1, WEB)
     client.ip("address add 192.0.2.10/24 dev eth0", "route add default via 192.0.2.254")
     stage.net.router.ip("address add 192.0.2.254/24 dev to-client", "address add 198.51.100.254/24 dev to-bystander")
     bystander.ip("address add 198.51.100.66/24 dev eth0", "route add default via 198.51.100.254")
     client.run("iptables -w -t nat -A OUTPUT -p tcp -m mark --mark 1337 -j RETURN")
     client.run("iptables -w -t nat -A OUTPUT -p tcp ! -d 127.0.0.1 -j REDIRECT --to-ports 15001")
-    stage.application(server)
     stage.application(bystander, "::", 80)
     stage.application(bystander, "0.0.0.0", 81)
     near, far = stage.sidecars(

@@ -44,13 +44,8 @@ def run(stage):
             100 + number, f"{name}-to-come", f"{RULE}; from=4000000000", ports=[8200 + number], **more
         )
     everything = [*services.values(), *twins.values()]
-    prefixes = [prefix for service in everything for prefix in service.prefixes]
     stranger, prober = stage.net.stranger(), stage.net.stranger("prober", PROBER)
-    server, lax = stage.net.server(1, prefixes), stage.net.server(2, [])
-    for prefix in prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
-    stage.application(lax)
+    server, lax = stage.server(1, *everything), stage.server(2)
     exempt = [{"sources": ["2001:db8:0:f::/64"], "ports": [service.ports[0] for service in everything] + [9000]}]
     strict, allowing = stage.sidecars(
         (server, "server.yaml", inbound(*everything, exempt=exempt, unclaimed="deny")),

@@ -24,10 +24,7 @@ def busy(sidecar, listener):
 
 def run(stage):
     clients = [stage.net.client(), stage.net.client("client2", "2001:db8:0:3::10")]
-    server = stage.net.server(1, WEB.prefixes)
-    for prefix in WEB.prefixes:
-        stage.net.route(prefix, server)
-    stage.application(server)
+    server = stage.server(1, WEB)
     first, second, far = stage.sidecars(
         *((client, "client.yaml", outbound(client, WEB, pool=1, seed="same"), WORKERS) for client in clients),
         (server, "server.yaml", inbound(WEB), WORKERS),
