@@ -205,7 +205,7 @@ fn tag(message: &mut Vec<u8>, number: u8, text: &str) -> Result<(), Refused> {
         1..=0x7f => message.extend([low | 0x80, high]),
         _ => return Err(Refused),
     }
-    message.extend(text.as_bytes());
+    message.extend_from_slice(text.as_bytes());
     Ok(())
 }
 

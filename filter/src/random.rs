@@ -107,12 +107,22 @@ impl Identity {
 
 /// One draw of a pool: the same bits for as long as its slot keeps it.
 #[derive(Clone, Copy, Debug)]
-pub struct Draw(Random);
+pub struct Draw {
+    key: [u8; 16],
+    slot: u64,
+    /// How often the slot has changed.
+    changes: u64,
+    counter: u64,
+}
 
 impl Draw {
     /// Returns the next 64 bits of the draw.
     pub fn bits(&mut self) -> u64 {
-        self.0.bits()
+        self.counter = self.counter.wrapping_add(1);
+        // A slot is a number of 16 bits, and no draw is asked for 2^48 times.
+        let place = self.slot.unbounded_shl(48) ^ self.counter;
+        let message = u128::from(self.changes).unbounded_shl(64) | u128::from(place);
+        siphash24(&self.key, &message.to_be_bytes())
     }
 }
 
@@ -136,13 +146,12 @@ impl Pool {
         // Slot i changes i/slots of a rotation before slot 0 does.
         let ahead = slot.saturating_mul(ROTATION).checked_div(slots).unwrap_or(0);
         let changes = now.0.saturating_add(ahead).checked_div(ROTATION).unwrap_or(0);
-        let message = [slot.to_be_bytes(), changes.to_be_bytes()].concat();
-        let high = u128::from(siphash24(&self.key, &[&message[..], b"0"].concat()));
-        let low = u128::from(siphash24(&self.key, &[&message[..], b"1"].concat()));
-        Draw(Random {
-            key: (high.unbounded_shl(64) | low).to_be_bytes(),
+        Draw {
+            key: self.key,
+            slot,
+            changes,
             counter: 0,
-        })
+        }
     }
 }
 

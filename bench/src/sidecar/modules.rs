@@ -168,7 +168,7 @@ pub(crate) const INBOUND_CALLS: [Deed<'_>; 1] = [(NEW_CONNECTION, &[SOURCE, DEST
 /// The host calls that the filter makes for a connection that it rewrites.
 pub(crate) const OUTBOUND_CALLS: [Deed<'_>; 2] = [
     (NEW_CONNECTION, &[DESTINATION, TIME, STATE, COUNT, NOTE]),
-    ("proxy_on_delete", &[FLAGS, UPSTREAM]),
+    ("proxy_on_delete", &[UPSTREAM]),
 ];
 
 const NEW_CONNECTION: &str = "proxy_on_new_connection";
