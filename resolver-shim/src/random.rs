@@ -1,5 +1,7 @@
 //! Random numbers where an attacker gains nothing by guessing them, and random names where nobody should.
 
+use std::fmt;
+
 /// A small generator (xorshift64*), seeded by the system.
 #[derive(Debug)]
 pub struct Random(u64);
@@ -37,6 +39,36 @@ impl Random {
     }
 }
 
+/// Bits of the system's randomness, which nobody can guess, fetched many at once.
+#[derive(Default)]
+pub struct Bits {
+    block: Vec<u64>,
+    /// For a system that gives none.
+    spare: Random,
+}
+
+impl Bits {
+    /// Returns the next 64 bits.
+    pub fn draw(&mut self) -> u64 {
+        if let Some(bits) = self.block.pop() {
+            return bits;
+        }
+        let mut bytes = [0; 256];
+        if getrandom::fill(&mut bytes).is_err() {
+            return self.spare.bits();
+        }
+        let (numbers, _) = bytes.as_chunks();
+        self.block.extend(numbers.iter().copied().map(u64::from_ne_bytes));
+        self.block.pop().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bits(hidden)")
+    }
+}
+
 /// Returns 16 hex digits of the system's randomness.
 #[must_use]
 pub fn name() -> String {
@@ -55,5 +87,8 @@ mod tests {
         assert_eq!(numbers.len(), 50);
         assert_eq!(random.below(0), 0);
         assert_ne!(name(), name());
+        let mut bits = Bits::default();
+        let drawn: std::collections::HashSet<u64> = (0..100).map(|_| bits.draw()).collect();
+        assert_eq!(drawn.len(), 100);
     }
 }

@@ -3,22 +3,24 @@
 //! [`Table::decide`] says what becomes of a query; it knows no socket and no clock.
 
 pub mod serve;
+mod share;
+mod upstreams;
 pub mod wire;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use ipnet::{IpNet, Ipv6Net};
 use ssa_dns::Name;
 use ssa_rules::{ItemIndex, ItemSet, Port, Progress, Replica, Request, Rule, Source, UnixTime};
 
+pub use self::upstreams::Upstreams;
 use self::wire::{Code, Question};
 use crate::answers::Seconds;
 
@@ -37,36 +39,6 @@ pub struct Table {
     pub upstreams: Arc<Upstreams>,
     /// What is composed, by name.
     pub offers: HashMap<Vec<u8>, Offer>,
-}
-
-/// Servers that queries are handed to.
-#[derive(Debug, Default)]
-pub struct Upstreams {
-    /// Their addresses.
-    pub servers: Vec<SocketAddr>,
-    /// How long each is waited for.
-    pub timeout: Duration,
-    /// The one that answered last.
-    first: AtomicUsize,
-}
-
-impl Upstreams {
-    /// Takes servers, and how long each is waited for.
-    #[must_use]
-    pub fn new(servers: Vec<SocketAddr>, timeout: Duration) -> Self {
-        Self {
-            servers,
-            timeout,
-            first: AtomicUsize::new(0),
-        }
-    }
-
-    /// Returns the servers with their numbers, that which answered last first.
-    fn in_order(&self) -> impl Iterator<Item = (usize, SocketAddr)> {
-        let first = self.first.load(Ordering::Relaxed);
-        let all = || self.servers.iter().copied().enumerate();
-        all().skip(first).chain(all().take(first))
-    }
 }
 
 /// What is composed for the askers of a name.

@@ -2,8 +2,8 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, atomic::Ordering},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,40 +12,33 @@ use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     sync::watch,
     task::JoinSet,
-    time::{timeout, timeout_at},
+    time::timeout,
 };
 
 use super::{
     Decision, Outcome, Table, Upstreams,
+    share::Shares,
     wire::{self, Code},
 };
-use crate::{
-    daemon::Clock,
-    http::{Room, stopped},
-    metrics::Counters,
-    random::Random,
-};
+use crate::{daemon::Clock, http::stopped, metrics::Counters, random::Bits};
 
-/// The most queries by UDP that servers are asked at once. Each has a descriptor, of which processes often have 1024.
-const MAX_QUERIES: usize = 512;
+/// The most queries by UDP that servers are asked at once; a large one counts for several.
+const MAX_QUERIES: usize = 2048;
 
-/// The most connections at once. Each may have two.
+/// The bytes of a query for which it takes a place.
+const PLACE: usize = 1024;
+
+/// The most connections at once. Each may have two descriptors, of which processes often have 1024.
 const MAX_CONNECTIONS: usize = 128;
 
 /// The most bytes of a message.
-const MAX_MESSAGE: usize = 65_535;
+pub(super) const MAX_MESSAGE: usize = 65_535;
 
 /// How long a connection stays without a query, and how long an answer's reader may take.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The longest that servers are waited for in all.
-const LONGEST: Duration = Duration::from_secs(10);
-
 /// The longest that the transfer of a zone takes.
 const TRANSFER: Duration = Duration::from_mins(5);
-
-/// How often each server is asked by UDP: datagrams get lost.
-const ROUNDS: usize = 2;
 
 /// What all conversations share.
 #[derive(Clone, Debug)]
@@ -53,8 +46,8 @@ pub(crate) struct Shared {
     table: watch::Receiver<Arc<Table>>,
     clock: Clock,
     counters: Arc<Counters>,
-    queries: Room,
-    connections: Room,
+    queries: Shares,
+    connections: Shares,
 }
 
 impl Shared {
@@ -63,8 +56,8 @@ impl Shared {
             table,
             clock,
             counters,
-            queries: Room::new(MAX_QUERIES),
-            connections: Room::new(MAX_CONNECTIONS),
+            queries: Shares::new(MAX_QUERIES),
+            connections: Shares::new(MAX_CONNECTIONS),
         }
     }
 
@@ -73,11 +66,9 @@ impl Shared {
         self.counters.count("ssa_resolver_front_queries_total", &labels);
     }
 
-    fn decide(&self, message: &[u8], asker: IpAddr, random: &mut Random) -> Decision {
-        // Nobody is to guess the addresses of others.
-        let mut bits = || getrandom::u64().unwrap_or_else(|_| random.bits());
+    fn decide(&self, message: &[u8], asker: IpAddr, bits: &mut Bits) -> Decision {
         let table = self.table.borrow().clone();
-        table.decide(message, asker, self.clock.both(), &mut bits)
+        table.decide(message, asker, self.clock.both(), &mut || bits.draw())
     }
 
     fn upstreams(&self) -> Arc<Upstreams> {
@@ -112,7 +103,7 @@ pub(crate) async fn serve(bound: Bound, shared: Shared, mut stop: watch::Receive
 }
 
 async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
-    let mut random = Random::new();
+    let mut bits = Bits::default();
     let mut tasks = JoinSet::new();
     let mut buffer = vec![0; MAX_MESSAGE];
     loop {
@@ -126,7 +117,7 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
             }
         };
         let message = buffer.get(..length).unwrap_or_default();
-        match shared.decide(message, asker.ip(), &mut random) {
+        match shared.decide(message, asker.ip(), &mut bits) {
             Decision::Ignore => shared.count("udp", Outcome::Ignored),
             Decision::Answer(outcome, answer) => {
                 shared.count("udp", outcome);
@@ -134,13 +125,13 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
                 let _ = socket.send_to(&answer, asker).await;
             }
             Decision::Pass(outcome) => {
-                let Some(place) = shared.queries.take() else {
+                let Some(place) = shared.queries.take(asker.ip(), length.div_ceil(PLACE)) else {
                     shared.count("udp", Outcome::Dropped);
                     continue;
                 };
                 let (query, socket, shared) = (message.to_vec(), socket.clone(), shared.clone());
                 tasks.spawn(async move {
-                    let answer = by_udp(&query, &shared.upstreams()).await;
+                    let answer = shared.upstreams().by_udp(&query).await;
                     let outcome = if answer.is_some() { outcome } else { Outcome::Failed };
                     shared.count("udp", outcome);
                     if let Some(answer) = answer.or_else(|| wire::failure(&query, Code::ServerFailure)) {
@@ -159,7 +150,7 @@ async fn connections(listener: TcpListener, shared: Shared) {
         while tasks.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, asker)) => {
-                let Some(place) = shared.connections.take() else {
+                let Some(place) = shared.connections.take(asker.ip(), 1) else {
                     shared.count("tcp", Outcome::Dropped);
                     continue;
                 };
@@ -181,10 +172,10 @@ async fn connections(listener: TcpListener, shared: Shared) {
 
 /// Answers the queries of a connection, one after the other.
 async fn converse(mut stream: TcpStream, asker: IpAddr, shared: &Shared) -> io::Result<()> {
-    let mut random = Random::new();
+    let mut bits = Bits::default();
     loop {
         let query = timeout(IDLE, read(&mut stream)).await??;
-        let answer = match shared.decide(&query, asker, &mut random) {
+        let answer = match shared.decide(&query, asker, &mut bits) {
             Decision::Ignore => {
                 shared.count("tcp", Outcome::Ignored);
                 return Ok(());
@@ -195,10 +186,10 @@ async fn converse(mut stream: TcpStream, asker: IpAddr, shared: &Shared) -> io::
             }
             Decision::Pass(outcome) if wire::is_transfer(&query) => {
                 shared.count("tcp", outcome);
-                return timeout(TRANSFER, join(stream, &query, &shared.upstreams())).await?;
+                return timeout(TRANSFER, shared.upstreams().join(stream, &query)).await?;
             }
             Decision::Pass(outcome) => {
-                let answer = by_tcp(&query, &shared.upstreams()).await;
+                let answer = shared.upstreams().by_tcp(&query).await;
                 let outcome = if answer.is_some() { outcome } else { Outcome::Failed };
                 shared.count("tcp", outcome);
                 answer.or_else(|| wire::failure(&query, Code::ServerFailure))
@@ -210,105 +201,47 @@ async fn converse(mut stream: TcpStream, asker: IpAddr, shared: &Shared) -> io::
 }
 
 /// Reads a message behind its length (RFC 1035 §4.2.2).
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let length = stream.read_u16().await?;
     let mut message = vec![0; length.into()];
     stream.read_exact(&mut message).await?;
     Ok(message)
 }
 
-async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+pub(super) async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidData)?;
     // In one piece: some askers read no further than the first.
     let whole = [&length.to_be_bytes(), message].concat();
     stream.write_all(&whole).await
 }
 
-/// Asks one server after the other, and returns the first answer, whatever it says.
-async fn by_udp(query: &[u8], upstreams: &Upstreams) -> Option<Vec<u8>> {
-    let until = tokio::time::Instant::now() + LONGEST;
-    for _ in 0..ROUNDS {
-        for (number, server) in upstreams.in_order() {
-            let asked = timeout(upstreams.timeout, exchange(server, query));
-            match timeout_at(until, asked).await {
-                Ok(Ok(Ok(answer))) => {
-                    upstreams.first.store(number, Ordering::Relaxed);
-                    return Some(answer);
-                }
-                Ok(Ok(Err(error))) => tracing::debug!(%server, %error, "a server cannot be asked by UDP"),
-                Ok(Err(_)) => {}
-                Err(_) => return None,
-            }
-        }
-    }
-    None
-}
-
-/// Asks a server by a socket of its own: its port is hard to guess, and what others send does not get in.
-async fn exchange(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(server).await?;
-    socket.send(query).await?;
-    loop {
-        socket.readable().await?;
-        // Only now, for many wait.
-        let mut answer = Vec::with_capacity(MAX_MESSAGE);
-        match socket.try_recv_buf(&mut answer) {
-            Ok(_) if wire::is_answer(&answer, query) => return Ok(answer),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            Ok(_) | Err(_) => {}
-        }
-    }
-}
-
-/// The same by TCP.
-async fn by_tcp(query: &[u8], upstreams: &Upstreams) -> Option<Vec<u8>> {
-    let until = tokio::time::Instant::now() + LONGEST;
-    for (number, server) in upstreams.in_order() {
-        let ask = async {
-            let mut stream = TcpStream::connect(server).await?;
-            write(&mut stream, query).await?;
-            loop {
-                let answer = read(&mut stream).await?;
-                if wire::is_answer(&answer, query) {
-                    return io::Result::Ok(answer);
-                }
-            }
-        };
-        match timeout_at(until, timeout(upstreams.timeout, ask)).await {
-            Ok(Ok(Ok(answer))) => {
-                upstreams.first.store(number, Ordering::Relaxed);
-                return Some(answer);
-            }
-            Ok(Ok(Err(error))) => tracing::debug!(%server, %error, "a server cannot be asked by TCP"),
-            Ok(Err(_)) => {}
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
-/// Joins a connection with one to a server, from this query on.
-async fn join(mut stream: TcpStream, query: &[u8], upstreams: &Upstreams) -> io::Result<()> {
-    let (_, server) = upstreams.in_order().next().ok_or(io::ErrorKind::NotConnected)?;
-    let mut other = timeout(upstreams.timeout, TcpStream::connect(server)).await??;
-    write(&mut other, query).await?;
-    tokio::io::copy_bidirectional(&mut stream, &mut other).await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::front::{tests::offers, wire::tests::query};
+    use std::collections::HashSet;
 
-    /// What tests have room for.
-    const QUERIES: usize = 20;
-    const CONNECTIONS: usize = 10;
+    use super::*;
+    use crate::{
+        front::{tests::offers, wire::tests::query},
+        random::Random,
+    };
+
+    /// What tests have room for; a single asker has half of it.
+    const QUERIES: usize = 40;
+    const CONNECTIONS: usize = 20;
+
+    /// Asks by a socket of its own.
+    async fn exchange(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+        exchange_from("127.0.0.1", server, query).await
+    }
+
+    async fn exchange_from(source: &str, server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+        let socket = UdpSocket::bind((source, 0)).await?;
+        socket.send_to(query, server).await?;
+        let mut answer = vec![0; MAX_MESSAGE];
+        let length = timeout(Duration::from_secs(20), socket.recv(&mut answer)).await??;
+        answer.truncate(length);
+        Ok(answer)
+    }
 
     /// A server that answers each query by its own bytes, marked as an answer, and so many more.
     async fn echoing(more: usize) -> SocketAddr {
@@ -324,9 +257,17 @@ mod tests {
             let mut buffer = vec![0; MAX_MESSAGE];
             loop {
                 let (length, asker) = udp.recv_from(&mut buffer).await.unwrap();
-                // What comes first is not the answer.
-                udp.send_to(&[0; 20], asker).await.unwrap();
-                udp.send_to(&answer(&buffer[..length]), asker).await.unwrap();
+                let whole = answer(&buffer[..length]);
+                // What comes first is not the answer: no message, no answer, another's number, another question.
+                let other = |at: usize| {
+                    let mut other = whole.clone();
+                    other.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1);
+                    other
+                };
+                for false_one in [vec![0], vec![0; 20], buffer[..length].to_vec(), other(0), other(14)] {
+                    udp.send_to(&false_one, asker).await.unwrap();
+                }
+                udp.send_to(&whole, asker).await.unwrap();
             }
         });
         tokio::spawn(async move {
@@ -349,8 +290,8 @@ mod tests {
         }));
         let counters = Arc::new(Counters::default());
         let shared = Shared {
-            queries: Room::new(QUERIES),
-            connections: Room::new(CONNECTIONS),
+            queries: Shares::new(QUERIES),
+            connections: Shares::new(CONNECTIONS),
             ..Shared::new(table.subscribe(), Clock::new(), counters.clone())
         };
         tokio::spawn(async move {
@@ -402,7 +343,7 @@ mod tests {
     async fn connections_are_bounded_in_number() {
         let (address, _table, counters) = front(Vec::new()).await;
         let mut held = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..CONNECTIONS / 2 {
             held.push(TcpStream::connect(address).await.unwrap());
         }
         let mut more = TcpStream::connect(address).await.unwrap();
@@ -442,6 +383,66 @@ mod tests {
         // What the rule answers needs no server.
         let asked = query("web.demo.test", 28, 0, &[]);
         assert_eq!(exchange(address, &asked).await.unwrap().len(), asked.len() + 28);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_asker_without_measure_leaves_room_for_others() {
+        // A server that answers nobody but who asks for this name.
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (address, _table, counters) = front(vec![server.local_addr().unwrap()]).await;
+        let quick = query("quick.test", 1, 0, &[]);
+        let known = quick.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, asker) = server.recv_from(&mut buffer).await.unwrap();
+                if buffer[12..length] == known[12..] {
+                    buffer[2] |= 0x80;
+                    server.send_to(&buffer[..length], asker).await.unwrap();
+                }
+            }
+        });
+        let flood = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let slow = query("slow.test", 1, 0, &[]);
+        let dropped = || {
+            let figures = counters.figures();
+            let dropped = figures.iter().find(|figure| figure.labels[1].1 == "dropped");
+            dropped.map_or(0, |figure| figure.value)
+        };
+        while dropped() == 0 {
+            flood.send_to(&slow, address).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let before = dropped();
+        let answer = exchange_from("127.1.0.1", address, &quick).await.unwrap();
+        assert_eq!(answer[12..], quick[12..]);
+        assert_eq!(dropped(), before);
+        // The flood has had no answer yet: its queries still were under way.
+        assert_eq!(flood.try_recv(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn servers_are_asked_by_ever_new_ports_under_numbers_that_nobody_chose() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (address, _table, _counters) = front(vec![server.local_addr().unwrap()]).await;
+        let (seen, met) = std::sync::mpsc::channel();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, asker) = server.recv_from(&mut buffer).await.unwrap();
+                seen.send((asker.port(), [buffer[0], buffer[1]])).unwrap();
+                buffer[2] |= 0x80;
+                server.send_to(&buffer[..length], asker).await.unwrap();
+            }
+        });
+        let asked = query("other.test", 1, 0, &[]);
+        for _ in 0..4000 {
+            assert_eq!(exchange(address, &asked).await.unwrap()[..2], asked[..2]);
+        }
+        let (ports, numbers): (HashSet<_>, HashSet<_>) = met.try_iter().unzip();
+        // Eight at once, each for 256 queries.
+        assert!((15..60).contains(&ports.len()), "{}", ports.len());
+        assert!(numbers.len() > 3700, "{}", numbers.len());
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]

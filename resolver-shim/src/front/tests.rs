@@ -226,13 +226,13 @@ fn any_octets_have_a_decision() {
                 passed += 1;
                 assert!(wire::is_query(&message));
                 let failure = wire::failure(&message, Code::ServerFailure).unwrap();
-                assert!(wire::is_answer(&failure, &message) && failure.len() <= message.len());
+                assert!(wire::answers(&failure, wire::question(&message)) && failure.len() <= message.len());
                 let _ = wire::is_transfer(&message);
             }
             Decision::Answer(outcome, answer) => {
                 composed += 1;
                 assert_eq!(outcome, Outcome::Composed);
-                assert!(wire::is_answer(&answer, &message) && answer.len() <= 512);
+                assert!(wire::answers(&answer, wire::question(&message)) && answer.len() <= 512);
             }
         }
     }

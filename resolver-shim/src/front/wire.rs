@@ -60,12 +60,22 @@ pub fn is_query(message: &[u8]) -> bool {
     message.len() >= HEADER && number(message, 2).is_some_and(|flags| flags & RESPONSE == 0)
 }
 
-/// Says whether a message answers a query of these bytes.
+/// Returns the first question of a message; nothing where there is none that can be read.
 #[must_use]
-pub fn is_answer(message: &[u8], query: &[u8]) -> bool {
-    message.len() >= HEADER
-        && number(message, 2).is_some_and(|flags| flags & RESPONSE != 0)
-        && message.get(..2) == query.get(..2)
+pub fn question(message: &[u8]) -> &[u8] {
+    let question = first_question(message).and_then(|end| message.get(HEADER..end));
+    question.unwrap_or_default()
+}
+
+/// Says whether a message answers this question, whatever its number. Only what is no ordinary answer may leave the
+/// question out, as servers do that could not read it (RFC 1035 §4.1.1) or were told of a change (RFC 2136 §3.8).
+#[must_use]
+pub fn answers(message: &[u8], asked: &[u8]) -> bool {
+    let Some(flags) = number(message, 2) else { return false };
+    let is_answer = message.len() >= HEADER && flags & RESPONSE != 0;
+    let told = question(message);
+    let left_out = number(message, 4) == Some(0) && flags & (OPCODE | CODE) != 0;
+    is_answer && (asked.is_empty() || told.eq_ignore_ascii_case(asked) || left_out)
 }
 
 /// Says whether a query asks for a whole zone, which takes more than one message.
@@ -213,10 +223,10 @@ pub(super) mod tests {
     #[test]
     fn plain_questions_for_addresses_are_read_and_answered() {
         let message = query("Web.Demo.test", AAAA, 0, &[]);
-        let question = Question::read(&message).unwrap();
-        assert_eq!(question.name, b"\x03web\x04demo\x04test\0");
-        let answer = question.answer("2001:db8::7".parse().unwrap(), 30);
-        assert!(is_answer(&answer, &message) && !is_query(&answer));
+        let plain = Question::read(&message).unwrap();
+        assert_eq!(plain.name, b"\x03web\x04demo\x04test\0");
+        let answer = plain.answer("2001:db8::7".parse().unwrap(), 30);
+        assert!(answers(&answer, question(&message)) && !is_query(&answer));
         assert_eq!(answer[2..12], [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
         assert_eq!(answer[12..message.len()], message[12..]);
         let record = b"\xc0\x0c\0\x1c\0\x01\0\0\0\x1e\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07";
@@ -276,6 +286,25 @@ pub(super) mod tests {
         assert_eq!(answer[12..], message[12..message.len() - 11]);
         assert_eq!(failure(&message[..14], Code::ServerFailure).unwrap().len(), 12);
         assert_eq!(failure(&message[..11], Code::ServerFailure), None);
+    }
+
+    #[test]
+    fn answers_have_the_question_or_a_reason_not_to() {
+        let message = query("web.demo.test", 1, 0, &[]);
+        let asked = question(&message);
+        let with = |flags: u16, message: &[u8]| {
+            let mut answer = message.to_vec();
+            header(&mut answer, flags, [u16::from(message.len() > HEADER), 0, 0, 0]);
+            answers(&answer, asked)
+        };
+        let other = query("wab.demo.test", 1, 0, &[]);
+        assert!(with(RESPONSE, &message) && with(RESPONSE | 3, &message) && !with(0, &message));
+        assert!(with(RESPONSE, &message.to_ascii_uppercase()));
+        assert!(!with(RESPONSE, &other) && !with(RESPONSE, &message[..message.len() - 1]));
+        assert!(!with(RESPONSE, &message[..HEADER]));
+        assert!(with(RESPONSE | 1, &message[..HEADER]) && with(RESPONSE | 0x2800, &message[..HEADER]));
+        // A question that cannot be read has no answer to compare.
+        assert!(answers(&[0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]) && !answers(&[0, 0, 0x80], &[]));
     }
 
     #[test]

@@ -1,0 +1,317 @@
+//! The servers that queries are handed to, by a few sockets each that are renewed over and over.
+//!
+//! A query goes out by a socket chosen at random, under a number of its own: who is not on the way to the server has to
+//! guess both. A socket that serves one query alone would be no harder to guess, and twice the work.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    sync::oneshot,
+    task::AbortHandle,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    serve::{MAX_MESSAGE, read, write},
+    wire,
+};
+use crate::random::Bits;
+
+/// The longest that servers are waited for in all.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// How often each server is asked by UDP: datagrams get lost.
+const ROUNDS: usize = 2;
+
+/// How many sockets a server is asked by.
+const LANES: usize = 8;
+
+/// How many queries a socket serves, and for how long: its port is not to be found out.
+const USES: u32 = 256;
+const AGE: Duration = Duration::from_secs(10);
+
+/// Servers that queries are handed to.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    servers: Vec<Server>,
+    timeout: Duration,
+    /// The one that answered last.
+    first: AtomicUsize,
+    bits: Mutex<Bits>,
+}
+
+#[derive(Debug)]
+struct Server {
+    address: SocketAddr,
+    lanes: Mutex<[Option<Arc<Lane>>; LANES]>,
+}
+
+/// A connected socket, and the task that reads from it. It ends with its place and the last query under way.
+#[derive(Debug)]
+struct Lane {
+    way: Arc<Way>,
+    reader: AbortHandle,
+    born: Instant,
+    uses: AtomicU32,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Way {
+    socket: UdpSocket,
+    waiting: Mutex<HashMap<u16, Waiting>>,
+    broken: AtomicBool,
+}
+
+/// A query under way.
+#[derive(Debug)]
+struct Waiting {
+    question: Box<[u8]>,
+    answer: oneshot::Sender<Vec<u8>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Upstreams {
+    /// Takes servers, and how long each is waited for.
+    #[must_use]
+    pub fn new(servers: Vec<SocketAddr>, timeout: Duration) -> Self {
+        let server = |address| Server {
+            address,
+            lanes: Mutex::default(),
+        };
+        Self {
+            servers: servers.into_iter().map(server).collect(),
+            timeout,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the servers with their numbers, that which answered last first.
+    fn in_order(&self) -> impl Iterator<Item = (usize, &Server)> {
+        let first = self.first.load(Ordering::Relaxed);
+        let all = || self.servers.iter().enumerate();
+        all().skip(first).chain(all().take(first))
+    }
+
+    /// Asks one server after the other, and returns the first answer, whatever it says.
+    pub(super) async fn by_udp(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let until = Instant::now() + LONGEST;
+        for _ in 0..ROUNDS {
+            for (number, server) in self.in_order() {
+                let asked = timeout(self.timeout, server.exchange(query, &self.bits));
+                match timeout_at(until, asked).await {
+                    Ok(Ok(Ok(answer))) => {
+                        self.first.store(number, Ordering::Relaxed);
+                        return Some(answer);
+                    }
+                    Ok(Ok(Err(error))) => {
+                        tracing::debug!(server = %server.address, %error, "a server cannot be asked by UDP");
+                    }
+                    Ok(Err(_)) => {}
+                    Err(_) => return None,
+                }
+            }
+        }
+        None
+    }
+
+    /// The same by TCP.
+    pub(super) async fn by_tcp(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let until = Instant::now() + LONGEST;
+        for (number, server) in self.in_order() {
+            let ask = async {
+                let mut stream = TcpStream::connect(server.address).await?;
+                write(&mut stream, query).await?;
+                loop {
+                    let answer = read(&mut stream).await?;
+                    if answer.get(..2) == query.get(..2) && wire::answers(&answer, wire::question(query)) {
+                        return io::Result::Ok(answer);
+                    }
+                }
+            };
+            match timeout_at(until, timeout(self.timeout, ask)).await {
+                Ok(Ok(Ok(answer))) => {
+                    self.first.store(number, Ordering::Relaxed);
+                    return Some(answer);
+                }
+                Ok(Ok(Err(error))) => {
+                    tracing::debug!(server = %server.address, %error, "a server cannot be asked by TCP");
+                }
+                Ok(Err(_)) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// Joins a connection with one to a server, from this query on.
+    pub(super) async fn join(&self, mut stream: TcpStream, query: &[u8]) -> io::Result<()> {
+        let (_, server) = self.in_order().next().ok_or(io::ErrorKind::NotConnected)?;
+        let mut other = timeout(self.timeout, TcpStream::connect(server.address)).await??;
+        write(&mut other, query).await?;
+        tokio::io::copy_bidirectional(&mut stream, &mut other).await?;
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Asks by one of the sockets, under a number of its own, and returns the answer to the query as it came.
+    async fn exchange(&self, query: &[u8], bits: &Mutex<Bits>) -> io::Result<Vec<u8>> {
+        let lane = self.lane(bits).await?;
+        let way = &lane.way;
+        let (sender, answer) = oneshot::channel();
+        let place = Place {
+            number: way.expect(wire::question(query), sender, bits),
+            way,
+        };
+        let mut asked = query.to_vec();
+        set_number(&mut asked, &place.number.to_be_bytes());
+        if let Err(error) = way.socket.send(&asked).await {
+            way.fail();
+            return Err(error);
+        }
+        let gone = |_| io::Error::new(io::ErrorKind::ConnectionReset, "its socket failed");
+        let mut answer = answer.await.map_err(gone)?;
+        set_number(&mut answer, query);
+        Ok(answer)
+    }
+
+    /// Returns one of the sockets, a new one where it is used up.
+    async fn lane(&self, bits: &Mutex<Bits>) -> io::Result<Arc<Lane>> {
+        let number = usize::try_from(lock(bits).draw()).unwrap_or(0) % LANES;
+        let found = lock(&self.lanes).get(number).cloned().flatten();
+        if let Some(lane) = found.filter(|lane| lane.is_good()) {
+            return Ok(lane);
+        }
+        let lane = Arc::new(Lane::new(self.address).await?);
+        if let Some(place) = lock(&self.lanes).get_mut(number) {
+            *place = Some(lane.clone());
+        }
+        Ok(lane)
+    }
+}
+
+impl Lane {
+    async fn new(server: SocketAddr) -> io::Result<Self> {
+        let any: IpAddr = match server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).await?;
+        socket.connect(server).await?;
+        let way = Arc::new(Way {
+            socket,
+            waiting: Mutex::default(),
+            broken: AtomicBool::new(false),
+        });
+        let reading = way.clone();
+        Ok(Self {
+            way,
+            reader: tokio::spawn(async move { reading.read().await }).abort_handle(),
+            born: Instant::now(),
+            uses: AtomicU32::new(0),
+        })
+    }
+
+    /// Says whether one more query may go by it, and counts that.
+    fn is_good(&self) -> bool {
+        let uses = self.uses.fetch_add(1, Ordering::Relaxed);
+        uses < USES && self.born.elapsed() < AGE && !self.way.broken.load(Ordering::Relaxed)
+    }
+}
+
+impl Way {
+    /// Takes note of a query, and returns a number that no other has.
+    fn expect(&self, question: &[u8], answer: oneshot::Sender<Vec<u8>>, bits: &Mutex<Bits>) -> u16 {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            let [high, low, ..] = lock(bits).draw().to_be_bytes();
+            let number = u16::from_be_bytes([high, low]);
+            if let Entry::Vacant(entry) = waiting.entry(number) {
+                entry.insert(Waiting {
+                    question: question.into(),
+                    answer,
+                });
+                return number;
+            }
+        }
+    }
+
+    /// Hands answers to those who wait, until the socket fails.
+    async fn read(&self) {
+        let mut buffer = Vec::new();
+        loop {
+            if let Err(error) = self.socket.readable().await {
+                tracing::debug!(%error, "a socket to a server fails");
+                return self.fail();
+            }
+            buffer.clear();
+            buffer.reserve(MAX_MESSAGE);
+            match self.socket.try_recv_buf(&mut buffer) {
+                Ok(_) => self.hand(&buffer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a server is gone");
+                    return self.fail();
+                }
+            }
+        }
+    }
+
+    /// Hands an answer to who waits for it; anything else is as if it had not come.
+    fn hand(&self, answer: &[u8]) {
+        let Some(number) = answer.first_chunk().copied().map(u16::from_be_bytes) else {
+            return;
+        };
+        let mut waiting = lock(&self.waiting);
+        if let Entry::Occupied(entry) = waiting.entry(number)
+            && wire::answers(answer, &entry.get().question)
+        {
+            // Who asked may have given up just now.
+            let _ = entry.remove().answer.send(answer.to_vec());
+        }
+    }
+
+    /// Lets all who wait ask elsewhere, and nobody ask here again.
+    fn fail(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+        lock(&self.waiting).clear();
+    }
+}
+
+/// A query's place among those that wait.
+struct Place<'a> {
+    way: &'a Way,
+    number: u16,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.way.waiting).remove(&self.number);
+    }
+}
+
+/// Gives a message the number that stands at the beginning of another.
+fn set_number(message: &mut [u8], from: &[u8]) {
+    for (place, byte) in message.iter_mut().zip(from.iter().take(2)) {
+        *place = *byte;
+    }
+}
