@@ -24,9 +24,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 LOGS = TARGET / "e2e-logs"
 NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "ss": "iproute2", "ip6tables": "iptables",
           "named": "bind9", "dig": "bind9-dnsutils", "curl": "curl"}
-SPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-if os.getuid() != 0:
-    SPACES += ["--user", "--map-root-user"]
+NAMESPACES = ROOT / "hack/namespaces.sh"
 # The exit status that tells the project's tests that nothing can be played here.
 CANNOT = 77
 # What a scenario may take beyond its own limit: the namespaces, the copies of logs.
@@ -82,11 +80,11 @@ def find_tools():
         script = f'. "{ROOT}/hack/lib.sh"; apt_install {" ".join(missing)}'
         if subprocess.run(["bash", "-c", script]).returncode != 0:
             die(f"these are missing: {' '.join(missing)}; install them: apt-get install {' '.join(missing)}")
-    if subprocess.run(["unshare", *SPACES, "true"], capture_output=True).returncode != 0:
+    if subprocess.run([NAMESPACES, "true"], capture_output=True).returncode != 0:
         say("0 passed, 0 failed, all skipped")
-        say(f"this machine does not let you make namespaces of your own (unshare {' '.join(SPACES)}): run it as root")
+        say("this machine does not let you make namespaces of your own (hack/namespaces.sh): run it as root")
         sys.exit(CANNOT)
-    envoy = subprocess.run([ROOT / "hack/demo/envoy.sh"], stdout=subprocess.PIPE, text=True)
+    envoy = subprocess.run([ROOT / "hack/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
         die("there is no Envoy")
     say("building what is missing (minutes, once)")
@@ -125,18 +123,7 @@ def play(scenario, tools, keep):
         "keep": keep,
     }
     (logs / "request.json").write_text(json.dumps(request))
-    # The kernel ends everything in the namespaces with their first process, and that one with this program.
-    command = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        *SPACES,
-        sys.executable,
-        "-B",
-        HERE / "lib/inside.py",
-        logs / "request.json",
-    ]
+    command = [NAMESPACES, sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
     with open(logs / "story.log", "w") as story:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=story, stderr=subprocess.STDOUT)
         try:

@@ -31,13 +31,10 @@ if [ "${#needed[@]}" -gt 0 ]; then
 fi
 export PATH=$PATH:/usr/sbin:/sbin
 
-# Mounts, processes, networks and, for others than root, users of its own: all of it ends with the first process in it.
-spaces=(--net --mount --pid --fork --kill-child=KILL --mount-proc)
-if [ "$(id -u)" != 0 ]; then spaces+=(--user --map-root-user); fi
-unshare "${spaces[@]}" true 2>/dev/null \
-  || die "this machine does not let you make namespaces of your own (unshare ${spaces[*]}): run it as root, such as by sudo make demo"
+"$root/hack/namespaces.sh" true 2>/dev/null \
+  || die "this machine does not let you make namespaces of your own (hack/namespaces.sh): run it as root, such as by sudo make demo"
 
-envoy=$("$root/hack/demo/envoy.sh")
+envoy=$("$root/hack/envoy.sh")
 if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32 (minutes, once)"; fi
 module=$("$root/hack/module.sh")
 packages=()
@@ -58,7 +55,7 @@ inner=
 finish() {
   trap - EXIT INT TERM HUP
   if [ -z "$inner" ]; then return; fi
-  # KILL: unshare passes nothing else on; the kernel then ends whatever runs in its namespaces, files and all.
+  # KILL: nothing else is passed on; the kernel then ends whatever runs in the namespaces, files and all.
   kill -KILL "$inner" 2>/dev/null || true
   wait "$inner" 2>/dev/null || true
 }
@@ -67,8 +64,7 @@ trap 'finish; exit 130' INT
 trap 'finish; exit 143' TERM HUP
 
 if [ -n "${KEEP:-}" ]; then limit=0; fi
-# It ends with this script even where that is killed.
-setpriv --pdeathsig KILL unshare "${spaces[@]}" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
+"$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
   env PYTHONPATH="$root/e2e" python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
 inner=$!
 

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-envoy=$("$root/hack/demo/envoy.sh")
+envoy=$("$root/hack/envoy.sh")
 module=$("$root/hack/module.sh")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

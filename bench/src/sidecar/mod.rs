@@ -50,7 +50,7 @@ const IDLE: &str = "SSA_IDLE";
 /// What is measured, and for how long.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-SSA_ENVOY=PROGRAM  this Envoy instead of the one that hack/demo/envoy.sh finds or installs
+SSA_ENVOY=PROGRAM  this Envoy instead of the one that hack/envoy.sh finds or installs
 SSA_FILTER=FILE    this module instead of the one built from filter/
 SSA_IDLE=FILE      this module that does nothing instead of the one built from bench/idle-sdk/")]
 pub(crate) struct Arguments {
@@ -124,7 +124,7 @@ impl Programs {
     /// Builds, installs or finds them.
     fn find() -> Result<Self, Error> {
         let programs = [
-            found(ENVOY, || modules::scripted("hack/demo/envoy.sh")),
+            found(ENVOY, || modules::scripted("hack/envoy.sh")),
             found(FILTER, || modules::scripted("hack/module.sh")),
             found(IDLE, || modules::build("ssa-bench-idle")),
         ];

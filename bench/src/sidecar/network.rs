@@ -13,7 +13,7 @@ use std::{
     process::{self, Command},
 };
 
-use super::error::Error;
+use super::{error::Error, modules::repository};
 
 /// Where clients connect from.
 pub(crate) const CLIENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 1);
@@ -51,37 +51,14 @@ pub(crate) fn listener(variant: u16) -> u16 {
 /// Runs this program anew with its arguments, in namespaces of its own, and returns its exit code.
 pub(crate) fn enter<'a>(environment: impl IntoIterator<Item = (&'a str, &'a PathBuf)>) -> Result<u8, Error> {
     let program = env::current_exe().map_err(Error::io("find", "this program"))?;
-    // It ends with this process, however that ends, and all of its namespaces with it.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "unshare"]);
-    command.args([
-        "--net",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child=KILL",
-        "--mount-proc",
-    ]);
-    if !effective_user_is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    let status = command
+    let script = repository().join("hack/namespaces.sh");
+    let status = Command::new(&script)
         .arg(program)
         .args(env::args_os().skip(1))
         .envs(environment)
         .status()
-        .map_err(Error::io("run", "setpriv"))?;
+        .map_err(Error::io("run", &script))?;
     Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(2))
-}
-
-fn effective_user_is_root() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("Uid:"))
-            .and_then(|ids| ids.split_whitespace().nth(1))
-            == Some("0")
-    })
 }
 
 /// Whether this process is the first of its namespace.
