@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Checks the Helm chart and what is beside it in k8s/: lint, what it renders, that the schema refuses bad values, that Envoy
+# with the module and ssa-resolver take the configurations in it, that dashboard and alerts name metrics that exist, and the
+# scripts of slices. No cluster is needed. Ends by `N passed, N failed[, N skipped]`.
+#
+#   SSA_HELM=PROGRAM                             this Helm 3
+#   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER, SSA_CLI these programs and this module instead of those found or built
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+
+version=v3.22.0
+kept=$tools/helm-$version/bin
+if [ -n "${SSA_HELM:-}" ]; then
+  [ -x "$SSA_HELM" ] || die "SSA_HELM=$SSA_HELM is no program"
+  helm=$SSA_HELM
+elif have helm && [[ $(helm version --template '{{.Version}}' 2>/dev/null) == v3.* ]]; then
+  helm=$(command -v helm)
+  say "found helm: $helm"
+elif [ -x "$kept/helm" ]; then
+  helm=$kept/helm
+  say "found helm: $helm"
+else
+  if ! have go; then
+    say "helm is missing, and so is go, which builds it: https://helm.sh/docs/intro/install"
+    exit 77
+  fi
+  say "building helm $version into $kept (minutes, once)"
+  mkdir -p "$kept"
+  # From elsewhere, so that no go.mod and no work file has a say in it.
+  (cd "$kept" && GOBIN=$kept GOFLAGS='' CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' "helm.sh/helm/v3/cmd/helm@$version") \
+    >"$kept/build.log" 2>&1 || die "helm $version does not build: $kept/build.log"
+  helm=$kept/helm
+  say "installed helm: $helm"
+fi
+
+envoy=$("$root/hack/demo/envoy.sh")
+module=$("$root/hack/module.sh")
+packages=()
+if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
+if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
+if [ "${#packages[@]}" -gt 0 ]; then cargo build --quiet --release --locked "${packages[@]}"; fi
+exec python3 -B "$root/k8s/tests/check.py" --helm "$helm" --envoy "$envoy" --module "$module" \
+  --ssa "${SSA_CLI:-$target_dir/release/ssa}" --resolver "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}"

@@ -1,0 +1,134 @@
+{{- define "ssa.labels" -}}
+app.kubernetes.io/name: ssa
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The pods of a role: (dict "root" $ "role" "inbound"). */}}
+{{- define "ssa.selector" -}}
+ssa-{{ .role }}: enabled
+{{- with index .root.Values .role "selector" }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The extension of a role, and so its filter: unique in a mesh. */}}
+{{- define "ssa.extension" -}}
+ssa-{{ .role }}.{{ .root.Release.Namespace }}.{{ .root.Release.Name }}
+{{- end }}
+
+{{- define "ssa.moduleUrl" -}}
+{{- if .Values.module.serve.enabled -}}
+http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.wasm
+{{- else -}}
+{{ .Values.module.url }}
+{{- end -}}
+{{- end }}
+
+{{/* The services of a role, as JSON. */}}
+{{- define "ssa.services" -}}
+{{- $services := list -}}
+{{- range .root.Values.services }}{{ if hasKey . $.role }}{{ $services = append $services . }}{{ end }}{{ end -}}
+{{- toJson $services -}}
+{{- end }}
+
+{{/* The ports on which a role's filter stands, each once, as JSON. */}}
+{{- define "ssa.ports" -}}
+{{- $ports := list -}}
+{{- range include "ssa.services" . | fromJsonArray }}{{ range .ports }}{{ $ports = append $ports (int .number) }}{{ end }}{{ end -}}
+{{- uniq $ports | toJson -}}
+{{- end }}
+
+{{/* What `services[]` says, as an entry of the resolver's configuration with some roles: (dict "service" . "roles" (list …)). */}}
+{{- define "ssa.entry" -}}
+{{- $service := .service -}}
+{{- $entry := dict "name" $service.name "allowed" $service.allowed -}}
+{{- with $service.domain }}{{ $_ := set $entry "domain" . }}{{ end -}}
+{{- with $service.static }}{{ $_ := set $entry "static" . }}{{ end -}}
+{{- $ports := list -}}
+{{- range $service.ports }}{{ $ports = append $ports (int .number) }}{{ end -}}
+{{- if and (has "inbound" .roles) (hasKey $service "inbound") -}}
+{{- $part := dict "ports" $ports -}}
+{{- with $service.inbound -}}
+{{- with .mode }}{{ $_ := set $part "mode" . }}{{ end -}}
+{{- with .policy }}{{ $_ := set $part "policy" . }}{{ end -}}
+{{- with .masters }}{{ $_ := set $part "masters" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
+{{- end -}}
+{{- $_ := set $entry "inbound" $part -}}
+{{- end -}}
+{{- if and (has "outbound" .roles) (hasKey $service "outbound") -}}
+{{- $part := dict "ports" $ports -}}
+{{- with $service.outbound -}}
+{{- with .port }}{{ $_ := set $part "port" (int .) }}{{ end -}}
+{{- with .clientKeys }}{{ $_ := set $part "client_keys" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
+{{- with .masters }}{{ $_ := set $part "masters" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
+{{- end -}}
+{{- $_ := set $entry "outbound" $part -}}
+{{- end -}}
+{{- toJson $entry -}}
+{{- end }}
+
+{{/* The patches that both roles have: the module, and the cluster of the shim beside it. The caller adds the filter. */}}
+{{- define "ssa.module" -}}
+{{- $context := printf "SIDECAR_%s" (upper .role) -}}
+# The shim beside this Envoy. Snapshots hold secrets: a socket in a volume of the pod's own.
+- applyTo: CLUSTER
+  match: { context: {{ $context }} }
+  patch:
+    operation: ADD
+    value:
+      name: ssa_resolver_{{ .role }}
+      type: STATIC
+      connect_timeout: 1s
+      load_assignment:
+        cluster_name: ssa_resolver_{{ .role }}
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: /run/ssa/snapshot.sock } } } }] }]
+# By ECDS, for only that goes through pilot-agent, which fetches the module and puts a filter that denies in its place
+# where it cannot.
+- applyTo: EXTENSION_CONFIG
+  match: { context: {{ $context }} }
+  patch:
+    operation: ADD
+    value:
+      name: {{ include "ssa.extension" . }}
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+        config:
+          name: {{ include "ssa.extension" . }}
+          failure_policy: FAIL_CLOSED
+          vm_config:
+            vm_id: ssa
+            runtime: envoy.wasm.runtime.v8
+            code:
+              remote:
+                http_uri: { uri: {{ include "ssa.moduleUrl" .root | quote }}, cluster: _, timeout: 30s }
+                sha256: {{ .root.Values.module.sha256 | quote }}
+            {{- with .root.Values.module.pullSecret }}
+            environment_variables:
+              key_values: { ISTIO_META_WASM_IMAGE_PULL_SECRET: {{ printf "%s/%s" $.root.Release.Namespace . | quote }} }
+            {{- end }}
+          configuration:
+            "@type": type.googleapis.com/google.protobuf.StringValue
+            value: |
+              {{- .configuration | toPrettyJson | nindent 14 }}
+{{- end }}
+
+{{/* The filter before all others of the chains it is put into: (dict … "listener" (dict …)). */}}
+{{- define "ssa.filter" -}}
+- applyTo: NETWORK_FILTER
+  match:
+    context: SIDECAR_{{ upper .role }}
+    listener: {{ toJson .listener }}
+  patch:
+    operation: INSERT_FIRST
+    value:
+      name: {{ include "ssa.extension" . }}
+      config_discovery:
+        # Nothing is served before the configuration is there.
+        config_source: { ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3 }
+        type_urls:
+          - type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+          - type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC
+{{- end }}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Builds the images: ssa-resolver, and ssa-filter, which has the module. Programs and module are built here first.
+#
+#   k8s/images/build.sh [REGISTRY/]PREFIX TAG      such as registry.example/team 0.1.0; nothing is pushed
+#
+#   SSA_BASE=IMAGE                       base of ssa-resolver in place of Debian's; with a C library, sh, awk, grep and ip
+#   SSA_CLI, SSA_RESOLVER, SSA_FILTER    these programs and this module instead of those built from the tree
+set -euo pipefail
+# shellcheck source=hack/lib.sh
+. "$(dirname "$0")/../../hack/lib.sh"
+[ "$#" = 2 ] || die "usage: k8s/images/build.sh PREFIX TAG"
+prefix=$1 tag=$2
+have docker || die "docker is missing"
+
+packages=()
+if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
+if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
+if [ "${#packages[@]}" -gt 0 ]; then (cd "$root" && cargo build --quiet --release --locked "${packages[@]}"); fi
+module=$("$root/hack/module.sh")
+
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+cp "${SSA_CLI:-$target_dir/release/ssa}" "$context/ssa"
+cp "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}" "$context/ssa-resolver"
+cp "$root"/k8s/images/resolver/ssa-{routes,shim} "$context/"
+cp "$module" "$context/plugin.wasm"
+docker build -q ${SSA_BASE:+--build-arg "BASE=$SSA_BASE"} -t "$prefix/ssa-resolver:$tag" -f "$root/k8s/images/resolver/Dockerfile" "$context" >/dev/null
+docker build -q -t "$prefix/ssa-filter:$tag" -f "$root/k8s/images/filter/Dockerfile" "$context" >/dev/null
+say "$prefix/ssa-resolver:$tag"
+say "$prefix/ssa-filter:$tag"
+say "sha256 of the module: $(sha256sum "$module" | cut -d' ' -f1)"
