@@ -4,6 +4,7 @@
 
 mod completions;
 mod compose;
+mod counts;
 mod explain;
 mod failure;
 mod input;

@@ -12,6 +12,7 @@ use ssa_rules::{
 
 use crate::{
     Outcome,
+    counts::counted,
     failure::{Failure, Fault, Faults, Rendered, clean},
     input::{Keys, NameArgs, Service, now, number, unanswered},
     output::Output,
@@ -144,11 +145,7 @@ fn state<T>(set: &RecordSet<T>) -> String {
     let ttl = set.ttl.map_or_else(String::new, |ttl| format!(", TTL {ttl} s"));
     match set.absence {
         Some(absence) => format!("none ({})", absence.name()),
-        None => format!(
-            "{} record{}{ttl}",
-            set.records.len(),
-            if set.records.len() == 1 { "" } else { "s" }
-        ),
+        None => format!("{}{ttl}", counted(set.records.len(), "record")),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Outcome,
-    failure::{Failure, Faults, clean},
+    failure::{Failure, Fault, Faults, Kind, clean},
     output::Output,
     style::{self, paint},
 };
@@ -21,7 +21,7 @@ Examples:
   ssa vectors rules/vectors/*.json
   ssa vectors mine.json --json
 
-Exit codes: 0 all passed; 1 any failed; 2 a file cannot be read, or holds something that is no case.";
+Exit codes: 0 all passed; 1 any failed, or a file has none; 2 a file cannot be read, or holds something that is no case.";
 
 /// Runs files of test vectors
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let (mut passed, mut failed) = (0, 0);
     let mut documents: Vec<Value> = Vec::new();
+    let mut empty = Vec::new();
     for path in args.files {
         let name = path.display().to_string();
         let text = if name == "-" {
@@ -49,6 +50,10 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         let Some(report) = faults.take(&name, ssa_vectors::run(&text)) else {
             continue;
         };
+        if report.passed == 0 && report.failures.is_empty() {
+            empty.push(Fault::new(name, "there is no vector in it"));
+            continue;
+        }
         passed += report.passed;
         failed += report.failures.len();
         if out.is_json() {
@@ -74,6 +79,12 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         }
     }
     faults.check()?;
+    if !empty.is_empty() {
+        return Err(Failure {
+            faults: empty,
+            kind: Kind::NotFine,
+        });
+    }
     if out.is_json() {
         out.json(&json!({ "passed": passed, "failed": failed, "files": documents }));
     } else {

@@ -339,6 +339,35 @@ fn the_attack_is_told_in_words() {
 }
 
 #[test]
+fn one_of_a_kind_is_told_as_one() {
+    let args = [
+        "simulate",
+        "--apl",
+        APL,
+        "--rule",
+        HASHED,
+        "--clients",
+        "2001:db8::/32=1",
+        "--endpoints",
+        "1",
+        "--bits",
+        "0",
+        "--then",
+        "1",
+    ];
+    let run = ssa(&args).exits(0).prints(&[
+        "clients       1, 1 connection each",
+        "reached       1 slice, 1 distinct destination\n",
+        "load of 1 endpoint\n",
+        ": 1 connection (100.00 %), 1.00 × the mean, 1 slice, weight 1",
+        "then, 1 endpoint\n",
+        "0 of 1 slice (0.00 %)",
+        "0 connections (0.00 %)",
+    ]);
+    assert!(!run.stdout.contains("1 endpoints"), "{}", run.stdout);
+}
+
+#[test]
 fn pictures_are_well_formed() {
     for (name, rule, endpoints) in [
         ("few", "v=ssa1; addr=hash(src/64):20 rand:44; x-a=<&>\"'", "7"),

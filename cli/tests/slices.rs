@@ -256,6 +256,28 @@ fn a_slice_of_two_endpoints_is_a_fault_of_the_current_plan() {
 }
 
 #[test]
+fn the_plan_of_another_service_is_no_current_plan() {
+    let of = |name: &str, prefixes: &[&str]| {
+        let current = json!({ "endpoints": [{ "name": "a", "prefixes": prefixes }] });
+        let path = file(&format!("slices_{name}.json"), &current.to_string());
+        plan("4", &["--endpoint", "a", "--current", text(&path), "--json"])
+    };
+    let told = of("other", &["2001:db8:6::/64"]).exits(2).json()["error"].to_string();
+    assert!(told.contains("it is the plan of another service"), "{told}");
+    // An item that is gone takes its slices with it, and who had none has none.
+    let gone = of("gone", &["2001:db8:6::/64", "2001:db8:5::/65"]);
+    assert_eq!(gone.exits(0).json()["report"]["moves"], 8);
+    assert_eq!(of("empty", &[]).exits(0).json()["report"]["moves"], 16);
+}
+
+#[test]
+fn one_slice_is_told_as_one() {
+    plan("0", &["--endpoint", "a", "-v"])
+        .exits(0)
+        .prints(&["nobody -> a: 1 slice\n", "1 slice; at least 1 in any such plan"]);
+}
+
+#[test]
 fn beside_a_list_without_ipv6_the_records_own_counts() {
     let rule = format!("v=ssa1; addr=rand:64; apl={APL}");
     let args = [

@@ -62,6 +62,41 @@ fn usage_errors_exit_2() {
 }
 
 #[test]
+fn flags_that_would_do_nothing_are_refused() {
+    let service = ["--apl", APL, "--rule", HASHED];
+    let by_flags: [(&[&str], &[&str]); 5] = [
+        (&["compose", "--source", SOURCE], &[]),
+        (&["verify", "--source", SOURCE, "--destination", DESTINATION], &[]),
+        (&["explain"], &[]),
+        (&["lint"], &["--no-notes"]),
+        (&["simulate", "--clients", "2001:db8::/32=10", "--endpoints", "5"], &[]),
+    ];
+    for (command, more) in by_flags {
+        let dns = ["--server", "192.0.2.53", "--timeout", "1"];
+        ssa(&[command, &service, more, &dns].concat())
+            .exits(2)
+            .tells(&["--server: goes with a NAME", "--timeout: goes with a NAME"]);
+    }
+    for flag in ["--budget", "--sample"] {
+        ssa(&[
+            &[
+                "simulate",
+                "--clients",
+                "2001:db8::/32=10",
+                "--endpoints",
+                "5",
+                flag,
+                "100",
+            ],
+            &service[..],
+        ]
+        .concat())
+        .exits(2)
+        .tells(&["--attack <PREFIX>"]);
+    }
+}
+
+#[test]
 fn with_json_errors_are_one_json_document() {
     for args in [
         &["compose", "--json"][..],

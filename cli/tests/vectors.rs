@@ -34,6 +34,16 @@ fn every_difference_is_printed_and_the_counts_come_last() {
 }
 
 #[test]
+fn a_file_without_vectors_does_not_pass() {
+    let (empty, passing) = (file("vectors_empty.json", "[]"), file("vectors_full.json", PASSING));
+    let run = ssa(&["vectors", text(&passing), text(&empty)]).exits(1);
+    assert_eq!(run.stdout, "");
+    run.tells(&["vectors_empty.json: there is no vector in it"]);
+    let json = ssa(&["vectors", text(&empty), "--json"]).exits(1).json();
+    assert_eq!(json["error"]["faults"][0]["message"], "there is no vector in it");
+}
+
+#[test]
 fn a_file_that_is_none_is_bad_input() {
     for (name, content) in [
         ("none", "{"),

@@ -69,6 +69,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let inputs = args.flow.read(&mut faults);
     let keys = args.keys.read(&mut faults, out);
     let service = if name.is_none() && args.flags.has_no_addresses() {
+        args.server.refuse(&mut faults);
         args.flags.require_rule(&mut faults);
         args.flags.parse(&mut faults)
     } else {

@@ -67,6 +67,15 @@ impl NameArgs {
             (None, timeout) => faults.take("--server", Servers::of_system(timeout)),
         }
     }
+
+    /// Notes a fault of each flag, where no name is given to ask for.
+    pub(crate) fn refuse(&self, faults: &mut Faults) {
+        for (flag, given) in [("--server", &self.server), ("--timeout", &self.timeout)] {
+            if given.is_some() {
+                faults.push(flag, "goes with a NAME, of which the DNS is asked");
+            }
+        }
+    }
 }
 
 /// A service as it was given or found.
@@ -87,6 +96,7 @@ impl ServiceArgs {
     /// [`Service::publication`].
     pub(crate) fn read(&self, faults: &mut Faults) -> Result<Option<Service>, Failure> {
         let Some(name) = &self.name else {
+            self.server.refuse(faults);
             self.flags.require_rule(faults);
             return Ok(self.flags.read(faults));
         };

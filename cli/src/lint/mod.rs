@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::{
     Outcome,
+    counts::counted,
     failure::{Failure, Faults, clean},
     input::ServiceArgs,
     output::Output,
@@ -125,12 +126,11 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     } else {
         found.iter().flatten().for_each(|finding| print(finding, out));
         host.iter().flatten().for_each(|check| check.print(out));
-        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         out.line(format_args!(
             "{}, {}, {}",
-            plural(errors, "error"),
-            plural(warnings, "warning"),
-            plural(notes, "note")
+            counted(errors, "error"),
+            counted(warnings, "warning"),
+            counted(notes, "note")
         ));
     }
     Ok(if errors + warnings == 0 {

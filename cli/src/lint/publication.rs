@@ -123,12 +123,9 @@ pub(super) fn check_text(subject: &Subject<'_>, published: bool, found: &mut Vec
         );
         found.push(Finding::new(NotCanonical, Note, subject.place, what, why).instead(canonical));
     }
-    if let Some(own) = subject.record.apl().filter(|_| published) {
+    if published && subject.record.apl().is_some() {
         let what = "a tag apl beside an APL record".to_string();
-        let why = format!(
-            "the APL record wins, and the tag's {} items count for nothing but their errors",
-            own.items().len()
-        );
+        let why = "the APL record wins, and of the tag nothing counts but its errors";
         let advice = "one of the two, unless W is about to change";
         found.push(Finding::new(OwnAplIgnored, Note, subject.place, what, why).instead(advice));
     }

@@ -85,6 +85,7 @@ pub(super) fn given(args: &Args, faults: &mut Faults) -> Result<Option<Published
             dns::resolve(&name, &servers).map_err(|error| Failure::input(error.question.clone(), error.error))?;
         return Ok(Some(of_dns(&found)));
     }
+    service.server.refuse(faults);
     if service.flags.apl.is_empty() && service.flags.rule.is_empty() {
         if !args.host {
             faults.push(

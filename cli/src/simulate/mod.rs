@@ -89,10 +89,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PREFIX", help_heading = "Attack")]
     attack: Option<String>,
     /// From how many sources the attacker sends, 1 to 100000000 [default: 1000]
-    #[arg(long, value_name = "N", help_heading = "Attack")]
+    #[arg(long, value_name = "N", requires = "attack", help_heading = "Attack")]
     budget: Option<String>,
     /// How many of the attacker's inputs are tried at most, 16 to 1048576; of more, a sample [default: 1048576]
-    #[arg(long, value_name = "N", help_heading = "Attack")]
+    #[arg(long, value_name = "N", requires = "attack", help_heading = "Attack")]
     sample: Option<String>,
     /// Draws the load of every endpoint into this file
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -8,9 +8,10 @@ use super::{
     load::{Load, Subjects},
     read::Scene,
     spread::{ChiSquare, Spread, real, size},
-    svg::{Panel, Picture, grouped, mean},
+    svg::{Panel, Picture},
 };
 use crate::{
+    counts::{counted, grouped, mean},
     output::Output,
     style::{self, paint},
 };
@@ -43,6 +44,7 @@ struct Loaded {
     /// Clients, or chunks of objects without clients.
     clients: u64,
     connections_per_client: u32,
+    /// What a client is called.
     #[serde(skip)]
     what: &'static str,
     /// Slices that any connection reached.
@@ -140,9 +142,9 @@ impl Loaded {
             clients: scene.workload(subjects).count(),
             connections_per_client: scene.connections,
             what: match subjects {
-                Subjects::Clients(..) => "clients",
-                Subjects::Objects(_) if scene.chunks > 1 => "chunks",
-                Subjects::Objects(_) => "objects",
+                Subjects::Clients(..) => "client",
+                Subjects::Objects(_) if scene.chunks > 1 => "chunk",
+                Subjects::Objects(_) => "object",
             },
             slices_reached: load.slices_reached(),
             distinct_destinations: Distinct { count, exact },
@@ -216,11 +218,8 @@ impl Report {
     pub(super) fn picture(&self) -> Option<Picture<'_>> {
         let loaded = self.loaded.as_ref()?;
         let caption = |spread: &Spread| {
-            let endpoints = grouped(u64::try_from(spread.endpoints).unwrap_or(0));
-            format!(
-                "{endpoints} endpoints, {} connections each on average",
-                mean(spread.mean)
-            )
+            let endpoints = counted(spread.endpoints, "endpoint");
+            format!("{endpoints}, {} connections each on average", mean(spread.mean))
         };
         let spread = &loaded.load.spread;
         let mut panels = vec![Panel {
@@ -231,10 +230,10 @@ impl Report {
             && let Some(load) = &then.load
         {
             let moved = format!(
-                "{}; {} of {} slices moved ({:.1} % of connections)",
+                "{}; {} of {} moved ({:.1} % of connections)",
                 caption(&load.spread),
-                grouped(u64::try_from(then.slices_moved).unwrap_or(0)),
-                grouped(u64::try_from(self.slices).unwrap_or(0)),
+                grouped(then.slices_moved),
+                counted(self.slices, "slice"),
                 100.0 * then.connections_moved_share.unwrap_or(0.0)
             );
             panels.push(Panel {
@@ -245,11 +244,10 @@ impl Report {
         Some(Picture {
             title: self.record.clone(),
             subtitle: format!(
-                "{} {}, {} connections, {} slices, seed {}",
-                grouped(loaded.clients),
-                loaded.what,
-                grouped(spread.connections),
-                grouped(u64::try_from(self.slices).unwrap_or(0)),
+                "{}, {}, {}, seed {}",
+                counted(loaded.clients, loaded.what),
+                counted(spread.connections, "connection"),
+                counted(self.slices, "slice"),
                 self.seed
             ),
             panels,
@@ -262,7 +260,7 @@ impl Report {
         if self.made_up_secret {
             row(out, "secret", "made up from the seed");
         }
-        let slices = grouped(u64::try_from(self.slices).unwrap_or(0));
+        let slices = grouped(self.slices);
         let of = if self.items == 1 {
             "the item".into()
         } else {
@@ -270,25 +268,19 @@ impl Report {
         };
         row(out, "slices", format!("{slices}, 2^{} of {of}", self.slice_bits));
         if let Some(loaded) = &self.loaded {
-            let (clients, each) = (grouped(loaded.clients), loaded.connections_per_client);
+            let each = counted(loaded.connections_per_client, "connection");
             row(
                 out,
-                loaded.what,
-                format!("{clients}, {each} connection{} each", if each == 1 { "" } else { "s" }),
+                &format!("{}s", loaded.what),
+                format!("{}, {each} each", grouped(loaded.clients)),
             );
             let distinct = &loaded.distinct_destinations;
             let about = if distinct.exact { "" } else { "about " };
-            let reached = grouped(u64::try_from(loaded.slices_reached).unwrap_or(0));
-            row(
-                out,
-                "reached",
-                format!(
-                    "{reached} slices, {about}{} distinct destinations",
-                    grouped(distinct.count)
-                ),
-            );
+            let reached = counted(loaded.slices_reached, "slice");
+            let distinct = counted(distinct.count, "distinct destination");
+            row(out, "reached", format!("{reached}, {about}{distinct}"));
             for failed in &loaded.failures {
-                let text = format!("{} connections: {}", grouped(failed.connections), failed.reason);
+                let text = format!("{}: {}", counted(failed.connections, "connection"), failed.reason);
                 row(out, "not composed", paint(style::BAD, text));
             }
             print_loads(out, &loaded.load);
@@ -315,7 +307,7 @@ impl Report {
             }
         };
         row(out, "inputs", looked);
-        let endpoints = grouped(u64::try_from(attack.endpoints_reached).unwrap_or(0));
+        let endpoints = grouped(attack.endpoints_reached);
         row(
             out,
             "reach",
@@ -335,7 +327,11 @@ impl Report {
         row(
             out,
             "target",
-            format!("{}: {} inputs reach it, {search}", attack.target, grouped(attack.hits)),
+            format!(
+                "{}: reached by {}, {search}",
+                attack.target,
+                counted(attack.hits, "input")
+            ),
         );
         out.line(format_args!(
             "  {:>12} {:>16} {:>16} {:>16}",
@@ -384,13 +380,7 @@ fn chi(chi: &ChiSquare) -> String {
 
 fn print_loads(out: &mut Output, loads: &Loads) {
     let spread = &loads.spread;
-    heading(
-        out,
-        format_args!(
-            "load of {} endpoints",
-            grouped(u64::try_from(spread.endpoints).unwrap_or(0))
-        ),
-    );
+    heading(out, format_args!("load of {}", counted(spread.endpoints, "endpoint")));
     row(out, "mean", format!("{} connections", mean(spread.mean)));
     row(out, "max/mean", format!("{:.3}", spread.max_over_mean));
     row(out, "p99/mean", format!("{:.3}", spread.p99_over_mean));
@@ -407,12 +397,12 @@ fn print_loads(out: &mut Output, loads: &Loads) {
     }
     for (index, hot) in loads.hottest.iter().enumerate() {
         let text = format!(
-            "{}: {} connections ({:.2} %), {:.2} × the mean, {} slices, weight {}",
+            "{}: {} ({:.2} %), {:.2} × the mean, {}, weight {}",
             hot.endpoint,
-            grouped(hot.connections),
+            counted(hot.connections, "connection"),
             100.0 * hot.share,
             hot.over_mean,
-            grouped(hot.slices),
+            counted(hot.slices, "slice"),
             hot.weight
         );
         row(out, if index == 0 { "hottest" } else { "" }, text);
@@ -420,27 +410,20 @@ fn print_loads(out: &mut Output, loads: &Loads) {
 }
 
 fn print_then(out: &mut Output, then: &Then, slices: usize) {
-    heading(
-        out,
-        format_args!(
-            "then, {} endpoints",
-            grouped(u64::try_from(then.endpoints).unwrap_or(0))
-        ),
-    );
-    let count = |count: usize| grouped(u64::try_from(count).unwrap_or(0));
+    heading(out, format_args!("then, {}", counted(then.endpoints, "endpoint")));
     let text = format!(
-        "{} of {} slices ({:.2} %); no balanced plan moves fewer than {}",
-        count(then.slices_moved),
-        count(slices),
+        "{} of {} ({:.2} %); no balanced plan moves fewer than {}",
+        grouped(then.slices_moved),
+        counted(slices, "slice"),
         100.0 * then.slices_moved_share,
-        count(then.slices_lower_bound)
+        grouped(then.slices_lower_bound)
     );
     row(out, "moved", text);
     if let (Some(moved), Some(share)) = (then.connections_moved, then.connections_moved_share) {
         row(
             out,
             "",
-            format!("{} connections ({:.2} %)", grouped(moved), 100.0 * share),
+            format!("{} ({:.2} %)", counted(moved, "connection"), 100.0 * share),
         );
     }
     if let Some(loads) = &then.load {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::spread::{Spread, size};
+use crate::counts::mean;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 76.0;
@@ -58,26 +59,6 @@ fn step(range: f64) -> f64 {
     let power = 10_f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
     steps.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power)
-}
-
-/// Writes a count with separators.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let separated = digits.chars().enumerate().flat_map(|(index, digit)| {
-        let separator = index > 0 && (digits.len() - index).is_multiple_of(3);
-        separator.then_some(',').into_iter().chain([digit])
-    });
-    separated.collect()
-}
-
-/// Writes a mean: whole where it is large.
-pub(crate) fn mean(mean: f64) -> String {
-    if mean < 100.0 {
-        format!("{mean:.1}")
-    } else {
-        let whole = format!("{mean:.0}");
-        whole.parse().map_or(whole, grouped)
-    }
 }
 
 const STYLE: &str = "
@@ -327,10 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_grouped_and_markup_is_escaped() {
-        assert_eq!(grouped(1), "1");
-        assert_eq!(grouped(1000), "1,000");
-        assert_eq!(grouped(1_234_567), "1,234,567");
+    fn markup_is_escaped_and_text_is_cut() {
         assert_eq!(
             Escaped("<a & \"b\"\u{7}>").to_string(),
             "&lt;a &amp; &quot;b&quot;\u{fffd}&gt;"

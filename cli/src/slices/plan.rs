@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Outcome,
+    counts::{counted, grouped},
     failure::{Failure, Faults},
     input::{FlagArgs, Service, number},
     output::Output,
@@ -201,6 +202,10 @@ fn space(service: &Service, record: Option<&Record>, faults: &mut Faults) -> Opt
     space
 }
 
+fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
 /// The wanted endpoints, then those that leave.
 struct Team {
     endpoints: Vec<Wanted>,
@@ -262,6 +267,12 @@ impl Team {
         faults: &mut Faults,
     ) -> Vec<Option<EndpointIdx>> {
         let mut current = vec![None; space.count()];
+        let mut prefixes = former.endpoints.iter().flat_map(|one| &one.prefixes).peekable();
+        let is_ours = |prefix: &Ipv6Net| space.items().any(|item| overlap(*prefix, item));
+        if prefixes.peek().is_some() && !prefixes.any(is_ours) {
+            let wrong = "no prefix in it is of this address list: it is the plan of another service";
+            faults.push(place, wrong);
+        }
         let length = space
             .prefix_of(SliceId::new(0))
             .map_or(128, |prefix| prefix.prefix_len());
@@ -279,10 +290,7 @@ impl Team {
                     continue;
                 }
                 // An item that is gone takes its slices with it; a prefix around items covers all of theirs.
-                let first = space
-                    .items()
-                    .filter(|item| prefix.contains(item) || item.contains(prefix));
-                for item in first {
+                for item in space.items().filter(|item| overlap(*prefix, *item)) {
                     let from = if prefix.contains(&item) { item } else { *prefix };
                     let count = 1_usize << (length - from.prefix_len());
                     let Some(start) = space.slice_of(from.network()) else {
@@ -447,7 +455,7 @@ fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
     if verbose {
         for one in &plan.moves {
             let from = one.from.as_deref().unwrap_or("nobody");
-            out.line(format_args!("{from} -> {}: {} slices", one.to, one.slices));
+            out.line(format_args!("{from} -> {}: {}", one.to, counted(one.slices, "slice")));
             list(&one.prefixes, out);
         }
     }
@@ -462,13 +470,17 @@ fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
         "slices",
         format!(
             "{} of /{length}, {} in each item",
-            report.slices,
-            space.bits().per_item()
+            grouped(report.slices),
+            grouped(space.bits().per_item())
         ),
     ));
-    let bound = format!("at least {} in any such plan, by {}", report.lower_bound, report.bound);
-    out.line(line("moves", format!("{} slices; {bound}", report.moves)));
-    out.line(line("prefixes", report.prefixes.to_string()));
+    let bound = format!(
+        "at least {} in any such plan, by {}",
+        grouped(report.lower_bound),
+        report.bound
+    );
+    out.line(line("moves", format!("{}; {bound}", counted(report.moves, "slice"))));
+    out.line(line("prefixes", grouped(report.prefixes)));
     if plan.replicas > 1 {
         let (same, near) = (report.endpoint_conflicts, report.domain_conflicts);
         let good = if same == 0 && near == 0 {
@@ -476,7 +488,10 @@ fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
         } else {
             style::WARN
         };
-        let text = format!("{same} pairs of siblings on one endpoint, {near} in one domain");
+        let text = format!(
+            "{} of siblings on one endpoint, {near} in one domain",
+            counted(same, "pair")
+        );
         out.line(line("replicas", format!("{}: {}", plan.replicas, paint(good, text))));
     }
 }

@@ -11,6 +11,7 @@ use ssa_rules::{Destination, Flow, Port, Source, Verdict};
 use super::{Judge, colour, outcome};
 use crate::{
     Outcome,
+    counts::counted,
     failure::Faults,
     input::{address, number},
     output::Output,
@@ -133,7 +134,7 @@ pub(super) fn run(judge: &Judge<'_>, lines: &[Line], out: &mut Output) -> Outcom
         let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
         out.line(paint(
             style::HEADING,
-            format!("{} connections: {}", lines.len(), counts.join(", ")),
+            format!("{}: {}", counted(lines.len(), "connection"), counts.join(", ")),
         ));
     }
     all
