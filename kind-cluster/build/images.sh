@@ -85,7 +85,7 @@ make_istio() {
   istio=$cache/bin/istio-$ISTIO_COMMIT_VERSION
   tree_of tools "$istio/pilot-discovery"
   make_image "localhost/ssa-kind/pilot:$tag" "$work/tree" --change 'USER 1337:1337' --change 'ENTRYPOINT ["/usr/local/bin/pilot-discovery"]'
-  envoy=$("$root/hack/demo/envoy.sh")
+  envoy=$("$root/hack/envoy.sh")
   [[ $("$envoy" --version) == */"$ENVOY_VERSION"/* ]] || die "$envoy is not Envoy $ENVOY_VERSION"
   tree_of tools "$istio/pilot-agent" "$envoy"
   install -D -m 644 "$istio/envoy_bootstrap.json" "$work/tree/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"
