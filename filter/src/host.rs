@@ -1,7 +1,6 @@
 //! Envoy's host calls: the only file that names them.
 //!
-//! They are those of the proxy-wasm ABI 0.2.1. Its Rust SDK is not used: it panics at a status that it does not
-//! expect, which ends the VM with all its connections, and it exports every callback, which Envoy then calls.
+//! They are those of the proxy-wasm ABI 0.2.1, without its Rust SDK: docs/architecture.md says why.
 #![allow(unsafe_code, reason = "host calls take and give addresses in the module's memory")]
 
 use core::cell::Cell;

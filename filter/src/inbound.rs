@@ -145,16 +145,7 @@ impl Finding {
     }
 }
 
-/// What is done with each finding of a service.
-///
-/// | finding | default | when |
-/// | --- | --- | --- |
-/// | `conforming` | allow | source and destination fit a rule |
-/// | `legacy` | demote | the destination is one that is kept for devices without SSA |
-/// | `violation` | deny | source and destination fit no rule |
-/// | `outside` | deny | a port of the service on an address that is not its |
-/// | `other_port` | deny | an address of the service on a port that is not its |
-/// | `no_rule` | deny | the service has no rule that is in force |
+/// What is done with each finding of a service; docs/filter.md says when each is found, and the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     conforming: Action,
