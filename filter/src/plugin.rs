@@ -7,23 +7,25 @@
 //!                        treated ────────────────────┘                      passes, or is closed
 //! ```
 
-use ssa_rules::{ComposeError, Part, UnixTime};
+mod client;
+mod held;
 
+use ssa_rules::{Part, UnixTime};
+
+use self::{
+    client::Client,
+    held::{Held, Why},
+};
 use crate::{
-    avoid::Failures,
     config::{Config, ConfigError, Hold, MAX_SNAPSHOT, Role, Snapshot},
     endpoint::Endpoint,
     fleet::{self, Report},
     inbound::{self, Inbound},
-    index::Map,
     lines::Lines,
     metrics::{Metrics, Refresh},
-    outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
     proxy::{Call, ContextId, End, Proxy, Refused},
-    random::{Identity, Pool, Random},
+    random::Identity,
     subscription::Feed,
-    table::Table,
-    works::{MOST_RUNNING, Task, Works},
 };
 
 /// The most connections that one callback lets go or closes: Envoy does not survive thousands of closes at once.
@@ -78,37 +80,6 @@ enum Side {
     Outbound(Box<Client>),
 }
 
-/// What an outbound plugin keeps.
-#[derive(Debug)]
-struct Client {
-    outbound: Outbound,
-    random: Random,
-    pool: Pool,
-    failures: Failures,
-    works: Works,
-    /// Where open connections that were composed go.
-    open: Map<ContextId, Target>,
-}
-
-/// A connection that waits.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    connection: ContextId,
-    /// Until when, in nanoseconds since 1970.
-    until: u64,
-    why: Why,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// For the first snapshot.
-    Snapshot,
-    /// For a proof of work.
-    Work(Task),
-    /// To be closed, which the proxy would not do.
-    Closing,
-}
-
 /// What is to become of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -146,17 +117,7 @@ impl Plugin {
             }
             Role::Outbound(outbound) => {
                 let names = outbound.services().names();
-                let mut random = Random::new(outbound.seed(), time, identity.number);
-                random.mix(&context.0.to_be_bytes());
-                let pool = identity.pool(outbound.pool());
-                let client = Client {
-                    outbound,
-                    random,
-                    pool,
-                    failures: Failures::default(),
-                    works: Works::default(),
-                    open: Map::default(),
-                };
+                let client = Client::new(outbound, &identity, time, context);
                 (Side::Outbound(Box::new(client)), names)
             }
         };
@@ -395,113 +356,6 @@ impl Plugin {
         self.tell_missed(proxy, time, || format!("{role} snapshot refused: {error}"));
     }
 
-    /// Holds a connection, if there is room.
-    fn wait(&mut self, connection: ContextId, why: Why, proxy: &impl Proxy) -> Option<Next> {
-        let now = proxy.time().ok()?;
-        if self.held.len() >= usize::from(self.hold.connections) {
-            return None;
-        }
-        let until = now.saturating_add(self.hold_ns());
-        self.held.push(Held { connection, until, why });
-        self.set_tick(proxy);
-        Some(Next::Stop)
-    }
-
-    fn hold_ns(&self) -> u64 {
-        u64::from(self.hold.ms).saturating_mul(NS_PER_MS)
-    }
-
-    /// Decides on a connection that waited in vain, or found no room to wait.
-    fn give_up(&mut self, why: Why, proxy: &impl Proxy) -> Fate {
-        match (why, &self.side) {
-            (Why::Snapshot, Side::Inbound(_)) => {
-                let decision = inbound::Decision::without_snapshot(self.released());
-                self.conclude_inbound(&decision, None, proxy)
-            }
-            (Why::Snapshot, Side::Outbound(_)) => {
-                let released = self.released();
-                let outcome = if released {
-                    Outcome::NoSnapshot
-                } else {
-                    Outcome::Refused
-                };
-                self.conclude_outbound(None, outcome, proxy);
-                if released { Fate::Passes } else { Fate::Closes }
-            }
-            (Why::Work((service, _)), _) => {
-                self.conclude_outbound(Some(service), Outcome::Failed, proxy);
-                let now = proxy.time().map_or(UnixTime(0), seconds);
-                let service = self.metrics.name(Some(service));
-                self.lines.write(proxy, now, || {
-                    format!(
-                        "no address of service {service}: no proof of work, and no time or room left to wait for it"
-                    )
-                });
-                Fate::Passes
-            }
-            (Why::Closing, _) => Fate::Closes,
-        }
-    }
-
-    /// Closes a connection; where the proxy does not, it stays where it is, and nothing of it reaches upstream.
-    fn close(&mut self, connection: ContextId, proxy: &impl Proxy) {
-        if proxy.close().is_err() {
-            self.held.push(Held {
-                connection,
-                until: u64::MAX,
-                why: Why::Closing,
-            });
-            self.set_tick(proxy);
-        }
-    }
-
-    /// Treats those held that wait for something which came.
-    fn release(&mut self, proxy: &impl Proxy, came: impl Fn(Why) -> bool) {
-        self.take_held(
-            proxy,
-            |held| came(held.why),
-            |plugin, held| plugin.treat(held.connection, false, proxy),
-        );
-    }
-
-    /// Lets go those held whose time is up.
-    fn expire(&mut self, proxy: &impl Proxy, time: u64) {
-        // Whichever way the clock moves, none waits longer than it may.
-        let longest = self.hold_ns();
-        let due =
-            |held: &Held| held.why == Why::Closing || held.until <= time || held.until.saturating_sub(time) > longest;
-        self.take_held(proxy, due, |plugin, held| plugin.give_up(held.why, proxy));
-    }
-
-    fn take_held(
-        &mut self,
-        proxy: &impl Proxy,
-        due: impl Fn(&Held) -> bool,
-        mut treat: impl FnMut(&mut Self, &Held) -> Fate,
-    ) {
-        if !self.held.iter().any(&due) {
-            return;
-        }
-        for held in core::mem::take(&mut self.held) {
-            if self.allowance == 0 || !due(&held) {
-                self.held.push(held);
-                continue;
-            }
-            if proxy.show(held.connection).is_err() {
-                // Of those that are gone the proxy tells; any other is held still, for without that its data would pass.
-                self.held.push(held);
-                continue;
-            }
-            self.allowance = self.allowance.saturating_sub(1);
-            match treat(self, &held) {
-                Fate::Waits(why) => self.held.push(Held { why, ..held }),
-                Fate::Passes if proxy.resume().is_ok() => {}
-                _ => self.close(held.connection, proxy),
-            }
-        }
-        let _ = proxy.show(self.context);
-    }
-
     /// Decides on a connection that the proxy shows; a new one may have a slice of work done for it at once.
     fn treat(&mut self, connection: ContextId, new: bool, proxy: &impl Proxy) -> Fate {
         match &self.side {
@@ -575,137 +429,6 @@ impl Plugin {
         }
     }
 
-    fn conclude_outbound(&mut self, service: Option<usize>, outcome: Outcome, proxy: &impl Proxy) {
-        self.metrics.count_outbound(proxy, service, outcome);
-        if service.is_some() || outcome != Outcome::Untouched {
-            let fields = fields(&[
-                ("service", self.metrics.name(service)),
-                ("outcome", outcome.name()),
-                ("generation", &self.generation),
-            ]);
-            let _ = proxy.note("ssa", &fields);
-        }
-    }
-
-    fn compose(&mut self, connection: ContextId, new: bool, proxy: &impl Proxy) -> Fate {
-        let (Some(destination), Ok(time)) = (endpoint(proxy, End::Destination), proxy.time()) else {
-            self.conclude_outbound(None, Outcome::Unreadable, proxy);
-            return Fate::Passes;
-        };
-        let Side::Outbound(client) = &mut self.side else {
-            return Fate::Closes;
-        };
-        let (service, port) = match client.outbound.route(destination) {
-            Route::Service(service, port) => (service, port),
-            Route::Plain(service, outcome) => {
-                self.conclude_outbound(service, outcome, proxy);
-                return Fate::Passes;
-            }
-        };
-        let now = seconds(time);
-        let composed = match client.works.solution((service, port), now) {
-            Some(target) => Ok(Some(Composed::Target(target))),
-            None if client.works.runs((service, port)) => return Fate::Waits(Why::Work((service, port))),
-            None => client.compose(service, port, now),
-        };
-        let (outcome, error) = match composed {
-            Ok(Some(Composed::Target(target))) => {
-                return self.go(connection, target, proxy);
-            }
-            Ok(Some(Composed::Work(mut work))) => {
-                let begun = if new {
-                    client.works.begin(&client.outbound, &mut work, || proxy.time().ok())
-                } else {
-                    Ok(None)
-                };
-                match begun {
-                    Ok(Some(target)) => return self.go(connection, target, proxy),
-                    Ok(None) if client.works.add(work) => return Fate::Waits(Why::Work((service, port))),
-                    Ok(None) => {
-                        self.lines.write(proxy, now, || {
-                            format!("more than {MOST_RUNNING} proofs of work at once")
-                        });
-                        (Outcome::Failed, None)
-                    }
-                    Err(error) => (Outcome::Failed, Some(error)),
-                }
-            }
-            Ok(None) => (Outcome::NoRule, None),
-            Err(error) => (Outcome::Failed, Some(error)),
-        };
-        self.conclude_outbound(Some(service), outcome, proxy);
-        if let Some(error) = error {
-            self.tell_failed(service, &error, proxy, now);
-        }
-        Fate::Passes
-    }
-
-    fn tell_failed(&mut self, service: usize, error: &ComposeError, proxy: &impl Proxy, now: UnixTime) {
-        let service = self.metrics.name(Some(service));
-        self.lines
-            .write(proxy, now, || format!("no address of service {service}: {error}"));
-    }
-
-    /// Sends a connection to its target.
-    fn go(&mut self, connection: ContextId, target: Target, proxy: &impl Proxy) -> Fate {
-        let to = Endpoint {
-            address: target.place.address,
-            port: target.port,
-        };
-        let service = Some(target.place.service);
-        if proxy.set_destination(&to.to_string()).is_err() {
-            self.conclude_outbound(service, Outcome::Unreadable, proxy);
-            let now = proxy.time().map_or(UnixTime(0), seconds);
-            self.lines
-                .write(proxy, now, || format!("the proxy does not take the destination {to}"));
-            return Fate::Passes;
-        }
-        self.conclude_outbound(service, Outcome::Composed, proxy);
-        if let Side::Outbound(client) = &mut self.side {
-            client.open.insert(connection, target);
-        }
-        Fate::Passes
-    }
-
-    /// Works for one slice, and lets go those whose work is done.
-    fn work(&mut self, proxy: &impl Proxy, time: u64) {
-        let now = seconds(time);
-        let Side::Outbound(client) = &mut self.side else {
-            return;
-        };
-        if !client.works.busy() {
-            return;
-        }
-        // What outlived its minute is begun anew by those who wait for it.
-        let stale = client.works.expire(now);
-        let ends = client.works.run(&client.outbound, || proxy.time().ok());
-        for (task, end) in ends {
-            if let Err(error) = end {
-                self.tell_failed(task.0, &error, proxy, now);
-                let waits = |held: &Held| held.why == Why::Work(task);
-                self.take_held(proxy, waits, |plugin, held| plugin.give_up(held.why, proxy));
-            }
-        }
-        let Side::Outbound(client) = &self.side else {
-            return;
-        };
-        let open: Vec<Task> = self
-            .held
-            .iter()
-            .filter_map(|held| {
-                if let Why::Work(task) = held.why {
-                    Some(task)
-                } else {
-                    None
-                }
-            })
-            .filter(|task| stale.contains(task) || !client.works.runs(*task))
-            .collect();
-        if !open.is_empty() {
-            self.release(proxy, |why| matches!(why, Why::Work(task) if open.contains(&task)));
-        }
-    }
-
     /// Shows what all VMs tell together, once a second or when more or fewer connections are held.
     fn report(&mut self, proxy: &impl Proxy, time: u64) {
         let now = seconds(time);
@@ -737,24 +460,6 @@ impl Plugin {
         if tick_ms != self.tick_ms && proxy.tick(tick_ms).is_ok() {
             self.tick_ms = tick_ms;
         }
-    }
-}
-
-impl Client {
-    fn install(&mut self, services: Table<OutboundService>, off: bool) {
-        if services.names() != self.outbound.services().names() {
-            // Their services' numbers mean others now.
-            self.open.clear();
-        }
-        self.outbound.install(services, off);
-        self.failures.clear();
-        self.works.clear();
-    }
-
-    fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, ComposeError> {
-        let (pool, random) = (self.pool, &mut self.random);
-        self.outbound
-            .compose(service, port, now, &self.failures, || pool.draw(random.bits(), now))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::proxy::{Counter, Gauge, Request, Response, Version};
+use crate::works::MOST_RUNNING;
 
 /// A proxy that answers from tables, and fails on the calls named.
 #[derive(Default)]
