@@ -34,7 +34,7 @@ else
   say "installed helm: $helm"
 fi
 
-envoy=$("$root/hack/demo/envoy.sh")
+envoy=$("$root/hack/envoy.sh")
 module=$("$root/hack/module.sh")
 packages=()
 if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
