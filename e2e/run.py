@@ -113,7 +113,7 @@ def play(scenario, tools, keep):
     """Plays a scenario in namespaces of its own, and returns what became of it."""
     logs = LOGS / scenario.name
     shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir(parents=True)
+    logs.mkdir(mode=0o700, parents=True)
     result = logs / "result.json"
     request = {
         "scenario": str(scenario.file),

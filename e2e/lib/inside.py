@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import resource
 import signal
 import sys
@@ -15,6 +16,8 @@ from lib import stage as stages
 
 def play(request):
     """Plays a scenario, and returns what became of it."""
+    # What is written has keys in it, and logs outlive the scenario.
+    os.umask(0o077)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # Names of namespaces, and the shared memory of Envoys that restart hot.
