@@ -65,7 +65,8 @@ trap 'finish; exit 143' TERM HUP
 
 if [ -n "${KEEP:-}" ]; then limit=0; fi
 "$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  env PYTHONPATH="$root/e2e" python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
+  env PYTHONPATH="$root/e2e" SSA_RESOLVER="$resolver" \
+  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then
@@ -81,7 +82,7 @@ if [ -n "${KEEP:-}" ]; then
     say
     say "It stays up. In another terminal, as this user:"
     say "  $enter ip netns exec client curl -v http://web.demo.test/"
-    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:7::1]/'   # the vault: refused"
+    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:5:1::1]/'   # the vault: refused"
     say "  $enter tail /run/ssa-demo/server1/access.log"
     say "  $enter curl -s --unix-socket /run/ssa-demo/server1/admin.sock 'http://admin/stats/prometheus?filter=wasmcustom'"
     say "  $enter ip netns exec server1 curl -s 'http://[::1]:9467/status'   # its shim; or /metrics"

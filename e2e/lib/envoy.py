@@ -20,9 +20,10 @@ class Sidecar:
     ):
         """Writes its files.
 
-        `configuration` is the plugin's, as an object, as text or as bytes. `edits` are pairs (old, new) of the file's
-        text. `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file that `push` replaces.
-        `base_id` is that of Envoys that restart hot, `folder` the name of its folder if not the host's.
+        `configuration` is the plugin's, as an object, as text or as bytes; None leaves the file's own. `edits` are pairs
+        (old, new) of the file's text. `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file
+        that `push` replaces. `base_id` is that of Envoys that restart hot, `folder` the name of its folder if not the
+        host's.
         """
         self.stage = stage
         self.host = host
@@ -49,6 +50,8 @@ class Sidecar:
         (self.folder / "envoy.yaml").write_text(text)
 
     def _with(self, configuration):
+        if configuration is None:
+            return self.text
         kind = "google.protobuf.StringValue"
         if isinstance(configuration, bytes):
             kind, value = "google.protobuf.BytesValue", [f'"{base64.b64encode(configuration).decode()}"']
@@ -160,9 +163,9 @@ class Sidecar:
         """Returns what it has printed."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("output*.log")))
 
-    def access_log(self):
-        """Returns the lines of its access log, oldest first, each with what the filter found of the connection."""
-        path = self.folder / "access.log"
+    def access_log(self, name="access.log"):
+        """Returns the lines of an access log, oldest first, each with what the filter found of the connection."""
+        path = self.folder / name
         if not path.exists():
             return []
         whole = path.read_text().rpartition("\n")[0]

@@ -1,5 +1,7 @@
 """Services as plugin configurations have them, each in a space of its own."""
 
+from ipaddress import ip_network
+
 
 class Service:
     """Service `number`: 2001:db8:5:N::/64, its plain addresses 2001:db8:6:N::/120."""
@@ -8,9 +10,10 @@ class Service:
         """`items` are the positive ones; `client` and `server` are more fields for either side, such as mode."""
         self.name = name
         self.rules = list(rules)
-        self.items = items or [f"2001:db8:5:{number:x}::/64"]
-        self.plain_item = f"2001:db8:6:{number:x}::/120"
-        self.plain = f"2001:db8:6:{number:x}::1"
+        plain = ip_network(f"2001:db8:6:{number:x}::/120")
+        self.items = items or [str(ip_network(f"2001:db8:5:{number:x}::/64"))]
+        self.plain_item = str(plain)
+        self.plain = str(plain[1])
         self.ports = list(ports)
         self.client = client or {}
         self.server = server

@@ -44,10 +44,10 @@ class Answer:
 class Stage:
     """Everything that a scenario does goes through one of these."""
 
-    def __init__(self, tools):
-        """`tools` has the paths `envoy`, `module` and `ssa`."""
+    def __init__(self, tools, work=WORK):
+        """`tools` has the paths `root`, `envoy`, `module` and `ssa`; `work` is the folder for what is written."""
         self.tools = tools
-        self.work = WORK
+        self.work = work
         self.passed = 0
         self.failures = []
         self.processes = []
@@ -104,7 +104,8 @@ class Stage:
         options.setdefault("stdin", subprocess.DEVNULL)
         with host, open(self.work / f"{title}.log", "ab") as output:
             options.setdefault("stdout", output)
-            process = subprocess.Popen([str(part) for part in command], cwd=cwd, stderr=output, **options)
+            options.setdefault("stderr", output)
+            process = subprocess.Popen([str(part) for part in command], cwd=cwd, **options)
         process.title = title
         self.processes.append(process)
         return process

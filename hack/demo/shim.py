@@ -1,7 +1,6 @@
 """The resolver shim beside a sidecar, with the key material that is mounted for it."""
 
 import os
-import signal
 
 from lib import resolver
 
@@ -17,21 +16,15 @@ class Shim(resolver.Shim):
         self.host = sidecar.host
         self.mount()
         dns = {"timeout_ms": 500, "retry_most_s": 1}
-        super().__init__(demo, sidecar.host, [], self._entries(), sidecar.folder / "resolver.sock", dns=dns)
-
-    def start(self):
-        """Starts it, and waits for nothing."""
-        self._write()
-        command = [self.demo.resolver, "--config", self.folder / "configuration.json"]
-        self.process = self.demo.start(self.host, f"{self.host.name}/shim", command)
+        super().__init__(demo, sidecar.host, [], self._entries(), sidecar.folder / "resolver.sock", dns=dns, off=False)
 
     def _entries(self):
-        return [service.entry(self.role, self.keys / service.owner) for service in self.demo.services]
+        return [service.entry(self.role, self.keys / service.name) for service in self.demo.services]
 
     def mount(self):
         """Has a file for each key: a master on servers, on the client its own key alone."""
         for service in self.demo.services:
-            folder = self.keys / service.owner
+            folder = self.keys / service.name
             folder.mkdir(parents=True, exist_ok=True)
             for name, master in service.keys.items():
                 new = self.keys / "new"
@@ -42,24 +35,22 @@ class Shim(resolver.Shim):
                     file.unlink()
 
     def configure(self, off):
-        """Writes its configuration anew and tells it by SIGHUP; says whether there was anything to tell."""
+        """Gives it its configuration anew, and says whether there was anything to tell."""
         fields = {"services": self._entries(), "off": off}
-        if {"off": False, **self.configuration, **fields} == {"off": False, **self.configuration}:
+        if fields.items() <= self.configuration.items():
             return False
-        self.configuration.update(fields)
-        self._write()
-        self.process.send_signal(signal.SIGHUP)
+        self.reload(**fields)
         return True
 
     def knows(self, service):
         """Says whether it serves what the service publishes; a server's keeps for a while what was published before."""
-        rules = self.rules(self.role, service.name) or []
+        rules = self.rules(self.role, service.domain) or []
         return set(rules) >= set(service.rules) and (self.role == "inbound" or len(rules) == len(service.rules))
 
     def told(self, service):
         """Returns the key material that its sidecar gets for a service: for each key its kind."""
         services = self.fetch(self.role)[2]["services"]
-        secrets = next(one for one in services if one["name"] == service.name).get("secrets", {})
+        secrets = next(one for one in services if one["name"] == service.domain).get("secrets", {})
         return {name: ", ".join(secret) for name, secret in secrets.items()}
 
     def services(self, state):

@@ -1,4 +1,4 @@
-"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER."""
+"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA."""
 
 import calendar
 import os
@@ -9,11 +9,14 @@ import traceback
 from pathlib import Path
 
 import stage
+from lib import net
 from lib.keys import client_key
-from services import DOMAIN, Service
-from sidecar import address_of, places
-from stage import Broken, Demo, net
-from traffic import Answers, Asking, Lasting
+from lib.resolver import ZONE
+from lib.stage import ROOT, Broken, address
+from services import Service
+from sidecar import places
+from stage import Demo
+from traffic import CURL, Answers, Asking
 
 NAIVE = "v=ssa1; addr=rand:64"
 RAW = "v=ssa1; addr=src[0:64]"
@@ -33,17 +36,17 @@ WRONG_SECRET = "5eed0000000000000000000000000bad"
 
 
 def tell(demo):
-    web = Service("web", 5, HASHED)
-    vault = Service("vault", 7, HOPPING, k1=VAULT_SECRET)
+    web = Service(0, "web", HASHED)
+    vault = Service(1, "vault", HOPPING, k1=VAULT_SECRET)
     # The vault has no capacity for legacy clients.
     vault.policy = {"legacy": "deny"}
-    naive = Service("naive", 0x11, NAIVE)
-    raw = Service("raw", 0x13, RAW)
-    replicas = Service("replicas", 0x15, REPLICAS)
-    tokens = Service("tokens", 0x17, TOKEN.format("k1"), k1=TOKEN_SECRET)
-    work = Service("work", 0x19, WORK)
-    objects = Service("objects", 0x1B, OBJECTS)
-    combined = Service("combined", 0x1D, COMBINED)
+    naive = Service(2, "naive", NAIVE)
+    raw = Service(3, "raw", RAW)
+    replicas = Service(4, "replicas", REPLICAS)
+    tokens = Service(5, "tokens", TOKEN.format("k1"), k1=TOKEN_SECRET)
+    work = Service(6, "work", WORK)
+    objects = Service(7, "objects", OBJECTS)
+    combined = Service(8, "combined", COMBINED)
     build(demo, [web, vault, naive, raw, replicas, tokens, work, objects, combined])
     publication(demo, web, vault)
     as_they_stand(demo, web)
@@ -79,7 +82,7 @@ def build(demo, services):
     demo.lay_network(services, 2)
     demo.timed("network: client, rogue and legacy hosts, router, server1 and server2, each with an HTTP application")
     demo.start_dns()
-    demo.timed(f"DNS: authoritative for {DOMAIN}, TTL {stage.TTL} s")
+    demo.timed(f"DNS: authoritative for {ZONE}, TTL {stage.TTL} s")
     for service in services:
         demo.spread(service, demo.servers)
     demo.timed("router: 16 slices of each /64 over the servers, plain addresses to server1")
@@ -91,25 +94,27 @@ def publication(demo, web, vault):
     told = {service: demo.resolve(service) for service in demo.services}
     for service in (web, vault):
         one = told[service]
-        row(service.name, "APL", service.apl)
+        row(service.domain, "APL", service.published["apl"])
         row("", "AAAA", f"{one['aaaa'][0]['address']}, for devices that know nothing of SSA")
-        row(f"_ssa.{service.owner}", "TXT", one["records"][0]["text"])
-    names = [service.owner for service in demo.services if service not in (web, vault)]
+        row(f"_ssa.{service.name}", "TXT", one["records"][0]["text"])
+    names = [service.name for service in demo.services if service not in (web, vault)]
     demo.say(f"and likewise {', '.join(names)}: a service for each rule that the story is about")
-    usable = sum(one is not None and one["verdict"] == "usable" for one in told.values())
+    usable = sum(one["verdict"] == "usable" for one in told.values())
     demo.claim(f"services that a client can use (ssa resolve), of {len(told)}", len(told), usable)
 
 
 def as_they_stand(demo, web):
     demo.title("Sidecars by envoy/*.yaml as they stand, the rule inline")
     demo.say(f"{HASHED}: the address of a client decides on its server.")
-    client, one, both = (demo.sidecars[name] for name in ("client", "server1", "server2"))
+    server1, server2 = demo.servers
     # What a host needs that is both: see both.yaml.
-    slices = [prefix for prefix, name in demo.plan[web.name] if name == both.host.name]
-    both.host.ip(f"route del local {web.item} dev lo", *(f"route add local {prefix} dev lo" for prefix in slices))
-    both.host.capture("OUTPUT -p tcp -o lo ! -d ::1 -m mark --mark 1337 -j REDIRECT --to-ports 15006")
-    demo.network.capture_outbound(both.host)
-    demo.start_sidecars({client: "client.yaml", one: "server.yaml", both: "both.yaml"})
+    slices = [prefix for prefix, name in demo.plan[web] if name == server2.name]
+    server2.ip(f"route del local {web.items[0]} dev lo", *(f"route add local {prefix} dev lo" for prefix in slices))
+    server2.capture("OUTPUT -p tcp -o lo ! -d ::1 -m mark --mark 1337 -j REDIRECT --to-ports 15006")
+    demo.net.capture_outbound(server2)
+    client, one, both = demo.start_sidecars(
+        (demo.client, "client.yaml"), (server1, "server.yaml"), (server2, "both.yaml")
+    )
     demo.timed("client.yaml on the client, server.yaml on server1, both.yaml on server2")
     row = demo.table(
         "asks:9", "by:13", "answered:10", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5"
@@ -119,7 +124,7 @@ def as_they_stand(demo, web):
         answers = demo.ask(sidecar.host, web, 50)
         conforming = demo.conforming(web) - before
         lines = demo.wait(20, "the log is whole", lambda: sidecar.composed(50, log))
-        used = {address_of(line) for line in lines}
+        used = {address(line["destination"]) for line in lines}
         row(
             *(sidecar.host.name, by, f"{answers.all} of 50", conforming),
             *(answers.share("server1"), answers.share("server2"), len(used), len(places(used))),
@@ -128,29 +133,28 @@ def as_they_stand(demo, web):
         )
     demo.lap()
     client.stop()
-    demo.start_sidecars({client: "client-http.yaml"})
-    answers = demo.ask(demo.client, web, 20)
+    (client,) = demo.start_sidecars((demo.client, "client-http.yaml"))
+    answers = demo.run(demo.client, *CURL[:-2], f"{web.url}?[1-20]")[1].split()
     lines = demo.wait(20, "the log is whole", lambda: client.composed(20))
     demo.timed("client-http.yaml on the client: curl keeps one connection to it, and asks 20 times")
-    composed = client.count("connections_total", outcome="composed")
-    used = len({address_of(line) for line in lines})
-    upstream = len({line["source"] for line in lines})
+    composed = client.outbound(outcome="composed")
+    upstream = {(line["source"], line["destination"]) for line in lines}
     demo.claim(
-        "answers, addresses composed and in use, connections to it (the application closes each)",
-        "20, 1, 1, 20",
-        f"{answers.all}, {composed}, {used}, {upstream}",
+        "answers, addresses composed, connections to them",
+        "20, 1, 1",
+        f"{len(answers)}, {composed}, {len(upstream)}",
     )
     for sidecar in (client, one, both):
         sidecar.stop()
-    both.host.run("ip6tables -w -t nat -F OUTPUT")
-    both.host.ip(f"route add local {web.item} dev lo")
+    server2.run("ip6tables -w -t nat -F OUTPUT")
+    server2.ip(f"route add local {web.items[0]} dev lo")
 
 
 def gauges(demo, what):
     row = demo.table(f"{what}:26", "snapshots installed:20", "age, youngest:14", "age, oldest:14", "connections held:0")
     for sidecar in demo.sidecars.values():
-        youngest, oldest = (sidecar.count(f"snapshot_age_{which}_seconds") for which in ("min", "max"))
-        held = sidecar.count("held_connections")
+        youngest, oldest = (sidecar.total(f"snapshot_age_{which}_seconds") for which in ("min", "max"))
+        held = sidecar.total("held_connections")
         row(sidecar.host.name, sidecar.installed(), f"{youngest} s", f"{oldest} s", held)
 
 
@@ -160,20 +164,22 @@ def hold_and_release(demo, web):
         "client-snapshot.yaml and server-snapshot.yaml, and beside each an ssa-resolver: rules and address lists from"
     )
     demo.say("the DNS, keys from files, services and modes by configuration. From here on none of them is restarted.")
-    client = demo.sidecars["client"]
     demo.lap()
-    demo.start_sidecars({sidecar: f"{sidecar.kind}-snapshot.yaml" for sidecar in demo.sidecars.values()})
+    demo.start_subscribers(demo.client, *demo.servers)
+    client = demo.sidecars["client"]
     demo.timed("Envoys are ready, and have no snapshot; 5 requests are sent")
     command = ["curl", "-sS", "--max-time", 20, web.url]
     curls = [demo.start(demo.client, f"held-{number}", command) for number in range(5)]
-    demo.wait(10, "5 connections are held", lambda: client.count("held_connections") == 5)
+    demo.wait(10, "5 connections are held", lambda: client.total("held_connections") == 5)
     gauges(demo, "without a snapshot")
-    demo.start_shims(demo.sidecars.values())
-    answered = sum(process.wait(30) == 0 for process in curls)
+    for curl in curls:
+        demo.forget(curl)
+    demo.start_shims(demo.client, *demo.servers)
+    answered = sum(curl.wait(30) == 0 for curl in curls)
     demo.timed("a shim is started beside each")
     gauges(demo, "with it")
     demo.claim("requests answered, of 5 that were held", 5, answered)
-    composed = client.count("connections_total", outcome="composed")
+    composed = client.outbound(outcome="composed")
     demo.claim("addresses composed for them, and found conforming", "5, 5", f"{composed}, {demo.conforming(web)}")
 
 
@@ -185,7 +191,7 @@ def seed_rules(demo, rows):
     for name, service, wanted in rows:
         before, since = demo.conforming(service), len(demo.composed(service))
         answers = demo.ask(demo.client, service, 100)
-        used = {address_of(line) for line in demo.composed(service, since)}
+        used = {address(line["destination"]) for line in demo.composed(service, since)}
         conforming, spots = demo.conforming(service) - before, len(places(used))
         row(
             *(name, f"{answers.all} of 100", conforming),
@@ -193,53 +199,49 @@ def seed_rules(demo, rows):
             wanted=(100, 100, wanted or spots),
             found=(answers.all, conforming, spots),
         )
-        demo.say(f"  {service.name}: {service.rules[0].removeprefix('v=ssa1; ')}")
+        demo.say(f"  {service.domain}: {service.rules[0].removeprefix('v=ssa1; ')}")
     demo.timed("6 rules; hopping and objects have parts of their own")
 
 
 def dials(demo, attempts):
     """Lets the rogue dial, shows what becomes of it, and returns what servers logged.
 
-    Attempts are (what, address, wanted outcome).
+    Attempts are (what, address or URL's host, wanted outcome).
     """
     lines = []
     row = demo.table("the rogue dials:52", "is:8", "verdict:11", "part:8", "on:7")
-    for what, address, wanted in attempts:
+    for what, to, wanted in attempts:
         demo.mark(demo.rogue)
-        outcome = demo.try_once(demo.rogue, f"http://{address if ']' in address else f'[{address}]'}/")
+        outcome = demo.try_once(demo.rogue, f"http://{to if ']' in str(to) else f'[{to}]'}/")
         line = demo.logged(demo.rogue)[-1]
-        found = f"{outcome} {line['verdict']} {line['part']}"
-        row(what, outcome, line["verdict"], line["part"], line["on"], wanted=wanted, found=found)
+        part = line["part"] or "-"
+        found = f"{outcome} {line['verdict']} {part}"
+        row(what, outcome, line["verdict"], part, line["on"], wanted=wanted, found=found)
         lines.append(line)
     return lines
 
 
-def key(value, name="k1"):
-    """Returns flags of `ssa compose` for a client's own key."""
-    return ["--client-key", f"{name}={value}"]
-
-
 def token(demo, tokens):
-    demo.title(f"A token in the address: {tokens.name}, where each client has a key of its own")
+    demo.title(f"A token in the address: {tokens.domain}, where each client has a key of its own")
     demo.say(tokens.rules[0])
     told = ", ".join(f"{name}: {shim.told(tokens)['k1']}" for name, shim in demo.shims.items())
     demo.claim("what shims tell of k1", "client: client_key, server1: secret, server2: secret", told)
     source = demo.rogue.address
     of_client, own = (tokens.key_of("k1", host.address) for host in (demo.client, demo.rogue))
     demo.ask(demo.client, tokens, 1)
-    used = address_of(demo.composed(tokens)[-1])
+    used = address(demo.composed(tokens)[-1]["destination"])
     dials(
         demo,
         [
             (
                 "what the key of the client makes of its own source",
-                demo.compose(tokens, source, keys=key(of_client)),
+                demo.compose(tokens, source, client_key=f"k1={of_client}"),
                 "refused violation field_1",
             ),
             ("the address that the client uses", used, "refused violation field_0"),
             (
                 "what its own key makes of it, had it got one",
-                demo.compose(tokens, source, keys=key(own)),
+                demo.compose(tokens, source, client_key=f"k1={own}"),
                 "served conforming -",
             ),
         ],
@@ -247,9 +249,9 @@ def token(demo, tokens):
 
 
 def proof_of_work(demo, work):
-    demo.title(f"Proof of work: {work.name}, solved by the sidecar while the connection is held")
+    demo.title(f"Proof of work: {work.domain}, solved by the sidecar while the connection is held")
     url = f"{work.url}?[1-20]"
-    _, text = demo.run(demo.client, "curl", "-sS", "-o", "/dev/null", "-w", "%{time_total}\n", url)
+    _, text = demo.run(demo.client, *CURL, "-o", "/dev/null", "-w", "%{time_total}\n", url)
     times = sorted(1000 * float(line) for line in text.split())
     demo.say("Some 2^18 hashes for each worker of the sidecar; its solution then serves for the minute.")
     demo.claim("requests answered, of 20", 20, len(times))
@@ -279,10 +281,12 @@ def rogue(demo, web):
     )
     line = lines[0]
     demo.say(f"The access log of {line['on']}:")
-    demo.say(f"  {line['text']}")
+    refusing = demo.sidecars[line["on"]]
+    logged = (refusing.folder / "access.log").read_text().splitlines()
+    demo.say(f"  {next(text for text in logged if line['source'] in text)}")
     demo.say("Its metrics:")
-    for metric in demo.sidecars[line["on"]].metrics():
-        if 'ssa_outcome="denied"' in metric or "violations_total" in metric:
+    for metric in refusing.admin("stats/prometheus?filter=ssa_inbound").splitlines():
+        if 'ssa_outcome="denied"' in metric or "violations_total{" in metric:
             demo.say(f"  {metric}")
     counted = demo.inbound(web, verdict="violation", outcome="denied") - violations
     demo.claim("violations that were counted by this", 1, counted)
@@ -291,52 +295,51 @@ def rogue(demo, web):
 
 
 def hopping(demo, vault, asker):
-    demo.title(f"Hopping by time and secret: {vault.name}")
+    demo.title(f"Hopping by time and secret: {vault.domain}")
     demo.say(f"{HOPPING}. A client has been asking all the time:")
 
     def steps():
         """The client's connections by address, once there are some by two."""
         found = {}
         for line in demo.composed(vault):
-            found.setdefault(address_of(line), []).append(line)
-        found = [(address, lines) for address, lines in found.items() if len(lines) >= 3]
+            found.setdefault(address(line["destination"]), []).append(line)
+        found = [(used, lines) for used, lines in found.items() if len(lines) >= 3]
         return found if len(found) >= 2 else None
 
     found = demo.wait(70, "the address changed", steps)
     asker.stop()
-    of_client = key(vault.key_of("k1", demo.client.address))
+    of_client = f"k1={vault.key_of('k1', demo.client.address)}"
     row = demo.table("first:9", "last:9", "address:40", "server:8", "requests:0")
-    for address, lines in found:
+    for used, lines in found:
         first, last = (line["time"][:19] for line in (lines[0], lines[-1]))
         # The last of a step has surely begun in it.
         at = calendar.timegm(time.strptime(last, "%Y-%m-%dT%H:%M:%S"))
-        expected = demo.compose(vault, demo.client.address, keys=of_client, time=at)
         row(
-            *(first[11:], last[11:], address, demo.server_of(vault, address), len(lines)),
-            wanted=expected,
-            found=address,
+            *(first[11:], last[11:], used, demo.server_of(vault, used), len(lines)),
+            wanted=demo.compose(vault, demo.client.address, client_key=of_client, time=at),
+            found=used,
         )
     demo.claim(f"requests refused, of {len(asker.answers())}", 0, asker.failed())
     demo.claim("connections that the servers found other than conforming", 0, demo.others(vault))
     source, now = demo.rogue.address, int(time.time())
-    own, bad = key(vault.key_of("k1", source)), key(client_key(WRONG_SECRET, 64, source))
-    old = demo.compose(vault, source, keys=own, time=now - 3600)
-    wrong = demo.compose(vault, source, keys=bad)
-    used = demo.compose(vault, demo.client.address, keys=of_client)
-    dials(
-        demo,
-        [
-            ("its address of an hour ago", old, "refused violation field_0"),
-            ("its address of now by a wrong key", wrong, "refused violation field_0"),
-            ("the client's address of now", used, "refused violation field_0"),
-            ("its address of now", demo.compose(vault, source, keys=own), "served conforming -"),
-        ],
-    )
+    own, bad = f"k1={vault.key_of('k1', source)}", f"k1={client_key(WRONG_SECRET, 64, source)}"
+
+    def attempts():
+        """Composes each when its turn comes: what is one of now is so for seconds."""
+        old = demo.compose(vault, source, client_key=own, time=now - 3600)
+        yield "its address of an hour ago", old, "refused violation field_0"
+        wrong = demo.compose(vault, source, client_key=bad)
+        yield "its address of now by a wrong key", wrong, "refused violation field_0"
+        used = demo.compose(vault, demo.client.address, client_key=of_client)
+        yield "the client's address of now", used, "refused violation field_0"
+        yield "its address of now", demo.compose(vault, source, client_key=own), "served conforming -"
+
+    dials(demo, attempts())
 
 
 def modes(demo, web):
     demo.title("Modes, policies and the kill switch: configuration and SIGHUP, while 20 connections last")
-    lasting = Lasting(demo, demo.client, web, 20)
+    lasting = open_lasting(demo, web, 20)
     row = demo.table("mode:12", "on violations:14", "the rogue is:13", "verdict:11", "outcome:14", "by the cluster:0")
     for mode, policy, off, wanted in (
         ("enforce", "deny", False, "refused violation denied"),
@@ -357,9 +360,9 @@ def modes(demo, web):
             found=f"{outcome} {line['verdict']} {line['outcome']}",
         )
     client = demo.sidecars["client"]
-    before = client.count("connections_total", outcome="off")
+    before = client.outbound(outcome="off")
     answers = demo.ask(demo.client, web, 20)
-    off = client.count("connections_total", outcome="off") - before
+    off = client.outbound(outcome="off") - before
     demo.claim(
         "kill switch: the client's requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {off}"
     )
@@ -373,8 +376,22 @@ def modes(demo, web):
         "served: legacy demoted by application_demoted",
         f"{outcome}: {line['verdict']} {line['outcome']} by {line['upstream']}",
     )
-    demo.claim("connections that lasted, of 20, through 5 reloads", 20, lasting.alive())
-    lasting.close()
+    demo.claim("connections that lasted, of 20, through 5 reloads", 20, lasting.check())
+    close_lasting(demo, lasting)
+
+
+def open_lasting(demo, service, count):
+    """Opens connections of the client that last."""
+    lasting = demo.load(demo.client, destinations=[service.plain], count=count, hold=True)
+    lasting.settled()
+    demo.lasting = count
+    return lasting
+
+
+def close_lasting(demo, lasting):
+    """Ends connections that have lasted."""
+    lasting.end()
+    demo.lasting = 0
 
 
 def outage(demo, web):
@@ -383,7 +400,7 @@ def outage(demo, web):
     asking = Asking(demo, demo.client, web, "outage")
     asking.next(50)
     before = {name: shim.services("usable") for name, shim in demo.shims.items()}
-    demo.stop_dns()
+    demo.dns.stop()
     gone = time.time()
     demo.lap()
     everything = len(demo.services)
@@ -391,11 +408,11 @@ def outage(demo, web):
         demo.wait(20, f"the shim of {name} lives on what it had", lambda: shim.services("stale") == everything)
     demo.wait(20, "all answers have expired", lambda: time.time() > gone + stage.TTL)
     away = {name: shim.services("stale") for name, shim in demo.shims.items()}
-    state, reason = demo.shims["client"].status(web.name, "outbound")
+    state, reason = demo.shims["client"].status(web.domain, "outbound")
     asking.next(50)
     demo.timed("named is stopped, and every answer that the shims have has expired; the client is answered on")
-    demo.say(f"/status of the client's shim, {web.name}: {state}: {reason}")
-    demo.start_dns()
+    demo.say(f"/status of the client's shim, {web.domain}: {state}: {reason}")
+    demo.dns.start()
     for name, shim in demo.shims.items():
         demo.wait(20, f"the shim of {name} has new answers", lambda: shim.services("usable") == everything)
     demo.timed("named is started, and every shim has new answers")
@@ -448,7 +465,7 @@ def before_and_after(demo, lines, begins):
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(begins))
     row = demo.table("connections:18", "requests:9", "addresses:10", "/84s:0")
     parts = [line for line in lines if line["time"] < text], [line for line in lines if line["time"] >= text]
-    used = [{address_of(line) for line in part} for part in parts]
+    used = [{address(line["destination"]) for line in part} for part in parts]
     for name, part, addresses in zip(("before the change", "after it"), parts, used):
         row(name, len(part), len(addresses), len(places(addresses)))
     return used
@@ -469,7 +486,7 @@ def make_before_break(demo, web):
 
 
 def rotation(demo, tokens):
-    demo.title(f"A secret is rotated while a client keeps asking: {tokens.name}")
+    demo.title(f"A secret is rotated while a client keeps asking: {tokens.domain}")
     others, since = demo.others(tokens), len(demo.composed(tokens))
     asking = Asking(demo, demo.client, tokens, "rotation")
     asking.next(50)
@@ -494,10 +511,10 @@ def rotation(demo, tokens):
         [
             (
                 "an address by a key made of k1",
-                demo.compose(tokens, source, rule=TOKEN.format("k1"), keys=key(old_key)),
+                demo.compose(tokens, source, rule=TOKEN.format("k1"), client_key=f"k1={old_key}"),
                 "refused violation field_1",
             ),
-            ("one by a key made of k2", demo.compose(tokens, source, keys=key(own, "k2")), "served conforming -"),
+            ("one by a key made of k2", demo.compose(tokens, source, client_key=f"k2={own}"), "served conforming -"),
         ],
     )
 
@@ -510,7 +527,7 @@ def applications(demo, rows):
         for number in range(20):
             to = demo.compose(service, demo.rogue.address, object=f"photos/{number}.jpg")
             url = f"http://[{to}]/?[1-2]"
-            servers.append(demo.run(demo.rogue, "curl", "-sS", "--max-time", 10, "--no-progress-meter", url)[1].split())
+            servers.append(demo.run(demo.rogue, *CURL, "--max-time", 10, url)[1].split())
         answers = Answers(sum(servers, []))
         steady = sum(len(set(pair)) == 1 for pair in servers)
         row(
@@ -523,7 +540,7 @@ def applications(demo, rows):
 
 def scaling(demo, naive):
     demo.title("Scaling 2 → 4 → 3 servers while a client keeps asking")
-    lasting = Lasting(demo, demo.client, naive, 40)
+    lasting = open_lasting(demo, naive, 40)
     peers = demo.peers(naive)
     if len(peers) != 40:
         raise Broken(f"the client's sidecar has {len(peers)} connections, and not 40")
@@ -535,7 +552,7 @@ def scaling(demo, naive):
 
     def spread(servers):
         """Spreads the slices, and shows who answers then; returns how many lasting connections lost their server."""
-        old = [demo.server_of(naive, address) for address in peers]
+        old = [demo.server_of(naive, peer) for peer in peers]
         plan = demo.spread(naive, servers)
         answers = asking.next(300)
         slices = [str(endpoint["slices"]) for endpoint in plan["endpoints"] if endpoint["slices"]]
@@ -545,13 +562,13 @@ def scaling(demo, naive):
             wanted=[server.name for server in servers],
             found=sorted(answers),
         )
-        return sum(demo.server_of(naive, address) != server for address, server in zip(peers, old))
+        return sum(demo.server_of(naive, peer) != server for peer, server in zip(peers, old))
 
     spread(demo.servers)
-    demo.join_servers([3, 4])
+    demo.join_servers(3, 4)
     gone = spread(demo.servers)
-    demo.wait(10, "connections on moved slices ended", lambda: lasting.alive() <= 40 - gone)
-    ended = 40 - lasting.alive()
+    demo.wait(10, "connections on moved slices ended", lambda: lasting.check() <= 40 - gone)
+    ended = 40 - lasting.check()
     spread(demo.servers[:3])
     asking.stop()
     demo.claim(
@@ -569,15 +586,18 @@ def scaling(demo, naive):
     running = [*demo.sidecars.values(), *demo.shims.values()]
     ended = sum(one.process.poll() is not None for one in running)
     demo.claim(f"Envoys and shims that ended since the first snapshot, of {len(running)}", 0, ended)
-    lasting.close()
+    close_lasting(demo, lasting)
 
 
 def main():
+    # What is written has keys in it.
+    os.umask(0o077)
     # Names of network namespaces, and all that the story writes.
     net.run("mount -t tmpfs tmpfs /run")
     Path("/run/netns").mkdir()
     stage.WORK.mkdir()
-    demo = Demo(*sys.argv[1:])
+    module, envoy, ssa = map(Path, sys.argv[1:])
+    demo = Demo({"root": ROOT, "module": module, "envoy": envoy, "ssa": ssa})
     try:
         tell(demo)
     except Exception as error:  # whatever it is, the story cannot go on

@@ -1,7 +1,10 @@
-"""What clients send: requests that are counted, a client that keeps asking, and connections that last."""
+"""What clients send: requests that are counted, and a client that keeps asking."""
 
 import socket
 from collections import Counter
+
+# Each request over a connection of its own: the application would keep it.
+CURL = ["curl", "-sS", "--no-progress-meter", "-H", "connection: close"]
 
 
 class Answers(Counter):
@@ -25,9 +28,9 @@ class Asking:
         self.log = demo.work / f"{name}.log"
         self.errors = demo.work / f"{name}-errors.log"
         with host:
-            address = socket.getaddrinfo(service.name, 80, type=socket.SOCK_STREAM)[0][4][0]
-        command = ["curl", "-sS", "-N", "--max-time", 300, "--no-progress-meter", *options]
-        command += ["--resolve", f"{service.name}:80:[{address}]", f"{service.url}?[1-1000000]"]
+            address = socket.getaddrinfo(service.domain, 80, type=socket.SOCK_STREAM)[0][4][0]
+        command = [*CURL, "-N", "--max-time", 300, *options]
+        command += ["--resolve", f"{service.domain}:80:[{address}]", f"{service.url}?[1-1000000]"]
         with open(self.errors, "wb") as errors:
             self.process = demo.start(host, name, command, stderr=errors)
 
@@ -47,42 +50,3 @@ class Asking:
 
     def stop(self):
         self.demo.stop(self.process)
-
-
-class Lasting:
-    """Connections that last: each has asked for an answer that does not end."""
-
-    def __init__(self, demo, host, service, count):
-        self.demo = demo
-        self.sockets = []
-        demo.lasting += count
-        with host:
-            for _ in range(count):
-                connection = socket.create_connection((service.name, 80), timeout=20)
-                connection.sendall(f"GET /hold HTTP/1.1\r\nhost: {service.name}\r\n\r\n".encode())
-                self.sockets.append(connection)
-        for connection in self.sockets:
-            # Its answer has begun: it is there, all the way.
-            connection.recv(4096)
-            connection.setblocking(False)
-
-    def alive(self):
-        """Returns how many have not ended."""
-        self.sockets = [connection for connection in self.sockets if self._lives(connection)]
-        return len(self.sockets)
-
-    def _lives(self, connection):
-        try:
-            while connection.recv(1 << 16):
-                pass
-            return False
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-
-    def close(self):
-        """Ends those that have not."""
-        for connection in self.sockets:
-            connection.close()
-        self.demo.lasting = 0
