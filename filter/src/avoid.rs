@@ -61,11 +61,11 @@ fn counts(at: UnixTime, now: UnixTime) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::config::{Config, Role};
 
-    fn place(service: usize, address: u128) -> Place {
+    pub(crate) fn place(service: usize, address: u128) -> Place {
         let json = br#"{"role": "inbound", "services": [{"name": "web", "apl": "2:2001:db8:5::/64",
             "rules": ["v=ssa1; addr=rand:64"], "ports": [80]}]}"#;
         let Role::Inbound(inbound) = Config::from_json(json).unwrap().role else {

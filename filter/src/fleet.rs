@@ -70,12 +70,7 @@ pub fn number(proxy: &impl Proxy) -> u64 {
 pub fn report(proxy: &impl Proxy, role: &str, own: Report) -> Result<Summary, Refused> {
     let key = format!("ssa.{role}");
     let (bytes, version): (Vec<u8>, Version) = proxy.shared(&key).unwrap_or_default();
-    let others = bytes.chunks_exact(LINE).filter_map(read);
-    let mut reports: Vec<Report> = others
-        .filter(|other| other.number != own.number && other.seen.abs_diff(own.seen) < GONE)
-        .take(MOST_VMS.saturating_sub(1))
-        .collect();
-    reports.push(own);
+    let reports = living(&bytes, own);
     let table: Vec<u8> = reports.iter().flat_map(write).collect();
     proxy.share(&key, &table, version)?;
     let ages = reports.iter().map(|report| own.seen.saturating_sub(report.confirmed));
@@ -84,6 +79,17 @@ pub fn report(proxy: &impl Proxy, role: &str, own: Report) -> Result<Summary, Re
         oldest: ages.max().unwrap_or(0),
         held: reports.iter().map(|report| u64::from(report.held)).sum(),
     })
+}
+
+/// Returns the reports of the VMs in a table that live, and a VM's own as the last.
+fn living(table: &[u8], own: Report) -> Vec<Report> {
+    let others = table.chunks_exact(LINE).filter_map(read);
+    let mut reports: Vec<Report> = others
+        .filter(|other| other.number != own.number && other.seen.abs_diff(own.seen) < GONE)
+        .take(MOST_VMS.saturating_sub(1))
+        .collect();
+    reports.push(own);
+    reports
 }
 
 fn write(report: &Report) -> [u8; LINE] {
@@ -126,5 +132,35 @@ mod tests {
         };
         assert_eq!(read(&write(&report)), Some(report));
         assert_eq!(read(&[0; LINE - 1]), None);
+    }
+
+    fn vm(number: u64, seen: u64) -> Report {
+        Report {
+            number,
+            seen,
+            confirmed: seen,
+            held: 1,
+        }
+    }
+
+    #[test]
+    fn a_vm_has_one_line_and_one_that_is_gone_has_none() {
+        let table: Vec<u8> = [vm(1, 100), vm(2, 109), vm(3, 101)].iter().flat_map(write).collect();
+        assert_eq!(living(&table, vm(3, 110)), [vm(2, 109), vm(3, 110)]);
+    }
+
+    #[test]
+    fn the_table_ends_at_its_most_vms_and_has_room_for_the_own_line() {
+        let mut table = Vec::new();
+        for number in 1..=600 {
+            let reports = living(&table, vm(number, 100));
+            assert_eq!(reports.last(), Some(&vm(number, 100)));
+            assert_eq!(reports.len(), usize::try_from(number).unwrap().min(MOST_VMS));
+            table = reports.iter().flat_map(write).collect();
+        }
+        assert_eq!(table.len(), MOST_VMS * LINE);
+        // Those that came first keep their lines.
+        let again = living(&table, vm(1, 101));
+        assert_eq!((again.len(), again.first()), (MOST_VMS, Some(&vm(2, 100))));
     }
 }

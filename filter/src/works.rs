@@ -190,3 +190,52 @@ impl Works {
         self.solved.push((began, target));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+    use crate::avoid::tests::place;
+
+    fn target(service: usize, port: u16) -> Target {
+        Target {
+            place: place(service, 1),
+            port,
+            source: Ipv6Addr::UNSPECIFIED,
+        }
+    }
+
+    #[test]
+    fn the_257th_solution_takes_the_place_of_the_oldest() {
+        let now = UnixTime(600);
+        let mut works = Works::default();
+        for port in 1..=256 {
+            works.keep(now, target(0, port));
+        }
+        assert_eq!(works.solved.len(), MOST_SOLVED);
+        assert_eq!(works.solution((0, 1), now), Some(target(0, 1)));
+        works.keep(now, target(1, 1));
+        assert_eq!(works.solved.len(), MOST_SOLVED);
+        assert_eq!(works.solution((0, 1), now), None);
+        for port in 2..=256 {
+            assert_eq!(works.solution((0, port), now), Some(target(0, port)));
+        }
+        assert_eq!(works.solution((1, 1), now), Some(target(1, 1)));
+    }
+
+    #[test]
+    fn a_newer_solution_of_a_task_takes_the_place_of_its_own() {
+        let now = UnixTime(600);
+        let mut works = Works::default();
+        for port in 1..=256 {
+            works.keep(now, target(0, port));
+        }
+        works.keep(now, target(0, 256));
+        assert_eq!(works.solution((0, 1), now), Some(target(0, 1)));
+        // The next minute's is the only one that is good then.
+        let next = UnixTime(660);
+        works.keep(next, target(0, 7));
+        assert_eq!(works.solved, [(next, target(0, 7))]);
+    }
+}
