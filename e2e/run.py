@@ -102,7 +102,9 @@ def build_commands():
         build = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in packages)]
         if subprocess.run(build, cwd=ROOT).returncode != 0:
             die(f"{' and '.join(packages)} cannot be built")
-    paths = {package: Path(os.environ.get(variable, TARGET / "release" / package)) for package, variable in wanted.items()}
+    paths = {
+        package: Path(os.environ.get(variable, TARGET / "release" / package)) for package, variable in wanted.items()
+    }
     for path in paths.values():
         if not path.is_file():
             die(f"there is no {path}")

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::{APL, DESTINATION, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, text};
+use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text};
 
 const SUBCOMMANDS: [&[&str]; 9] = [
     &["compose"],
@@ -223,38 +223,24 @@ fn a_secret_in_the_wrong_place_is_not_printed() {
     }
 }
 
+/// Composes by a rule with a mac and the secrets of a file.
+fn compose_by(file: &str) -> Run {
+    let service = ["compose", "--apl", APL, "--rule", MACED, "--source", SOURCE];
+    ssa(&[&service[..], &["--secret-file", file]].concat())
+}
+
 #[test]
 fn every_fault_of_a_secret_file_is_told_with_its_line() {
     let keys = file("usage_bad_keys.txt", "# fine\nbroken\nk 1=00\nk2=00\n");
-    let args = [
-        "compose",
-        "--apl",
-        APL,
-        "--rule",
-        MACED,
-        "--source",
-        SOURCE,
-        "--secret-file",
-        text(&keys),
-    ];
-    ssa(&args).exits(2).tells(&[
+    compose_by(text(&keys)).exits(2).tells(&[
         "line 2: not NAME=HEX",
         "line 3: a key name is",
         "line 3: key material",
         "line 4: key",
     ]);
-    let missing = [
-        "compose",
-        "--apl",
-        APL,
-        "--rule",
-        MACED,
-        "--source",
-        SOURCE,
-        "--secret-file",
-        "/no/such/file",
-    ];
-    ssa(&missing).exits(2).tells(&["--secret-file /no/such/file"]);
+    compose_by("/no/such/file")
+        .exits(2)
+        .tells(&["--secret-file /no/such/file"]);
 }
 
 #[cfg(unix)]
@@ -262,25 +248,12 @@ fn every_fault_of_a_secret_file_is_told_with_its_line() {
 fn a_secret_file_that_all_can_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let keys = file("usage_open_keys.txt", &format!("k1={SECRET_HEX}\n"));
-    let compose = || {
-        ssa(&[
-            "compose",
-            "--apl",
-            APL,
-            "--rule",
-            MACED,
-            "--source",
-            SOURCE,
-            "--secret-file",
-            text(&keys),
-        ])
-    };
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
-    compose()
+    compose_by(text(&keys))
         .exits(0)
         .tells(&["warning", "every user of this machine can read it"]);
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(compose().exits(0).stderr, "");
+    assert_eq!(compose_by(text(&keys)).exits(0).stderr, "");
 }
 
 #[test]
