@@ -379,6 +379,7 @@ impl Daemon {
                 gauge("ssa_resolver_ready", usize::from(report.ready)),
                 gauge("ssa_resolver_off", usize::from(model.config().off)),
                 gauge("ssa_resolver_key_faults", model.key_faults()),
+                gauge("ssa_resolver_key_files_open", model.open_keys()),
             ];
             for (role, state, count) in model.counts() {
                 let role = if role == Role::Inbound { "inbound" } else { "outbound" };

@@ -289,6 +289,12 @@ impl Model {
         self.keyring.faults()
     }
 
+    /// Returns how many files of key material every user can read.
+    #[must_use]
+    pub fn open_keys(&self) -> usize {
+        self.keyring.open()
+    }
+
     /// Says whether every service has an answer, or something stored.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -67,6 +68,8 @@ pub struct Keyring {
 struct Directory {
     keys: Keys,
     faults: Vec<String>,
+    /// The files that every user of the machine can read.
+    open: Vec<String>,
 }
 
 impl Keyring {
@@ -86,13 +89,17 @@ impl Keyring {
         let mut changed = false;
         for (path, directory) in &mut self.directories {
             let (keys, faults) = read(path, &directory.keys);
-            changed |= keys != directory.keys || faults != directory.faults;
+            let open: Vec<String> = keys.keys().filter(|name| is_open(&path.join(name))).cloned().collect();
+            if open != directory.open && !open.is_empty() {
+                tracing::warn!(directory = %path.display(), files = open.join(", "), "every user can read key material");
+            }
+            changed |= keys != directory.keys || faults != directory.faults || open != directory.open;
             if faults != directory.faults {
                 for fault in &faults {
                     tracing::warn!(directory = %path.display(), fault, "key material is at fault");
                 }
             }
-            *directory = Directory { keys, faults };
+            *directory = Directory { keys, faults, open };
         }
         changed
     }
@@ -108,6 +115,22 @@ impl Keyring {
     pub fn faults(&self) -> usize {
         self.directories.values().map(|directory| directory.faults.len()).sum()
     }
+
+    /// Returns how many files every user can read.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.directories.values().map(|directory| directory.open.len()).sum()
+    }
+}
+
+/// Says whether every user can read a file: it is open to others, and so is the way to where it really is.
+fn is_open(path: &Path) -> bool {
+    let allows =
+        |path: &Path, bit: u32| std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0);
+    allows(path, 0o004)
+        && path
+            .canonicalize()
+            .is_ok_and(|real| real.ancestors().skip(1).all(|folder| allows(folder, 0o001)))
 }
 
 /// Reads a directory. Faults never repeat what a file holds.
@@ -156,7 +179,10 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::symlink,
+    };
 
     use super::*;
     use crate::testing::Folder;
@@ -209,6 +235,14 @@ mod tests {
             assert_eq!(keyring.keys(folder.path()).unwrap()["k1"].expose(), ONE);
             assert_eq!(keyring.faults(), 1);
         }
+        // The largest.
+        fs::write(&file, format!("{TWO:MAX_FILE$}")).unwrap();
+        keyring.refresh();
+        assert_eq!(
+            keyring.keys(folder.path()).unwrap()["k1"].expose(),
+            TWO.trim().to_lowercase()
+        );
+        assert_eq!(keyring.faults(), 0);
         fs::remove_file(&file).unwrap();
         assert!(keyring.refresh());
         assert!(keyring.keys(folder.path()).unwrap().is_empty());
@@ -226,11 +260,46 @@ mod tests {
     }
 
     #[test]
+    fn what_every_user_can_read_is_told() {
+        let folder = Folder::new("secrets");
+        let (path, hidden) = (folder.path().join("keys"), folder.path().join("hidden"));
+        for folder in [&path, &hidden] {
+            fs::create_dir(folder).unwrap();
+        }
+        let allow = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        allow(folder.path(), 0o755);
+        allow(&path, 0o755);
+        for (name, mode) in [("own", 0o600), ("group", 0o640), ("all", 0o644)] {
+            fs::write(path.join(name), ONE).unwrap();
+            allow(&path.join(name), mode);
+        }
+        // Where a link leads nobody else comes.
+        fs::write(hidden.join("linked"), ONE).unwrap();
+        allow(&hidden.join("linked"), 0o644);
+        allow(&hidden, 0o700);
+        symlink(hidden.join("linked"), path.join("linked")).unwrap();
+        let mut keyring = keyring(&path);
+        assert_eq!(keyring.open(), 1);
+        assert!(!keyring.refresh());
+        allow(&hidden, 0o711);
+        assert!(keyring.refresh());
+        assert_eq!(keyring.open(), 2);
+        allow(&path, 0o750);
+        assert!(keyring.refresh());
+        assert_eq!((keyring.open(), keyring.faults()), (1, 0));
+        allow(folder.path(), 0o700);
+        keyring.refresh();
+        assert_eq!(keyring.open(), 0);
+    }
+
+    #[test]
     fn the_number_of_keys_is_bounded() {
         let folder = Folder::new("secrets");
-        for number in 0..=MAX_KEYS {
-            fs::write(folder.path().join(format!("k{number}")), ONE).unwrap();
-        }
+        let write = |number| fs::write(folder.path().join(format!("k{number}")), ONE).unwrap();
+        (0..MAX_KEYS).for_each(write);
+        let (keys, faults) = read(folder.path(), &Keys::new());
+        assert_eq!((keys.len(), faults.len()), (MAX_KEYS, 0));
+        write(MAX_KEYS);
         let (keys, faults) = read(folder.path(), &Keys::new());
         assert_eq!(keys.len(), MAX_KEYS);
         assert_eq!(faults, ["more than 64 files"]);
