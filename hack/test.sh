@@ -2,7 +2,10 @@
 # The project's tests: every check that `make test` and CI run.
 #
 #   hack/test.sh               all steps
-#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, demo, e2e
+#   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, chart, demo,
+#                              e2e, kind
+#   SSA_KIND=up hack/test.sh   makes a kind cluster for the group kind where none is up, and removes it; that takes 25
+#                              minutes where nothing of it is kept yet
 #
 # Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
@@ -14,7 +17,7 @@ cd "$root"
 export CARGO_TERM_COLOR=never
 
 groups=("$@")
-[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy demo e2e)
+[ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy chart demo e2e kind)
 logs=$target_dir/test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -140,12 +143,30 @@ group_envoy() {
   step envoy "Envoy's own check of the configurations in envoy/" "$root/hack/validate.sh"
 }
 
+group_chart() {
+  step chart "the Helm chart: what it renders, and what it refuses" "$root/hack/chart.sh"
+}
+
 group_demo() {
   step demo "the demo: its story with every claim" "$root/hack/demo.sh"
 }
 
 group_e2e() {
   step e2e "e2e: scenarios with real Envoys" "$root/e2e/run.py"
+}
+
+group_kind() {
+  local made=0
+  if ! "$root/kind-cluster/env.sh" >/dev/null 2>&1; then
+    if [ "${SSA_KIND:-}" != up ]; then
+      skip "kind: the filter in Istio's sidecars" "no cluster is up; make kind-up makes one, and so does SSA_KIND=up"
+      return
+    fi
+    made=1
+    step kind-up "kind: a cluster with Istio" "$root/kind-cluster/up.sh"
+  fi
+  step kind "kind: the filter in Istio's sidecars" "$root/kind-cluster/smoke.sh"
+  if [ "$made" = 1 ]; then step kind-down "kind: the cluster is removed" "$root/kind-cluster/down.sh"; fi
 }
 
 "$root/hack/setup.sh" || {
