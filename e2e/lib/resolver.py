@@ -139,8 +139,14 @@ def ask(host, server, name, kind, timeout=5, number=7):
 class Shim:
     """The resolver shim on a host."""
 
+    # What runs it, if not the system.
+    wrapper = ()
+
     def __init__(self, stage, host, servers, services, socket_path=None, **more):
-        """Starts it. `servers` are DNS servers, `services` entries of its configuration, `more` its other fields."""
+        """Starts it. `servers` are DNS servers, None those of resolv.conf.
+
+        `services` are entries of its configuration, `more` its other fields.
+        """
         self.stage, self.host = stage, host
         self.folder = stage.work / f"{host.name}-shim"
         self.folder.mkdir()
@@ -159,7 +165,7 @@ class Shim:
     def start(self):
         """Starts it, and waits until it answers."""
         self._write()
-        command = [program(), "--config", self.folder / "configuration.json"]
+        command = [*self.wrapper, program(), "--config", self.folder / "configuration.json"]
         self.process = self.stage.start(self.host, f"{self.host.name}-resolver", command)
         self.stage.wait(20, f"the shim of {self.host.name} is healthy", lambda: self.get("/healthz") == (200, "ok\n"))
 

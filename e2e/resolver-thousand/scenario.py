@@ -5,10 +5,14 @@ Topology: a client with a sidecar, a router, a server with a sidecar, both with 
 Configuration: 1000 services with a TTL of 5 s, so that each shim asks some 700 questions a second.
 
 Expected: each shim stays below 30 MB; its snapshot is complete, is not sent again while nothing changes, and a change of
-one service reaches the sidecars at once. Sizes, CPU time and memory are printed.
+one service reaches the sidecars at once. Printed are the snapshot's size; the shim's memory, and its CPU time for each
+service that it asks for; the memory that each of Envoy's VMs needs for the snapshot, beside an Envoy that has none yet;
+and Envoy's CPU time while it waits for a change, and for one.
 """
 
+import http.client
 import os
+import socket
 import time
 
 from lib import resolver
@@ -18,6 +22,9 @@ LIMIT = 240
 COUNT, TTL = 1000, 5
 RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
 SECONDS = 10
+WORKERS = 2
+# Each worker has one, and the main thread.
+VMS = WORKERS + 1
 
 
 def service(number, rule=RULE):
@@ -29,6 +36,28 @@ def cpu(process):
     with open(f"/proc/{process.pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(process):
+    """Returns how many kB of memory a process has in use."""
+    with open(f"/proc/{process.pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+
+def installed(sidecar, role):
+    """Returns how many snapshots an Envoy's VMs have taken."""
+    return sidecar.count(f"ssa_{role}_snapshots_total", outcome="installed")
+
+
+def size(shim, role):
+    """Returns how many bytes a snapshot has."""
+    connection = http.client.HTTPConnection("resolver", timeout=10)
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock.connect(str(shim.socket))
+    connection.request("GET", f"/v1/{role}")
+    body = connection.getresponse().read()
+    connection.close()
+    return len(body)
 
 
 def run(stage):
@@ -45,39 +74,49 @@ def run(stage):
     sidecars = {}
     for host, configuration in ((server, inbound()), (client, outbound(client))):
         began = time.monotonic()
-        sidecar, shim = resolver.sidecar(stage, host, configuration, at, *services)
+        sidecar, shim = resolver.sidecar(stage, host, configuration, at, *services, concurrency=WORKERS)
         role = configuration["role"]
         stage.wait(60, "all are usable", lambda: shim.count("ssa_resolver_services", role=role, state="usable") == COUNT)
         stage.note(f"        {host.name}: all of {COUNT} are known after {time.monotonic() - began:.1f} s")
+        shim.stop()
         sidecar.start()
         sidecar.wait_ready()
-        alone = sidecar.resident()
-        stage.wait(20, "it has the snapshot", lambda: sidecar.count(f"ssa_{role}_snapshots_total", outcome="installed") > 0)
-        sidecars[role] = (sidecar, shim, alone)
-    for role, (sidecar, shim, _) in sidecars.items():
+        alone = resident(sidecar.process)
+        shim.start()
+        stage.wait(30, "every VM has the snapshot", lambda: installed(sidecar, role) >= VMS)
+        grown = resident(sidecar.process) - alone
+        stage.note(
+            f"        {role}: snapshot {size(shim, role)} bytes; Envoy {alone} kB without it and {grown} kB more with it,"
+            f" {grown // VMS} kB for each of {VMS} VMs"
+        )
+        sidecars[role] = (sidecar, shim)
+
+    def figures(sidecar, shim):
+        asked, requests = shim.count("ssa_resolver_resolutions_total"), shim.count("ssa_resolver_requests_total")
+        return cpu(shim.process), cpu(sidecar.process), asked, requests
+
+    for role, (sidecar, shim) in sidecars.items():
         status, tag, snapshot = shim.fetch(role)
         stage.claim(f"services that the {role} snapshot has", COUNT, len(snapshot["services"]))
-        figures = [cpu(shim.process), cpu(sidecar.process), shim.count("ssa_resolver_resolutions_total")]
+        before = figures(sidecar, shim)
         until = time.monotonic() + SECONDS
         stage.wait(SECONDS + 2, f"{SECONDS} s pass", lambda: time.monotonic() > until, pause=0.5)
-        figures = [
-            now - before
-            for now, before in zip(
-                (cpu(shim.process), cpu(sidecar.process), shim.count("ssa_resolver_resolutions_total")), figures
-            )
-        ]
+        shims, envoys, asked, requests = (now - then for now, then in zip(figures(sidecar, shim), before))
         stage.claim("it is the same snapshot still", 304, shim.fetch(role, tag, 0)[0])
-        names = figures[2] / SECONDS
         stage.note(
-            f"        {role}: snapshot {len(str(snapshot)) // 1000} kB, shim {shim.resident()} kB and"
-            f" {100 * figures[0] / SECONDS:.0f} % of a CPU at {names:.0f} services/s, Envoy {sidecar.resident()} MB and"
-            f" {100 * figures[1] / SECONDS:.1f} % of a CPU"
+            f"        {role}: the shim has {shim.resident()} kB and needs {100 * shims / SECONDS:.0f} % of a CPU for"
+            f" {asked / SECONDS:.0f} services/s, {1e6 * shims / (asked or 1):.0f} µs each; Envoy needs"
+            f" {100 * envoys / SECONDS:.1f} %, and asked for a snapshot {requests} times in {SECONDS} s"
         )
         stage.claim_between(f"kB in memory of the {role} shim", 1, 30_000, shim.resident())
     stage.claim("the client reaches the last one", "served", stage.dial(client, services[-1].plain).kind)
     stage.note("one of them changes")
+    before = {role: cpu(sidecar.process) for role, (sidecar, _) in sidecars.items()}
     services[499] = service(500, RULE + "; salt=2")
     zone.publish(*services, ttl=TTL)
-    for role, (sidecar, shim, _) in sidecars.items():
+    for role, (sidecar, shim) in sidecars.items():
         stage.wait(2 * TTL, f"{role} has it", lambda: any("salt" in rule for rule in shim.rules(role, "s500") or []))
+        stage.wait(20, "every VM too", lambda: installed(sidecar, role) >= 2 * VMS)
+        used = 1e3 * (cpu(sidecar.process) - before[role])
+        stage.note(f"        {role}: Envoy needed {used:.0f} ms of CPU for it, and has {resident(sidecar.process)} kB now")
     stage.claim("the client reaches it", "served", stage.dial(client, services[499].plain).kind)
