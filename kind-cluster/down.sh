@@ -6,13 +6,13 @@ set -euo pipefail
 if use_docker; then
   if cluster_exists; then
     step "removing the cluster"
-    docker ps -aq --filter "label=io.x-k8s.kind.cluster=$cluster" | xargs docker rm -f -v >/dev/null
+    node_containers | xargs docker rm -f -v >/dev/null
   fi
   if docker network inspect "$KIND_EXPERIMENTAL_DOCKER_NETWORK" >/dev/null 2>&1; then
     docker network rm "$KIND_EXPERIMENTAL_DOCKER_NETWORK" >/dev/null
   fi
 fi
-rm -f "$KUBECONFIG"
+rm -f "$KUBECONFIG" "$cache/family"
 if pid=$(daemon_pid); then
   step "ending the Docker daemon"
   kill "$pid"

@@ -10,8 +10,13 @@ need_cluster
 
 name=$1
 shift
-container=$(docker create "localhost/ssa-kind/tools:$(image_tag)")
-trap 'docker rm "$container" >/dev/null' EXIT
-for pair in "$@"; do docker cp -q -L "${pair%%=*}" "$container:${pair#*=}"; done
+files=$(mktemp -d)
+container=$(docker create "$(tools_image)")
+trap 'rm -rf "$files"; docker rm "$container" >/dev/null' EXIT
+for pair in "$@"; do
+  mkdir -p "$(dirname "$files/${pair#*=}")"
+  cp -L "${pair%%=*}" "$files/${pair#*=}"
+done
+tar -C "$files" --owner=0 --group=0 -c . | docker cp -q - "$container:/"
 docker commit "$container" "$name" >/dev/null
 "$here/load.sh" "$name"

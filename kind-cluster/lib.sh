@@ -70,7 +70,11 @@ use_docker() {
 
 need_docker() { use_docker || die "no Docker daemon answers; make kind-up starts one where that is allowed"; }
 
-cluster_exists() { [ -n "$(docker ps -aq --filter "label=io.x-k8s.kind.cluster=$cluster")" ]; }
+# The containers of the cluster's nodes; nobody else's, for they are in our network.
+node_containers() {
+  docker ps -aq --filter "label=io.x-k8s.kind.cluster=$cluster" --filter "network=$KIND_EXPERIMENTAL_DOCKER_NETWORK"
+}
+cluster_exists() { [ -n "$(node_containers)" ]; }
 
 need_cluster() {
   need_docker
@@ -81,6 +85,9 @@ need_cluster() {
 image_tag() {
   cat "$here/versions.env" "$here"/build/{images,rootfs,in-rootfs}.sh | sha256sum | cut -c 1-12
 }
+
+# The image of tools that the cluster was made with.
+tools_image() { kubectl get -n ssa-dns deploy/tools -o jsonpath='{.spec.template.spec.containers[0].image}'; }
 
 # Makes an image of one layer: make_image NAME TREE [docker import's flags]
 make_image() {

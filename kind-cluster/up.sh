@@ -22,10 +22,16 @@ if ! use_docker; then
   "$here/build/docker.sh"
   use_docker || die "the Docker daemon does not answer: $logs/dockerd.log"
 fi
-if cluster_exists; then
+# Written last: without it the cluster was not finished.
+if cluster_exists && [ -f "$cache/family" ]; then
   [ "$(cat "$cache/family")" = "$family" ] || die "the cluster is $(cat "$cache/family"): make kind-down first"
-  say "the cluster is up already"
+  kubectl get nodes >/dev/null 2>&1 || die "there is a cluster that does not answer: make kind-down first"
+  say "the cluster is up already: KUBECONFIG=$KUBECONFIG"
   exit 0
+fi
+if cluster_exists; then
+  step "removing a cluster that was not finished"
+  node_containers | xargs docker rm -f -v >/dev/null
 fi
 
 if [ "$source" = auto ]; then
@@ -65,7 +71,6 @@ if ! docker network inspect "$KIND_EXPERIMENTAL_DOCKER_NETWORK" >/dev/null 2>&1;
   docker network create -d bridge --ipv6 --subnet fd55:5a00:db8::/64 -o "com.docker.network.bridge.name=$bridge" \
     "$KIND_EXPERIMENTAL_DOCKER_NETWORK" >/dev/null
 fi
-echo "$family" >"$cache/family"
 kind_config() {
   cat <<K
 kind: Cluster
@@ -115,6 +120,7 @@ if [ "$family" = dual ]; then dual=true; fi
 sed -e "s#ISTIO_HUB#$istio_hub#" -e "s#ISTIO_TAG#$istio_tag#" -e "s#\"DUAL_STACK\"#\"$dual\"#" "$here/istio.yaml" >"$cache/istio.yaml"
 logged istio istioctl install -y -f "$cache/istio.yaml"
 
+echo "$family" >"$cache/family"
 finished=yes
 step "the cluster is up: KUBECONFIG=$KUBECONFIG"
 say "kubectl, istioctl, helm and kind for it:  eval \"\$($here/env.sh)\""
