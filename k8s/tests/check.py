@@ -527,7 +527,15 @@ class Checks:
             "ssa_outbound_held_connections": {"__name__": "ssa_outbound_held_connections"},
             "envoy_cluster_upstream_cx_total": None,
         }.items():
-            assert relabel(envoy["metricRelabelings"], flat) == wanted, flat
+            assert relabel(envoy["metricRelabelings"], {"__name__": flat}) == wanted, flat
+        # As a sidecar of Istio prints it.
+        shadowed = {
+            "__name__": "ssa_inbound_connections_total_service_store_example_verdict_outside_outcome",
+            "authz_dry_run_result": "denied",
+        }
+        assert relabel(envoy["metricRelabelings"], shadowed) == {
+            "__name__": "ssa_inbound_connections_total", "ssa_service": "store_example", "ssa_verdict": "outside", "ssa_outcome": "shadow_denied",
+        }
 
     # ---- slices
 
@@ -663,12 +671,15 @@ else:
 '''
 
 
-def relabel(rules, name):
+def relabel(rules, labels):
     """Returns the labels of a metric after Prometheus' relabelling, or nothing where it is dropped."""
-    labels = {"__name__": name}
+    labels = dict(labels)
     for rule in rules:
+        if rule.get("action") == "labeldrop":
+            labels = {name: value for name, value in labels.items() if not re.fullmatch(rule["regex"], name)}
+            continue
         value = ";".join(labels.get(label, "") for label in rule["sourceLabels"])
-        found = re.fullmatch(rule.get("regex", "(.*)"), value)
+        found = re.fullmatch(rule["regex"], value)
         if rule.get("action") == "keep":
             if not found:
                 return None
