@@ -24,11 +24,7 @@ def run(stage):
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
     restart(stage, far, r"\[__\]_15006")
     restart(stage, near, r"\[__1\]_15001")
-    told = load.end()
-    stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
-    stage.claim("connections without an answer", [], told["samples"])
-    stage.claim("connections that are answered", told["opened"], told["answered"])
-    stage.claim_between("connections a second", 0.8 * RATE, 1.1 * RATE, round(told["opened"] / told["seconds"]))
+    load.end_steady()
     stage.claim("connections denied", 0, far.inbound(outcome="denied"))
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     other = stage.ssa.compose(WEB.published, client.address)[0]

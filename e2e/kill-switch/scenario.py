@@ -65,12 +65,8 @@ def run(stage):
         composed(not off)
         judged("allowed" if off else "denied")
         stage.claim("connections that still stand", HELD, held.check())
-    told = load.end()
     held.end()
-    stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
-    stage.claim("connections without an answer", [], told["samples"])
-    stage.claim("connections that are answered", told["opened"], told["answered"])
-    stage.claim("of them composed or off", told["opened"] + HELD, near.outbound())
+    stage.claim("connections composed or off", load.end_steady() + HELD, near.outbound())
     for sidecar in (near, far):
         drained = r"listener_manager\.(total_listeners_draining|total_filter_chains_draining|listener_modified)"
         stage.claim(f"what {sidecar.host.name} drained", 0, sidecar.stat(drained))

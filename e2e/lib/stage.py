@@ -206,6 +206,7 @@ class Load:
 
     def __init__(self, stage, host, options):
         self.stage = stage
+        self.rate = options.get("rate")
         destinations = options.pop("destinations")
         number = sum(1 for _ in stage.work.glob("load-*.json"))
         file = stage.work / f"load-{number}.json"
@@ -248,6 +249,16 @@ class Load:
         told = self.event("done")
         self.process.wait(20)
         return told
+
+    def end_steady(self):
+        """Ends a load of a rate, claims that it was kept and every connection answered, and returns how many were."""
+        told = self.end()
+        stage, opened, seconds = self.stage, told["opened"], told["seconds"]
+        stage.note(f"        {opened} connections in {seconds} s, the slowest took {told['slowest']} s")
+        stage.claim("connections without an answer", [], told["samples"])
+        stage.claim("connections that are answered", opened, told["answered"])
+        stage.claim_between("connections a second", 0.8 * self.rate, 1.1 * self.rate, round(opened / seconds))
+        return opened
 
 
 def address(text):

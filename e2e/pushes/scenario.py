@@ -57,13 +57,8 @@ def push_all(stage, client, prober, server, dynamic):
         push_both(stage, near, far, push)
     stage.claim("connections that still stand", HELD, held.check())
     held.end()
-    told = load.end()
-    stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
+    total = load.end_steady() + HELD
     stage.claim("pushes that were refused", 0, sum(sidecar.stat(COUNTS[dynamic][1]) for sidecar in (near, far)))
-    stage.claim("connections without an answer", [], told["samples"])
-    stage.claim("connections that are answered", told["opened"], told["answered"])
-    stage.claim_between("connections a second", 0.8 * RATE, 1.1 * RATE, round(told["opened"] / told["seconds"]))
-    total = told["opened"] + HELD
     stage.claim("connections composed", total, near.outbound(outcome="composed"))
     stage.claim("connections that conform", total, far.inbound(verdict="conforming", outcome="allowed"))
     stage.claim("connections counted", total, far.inbound())

@@ -108,11 +108,7 @@ def rotate(stage, client, far, near, publish, before):
     so_far = far.inbound()
     stage.wait(20, "connections go on", lambda: far.inbound() > so_far + RATE)
     far.mark()
-    told = load.end()
-    stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
-    stage.claim("connections without an answer", [], told["samples"])
-    stage.claim("connections that are answered", told["opened"], told["answered"])
-    stage.claim_between("connections a second", 0.8 * RATE, 1.1 * RATE, round(told["opened"] / told["seconds"]))
+    load.end_steady()
     stage.claim("violations of the service", 1, far.inbound(service="shared", verdict="violation"))
     for number, key in enumerate((OLD, NEW)):
         address = stage.ssa.compose(shared([FIRST]).published, "2001:db8:0:2::66", secret=f"a={key}")[0]

@@ -47,12 +47,7 @@ def run(stage):
         stage.wait(10, f"{sidecar.host.name} has let them go", lambda: sidecar.count(gauge) == 0)
     stage.claim("connections that still stand", HELD, held.check())
     held.end()
-    told = load.end()
-    stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
-    stage.claim("connections without an answer", [], told["samples"])
-    stage.claim("connections that are answered", told["opened"], told["answered"])
-    stage.claim_between("connections a second", 0.8 * RATE, 1.1 * RATE, round(told["opened"] / told["seconds"]))
-    total = told["opened"] + HELD
+    total = load.end_steady() + HELD
     stage.claim("connections composed", total, near.outbound(outcome="composed"))
     stage.claim("connections that conform", total, far.inbound(verdict="conforming", outcome="allowed"))
     stage.claim("connections counted otherwise", 0, far.inbound() + near.outbound() - 2 * total)
