@@ -6,6 +6,7 @@ use ssa_rules::{
     KeyMaterialError,
     apl::{SpaceError, TextError},
     published::{SetError, Unusable},
+    record::write_all,
 };
 
 /// Why a configuration is refused: every fault of it.
@@ -168,11 +169,7 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut faults = self.faults.iter();
-        if let Some(first) = faults.next() {
-            first.fmt(f)?;
-        }
-        faults.try_for_each(|fault| write!(f, "; {fault}"))
+        write_all(f, &self.faults)
     }
 }
 

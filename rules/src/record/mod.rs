@@ -65,7 +65,12 @@ pub const MIN_VALUES_PER_REPLICA: u8 = 64;
 /// What separates words in a record and in a list: space and tab.
 pub(crate) const BLANKS: [char; 2] = [' ', '\t'];
 
-pub(crate) fn write_all<T: core::fmt::Display>(f: &mut core::fmt::Formatter<'_>, faults: &[T]) -> core::fmt::Result {
+/// Writes the faults of an error, with `; ` between them.
+///
+/// # Errors
+///
+/// Those of the formatter.
+pub fn write_all<T: core::fmt::Display>(f: &mut core::fmt::Formatter<'_>, faults: &[T]) -> core::fmt::Result {
     faults.iter().enumerate().try_for_each(|(index, fault)| {
         f.write_str(if index == 0 { "" } else { "; " })?;
         fault.fmt(f)
