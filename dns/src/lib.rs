@@ -1,5 +1,9 @@
 //! What the DNS says of a service: its APL, its `_ssa` TXT records and its AAAA records, asked as an SSA client asks.
 
+#[cfg(feature = "secure")]
+mod dnssec;
+#[cfg(feature = "secure")]
+mod tls;
 mod transport;
 
 use std::{net::Ipv6Addr, time::Duration};
@@ -11,7 +15,11 @@ use hickory_resolver::proto::{
 };
 use ssa_rules::{Apl, apl::WireError};
 
-pub use transport::{AskError, Servers, server_address};
+#[cfg(feature = "secure")]
+pub use dnssec::Anchors;
+#[cfg(feature = "secure")]
+pub use tls::{Roots, TrustError};
+pub use transport::{AskError, Proof, Server, Servers, server, server_address, system_servers};
 
 /// The type number of APL, which hickory does not know.
 const APL: u16 = 42;
@@ -47,6 +55,8 @@ pub struct RecordSet<T> {
     pub absence: Option<Absence>,
     /// How long their absence holds in seconds (RFC 2308 §5), where the answer says it.
     pub absence_ttl: Option<u32>,
+    /// What is known of the signatures of it and of the aliases that led to it.
+    pub proof: Proof,
 }
 
 /// Why there are no records.
@@ -215,8 +225,10 @@ async fn lookup<T>(
     let mut current = name.clone();
     let mut ttl: Option<u32> = None;
     let mut followed = 0;
+    let mut proof = Proof::Secure;
     loop {
-        let response = servers.ask(&current, kind).await?;
+        let (response, proven) = servers.ask(&current, kind).await?;
+        proof = proof.min(proven);
         let asked = current.clone();
         // Aliases in one answer follow each other, in any order.
         while let Some((target, alias_ttl)) = response.answers.iter().find_map(|record| match &record.data {
@@ -255,6 +267,7 @@ async fn lookup<T>(
             ttl,
             absence,
             absence_ttl: absence.and_then(|_| negative_ttl(&response)),
+            proof,
         };
         return Ok((current, set));
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ssa_dns::{AskError, Name, RecordSet, Servers};
+use ssa_dns::{AskError, Name, Proof, RecordSet, Servers};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Report {
     pub round: u64,
     /// What was answered.
     pub answers: Answers,
+    /// What is known of the signatures of all of it, where all was answered.
+    pub proof: Option<Proof>,
 }
 
 /// Asks for one name without end.
@@ -41,7 +43,7 @@ pub async fn follow(
     let mut random = Random::new();
     loop {
         let Ok(turn) = turns.acquire().await else { return };
-        let answers = ask(&servers, &name, &dns).await;
+        let (answers, proof) = ask(&servers, &name, &dns).await;
         drop(turn);
         failures = if answers.failure().is_some() {
             u32::saturating_add(failures, 1)
@@ -53,6 +55,7 @@ pub async fn follow(
             service: service.clone(),
             round,
             answers,
+            proof,
         };
         if reports.send(report).await.is_err() {
             return;
@@ -61,12 +64,12 @@ pub async fn follow(
     }
 }
 
-/// Asks everything of one name.
-pub async fn ask(servers: &Servers, name: &Name, dns: &Dns) -> Answers {
+/// Asks everything of one name, and says what is known of the signatures where all was answered.
+pub async fn ask(servers: &Servers, name: &Name, dns: &Dns) -> (Answers, Option<Proof>) {
     // Without the canonical name nobody knows where the rule records are.
     let (canonical, list) = match ssa_dns::lists(servers, name).await {
         Ok(found) => found,
-        Err(error) => return Answers::failed(&failure(&format!("{name} APL"), &error)),
+        Err(error) => return (Answers::failed(&failure(&format!("{name} APL"), &error)), None),
     };
     let texts = match ssa_dns::rule_name(&canonical) {
         Ok(rule_name) => ssa_dns::texts(servers, &rule_name)
@@ -85,7 +88,11 @@ pub async fn ask(servers: &Servers, name: &Name, dns: &Dns) -> Answers {
             List::faulty(&faults.join("; "))
         }
     };
-    Answers {
+    let proof = match (&texts, &addresses) {
+        (Ok(texts), Ok(addresses)) => Some(list.proof.min(texts.proof).min(addresses.proof)),
+        _ => None,
+    };
+    let answers = Answers {
         list: Ok(answer(&list, united, dns)),
         records: texts.map(|set| answer(&set, records(set.records.iter().cloned()), dns)),
         addresses: addresses.map(|set| {
@@ -94,7 +101,8 @@ pub async fn ask(servers: &Servers, name: &Name, dns: &Dns) -> Answers {
             addresses.truncate(MAX_ADDRESSES);
             answer(&set, addresses, dns)
         }),
-    }
+    };
+    (answers, proof)
 }
 
 fn failure(question: &str, error: &AskError) -> Failure {
@@ -194,6 +202,7 @@ mod tests {
             ttl,
             absence: Some(ssa_dns::Absence::NoData),
             absence_ttl,
+            proof: Proof::Unchecked,
         };
         assert_eq!(answer(&set(None, Some(86_400)), (), &dns()).ttl, 300);
         assert_eq!(answer(&set(None, Some(5)), (), &dns()).ttl, 5);

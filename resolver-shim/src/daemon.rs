@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ssa_dns::{AskError, Servers};
+use ssa_dns::{Anchors, AskError, Proof, Roots, Server, Servers, TrustError};
 use ssa_rules::UnixTime;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -22,7 +22,8 @@ use crate::{
     admin::{self, Board},
     answers::Seconds,
     ask::{self, Report},
-    config::{Config, ConfigError, Front, Origin, Role},
+    config::{Config, ConfigError, Dnssec, Front, Origin, Role},
+    files,
     front::{self, Now, Table, Upstreams},
     metrics::Figure,
     model::{Model, Stored},
@@ -43,6 +44,9 @@ const KEYS: Duration = Duration::from_secs(1);
 /// How long a change of the state may be unwritten, and how long a mere renewal.
 const WRITE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
+/// The most bytes of a file of certificates or trust anchors.
+const MAX_TRUSTED: usize = 1 << 20;
+
 /// Later than this nobody waits.
 const YEAR: Duration = Duration::from_hours(366 * 24);
 
@@ -58,7 +62,7 @@ pub struct Settings {
     /// Another state file.
     pub state: Option<PathBuf>,
     /// Other DNS servers.
-    pub servers: Vec<std::net::SocketAddr>,
+    pub servers: Vec<Server>,
 }
 
 impl Settings {
@@ -88,6 +92,14 @@ pub enum StartError {
     Config(ConfigError),
     /// There are no DNS servers.
     Servers(AskError),
+    /// DNS servers cannot be asked by TLS.
+    Trust(TrustError),
+    /// A file of certificates or trust anchors cannot be read.
+    File(PathBuf, io::Error),
+    /// The trust anchors are at fault.
+    Anchors(PathBuf, String),
+    /// The front hands on by UDP and TCP alone.
+    FrontByTls,
     /// The snapshot socket cannot be bound.
     Socket(PathBuf, io::Error),
     /// The address of health and metrics cannot be bound.
@@ -105,7 +117,10 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Servers(error) => error.fmt(f),
-            Self::Socket(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Trust(error) => error.fmt(f),
+            Self::Anchors(path, reason) => write!(f, "{}: {reason}", path.display()),
+            Self::FrontByTls => f.write_str("the front asks no server by TLS: set front.servers"),
+            Self::Socket(path, error) | Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Admin(address, error) | Self::Front(address, error) => write!(f, "{address}: {error}"),
             Self::Loop(address) => write!(f, "the system's DNS server {address} is the front: set dns.servers"),
             Self::Signals(error) => error.fmt(f),
@@ -162,7 +177,9 @@ struct Followers {
 impl Followers {
     /// Asks for the services of a configuration from now on, and no longer for others.
     fn follow(&mut self, config: &Config, servers: &Servers, old: Option<&Config>) {
-        let same_dns = old.is_some_and(|old| old.dns == config.dns);
+        // What files say may have changed too.
+        let has_files = config.dns.has_tls() || config.dns.dnssec == Dnssec::Validate;
+        let same_dns = !has_files && old.is_some_and(|old| old.dns == config.dns);
         let turns = Arc::new(Semaphore::new(config.dns.concurrency));
         let mut kept = HashMap::new();
         for service in &config.services {
@@ -261,13 +278,31 @@ fn servers(config: &Config) -> Result<(Servers, Arc<Upstreams>), StartError> {
         .services
         .iter()
         .any(|service| matches!(service.origin, Origin::Dns(_)));
-    let servers = match &config.dns.servers {
-        Some(addresses) => Servers::new(addresses.clone(), timeout),
+    let listed = match &config.dns.servers {
+        Some(servers) => servers.clone(),
         None if asks || front.is_some_and(|front| front.servers.is_none()) => {
-            Servers::of_system(timeout).map_err(StartError::Servers)?
+            let plain = |address| Server { address, tls: None };
+            let addresses = ssa_dns::system_servers().map_err(StartError::Servers)?;
+            addresses.into_iter().map(plain).collect()
         }
-        None => Servers::new(Vec::new(), timeout),
+        None => Vec::new(),
     };
+    // Flags win over a configuration that was sound.
+    if config.dns.has_tls() && front.is_some_and(|front| front.servers.is_none()) {
+        return Err(StartError::FrontByTls);
+    }
+    let read = |path: &PathBuf| files::read(path, MAX_TRUSTED).map_err(|error| StartError::File(path.clone(), error));
+    let ca = config.dns.ca.as_ref().map(read).transpose()?;
+    let anchors = match (config.dns.dnssec, &config.dns.trust_anchors) {
+        (Dnssec::Off, _) => None,
+        (Dnssec::Validate, None) => Some(Anchors::built_in()),
+        (Dnssec::Validate, Some(path)) => {
+            let anchors = Anchors::from_text(&String::from_utf8_lossy(&read(path)?));
+            Some(anchors.map_err(|reason| StartError::Anchors(path.clone(), reason))?)
+        }
+    };
+    let roots = ca.as_deref().map_or(Roots::System, Roots::Pem);
+    let servers = Servers::secured(&listed, timeout, roots, anchors.as_ref()).map_err(StartError::Trust)?;
     let listens = |server: &&std::net::SocketAddr| front.is_some_and(|front| front.listen.contains(server));
     if let Some(itself) = servers.addresses().iter().find(listens) {
         return Err(StartError::Loop(*itself));
@@ -310,6 +345,16 @@ impl Daemon {
         self.board
             .counters
             .count("ssa_resolver_resolutions_total", &[("outcome", outcome)]);
+        let proof = match report.proof {
+            Some(Proof::Secure) => Some("secure"),
+            Some(Proof::Insecure) => Some("insecure"),
+            Some(Proof::Unchecked) | None => None,
+        };
+        if let Some(proof) = proof {
+            self.board
+                .counters
+                .count("ssa_resolver_validations_total", &[("proof", proof)]);
+        }
         let changed = self.model.take(&report.service, report.answers, self.clock.now());
         if changed {
             self.want(GATHER);

@@ -26,15 +26,15 @@ struct Arguments {
     /// Keep the state in this file, in place of state
     #[arg(long, env = "SSA_RESOLVER_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Ask this DNS server, in place of dns.servers; may be repeated
+    /// Ask this DNS server, in place of dns.servers, by TLS where its name is given; may be repeated
     #[arg(
         long,
         env = "SSA_RESOLVER_SERVERS",
-        value_name = "ADDRESS[:PORT]",
+        value_name = "ADDRESS[:PORT][#NAME]",
         value_delimiter = ','
     )]
-    #[arg(value_parser = ssa_dns::server_address)]
-    server: Vec<SocketAddr>,
+    #[arg(value_parser = ssa_dns::server)]
+    server: Vec<ssa_dns::Server>,
     /// What is logged at least
     #[arg(long, env = "SSA_RESOLVER_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,

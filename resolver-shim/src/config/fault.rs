@@ -97,6 +97,11 @@ pub enum Problem {
     },
     /// A path that is not absolute.
     Relative,
+    /// A field that has no meaning without another.
+    Without {
+        /// What is missing.
+        missing: &'static str,
+    },
     /// A server that is the front itself.
     Loop {
         /// The server.
@@ -121,6 +126,7 @@ impl fmt::Display for Problem {
             Self::NoRecord => f.write_str("does not begin with v=ssa1"),
             Self::TooWide { prefix, least } => write!(f, "{prefix} is shorter than /{least}"),
             Self::Relative => f.write_str("is no absolute path"),
+            Self::Without { missing } => write!(f, "has no meaning without {missing}"),
             Self::Loop { server } => write!(f, "{server} would be asked by the front itself"),
         }
     }

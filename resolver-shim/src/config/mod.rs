@@ -11,11 +11,11 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv6Net};
-use ssa_dns::Name;
+use ssa_dns::{Name, Server};
 use ssa_rules::{Apl, Record};
 
 pub use fault::{ConfigError, Fault, Problem};
-pub use raw::{Action, Finding, Mode, Role};
+pub use raw::{Action, Dnssec, Finding, Mode, Role};
 
 /// The most bytes of a configuration.
 pub const MAX_BYTES: usize = 8 << 20;
@@ -78,7 +78,13 @@ pub struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
     /// The servers; those of the system where none are given.
-    pub servers: Option<Vec<SocketAddr>>,
+    pub servers: Option<Vec<Server>>,
+    /// The file of the certificates that servers by TLS are trusted for; those of the system where none is given.
+    pub ca: Option<PathBuf>,
+    /// What is made of the signatures of answers.
+    pub dnssec: Dnssec,
+    /// The file of the keys that signatures have to lead to; those of the public root where none is given.
+    pub trust_anchors: Option<PathBuf>,
     /// How long each is waited for.
     pub timeout: Duration,
     /// How many services are asked for at once.
@@ -93,6 +99,14 @@ pub struct Dns {
     pub retry_most: u64,
     /// How long clients are served what has expired while no server answers, in seconds.
     pub stale: u64,
+}
+
+impl Dns {
+    /// Returns whether a server is asked by TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.servers.iter().flatten().any(|server| server.tls.is_some())
+    }
 }
 
 /// A service.
@@ -230,7 +244,7 @@ impl TryFrom<raw::Config> for Config {
         let state = raw.state.inspect(|path| reader.absolute("state", path));
         let dns = reader.dns(&raw.dns);
         let services = reader.services(raw.services);
-        let front = raw.front.map(|front| reader.front(front, dns.servers.as_deref()));
+        let front = raw.front.map(|front| reader.front(front, &dns));
         if reader.faults.is_empty() {
             Ok(Self {
                 socket,
@@ -296,17 +310,17 @@ impl Reader {
         self.parsed(place, text, text.parse().ok(), "no ADDRESS:PORT")
     }
 
-    fn servers(&mut self, place: &str, list: &[String]) -> Vec<SocketAddr> {
+    fn servers<T>(
+        &mut self,
+        place: &str,
+        list: &[String],
+        read: fn(&str) -> Result<T, String>,
+        wanted: &'static str,
+    ) -> Vec<T> {
         self.count(place, list.len(), [1, MAX_MEMBERS]);
         let mut servers = Vec::new();
         for (number, text) in list.iter().enumerate() {
-            let address = ssa_dns::server_address(text).ok();
-            servers.extend(self.parsed(
-                &format!("{place}[{number}]"),
-                text,
-                address,
-                "no ADDRESS or ADDRESS:PORT",
-            ));
+            servers.extend(self.parsed(&format!("{place}[{number}]"), text, read(text).ok(), wanted));
         }
         servers
     }
@@ -349,7 +363,7 @@ impl Reader {
         }
     }
 
-    fn front(&mut self, raw: raw::Front, dns: Option<&[SocketAddr]>) -> Front {
+    fn front(&mut self, raw: raw::Front, dns: &Dns) -> Front {
         self.count("front.listen", raw.listen.len(), [1, MAX_MEMBERS]);
         let mut listen = Vec::new();
         for (number, text) in raw.listen.iter().enumerate() {
@@ -367,9 +381,25 @@ impl Reader {
             let place = format!("front.clients[{number}]");
             clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "no prefix"));
         }
-        let servers = raw.servers.map(|list| self.servers("front.servers", &list));
-        let mut asked = servers.iter().flatten().chain(dns.into_iter().flatten());
-        if let Some(server) = asked.find(|server| listen.contains(server)) {
+        let servers = raw.servers.map(|list| {
+            self.servers(
+                "front.servers",
+                &list,
+                ssa_dns::server_address,
+                "no ADDRESS or ADDRESS:PORT",
+            )
+        });
+        if servers.is_none() && dns.has_tls() {
+            // The front hands on by UDP and TCP alone.
+            self.fault("front.servers", Problem::Missing);
+        }
+        let own = dns.servers.iter().flatten().map(|server| &server.address);
+        if let Some(server) = servers
+            .iter()
+            .flatten()
+            .chain(own)
+            .find(|server| listen.contains(server))
+        {
             self.fault("front.listen", Problem::Loop { server: *server });
         }
         Front {
@@ -381,10 +411,29 @@ impl Reader {
     }
 
     fn dns(&mut self, raw: &raw::Dns) -> Dns {
-        let servers = raw.servers.as_ref().map(|list| self.servers("dns.servers", list));
+        let wanted = "no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME";
+        let servers = raw
+            .servers
+            .as_ref()
+            .map(|list| self.servers("dns.servers", list, ssa_dns::server, wanted));
+        let ca = raw.tls.as_ref().map(|tls| tls.ca.clone());
+        if let Some(path) = &ca {
+            self.absolute("dns.tls.ca", path);
+        }
+        let dnssec = raw.dnssec.unwrap_or_default();
+        if let Some(path) = &raw.trust_anchors {
+            self.absolute("dns.trust_anchors", path);
+            if dnssec == Dnssec::Off {
+                let missing = "dns.dnssec";
+                self.fault("dns.trust_anchors", Problem::Without { missing });
+            }
+        }
         let refresh_least = self.bounded("dns.refresh_least_s", raw.refresh_least_s, 1, [1, 3600]);
         Dns {
             servers,
+            ca,
+            dnssec,
+            trust_anchors: raw.trust_anchors.clone(),
             timeout: Duration::from_millis(self.bounded("dns.timeout_ms", raw.timeout_ms, 2000, [100, 30_000])),
             concurrency: usize::try_from(self.bounded("dns.concurrency", raw.concurrency, 32, [1, 256])).unwrap_or(1),
             refresh_least,
@@ -589,6 +638,27 @@ mod tests {
     }
 
     #[test]
+    fn servers_by_tls_have_names_and_the_front_asks_others() {
+        let json = |front: &str| {
+            format!(
+                r#"{{"dns": {{"servers": ["192.0.2.53#dns.example.net"], "tls": {{"ca": "/ca"}}, "dnssec": "validate",
+                            "trust_anchors": "/keys"}}{front}}}"#
+            )
+        };
+        let dns = Config::from_json(json("").as_bytes()).unwrap().dns;
+        assert!(dns.has_tls());
+        let server = &dns.servers.unwrap()[0];
+        assert_eq!(server.address, "192.0.2.53:853".parse().unwrap());
+        assert_eq!(server.tls.as_deref(), Some("dns.example.net"));
+        assert_eq!((dns.dnssec, dns.ca), (Dnssec::Validate, Some("/ca".into())));
+        let front = json(r#", "front": {"listen": ["[::1]:53"]}"#);
+        let error = Config::from_json(front.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "front.servers: is missing");
+        let front = json(r#", "front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"]}"#);
+        assert!(Config::from_json(front.as_bytes()).is_ok());
+    }
+
+    #[test]
     fn an_empty_configuration_is_whole() {
         let config = Config::from_json(b"{}").unwrap();
         assert!(config.services.is_empty());
@@ -615,7 +685,8 @@ mod tests {
     fn faults_are_told_at_once() {
         let json = r#"{
             "socket": {"path": "x.sock", "mode": "888", "peers": [{"roles": []}]}, "admin": "localhost:1", "state": "s",
-            "dns": {"servers": ["a.example"], "timeout_ms": 1, "refresh_least_s": 0},
+            "dns": {"servers": ["a.example", "::1#"], "timeout_ms": 1, "refresh_least_s": 0, "tls": {"ca": "x"},
+                    "trust_anchors": "/x"},
             "services": [
                 {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "masters": "k"}},
                 {"name": "c", "domain": "c.", "static": {"apl": "2:x/64", "rules": []}, "allowed": [],
@@ -632,7 +703,10 @@ mod tests {
             "socket.peers[0].roles: has no members",
             "admin: `localhost:1` is no ADDRESS:PORT",
             "state: is no absolute path",
-            "dns.servers[0]: `a.example` is no ADDRESS or ADDRESS:PORT",
+            "dns.servers[0]: `a.example` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+            "dns.servers[1]: `::1#` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+            "dns.tls.ca: is no absolute path",
+            "dns.trust_anchors: has no meaning without dns.dnssec",
             "dns.refresh_least_s: 0 is not 1 to 3600",
             "dns.timeout_ms: 1 is not 100 to 30000",
             "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",

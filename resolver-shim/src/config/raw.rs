@@ -52,6 +52,9 @@ pub enum Role {
 #[serde(deny_unknown_fields)]
 pub(super) struct Dns {
     pub(super) servers: Option<Vec<String>>,
+    pub(super) tls: Option<Tls>,
+    pub(super) dnssec: Option<Dnssec>,
+    pub(super) trust_anchors: Option<PathBuf>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) concurrency: Option<u64>,
     pub(super) refresh_least_s: Option<u64>,
@@ -59,6 +62,23 @@ pub(super) struct Dns {
     pub(super) absent_most_s: Option<u64>,
     pub(super) retry_most_s: Option<u64>,
     pub(super) stale_s: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) ca: PathBuf,
+}
+
+/// What is made of the signatures of answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dnssec {
+    /// Nothing.
+    #[default]
+    Off,
+    /// An answer that is not proven by them, or proven to be of an unsigned zone, is a failure.
+    Validate,
 }
 
 #[derive(Debug, Deserialize)]

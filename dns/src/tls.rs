@@ -1,0 +1,221 @@
+//! DNS over TLS (RFC 7858): whom to trust, and connections that are used again.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hickory_resolver::{
+    net::{
+        BufDnsStreamHandle, NetError,
+        runtime::{RuntimeProvider, TokioRuntimeProvider},
+        tls::{TlsClientStream, default_provider, tls_client_connect},
+    },
+    proto::op::{DnsRequest, DnsResponse},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+
+use crate::transport::{AskError, Upstream, converse};
+
+/// How many connections to a server are kept open while nobody uses them.
+const MAX_IDLE: usize = 8;
+
+/// Whose signatures on certificates are trusted.
+#[derive(Clone, Copy, Debug)]
+pub enum Roots<'a> {
+    /// Those that the system trusts.
+    System,
+    /// These alone: certificates as PEM.
+    Pem(&'a [u8]),
+}
+
+/// Why TLS cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustError {
+    /// No certificates are there to trust.
+    NoRoots {
+        /// Why not.
+        reason: String,
+    },
+    /// A text is not the name of a server.
+    BadName {
+        /// The text.
+        name: String,
+    },
+    /// TLS cannot be set up.
+    Setup {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoots { reason } => write!(f, "no certificates to trust: {reason}"),
+            Self::BadName { name } => write!(f, "`{name}` is no name that a certificate can have"),
+            Self::Setup { reason } => write!(f, "TLS cannot be set up: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for TrustError {}
+
+type Stream = TlsClientStream<<TokioRuntimeProvider as RuntimeProvider>::Tcp>;
+
+/// A server's name, and the connections with it that nobody uses just now.
+pub(crate) struct Tls {
+    name: ServerName<'static>,
+    config: Arc<ClientConfig>,
+    idle: Mutex<Vec<(Stream, BufDnsStreamHandle)>>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Returns how connections are made with all servers.
+pub(crate) fn configuration(roots: Roots<'_>) -> Result<Arc<ClientConfig>, TrustError> {
+    let mut store = RootCertStore::empty();
+    let none = |reason: String| TrustError::NoRoots { reason };
+    match roots {
+        Roots::System => {
+            let found = rustls_native_certs::load_native_certs();
+            // One that nobody can read does not take the others away.
+            store.add_parsable_certificates(found.certs);
+            if store.is_empty() {
+                let faults: Vec<String> = found.errors.iter().take(4).map(ToString::to_string).collect();
+                return Err(none(format!("the system has none {}", faults.join("; "))));
+            }
+        }
+        Roots::Pem(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|error| none(error.to_string()))?;
+                store.add(certificate).map_err(|error| none(error.to_string()))?;
+            }
+            if store.is_empty() {
+                return Err(none("the file has no certificate as PEM".into()));
+            }
+        }
+    }
+    let versions =
+        ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let versions = versions.map_err(|error| TrustError::Setup {
+        reason: error.to_string(),
+    })?;
+    let mut config = versions.with_root_certificates(store).with_no_client_auth();
+    config.alpn_protocols = vec![b"dot".to_vec()];
+    Ok(Arc::new(config))
+}
+
+impl Tls {
+    pub(crate) fn new(name: &str, config: Arc<ClientConfig>) -> Result<Self, TrustError> {
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| TrustError::BadName { name: name.to_owned() })?;
+        Ok(Self {
+            name,
+            config,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Asks over a connection that is open, or over a new one.
+    pub(crate) async fn ask(&self, upstream: &Upstream, request: &DnsRequest) -> Result<DnsResponse, AskError> {
+        match tokio::time::timeout(upstream.timeout, self.try_all(upstream, request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(tell(upstream, &error)),
+            Err(_) => {
+                // The others lead to the same silence.
+                self.idle().clear();
+                Err(upstream.tell(&NetError::Timeout))
+            }
+        }
+    }
+
+    async fn try_all(&self, upstream: &Upstream, request: &DnsRequest) -> Result<DnsResponse, NetError> {
+        loop {
+            let open = self.idle().pop();
+            let fresh = open.is_none();
+            let (mut stream, mut sender) = if let Some(open) = open {
+                open
+            } else {
+                let (connect, sender) = tls_client_connect(
+                    upstream.address,
+                    self.name.clone(),
+                    self.config.clone(),
+                    TokioRuntimeProvider::new(),
+                );
+                (connect.await?, sender)
+            };
+            match converse(&mut stream, &mut sender, upstream.address, request).await {
+                Ok(response) => {
+                    let mut idle = self.idle();
+                    if idle.len() < MAX_IDLE {
+                        idle.push((stream, sender));
+                    }
+                    return Ok(response);
+                }
+                Err(error @ NetError::Proto(_)) => return Err(error),
+                Err(error) if fresh => return Err(error),
+                // The server has closed it meanwhile.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Stream, BufDnsStreamHandle)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(upstream: &Upstream, error: &NetError) -> AskError {
+    if let NetError::Io(error) = error
+        && let Some(inner) = error.get_ref()
+        && inner.is::<rustls::Error>()
+    {
+        return AskError::Tls {
+            server: upstream.address,
+            reason: inner.to_string(),
+        };
+    }
+    upstream.tell(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_are_none_are_told() {
+        for pem in [
+            "",
+            "nothing",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+        ] {
+            let told = configuration(Roots::Pem(pem.as_bytes()));
+            assert!(matches!(told, Err(TrustError::NoRoots { .. })), "{pem}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_certificates() {
+        let versions = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let config = versions.with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(
+            config
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth(),
+        );
+        for name in ["dns.example.net", "2001:db8::53"] {
+            assert!(Tls::new(name, config.clone()).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "dns..example"] {
+            assert!(Tls::new(name, config.clone()).is_err(), "{name}");
+        }
+    }
+}
