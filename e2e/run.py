@@ -23,7 +23,8 @@ ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 LOGS = TARGET / "e2e-logs"
 NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "ss": "iproute2", "ip6tables": "iptables",
-          "named": "bind9", "dig": "bind9-dnsutils", "curl": "curl"}
+          "named": "bind9", "dnssec-signzone": "bind9-utils", "dig": "bind9-dnsutils", "curl": "curl",
+          "openssl": "openssl"}
 NAMESPACES = ROOT / "hack/namespaces.sh"
 # The exit status that tells the project's tests that nothing can be played here.
 CANNOT = 77
