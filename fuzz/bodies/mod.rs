@@ -1,5 +1,5 @@
 //! What the fuzz targets do with an input. The targets and the replay of their corpora in the ordinary tests
-//! (`replay.rs`) include this same file.
+//! (`replay*.rs`) include this same file.
 //!
 //! Each body returns whether the input was accepted: a corpus that only makes inputs which are refused at the door
 //! shows nothing. Whatever does not hold panics. The oracle is the second implementation of the specification, which

@@ -1,0 +1,17 @@
+//! The corpora of the targets of the filter.
+
+#[path = "bodies/filter.rs"]
+mod bodies;
+mod corpus;
+
+use corpus::replay;
+
+#[test]
+fn filter_config_corpus_holds() {
+    replay("filter_config", bodies::filter_config);
+}
+
+#[test]
+fn filter_snapshot_corpus_holds() {
+    replay("filter_snapshot", bodies::filter_snapshot);
+}
