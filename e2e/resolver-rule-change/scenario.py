@@ -1,7 +1,8 @@
 """A rule is changed in the DNS at 500 connections/s, and no conforming connection is refused.
 
 Topology: two clients with sidecars and shims, started at different moments; a router; a server with a sidecar and a
-shim; a real DNS server.
+shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the other.
+Both are of the kind that SSA_DNS names, where it does, and BIND where there is no Knot.
 
 Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml; the sidecars know of their services by their
 shims alone. TTL 3 s.
@@ -11,6 +12,8 @@ a TTL after it; then the width changes too, by lists in the records. Every conne
 and started again in the middle, and the DNS is away for a time.
 """
 
+import os
+import shutil
 import signal
 import time
 
@@ -34,7 +37,10 @@ def pause(stage, seconds):
 
 
 def run(stage):
-    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    named = os.environ.get("SSA_DNS")
+    kinds = [named or "bind", named or ("knot" if shutil.which("knotd") else "bind")]
+    stage.note(f"        the servers are {' and '.join(kinds)}")
+    hosts = [stage.net.host(f"dns{number}", f"2001:db8:0:5{number}::53") for number in range(len(kinds))]
     clients = [stage.net.client(), stage.net.client("late", "2001:db8:0:3::10")]
     more = "2001:db8:5:10::/60"
     service = web(OLD)
@@ -42,15 +48,20 @@ def run(stage):
     for prefix in (*service.prefixes, more):
         stage.net.route(prefix, server)
     stage.application(server)
-    zone = resolver.NameServer(stage, dns)
-    zone.publish(service, ttl=TTL)
-    at = [dns.address]
-    far, far_shim = resolver.sidecar(stage, server, inbound(), at, service)
-    near, near_shim = resolver.sidecar(stage, clients[0], outbound(clients[0]), at, service)
+    zones = [resolver.NameServer(stage, host, kind) for host, kind in zip(hosts, kinds)]
+
+    def publish(*services, more=()):
+        for zone in zones:
+            zone.publish(*services, ttl=TTL, more=more)
+
+    publish(service)
+    first, second = ([host.address] for host in hosts)
+    far, far_shim = resolver.sidecar(stage, server, inbound(), first, service)
+    near, near_shim = resolver.sidecar(stage, clients[0], outbound(clients[0]), second, service)
     stage.begin(far, near)
     loads = [stage.load(clients[0], destinations=[service.plain], rate=RATE)]
     stage.wait(20, "connections come", lambda: far.inbound(verdict="conforming") > RATE)
-    late, late_shim = resolver.sidecar(stage, clients[1], outbound(clients[1]), at, service)
+    late, late_shim = resolver.sidecar(stage, clients[1], outbound(clients[1]), second, service)
     stage.begin(late)
     loads.append(stage.load(clients[1], destinations=[service.plain], rate=RATE))
     shims = [far_shim, near_shim, late_shim]
@@ -58,7 +69,7 @@ def run(stage):
     stage.note("the rule changes")
     moment = int(time.time()) + 2 * TTL + 2
     new = f"{NEW}; from={moment}"
-    zone.publish(web(OLD, new), ttl=TTL)
+    publish(web(OLD, new))
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: len(shim.rules(role, "web")) == 2)
@@ -66,7 +77,7 @@ def run(stage):
     stage.wait(20, "the new one counts", lambda: time.time() > moment)
     far_shim.stop(signal.SIGKILL)
     stage.wait(20, "a TTL passes", lambda: time.time() > moment + TTL)
-    zone.publish(web(new), ttl=TTL)
+    publish(web(new))
     stage.note("the server's shim was killed, and comes back to what is left")
     far_shim.start()
     far_shim.wait_state("web", "inbound", "usable")
@@ -77,31 +88,33 @@ def run(stage):
     stage.note("the width changes: lists move into the records, the APL record goes, and another record comes")
     plain = f"AAAA {service.plain}"
     own = f"{new}; apl={service.published['apl']}"
-    zone.publish(web(own), ttl=TTL)
+    publish(web(own))
     pause(stage, TTL)
     records = [("web", plain), ("_ssa.web", f"TXT {resolver.quoted(own)}")]
-    zone.publish(ttl=TTL, more=records)
+    publish(more=records)
     pause(stage, TTL)
     moment = int(time.time()) + 2 * TTL + 2
     wide = f"{WIDE}; from={moment}; apl=2:{more} !2:{service.plain_item}"
-    zone.publish(ttl=TTL, more=[*records, ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    publish(more=[*records, ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: "rand:48" in str(shim.rules(role, "web")))
     stage.wait(20, "the wide one counts", lambda: time.time() > moment + TTL)
-    zone.publish(ttl=TTL, more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    publish(more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
     for shim in (near_shim, late_shim):
         stage.wait(2 * TTL, f"{shim.host.name} has it alone", lambda: shim.rules("outbound", "web") == [WIDE + f"; from={moment}"])
 
     stage.note("the DNS goes away")
-    zone.stop()
+    for zone in zones:
+        zone.stop()
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         reason = shim.wait_state("web", role, "stale")
         stage.claim_in(f"{shim.host.name} says why", "no answer from", reason)
     so_far = far.inbound()
     stage.wait(20, "connections go on", lambda: far.inbound() > so_far + 4 * RATE)
-    zone.start()
+    for zone in zones:
+        zone.start()
     for shim in shims:
         shim.wait_state("web", "inbound" if shim is far_shim else "outbound", "usable")
 
