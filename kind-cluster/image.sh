@@ -18,5 +18,7 @@ for pair in "$@"; do
   cp -L "${pair%%=*}" "$files/${pair#*=}"
 done
 tar -C "$files" --owner=0 --group=0 -c . | docker cp -q - "$container:/"
+before=$(docker images -q "$name")
 docker commit "$container" "$name" >/dev/null
+if [ -n "$before" ]; then docker rmi "$before" >/dev/null 2>&1 || true; fi
 "$here/load.sh" "$name"
