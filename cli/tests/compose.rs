@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{APL, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, text};
+use support::{APL, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, text, verify};
 
 fn compose(rule: &str, more: &[&str]) -> support::Run {
     ssa(&[&["compose", "--apl", APL, "--rule", rule, "--source", SOURCE], more].concat())
@@ -95,18 +95,7 @@ fn a_proof_of_work_is_found_and_verified() {
     let rule = "v=ssa1; addr=hash(src/48):20 rand:44; pow=8";
     let more = ["--port", "443", "--time", "1000"];
     let address = compose(rule, &more).exits(0).stdout;
-    let verify = [
-        "verify",
-        "--apl",
-        APL,
-        "--rule",
-        rule,
-        "--source",
-        SOURCE,
-        "--destination",
-        address.trim(),
-    ];
-    ssa(&[&verify[..], &more].concat()).exits(0);
+    verify(rule, address.trim(), &more).exits(0);
 }
 
 #[test]

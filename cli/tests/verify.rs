@@ -2,22 +2,7 @@
 
 mod support;
 
-use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, ssa_reading, text};
-
-fn verify(rule: &str, destination: &str, more: &[&str]) -> Run {
-    let args = [
-        "verify",
-        "--apl",
-        APL,
-        "--rule",
-        rule,
-        "--source",
-        SOURCE,
-        "--destination",
-        destination,
-    ];
-    ssa(&[&args, more].concat())
-}
+use support::{APL, DESTINATION, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, ssa_reading, text, verify};
 
 #[test]
 fn what_was_composed_conforms() {

@@ -54,6 +54,22 @@ pub(crate) fn ssa_reading(args: &[&str], input: &str) -> Run {
     }
 }
 
+/// Verifies a destination of SOURCE by a rule.
+pub(crate) fn verify(rule: &str, destination: &str, more: &[&str]) -> Run {
+    let args = [
+        "verify",
+        "--apl",
+        APL,
+        "--rule",
+        rule,
+        "--source",
+        SOURCE,
+        "--destination",
+        destination,
+    ];
+    ssa(&[&args, more].concat())
+}
+
 impl Run {
     /// Insists on an exit code.
     #[track_caller]
