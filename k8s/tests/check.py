@@ -223,7 +223,9 @@ class Checks:
                 if patch["patch"]["operation"] == "MERGE":
                     yield patch["match"]["cluster"], patch["patch"]["value"]
 
-        assert list(merged(self.inbound)) == [({"portNumber": port}, {"cleanup_interval": "60s"}) for port in (8080, 9000)]
+        assert list(merged(self.inbound)) == [
+            ({"portNumber": port}, {"cleanup_interval": "60s"}) for port in (8080, 9000)
+        ]
         outbound = list(merged(self.outbound))
         assert [cluster for cluster, _ in outbound] == [
             {"service": "store.example", "portNumber": 8080},
@@ -247,7 +249,9 @@ class Checks:
                 for patch in patches(filter_, "CLUSTER")
                 if patch["patch"]["operation"] == "ADD" and patch["patch"]["value"]["name"].startswith("ssa_resolver")
             ]
-            (path,) = [value["pipe"]["path"] for value in all_of(cluster) if isinstance(value, dict) and "pipe" in value]
+            (path,) = [
+                value["pipe"]["path"] for value in all_of(cluster) if isinstance(value, dict) and "pipe" in value
+            ]
             assert json.loads(plugin(filter_))["snapshot"]["cluster"] == cluster["name"]
             assert self._resolver(role)["socket"]["path"] == path
 
@@ -311,7 +315,11 @@ class Checks:
         """Has Envoy check one of envoy/ with this plugin configuration and the clusters that it names."""
         lines = (ROOT / "envoy" / file).read_text().splitlines()
         start = next(number for number, line in enumerate(lines) if line.strip() == "value: |")
-        end = next(number for number in range(start, len(lines)) if lines[number].strip() == "}" and lines[number].startswith(" " * 22 + "}"))
+        end = next(
+            number
+            for number in range(start, len(lines))
+            if lines[number].strip() == "}" and lines[number].startswith(" " * 22 + "}")
+        )
         indented = textwrap.indent(configuration.strip(), " " * 22)
         text = "\n".join([*lines[: start + 1], indented, *lines[end + 1 :]]) + "\n"
         for name in ("ssa_resolver_inbound", "ssa_resolver_outbound"):
@@ -354,11 +362,17 @@ class Checks:
             assert shim["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             volumes = {volume["name"]: volume for volume in spec["volumes"]}
             assert volumes["ssa-config"]["configMap"]["name"] == "ssa-resolver-inbound"
-            secrets = {mount["mountPath"]: volumes[mount["name"]]["secret"]["secretName"] for mount in shim["volumeMounts"] if "secret" in mount["name"]}
+            secrets = {
+                mount["mountPath"]: volumes[mount["name"]]["secret"]["secretName"]
+                for mount in shim["volumeMounts"]
+                if "secret" in mount["name"]
+            }
             assert secrets == {"/etc/ssa/secrets/store-keys": "store-keys", "/etc/ssa/secrets/more.keys": "more.keys"}
             assert inits["ssa-anyip"]["command"] == ["ssa-routes", "pod", "/etc/ssa/slices"]
             assert inits["ssa-anyip"]["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
-            assert {mount["name"] for mount in spec["volumes"]} >= {m["name"] for c in inits.values() for m in c["volumeMounts"]}
+            assert {mount["name"] for mount in spec["volumes"]} >= {
+                m["name"] for c in inits.values() for m in c["volumeMounts"]
+            }
 
     def a_client_is_given_no_slices_and_no_rights(self):
         spec = self.helm.inject(self.template, {"ssa-outbound": "enabled"}, {}, True)
@@ -482,7 +496,9 @@ class Checks:
             assert name in used, name
 
     def values_of_labels_in_them_exist(self):
-        words = set(re.findall(r"`(\w+)`", (ROOT / "docs/filter.md").read_text() + (ROOT / "docs/resolver.md").read_text()))
+        words = set(
+            re.findall(r"`(\w+)`", (ROOT / "docs/filter.md").read_text() + (ROOT / "docs/resolver.md").read_text())
+        )
         for place, text in self._used():
             for label, value in re.findall(r'(ssa_verdict|ssa_outcome|ssa_part|state|outcome)\s*[=!]~?"([^"]*)"', text):
                 for one in value.split("|"):
@@ -503,25 +519,38 @@ class Checks:
         for flat, wanted in {
             # As an Envoy without stats_tags prints them.
             "ssa_inbound_connections_total_service___verdict_unclaimed_outcome_denied": {
-                "__name__": "ssa_inbound_connections_total", "ssa_service": "_", "ssa_verdict": "unclaimed", "ssa_outcome": "denied",
+                "__name__": "ssa_inbound_connections_total",
+                "ssa_service": "_",
+                "ssa_verdict": "unclaimed",
+                "ssa_outcome": "denied",
             },
             "ssa_inbound_connections_total_service_web_demo_test_verdict_other_port_outcome_shadow_denied": {
-                "__name__": "ssa_inbound_connections_total", "ssa_service": "web_demo_test", "ssa_verdict": "other_port", "ssa_outcome": "shadow_denied",
+                "__name__": "ssa_inbound_connections_total",
+                "ssa_service": "web_demo_test",
+                "ssa_verdict": "other_port",
+                "ssa_outcome": "shadow_denied",
             },
             "ssa_inbound_violations_total_service_a_b_part_field_0": {
-                "__name__": "ssa_inbound_violations_total", "ssa_service": "a_b", "ssa_part": "field_0",
+                "__name__": "ssa_inbound_violations_total",
+                "ssa_service": "a_b",
+                "ssa_part": "field_0",
             },
             "ssa_outbound_connections_total_service_a_b_outcome_no_snapshot": {
-                "__name__": "ssa_outbound_connections_total", "ssa_service": "a_b", "ssa_outcome": "no_snapshot",
+                "__name__": "ssa_outbound_connections_total",
+                "ssa_service": "a_b",
+                "ssa_outcome": "no_snapshot",
             },
             "ssa_outbound_connect_failures_total_service_a_b": {
-                "__name__": "ssa_outbound_connect_failures_total", "ssa_service": "a_b",
+                "__name__": "ssa_outbound_connect_failures_total",
+                "ssa_service": "a_b",
             },
             "ssa_outbound_source_mismatches_total_service_a_b": {
-                "__name__": "ssa_outbound_source_mismatches_total", "ssa_service": "a_b",
+                "__name__": "ssa_outbound_source_mismatches_total",
+                "ssa_service": "a_b",
             },
             "ssa_inbound_snapshots_total_outcome_installed": {
-                "__name__": "ssa_inbound_snapshots_total", "ssa_outcome": "installed",
+                "__name__": "ssa_inbound_snapshots_total",
+                "ssa_outcome": "installed",
             },
             "ssa_inbound_snapshot_age_max_seconds": {"__name__": "ssa_inbound_snapshot_age_max_seconds"},
             "ssa_outbound_held_connections": {"__name__": "ssa_outbound_held_connections"},
@@ -534,7 +563,10 @@ class Checks:
             "authz_dry_run_result": "denied",
         }
         assert relabel(envoy["metricRelabelings"], shadowed) == {
-            "__name__": "ssa_inbound_connections_total", "ssa_service": "store_example", "ssa_verdict": "outside", "ssa_outcome": "shadow_denied",
+            "__name__": "ssa_inbound_connections_total",
+            "ssa_service": "store_example",
+            "ssa_verdict": "outside",
+            "ssa_outcome": "shadow_denied",
         }
 
     # ---- slices
@@ -565,7 +597,16 @@ class Checks:
         lines = must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
         both = "2001:db8:5:0:4000::1 2001:db8:5::/65"
         ways = "2001:db8:5:0:4000::1 fd00::a 2001:db8:5:0:8000::/65 fd00::12 2001:db8:5::/65 fd00::a"
-        assert lines == [both, ways, both, ways, *["2001:db8:5:0:4000::1", ways] * 2, "", "", "2001:db8:5:0:ffff::/80 fd00::99"], lines
+        assert lines == [
+            both,
+            ways,
+            both,
+            ways,
+            *["2001:db8:5:0:4000::1", ways] * 2,
+            "",
+            "",
+            "2001:db8:5:0:ffff::/80 fd00::99",
+        ], lines
 
     def a_plan_reaches_pods_before_nodes_and_leaves_pods_last(self):
         kubectl = self.folder / "bin" / "kubectl"
@@ -574,7 +615,12 @@ class Checks:
         kubectl.chmod(0o755)
         cluster = self.folder / "cluster"
         cluster.mkdir()
-        env = {**os.environ, "CLUSTER": str(cluster), "SSA": str(self.options.ssa), "PATH": f"{kubectl.parent}:{os.environ['PATH']}"}
+        env = {
+            **os.environ,
+            "CLUSTER": str(cluster),
+            "SSA": str(self.options.ssa),
+            "PATH": f"{kubectl.parent}:{os.environ['PATH']}",
+        }
 
         def pod(name, node, address, **more):
             status = {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": address}]}
@@ -583,27 +629,66 @@ class Checks:
         def apply(*pods):
             (cluster / "pods.json").write_text(json.dumps({"items": list(pods)}))
             (cluster / "log").write_text("")
-            must("bash", K8S / "slices/apply.sh", "shop", "store.example", "--apl", "2:2001:db8:5::/64", "--bits", "2", "--selector", "app=store", env=env)
+            must(
+                "bash",
+                K8S / "slices/apply.sh",
+                "shop",
+                "store.example",
+                "--apl",
+                "2:2001:db8:5::/64",
+                "--bits",
+                "2",
+                "--selector",
+                "app=store",
+                env=env,
+            )
             return (cluster / "log").read_text().splitlines()
 
         (cluster / "nodes.json").write_text(
-            json.dumps({"items": [{"metadata": {"name": f"n{n}"}, "status": {"addresses": [{"type": "InternalIP", "address": f"fd00::1{n}"}]}} for n in (1, 2)]})
+            json.dumps(
+                {
+                    "items": [
+                        {
+                            "metadata": {"name": f"n{n}"},
+                            "status": {"addresses": [{"type": "InternalIP", "address": f"fd00::1{n}"}]},
+                        }
+                        for n in (1, 2)
+                    ]
+                }
+            )
         )
-        (cluster / "daemons.json").write_text(json.dumps({"items": [{"metadata": {"name": "d1"}}, {"metadata": {"name": "d2"}}]}))
+        (cluster / "daemons.json").write_text(
+            json.dumps({"items": [{"metadata": {"name": "d1"}}, {"metadata": {"name": "d2"}}]})
+        )
         leaving = pod("s9", "n1", "fd00::9", deletionTimestamp="2026-01-01T00:00:00Z")
         log = apply(pod("s0", "n1", "fd00::a"), leaving)
         assert log == ["create configmap", "s0 pod - --keep", "d1 node -", "d2 node -", "s0 pod -"], log
-        assert (cluster / "routes").read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s0 fd00::a n1 fd00::11\n"
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s0 fd00::a n1 fd00::11\n"
         kept = json.loads((cluster / "kept.json").read_text())["data"]
         assert kept["store.example.routes"] == (cluster / "routes").read_text()
 
         log = apply(pod("s0", "n1", "fd00::a"), pod("s1", "n2", "fd00::b"))
-        assert log == ["patch configmap", "s0 pod - --keep", "s1 pod - --keep", "d1 node -", "d2 node -", "s0 pod -", "s1 pod -"], log
+        assert log == [
+            "patch configmap",
+            "s0 pod - --keep",
+            "s1 pod - --keep",
+            "d1 node -",
+            "d2 node -",
+            "s0 pod -",
+            "s1 pod -",
+        ], log
         lines = (cluster / "routes").read_text().splitlines()
-        assert [line.split()[2:] for line in lines[1:]] == [["s0", "fd00::a", "n1", "fd00::11"], ["s1", "fd00::b", "n2", "fd00::12"]], lines
+        assert [line.split()[2:] for line in lines[1:]] == [
+            ["s0", "fd00::a", "n1", "fd00::11"],
+            ["s1", "fd00::b", "n2", "fd00::12"],
+        ], lines
         # One of two leaves: the other gets all, and the plan forgets it.
         apply(pod("s1", "n2", "fd00::b"))
-        assert (cluster / "routes").read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s1 fd00::b n2 fd00::12\n"
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s1 fd00::b n2 fd00::12\n"
         plan = json.loads(json.loads((cluster / "kept.json").read_text())["data"]["store.example.plan.json"])
         assert [endpoint["name"] for endpoint in plan["endpoints"]] == ["s1"]
 
@@ -612,11 +697,15 @@ class Checks:
         folder.mkdir()
         fake = folder / "ssa-resolver"
         # As the shim: SIGHUP reads again, SIGTERM ends it well.
-        fake.write_text("#!/bin/sh\ntrap 'echo hup' HUP\ntrap 'echo term; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n")
+        fake.write_text(
+            "#!/bin/sh\ntrap 'echo hup' HUP\ntrap 'echo term; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n"
+        )
         fake.chmod(0o755)
         (folder / "resolver.json").write_text("{}")
         env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-        process = subprocess.Popen([K8S / "images/resolver/ssa-shim", folder / "resolver.json"], env=env, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [K8S / "images/resolver/ssa-shim", folder / "resolver.json"], env=env, stdout=subprocess.PIPE, text=True
+        )
         try:
             assert process.stdout.readline() == "started\n"
             (folder / "resolver.json").write_text('{"off": true}')
@@ -638,12 +727,20 @@ class Checks:
                 must(self.options.resolver, "--check", "--config", file)
                 (service,) = json.loads(file.read_text())["services"]
                 static = service["static"]
-                code, text = run(self.options.ssa, "lint", "--apl", static["apl"], *[word for rule in static["rules"] for word in ("--rule", rule)], *[word for address in static["addresses"] for word in ("--aaaa", address)], "--no-notes")
+                code, text = run(
+                    self.options.ssa,
+                    "lint",
+                    "--apl",
+                    static["apl"],
+                    *[word for rule in static["rules"] for word in ("--rule", rule)],
+                    *[word for address in static["addresses"] for word in ("--aaaa", address)],
+                    "--no-notes",
+                )
                 assert "0 errors" in text, f"{example.name}: {text}"
 
 
 # Answers from files, and writes down what is done.
-FAKE_KUBECTL = '''#!/usr/bin/env python3
+FAKE_KUBECTL = """#!/usr/bin/env python3
 import json, os, sys
 from pathlib import Path
 folder, words = Path(os.environ["CLUSTER"]), sys.argv[1:]
@@ -668,7 +765,7 @@ elif words[0] == "exec":
     log(" ".join([words[2], *words[words.index("ssa-routes") + 1:]]))
 else:
     sys.exit(f"no answer to {words}")
-'''
+"""
 
 
 def relabel(rules, labels):
