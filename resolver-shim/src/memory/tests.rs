@@ -1,0 +1,289 @@
+use super::{seen::MAX_SEEN, *};
+use crate::answers::{Answer, Failure};
+
+const LIST: &str = "2:2001:db8:5::/64 !2:2001:db8:6::/120";
+const OTHER: &str = "2:2001:db8:7::/64 !2:2001:db8:6::/120";
+const RULE: &str = "v=ssa1; addr=rand:64";
+const NEXT: &str = "v=ssa1; addr=hash(src/64):20 rand:44";
+const PLAIN: &str = "2001:db8:6::1";
+
+fn terms() -> Terms<'static> {
+    Terms {
+        key_of: &|_| Key::None,
+        forbidden: &|_| None,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "answers hold results")]
+fn answer<T>(value: T, ttl: u64) -> Result<Answer<T>, Failure> {
+    Ok(Answer {
+        value,
+        ttl,
+        present: true,
+    })
+}
+
+fn answers(list: Option<&str>, records: &[&str]) -> Answers {
+    Answers {
+        list: answer(list.map_or(List::Absent, |text| List::of(&text.parse().unwrap())), 100),
+        records: answer(records.iter().map(ToString::to_string).collect(), 100),
+        addresses: answer(vec![PLAIN.parse().unwrap()], 100),
+    }
+}
+
+fn told(memory: &mut Memory, now: u64) -> (State, Vec<String>) {
+    let view = memory.verifier(now, &terms());
+    let published = publishable(&view.pairs);
+    let rules = published.apl.into_iter().chain(published.rules).collect();
+    (view.standing.state, rules)
+}
+
+#[test]
+fn nothing_is_known_before_the_first_answer() {
+    let mut memory = Memory::default();
+    assert_eq!(told(&mut memory, 1), (State::Pending, vec![]));
+    assert_eq!(memory.client(1, 9, &terms()).standing.state, State::Pending);
+    assert!(!memory.is_known());
+}
+
+#[test]
+fn verifiers_keep_what_is_gone_for_its_ttl_and_a_minute() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    assert_eq!(told(&mut memory, 1000), (State::Usable, vec![LIST.into(), RULE.into()]));
+    memory.take(answers(Some(LIST), &[RULE, &format!("{NEXT}; from=1200")]), 1080);
+    assert_eq!(told(&mut memory, 1080).1.len(), 3);
+    memory.take(answers(Some(LIST), &[&format!("{NEXT}; from=1200")]), 1300);
+    let both = vec![LIST.to_owned(), format!("{NEXT}; from=1200"), RULE.to_owned()];
+    assert_eq!(told(&mut memory, 1300), (State::Usable, both.clone()));
+    let view = memory.verifier(1459, &terms());
+    assert_eq!((view.pairs.len(), view.until), (2, Some(1460)));
+    assert_eq!(told(&mut memory, 1460), (State::Usable, both[..2].to_vec()));
+    // Clients never see what is gone.
+    assert_eq!(memory.client(1300, 9, &terms()).pairs.len(), 1);
+}
+
+#[test]
+fn a_longer_ttl_of_the_past_counts() {
+    let mut memory = Memory::default();
+    let mut long = answers(Some(LIST), &[RULE]);
+    long.records = answer(vec![RULE.into()], 5000);
+    memory.take(long, 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(LIST), &[RULE]), 1100);
+    told(&mut memory, 1100);
+    memory.take(answers(Some(LIST), &[NEXT]), 1200);
+    told(&mut memory, 1200);
+    assert_eq!(told(&mut memory, 1000 + 5000 + GRACE - 1).1.len(), 3);
+    assert_eq!(told(&mut memory, 1000 + 5000 + GRACE).1.len(), 2);
+}
+
+#[test]
+fn a_record_replaced_in_place_stands_beside_its_successor() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(LIST), &[NEXT]), 1001);
+    let (state, rules) = told(&mut memory, 1001);
+    assert_eq!(state, State::Usable);
+    assert_eq!(rules, [LIST.to_owned(), NEXT.to_owned(), format!("{RULE}; from=1")]);
+}
+
+#[test]
+fn an_earlier_list_is_kept_with_every_record() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(OTHER), &[RULE]), 1001);
+    let (state, rules) = told(&mut memory, 1001);
+    assert_eq!(state, State::Usable);
+    assert_eq!(
+        rules,
+        [format!("{RULE}; apl={OTHER}"), format!("{RULE}; from=1; apl={LIST}")]
+    );
+    assert_eq!(told(&mut memory, 2000).1, [OTHER, RULE]);
+}
+
+#[test]
+fn the_width_changes_through_own_lists() {
+    let mut memory = Memory::default();
+    let old = format!("{RULE}; apl={LIST}");
+    let new = "v=ssa1; addr=rand:64 rand:16; from=1500; apl=2:2001:db8:5::/48 !2:2001:db8:6::/120";
+    memory.take(answers(Some(LIST), &[&old]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(None, &[&old]), 1200);
+    assert_eq!(told(&mut memory, 1200).1, [LIST, RULE]);
+    memory.take(answers(None, &[&old, new]), 1300);
+    let (_, rules) = told(&mut memory, 1300);
+    assert_eq!(rules, [old.clone(), new.to_owned()]);
+    // The old list, still kept, does not fit the new record: that record is not lost for it.
+    assert_eq!(rules.len(), 2);
+    memory.take(answers(None, &[new]), 1400);
+    assert_eq!(told(&mut memory, 1400).1.len(), 2);
+    assert_eq!(told(&mut memory, 1400 + 100 + GRACE).1.len(), 2, "its list, and itself");
+}
+
+#[test]
+fn without_a_usable_record_verifiers_keep_the_last_and_clients_do_not() {
+    for bad in [
+        answers(Some(LIST), &[]),
+        answers(Some(LIST), &["v=ssa1; addr=rand:63"]),
+        answers(Some(LIST), &[RULE, "v=ssa1; addr=hash(src/64):64"]),
+        answers(Some("!2:2001:db8:5::/64"), &[RULE]),
+        answers(None, &[RULE]),
+        Answers {
+            list: answer(List::faulty("x"), 9),
+            ..answers(None, &[RULE])
+        },
+    ] {
+        let mut memory = Memory::default();
+        memory.take(answers(Some(LIST), &[RULE]), 1000);
+        told(&mut memory, 1000);
+        memory.take(bad.clone(), 1001);
+        for now in [1001, 1 << 40] {
+            assert_eq!(
+                told(&mut memory, now),
+                (State::Kept, vec![LIST.into(), RULE.into()]),
+                "{bad:?}"
+            );
+        }
+        let client = memory.client(1001, 9, &terms());
+        assert!(client.pairs.is_empty());
+        assert!(matches!(client.standing.state, State::Absent | State::Unusable));
+    }
+}
+
+#[test]
+fn failures_leave_verifiers_and_for_a_time_clients_what_they_had() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(Answers::failed(&Failure::new("timeout", "no answer")), 1090);
+    assert_eq!(
+        told(&mut memory, 1 << 40),
+        (State::Stale, vec![LIST.into(), RULE.into()])
+    );
+    let client = memory.client(1100 + 49, 50, &terms());
+    assert_eq!((client.standing.state, client.until), (State::Stale, Some(1150)));
+    assert_eq!(client.standing.reason.as_deref(), Some("timeout: no answer"));
+    assert_eq!(client.pairs.len(), 1);
+    let client = memory.client(1150, 50, &terms());
+    assert_eq!((client.standing.state, client.pairs.len()), (State::Expired, 0));
+    memory.take(answers(Some(LIST), &[RULE]), 2000);
+    assert_eq!(memory.client(2000, 50, &terms()).standing.state, State::Usable);
+}
+
+#[test]
+fn what_must_not_be_is_refused_and_the_last_kept() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(OTHER), &[RULE]), 1001);
+    let seven: Ipv6Net = "2001:db8:7::/48".parse().unwrap();
+    let forbidden = |prefix: Ipv6Net| seven.contains(&prefix).then(|| format!("{prefix} is not allowed"));
+    let terms = Terms {
+        key_of: &|_| Key::None,
+        forbidden: &forbidden,
+    };
+    let view = memory.verifier(1001, &terms);
+    assert_eq!(view.standing.state, State::Kept);
+    assert_eq!(
+        view.standing.reason.as_deref(),
+        Some("records[0]: 2001:db8:7::/64 is not allowed")
+    );
+    assert_eq!(view.pairs.len(), 1);
+    assert_eq!(memory.client(1001, 9, &terms).standing.state, State::Refused);
+    let mut fresh = Memory::default();
+    fresh.take(answers(Some(OTHER), &[RULE]), 1001);
+    assert_eq!(fresh.verifier(1001, &terms).standing.state, State::Refused);
+}
+
+#[test]
+fn plain_addresses_lie_in_the_list() {
+    let mut memory = Memory::default();
+    let mut foreign = answers(Some(LIST), &[RULE]);
+    foreign.addresses = answer(vec![PLAIN.parse().unwrap(), "2001:db8:f::1".parse().unwrap()], 9);
+    memory.take(foreign.clone(), 1);
+    let client = memory.client(1, 9, &terms());
+    assert_eq!(client.addresses, [PLAIN.parse::<Ipv6Addr>().unwrap()]);
+    assert!(client.standing.reason.unwrap().contains("2001:db8:f::1"));
+    foreign.addresses = answer(vec!["2001:db8:f::1".parse().unwrap()], 9);
+    memory.take(foreign, 2);
+    assert_eq!(memory.client(2, 9, &terms()).standing.state, State::Refused);
+}
+
+#[test]
+fn a_secret_that_comes_later_makes_the_record_usable() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &["v=ssa1; addr=mac(src/128):64; key=k1"]), 1);
+    let lacking = memory.verifier(1, &terms());
+    assert_eq!(lacking.standing.state, State::Unusable);
+    assert_eq!(
+        lacking.standing.reason.as_deref(),
+        Some("records[0]: the secret k1 is not at hand")
+    );
+    let key = Key::Secret(ssa_rules::Secret::new([7; 16]));
+    let given = Terms {
+        key_of: &|_| key,
+        forbidden: &|_| None,
+    };
+    let view = memory.verifier(1, &given);
+    assert_eq!(view.standing.state, State::Usable);
+    assert_eq!(view.pairs[0].key.as_ref().unwrap().as_str(), "k1");
+    // Clients need no secret for a record to be usable, only to use it.
+    assert_eq!(memory.client(1, 9, &terms()).standing.state, State::Usable);
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut memory = Memory::default();
+    for number in 0..100 {
+        let list = format!("2:2001:db8:5:{number:x}::/64");
+        let rule = format!("v=ssa1; addr=rand:64; salt=s{number}");
+        memory.take(answers(Some(&list), &[&rule]), 1000);
+        let (_, rules) = told(&mut memory, 1000);
+        assert!(rules.len() <= 5, "{rules:?}");
+        assert!(
+            rules.iter().any(|rule| rule.contains(&format!("salt=s{number}"))),
+            "{rules:?}"
+        );
+    }
+    assert!(memory.seen_records.len() <= MAX_SEEN && memory.seen_lists.len() <= MAX_SEEN);
+    assert!(memory.verifier(1000, &terms()).standing.reason.is_some());
+}
+
+#[test]
+fn long_lists_are_united() {
+    const RULE: &str = "v=ssa1; addr=rand:48";
+    let list = |of: u16| -> String {
+        let items: Vec<String> = (0..32)
+            .map(|n| format!("2:2001:db8:a123:{of:x}0{n:02x}:8000::/80"))
+            .collect();
+        items.join(" ")
+    };
+    let mut memory = Memory::default();
+    memory.take(answers(Some(&list(5)), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(&list(6)), &[RULE]), 1001);
+    let view = memory.verifier(1001, &terms());
+    let published = publishable(&view.pairs);
+    assert_eq!(published.rules, [RULE.to_owned(), format!("{RULE}; from=1")]);
+    assert_eq!(space_of(&published.apl.unwrap()).unwrap().positive().len(), 64);
+    // With more than 64 items there is no union: what stands counts.
+    memory.take(answers(Some(&list(7)), &[RULE]), 1002);
+    let published = publishable(&memory.verifier(1002, &terms()).pairs);
+    assert_eq!((published.rules.len(), published.dropped), (1, 2));
+    assert!(published.apl.unwrap().contains("2001:db8:a123:7000:"));
+}
+
+#[test]
+fn memories_are_stored() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(OTHER), &[NEXT]), 1001);
+    told(&mut memory, 1001);
+    let json = serde_json::to_string(&memory).unwrap();
+    let stored: Memory = serde_json::from_str(&json).unwrap();
+    assert_eq!(stored, memory);
+}
