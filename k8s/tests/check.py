@@ -28,7 +28,7 @@ class Skipped(Exception):
 def run(*command, reads=None, env=None):
     """Returns exit code and all that a command printed."""
     done = subprocess.run(
-        [str(word) for word in command], input=reads, capture_output=True, text=True, timeout=120, env=env
+        [str(word) for word in command], input=reads, capture_output=True, text=True, timeout=120, env=env, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -338,6 +338,7 @@ class Checks:
             capture_output=True,
             text=True,
             timeout=120,
+            check=False,
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -727,7 +728,7 @@ class Checks:
                 must(self.options.resolver, "--check", "--config", file)
                 (service,) = json.loads(file.read_text())["services"]
                 static = service["static"]
-                code, text = run(
+                _, text = run(
                     self.options.ssa,
                     "lint",
                     "--apl",
