@@ -118,7 +118,16 @@ step "installing Istio"
 dual=false
 if [ "$family" = dual ]; then dual=true; fi
 sed -e "s#ISTIO_HUB#$istio_hub#" -e "s#ISTIO_TAG#$istio_tag#" -e "s#\"DUAL_STACK\"#\"$dual\"#" "$here/istio.yaml" >"$cache/istio.yaml"
-logged istio istioctl install -y -f "$cache/istio.yaml"
+# A busy machine's API server can be slower than istioctl's patience of 15 seconds; what was installed stays.
+install_istio() {
+  local attempt
+  for attempt in 1 2 3; do
+    if istioctl install -y -f "$cache/istio.yaml"; then return 0; fi
+    echo "attempt $attempt failed"
+  done
+  return 1
+}
+logged istio install_istio
 
 echo "$family" >"$cache/family"
 finished=yes
