@@ -355,7 +355,8 @@ impl Asked {
     async fn ask(&self, name: &Name, kind: RecordType) -> Result<(DnsResponse, Proof), AskError> {
         #[cfg(feature = "secure")]
         if let Some(validator) = &self.validator {
-            return validator.ask(name, kind).await;
+            // A task waits for each service: what few of them do is not to make all of them larger.
+            return Box::pin(validator.ask(name, kind)).await;
         }
         let mut query = Query::query(name.clone(), kind);
         query.set_query_class(hickory_resolver::proto::rr::DNSClass::IN);
@@ -372,7 +373,7 @@ impl Upstream {
     pub(crate) async fn exchange(&self, request: &DnsRequest) -> Result<DnsResponse, AskError> {
         #[cfg(feature = "secure")]
         let response = match &self.tls {
-            Some(tls) => tls.ask(self, request).await?,
+            Some(tls) => Box::pin(tls.ask(self, request)).await?,
             None => self.by_udp_or_tcp(request).await?,
         };
         #[cfg(not(feature = "secure"))]
