@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use ssa_rules::{
-    ComposeError, Destination, ItemSet, Progress, Replica, Request, Rule, UnixTime,
+    ComposeError, Destination, ItemSet, Progress, Record, Replica, Request, Rule, UnixTime,
     published::{Publication, Role},
 };
 
 use crate::{
     Outcome,
     failure::{Failure, Fault, Faults, Kind},
-    input::{FlowArgs, Inputs, KeyArgs, Service, ServiceArgs, number},
+    input::{FlowArgs, Inputs, KeyArgs, Keys, Service, ServiceArgs, number},
     output::Output,
     published,
     random::Random,
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         time: Some(inputs.time),
         replica: Replica(0),
     };
-    let told = |error| tell(error, &record, &inputs);
+    let told = |error| tell(error, &record, &inputs, &keys);
     let mut compose = |replica: u8, out: &mut Output| -> Result<Option<Composed>, Failure> {
         let request = Request {
             replica: Replica(replica),
@@ -212,7 +212,7 @@ fn search(rule: &Rule, request: &Request<'_>, random: &mut Random) -> Result<Com
 }
 
 /// Says which flag would help.
-fn tell(error: ComposeError, record: &str, inputs: &Inputs) -> Failure {
+fn tell(error: ComposeError, record: &str, inputs: &Inputs, keys: &Keys) -> Failure {
     let fault = |place: &str| Fault::new(place, error);
     let mut kind = Kind::Input;
     let faults = match error {
@@ -227,13 +227,17 @@ fn tell(error: ComposeError, record: &str, inputs: &Inputs) -> Failure {
                 .map(|(flag, _)| Fault::new(flag, format!("missing; the record needs it: {record}")))
                 .collect()
         }
-        ComposeError::SecretMissing => vec![Fault::new(
-            "--secret",
-            format!(
-                "missing; the record needs its key, by --secret NAME=HEX, --secret-file FILE or, with kdf, \
-                 --client-key NAME=HEX: {record}"
-            ),
-        )],
+        ComposeError::SecretMissing => {
+            let id = record.parse::<Record>().ok().and_then(|record| record.key().cloned());
+            let lacking = id.map_or_else(|| "missing".into(), |id| keys.lacks(&id));
+            vec![Fault::new(
+                "--secret",
+                format!(
+                    "{lacking}; give --secret NAME=HEX, --secret-file FILE or, with kdf, --client-key NAME=HEX: \
+                     {record}"
+                ),
+            )]
+        }
         ComposeError::ReplicaOutOfRange { .. } => vec![fault("--replica")],
         ComposeError::ObjectNotNumeric => {
             let object = inputs.object.as_deref().unwrap_or_default().escape_ascii();

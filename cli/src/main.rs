@@ -8,6 +8,7 @@ mod counts;
 mod explain;
 mod failure;
 mod input;
+mod key;
 mod lint;
 mod output;
 mod published;
@@ -60,6 +61,7 @@ enum Command {
     Lint(lint::Args),
     Simulate(simulate::Args),
     Slices(slices::Args),
+    Key(key::Args),
     Vectors(vectors::Args),
     Completions(completions::Args),
 }
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Lint(args) => lint::run(args, &mut out),
         Command::Simulate(args) => simulate::run(args, &mut out),
         Command::Slices(args) => slices::run(&args, &mut out),
+        Command::Key(args) => key::run(&args, &mut out),
         Command::Vectors(args) => vectors::run(args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
     };

@@ -109,7 +109,10 @@ fn secrets_come_from_flag_or_file() {
     assert_eq!(by_flag, by_file);
     compose(MACED, &["--secret", &format!("k2={SECRET_HEX}")])
         .exits(2)
-        .tells(&["--secret: missing"]);
+        .tells(&["--secret: missing; k1 is needed, k2 was given"]);
+    compose(MACED, &[])
+        .exits(2)
+        .tells(&["--secret: missing; k1 is needed; give --secret"]);
 }
 
 #[test]
@@ -169,6 +172,38 @@ fn every_fault_of_the_command_line_is_told_at_once() {
         "--rule replicas: `17`",
     ]);
     assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn an_item_without_its_family_is_told_what_to_write() {
+    for (apl, told) in [
+        (
+            "fd00:5::/64",
+            "apl[0]: an item begins with its family; write 2:fd00:5::/64",
+        ),
+        (
+            "2001:db8:5::/64",
+            "apl[0]: an item begins with its family; write 2:2001:db8:5::/64",
+        ),
+        (
+            "2:2001:db8:5::/64 !2001:db8:5:0:8000::/65",
+            "apl[1]: an item begins with its family; write !2:2001:",
+        ),
+    ] {
+        let run = ssa(&["compose", "--apl", apl, "--rule", HASHED, "--source", SOURCE]);
+        run.exits(2).tells(&[told]);
+    }
+    // Not of a prefix, but of another fault.
+    let run = ssa(&[
+        "compose",
+        "--apl",
+        "2:2001:db8:5::/129",
+        "--rule",
+        HASHED,
+        "--source",
+        SOURCE,
+    ]);
+    run.exits(2).tells(&["apl[0].length: `129`"]);
 }
 
 #[test]

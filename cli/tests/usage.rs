@@ -9,7 +9,7 @@ use std::{
 
 use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text};
 
-const SUBCOMMANDS: [&[&str]; 9] = [
+const SUBCOMMANDS: [&[&str]; 11] = [
     &["compose"],
     &["verify"],
     &["resolve"],
@@ -17,6 +17,8 @@ const SUBCOMMANDS: [&[&str]; 9] = [
     &["lint"],
     &["simulate"],
     &["slices", "plan"],
+    &["key", "new"],
+    &["key", "derive"],
     &["vectors"],
     &["completions"],
 ];
@@ -105,6 +107,7 @@ fn with_json_errors_are_one_json_document() {
         &["resolve", "--json", "a..b"],
         &["explain", "--json"],
         &["slices", "plan", "--bits", "99", "--json"],
+        &["key", "derive", "--json"],
         &["vectors", "/no/such/file", "--json"],
     ] {
         let run = ssa(args).exits(2);

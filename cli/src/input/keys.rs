@@ -6,10 +6,10 @@ use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
 use crate::{failure::Faults, output::Output};
 
-/// Where keys come from.
+/// Where secrets come from.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Keys")]
-pub(crate) struct KeyArgs {
+pub(crate) struct SecretArgs {
     /// A secret: the name that the record gives it, and 32 hex digits (16 bytes). Other users of this machine can
     /// see it; better use a file
     #[arg(long, value_name = "NAME=HEX")]
@@ -17,6 +17,14 @@ pub(crate) struct KeyArgs {
     /// A file of secrets, a line NAME=HEX for each; empty lines and lines that start with # are passed over
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Vec<PathBuf>,
+}
+
+/// Where keys come from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    secrets: SecretArgs,
     /// A client key under the record's tag kdf, of the same form; it composes, and verifies nothing
     #[arg(long, value_name = "NAME=HEX")]
     pub(crate) client_key: Vec<String>,
@@ -30,6 +38,33 @@ impl Keys {
     /// Returns what is known of the secret of this name.
     pub(crate) fn get(&self, id: &KeyId) -> Key {
         self.0.get(id).copied().unwrap_or(Key::None)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn has(&self, id: &KeyId) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// Returns the secrets, without client keys.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (&KeyId, &Secret)> {
+        self.0.iter().filter_map(|(id, key)| match key {
+            Key::Secret(secret) => Some((id, secret)),
+            Key::Client(_) | Key::None => None,
+        })
+    }
+
+    /// Says which key is needed, and which ones were given in its place.
+    pub(crate) fn lacks(&self, id: &KeyId) -> String {
+        let given: Vec<&str> = self.0.keys().map(KeyId::as_str).collect();
+        let verb = if given.len() == 1 { "was" } else { "were" };
+        if given.is_empty() || self.has(id) {
+            format!("missing; {id} is needed")
+        } else {
+            format!("missing; {id} is needed, {} {verb} given", given.join(", "))
+        }
     }
 
     fn insert(&mut self, place: &str, line: &str, key: impl Fn(&str) -> Result<Key, String>, faults: &mut Faults) {
@@ -64,8 +99,8 @@ fn client_key(hex: &str) -> Result<Key, String> {
         .map_err(|error| error.to_string())
 }
 
-impl KeyArgs {
-    /// Reads all keys, noting every fault, and warns of files that others can read.
+impl SecretArgs {
+    /// Reads all secrets, noting every fault, and warns of files that others can read.
     pub(crate) fn read(&self, faults: &mut Faults, out: &mut Output) -> Keys {
         let mut keys = Keys::default();
         for text in &self.secret {
@@ -88,6 +123,14 @@ impl KeyArgs {
                 }
             }
         }
+        keys
+    }
+}
+
+impl KeyArgs {
+    /// Reads all keys, noting every fault, and warns of files that others can read.
+    pub(crate) fn read(&self, faults: &mut Faults, out: &mut Output) -> Keys {
+        let mut keys = self.secrets.read(faults, out);
         for text in &self.client_key {
             keys.insert("--client-key", text, client_key, faults);
         }

@@ -7,7 +7,7 @@ mod keys;
 mod service;
 
 pub(crate) use flow::{FlowArgs, Inputs, now};
-pub(crate) use keys::{KeyArgs, Keys};
+pub(crate) use keys::{KeyArgs, Keys, SecretArgs};
 pub(crate) use service::{FlagArgs, NameArgs, Service, ServiceArgs, prepare_faults, record_faults, unanswered};
 
 use std::{fmt::Display, net::Ipv6Addr, str::FromStr};

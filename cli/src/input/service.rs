@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use ssa_dns::{self as dns, Resolution, ResolveError, Servers};
 use ssa_rules::{
     Apl, Record,
-    apl::TextError,
+    apl::{TextError, TextFault},
     published::{Publication, Role, Unusable},
     record::RecordError,
     rule::PrepareError,
@@ -230,9 +231,24 @@ pub(crate) fn text_faults(place: &str, text: &str, error: &TextError) -> Vec<Fau
     let words: Vec<&str> = text.split(blank).filter(|word| !word.is_empty()).collect();
     let faults = error.faults.iter().map(|fault| {
         let word = words.get(fault.item()).copied().unwrap_or_default();
+        let fault = without_family(fault, word).unwrap_or_else(|| fault.to_string());
         Fault::new(place, fault).with_excerpt(text, if word.is_empty() { 0 } else { offset_of(word) }, word.len())
     });
     faults.collect()
+}
+
+/// Says what to write where an item is a plain IPv6 prefix, whose first group reads as a family.
+fn without_family(fault: &TextFault, word: &str) -> Option<String> {
+    let item = match fault {
+        TextFault::Shape { item, .. } | TextFault::Family { item, .. } => item,
+        TextFault::Address { item, family, .. } if !matches!(family, 1 | 2) => item,
+        TextFault::Address { .. } | TextFault::Length { .. } | TextFault::BitsPastLength { .. } => return None,
+    };
+    let (sign, prefix) = word.strip_prefix('!').map_or(("", word), |rest| ("!", rest));
+    prefix.parse::<Ipv6Net>().ok()?;
+    Some(format!(
+        "apl[{item}]: an item begins with its family; write {sign}2:{prefix}"
+    ))
 }
 
 /// The faults of a record, each with its place in it.
