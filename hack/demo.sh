@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows Structured Service Addressing at work on this machine: clients, a router, a DNS server and servers as network
 # namespaces, real Envoys with the filter, an unmodified HTTP application and curl. Every claim that it prints is
-# checked; it exits 1 when one is not so. It leaves nothing behind, however it ends.
+# checked; it exits 1 when one is not so. It leaves nothing running, however it ends.
 #
 #   hack/demo.sh            as root, or in a user namespace where those are allowed
 #   KEEP=1 hack/demo.sh     stays up after the story, and says how to look around; Ctrl-C takes it down
@@ -35,14 +35,14 @@ export PATH=$PATH:/usr/sbin:/sbin
   || die "this machine does not let you make namespaces of your own (hack/namespaces.sh): run it as root, such as by sudo make demo"
 
 envoy=$("$root/hack/envoy.sh")
-if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32 (minutes, once)"; fi
+if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32, where it is not built (minutes)"; fi
 module=$("$root/hack/module.sh")
 packages=()
 if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
 if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
 if [ "${#packages[@]}" -gt 0 ]; then
-  say "building the programs (minutes, once)"
-  cargo build --quiet --release --locked "${packages[@]}"
+  say "building the programs, where they are not built (minutes)"
+  cargo build --release --locked "${packages[@]}"
 fi
 ssa=${SSA_CLI:-$target_dir/release/ssa}
 resolver=${SSA_RESOLVER:-$target_dir/release/ssa-resolver}
@@ -82,12 +82,15 @@ if [ -n "${KEEP:-}" ]; then
     say
     say "It stays up. In another terminal, as this user:"
     say "  $enter ip netns exec client curl -v http://web.demo.test/"
-    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:5:1::1]/'   # the vault: refused"
-    say "  $enter tail /run/ssa-demo/server1/access.log"
+    say "  $enter tail /run/ssa-demo/client/access.log                      # what was wanted, and what was composed"
+    say "  $enter bash -c 'tail -n 3 /run/ssa-demo/server*/access.log'      # where it arrived, and the verdict"
+    say "  $enter ip netns exec rogue curl -v 'http://[2001:db8:5:1::1]/'   # the vault: closed without an answer"
     say "  $enter curl -s --unix-socket /run/ssa-demo/server1/admin.sock 'http://admin/stats/prometheus?filter=wasmcustom'"
     say "  $enter ip netns exec server1 curl -s 'http://[::1]:9467/status'   # its shim; or /metrics"
     say "  $enter ip -n router -6 route show root 2001:db8:5::/64"
     say "Ctrl-C takes it down."
+    told_status=$(cat "/proc/$first/root/run/ssa-demo/told")
+    trap 'finish; say; say "Taken down."; exit "$told_status"' INT
   fi
 fi
 status=0

@@ -607,7 +607,7 @@ def main():
         return 1
     status = demo.verdict()
     if os.environ.get("KEEP"):
-        (stage.WORK / "told").touch()
+        (stage.WORK / "told").write_text(str(status))
         signal.pause()
     return status
 
