@@ -5,7 +5,7 @@ SHELL := bash
 # Seconds that each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e kind-up kind-down kind-load kind-smoke fuzz mutants bench-rules bench-sidecar install clean
+.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke fuzz mutants bench-rules bench-sidecar install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ cross-check: ## Type-check rules and cli for Windows and macOS, and rules withou
 
 e2e: ## Play the end-to-end scenarios: real Envoys in namespaces; e2e/run.py --help says more
 	e2e/run.py
+
+chart: ## Check the Helm chart, without a cluster
+	hack/chart.sh
 
 kind-up: ## Make a kind cluster with Istio; FAMILY=ipv6|dual (default: ipv6); kind-cluster/README.md says more
 	kind-cluster/up.sh

@@ -18,9 +18,9 @@ export CARGO_TERM_COLOR=never
 
 groups=("$@")
 [ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy chart demo e2e kind)
+# Seconds that a step may take: the longest takes some 600 on two idle cores.
+limit=3000
 logs=$target_dir/test-logs
-rm -rf "$logs"
-mkdir -p "$logs"
 passed=0 failed=0 skipped=0 failures=()
 started=$SECONDS
 
@@ -53,7 +53,7 @@ step() {
   shift 2
   log=$logs/$name.log
   say "→ $what"
-  "$@" </dev/null >"$log" 2>&1 || status=$?
+  timeout --foreground "$limit" "$@" </dev/null >"$log" 2>&1 || status=$?
   if [ "$status" -eq 77 ]; then
     skip "$what" "$(tail -n 1 "$log")"
     return
@@ -169,13 +169,17 @@ group_kind() {
   if [ "$made" = 1 ]; then step kind-down "kind: the cluster is removed" "$root/kind-cluster/down.sh"; fi
 }
 
+for group in "${groups[@]}"; do
+  if ! declare -F "group_$group" >/dev/null; then die "no group of steps is called $group; those that are stand at the top of hack/test.sh"; fi
+done
+rm -rf "$logs"
+mkdir -p "$logs"
 "$root/hack/setup.sh" || {
   say "FAILED: setup"
   say "0 passed, 1 failed"
   exit 1
 }
 for group in "${groups[@]}"; do
-  if ! declare -F "group_$group" >/dev/null; then die "no group of steps is called $group"; fi
   say "== $group"
   "group_$group"
 done

@@ -2,13 +2,16 @@
 """Checks the chart and the scripts beside it without a cluster; hack/chart.sh runs it."""
 
 import argparse
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import traceback
 from pathlib import Path
 
@@ -705,8 +708,17 @@ class Checks:
         (folder / "resolver.json").write_text("{}")
         env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
         process = subprocess.Popen(
-            [K8S / "images/resolver/ssa-shim", folder / "resolver.json"], env=env, stdout=subprocess.PIPE, text=True
+            [K8S / "images/resolver/ssa-shim", folder / "resolver.json"],
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+            # No shell can trap what its parent ignores, as nohup makes it.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            start_new_session=True,
         )
+        # Whatever is waited for below comes within this time, or never.
+        limit = threading.Timer(30, os.killpg, (process.pid, signal.SIGKILL))
+        limit.start()
         try:
             assert process.stdout.readline() == "started\n"
             (folder / "resolver.json").write_text('{"off": true}')
@@ -715,7 +727,9 @@ class Checks:
             assert process.stdout.readline() == "term\n"
             assert process.wait(10) == 0
         finally:
-            process.kill()
+            limit.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def examples_render_and_their_rules_are_sound(self):
         examples = sorted(path.parent for path in (K8S / "examples").glob("*/values.yaml"))
