@@ -5,7 +5,13 @@
 #
 #   k8s/preflight.sh IMAGE [NAMESPACE]     IMAGE: ssa-resolver; the namespace has to allow privileged pods (default: default)
 set -euo pipefail
-image=${1:?"usage: k8s/preflight.sh IMAGE [NAMESPACE]"} namespace=${2:-default}
+case ${1:--} in
+  -*)
+    echo "usage: k8s/preflight.sh IMAGE [NAMESPACE]" >&2
+    exit 2
+    ;;
+esac
+image=$1 namespace=${2:-default}
 
 pods=()
 # shellcheck disable=SC2317 # the trap calls it

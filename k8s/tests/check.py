@@ -428,6 +428,14 @@ class Checks:
             ("services[0].name=Store", "/services/0/name"),
             ("services[0].allowed[0]=2001:db8::/129", "/services/0/allowed/0"),
             ("services[0].allowed=null", "/services/0"),
+            ("services[0].allowed[0]=10.0.0.0/8", "/services/0/allowed/0"),
+            ("services[0].allowed[0]=::/0", "/services/0/allowed/0"),
+            ("services[0].allowed[0]=2001:db8::/15", "/services/0/allowed/0"),
+            ("services[0].addresses[0]=10.0.0.0/8", "/services/0/addresses/0"),
+            ("services[1].static.apl=nonsense", "/services/1/static/apl"),
+            ("services[1].static.apl=2:2001:db8:7::/64 2001:db8:8::/64", "/services/1/static/apl"),
+            ("services[1].name=store.example", "services[1].name: store.example stands already at [0]"),
+            ("inbound.exempt[0].sources[0]=10.0.0.0/8", "/inbound/exempt/0/sources/0"),
             ("services[0].inbound.mode=sometimes", "/services/0/inbound/mode"),
             ("services[0].inbound.mode=false", "/services/0/inbound/mode"),
             ("services[0].inbound.policy.exempt=allow", "invalid propertyName 'exempt'"),
@@ -446,6 +454,60 @@ class Checks:
             ("colour=red", "''"),
         ):
             self._refused(["--set", setting], place)
+
+    def bits_past_a_length_are_refused_where_a_pattern_sees_them_and_by_the_shim(self):
+        def shim(prefix):
+            file = self.folder / "prefix.json"
+            file.write_text(json.dumps({"services": [{"name": "a.example", "allowed": [prefix], "outbound": {}}]}))
+            return run(self.options.resolver, "--check", "--config", file)
+
+        taken = "2001:db8::/32 2001:0DB8:0:0:0:0:0:0/32 2001:db8:5::/48 2001:db8:0:1::/64 2001:db8::1:0/112 ::ffff:1.2.3.4/128"
+        for prefix in taken.split():
+            assert shim(prefix)[0] == 0, prefix
+            code, text = self.helm.template("-f", VALUES, "--set", f"services[0].allowed[0]={prefix}")
+            assert code == 0, f"{prefix}: {text}"
+        refused = "2001:db8::/16 2001:db8:5::/32 2001:db8:5:1::/48 2001:db8:5:0:1::/64 2001:db8:5::1/64 2001:db8::1:1/112"
+        for prefix in refused.split():
+            code, text = shim(prefix)
+            assert code == 2 and "services[0].allowed[0]" in text, f"{prefix}: {text}"
+            self._refused(["--set", f"services[0].allowed[0]={prefix}"], "/services/0/allowed/0")
+
+    # ---- what operations.md tells to do
+
+    def _block(self, before):
+        """Returns the first indented block after a text of operations.md, as it is to be typed."""
+        text = (ROOT / "docs/operations.md").read_text()
+        assert text.count(before) == 1, before
+        return textwrap.dedent(re.search(r"\n\n((?: +\S.*\n|\n)+)", text.split(before)[1])[1])
+
+    def the_values_to_begin_with_are_taken(self):
+        values = self.folder / "first.yaml"
+        values.write_text(self._block("A first `values.yaml`").replace("DIGEST", "0" * 64))
+        objects = self.helm.objects("-f", values)
+        file = self.folder / "first.json"
+        file.write_text(objects["ConfigMap", "ssa-resolver-both"]["data"]["resolver.json"])
+        assert must(self.options.resolver, "--check", "--config", file).strip() == "1 services"
+
+    def a_configuration_can_be_checked_before_an_upgrade(self):
+        folder = self.folder / "before"
+        (folder / "bin").mkdir(parents=True)
+        (folder / "k8s").mkdir()
+        (folder / "k8s/chart").symlink_to(K8S / "chart")
+        (folder / "bin/helm").symlink_to(self.options.helm.resolve())
+        (folder / "bin/ssa-resolver").symlink_to(self.options.resolver.resolve())
+        (folder / "values.yaml").write_text(VALUES.read_text())
+        commands = self._block("**Before each upgrade**")
+        script = f'cd "{folder}" && PATH="{folder}/bin:$PATH"\n{commands}'
+        assert must("bash", "-euo", "pipefail", "-c", script).strip() == "2 services"
+        # What no pattern sees.
+        (folder / "values.yaml").write_text(VALUES.read_text().replace("2001:db8:5::/48", "2001:db8:5::/47"))
+        code, text = run("bash", "-euo", "pipefail", "-c", script)
+        assert code == 2 and "services[0].allowed[0]" in text, text
+
+    def preflight_without_an_image_says_how_it_is_used(self):
+        for words in [(), ("--help",)]:
+            code, text = run(K8S / "preflight.sh", *words)
+            assert code == 2 and text == "usage: k8s/preflight.sh IMAGE [NAMESPACE]\n", text
 
     # ---- monitoring
 
