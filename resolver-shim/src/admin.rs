@@ -111,11 +111,7 @@ fn answer<B>(request: &Request<B>, board: &Board) -> Answer {
             let mut figures = board.counters.figures();
             figures.extend(report.gauges);
             for status in report.statuses {
-                let role = if status.role == crate::config::Role::Inbound {
-                    "inbound"
-                } else {
-                    "outbound"
-                };
+                let role = status.role.name();
                 figures.push(Figure {
                     name: "ssa_resolver_service_state",
                     labels: vec![

@@ -381,13 +381,13 @@ impl Daemon {
                     let latest = self.publisher.latest(role);
                     let generation = latest.borrow().as_ref().map(|snapshot| snapshot.generation.clone());
                     let generation = generation.unwrap_or_default();
-                    tracing::info!(?role, generation, bytes, off, "a new snapshot");
-                    let role = if role == Role::Inbound { "inbound" } else { "outbound" };
+                    let role = role.name();
+                    tracing::info!(role, generation, bytes, off, "a new snapshot");
                     self.board
                         .counters
                         .count("ssa_resolver_snapshots_total", &[("role", role)]);
                 }
-                Err(error) => tracing::error!(?role, %error, "the last snapshot stays"),
+                Err(error) => tracing::error!(role = role.name(), %error, "the last snapshot stays"),
             }
         }
         self.front.send_modify(|table| {
@@ -427,7 +427,7 @@ impl Daemon {
                 gauge("ssa_resolver_key_files_open", model.open_keys()),
             ];
             for (role, state, count) in model.counts() {
-                let role = if role == Role::Inbound { "inbound" } else { "outbound" };
+                let role = role.name();
                 report.gauges.push(Figure {
                     labels: vec![("role", role.to_owned()), ("state", state.name().to_owned())],
                     ..gauge("ssa_resolver_services", count)

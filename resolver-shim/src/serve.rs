@@ -190,7 +190,7 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
         _ => return http::text(StatusCode::NOT_FOUND, "there are /v1/inbound and /v1/outbound\n"),
     };
     let count = |code| {
-        let role = if role == Role::Inbound { "inbound" } else { "outbound" };
+        let role = role.name();
         served
             .counters
             .count("ssa_resolver_requests_total", &[("role", role), ("code", code)]);
@@ -201,7 +201,7 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
     }
     if !served.access.borrow().allows(uid, gid, role) {
         count("403");
-        tracing::warn!(uid, gid, ?role, "a process asks for what it may not have");
+        tracing::warn!(uid, gid, role = role.name(), "a process asks for what it may not have");
         return http::text(StatusCode::FORBIDDEN, "socket.peers allows this to others\n");
     }
     let known = request.headers().get(IF_NONE_MATCH).cloned();

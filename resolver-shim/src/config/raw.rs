@@ -48,6 +48,17 @@ pub enum Role {
     Outbound,
 }
 
+impl Role {
+    /// Returns the role's stable name, a label of metrics and a field of logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Dns {

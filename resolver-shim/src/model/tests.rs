@@ -1,0 +1,276 @@
+//! Models of a few services, and what they tell.
+
+use std::fmt::Write;
+
+use ssa_filter::config::Snapshot;
+
+use super::*;
+use crate::{answers::Failure, random::Random, snapshot::Publisher, testing::Folder};
+
+fn model(services: &str) -> Model {
+    let json = format!(r#"{{"services": [{services}]}}"#);
+    let mut model = Model::new(Config::from_json(json.as_bytes()).unwrap(), BTreeMap::new(), 1000);
+    model.source_of = |_, item| Some(item.network());
+    model
+}
+
+fn service(name: &str) -> String {
+    format!(
+        r#"{{"name": "{name}", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80]}}, "outbound": {{"ports": [80]}}}}"#
+    )
+}
+
+fn answers(list: &str, records: &[&str], addresses: &[&str]) -> Answers {
+    let answer = Answer {
+        value: (),
+        ttl: 100,
+        present: true,
+    };
+    Answers {
+        list: Ok(answer.clone().with(List::of(&list.parse().unwrap()))),
+        records: Ok(answer.clone().with(records.iter().map(ToString::to_string).collect())),
+        addresses: Ok(answer.with(addresses.iter().map(|text| text.parse().unwrap()).collect())),
+    }
+}
+
+/// Builds, has the filters read it, and returns what they know: names and numbers of rules.
+fn read(model: &mut Model, now: Seconds) -> [Vec<(String, usize)>; 2] {
+    let built = model.build(now);
+    let mut publisher = Publisher::default();
+    let mut json = |role, entries| {
+        publisher.publish(role, false, entries).unwrap();
+        publisher.latest(role).borrow().clone().unwrap().json()
+    };
+    let inbound = Snapshot::inbound(json(Role::Inbound, &built.inbound).as_bytes()).unwrap();
+    let outbound = Snapshot::outbound(json(Role::Outbound, &built.outbound).as_bytes()).unwrap();
+    let known = |service: &ssa_filter::config::Service| (service.name.clone(), service.rules.rules().len());
+    [
+        inbound
+            .services
+            .services()
+            .iter()
+            .map(|service| known(&service.service))
+            .collect(),
+        outbound
+            .services
+            .services()
+            .iter()
+            .map(|service| known(&service.service))
+            .collect(),
+    ]
+}
+
+fn known(name: &str, rules: usize) -> (String, usize) {
+    (name.to_owned(), rules)
+}
+
+const LIST: &str = "2:2001:db8:5::/64 !2:2001:db8:6::/120";
+const RULE: &str = "v=ssa1; addr=rand:64";
+
+#[test]
+fn filters_read_what_is_known() {
+    let mut model = model(&service("web"));
+    assert!(!model.is_complete());
+    assert_eq!(read(&mut model, 1000), [vec![known("web", 0)], vec![]]);
+    assert!(!model.is_usable());
+    assert!(model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000));
+    assert_eq!(read(&mut model, 1000), [vec![known("web", 1)], vec![known("web", 1)]]);
+    assert!(model.is_complete() && model.is_usable());
+    assert!(!model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1001));
+    assert!(!model.take("nobody", answers(LIST, &[RULE], &[]), 1001));
+}
+
+#[test]
+fn nobody_captures_the_addresses_of_another() {
+    for order in [["web", "evil"], ["evil", "web"]] {
+        let mut model = model(&order.map(service).join(","));
+        model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+        read(&mut model, 1000);
+        for (list, addresses) in [
+            ("2:2001:db8:5::/64", &["2001:db8:5::1"][..]),
+            ("2:2001:db8:7::/64 !2:2001:db8::/33", &["2001:db8:6::1"]),
+            ("2:2001:db8:7::/64 !2:2001:db8:6::1/128", &["2001:db8:6::1"]),
+        ] {
+            model.take("evil", answers(list, &[RULE], addresses), 1001);
+            let [mut inbound, outbound] = read(&mut model, 1001);
+            inbound.sort_unstable();
+            assert_eq!(inbound, [known("evil", 0), known("web", 1)], "{list}");
+            assert_eq!(outbound, [known("web", 1)], "{list}");
+            let refused = model
+                .statuses()
+                .into_iter()
+                .find(|status| &*status.service == "evil")
+                .unwrap();
+            assert_eq!(refused.state, "refused");
+            assert!(refused.reason.unwrap().contains("shares addresses with web"));
+        }
+        // A restart changes nothing about it.
+        let stored = model.to_store();
+        let mut again = Model::new(model.config().clone(), stored, 1002);
+        again.source_of = |_, _| None;
+        assert_eq!(read(&mut again, 1002)[1], [known("web", 1)]);
+    }
+}
+
+#[test]
+fn what_one_leaves_another_may_take_at_once() {
+    let mut model = model(&["old", "new"].map(service).join(","));
+    model.take("old", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    model.take("new", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    assert_eq!(read(&mut model, 1000)[1], [known("old", 1)]);
+    let config = Config::from_json(format!(r#"{{"services": [{}]}}"#, service("new")).as_bytes()).unwrap();
+    model.configure(config, 1001);
+    assert_eq!(read(&mut model, 1001)[1], [known("new", 1)]);
+}
+
+#[test]
+fn addresses_outside_the_allowed_prefixes_are_refused() {
+    let narrow = service("web").replace("2001:db8::/32", "2001:db8:5::/48");
+    let mut model = model(&narrow);
+    model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    assert_eq!(read(&mut model, 1000), [vec![known("web", 0)], vec![]]);
+    let reason = model.statuses().first().unwrap().reason.clone().unwrap();
+    assert_eq!(reason, "records[0]: 2001:db8:6::/120 lies in no allowed prefix");
+}
+
+#[test]
+fn secrets_go_where_they_are_named_and_nowhere_else() {
+    let folder = Folder::new("model");
+    for (place, name, digit) in [("m", "k1", "1"), ("m", "unused", "2"), ("c", "k1", "3")] {
+        std::fs::create_dir_all(folder.path().join(place)).unwrap();
+        std::fs::write(folder.path().join(place).join(name), digit.repeat(32)).unwrap();
+    }
+    let path = folder.path().display();
+    let json = service("web")
+        .replace(r#""inbound": {"#, &format!(r#""inbound": {{"masters": "{path}/m", "#))
+        .replace(
+            r#""outbound": {"#,
+            &format!(r#""outbound": {{"client_keys": "{path}/c", "#),
+        );
+    let mut model = model(&json);
+    let rule = "v=ssa1; addr=mac(src/128):64; key=k1; kdf=src/64";
+    model.take("web", answers(LIST, &[rule], &["2001:db8:6::1"]), 1000);
+    assert_eq!(read(&mut model, 1000), [vec![known("web", 1)], vec![known("web", 1)]]);
+    let built = model.build(1000);
+    let text = |entries| serde_json::to_string(entries).unwrap();
+    let (inbound, outbound) = (text(&built.inbound), text(&built.outbound));
+    assert!(
+        inbound.contains(&format!(r#""k1":{{"secret":"{}"}}"#, "1".repeat(32))),
+        "{inbound}"
+    );
+    assert!(
+        outbound.contains(&format!(r#""k1":{{"client_key":"{}"}}"#, "3".repeat(32))),
+        "{outbound}"
+    );
+    assert!(!inbound.contains("2222") && !inbound.contains("3333") && !outbound.contains("1111"));
+    let stored = serde_json::to_string(&model.to_store()).unwrap();
+    let told = format!("{stored} {:?} {built:?}", model.statuses());
+    assert!(!told.contains("1111") && !told.contains("3333"), "{told}");
+}
+
+#[test]
+fn records_in_the_configuration_need_no_dns() {
+    let fixed = r#"{"name": "fixed", "allowed": ["2001:db8::/32"], "outbound": {},
+        "static": {"apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:5::1"]}}"#;
+    let mut model = model(fixed);
+    assert!(model.is_complete());
+    assert_eq!(read(&mut model, 1000)[1], [known("fixed", 1)]);
+}
+
+#[test]
+fn sources_are_told_item_by_item() {
+    let mut model = model(&service("web"));
+    model.take(
+        "web",
+        answers("2:2001:db8:5::/64 2:2001:db8:7::/64", &[RULE], &["2001:db8:5::1"]),
+        1000,
+    );
+    let built = model.build(1000);
+    let json = serde_json::to_string(&built.outbound).unwrap();
+    assert!(
+        json.contains(r#""sources":[{"item":"2001:db8:5::/64","source":"2001:db8:5::"},{"item":"2001:db8:7::/64","#),
+        "{json}"
+    );
+}
+
+#[test]
+fn filters_read_whatever_the_dns_says() {
+    let mut random = Random::new();
+    let names = ["a", "b", "c"];
+    let mut model = model(&names.map(service).join(","));
+    let rules = [
+        RULE,
+        "v=ssa1; addr=rand:64; from=1500",
+        "v=ssa1; addr=hash(src/64):20 rand:44; from=1200",
+        "v=ssa1; addr=rand:64 rand:16; apl=2:2001:db8:8::/48",
+        "v=ssa1; addr=rand:64; apl=2:2001:db8:9::/64 !2:2001:db8:9:0:1::/80",
+        "v=ssa1; addr=rand:64; item=hash(src/64)",
+        "v=ssa1; addr=mac(src/64):64; key=k1",
+        "v=ssa1; addr=rand:63",
+        "v=ssa1",
+    ];
+    let lists = [
+        LIST,
+        "1:192.0.2.0/24",
+        "2:2001:db8:7::/64 2:2001:db8:a::/64",
+        "!2:2001:db8:7::/64",
+        "2:2001:db8::/32",
+        "2:2001:db8:8::/48 !2:2001:db8:8:1::/64",
+        "2:2001:db8:7::/64 !2:2001:db8:7::/64",
+    ];
+    let addresses = ["2001:db8:6::1", "2001:db8:7::1", "2001:db8:8::1", "2001:db8:f::1"];
+    let mut now = 1000;
+    let mut served = 0;
+    for step in 0..3000 {
+        let mut pick = |from: &[&'static str], most: u64| -> Vec<&'static str> {
+            let count = random.below(most + 1);
+            let count = usize::try_from(count).unwrap();
+            let length = u64::try_from(from.len()).unwrap();
+            (0..count)
+                .map(|_| from[usize::try_from(random.below(length)).unwrap()])
+                .collect()
+        };
+        let (list, records, plain) = (
+            pick(&lists, 2).join(" "),
+            pick(&rules, if step % 9 == 0 { 6 } else { 2 }),
+            pick(&addresses, 3),
+        );
+        let name = names[step % 3];
+        let found = if step % 7 == 0 {
+            Answers::failed(&Failure::new("timeout", ""))
+        } else {
+            answers(&list, &records, &plain)
+        };
+        model.take(name, found, now);
+        let [inbound, outbound] = read(&mut model, now);
+        assert_eq!(inbound.len(), 3);
+        served += outbound.len();
+        now += random.below(90);
+    }
+    assert!(served > 60, "{served}");
+}
+
+#[test]
+fn a_thousand_services_fit_one_snapshot() {
+    let mut all = String::new();
+    for number in 0..1024 {
+        let _ = write!(
+            all,
+            "{}{}",
+            if number > 0 { "," } else { "" },
+            service(&format!("s{number}.demo.test"))
+        );
+    }
+    let mut model = model(&all);
+    for number in 0..1024 {
+        let list = format!("2:2001:db8:{number:x}::/64 !2:2001:db8:{number:x}:1::/120");
+        let plain = format!("2001:db8:{number:x}:1::1");
+        model.take(
+            &format!("s{number}.demo.test"),
+            answers(&list, &[RULE], &[&plain]),
+            1000,
+        );
+    }
+    let [inbound, outbound] = read(&mut model, 1000);
+    assert_eq!((inbound.len(), outbound.len()), (1024, 1024));
+}
