@@ -1,4 +1,4 @@
-"""A secret is rotated through mounted files at 250 connections/s, and no conforming connection is refused.
+"""A secret is rotated through mounted files at 500 connections/s, and no conforming connection is refused.
 
 Topology: a client with a sidecar and a shim, a stranger, a router, a server with a sidecar and a shim, a DNS server.
 
@@ -20,7 +20,7 @@ from lib.service import Service, inbound, outbound
 LIMIT = 150
 MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
 RULE = "v=ssa1; addr=hash(src/128):20 mac(src/64,time/30):44; key={}; kdf=src/64"
-RATE, TTL = 250, 2
+RATE, TTL = 500, 2
 
 
 def mount(folder, version, keys):
