@@ -4,8 +4,8 @@
 #   hack/test.sh               all steps
 #   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, chart, demo,
 #                              e2e, kind
-#   SSA_KIND=up hack/test.sh   makes a kind cluster for the group kind where none is up, and removes it; that takes 25
-#                              minutes where nothing of it is kept yet
+#   SSA_KIND=up hack/test.sh   makes a kind cluster for the group kind where none is up, and removes it; that takes an hour
+#                              where nothing of it is kept yet
 #
 # Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
