@@ -12,6 +12,8 @@ pub(crate) use service::{FlagArgs, NameArgs, Service, ServiceArgs, prepare_fault
 
 use std::{fmt::Display, net::Ipv6Addr, str::FromStr};
 
+use ipnet::Ipv6Net;
+
 use crate::failure::Faults;
 
 /// Reads an IPv6 address.
@@ -29,4 +31,24 @@ where
     let plain = text.bytes().all(|b| b.is_ascii_digit());
     let error = || format!("`{text}` is not a number from {min} to {max}");
     faults.take(place, number.filter(|_| plain).ok_or_else(error))
+}
+
+/// Why a text is no prefix of addresses.
+pub(crate) enum PrefixError {
+    /// It is neither an IPv6 address nor a prefix.
+    None,
+    /// The prefix has bits set past its length.
+    BitsPastLength(Ipv6Net),
+}
+
+/// Reads an IPv6 prefix without bits past its length; an address alone is a prefix of 128 bits.
+pub(crate) fn prefix(text: &str) -> Result<Ipv6Net, PrefixError> {
+    let address = || text.parse::<Ipv6Addr>().ok().map(Ipv6Net::from);
+    let prefix = text.parse::<Ipv6Net>().ok().or_else(address);
+    let prefix = prefix.ok_or(PrefixError::None)?;
+    if prefix.trunc() == prefix {
+        Ok(prefix)
+    } else {
+        Err(PrefixError::BitsPastLength(prefix))
+    }
 }

@@ -1,7 +1,5 @@
 //! `ssa key derive`.
 
-use std::net::Ipv6Addr;
-
 use ipnet::Ipv6Net;
 use serde_json::json;
 use ssa_rules::{KeyId, Record, Source, SourceBits};
@@ -10,7 +8,7 @@ use super::made::{IntoArgs, Made};
 use crate::{
     Outcome,
     failure::{Failure, Faults},
-    input::{SecretArgs, number, record_faults},
+    input::{self, PrefixError, SecretArgs, number, record_faults},
     output::Output,
 };
 
@@ -91,22 +89,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     Ok(Outcome::Fine)
 }
 
-/// Reads an IPv6 prefix without bits past its length; an address alone is a prefix of 128 bits.
 fn prefix(text: &str) -> Result<Ipv6Net, String> {
-    let address = || text.parse::<Ipv6Addr>().ok().map(Ipv6Net::from);
-    let Some(prefix) = text.parse::<Ipv6Net>().ok().or_else(address) else {
-        return Err(format!(
-            "`{text}` is not an IPv6 address or prefix, such as 2001:db8:77::/48"
-        ));
-    };
-    if prefix.trunc() == prefix {
-        Ok(prefix)
-    } else {
-        Err(format!(
-            "a bit of {prefix} past its length is set; write {}",
-            prefix.trunc()
-        ))
-    }
+    input::prefix(text).map_err(|error| match error {
+        PrefixError::None => format!("`{text}` is not an IPv6 address or prefix, such as 2001:db8:77::/48"),
+        PrefixError::BitsPastLength(prefix) => {
+            format!("a bit of {prefix} past its length is set; write {}", prefix.trunc())
+        }
+    })
 }
 
 impl Args {

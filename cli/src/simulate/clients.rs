@@ -5,6 +5,7 @@ use std::{fmt, net::Ipv6Addr, str::FromStr};
 use ipnet::Ipv6Net;
 
 use super::random::{Seeded, Shuffle};
+use crate::input::{self, PrefixError};
 
 /// The most clients, objects or accesses of a run.
 pub(crate) const MAX_CLIENTS: u64 = 100_000_000;
@@ -74,14 +75,10 @@ impl std::error::Error for ClientsError {}
 
 /// Reads an IPv6 prefix without bits past its length; an address alone is a prefix of 128 bits.
 pub(crate) fn prefix(text: &str) -> Result<Ipv6Net, ClientsError> {
-    let address = || text.parse::<Ipv6Addr>().ok().map(Ipv6Net::from);
-    let prefix = text.parse::<Ipv6Net>().ok().or_else(address);
-    let prefix = prefix.ok_or_else(|| ClientsError::Prefix { text: text.into() })?;
-    if prefix.trunc() == prefix {
-        Ok(prefix)
-    } else {
-        Err(ClientsError::BitsPastLength { prefix })
-    }
+    input::prefix(text).map_err(|error| match error {
+        PrefixError::None => ClientsError::Prefix { text: text.into() },
+        PrefixError::BitsPastLength(prefix) => ClientsError::BitsPastLength { prefix },
+    })
 }
 
 impl FromStr for ClientGroup {
