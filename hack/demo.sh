@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows Structured Service Addressing at work on this machine: clients, a router, a DNS server and servers as network
-# namespaces, real Envoys with the filter, an unmodified HTTP application and curl. Every claim that it prints is
-# checked; it exits 1 when one is not so. It leaves nothing running, however it ends.
+# namespaces, real Envoys with the filter and a resolver shim beside each, an unmodified HTTP application and curl. Every
+# claim that it prints is checked; it exits 1 when one is not so. It leaves nothing running, however it ends.
 #
 #   hack/demo.sh            as root, or in a user namespace where those are allowed
 #   KEEP=1 hack/demo.sh     stays up after the story, and says how to look around; Ctrl-C takes it down

@@ -140,7 +140,7 @@ group_cross() {
 }
 
 group_envoy() {
-  step envoy "Envoy's own check of the configurations in envoy/" "$root/hack/validate.sh"
+  step envoy "Envoy's and ssa-resolver's own check of the configurations in envoy/" "$root/hack/validate.sh"
 }
 
 group_chart() {

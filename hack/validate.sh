@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
-# Lets a real Envoy check every configuration in envoy/ as it stands, with the filter's module; and sees that it refuses
-# each with a broken plugin configuration, so that the module has really read it. Ends by `N passed, N failed`.
+# Lets a real Envoy with the filter's module, and ssa-resolver, check every configuration in envoy/ as it stands; and
+# sees that they refuse each with a role that there is not, so that the module too has really read it. Ends by
+# `N passed, N failed`.
 #
-#   SSA_ENVOY=PROGRAM, SSA_FILTER=FILE   these instead of the ones from PyPI and from filter/
+#   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER   these programs and this module instead of those found or built
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+cd "$root"
 
 envoy=$("$root/hack/envoy.sh")
 module=$("$root/hack/module.sh")
+if [ -z "${SSA_RESOLVER:-}" ]; then cargo build --quiet --release --locked -p ssa-resolver; fi
+resolver=${SSA_RESOLVER:-$target_dir/release/ssa-resolver}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 ln -s "$module" "$folder/ssa_filter.wasm"
 passed=0 failed=0
 
-# Says whether Envoy takes a configuration, in a folder that holds the module alone.
-valid() { (cd "$folder" && "$envoy" --mode validate --log-level error -c "$1") >"$folder/output" 2>&1; }
+# Say whether a program takes a configuration; Envoy in a folder that holds the module alone.
+valid_for_envoy() { (cd "$folder" && "$envoy" --mode validate --log-level error -c "$1") >"$folder/output" 2>&1; }
+valid_for_resolver() { "$resolver" --check --config "$1" >"$folder/output" 2>&1; }
 check() {
-  local name=$1 wanted=$2 status=valid
-  valid "$3" || status=refused
+  local program=$1 name=$2 wanted=$3 status=valid
+  "valid_for_$program" "$4" || status=refused
   if [ "$status" = "$wanted" ]; then
     passed=$((passed + 1))
     say "ok: $name is $status"
@@ -27,12 +32,17 @@ check() {
     say "FAILED: $name is $status"
   fi
 }
+# Checks a file as it stands, and changed by a sed script: check_both PROGRAM FILE SCRIPT.
+check_both() {
+  local name=envoy/${2##*/}
+  check "$1" "$name" valid "$2"
+  sed "$3" "$2" >"$folder/broken-${2##*/}"
+  check "$1" "$name with a role that there is not" refused "$folder/broken-${2##*/}"
+}
 
 for file in "$root"/envoy/*.yaml; do
-  name=envoy/$(basename "$file")
-  check "$name" valid "$file"
-  sed 's/^\( *"role": \)"/\1"no /' "$file" >"$folder/broken.yaml"
-  check "$name with a role that there is not" refused "$folder/broken.yaml"
+  check_both envoy "$file" 's/^\( *"role": \)"/\1"no /'
 done
+check_both resolver "$root/envoy/resolver.json" 's/"inbound"/"no inbound"/'
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

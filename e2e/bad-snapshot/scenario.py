@@ -2,7 +2,7 @@
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml.
+Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots.
 
 Expected: what cannot be read is counted as refused, and the log says why; what does not come is counted as failed. The
 age of the snapshot grows while the resolver is dead, and falls when it is back. Of a record that lacks its secret a

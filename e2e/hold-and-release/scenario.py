@@ -3,7 +3,7 @@
 Topology: a client with a sidecar, a stranger without one, a router, a web server with a sidecar, and a mail server with
 one, whose application speaks first.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml, with a resolver that has nothing at first.
+Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots of a resolver that has nothing at first.
 
 Expected: while a connection is held nothing of it goes on, whatever its client sends, and it is told by a gauge. It is
 held by both sidecars in turn, and goes on whole when each has its snapshot. When none comes in time, or too many are

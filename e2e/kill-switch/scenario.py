@@ -2,7 +2,7 @@
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml.
+Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots.
 
 Expected: while it is off everything passes: the client's connections as they were dialled, and the stranger's wherever
 they go. Before and after that the rule is in force. Connections that stand still stand, and none is refused in between.

@@ -1,4 +1,8 @@
-"""Sidecars: Envoys by the files of envoy/, as they stand but for the plugin's configuration and the node's address."""
+"""Sidecars: Envoys by the files of envoy/, as they stand but for the plugin's configuration and the node's address.
+
+A plugin configuration may have its services inline, though those of the files take them from snapshots: then nobody is
+asked for any, and no resolver is needed.
+"""
 
 import base64
 import http.client

@@ -14,7 +14,7 @@ import threading
 
 from .envoy import Sidecar
 
-FILES = {"inbound": "server-snapshot.yaml", "outbound": "client-snapshot.yaml"}
+FILES = {"inbound": "server.yaml", "outbound": "client.yaml"}
 
 
 def subscribed(configuration, hold=None, snapshot=None):

@@ -2,9 +2,9 @@
 
 Topology: a client with a sidecar of one worker, a router, one server with a sidecar.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server.yaml. A service whose rule asks for no work, two that ask for
-18 and 22 bits, and three that ask for 24. The client holds connections for 30 seconds, and then for 20 milliseconds
-alone.
+Configuration: envoy/client.yaml, services by snapshots; envoy/server.yaml. A service whose rule asks for no work, two
+that ask for 18 and 22 bits, and three that ask for 24. The client holds connections for 30 seconds, and then for 20
+milliseconds alone.
 
 Expected: the first connection to each is held until its proof is found, and conforms; those that follow in the same
 minute go to the same address at once. Connections to the other service are answered meanwhile, with small delay. What

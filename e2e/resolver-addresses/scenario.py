@@ -3,7 +3,7 @@
 Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a DNS
 server.
 
-Configuration: envoy/client-snapshot.yaml, its cluster bound to no address; the rule hashes the source. The shim alone has
+Configuration: envoy/client.yaml, its cluster bound to no address; the rule hashes the source. The shim alone has
 no `dns.servers`, and a resolv.conf whose first server is not there.
 
 Expected: under connections the client gets an address that is nearer to the service, and loses it again. Both times the

@@ -4,8 +4,8 @@ Topology: two clients with sidecars and shims, started at different moments; a r
 shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the other.
 Both are of the kind that SSA_DNS names, where it does, and BIND where there is no Knot.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml; the sidecars know of their services by their
-shims alone. TTL 3 s.
+Configuration: envoy/client.yaml and envoy/server.yaml; the sidecars know of their services by their shims alone.
+TTL 3 s.
 
 Expected: the new record is published beside the old one with a `from` a TTL and more ahead, and the old one is removed
 a TTL after it; then the width changes too, by lists in the records. Every connection is answered and conforms, though the server's shim is killed

@@ -3,9 +3,9 @@
 Topology: a client with a sidecar, whose address is that of the specification's example of a client key; a stranger
 without one, a router, one server with a sidecar.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml. One service's rule has a mac and `kdf`: the
-server has the secret, the client its own key. The other's has a mac over time; its key is changed while 500 connections
-a second come: two records stand together, then the new one alone.
+Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots. One service's rule has a mac and `kdf`:
+the server has the secret, the client its own key. The other's has a mac over time; its key is changed while 500
+connections a second come: two records stand together, then the new one alone.
 
 Expected: what conforms is let in, and what was composed by a wrong key is refused with the field of the mac. No
 connection is refused while the key changes. Neither key nor secret is in what Envoys tell, log and dump, also where a

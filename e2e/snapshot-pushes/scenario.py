@@ -2,8 +2,9 @@
 
 Topology: a client with a sidecar, a router, one server with a sidecar.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml, with the filter from a file (ECDS), as Istio
-delivers it. Each push makes new plugins, which have no snapshot yet; the resolver takes its time with the last one.
+Configuration: envoy/client.yaml and envoy/server.yaml, with the filter from a file (ECDS), as Istio delivers it;
+services by snapshots. Each push makes new plugins, which have no snapshot yet; the resolver takes its time with the
+last one.
 
 Expected: connections that come meanwhile are held and then released. Every one is answered and counted as conforming,
 and those that stand still stand.

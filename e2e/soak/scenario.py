@@ -2,9 +2,9 @@
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 
-Configuration: envoy/client-snapshot.yaml and envoy/server-snapshot.yaml, with the filter from a file (ECDS) and without
-access logs. Every 3 seconds one thing changes, in turn: other services beside those under load, in another order; a
-pushed configuration; garbage as snapshot; a resolver that fails in some manner; one that dies and comes back.
+Configuration: envoy/client.yaml and envoy/server.yaml, with the filter from a file (ECDS) and without access logs;
+services by snapshots. Every 3 seconds one thing changes, in turn: other services beside those under load, in another
+order; a pushed configuration; garbage as snapshot; a resolver that fails in some manner; one that dies and comes back.
 
 Expected: connections to a service with a mac over time and to one with proof of work are all answered; a stranger's
 wrong ones are all refused, and those to plain addresses all demoted. What stood at the start still stands at the end.

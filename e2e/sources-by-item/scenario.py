@@ -3,8 +3,8 @@
 Topology: a client with a sidecar, a global and a unique local address, a router, one server with a sidecar that has an
 item of either kind.
 
-Configuration: envoy/client-snapshot.yaml, its cluster bound to no address, so that the kernel chooses by destination;
-the snapshot says which source goes with which item. envoy/server.yaml.
+Configuration: envoy/client.yaml, its cluster bound to no address, so that the kernel chooses by destination; services
+by a snapshot, which says which source goes with which item. envoy/server.yaml.
 
 Expected: both items are used, connections to each come from the address of its kind, and all conform, also where the
 item is a hash of the source.

@@ -1,31 +1,56 @@
 """An Envoy on a host, by a file of envoy/ as it stands."""
 
-from lib import envoy
+from lib import envoy, resolver
 
 WORKERS = 2
 # The VMs of an Envoy that fetch snapshots: one of each worker, and one of the main thread.
 VMS = WORKERS + 1
+ROLES = {
+    "client.yaml": ["outbound"],
+    "client-http.yaml": ["outbound"],
+    "server.yaml": ["inbound"],
+    "both.yaml": ["inbound", "outbound"],
+}
 
 
 class Sidecar(envoy.Sidecar):
-    """An Envoy with the filter; where it is both a client's and a server's, it counts as a server's."""
+    """An Envoy with the filter; what it says of itself it says by its first role."""
 
     def __init__(self, demo, host, file, folder):
         super().__init__(demo, host, file, None, concurrency=WORKERS, folder=folder)
-        self.role = "outbound" if file.startswith("client") else "inbound"
+        self.roles = ROLES[file]
+        self.role = self.roles[0]
 
     def total(self, metric, **labels):
         """Returns the sum of ssa_ROLE_METRIC over what has these labels; `verdict` stands for ssa_verdict."""
         return self.count(f"ssa_{self.role}_{metric}", **labels)
 
     def installed(self):
-        """Returns how many snapshots its VMs have installed."""
-        return self.total("snapshots_total", outcome="installed")
+        """Returns how many snapshots its VMs have installed, of the role of which they have the fewest."""
+        return min(self.count(f"ssa_{role}_snapshots_total", outcome="installed") for role in self.roles)
 
     def composed(self, count, log="access.log"):
         """Returns the lines of connections that it composed addresses for, once there are so many."""
         lines = [line for line in self.access_log(log) if line["outcome"] == "composed"]
         return lines if len(lines) >= count else None
+
+
+class Standing(Sidecar):
+    """An Envoy and the shim beside it, both by files of envoy/ as they stand."""
+
+    def __init__(self, demo, host, file):
+        super().__init__(demo, host, file, f"{host.name}-{file.removesuffix('.yaml')}")
+        self.shim = None
+
+    def start(self, epoch=None):
+        example = self.stage.tools["root"] / "envoy/resolver.json"
+        command = [resolver.program(), "--config", example, "--socket", self.folder / "resolver.sock"]
+        self.shim = self.stage.start(self.host, f"{self.folder.name}/resolver", command)
+        return super().start(epoch)
+
+    def stop(self):
+        self.stage.stop(self.shim)
+        return super().stop()
 
 
 def places(addresses):

@@ -22,7 +22,7 @@ from lib import net
 from lib.resolver import NameServer
 from lib.stage import Stage
 from shim import Shim
-from sidecar import VMS, Sidecar
+from sidecar import VMS, Sidecar, Standing
 from traffic import CURL, Answers
 
 # In memory, and seen in these namespaces alone.
@@ -165,23 +165,34 @@ class Demo(Stage):
         self.application(host)
         return host
 
-    def start_sidecars(self, *files):
-        """Starts Envoys at once, in place of those that hosts had: each of `files` is (host, file of envoy/)."""
-        for host, file in files:
-            folder = host.name if "snapshot" in file else f"{host.name}-{file.removesuffix('.yaml')}"
-            self.sidecars[host.name] = Sidecar(self, host, file, folder)
-        return self.begin(*(self.sidecars[host.name] for host, _ in files))
+    def start_standing(self, *files):
+        """Starts Envoys and shims by files of envoy/ as they stand, in place of what hosts had: (host, file) each.
 
-    def start_subscribers(self, *hosts):
-        """Starts Envoys that get their services from shims."""
-        self.start_sidecars(
-            *((host, "client-snapshot.yaml" if host is self.client else "server-snapshot.yaml") for host in hosts)
+        Returns the Envoys, once they have their services from the shims.
+        """
+        self._take(*(Standing(self, host, file) for host, file in files))
+        self.wait_informed(*(host for host, _ in files))
+        return [self.sidecars[host.name] for host, _ in files]
+
+    def start_sidecars(self, *hosts):
+        """Starts an Envoy on each host, in place of what it had; its services it learns when a shim is there."""
+        self._take(
+            *(Sidecar(self, host, "client.yaml" if host is self.client else "server.yaml", host.name) for host in hosts)
         )
+
+    def _take(self, *sidecars):
+        """Starts sidecars at once, and has them stand for their hosts."""
+        self.sidecars.update({sidecar.host.name: sidecar for sidecar in sidecars})
+        self.begin(*sidecars)
 
     def start_shims(self, *hosts):
         """Starts a shim beside the sidecar of each host, and waits until the sidecars know their services."""
         for host in hosts:
             self.shims[host.name] = Shim(self, self.sidecars[host.name])
+        self.wait_informed(*hosts)
+
+    def wait_informed(self, *hosts):
+        """Waits until each VM of the sidecars of hosts has a snapshot."""
         for host in hosts:
             self.wait(20, f"{host.name} has a snapshot", lambda: self.sidecars[host.name].installed() >= VMS)
 
@@ -241,7 +252,7 @@ class Demo(Stage):
     def join_servers(self, *numbers):
         """Brings more servers up, with all that the others know; no slice is theirs yet."""
         hosts = [self.add_server(number) for number in numbers]
-        self.start_subscribers(*hosts)
+        self.start_sidecars(*hosts)
         self.start_shims(*hosts)
 
     # ---- asking

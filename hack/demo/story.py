@@ -104,7 +104,8 @@ def publication(demo, web, vault):
 
 
 def as_they_stand(demo, web):
-    demo.title("Sidecars by envoy/*.yaml as they stand, the rule inline")
+    demo.title("Sidecars and resolver shims by the files of envoy/ as they stand")
+    demo.say(f"Beside each Envoy an ssa-resolver by resolver.json, which names {web.domain}; the rest is in the DNS.")
     demo.say(f"{HASHED}: the address of a client decides on its server.")
     server1, server2 = demo.servers
     # What a host needs that is both: see both.yaml.
@@ -112,10 +113,11 @@ def as_they_stand(demo, web):
     server2.ip(f"route del local {web.items[0]} dev lo", *(f"route add local {prefix} dev lo" for prefix in slices))
     server2.capture("OUTPUT -p tcp -o lo ! -d ::1 -m mark --mark 1337 -j REDIRECT --to-ports 15006")
     demo.net.capture_outbound(server2)
-    client, one, both = demo.start_sidecars(
+    demo.lap()
+    client, one, both = demo.start_standing(
         (demo.client, "client.yaml"), (server1, "server.yaml"), (server2, "both.yaml")
     )
-    demo.timed("client.yaml on the client, server.yaml on server1, both.yaml on server2")
+    demo.timed("client.yaml on the client, server.yaml on server1, both.yaml on server2, and all have a snapshot")
     row = demo.table(
         "asks:9", "by:13", "answered:10", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5"
     )
@@ -133,7 +135,7 @@ def as_they_stand(demo, web):
         )
     demo.lap()
     client.stop()
-    (client,) = demo.start_sidecars((demo.client, "client-http.yaml"))
+    (client,) = demo.start_standing((demo.client, "client-http.yaml"))
     answers = demo.run(demo.client, *CURL[:-2], f"{web.url}?[1-20]")[1].split()
     lines = demo.wait(20, "the log is whole", lambda: client.composed(20))
     demo.timed("client-http.yaml on the client: curl keeps one connection to it, and asks 20 times")
@@ -159,13 +161,11 @@ def gauges(demo, what):
 
 
 def hold_and_release(demo, web):
-    demo.title("Sidecars that learn of their services from the DNS: connections wait for the first snapshot")
-    demo.say(
-        "client-snapshot.yaml and server-snapshot.yaml, and beside each an ssa-resolver: rules and address lists from"
-    )
-    demo.say("the DNS, keys from files, services and modes by configuration. From here on none of them is restarted.")
+    demo.title("Sidecars that start before their shims: connections wait for the first snapshot")
+    demo.say("client.yaml and server.yaml anew, and then shims that know all services: rules and lists from the")
+    demo.say("DNS, keys from files, services and modes by configuration. From here on none of them is restarted.")
     demo.lap()
-    demo.start_subscribers(demo.client, *demo.servers)
+    demo.start_sidecars(demo.client, *demo.servers)
     client = demo.sidecars["client"]
     demo.timed("Envoys are ready, and have no snapshot; 5 requests are sent")
     command = ["curl", "-sS", "--max-time", 20, web.url]
@@ -585,7 +585,7 @@ def scaling(demo, naive):
     )
     running = [*demo.sidecars.values(), *demo.shims.values()]
     ended = sum(one.process.poll() is not None for one in running)
-    demo.claim(f"Envoys and shims that ended since the first snapshot, of {len(running)}", 0, ended)
+    demo.claim(f"Envoys and shims that have ended since connections were held, of {len(running)}", 0, ended)
     close_lasting(demo, lasting)
 
 

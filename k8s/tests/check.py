@@ -306,8 +306,8 @@ class Checks:
 
     def envoy_and_the_module_take_the_plugin_configurations(self):
         for role, file, filter_ in (
-            ("inbound", "server-snapshot.yaml", self.inbound),
-            ("outbound", "client-snapshot.yaml", self.outbound),
+            ("inbound", "server.yaml", self.inbound),
+            ("outbound", "client.yaml", self.outbound),
         ):
             code, told = self._validate(file, plugin(filter_))
             assert code == 0, f"{role} is refused: {told}"
