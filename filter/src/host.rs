@@ -3,10 +3,16 @@
 //! They are those of the proxy-wasm ABI 0.2.1, without its Rust SDK: docs/architecture.md says why.
 #![allow(unsafe_code, reason = "host calls take and give addresses in the module's memory")]
 
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
 use std::alloc::{self, Layout};
 
-use crate::proxy::{Call, ContextId, Counter, End, Gauge, Proxy, Refused, Request, Response, Version};
+use arrayvec::{ArrayVec, CapacityError};
+
+use crate::{
+    config,
+    endpoint::{self, Endpoint},
+    proxy::{Call, ContextId, Counter, End, Gauge, Proxy, Refused, Request, Response, Version},
+};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -89,47 +95,108 @@ const DESTINATION_STATE: &str = "envoy.network.transport_socket.original_dst_add
 /// Where `tcp_proxy` looks for its cluster first.
 const CLUSTER_STATE: &str = "envoy.tcp_proxy.cluster";
 
+/// Answers up to this size, all that one connection brings among them, need no memory from the allocator.
+const SHORT: usize = 64;
+
+/// What a filter state's message takes besides the value, at most.
+const MESSAGE: usize = 64;
+
 /// No memory.
 const NOTHING: (*mut u8, usize) = (core::ptr::null_mut(), 0);
 
 thread_local! {
     /// The memory that Envoy asked for last, to put an answer in.
     static ANSWER: Cell<(*mut u8, usize)> = const { Cell::new(NOTHING) };
+    /// Where short answers are put.
+    static PLACE: UnsafeCell<[u8; SHORT]> = const { UnsafeCell::new([0; SHORT]) };
 }
 
 /// Gives Envoy memory for an answer; null where there is none.
 pub(crate) fn allocate(size: usize) -> *mut u8 {
     let memory = match Layout::array::<u8>(size) {
+        Ok(_) if size == 0 => core::ptr::null_mut(),
+        Ok(_) if size <= SHORT => place(),
         // SAFETY: the layout is not empty.
-        Ok(layout) if size > 0 => unsafe { alloc::alloc(layout) },
-        _ => core::ptr::null_mut(),
+        Ok(layout) => unsafe { alloc::alloc(layout) },
+        Err(_) => core::ptr::null_mut(),
     };
     let _ = ANSWER.try_with(|answer| answer.set((memory, size)));
     memory
+}
+
+fn place() -> *mut u8 {
+    PLACE
+        .try_with(|place| place.get().cast())
+        .unwrap_or(core::ptr::null_mut())
+}
+
+/// What Envoy put into memory of ours.
+struct Answer {
+    memory: *mut u8,
+    size: usize,
+}
+
+impl Answer {
+    /// Takes the memory that Envoy asked for last.
+    fn take() -> Self {
+        let (memory, size) = ANSWER.try_with(|answer| answer.replace(NOTHING)).unwrap_or(NOTHING);
+        Self { memory, size }
+    }
+
+    /// Returns it; a short one is overwritten by that of the next call.
+    fn bytes(&self) -> &[u8] {
+        if self.memory.is_null() {
+            return &[];
+        }
+        // SAFETY: the memory is of this size, was written or zeroed, and nobody else writes while this is borrowed.
+        unsafe { core::slice::from_raw_parts(self.memory, self.size) }
+    }
+
+    /// Returns whether the memory is the allocator's.
+    fn allocated(&self) -> bool {
+        !self.memory.is_null() && self.memory != place()
+    }
+
+    fn into_vec(self) -> Vec<u8> {
+        if !self.allocated() {
+            return self.bytes().to_vec();
+        }
+        let bytes = core::ptr::slice_from_raw_parts_mut(self.memory, self.size);
+        core::mem::forget(self);
+        // SAFETY: the memory is of this size, from this allocator, and now nobody else's.
+        unsafe { Box::from_raw(bytes) }.into_vec()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.allocated() {
+            let bytes = core::ptr::slice_from_raw_parts_mut(self.memory, self.size);
+            // SAFETY: the memory is of this size, from this allocator, and nobody else's.
+            drop(unsafe { Box::from_raw(bytes) });
+        }
+    }
 }
 
 fn ok(status: u32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused) }
 }
 
-/// Makes a call that puts an answer into memory of ours, and takes it.
-fn answer(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {
+/// Makes a call whose answer is put into memory of ours.
+fn answer(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Answer, Refused> {
     let (mut data, mut length) = (core::ptr::null_mut(), 0);
-    let _ = ANSWER.try_with(|answer| answer.set(NOTHING));
+    drop(Answer::take());
     let status = call(&raw mut data, &raw mut length);
-    let (memory, size) = ANSWER.try_with(|answer| answer.replace(NOTHING)).unwrap_or(NOTHING);
-    let given = if memory.is_null() {
-        Vec::new()
-    } else {
-        // SAFETY: the memory is of this size, from this allocator, and nobody else's.
-        unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(memory, size)) }.into_vec()
-    };
+    let answer = Answer::take();
     ok(status)?;
     // Nothing is read that was not asked for.
     if length == 0 {
-        Ok(Vec::new())
-    } else if data == memory && length == given.len() {
-        Ok(given)
+        Ok(Answer {
+            memory: core::ptr::null_mut(),
+            size: 0,
+        })
+    } else if data == answer.memory && length == answer.size {
+        Ok(answer)
     } else {
         Err(Refused)
     }
@@ -141,7 +208,7 @@ pub(crate) struct Envoy;
 
 /// Returns the plugin's configuration.
 pub(crate) fn configuration() -> Result<Vec<u8>, Refused> {
-    buffer(BUFFER_PLUGIN_CONFIGURATION, usize::MAX)
+    buffer(BUFFER_PLUGIN_CONFIGURATION, usize::MAX).map(Answer::into_vec)
 }
 
 /// Writes a line that tells of a fault of the operator's.
@@ -154,12 +221,12 @@ fn log(level: u32, line: &str) {
     let _ = unsafe { proxy_log(level, line.as_ptr(), line.len()) };
 }
 
-fn buffer(kind: u32, most: usize) -> Result<Vec<u8>, Refused> {
+fn buffer(kind: u32, most: usize) -> Result<Answer, Refused> {
     // SAFETY: both places can be written.
     answer(|data, length| unsafe { proxy_get_buffer_bytes(kind, 0, most, data, length) })
 }
 
-fn header(name: &str) -> Result<Vec<u8>, Refused> {
+fn header(name: &str) -> Result<Answer, Refused> {
     // SAFETY: address and length are of one text, and both places can be written.
     answer(|data, length| unsafe {
         proxy_get_header_map_value(MAP_CALL_HEADERS, name.as_ptr(), name.len(), data, length)
@@ -167,7 +234,7 @@ fn header(name: &str) -> Result<Vec<u8>, Refused> {
 }
 
 /// Reads a property; the parts of its path end in zeros.
-fn property(path: &[u8]) -> Result<Vec<u8>, Refused> {
+fn property(path: &[u8]) -> Result<Answer, Refused> {
     // SAFETY: address and length are of one path, and both places can be written.
     answer(|data, length| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, length) })
 }
@@ -179,33 +246,32 @@ fn metric(kind: u32, name: &str) -> Result<u32, Refused> {
     Ok(metric)
 }
 
-fn set_state(path: &str, value: &str) -> Result<(), Refused> {
-    let mut message = Vec::with_capacity(128);
-    tag(&mut message, 1, path)?;
-    tag(&mut message, 2, value)?;
-    message.extend([3 << 3, SPAN_CONNECTION]);
+/// Sets a filter state; `N` bytes hold the message.
+fn set_state<const N: usize>(path: &str, value: &[u8]) -> Result<(), Refused> {
+    let message = state::<N>(path, value).map_err(|_| Refused)?;
     let name = "set_envoy_filter_state";
     // SAFETY: addresses and lengths are of a text and a message, and both places can be written.
     answer(|data, length| unsafe {
         proxy_call_foreign_function(name.as_ptr(), name.len(), message.as_ptr(), message.len(), data, length)
     })
-    .map(|_| ())
+    .map(drop)
 }
 
-/// Writes a text as a protobuf field of this number.
-fn tag(message: &mut Vec<u8>, number: u8, text: &str) -> Result<(), Refused> {
-    // Lengths below 128 are one byte of a varint; a cluster's name can be longer.
-    let length = u16::try_from(text.len()).map_err(|_| Refused)?;
-    let low = u8::try_from(length & 0x7f).map_err(|_| Refused)?;
-    let high = u8::try_from(length >> 7).map_err(|_| Refused)?;
-    message.push(number << 3 | 2);
-    match high {
-        0 => message.push(low),
-        1..=0x7f => message.extend([low | 0x80, high]),
-        _ => return Err(Refused),
+/// Writes the protobuf message of a filter state.
+fn state<const N: usize>(path: &str, value: &[u8]) -> Result<ArrayVec<u8, N>, CapacityError> {
+    let mut message = ArrayVec::new();
+    for (number, bytes) in [(1, path.as_bytes()), (2, value)] {
+        message.try_extend_from_slice(&[number << 3 | 2])?;
+        // A varint: seven bits in a byte, the low ones first. Values are shorter than 2^14 bytes.
+        let low = u8::try_from(bytes.len() & 0x7f).unwrap_or(0);
+        match u8::try_from(bytes.len() >> 7).unwrap_or(0) {
+            0 => message.try_extend_from_slice(&[low])?,
+            high => message.try_extend_from_slice(&[low | 0x80, high])?,
+        }
+        message.try_extend_from_slice(bytes)?;
     }
-    message.extend_from_slice(text.as_bytes());
-    Ok(())
+    message.try_extend_from_slice(&[3 << 3, SPAN_CONNECTION])?;
+    Ok(message)
 }
 
 /// Writes headers as the ABI has them: their number, the lengths of each, then each name and value with a zero.
@@ -234,12 +300,13 @@ impl Proxy for Envoy {
         Ok(time)
     }
 
-    fn address(&self, end: End) -> Result<Vec<u8>, Refused> {
-        property(match end {
+    fn endpoint(&self, end: End) -> Result<Endpoint, Refused> {
+        let text = property(match end {
             End::Source => b"source\0address\0",
             End::Destination => b"destination\0address\0",
             End::UpstreamSource => b"upstream\0local_address\0",
-        })
+        })?;
+        Endpoint::parse(text.bytes()).ok_or(Refused)
     }
 
     fn note(&self, key: &str, value: &str) -> Result<(), Refused> {
@@ -247,12 +314,14 @@ impl Proxy for Envoy {
         ok(unsafe { proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) })
     }
 
-    fn set_destination(&self, address: &str) -> Result<(), Refused> {
-        set_state(DESTINATION_STATE, address)
+    fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        let mut text = ArrayVec::<u8, { endpoint::LONGEST }>::new();
+        to.write(&mut text).map_err(|_| Refused)?;
+        set_state::<{ MESSAGE + endpoint::LONGEST }>(DESTINATION_STATE, &text)
     }
 
     fn set_cluster(&self, name: &str) -> Result<(), Refused> {
-        set_state(CLUSTER_STATE, name)
+        set_state::<{ MESSAGE + config::MAX_CLUSTER }>(CLUSTER_STATE, name.as_bytes())
     }
 
     fn close(&self) -> Result<(), Refused> {
@@ -272,7 +341,7 @@ impl Proxy for Envoy {
 
     fn failed_upstream(&self) -> Result<bool, Refused> {
         let flags = property(b"response\0flags\0")?;
-        let flags = flags.as_slice().try_into().map_err(|_| Refused)?;
+        let flags = flags.bytes().try_into().map_err(|_| Refused)?;
         Ok(i64::from_le_bytes(flags) & FLAGS_NOT_CONNECTED != 0)
     }
 
@@ -317,8 +386,12 @@ impl Proxy for Envoy {
 
     fn response(&self) -> Result<Response, Refused> {
         let status = header(":status")?;
-        let status = core::str::from_utf8(&status).ok().and_then(|text| text.parse().ok());
-        let etag = header("etag").ok().and_then(|etag| String::from_utf8(etag).ok());
+        let status = core::str::from_utf8(status.bytes())
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let etag = header("etag")
+            .ok()
+            .and_then(|etag| String::from_utf8(etag.into_vec()).ok());
         Ok(Response {
             status: status.ok_or(Refused)?,
             etag: etag.filter(|etag| !etag.is_empty()),
@@ -326,7 +399,7 @@ impl Proxy for Envoy {
     }
 
     fn body(&self, most: usize) -> Result<Vec<u8>, Refused> {
-        buffer(BUFFER_CALL_BODY, most)
+        buffer(BUFFER_CALL_BODY, most).map(Answer::into_vec)
     }
 
     fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
@@ -335,7 +408,7 @@ impl Proxy for Envoy {
         let data = answer(|data, length| unsafe {
             proxy_get_shared_data(key.as_ptr(), key.len(), data, length, &raw mut version)
         })?;
-        Ok((data, Version(version)))
+        Ok((data.into_vec(), Version(version)))
     }
 
     fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {

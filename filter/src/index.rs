@@ -1,6 +1,6 @@
 //! Numbers found by an address or a port, among those of a configuration.
 
-use core::hash::BuildHasherDefault;
+use core::hash::{BuildHasherDefault, Hasher};
 use std::{
     collections::{BinaryHeap, HashMap},
     hash::DefaultHasher,
@@ -8,6 +8,30 @@ use std::{
 
 /// A map whose hash has no seed of its own: keys are the operator's or the proxy's, and no client chooses them.
 pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// A map of the proxy's numbers, which come in ascending order.
+pub(crate) type Numbers<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// A hash of numbers that spreads those in a row over a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // An odd number whose bits are as good as random: 2^64 divided by the golden ratio.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
 
 /// Entries in ascending order. All lookups share this type, and so the module has one sort.
 #[derive(Clone, Debug, Default)]

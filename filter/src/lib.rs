@@ -38,6 +38,7 @@ pub mod inbound;
 pub mod index;
 pub mod lines;
 pub mod metrics;
+pub mod note;
 pub mod outbound;
 pub mod plugin;
 pub mod proxy;

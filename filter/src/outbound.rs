@@ -163,12 +163,12 @@ pub struct Work {
 }
 
 /// How far composing came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Composed {
     /// It is done.
     Target(Target),
     /// A proof of work is wanted.
-    Work(Work),
+    Work(Box<Work>),
 }
 
 impl Outbound {
@@ -313,14 +313,28 @@ impl Outbound {
                 .min_by_key(|replica| failed_in(item).any(|place| place.replica.0 == *replica))
                 .map_or(Replica(0), Replica);
             let request = request(source, port, now, replica);
-            let search = match rule.search_in(item, &request, &mut || draw.bits()) {
+            let mut search = match rule.search_in(item, &request, &mut || draw.bits()) {
                 Err(ComposeError::NotInService) if !rule.computes_item() && !avoid.contains(item) => {
                     avoid = avoid.with(item);
                     continue;
                 }
                 search => search?,
             };
-            let mut work = Work {
+            if rule.pow() == 0
+                && let Progress::Found(address) = rule.advance(&mut search, &request, 1, &mut || draw.bits())?
+            {
+                return Ok(Composed::Target(Target {
+                    place: Place {
+                        service: number,
+                        item,
+                        replica,
+                        address: address.0,
+                    },
+                    port,
+                    source,
+                }));
+            }
+            return Ok(Composed::Work(Box::new(Work {
                 service: number,
                 port,
                 began: now,
@@ -329,12 +343,7 @@ impl Outbound {
                 replica,
                 search,
                 draw,
-            };
-            if rule.pow() > 0 {
-                return Ok(Composed::Work(work));
-            }
-            let found = self.advance(&mut work, 1)?;
-            return Ok(found.map_or(Composed::Work(work), Composed::Target));
+            })));
         }
     }
 

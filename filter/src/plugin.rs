@@ -23,6 +23,7 @@ use crate::{
     inbound::{self, Inbound},
     lines::Lines,
     metrics::{Metrics, Refresh},
+    note::{Note, Told},
     proxy::{Call, ContextId, End, Proxy, Refused},
     random::Identity,
     subscription::Feed,
@@ -60,6 +61,7 @@ pub struct Plugin {
     hold: Hold,
     feed: Option<Feed>,
     generation: String,
+    note: Note,
     identity: Identity,
     /// When the snapshot was last known to be the newest; without one, since when it is waited for.
     confirmed: UnixTime,
@@ -90,10 +92,6 @@ enum Fate {
 
 fn seconds(nanoseconds: u64) -> UnixTime {
     UnixTime(nanoseconds.div_euclid(NS_PER_S))
-}
-
-fn endpoint(proxy: &impl Proxy, end: End) -> Option<Endpoint> {
-    Endpoint::parse(&proxy.address(end).ok()?)
 }
 
 impl Plugin {
@@ -127,6 +125,7 @@ impl Plugin {
             hold: config.hold,
             feed: config.subscription.map(Feed::new),
             generation: "-".to_owned(),
+            note: Note::default(),
             identity,
             confirmed: seconds(time),
             failures: 0,
@@ -198,7 +197,7 @@ impl Plugin {
         };
         let service = target.place.service;
         // A source means that the connection was made, which is the rule: one question suffices then.
-        let source = endpoint(proxy, End::UpstreamSource);
+        let source = proxy.endpoint(End::UpstreamSource).ok();
         let failed = source.is_none() && proxy.failed_upstream() == Ok(true);
         if failed {
             let now = proxy.time().map_or(UnixTime(0), seconds);
@@ -343,6 +342,7 @@ impl Plugin {
         self.confirmed = seconds(time);
         self.metrics.count_refresh(proxy, Refresh::Installed);
         self.generation = generation;
+        self.note.forget();
         for fault in unusable {
             self.lines
                 .write(proxy, seconds(time), || format!("snapshot: unusable: {fault}"));
@@ -385,16 +385,16 @@ impl Plugin {
         );
         let part = decision.finding.part().map_or("", Part::name);
         // An access log that lacks a field is no reason to treat the connection differently.
-        let _ = proxy.note(
-            "ssa",
-            &fields(&[
+        let note = self.note.of(Told::Inbound(*decision), || {
+            [
                 ("service", service),
                 ("verdict", verdict),
                 ("part", part),
                 ("outcome", outcome),
                 ("generation", &self.generation),
-            ]),
-        );
+            ]
+        });
+        let _ = proxy.note("ssa", note);
         if decision.outcome == inbound::Outcome::Allowed {
             return Fate::Passes;
         }
@@ -466,24 +466,10 @@ impl Plugin {
 /// Reads what an inbound connection is judged by.
 fn read_ends(proxy: &impl Proxy) -> Option<(Endpoint, Endpoint, UnixTime)> {
     Some((
-        endpoint(proxy, End::Source)?,
-        endpoint(proxy, End::Destination)?,
+        proxy.endpoint(End::Source).ok()?,
+        proxy.endpoint(End::Destination).ok()?,
         seconds(proxy.time().ok()?),
     ))
-}
-
-/// Writes fields as `name=value`, those without a value left out. No value has a blank.
-fn fields(fields: &[(&str, &str)]) -> String {
-    let mut text = String::with_capacity(128);
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(name);
-        text.push('=');
-        text.push_str(value);
-    }
-    text
 }
 
 #[cfg(test)]

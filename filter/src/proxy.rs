@@ -1,5 +1,7 @@
 //! What the filter asks of the proxy that runs it.
 
+use crate::endpoint::Endpoint;
+
 /// A counter's number in the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter(pub u32);
@@ -68,12 +70,12 @@ pub trait Proxy {
     /// The proxy does not say.
     fn time(&self) -> Result<u64, Refused>;
 
-    /// Returns the address of an end, as text.
+    /// Returns the address and port of an end.
     ///
     /// # Errors
     ///
-    /// The proxy does not say.
-    fn address(&self, end: End) -> Result<Vec<u8>, Refused>;
+    /// The proxy does not say, or says something else.
+    fn endpoint(&self, end: End) -> Result<Endpoint, Refused>;
 
     /// Sets a value that access logs and later filters find as `wasm.KEY`, the former by `%FILTER_STATE(wasm.KEY:PLAIN)%`.
     ///
@@ -87,7 +89,7 @@ pub trait Proxy {
     /// # Errors
     ///
     /// The proxy did not take it.
-    fn set_destination(&self, address: &str) -> Result<(), Refused>;
+    fn set_destination(&self, to: &Endpoint) -> Result<(), Refused>;
 
     /// Sets the cluster that a `tcp_proxy` uses.
     ///

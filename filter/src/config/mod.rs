@@ -33,6 +33,7 @@ use ipnet::Ipv6Net;
 
 pub use fault::{ConfigError, Fault, Problem};
 use json::Json;
+pub use read::MAX_CLUSTER;
 use read::{Object, Reader};
 pub use service::Service;
 use service::{Kind, Origin};
@@ -187,10 +188,9 @@ fn read_hold(reader: &mut Reader, object: &mut Object<'_>) -> Option<Hold> {
 
 fn read_subscription(reader: &mut Reader, place: &str, value: &Json, inbound: bool) -> Option<Subscription> {
     let mut object = reader.object(place, value)?;
-    let cluster = object.required(reader, "cluster").and_then(|(place, value)| {
-        let text = reader.text(&place, value)?;
-        reader.parsed(&place, text, (!text.is_empty()).then(|| text.to_owned()), "no cluster")
-    });
+    let cluster = object
+        .required(reader, "cluster")
+        .and_then(|(place, value)| reader.cluster(&place, value));
     let path = match object.optional("path") {
         None => Some(if inbound { "/v1/inbound" } else { "/v1/outbound" }.to_owned()),
         Some((place, value)) => reader.text(&place, value).and_then(|text| {
@@ -230,7 +230,9 @@ fn read_inbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool) 
     let unclaimed = object
         .choice(reader, "unclaimed", &[("deny", false), ("allow", true)])
         .unwrap_or(false);
-    let demote_cluster = object.text(reader, "demote_cluster");
+    let demote_cluster = object
+        .optional("demote_cluster")
+        .and_then(|(place, value)| reader.cluster(&place, value));
     let exempt = object.list(reader, "exempt", |reader, place, value| {
         let mut object = reader.object(place, value)?;
         let sources = object.members(reader, "sources", Reader::prefix);
@@ -360,7 +362,7 @@ mod tests {
                 "hold.connections: 4097 is not 0 to 4096",
                 "hold.ms: 30001 is not 0 to 30000",
                 "hold.x: unknown field",
-                r#"snapshot.cluster: "" is no cluster"#,
+                r#"snapshot.cluster: "" is no name of a cluster, of 1 to 255 bytes"#,
                 r#"snapshot.path: "v1" is no path"#,
                 "snapshot.refresh_ms: 99 is not 100 to 60000",
                 "snapshot.wait_s: 301 is not 0 to 300",

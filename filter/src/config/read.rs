@@ -15,6 +15,9 @@ const SECRET_WORDS: [&str; 6] = ["secret", "secrets", "key", "keys", "client_key
 /// The longest piece of a text that a fault repeats: it ends in a log line.
 const REPEATED: usize = 64;
 
+/// The longest name of a cluster, in bytes.
+pub const MAX_CLUSTER: usize = 255;
+
 /// The faults met so far.
 #[derive(Default)]
 pub(super) struct Reader {
@@ -140,6 +143,13 @@ impl Reader {
             good.then(|| text.to_owned()),
             "not 1 to 253 of a-z A-Z 0-9 - _ .",
         )
+    }
+
+    /// Reads the name of a cluster of the proxy's.
+    pub(super) fn cluster(&mut self, place: &str, value: &Json) -> Option<String> {
+        let text = self.text(place, value)?;
+        let name = matches!(text.len(), 1..=MAX_CLUSTER).then(|| text.to_owned());
+        self.parsed(place, text, name, "no name of a cluster, of 1 to 255 bytes")
     }
 
     pub(super) fn parsed<T>(&mut self, place: &str, text: &str, value: Option<T>, wanted: &'static str) -> Option<T> {

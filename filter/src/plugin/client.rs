@@ -3,14 +3,15 @@
 use ssa_rules::{ComposeError, UnixTime};
 
 use super::{
-    Fate, Plugin, Side, endpoint, fields,
+    Fate, Plugin, Side,
     held::{Held, Why},
     seconds,
 };
 use crate::{
     avoid::Failures,
     endpoint::Endpoint,
-    index::Map,
+    index::Numbers,
+    note::Told,
     outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
     proxy::{ContextId, End, Proxy},
     random::{Identity, Pool, Random},
@@ -27,7 +28,7 @@ pub(super) struct Client {
     pub(super) failures: Failures,
     pub(super) works: Works,
     /// Where open connections that were composed go.
-    pub(super) open: Map<ContextId, Target>,
+    pub(super) open: Numbers<ContextId, Target>,
 }
 
 impl Client {
@@ -41,7 +42,7 @@ impl Client {
             pool,
             failures: Failures::default(),
             works: Works::default(),
-            open: Map::default(),
+            open: Numbers::default(),
         }
     }
 
@@ -71,17 +72,19 @@ impl Plugin {
     pub(super) fn conclude_outbound(&mut self, service: Option<usize>, outcome: Outcome, proxy: &impl Proxy) {
         self.metrics.count_outbound(proxy, service, outcome);
         if service.is_some() || outcome != Outcome::Untouched {
-            let fields = fields(&[
-                ("service", self.metrics.name(service)),
-                ("outcome", outcome.name()),
-                ("generation", &self.generation),
-            ]);
-            let _ = proxy.note("ssa", &fields);
+            let note = self.note.of(Told::Outbound(service, outcome), || {
+                [
+                    ("service", self.metrics.name(service)),
+                    ("outcome", outcome.name()),
+                    ("generation", &self.generation),
+                ]
+            });
+            let _ = proxy.note("ssa", note);
         }
     }
 
     pub(super) fn compose(&mut self, connection: ContextId, new: bool, proxy: &impl Proxy) -> Fate {
-        let (Some(destination), Ok(time)) = (endpoint(proxy, End::Destination), proxy.time()) else {
+        let (Ok(destination), Ok(time)) = (proxy.endpoint(End::Destination), proxy.time()) else {
             self.conclude_outbound(None, Outcome::Unreadable, proxy);
             return Fate::Passes;
         };
@@ -113,7 +116,7 @@ impl Plugin {
                 };
                 match begun {
                     Ok(Some(target)) => return self.redirect(connection, target, proxy),
-                    Ok(None) if client.works.add(work) => return Fate::Waits(Why::Work((service, port))),
+                    Ok(None) if client.works.add(*work) => return Fate::Waits(Why::Work((service, port))),
                     Ok(None) => {
                         self.lines.write(proxy, now, || {
                             format!("more than {MOST_RUNNING} proofs of work at once")
@@ -146,7 +149,7 @@ impl Plugin {
             port: target.port,
         };
         let service = Some(target.place.service);
-        if proxy.set_destination(&to.to_string()).is_err() {
+        if proxy.set_destination(&to).is_err() {
             self.conclude_outbound(service, Outcome::Unreadable, proxy);
             let now = proxy.time().map_or(UnixTime(0), seconds);
             self.lines

@@ -96,18 +96,19 @@ impl Proxy for Table {
         self.time.set(self.time.get() + self.step);
         self.answer("time", self.time.get())
     }
-    fn address(&self, end: End) -> Result<Vec<u8>, Refused> {
-        match end {
-            End::Source => self.answer("source", self.source.into()),
-            End::Destination => self.answer("destination", self.destination.borrow().clone().into()),
-            End::UpstreamSource => self.answer("upstream_source", self.upstream_source.into()),
-        }
+    fn endpoint(&self, end: End) -> Result<Endpoint, Refused> {
+        let text = match end {
+            End::Source => self.answer("source", self.source.to_owned()),
+            End::Destination => self.answer("destination", self.destination.borrow().clone()),
+            End::UpstreamSource => self.answer("upstream_source", self.upstream_source.to_owned()),
+        };
+        Endpoint::parse(text?.as_bytes()).ok_or(Refused)
     }
     fn note(&self, key: &str, value: &str) -> Result<(), Refused> {
         self.tell("note", &format!("{key}: {value}"))
     }
-    fn set_destination(&self, address: &str) -> Result<(), Refused> {
-        self.tell("set_destination", address)
+    fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        self.tell("set_destination", &to.to_string())
     }
     fn set_cluster(&self, name: &str) -> Result<(), Refused> {
         self.tell("set_cluster", name)

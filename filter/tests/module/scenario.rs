@@ -1,6 +1,6 @@
 //! Plays scripts of what happens to a plugin, and compares what becomes of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddrV6};
 
 use crate::{
     host::{Trap, Vm},
@@ -273,7 +273,12 @@ impl Scenario {
                 Err("was held up")
             }
             Fate::Composed(to) | Fate::ComposedAnew(to) => {
-                let destination = state(DESTINATION);
+                // As the proxy writes it, whatever form the module wrote.
+                let destination: Option<SocketAddrV6> = match state(DESTINATION) {
+                    Some(text) => Some(text.parse().map_err(|_| "got no address")?),
+                    None => None,
+                };
+                let destination = destination.map(|destination| destination.to_string());
                 let again = destination.is_some() && destination == *last;
                 match &destination {
                     Some(destination) if !destination.starts_with(to) => return Err("went elsewhere"),
