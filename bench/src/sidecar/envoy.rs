@@ -1,4 +1,5 @@
-//! Envoys: their configurations, as in envoy/client.yaml and envoy/server.yaml, their processes and their CPU time.
+//! Envoys: their configurations, as in envoy/client.yaml and envoy/server.yaml but with the service in themselves, their
+//! processes and their CPU time.
 
 use std::{
     fs,
