@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Plays the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own.
+"""Plays the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own; and, with --kind, in
+Istio's sidecars in the kind cluster that is up.
 
 Each scenario is a folder beside this file; its scenario.py says what it shows. Its claims are counted one by one, and
 one that breaks before its end counts as a failure more. The last line is `N passed, N failed, N skipped`; the exit
@@ -9,6 +10,7 @@ play nothing.
 
 import argparse
 import ast
+import fnmatch
 import json
 import os
 import shutil
@@ -17,6 +19,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from lib import cluster
+from lib.claims import Broken
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -30,15 +35,19 @@ NAMESPACES = ROOT / "hack/namespaces.sh"
 CANNOT = 77
 # What a scenario may take beyond its own limit: the namespaces, the copies of logs.
 GRACE = 60
+# The same in the cluster, where a namespace that was left over goes first.
+GRACE_CLUSTER = 300
+NO_CLUSTER = "no cluster is up: make kind-up"
 
 EPILOG = """environment:
   SSA_ENVOY=PROGRAM   this Envoy instead of the one from PyPI
   SSA_FILTER=FILE     this module instead of the one built from filter/
   SSA_CLI=PROGRAM     this ssa command instead of the one built from cli/
   SSA_RESOLVER=PROGRAM  this ssa-resolver instead of the one built from resolver-shim/
+  KEEP=1              leaves the namespaces of scenarios in the cluster
   SSA_DNS=knot        Knot serves the zones of scenarios with a DNS server, in place of BIND
 
-It needs root, or a machine that lets users make namespaces."""
+It needs root, or a machine that lets users make namespaces; with --kind a cluster, by make kind-up."""
 
 
 class Scenario:
@@ -58,6 +67,7 @@ class Scenario:
                 values[statement.targets[0].id] = statement.value.value
         self.long = values.get("LONG", False)
         self.limit = values.get("LIMIT", 120)
+        self.cluster = values.get("CLUSTER", False)
 
 
 def say(text=""):
@@ -72,8 +82,8 @@ def die(text):
     sys.exit(1)
 
 
-def find_tools():
-    """Finds, installs or builds what scenarios are made of."""
+def find_namespaces():
+    """Finds or installs what scenarios in namespaces are made of; returns the path of Envoy."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
     if missing:
@@ -88,20 +98,20 @@ def find_tools():
     envoy = subprocess.run([ROOT / "hack/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
         die("there is no Envoy")
+    return envoy.stdout.strip()
+
+
+def build():
+    """Builds the module, and the programs that the environment does not name; returns their paths."""
     say("building what is missing (minutes, once)")
     module = subprocess.run([ROOT / "hack/module.sh"], stdout=subprocess.PIPE, text=True)
     if module.returncode != 0:
         die("the module does not build")
-    return {"root": ROOT, "envoy": envoy.stdout.strip(), "module": module.stdout.strip(), "ssa": build_commands()}
-
-
-def build_commands():
-    """Builds the programs that the environment does not name; returns the path of the ssa command."""
     wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
     packages = [package for package, variable in wanted.items() if variable not in os.environ]
     if packages:
-        build = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in packages)]
-        if subprocess.run(build, cwd=ROOT).returncode != 0:
+        command = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in packages)]
+        if subprocess.run(command, cwd=ROOT).returncode != 0:
             die(f"{' and '.join(packages)} cannot be built")
     paths = {
         package: Path(os.environ.get(variable, TARGET / "release" / package)) for package, variable in wanted.items()
@@ -109,11 +119,15 @@ def build_commands():
     for path in paths.values():
         if not path.is_file():
             die(f"there is no {path}")
-    return paths["ssa"].resolve()
+    return {"root": ROOT, "module": module.stdout.strip(), "ssa": paths["ssa"].resolve(),
+            "resolver": paths["ssa-resolver"].resolve()}
 
 
-def play(scenario, tools, keep):
-    """Plays a scenario in namespaces of its own, and returns what became of it."""
+def play(scenario, tools, shared, keep):
+    """Plays a scenario in namespaces of its own or in the cluster, and returns what became of it.
+
+    `shared` is what all scenarios in the cluster have.
+    """
     logs = LOGS / scenario.name
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(mode=0o700, parents=True)
@@ -124,13 +138,16 @@ def play(scenario, tools, keep):
         "logs": str(logs),
         "result": str(result),
         "keep": keep,
+        "shared": shared if scenario.cluster else None,
     }
     (logs / "request.json").write_text(json.dumps(request))
-    command = [NAMESPACES, sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
+    command = [sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
+    if not scenario.cluster:
+        command.insert(0, NAMESPACES)
     with open(logs / "story.log", "w") as story:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=story, stderr=subprocess.STDOUT)
         try:
-            process.wait(scenario.limit + GRACE)
+            process.wait(scenario.limit + (GRACE_CLUSTER if scenario.cluster else GRACE))
         except subprocess.TimeoutExpired:
             pass
         finally:
@@ -173,41 +190,72 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too; * stands for any text")
     parser.add_argument("--list", action="store_true", help="list the scenarios and what they show")
     parser.add_argument("--long", action="store_true", help="play the long scenarios too")
+    parser.add_argument("--kind", action="store_true", help="play those in the kind cluster, and no others")
     parser.add_argument("--keep", action="store_true", help="keep the logs of scenarios that passed too")
     options = parser.parse_args()
-    everything = {path.parent.name: Scenario(path.parent) for path in sorted(HERE.glob("*/scenario.py"))}
+    everything = [Scenario(path.parent) for path in sorted(HERE.glob("*/scenario.py"))]
     if options.list:
-        for scenario in everything.values():
-            say(f"{scenario.name:20} {'(long) ' if scenario.long else ''}{scenario.shows}")
+        for scenario in everything:
+            marks = ("(kind) " if scenario.cluster else "") + ("(long) " if scenario.long else "")
+            say(f"{scenario.name:20} {marks}{scenario.shows}")
         return 0
-    unknown = [name for name in options.names if name not in everything]
+    chosen = [one for name in options.names for one in everything if fnmatch.fnmatchcase(one.name, name)]
+    unknown = [name for name in options.names if not fnmatch.filter((one.name for one in everything), name)]
     if unknown:
         parser.error(f"there is no scenario {', '.join(unknown)}; --list shows them")
-    chosen = [everything[name] for name in options.names] or [
-        scenario for scenario in everything.values() if options.long or not scenario.long
-    ]
+    if not options.names:
+        chosen = [one for one in everything if one.cluster == options.kind and (options.long or not one.long)]
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))
-    tools = find_tools()
+    return play_all(chosen, everything, options)
+
+
+def play_all(chosen, everything, options):
+    """Plays scenarios one after the other, and returns the exit status."""
+    # In this order: a summary that begins by what needs no cluster.
+    without = [one for one in chosen if not one.cluster]
+    within = [one for one in chosen if one.cluster]
+    up = bool(within) and cluster.is_up()
+    envoy = find_namespaces() if without else None
+    tools, shared = {}, None
     began = time.monotonic()
+    if without or up:
+        tools = build()
+    if without:
+        tools["envoy"] = envoy
+    if up:
+        try:
+            shared = cluster.prepare(tools, say)
+        except Broken as reason:
+            die(str(reason))
     totals = [0, 0, 0]
     broken = []
-    for scenario in chosen:
+    for scenario in without + within:
+        if scenario.cluster and not up:
+            say(f"  SKIPPED: {scenario.name}: {NO_CLUSTER}")
+            totals[2] += 1
+            continue
         say(f"→ {scenario.name}: {scenario.shows}")
         started = time.monotonic()
-        told = play(scenario, tools, options.keep)
+        told = play(scenario, tools, shared, options.keep)
         figures = report(scenario, told, time.monotonic() - started, options.keep)
         totals = [total + figure for total, figure in zip(totals, figures)]
         if figures[1]:
             broken.append(scenario.name)
-    left = [scenario.name for scenario in everything.values() if scenario.long and scenario not in chosen]
-    if left and not options.names:
-        say(f"== left out: {', '.join(left)}; --long plays them")
+    if not options.names:
+        for option, left in {
+            "--long": [one.name for one in everything if one.long and one.cluster == options.kind and one not in chosen],
+            "--kind": [one.name for one in everything if one.cluster and one not in chosen],
+        }.items():
+            if left:
+                say(f"== left out: {', '.join(left)}; {option} plays them")
     say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(broken) if broken else ''}")
     say(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
+    if within and not up and not without:
+        return CANNOT
     return 0 if totals[0] and not totals[1] else 1
 
 

@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from . import envoy, net, ssa
+from .claims import Answer, Broken, Claims, Skip
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -18,84 +18,23 @@ ROOT = HERE.parent.parent
 WORK = Path("/run/ssa-e2e")
 
 
-class Broken(Exception):
-    """What a scenario stands on did not hold: it cannot go on."""
-
-
-class Skip(Exception):
-    """This machine cannot run the scenario."""
-
-
-class Answer:
-    """What became of one connection.
-
-    `kind` is served (an answer came), refused (closed without one), unreachable (no connection), or silent (no answer
-    in time); `text` is the answer or the error.
-    """
-
-    def __init__(self, kind, text=""):
-        self.kind = kind
-        self.text = text
-
-    def __repr__(self):
-        return f"{self.kind} {self.text!r}"
-
-
-class Stage:
+class Stage(Claims):
     """Everything that a scenario does goes through one of these."""
 
     def __init__(self, tools, work=WORK):
         """`tools` has the paths `root`, `envoy`, `module` and `ssa`; `work` is the folder for what is written."""
         self.tools = tools
         self.work = work
-        self.passed = 0
-        self.failures = []
+        super().__init__()
         self.processes = []
         self.ssa = ssa.Command(tools["ssa"])
         self.net = net.Network(self)
-        self.began = time.monotonic()
 
-    # ---- telling
-
-    def note(self, text):
-        """Prints a line of the story."""
-        print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
-
-    def claim(self, what, expected, found):
-        """Counts a claim, which holds when both are equal."""
-        self._count(what, expected == found, f"{found!r}", f"{expected!r}")
-
-    def claim_between(self, what, low, high, found):
-        """Counts a claim, which holds when the number is from low to high."""
-        self._count(what, low <= found <= high, f"{found}", f"from {low} to {high}")
-
-    def claim_in(self, what, part, whole):
-        """Counts a claim, which holds when the text has the part."""
-        self._count(what, part in whole, f"{whole[-2000:]!r}", f"something with {part!r}")
-
-    def _count(self, what, holds, found, expected):
-        if holds:
-            self.passed += 1
-            self.note(f"ok      {what}: {found[:200]}")
-        else:
-            self.failures.append(f"{what}: {found}, and should be {expected}")
-            self.note(f"NOT SO  {self.failures[-1]}")
-
-    # ---- waiting
-
-    def wait(self, seconds, what, condition, pause=0.05):
-        """Returns the condition's first true result; breaks the scenario when there is none in so many seconds."""
-        until = time.monotonic() + seconds
-        while True:
-            result = condition()
-            if result:
-                return result
-            for process in self.processes:
-                if process.poll() is not None:
-                    raise Broken(f"{process.title} ended by {process.returncode} while waiting: {what}")
-            if time.monotonic() > until:
-                raise Broken(f"not so in {seconds} s: {what}")
-            time.sleep(pause)
+    def check(self):
+        """Breaks the scenario when a program ended that was to go on."""
+        for process in self.processes:
+            if process.poll() is not None:
+                raise Broken(f"{process.title} ended by {process.returncode}")
 
     # ---- starting
 

@@ -1,0 +1,81 @@
+"""What every scenario does wherever it plays: it claims, waits, and tells its story."""
+
+import time
+
+
+class Broken(Exception):
+    """What a scenario stands on did not hold: it cannot go on."""
+
+
+class Skip(Exception):
+    """This machine cannot run the scenario."""
+
+
+class Answer:
+    """What became of one connection.
+
+    `kind` is served (an answer came), refused (closed without one), unreachable (no connection), or silent (no answer
+    in time); `text` is the answer or the error.
+    """
+
+    def __init__(self, kind, text=""):
+        self.kind = kind
+        self.text = text
+
+    def __repr__(self):
+        return f"{self.kind} {self.text!r}"
+
+
+class Claims:
+    """Counts claims; a stage is one."""
+
+    # Seconds between two looks while something is waited for.
+    pause = 0.05
+
+    def __init__(self):
+        """Begins the story."""
+        self.passed = 0
+        self.failures = []
+        self.began = time.monotonic()
+
+    def note(self, text):
+        """Prints a line of the story."""
+        print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
+
+    def claim(self, what, expected, found):
+        """Counts a claim, which holds when both are equal."""
+        self._count(what, expected == found, f"{found!r}", f"{expected!r}")
+
+    def claim_between(self, what, low, high, found):
+        """Counts a claim, which holds when the number is from low to high."""
+        self._count(what, low <= found <= high, f"{found}", f"from {low} to {high}")
+
+    def claim_in(self, what, part, whole):
+        """Counts a claim, which holds when the text has the part."""
+        self._count(what, part in whole, f"{whole[-2000:]!r}", f"something with {part!r}")
+
+    def _count(self, what, holds, found, expected):
+        if holds:
+            self.passed += 1
+            self.note(f"ok      {what}: {found[:200]}")
+        else:
+            self.failures.append(f"{what}: {found}, and should be {expected}")
+            self.note(f"NOT SO  {self.failures[-1]}")
+
+    def wait(self, seconds, what, condition, pause=None):
+        """Returns the condition's first true result; breaks the scenario when there is none in so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            result = condition()
+            if result:
+                return result
+            try:
+                self.check()
+            except Broken as reason:
+                raise Broken(f"{reason} while waiting: {what}") from None
+            if time.monotonic() > until:
+                raise Broken(f"not so in {seconds} s: {what}")
+            time.sleep(pause or self.pause)
+
+    def check(self):
+        """Breaks the scenario when what it stands on is gone."""

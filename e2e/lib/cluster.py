@@ -1,0 +1,538 @@
+"""The stage of scenarios that play in the kind cluster: a namespace, a release of the chart, workloads, the zone.
+
+What scenarios share stands once: the image of the shim, the injection template in istiod, and the module, which a web
+server in a namespace of its own has. Runs beside each other are kept apart by a lock where they change these.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
+from pathlib import Path
+
+from . import service, ssa
+from .claims import Broken, Claims
+from .pod import Pod, samples
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+KIND = ROOT / "kind-cluster"
+CHART = ROOT / "k8s/chart"
+SHARED = "ssa-e2e"
+SERVERS, CLIENTS = "ssa-worker", "ssa-worker2"
+NODES = ["ssa-control-plane", SERVERS, CLIENTS]
+# The application: HTTP on 8080, and beside each name the identity that it was told; the same on 9000, which the mesh takes
+# for TCP; on 9001 it speaks first, and says again what it is told.
+APPLICATION = """
+mkdir -p /tmp/www/cgi-bin
+echo "$HOSTNAME" >/tmp/www/index.html
+printf '#!/bin/sh\\necho; echo "$HTTP_X_FORWARDED_CLIENT_CERT"\\n' >/tmp/www/cgi-bin/peer
+printf '#!/bin/sh\\necho "%s"; read -r line; echo "got $line"\\n' "$HOSTNAME" >/tmp/talk
+chmod +x /tmp/www/cgi-bin/peer /tmp/talk
+busybox httpd -p 8080 -h /tmp/www
+busybox httpd -p 9000 -h /tmp/www
+exec busybox nc -ll -p 9001 -e /tmp/talk
+"""
+IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
+
+
+class Service(service.Service):
+    """Service NAME.example in 2001:db8:5:N::/64 of the cluster; its plain addresses lie in it, in a negated item.
+
+    `number` is the scenario's own: no two scenarios have the same.
+    """
+
+    def __init__(self, number, name, *rules, ports=((8080, "HTTP"), (9000, "TCP"), (9001, "TCP")), **more):
+        """`ports` are (number, protocol)."""
+        super().__init__(number, f"{name}.example", *rules, ports=[port for port, _ in ports], **more)
+        self.label = name
+        self.protocols = [{"number": port, "protocol": protocol} for port, protocol in ports]
+        self.space = self.items[0]
+        plain = ip_network((int(ip_network(self.space)[0]) | 0xFFFF_FFFF_FFFF_0000, 112))
+        self.plain_item, self.plain = str(plain), str(plain[1])
+
+    def records(self):
+        """Returns its lines in the zone."""
+        texts = [f'_ssa.{self.label} TXT "{rule}"' for rule in self.rules]
+        return [f"{self.label} AAAA {self.plain}", f"{self.label} APL {self.published['apl']}", *texts]
+
+    def values(self, inbound=None, outbound=None):
+        """Returns its entry in the chart's values, with these parts of `inbound` and `outbound`."""
+        return {
+            "name": self.name,
+            "allowed": [self.space],
+            "addresses": [self.space],
+            "ports": self.protocols,
+            "inbound": {"mode": "enforce", **(inbound or {})},
+            "outbound": outbound or {},
+        }
+
+
+class Cluster(Claims):
+    """Everything that a scenario does in the cluster goes through one of these."""
+
+    pause = 0.5
+
+    def __init__(self, name, tools, shared):
+        """`tools` has the paths `root`, `module` and `ssa`; `shared` is what prepare() returned."""
+        super().__init__()
+        self.name = name
+        self.tools = tools
+        self.shared = shared
+        self.ssa = ssa.Command(tools["ssa"])
+        self.services = []
+        self.since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.own = _cache() / "e2e" / name
+        shutil.rmtree(self.own, ignore_errors=True)
+        self.own.mkdir(parents=True)
+        self.rules = None
+
+    def wait(self, seconds, what, condition, pause=None):
+        """Returns the condition's first true result; a look that does not succeed, as on a busy machine, is made again."""
+        reason = None
+
+        def look():
+            nonlocal reason
+            try:
+                return condition()
+            except Broken as error:
+                reason = error
+                return None
+
+        try:
+            return super().wait(seconds, what, look, pause)
+        except Broken as error:
+            raise Broken(f"{error}; {reason}" if reason else str(error)) from None
+
+    # ---- kubectl
+
+    def attempt(self, *arguments, reads=None, timeout=60, program="kubectl"):
+        """Runs kubectl in the scenario's namespace, and returns what became of it: returncode, stdout, stderr."""
+        command = [program, "-n", self.name, *(str(one) for one in arguments)]
+        try:
+            return subprocess.run(
+                command, input=reads, capture_output=True, text=True, errors="replace", timeout=timeout,
+                stdin=subprocess.DEVNULL if reads is None else None,
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, "", f"no end in {timeout} s")
+
+    def kubectl(self, *arguments, reads=None, timeout=60, program="kubectl"):
+        """The same, for what has to end well; returns what it printed."""
+        done = self.attempt(*arguments, reads=reads, timeout=timeout, program=program)
+        if done.returncode != 0:
+            words = " ".join(str(one) for one in arguments)[:300]
+            raise Broken(f"{program} {words} ended by {done.returncode}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def apply(self, *objects):
+        """Applies objects of Kubernetes."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        return self.kubectl("apply", "-f", "-", reads=text)
+
+    # ---- the scenario's namespace
+
+    def open(self):
+        """Makes the namespace, where one was left over after that is gone."""
+        self.remove(wait=True)
+        self.apply({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": self.name, "labels": {"istio-injection": "enabled"}},
+        })
+
+    def remove(self, wait=False):
+        """Removes all that the scenario made: its namespace, its records, the nodes' routes."""
+        self.attempt("delete", "namespace", self.name, "--ignore-not-found", f"--wait={str(wait).lower()}", timeout=180)
+        with _lock("zone"):
+            piece = _cache() / "zones" / self.name
+            if piece.exists():
+                piece.unlink()
+                _serve_zone()
+        for space in {one.space for one in self.services}:
+            for node in NODES:
+                flush = ["docker", "exec", node, "ip", "-6", "route", "flush", "root", space, "proto", "199"]
+                subprocess.run(flush, capture_output=True, timeout=60)
+
+    # ---- services
+
+    def publish(self, *services, more=()):
+        """Publishes services in the zone, in place of all that this scenario had there; `more` are lines of a zone."""
+        lines = [line for one in services for line in one.records()] + list(more)
+        self.services += services
+        with _lock("zone"):
+            folder = _cache() / "zones"
+            folder.mkdir(exist_ok=True)
+            (folder / self.name).write_text("".join(f"{line}\n" for line in lines))
+            _serve_zone()
+
+    def release(self, *entries, **values):
+        """Installs the chart as release `ssa`, or upgrades it, with these services (Service.values) and other values."""
+        whole = {
+            "module": {"url": self.shared["url"], "sha256": self.shared["sha256"]},
+            "resolver": {"image": self.shared["image"]},
+            "slices": {"nodes": True},
+            "preflight": False,
+            "services": list(entries),
+        }
+        _merge(whole, values)
+        file = self.own / "values.json"
+        file.write_text(json.dumps(whole, indent=2))
+        self.kubectl("upgrade", "--install", "ssa", CHART, "-f", file, "--timeout", "3m", program="helm", timeout=200)
+
+    def upgrade(self, pods, *entries, **values):
+        """Upgrades the release in what shims read, and waits until the shims of these pods have it."""
+        before = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in pods}
+        self.release(*entries, **values)
+        # A change of any annotation makes the kubelet look at ConfigMaps and Secrets now.
+        self.look(*pods)
+
+        def reloaded():
+            return all(pod.shim("ssa_resolver_reloads_total", outcome="reloaded") > before[pod.name] for pod in pods)
+
+        self.wait(90, "shims have the new configuration", reloaded)
+
+    def look(self, *pods):
+        """Makes kubelets mount what changed now."""
+        names = [pod.name for pod in pods]
+        self.kubectl("annotate", "pod", *names, f"ssa-looked={time.time_ns()}", "--overwrite")
+
+    def slices(self, one, selector, bits=2):
+        """Gives a service's slices to the pods with these labels, by k8s/slices/apply.sh."""
+        command = [ROOT / "k8s/slices/apply.sh", self.name, one.name, "--apl", f"2:{one.space}"]
+        command += ["--bits", str(bits), "--selector", selector]
+        environment = {**os.environ, "SSA": str(self.tools["ssa"])}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        if done.returncode != 0:
+            raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")
+        self.note(f"        {done.stdout.strip()}")
+
+    def secret(self, name, **keys):
+        """Makes a Secret with a file for each key."""
+        self.apply({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": self.name}, "stringData": keys
+        })
+
+    # ---- workloads
+
+    def workload(self, name, role=None, inject=True, replicas=1, node=None, secrets=(), labels=None, annotations=None,
+                 command=None, app=None, ports=True):
+        """Returns a StatefulSet of the application or of what `command` (a script) runs, with a service account of its name.
+
+        `role` is `server`, `client` or `both`; without one the sidecar is Istio's, and without `inject` there is none. A
+        server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run in them. `app` are more fields of the
+        container, such as probes.
+        """
+        roles = {"server": ["inbound"], "client": ["outbound"], "both": ["inbound", "outbound"]}.get(role, [])
+        serves = "inbound" in roles
+        its_labels = {"app": name, **{f"ssa-{one}": "enabled" for one in roles}, **(labels or {})}
+        its_annotations = {"traffic.sidecar.istio.io/excludeInboundPorts": "9467"}
+        if roles:
+            its_annotations["inject.istio.io/templates"] = "sidecar,ssa"
+        if secrets:
+            its_annotations["ssa-secrets"] = ",".join(secrets)
+        if not inject:
+            its_labels["sidecar.istio.io/inject"] = "false"
+        metadata = {"name": name, "namespace": self.name}
+        container = {
+            "name": "app",
+            "image": self.shared["tools"],
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["sh", "-c", command or (APPLICATION if serves else IDLE)],
+        }
+        if serves and ports:
+            container["readinessProbe"] = {"tcpSocket": {"port": 9000}, "periodSeconds": 1}
+        pod = {
+            "serviceAccountName": name,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{**container, **(app or {})}],
+            "nodeSelector": {"kubernetes.io/hostname": node or (SERVERS if serves else CLIENTS)},
+        }
+        named = [{"name": word, "port": port} for port, word in ((8080, "http"), (9000, "tcp"), (9001, "tcp-talk"))]
+        return [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+            # The way to a server's own addresses, by the mesh: with mutual TLS where that is on.
+            *([{"apiVersion": "v1", "kind": "Service", "metadata": metadata,
+                "spec": {"selector": {"app": name}, "ports": named}}] if serves else []),
+            {
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata,
+                "spec": {
+                    "serviceName": name,
+                    "replicas": replicas,
+                    "podManagementPolicy": "Parallel",
+                    "selector": {"matchLabels": {"app": name}},
+                    "template": {
+                        "metadata": {"labels": its_labels, "annotations": {**its_annotations, **(annotations or {})}},
+                        "spec": pod,
+                    },
+                },
+            },
+        ]
+
+    def start(self, *workloads, seconds=120):
+        """Starts workloads at once, and returns the first pod of each when all are ready."""
+        self.apply(*(one for workload in workloads for one in workload))
+        names = [workload[-1]["metadata"]["name"] for workload in workloads]
+        until = time.monotonic() + seconds
+        for name in names:
+            left = max(1, int(until - time.monotonic()))
+            self.kubectl("rollout", "status", f"statefulset/{name}", f"--timeout={left}s", timeout=left + 10)
+        return [self.pods(name)[0] for name in names]
+
+    def pods(self, name):
+        """Returns the pods of a workload that are there and not about to end, by name."""
+        told = json.loads(self.kubectl("get", "pods", "-l", f"app={name}", "-o", "json"))["items"]
+        kept = [one for one in told if "deletionTimestamp" not in one["metadata"] and one["status"].get("podIPs")]
+        return [Pod(self, one) for one in sorted(kept, key=lambda one: one["metadata"]["name"])]
+
+    # ---- looking
+
+    def wait_filter(self, *pairs, seconds=60):
+        """Waits until each pod has the filter: pairs of pod and `inbound` or `outbound`, and a snapshot for it."""
+        for pod, role in pairs:
+            self.wait(seconds, f"{pod.name} has the filter {role}", lambda: pod.has_filter(role))
+            installed = f"ssa_{role}_snapshots_total"
+            self.wait(seconds, f"{pod.name} has a snapshot", lambda: pod.count(installed, outcome="installed"))
+
+    def relabelled(self, text):
+        """Reads what Envoy tells Prometheus by the relabelling of the chart: (name, labels, value)."""
+        check = _chart_checks()
+        if self.rules is None:
+            rules = "rules:\n" + "".join(f"  {line}\n" for line in (CHART / "files/relabel.yaml").read_text().splitlines())
+            self.rules = check.Helm("helm", self.own).read([rules])[0]["rules"]
+        for name, labels, value in samples(text):
+            told = check.relabel(self.rules, {"__name__": name, **labels})
+            if told:
+                yield told.pop("__name__"), told, int(value)
+
+    def nacks(self):
+        """Returns the lines of istiod's log since the scenario began that say that a proxy refused a configuration."""
+        log = self.kubectl("logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}")
+        return [line for line in log.splitlines() if "ACK ERROR" in line]
+
+    # ---- what stays of a failure
+
+    def keep_logs(self, folder):
+        """Writes down how things stand: pods with their logs, events, descriptions and Envoys' configurations."""
+        pods = self.attempt("get", "pods", "-o", "json", timeout=20)
+        try:
+            told = json.loads(pods.stdout)["items"]
+        except (ValueError, KeyError):
+            told = []
+        wanted = {
+            "pods.txt": ["get", "pods,nodes", "-A", "-o", "wide"],
+            "all.txt": ["get", "all,configmaps,serviceentries,destinationrules,envoyfilters,peerauthentications,"
+                        "authorizationpolicies", "-o", "wide"],
+            "events.txt": ["get", "events", "-A", "--sort-by=.lastTimestamp"],
+            "describe.txt": ["describe", "pods"],
+            "istio.yaml": ["get", "serviceentries,destinationrules,envoyfilters,peerauthentications", "-o", "yaml"],
+            "istiod.log": ["logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}"],
+        }
+        for pod in told:
+            name = pod["metadata"]["name"]
+            states = pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", [])
+            for state in states:
+                container = state["name"]
+                wanted[f"{name}/{container}.log"] = ["logs", name, "-c", container]
+                if state.get("restartCount"):
+                    wanted[f"{name}/{container}.previous.log"] = ["logs", name, "-c", container, "--previous"]
+                if container == "istio-proxy":
+                    for page in ("config_dump", "stats", "clusters"):
+                        asked = ["exec", name, "-c", container, "--", "curl", "-s", "-m", "10", f"localhost:15000/{page}"]
+                        wanted[f"{name}/{page}"] = asked
+                if container == "ssa-resolver":
+                    asked = ["exec", name, "-c", "istio-proxy", "--", "curl", "-s", "-m", "10", "localhost:9467/status"]
+                    wanted[f"{name}/shim-status.json"] = asked
+
+        def keep(item):
+            path, arguments = item
+            done = self.attempt(*arguments, timeout=20)
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(done.stdout + done.stderr)
+
+        with ThreadPoolExecutor(4) as several:
+            list(several.map(keep, wanted.items()))
+
+
+# ---- what all scenarios share
+
+
+def is_up():
+    """Tells whether a cluster is up; if so, how it is reached is in this process' environment from then on."""
+    script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null 2>&1 && env -0'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
+    if done.returncode != 0 or not done.stdout:
+        return False
+    for pair in done.stdout.decode().split("\0"):
+        name, _, value = pair.partition("=")
+        if name in ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK"):
+            os.environ[name] = value
+    return True
+
+
+def prepare(tools, say):
+    """Brings into the cluster what all scenarios share, where it is not there; returns what they have to know of it."""
+    module, resolver = tools["module"], tools["resolver"]
+    programs = {
+        tools["ssa"]: "/usr/local/bin/ssa",
+        resolver: "/usr/local/bin/ssa-resolver",
+        ROOT / "k8s/images/resolver/ssa-routes": "/usr/local/bin/ssa-routes",
+        ROOT / "k8s/images/resolver/ssa-shim": "/usr/local/bin/ssa-shim",
+    }
+    sha256 = hashlib.sha256(Path(module).read_bytes()).hexdigest()
+    server = f"module-{sha256[:8]}"
+    with _lock("shared"):
+        template = "{.spec.template.spec.containers[0].image}"
+        tools_image = _run("kubectl", "get", "-n", "ssa-dns", "deploy/tools", "-o", f"jsonpath={template}")
+        image = _image("ssa-resolver", programs, say)
+        _serve_module(server, _image("module", {module: "/www/ssa_filter.wasm"}, say), say)
+        _give_template(image, say)
+    return {
+        "image": image,
+        "tools": tools_image,
+        "sha256": sha256,
+        "url": f"http://{server}.{SHARED}.svc.cluster.local/ssa_filter.wasm",
+    }
+
+
+def _image(name, files, say):
+    """Makes and loads an image of tools and files, by what is in them; returns its name."""
+    digest = hashlib.sha256()
+    for file, path in sorted(files.items(), key=lambda pair: pair[1]):
+        digest.update(path.encode() + Path(file).read_bytes())
+    image = f"localhost/{SHARED}/{name}:{digest.hexdigest()[:12]}"
+    known = subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    listed = ("ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={image}")
+    there = known and all(_run("docker", "exec", node, *listed).strip() for node in (SERVERS, CLIENTS))
+    if not there:
+        say(f"making and loading the image {image}")
+        if known:
+            _run(KIND / "load.sh", image)
+        else:
+            _run(KIND / "image.sh", image, *(f"{file}={path}" for file, path in files.items()))
+    return image
+
+
+def _serve_module(server, image, say):
+    """Has a web server in the cluster serve the module."""
+    metadata = {"name": server, "namespace": SHARED}
+    labels = {"app": server}
+    container = {
+        "name": "module", "image": image, "imagePullPolicy": "IfNotPresent",
+        "command": ["busybox", "httpd", "-f", "-p", "8080", "-h", "/www"],
+        "readinessProbe": {"httpGet": {"path": "/ssa_filter.wasm", "port": 8080}, "periodSeconds": 1},
+    }
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHARED}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata,
+         "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+         "spec": {"selector": {"matchLabels": labels}, "template": {
+             "metadata": {"labels": labels},
+             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}},
+    ]
+    said = _run("kubectl", "apply", "-f", "-", reads=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    if "created" in said:
+        say("serving the module in the cluster")
+    _run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", "--timeout=120s")
+
+
+def _give_template(image, say):
+    """Gives istiod the chart's injection template, unless it has that one."""
+    folder = _cache() / "e2e"
+    folder.mkdir(exist_ok=True)
+    wanted = _run(
+        *("helm", "template", "ssa", CHART, "--kube-version", "1.34", "-s", "templates/injection.yaml"),
+        *("--set", f"resolver.image={image}"),
+    )
+    operator = _key(wanted, "istio-operator.yaml")
+    known = _injected()
+    if known is not None and known.strip() == _key(_key(wanted, "istiod-values.yaml"), "ssa").strip():
+        return
+    say("giving istiod the injection template")
+    more = folder / "injection.yaml"
+    more.write_text(operator)
+    _run("istioctl", "install", "-y", "-f", _cache() / "istio.yaml", "-f", more, timeout=300)
+    if _injected() == known:
+        raise Broken("istiod did not take the injection template")
+
+
+def _injected():
+    """Returns the template `ssa` that istiod has."""
+    text = _run("kubectl", "get", "-n", "istio-system", "configmap", "istio-sidecar-injector", "-o", "json")
+    return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get("ssa")
+
+
+def _key(text, name):
+    """Returns the block of text that stands as `NAME: |` in YAML."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.strip() == f"{name}: |":
+            indent = len(line) - len(line.lstrip())
+            break
+    block = []
+    for line in lines:
+        if line.strip() and len(line) - len(line.lstrip()) <= indent:
+            break
+        block.append(line)
+    inner = min(len(line) - len(line.lstrip()) for line in block if line.strip())
+    return "\n".join(line[inner:] for line in block).strip("\n") + "\n"
+
+
+def _serve_zone():
+    """Serves the pieces of all scenarios."""
+    lines = "".join(piece.read_text() for piece in sorted((_cache() / "zones").iterdir()))
+    _run(KIND / "zone.sh", reads=lines or 'unused TXT ""\n')
+
+
+def _cache():
+    return Path(os.environ["KUBECONFIG"]).parent
+
+
+@contextlib.contextmanager
+def _lock(name):
+    """Keeps runs beside this one from changing the same."""
+    with open(_cache() / f"e2e-{name}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(*command, reads=None, timeout=180):
+    """Runs a program that has to end well, and returns what it printed."""
+    command = [str(one) for one in command]
+    try:
+        done = subprocess.run(
+            command, input=reads, capture_output=True, text=True, timeout=timeout,
+            stdin=subprocess.DEVNULL if reads is None else None,
+        )
+    except subprocess.TimeoutExpired:
+        raise Broken(f"{' '.join(command)}: no end in {timeout} s") from None
+    if done.returncode != 0:
+        raise Broken(f"{' '.join(command)} ended by {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
+    return done.stdout
+
+
+def _chart_checks():
+    """Returns the module of the chart's own checks."""
+    if "chart_checks" not in sys.modules:
+        specification = importlib.util.spec_from_file_location("chart_checks", ROOT / "k8s/tests/check.py")
+        module = importlib.util.module_from_spec(specification)
+        sys.modules["chart_checks"] = module
+        specification.loader.exec_module(module)
+    return sys.modules["chart_checks"]
+
+
+def _merge(into, values):
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value

@@ -1,0 +1,193 @@
+"""A pod of the cluster: what it runs, dials, counts and logs."""
+
+import json
+import re
+
+from .claims import Answer, Broken
+
+# Istio's access log, from the upstream's address on; the same for HTTP and TCP.
+LINE = re.compile(
+    r'^\[\S+\] "(?P<request>[^"]*)" (?P<code>\d+) (?P<flags>\S+) .*'
+    r'"(?P<upstream>[^"]*)" (?P<cluster>\S+) \S+ \[(?P<destination>[0-9a-f:]+)\]:(?P<port>\d+) '
+    r"\[(?P<source>[0-9a-f:]+)\]:\d+ \S+ \S+$"
+)
+# What the chart's inbound.accessLog has for addresses.
+ADDRESS = re.compile(r"\[([0-9a-f:]+)\]:(\d+)")
+
+
+class Pod:
+    """One pod; `name`, `address` and `node` are as Kubernetes tells."""
+
+    def __init__(self, stage, told):
+        """`told` is Kubernetes' object."""
+        self.stage = stage
+        self.name = told["metadata"]["name"]
+        self.node = told["spec"]["nodeName"]
+        self.uid = told["metadata"]["uid"]
+        self.address = next(one["ip"] for one in told["status"]["podIPs"] if ":" in one["ip"])
+        self.read_to = {}
+
+    def __repr__(self):
+        return self.name
+
+    # ---- running
+
+    def attempt(self, *command, container="app", reads=None, timeout=30):
+        """Runs a command in a container, and returns what became of it: returncode, stdout, stderr."""
+        flags = ["-i"] if reads is not None else []
+        return self.stage.attempt("exec", *flags, self.name, "-c", container, "--", *command, reads=reads, timeout=timeout)
+
+    def run(self, *command, **options):
+        """Runs a command that has to end well, and returns what it printed."""
+        done = self.attempt(*command, **options)
+        if done.returncode != 0:
+            raise Broken(f"{self.name}: {' '.join(map(str, command))} ended by {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def logs(self, container="istio-proxy"):
+        """Returns what a container has printed."""
+        return self.stage.kubectl("logs", self.name, "-c", container)
+
+    def now(self):
+        """Returns Kubernetes' object as it is now."""
+        return json.loads(self.stage.kubectl("get", "pod", self.name, "-o", "json"))
+
+    def is_ready(self):
+        """Tells whether it is ready."""
+        conditions = self.now()["status"].get("conditions", [])
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    # ---- dialling
+
+    def http(self, host, port=8080, at=None, path="/", timeout=10, headers=(), flags=()):
+        """Asks by HTTP over a connection of its own; `at` is the address to dial in place of what the name gives."""
+        command = ["curl", "-s", "-m", timeout, "-w", "\n%{http_code}\n%{errormsg}", *flags]
+        if at:
+            command += ["--resolve", f"{host}:{port}:[{at}]"]
+        for header in headers:
+            command += ["-H", header]
+        host = f"[{host}]" if ":" in str(host) else host
+        done = self.attempt(*command, f"http://{host}:{port}{path}", timeout=timeout + 20)
+        body, _, (code, error) = _lines(done.stdout, 2)
+        if done.returncode == 0 and code == "200":
+            return Answer("served", body)
+        kind = {7: "unreachable", 28: "silent"}.get(done.returncode, "refused")
+        return Answer(kind, f"{code} {body} {error}".strip())
+
+    def tcp(self, host, port=9001, at=None, timeout=10):
+        """Says `ping` to the application's port that speaks first; returns what came."""
+        command = ["timeout", timeout, "nc", "-w", timeout, at or host, port]
+        done = self.attempt(*command, reads="ping\n", timeout=timeout + 20)
+        text = " ".join(done.stdout.split())
+        if text:
+            return Answer("served", text)
+        # busybox ends by 143 where `timeout` ended it.
+        return Answer("silent" if done.returncode in (124, 143) else "refused", done.stderr.strip())
+
+    # ---- looking
+
+    def admin(self, path, method="GET"):
+        """Asks Envoy's admin interface."""
+        return self.run("curl", "-s", "-m", 10, "-X", method, f"localhost:15000/{path}", container="istio-proxy")
+
+    def stat(self, name):
+        """Returns the sum of Envoy's counters and gauges whose name is this regular expression."""
+        lines = self.admin(f"stats?filter=^{name}$".replace("+", "%2B")).splitlines()
+        return sum(int(line.rpartition(": ")[2]) for line in lines if line.rpartition(": ")[2].isdigit())
+
+    def metrics(self):
+        """Returns the filter's metrics as Prometheus has them by the chart's relabelling: (name, labels, value)."""
+        return list(self.stage.relabelled(self.admin("stats/prometheus?filter=ssa_")))
+
+    def count(self, metric, **labels):
+        """Returns the sum of a metric over what has these labels; `verdict` stands for ssa_verdict."""
+        wanted = {f"ssa_{name}": re.sub(r"\W", "_", value) for name, value in labels.items()}
+        return sum(
+            value
+            for name, found, value in self.metrics()
+            if name == metric and all(found.get(label) == value for label, value in wanted.items())
+        )
+
+    def inbound(self, **labels):
+        """Returns how many inbound connections were counted with these labels."""
+        return self.count("ssa_inbound_connections_total", **labels)
+
+    def outbound(self, **labels):
+        """Returns how many outbound connections were counted with these labels."""
+        return self.count("ssa_outbound_connections_total", **labels)
+
+    def shim(self, metric, **labels):
+        """Returns the sum of one of the shim's metrics."""
+        text = self.run("curl", "-s", "-m", 10, "localhost:9467/metrics", container="istio-proxy")
+        found = 0
+        for name, own, value in samples(text):
+            if name == metric and all(own.get(label) == wanted for label, wanted in labels.items()):
+                found += value
+        return found
+
+    def has_filter(self, role):
+        """Tells whether some chain begins with the filter, and ECDS brought its module."""
+        name = f"ssa-{role}.{self.stage.name}.ssa"
+        return any(chain["filters"][0]["name"] == name for chain in self.chains()) and any(
+            one["ecds_filter"]["name"] == name and one["ecds_filter"]["typed_config"]["@type"].endswith("wasm.v3.Wasm")
+            for one in self._dump("ecds_filters")
+        )
+
+    def chains(self):
+        """Returns the filter chains of all listeners, each with its listener's name under `listener`."""
+        for one in self._dump("dynamic_listeners"):
+            listener = one.get("active_state", {}).get("listener", {})
+            for chain in listener.get("filter_chains", []):
+                yield {"listener": listener["name"], **chain}
+
+    def _dump(self, resource):
+        # Where there is none Envoy says so in words.
+        text = self.admin(f"config_dump?resource={resource}")
+        return json.loads(text).get("configs", []) if text.startswith("{") else []
+
+    def access_log(self):
+        """Returns Istio's lines: request, code, flags, upstream, cluster, destination, port, source."""
+        found = (LINE.match(line) for line in self.logs().splitlines())
+        return [match.groupdict() for match in found if match]
+
+    def verdicts(self):
+        """Returns the lines of the chart's inbound.accessLog: source, destination, port, and what the filter found."""
+        lines = []
+        for line in self.logs().splitlines():
+            if line.startswith('{"') and '"ssa"' in line:
+                told = json.loads(line)
+                state = dict(pair.split("=", 1) for pair in (told.pop("ssa") or "").split() if "=" in pair)
+                destination, port = ADDRESS.match(told["destination"]).groups()
+                source = ADDRESS.match(told["source"]).group(1)
+                lines.append({**dict.fromkeys(("service", "verdict", "part", "outcome")), **told, **state}
+                             | {"source": source, "destination": destination, "port": int(port)})
+        return lines
+
+    def mark(self, log="access_log"):
+        """Passes over what a log has so far: `access_log` or `verdicts`."""
+        self.read_to[log] = len(getattr(self, log)())
+
+    def logged(self, count=1, log="access_log", seconds=20, **wanted):
+        """Waits until a log has so many lines with these values since mark(), and returns them."""
+
+        def new():
+            lines = getattr(self, log)()[self.read_to.get(log, 0) :]
+            lines = [line for line in lines if all(line[name] == value for name, value in wanted.items())]
+            return lines if len(lines) >= count else None
+
+        return self.stage.wait(seconds, f"{self.name} has {count} lines with {wanted} in its {log}", new)
+
+
+def samples(text):
+    """Reads what Prometheus scrapes: (name, labels, value)."""
+    for line in text.splitlines():
+        match = re.match(r"([a-z]\w*)(?:\{(.*)\})? (\S+)$", line)
+        if match:
+            yield match.group(1), dict(re.findall(r'(\w+)="([^"]*)"', match.group(2) or "")), float(match.group(3))
+
+
+def _lines(text, count):
+    """Takes so many lines off a text's end."""
+    lines = text.split("\n")
+    body, last = lines[:-count], lines[-count:]
+    return "\n".join(body).strip(), None, last + [""] * (count - len(last))
