@@ -195,6 +195,21 @@ fn faults_of_records_say_what_and_where_and_what_is_allowed() {
 }
 
 #[test]
+fn faults_show_control_characters_as_escapes() {
+    let record = "v=ssa1; addr=\u{1b}[2J; \u{7}tag\u{9b}=1; item=\r\nforged: line; salt=a\u{7f}b";
+    let list = "2:2001:db8\u{1b}::/64 \u{8}:1/2 2:2001:db8::/\u{0}";
+    let told = [
+        record.parse::<Record>().unwrap_err().to_string(),
+        list.parse::<Apl>().unwrap_err().to_string(),
+    ];
+    for told in &told {
+        assert!(!told.contains(char::is_control), "{told:?}");
+    }
+    assert!(told[0].contains(r"`\u{1b}[2J` is none of"), "{}", told[0]);
+    assert!(told[1].contains(r"`2001:db8\u{1b}::` is not IPv6"), "{}", told[1]);
+}
+
+#[test]
 fn a_place_spans_the_text_at_fault() {
     let text = "v=ssa1;  addr = rand:64 mac(src/64):99 ;key= a.b";
     let error = text.parse::<Record>().unwrap_err();

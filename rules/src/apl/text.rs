@@ -19,7 +19,10 @@ use core::{
 use ipnet::Ipv4Net;
 
 use super::{Apl, AplItem, AplPrefix, OtherPrefix, exact};
-use crate::bits;
+use crate::{
+    bits,
+    record::{Repeated, write_all},
+};
 
 /// The faults of a list in presentation format, every one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,24 +95,27 @@ impl fmt::Display for TextFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shape { item, text } => {
-                write!(f, "apl[{item}]: `{text}` is not [!]family:address/length")
+                write!(f, "apl[{item}]: {} is not [!]family:address/length", Repeated(text))
             }
             Self::Family { item, text } => {
                 write!(
                     f,
-                    "apl[{item}].family: `{text}` is not a number from 0 to 65535 without leading zeros"
+                    "apl[{item}].family: {} is not a number from 0 to 65535 without leading zeros",
+                    Repeated(text)
                 )
             }
-            Self::Address { item, family: 1, text } => write!(f, "apl[{item}].address: `{text}` is not IPv4"),
-            Self::Address { item, family: 2, text } => write!(f, "apl[{item}].address: `{text}` is not IPv6"),
+            Self::Address { item, family: 1, text } => write!(f, "apl[{item}].address: {} is not IPv4", Repeated(text)),
+            Self::Address { item, family: 2, text } => write!(f, "apl[{item}].address: {} is not IPv6", Repeated(text)),
             Self::Address { item, family, text } => write!(
                 f,
-                "apl[{item}].address: `{text}` is not hex of at most 127 bytes (family {family})"
+                "apl[{item}].address: {} is not hex of at most 127 bytes (family {family})",
+                Repeated(text)
             ),
             Self::Length { item, text, max } => {
                 write!(
                     f,
-                    "apl[{item}].length: `{text}` is not a number from 0 to {max} without leading zeros"
+                    "apl[{item}].length: {} is not a number from 0 to {max} without leading zeros",
+                    Repeated(text)
                 )
             }
             Self::BitsPastLength { item, address, length } => {
@@ -125,7 +131,7 @@ impl fmt::Display for TextFault {
 
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::record::write_all(f, &self.faults)
+        write_all(f, &self.faults)
     }
 }
 

@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::{
     FitFault, MAX_FIELDS, MAX_RECORD_BYTES, MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA,
+    Repeated, harmless,
 };
 use crate::apl::{SpaceFault, TextFault};
 
@@ -210,23 +211,29 @@ impl fmt::Display for Problem {
             Self::Number { text, min, max } => {
                 write!(
                     f,
-                    "`{text}` is not a number from {min} to {max} without sign or leading zero"
+                    "{} is not a number from {min} to {max} without sign or leading zero",
+                    Repeated(text)
                 )
             }
-            Self::Name { text, allowed } => write!(f, "`{text}` is not {allowed}"),
-            Self::ItemChoice { text } => write!(f, "`{text}` is none of near, rand, hash(inputs)"),
+            Self::Name { text, allowed } => write!(f, "{} is not {allowed}", Repeated(text)),
+            Self::ItemChoice { text } => write!(f, "{} is none of near, rand, hash(inputs)", Repeated(text)),
             Self::Field { text } => {
                 write!(
                     f,
-                    "`{text}` is none of rand:n, const(hex):n, src[a:b], obj[a:b], hash(inputs):n, mac(inputs):n"
+                    "{} is none of rand:n, const(hex):n, src[a:b], obj[a:b], hash(inputs):n, mac(inputs):n",
+                    Repeated(text)
                 )
             }
-            Self::Input { text } => write!(f, "`{text}` is none of src/l, obj, chunk, time/s, port"),
+            Self::Input { text } => write!(f, "{} is none of src/l, obj, chunk, time/s, port", Repeated(text)),
             Self::RepeatedInput { kind } => write!(f, "input {kind} stands twice"),
-            Self::Kdf { text } => write!(f, "`{text}` is not src/l with l from 1 to 128"),
-            Self::ConstDigits { text } => write!(f, "`{text}` is not 1 to 16 hex digits"),
+            Self::Kdf { text } => write!(f, "{} is not src/l with l from 1 to 128", Repeated(text)),
+            Self::ConstDigits { text } => write!(f, "{} is not 1 to 16 hex digits", Repeated(text)),
             Self::ConstTooWide { value, width } => write!(f, "constant {value:x} does not fit {width} bits"),
-            Self::BitRange { text } => write!(f, "`{text}` is not a:b with a < b, b at most 128, at most 64 bits"),
+            Self::BitRange { text } => write!(
+                f,
+                "{} is not a:b with a < b, b at most 128, at most 64 bits",
+                Repeated(text)
+            ),
             Self::NarrowMac { width } => write!(f, "mac of {width} bits; at least {MIN_MAC_BITS} are needed"),
             Self::TooManyFields { fields } => write!(f, "{fields} fields exceed {MAX_FIELDS}"),
             Self::TooWide { bits } => write!(f, "fields of {bits} bits in all exceed {MAX_TEMPLATE_BITS}"),
@@ -273,7 +280,7 @@ impl fmt::Display for PlaceName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.tag.as_str(), self.0.field) {
             ("", _) => f.write_str("record"),
-            (tag, None) => f.write_str(tag),
+            (tag, None) => harmless(f, tag),
             (tag, Some(field)) => write!(f, "{tag}[{field}]"),
         }
     }
