@@ -16,10 +16,9 @@ LIMIT = 240
 
 
 def hosts(far):
-    """Returns the upstream hosts that the admin interface lists."""
-    return sorted(
-        {line.split("::cx_active")[0] for line in far.admin("clusters").splitlines() if "::cx_active" in line}
-    )
+    """Returns the application's upstream hosts that the admin interface lists."""
+    lines = [line for line in far.admin("clusters").splitlines() if line.startswith("application")]
+    return sorted({line.split("::cx_active")[0] for line in lines if "::cx_active" in line})
 
 
 def run(stage):
