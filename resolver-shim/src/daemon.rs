@@ -85,6 +85,15 @@ impl Settings {
     }
 }
 
+/// Logs how services stand before the DNS was asked, those whose records are in the configuration above all, and what
+/// is wrong with key material.
+pub fn rehearse(mut config: Config) {
+    // The host may be another one.
+    config.sources = false;
+    let now = Clock::new().now();
+    Model::new(config, BTreeMap::new(), now).build(now);
+}
+
 /// Why the daemon does not run.
 #[derive(Debug)]
 pub enum StartError {

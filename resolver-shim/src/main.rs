@@ -14,7 +14,7 @@ struct Arguments {
     /// The configuration, a JSON file
     #[arg(long, env = "SSA_RESOLVER_CONFIG", value_name = "FILE")]
     config: PathBuf,
-    /// Read the configuration, say what is wrong with it, and end
+    /// Read the configuration, say what is wrong with it, log how its own records and key material stand, and end
     #[arg(long)]
     check: bool,
     /// Serve snapshots at this Unix socket, in place of socket.path
@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         return match settings.read() {
             Ok(config) => {
                 println!("{} services", config.services.len());
+                daemon::rehearse(config);
                 ExitCode::SUCCESS
             }
             Err(error) => {
