@@ -1,0 +1,111 @@
+"""Load in the cluster: curl in a pod, each request over a connection of its own.
+
+On a port of protocol TCP the sidecars open one connection upstream for each, so every request is judged anew; on an HTTP
+port they would use one again and again.
+"""
+
+import json
+import subprocess
+import time
+
+from .claims import Broken
+
+# Each lane is curl after curl, every one of a second's requests: a lane ends well, and asks the DNS every second. What
+# became of a request is a line: status, curl's exit status, seconds, and words.
+SCRIPT = """
+lane() {
+  while [ ! -e "$stop" ]; do
+    date +%s
+    curl -s -o /dev/null --http1.0 -m 10 --rate "$rate/s" -w '%{http_code} %{exitcode} %{time_total} %{errormsg}\\n' "$url?[1-$rate]"
+  done
+}
+url=$1 rate=$2 lanes=$3 stop=$(mktemp -u)
+while [ "$lanes" -gt 0 ]; do lane & lanes=$((lanes - 1)); done
+cat >/dev/null
+: >"$stop"
+wait
+"""
+
+
+class Load:
+    """Curls that run in a pod until they are told to end."""
+
+    def __init__(self, stage, pod, url, rate=80, lanes=4):
+        """`rate` is what is asked for, connections a second; while answers are slow it is less."""
+        self.stage = stage
+        number = sum(1 for _ in stage.own.glob("load-*.log"))
+        self.file = stage.own / f"load-{number}.log"
+        command = ["kubectl", "-n", stage.name, "exec", "-i", pod.name, "-c", "app", "--", "bash", "-c", SCRIPT, "load"]
+        command += [url, str(rate // lanes), str(lanes)]
+        with open(self.file, "wb") as output:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+        self.began = time.monotonic()
+        stage.wait(60, "the load begins", self.lines)
+
+    def lines(self):
+        """Returns what became of each connection so far: (when it was at the earliest, whether it was answered, line)."""
+        moment, found = 0, []
+        for line in self.file.read_text(errors="replace").splitlines():
+            words = line.split()
+            if len(words) == 1 and words[0].isdigit():
+                moment = int(words[0])
+            elif len(words) >= 3:
+                found.append((moment, words[0] == "200" and words[1] == "0", line))
+        return found
+
+    def answered(self):
+        """Returns how many connections were answered so far."""
+        return sum(answered for _, answered, _ in self.lines())
+
+    def moves_on(self, what, count=100, seconds=60):
+        """Waits until so many more connections were answered."""
+        before = self.answered()
+        self.stage.wait(seconds, f"{count} more connections are answered: {what}", lambda: self.answered() >= before + count)
+
+    def failed(self):
+        """Returns when the connections that were not answered so far were opened, at the earliest, and what was said."""
+        return [(moment, line) for moment, answered, line in self.lines() if not answered]
+
+    def recovers(self, what, count=100, seconds=60):
+        """Waits until so many connections in a row were answered that were opened from now on; returns the seconds."""
+        began, now = time.monotonic(), time.time()
+
+        def calm():
+            new = [answered for moment, answered, _ in self.lines() if moment > now]
+            return len(new) >= count and all(new[-count:])
+
+        self.stage.wait(seconds, f"{count} connections in a row are answered: {what}", calm)
+        return round(time.monotonic() - began, 1)
+
+    def end(self):
+        """Ends it, and returns what became of its connections: those answered, and the lines of the others."""
+        self.process.stdin.close()
+        code = self.process.wait(60)
+        seconds = time.monotonic() - self.began
+        told, failed = self.lines(), self.failed()
+        with open("/proc/loadavg") as file:
+            busy = file.read().split()[0]
+        self.stage.note(
+            f"        {len(told)} connections in {seconds:.0f} s, {len(told) / seconds:.0f} a second, {len(failed)} without "
+            f"an answer; the slowest took {max((float(line.split()[2]) for _, _, line in told), default=0)} s; load average {busy}"
+        )
+        if code != 0:
+            raise Broken(f"the load ended by {code}")
+        return len(told) - len(failed), failed
+
+    def end_without_refusal(self):
+        """Ends it, claims that every connection was answered, and returns how many were."""
+        answered, failed = self.end()
+        self.stage.claim("connections without an answer", [], failed[:20])
+        return answered
+
+
+def snapshot(pod, role):
+    """Returns what a pod's filter is told by its shim, asked as the filter asks."""
+    asked = ["curl", "-s", "-m", "5", "--unix-socket", "/run/ssa/snapshot.sock", f"http://resolver/v1/{role}"]
+    return json.loads(pod.run(*asked, container="istio-proxy"))
+
+
+def rules(pod, role, name):
+    """Returns the rules of a service that a pod's filter is told."""
+    return next((one["rules"] for one in snapshot(pod, role)["services"] if one["name"] == name), [])
