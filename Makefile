@@ -5,7 +5,7 @@ SHELL := bash
 # Seconds that each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke fuzz mutants bench-rules bench-sidecar install clean
+.PHONY: help setup demo build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke kind-e2e fuzz mutants bench-rules bench-sidecar install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ kind-load: ## Give the cluster an image: IMAGE=name:tag, or an archive
 
 kind-smoke: ## Show in the cluster that the filter arrives in sidecars and decides
 	kind-cluster/smoke.sh
+
+kind-e2e: ## Play the scenarios in the cluster: the chart, traffic, changes, outages; e2e/run.py --help says more
+	e2e/run.py --kind
 
 fuzz: ## Run the fuzz targets, each for SECONDS (default 60)
 	hack/fuzz.sh $(SECONDS)

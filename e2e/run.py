@@ -37,7 +37,6 @@ CANNOT = 77
 GRACE = 60
 # The same in the cluster, where a namespace that was left over goes first.
 GRACE_CLUSTER = 300
-NO_CLUSTER = "no cluster is up: make kind-up"
 
 EPILOG = """environment:
   SSA_ENVOY=PROGRAM   this Envoy instead of the one from PyPI
@@ -190,7 +189,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too; * stands for any text")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too; * stands for any text"
+    )
     parser.add_argument("--list", action="store_true", help="list the scenarios and what they show")
     parser.add_argument("--long", action="store_true", help="play the long scenarios too")
     parser.add_argument("--kind", action="store_true", help="play those in the kind cluster, and no others")
@@ -218,15 +219,15 @@ def play_all(chosen, everything, options):
     # In this order: a summary that begins by what needs no cluster.
     without = [one for one in chosen if not one.cluster]
     within = [one for one in chosen if one.cluster]
-    up = bool(within) and cluster.is_up()
+    missing = cluster.missing() if within else None
     envoy = find_namespaces() if without else None
     tools, shared = {}, None
     began = time.monotonic()
-    if without or up:
+    if without or not missing:
         tools = build()
     if without:
         tools["envoy"] = envoy
-    if up:
+    if within and not missing:
         try:
             shared = cluster.prepare(tools, say)
         except Broken as reason:
@@ -234,8 +235,8 @@ def play_all(chosen, everything, options):
     totals = [0, 0, 0]
     broken = []
     for scenario in without + within:
-        if scenario.cluster and not up:
-            say(f"  SKIPPED: {scenario.name}: {NO_CLUSTER}")
+        if scenario.cluster and missing:
+            say(f"  SKIPPED: {scenario.name}: {missing}")
             totals[2] += 1
             continue
         say(f"→ {scenario.name}: {scenario.shows}")
@@ -254,7 +255,7 @@ def play_all(chosen, everything, options):
                 say(f"== left out: {', '.join(left)}; {option} plays them")
     say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(broken) if broken else ''}")
     say(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
-    if within and not up and not without:
+    if missing and not without:
         return CANNOT
     return 0 if totals[0] and not totals[1] else 1
 

@@ -10,7 +10,8 @@
 # Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
 # A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
 # one. A step that fails without naming a failed test counts as one failure more. Ends by `N passed, N failed[, N skipped]`,
-# and exits 1 when anything failed or nothing ran.
+# and exits 1 when anything failed or nothing ran. A step that ends by 77 could not be run here: it counts as skipped, or as
+# what its last line says.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -47,18 +48,23 @@ counts_of() {
     }' "$1"
 }
 
-# Runs one step: step NAME WHAT COMMAND… . Exit status 77 means that the command could not be run here: skipped.
+# Runs one step: step NAME WHAT COMMAND…
 step() {
   local name=$1 what=$2 status=0 began=$SECONDS log counts p f s
   shift 2
   log=$logs/$name.log
   say "→ $what"
   timeout --foreground "$limit" "$@" </dev/null >"$log" 2>&1 || status=$?
+  counts=$(counts_of "$log")
   if [ "$status" -eq 77 ]; then
-    skip "$what" "$(tail -n 1 "$log")"
+    if [[ $counts =~ ^0\ 0\ ([1-9][0-9]*)$ ]]; then
+      grep -o 'SKIPPED: .*' "$log"
+      skipped=$((skipped + BASH_REMATCH[1]))
+    else
+      skip "$what" "$(tail -n 1 "$log")"
+    fi
     return
   fi
-  counts=$(counts_of "$log")
   if [ -n "$counts" ]; then
     read -r p f s <<<"$counts"
     sed -nE -e 's/^test (.*) \.\.\. ignored(, )?(.*)/SKIPPED: \1: ignored: \3/p' -e 's/^ *(SKIPPED: )/\1/p' "$log"
@@ -160,12 +166,14 @@ group_kind() {
   if ! "$root/kind-cluster/env.sh" >/dev/null 2>&1; then
     if [ "${SSA_KIND:-}" != up ]; then
       skip "kind: the filter in Istio's sidecars" "no cluster is up; make kind-up makes one, and so does SSA_KIND=up"
+      step kind-e2e "kind: scenarios with the chart" "$root/e2e/run.py" --kind
       return
     fi
     made=1
     step kind-up "kind: a cluster with Istio" "$root/kind-cluster/up.sh"
   fi
   step kind "kind: the filter in Istio's sidecars" "$root/kind-cluster/smoke.sh"
+  step kind-e2e "kind: scenarios with the chart" "$root/e2e/run.py" --kind
   if [ "$made" = 1 ]; then step kind-down "kind: the cluster is removed" "$root/kind-cluster/down.sh"; fi
 }
 

@@ -4,6 +4,7 @@ What scenarios share stands once: the image of the shim, the injection template 
 server in a namespace of its own has. Runs beside each other are kept apart by a lock where they change these.
 """
 
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -188,16 +189,26 @@ class Cluster(Claims):
         self.kubectl("upgrade", "--install", "ssa", CHART, "-f", file, "--timeout", "3m", program="helm", timeout=200)
 
     def upgrade(self, pods, *entries, **values):
-        """Upgrades the release in what shims read, and waits until the shims of these pods have it."""
-        before = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in pods}
+        """Upgrades the release in what shims read, and waits until the shims of these pods have what concerns them."""
+        before = self._resolvers()
+        reloads = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in pods}
         self.release(*entries, **values)
+        after = self._resolvers()
+        concerned = [pod for pod in pods if before[pod.resolver] != after[pod.resolver]]
+        if not concerned:
+            raise Broken("the upgrade changed nothing that shims read")
         # A change of any annotation makes the kubelet look at ConfigMaps and Secrets now.
-        self.look(*pods)
+        self.look(*concerned)
 
         def reloaded():
-            return all(pod.shim("ssa_resolver_reloads_total", outcome="reloaded") > before[pod.name] for pod in pods)
+            return all(pod.shim("ssa_resolver_reloads_total", outcome="reloaded") > reloads[pod.name] for pod in concerned)
 
         self.wait(90, "shims have the new configuration", reloaded)
+
+    def _resolvers(self):
+        """Returns the shims' configurations, by the name of their ConfigMap."""
+        told = json.loads(self.kubectl("get", "configmaps", "-l", "app.kubernetes.io/name=ssa", "-o", "json"))["items"]
+        return {one["metadata"]["name"]: one.get("data", {}).get("resolver.json") for one in told}
 
     def look(self, *pods):
         """Makes kubelets mount what changed now."""
@@ -214,21 +225,36 @@ class Cluster(Claims):
             raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")
         self.note(f"        {done.stdout.strip()}")
 
-    def secret(self, name, **keys):
-        """Makes a Secret with a file for each key."""
+    def serve_module(self):
+        """Gives the namespace the module as a file, for a release that serves it (serving)."""
+        self.kubectl("create", "configmap", "ssa-module", f"--from-file=ssa_filter.wasm={self.tools['module']}")
+
+    @property
+    def serving(self):
+        """Values of a release that serves the module itself."""
+        return {"module": {"url": "", "serve": {"enabled": True, "image": self.shared["proxy"]}}}
+
+    def mtls(self, mode):
+        """Sets what mutual TLS the namespace's workloads want: STRICT, PERMISSIVE or DISABLE."""
         self.apply({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": self.name}, "stringData": keys
+            "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+            "metadata": {"name": "default", "namespace": self.name}, "spec": {"mtls": {"mode": mode}},
         })
+
+    def secret(self, name, **keys):
+        """Makes a Secret with a file for each key, and for no other."""
+        data = {key: base64.b64encode(text.encode()).decode() for key, text in keys.items()}
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": self.name}, "data": data})
 
     # ---- workloads
 
     def workload(self, name, role=None, inject=True, replicas=1, node=None, secrets=(), labels=None, annotations=None,
-                 command=None, app=None, ports=True):
+                 command=None, app=None):
         """Returns a StatefulSet of the application or of what `command` (a script) runs, with a service account of its name.
 
         `role` is `server`, `client` or `both`; without one the sidecar is Istio's, and without `inject` there is none. A
-        server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run in them. `app` are more fields of the
-        container, such as probes.
+        server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run in
+        them. `app` are more fields of the container, such as probes.
         """
         roles = {"server": ["inbound"], "client": ["outbound"], "both": ["inbound", "outbound"]}.get(role, [])
         serves = "inbound" in roles
@@ -247,7 +273,7 @@ class Cluster(Claims):
             "imagePullPolicy": "IfNotPresent",
             "command": ["sh", "-c", command or (APPLICATION if serves else IDLE)],
         }
-        if serves and ports:
+        if serves:
             container["readinessProbe"] = {"tcpSocket": {"port": 9000}, "periodSeconds": 1}
         pod = {
             "serviceAccountName": name,
@@ -294,12 +320,33 @@ class Cluster(Claims):
 
     # ---- looking
 
+    def claim_answers(self, what, kind, *answers):
+        """Counts a claim, which holds when all answers are of a kind."""
+        self.claim(what, [kind] * len(answers), [one.kind if one.kind == kind else repr(one) for one in answers])
+
     def wait_filter(self, *pairs, seconds=60):
-        """Waits until each pod has the filter: pairs of pod and `inbound` or `outbound`, and a snapshot for it."""
+        """Waits until each pod has the filter with a snapshot, and its shim all services: pairs of pod and role."""
         for pod, role in pairs:
             self.wait(seconds, f"{pod.name} has the filter {role}", lambda: pod.has_filter(role))
-            installed = f"ssa_{role}_snapshots_total"
-            self.wait(seconds, f"{pod.name} has a snapshot", lambda: pod.count(installed, outcome="installed"))
+            self.wait(seconds, f"{pod.name} has a snapshot", lambda: pod.installed(role))
+
+            def usable():
+                states = json.loads(pod.run("curl", "-s", "localhost:9467/status", container="istio-proxy"))
+                if any(one["state"] != "usable" for one in states):
+                    raise Broken(f"{pod.name}: {states}")
+                return True
+
+            self.wait(seconds, f"{pod.name}'s services are usable", usable)
+
+    @contextlib.contextmanager
+    def taken(self, *pairs, seconds=60):
+        """Waits at the end until the filters have the snapshots that come of what is done within: pairs of pod and role."""
+        before = [pod.installed(role) for pod, role in pairs]
+        yield
+        for (pod, role), had in zip(pairs, before):
+            # One VM for each worker, and that of the main thread.
+            wanted = had + json.loads(pod.admin("server_info"))["command_line_options"]["concurrency"] + 1
+            self.wait(seconds, f"all of {pod.name} has the new snapshot", lambda: pod.installed(role) >= wanted)
 
     def relabelled(self, text):
         """Reads what Envoy tells Prometheus by the relabelling of the chart: (name, labels, value)."""
@@ -365,17 +412,19 @@ class Cluster(Claims):
 # ---- what all scenarios share
 
 
-def is_up():
-    """Tells whether a cluster is up; if so, how it is reached is in this process' environment from then on."""
+def missing():
+    """Returns why nothing can be played in a cluster, or nothing; how it is reached is in this process' environment then."""
     script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null 2>&1 && env -0'
     done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
     if done.returncode != 0 or not done.stdout:
-        return False
+        return "no cluster is up: make kind-up"
     for pair in done.stdout.decode().split("\0"):
         name, _, value = pair.partition("=")
         if name in ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK"):
             os.environ[name] = value
-    return True
+    # Of two addresses the mesh would use the pods' first one, of IPv4.
+    family = (_cache() / "family").read_text().strip()
+    return None if family == "ipv6" else f"the cluster is {family}, and has to be ipv6: make kind-down kind-up"
 
 
 def prepare(tools, say):
@@ -391,13 +440,17 @@ def prepare(tools, say):
     server = f"module-{sha256[:8]}"
     with _lock("shared"):
         template = "{.spec.template.spec.containers[0].image}"
-        tools_image = _run("kubectl", "get", "-n", "ssa-dns", "deploy/tools", "-o", f"jsonpath={template}")
+        tools_image, istiod_image = (
+            _run("kubectl", "get", "-n", namespace, f"deploy/{name}", "-o", f"jsonpath={template}")
+            for namespace, name in (("ssa-dns", "tools"), ("istio-system", "istiod"))
+        )
         image = _image("ssa-resolver", programs, say)
         _serve_module(server, _image("module", {module: "/www/ssa_filter.wasm"}, say), say)
         _give_template(image, say)
     return {
         "image": image,
         "tools": tools_image,
+        "proxy": istiod_image.replace("/pilot:", "/proxyv2:"),
         "sha256": sha256,
         "url": f"http://{server}.{SHARED}.svc.cluster.local/ssa_filter.wasm",
     }

@@ -7,7 +7,7 @@ from .claims import Answer, Broken
 
 # Istio's access log, from the upstream's address on; the same for HTTP and TCP.
 LINE = re.compile(
-    r'^\[\S+\] "(?P<request>[^"]*)" (?P<code>\d+) (?P<flags>\S+) .*'
+    r'^\[\S+\] "(?P<request>[^"]*)" (?P<code>\d+) (?P<flags>\S+) .*? "(?P<failure>[^"]*)" .*'
     r'"(?P<upstream>[^"]*)" (?P<cluster>\S+) \S+ \[(?P<destination>[0-9a-f:]+)\]:(?P<port>\d+) '
     r"\[(?P<source>[0-9a-f:]+)\]:\d+ \S+ \S+$"
 )
@@ -25,6 +25,9 @@ class Pod:
         self.node = told["spec"]["nodeName"]
         self.uid = told["metadata"]["uid"]
         self.address = next(one["ip"] for one in told["status"]["podIPs"] if ":" in one["ip"])
+        volumes = {one["name"]: one for one in told["spec"]["volumes"]}
+        # The ConfigMap that its shim reads, if it has one.
+        self.resolver = volumes.get("ssa-config", {}).get("configMap", {}).get("name")
         self.read_to = {}
 
     def __repr__(self):
@@ -76,12 +79,15 @@ class Pod:
 
     def tcp(self, host, port=9001, at=None, timeout=10):
         """Says `ping` to the application's port that speaks first; returns what came."""
-        command = ["timeout", timeout, "nc", "-w", timeout, at or host, port]
-        done = self.attempt(*command, reads="ping\n", timeout=timeout + 20)
+        # It does not end its half before the answer: Istio's inspection of first octets takes that for the end.
+        talk = 'exec 3<>"/dev/tcp/$0/$1" && echo ping >&3 && cat <&3'
+        done = self.attempt("timeout", timeout, "bash", "-c", talk, at or host, port, timeout=timeout + 20)
         text = " ".join(done.stdout.split())
         if text:
             return Answer("served", text)
-        # busybox ends by 143 where `timeout` ended it.
+        if "connect:" in done.stderr:
+            return Answer("unreachable", done.stderr.strip())
+        # busybox' timeout ends by 143.
         return Answer("silent" if done.returncode in (124, 143) else "refused", done.stderr.strip())
 
     # ---- looking
@@ -116,6 +122,10 @@ class Pod:
         """Returns how many outbound connections were counted with these labels."""
         return self.count("ssa_outbound_connections_total", **labels)
 
+    def installed(self, role):
+        """Returns how many snapshots its VMs have taken."""
+        return self.count(f"ssa_{role}_snapshots_total", outcome="installed")
+
     def shim(self, metric, **labels):
         """Returns the sum of one of the shim's metrics."""
         text = self.run("curl", "-s", "-m", 10, "localhost:9467/metrics", container="istio-proxy")
@@ -146,7 +156,7 @@ class Pod:
         return json.loads(text).get("configs", []) if text.startswith("{") else []
 
     def access_log(self):
-        """Returns Istio's lines: request, code, flags, upstream, cluster, destination, port, source."""
+        """Returns Istio's lines: request, code, flags, failure (of TLS), upstream, cluster, destination, port, source."""
         found = (LINE.match(line) for line in self.logs().splitlines())
         return [match.groupdict() for match in found if match]
 
