@@ -198,6 +198,23 @@ class Checks:
         ]
         assert list(listeners(self.outbound)) == [("SIDECAR_OUTBOUND", {"portNumber": port}) for port in (8080, 9000)]
 
+    def istiod_makes_chains_for_the_ports_that_the_filter_stands_on(self):
+        service = self.all["Service", "ssa-inbound"]
+        assert service["metadata"]["annotations"] == {"networking.istio.io/exportTo": "~"}
+        spec = service["spec"]
+        assert spec["selector"] == self.inbound["spec"]["workloadSelector"]["labels"]
+        assert spec["clusterIP"] == "None"
+        assert spec["ports"] == [{"name": "http-8080", "port": 8080}, {"name": "tcp-9000", "port": 9000}]
+
+    def connections_are_written_down_where_that_is_wanted(self):
+        assert not patches(self.inbound, "LISTENER")
+        filter_ = self.helm.objects("-f", VALUES, "--set", "inbound.accessLog=/dev/stdout")["EnvoyFilter", "ssa-inbound"]
+        (patch,) = patches(filter_, "LISTENER")
+        assert patch["match"]["listener"] == {"name": "virtualInbound"} and patch["patch"]["operation"] == "MERGE"
+        (log,) = patch["patch"]["value"]["access_log"]
+        assert log["typed_config"]["path"] == "/dev/stdout"
+        assert "FILTER_STATE(wasm.ssa" in log["typed_config"]["log_format"]["json_format"]["ssa"]
+
     def the_module_is_checked_and_fails_closed(self):
         for filter_ in (self.inbound, self.outbound):
             value = extension(filter_)
@@ -654,13 +671,9 @@ class Checks:
             ip -6 route show 2001:db8:5:0:ffff::/80 | awk '{print $1, $3}'
             """
         )
-        if run("unshare", "-Urn", "true")[0] != 0:
-            raise Skipped("no user and network namespaces here")
         empty = self.folder / "empty"
         empty.mkdir()
-        env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", "EMPTY": str(empty)}
-        env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
-        lines = must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
+        lines = self._routes(script, EMPTY=str(empty))
         both = "2001:db8:5:0:4000::1 2001:db8:5::/65"
         ways = "2001:db8:5:0:4000::1 fd00::a 2001:db8:5:0:8000::/65 fd00::12 2001:db8:5::/65 fd00::a"
         assert lines == [
@@ -673,6 +686,39 @@ class Checks:
             "",
             "2001:db8:5:0:ffff::/80 fd00::99",
         ], lines
+
+    def a_node_that_comes_back_has_the_routes_that_it_can_have(self):
+        # Of two pods near, one has another address by now.
+        script = textwrap.dedent(
+            """
+            set -e
+            ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+            ip -6 addr add fd00::1/64 dev v0 nodad
+            ssa-routes node "$KEPT" 2>&1 | grep ^ssa-routes
+            ip -6 route show proto 199 | awk '{print $1, $3}'
+            if ssa-routes node - <"$KEPT/store.routes" >/dev/null 2>&1; then echo taken; else echo refused; fi
+            """
+        )
+        kept = self.folder / "kept"
+        kept.mkdir()
+        (kept / "store.routes").write_text(
+            "item 2001:db8:5::/64\nslice 2001:db8:5::/65 a fd01::a n1 fd00::11\n"
+            "slice 2001:db8:5:0:8000::/65 b fd00::b n2 fd00::12\n"
+        )
+        lines = self._routes(script, KEPT=str(kept))
+        assert lines == [
+            "ssa-routes: no route for 2001:db8:5::/65 yet",
+            "2001:db8:5:0:8000::/65 fd00::12",
+            "refused",
+        ], lines
+
+    def _routes(self, script, **env):
+        """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its own."""
+        if run("unshare", "-Urn", "true")[0] != 0:
+            raise Skipped("no user and network namespaces here")
+        env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", **env}
+        env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
+        return must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
 
     def a_plan_reaches_pods_before_nodes_and_leaves_pods_last(self):
         kubectl = self.folder / "bin" / "kubectl"
