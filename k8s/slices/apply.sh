@@ -49,12 +49,17 @@ kubectl get nodes -o json >"$folder/nodes.json"
 kubectl -n "${SSA_NODES:-$namespace}" get pods -l ssa-routes=node -o json >"$folder/daemons.json"
 k get configmap "$configmap" -o json --ignore-not-found >"$folder/kept.json"
 
+# A node that does not answer can be told nothing: its pods have no slices until it is back.
+jq '[.items[] | select(([.status.conditions[]? | select(.type == "Ready") | .status] | first // "True") == "True")
+  | {key: .metadata.name, value: ([.status.addresses[] | select(.type == "InternalIP" and (.address | contains(":"))) | .address][0])}]
+  | from_entries' "$folder/nodes.json" >"$folder/ready.json"
+away=$(jq -r --slurpfile ready "$folder/ready.json" '[.items[].metadata.name | select(in($ready[0]) | not)] | join(" ")' "$folder/nodes.json")
+if [ -n "$away" ]; then printf 'left out, for they are not ready: %s\n' "$away" >&2; fi
+
 # Pods that run and stay, with their IPv6 address and that of their node.
-jq --slurpfile nodes "$folder/nodes.json" '
-  ($nodes[0].items | map({key: .metadata.name,
-    value: ([.status.addresses[] | select(.type == "InternalIP" and (.address | contains(":"))) | .address][0])}) | from_entries) as $at
-  | [.items[] | select(.metadata.deletionTimestamp == null and .status.phase == "Running")
-    | {name: .metadata.name, node: .spec.nodeName, behind: $at[.spec.nodeName],
+jq --slurpfile ready "$folder/ready.json" '
+  [.items[] | select(.metadata.deletionTimestamp == null and .status.phase == "Running" and (.spec.nodeName | in($ready[0])))
+    | {name: .metadata.name, node: .spec.nodeName, behind: $ready[0][.spec.nodeName],
        address: ([(.status.podIPs // [])[].ip | select(contains(":"))][0])}]' "$folder/pods.json" >"$folder/endpoints.json"
 [ "$(jq length "$folder/endpoints.json")" -gt 0 ] || die "no pod of $namespace with $selector runs"
 [ "$(jq '[.[] | select(.address == null or .behind == null)] | length' "$folder/endpoints.json")" = 0 ] \
@@ -99,7 +104,7 @@ in_pods() {
   done
 }
 in_pods --keep
-for name in $(jq -r '.items[].metadata.name' "$folder/daemons.json"); do
+for name in $(jq -r --slurpfile ready "$folder/ready.json" '.items[] | select(.spec.nodeName | in($ready[0])) | .metadata.name' "$folder/daemons.json"); do
   kubectl -n "${SSA_NODES:-$namespace}" exec -i "$name" -- ssa-routes node - <"$folder/routes" || die "node of $name has not taken its routes"
 done
 in_pods

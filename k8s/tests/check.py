@@ -756,22 +756,22 @@ class Checks:
             )
             return (cluster / "log").read_text().splitlines()
 
-        (cluster / "nodes.json").write_text(
-            json.dumps(
+        def nodes(**ready):
+            items = [
                 {
-                    "items": [
-                        {
-                            "metadata": {"name": f"n{n}"},
-                            "status": {"addresses": [{"type": "InternalIP", "address": f"fd00::1{n}"}]},
-                        }
-                        for n in (1, 2)
-                    ]
+                    "metadata": {"name": f"n{n}"},
+                    "status": {
+                        "addresses": [{"type": "InternalIP", "address": f"fd00::1{n}"}],
+                        "conditions": [{"type": "Ready", "status": ready.get(f"n{n}", "True")}],
+                    },
                 }
-            )
-        )
-        (cluster / "daemons.json").write_text(
-            json.dumps({"items": [{"metadata": {"name": "d1"}}, {"metadata": {"name": "d2"}}]})
-        )
+                for n in (1, 2)
+            ]
+            (cluster / "nodes.json").write_text(json.dumps({"items": items}))
+
+        nodes()
+        daemons = [{"metadata": {"name": f"d{n}"}, "spec": {"nodeName": f"n{n}"}} for n in (1, 2)]
+        (cluster / "daemons.json").write_text(json.dumps({"items": daemons}))
         leaving = pod("s9", "n1", "fd00::9", deletionTimestamp="2026-01-01T00:00:00Z")
         log = apply(pod("s0", "n1", "fd00::a"), leaving)
         assert log == ["create configmap", "s0 pod - --keep", "d1 node -", "d2 node -", "s0 pod -"], log
@@ -796,6 +796,14 @@ class Checks:
             ["s0", "fd00::a", "n1", "fd00::11"],
             ["s1", "fd00::b", "n2", "fd00::12"],
         ], lines
+        # A node answers no more: what its pod had goes to the other, and nothing is asked of it.
+        nodes(n2="Unknown")
+        log = apply(pod("s0", "n1", "fd00::a"), pod("s1", "n2", "fd00::b"))
+        assert log == ["patch configmap", "s0 pod - --keep", "d1 node -", "s0 pod -"], log
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s0 fd00::a n1 fd00::11\n"
+        nodes()
         # One of two leaves: the other gets all, and the plan forgets it.
         apply(pod("s1", "n2", "fd00::b"))
         assert (
