@@ -131,38 +131,51 @@ fn place() -> *mut u8 {
 }
 
 /// What Envoy put into memory of ours.
-struct Answer {
-    memory: *mut u8,
-    size: usize,
+enum Answer {
+    Short(ArrayVec<u8, SHORT>),
+    /// Memory of the allocator, which this owns.
+    Long(*mut u8, usize),
 }
 
 impl Answer {
-    /// Takes the memory that Envoy asked for last.
-    fn take() -> Self {
+    /// Takes the memory that Envoy asked for last, and its address.
+    fn take() -> (Self, *mut u8) {
         let (memory, size) = ANSWER.try_with(|answer| answer.replace(NOTHING)).unwrap_or(NOTHING);
-        Self { memory, size }
+        let answer = if memory.is_null() {
+            Self::Short(ArrayVec::new())
+        } else if memory == place() {
+            let mut short = ArrayVec::new();
+            // SAFETY: the place has at least this size, was zeroed, and nobody writes there between calls.
+            let _ = short.try_extend_from_slice(unsafe { core::slice::from_raw_parts(memory, size) });
+            Self::Short(short)
+        } else {
+            Self::Long(memory, size)
+        };
+        (answer, memory)
     }
 
-    /// Returns it; a short one is overwritten by that of the next call.
-    fn bytes(&self) -> &[u8] {
-        if self.memory.is_null() {
-            return &[];
+    fn length(&self) -> usize {
+        match self {
+            Self::Short(bytes) => bytes.len(),
+            Self::Long(_, size) => *size,
         }
-        // SAFETY: the memory is of this size, was written or zeroed, and nobody else writes while this is borrowed.
-        unsafe { core::slice::from_raw_parts(self.memory, self.size) }
     }
 
-    /// Returns whether the memory is the allocator's.
-    fn allocated(&self) -> bool {
-        !self.memory.is_null() && self.memory != place()
+    /// Returns it. Envoy wrote all of it: that is looked at before anything has the answer.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes) => bytes,
+            // SAFETY: the memory is of this size, was written, and is nobody else's.
+            Self::Long(memory, size) => unsafe { core::slice::from_raw_parts(*memory, *size) },
+        }
     }
 
     fn into_vec(self) -> Vec<u8> {
-        if !self.allocated() {
+        let Self::Long(memory, size) = self else {
             return self.bytes().to_vec();
-        }
-        let bytes = core::ptr::slice_from_raw_parts_mut(self.memory, self.size);
+        };
         core::mem::forget(self);
+        let bytes = core::ptr::slice_from_raw_parts_mut(memory, size);
         // SAFETY: the memory is of this size, from this allocator, and now nobody else's.
         unsafe { Box::from_raw(bytes) }.into_vec()
     }
@@ -170,8 +183,8 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.allocated() {
-            let bytes = core::ptr::slice_from_raw_parts_mut(self.memory, self.size);
+        if let Self::Long(memory, size) = self {
+            let bytes = core::ptr::slice_from_raw_parts_mut(*memory, *size);
             // SAFETY: the memory is of this size, from this allocator, and nobody else's.
             drop(unsafe { Box::from_raw(bytes) });
         }
@@ -187,15 +200,12 @@ fn answer(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Answer, 
     let (mut data, mut length) = (core::ptr::null_mut(), 0);
     drop(Answer::take());
     let status = call(&raw mut data, &raw mut length);
-    let answer = Answer::take();
+    let (answer, memory) = Answer::take();
     ok(status)?;
     // Nothing is read that was not asked for.
     if length == 0 {
-        Ok(Answer {
-            memory: core::ptr::null_mut(),
-            size: 0,
-        })
-    } else if data == answer.memory && length == answer.size {
+        Ok(Answer::Short(ArrayVec::new()))
+    } else if data == memory && length == answer.length() {
         Ok(answer)
     } else {
         Err(Refused)

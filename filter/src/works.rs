@@ -172,11 +172,8 @@ impl Works {
     }
 
     /// Ends the work that outlived its minute.
-    pub fn expire(&mut self, now: UnixTime) -> Vec<Task> {
-        let stale = |work: &Work| minute(work.began) != minute(now);
-        let tasks = self.running.iter().filter(|work| stale(work)).map(task).collect();
-        self.running.retain(|work| !stale(work));
-        tasks
+    pub fn expire(&mut self, now: UnixTime) {
+        self.running.retain(|work| minute(work.began) == minute(now));
     }
 
     fn keep(&mut self, began: UnixTime, target: Target) {

@@ -163,42 +163,45 @@ impl Plugin {
         Fate::Passes
     }
 
-    /// Works for one slice, and lets go those whose work is done.
+    /// Works for one slice, and lets go those whose work is done, as many as one callback may.
     pub(super) fn work(&mut self, proxy: &impl Proxy, time: u64) {
         let now = seconds(time);
         let Side::Outbound(client) = &mut self.side else {
             return;
         };
-        if !client.works.busy() {
-            return;
-        }
-        // What outlived its minute is begun anew by those who wait for it.
-        let stale = client.works.expire(now);
-        let ends = client.works.run(&client.outbound, || proxy.time().ok());
+        client.works.expire(now);
+        let ends = if client.works.busy() {
+            client.works.run(&client.outbound, || proxy.time().ok())
+        } else {
+            Vec::new()
+        };
         for (task, end) in ends {
             if let Err(error) = end {
                 self.tell_failed(task.0, &error, proxy, now);
-                let waits = |held: &Held| held.why == Why::Work(task);
-                self.take_held(proxy, waits, |plugin, held| plugin.give_up(held.why, proxy));
+                for held in self.held.iter_mut().filter(|held| held.why == Why::Work(task)) {
+                    held.until = 0;
+                }
             }
         }
         let Side::Outbound(client) = &self.side else {
             return;
         };
-        let open: Vec<Task> = self
+        // What is solved, outlived its minute or is of an earlier snapshot runs no longer: solutions are taken, and work is
+        // begun anew. Those whose time is up are given up after this.
+        let mut open: Vec<Task> = Vec::new();
+        for task in self
             .held
             .iter()
-            .filter_map(|held| {
-                if let Why::Work(task) = held.why {
-                    Some(task)
-                } else {
-                    None
-                }
-            })
-            .filter(|task| stale.contains(task) || !client.works.runs(*task))
-            .collect();
+            .filter(|held| held.until > time)
+            .filter_map(|held| held.why.work())
+        {
+            if !open.contains(&task) && !client.works.runs(task) {
+                open.push(task);
+            }
+        }
         if !open.is_empty() {
-            self.release(proxy, |why| matches!(why, Why::Work(task) if open.contains(&task)));
+            let due = |held: &Held| held.until > time && held.why.work().is_some_and(|task| open.contains(&task));
+            self.take_held(proxy, due, |plugin, held| plugin.treat(held.connection, false, proxy));
         }
     }
 }

@@ -29,6 +29,13 @@ pub(super) enum Why {
     Closing,
 }
 
+impl Why {
+    /// Returns the work that is waited for, if it is work.
+    pub(super) const fn work(self) -> Option<Task> {
+        if let Self::Work(task) = self { Some(task) } else { None }
+    }
+}
+
 impl Plugin {
     /// Holds a connection, if there is room.
     pub(super) fn wait(&mut self, connection: ContextId, why: Why, proxy: &impl Proxy) -> Option<Next> {
