@@ -22,7 +22,7 @@ build: ## Build the workspace, optimised
 filter: ## Build the Envoy module, and print its path
 	hack/module.sh
 
-test: ## Run every check: lint, native and Wasm tests, vectors, Envoy configurations, the demo, end to end
+test: ## Run every check that hack/test.sh knows, on a fresh clone as in CI
 	hack/test.sh
 
 lint: ## Formatting, clippy, docs, cargo-deny, shellcheck

@@ -1,4 +1,4 @@
-//! Numbers found by an address or a port, among those of a configuration.
+//! What stands for a key: sorted entries of a configuration, and maps of names and of the proxy's numbers.
 
 use core::hash::{BuildHasherDefault, Hasher};
 use std::{

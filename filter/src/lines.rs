@@ -4,7 +4,7 @@ use ssa_rules::UnixTime;
 
 use crate::proxy::Proxy;
 
-/// The most lines a second that one VM logs.
+/// The most lines a second that one plugin of a VM logs.
 pub const LINES_PER_SECOND: u32 = 10;
 
 /// Keeps log lines rare.

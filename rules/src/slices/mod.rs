@@ -1,9 +1,7 @@
 //! Slices: how the cluster spreads a service's addresses over its endpoints, unseen by clients.
 //!
 //! A service's addresses stay what they are; the cluster cuts them into far more [slices](SliceSpace) than it has
-//! endpoints and routes each slice, an IPv6 prefix, to one endpoint. Scaling moves slices: "Load balancing service
-//! proxies is achieved by handing over or splitting slices to other/new proxies" (the seed, use case 3). [`plan`] says
-//! which.
+//! endpoints and routes each slice, an IPv6 prefix, to one endpoint. Scaling moves slices; [`plan`] says which.
 //!
 //! The planner gives values for values: it announces nothing, knows no loads but the weights it is told, and keeps no
 //! state between calls. A plan is handed over by others, who may take its [moves](Move) in any order and pace.

@@ -18,14 +18,12 @@ use super::{MAX_SLICES, SliceBits, SliceId};
 /// |<-------- prefix that routes the slice --->|
 /// ```
 ///
-/// "If you do not use /128 subnets you could also split the subnets into smaller slices to enable more scaling when
-/// needed without client visibility" (the seed, use case 1). Slices are numbered item by item, the items in ascending
-/// order whatever the order they were given in: see [`SliceId`].
+/// Slices are numbered item by item, the items in ascending order whatever the order they were given in: see [`SliceId`].
 ///
 /// ```
 /// use ssa_rules::slices::{SliceBits, SliceId, SliceSpace};
 ///
-/// // The seed's example: a /64 in 16384 slices of /78.
+/// // A /64 in 16384 slices of /78.
 /// let space = SliceSpace::new(&["2001:db8:5::/64".parse()?], SliceBits::new(14)?)?;
 /// assert_eq!(space.count(), 16_384);
 /// let slice = space.slice_of("2001:db8:5:0:8000::1".parse()?);

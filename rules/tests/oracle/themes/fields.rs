@@ -253,7 +253,7 @@ pub fn fields() -> Cases {
         flip(flip(found, 127), 80),
         "violation of field 4",
     );
-    // The rules of the seed.
+    // Rules as services would publish them.
     for (rule, apl) in [
         ("v=ssa1; addr=src[0:64]", A),
         ("v=ssa1; addr=hash(obj):20 const(0):44; replicas=3", A),
