@@ -1,0 +1,171 @@
+//! What becomes of a connection.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+#[test]
+fn conforming_connections_pass_with_one_note_and_one_count() {
+    let table = Table::new(SOURCE, "[2001:db8:5::7]:80");
+    assert_eq!(run(INBOUND, &table), Next::Continue);
+    assert_eq!(
+        *table.told.borrow(),
+        ["note ssa: service=web verdict=conforming outcome=allowed generation=-"]
+    );
+    let name = "ssa_inbound_connections_total.service.web.verdict.conforming.outcome.allowed";
+    assert_eq!(*table.metrics.borrow(), BTreeMap::from([(name.to_owned(), 1)]));
+}
+
+#[test]
+fn violations_are_closed_logged_and_counted_with_their_part() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    assert_eq!(run(INBOUND, &table), Next::Stop);
+    assert_eq!(table.told("close").len(), 1);
+    assert_eq!(
+        table.told("note"),
+        [
+            "note ssa: service=web verdict=violation part=field_0 outcome=denied generation=-",
+            "note ssa_outcome: denied",
+        ]
+    );
+    assert_eq!(
+        table.told("log"),
+        ["log denied: violation of field_0: service web: [2001:db8::7]:40000 to [2001:db8:5::8]:80"]
+    );
+    assert_eq!(table.count("ssa_inbound_violations_total.service.web.part.field_0"), 1);
+}
+
+#[test]
+fn demoted_connections_use_the_other_cluster() {
+    let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
+    assert_eq!(run(INBOUND, &table), Next::Continue);
+    assert_eq!(table.told("set_cluster"), ["set_cluster slow"]);
+    assert_eq!(table.told("note")[1], "note ssa_outcome: demoted");
+    let failing = Table::new(SOURCE, "[2001:db8:6::1]:80").failing("set_cluster");
+    assert_eq!(run(INBOUND, &failing), Next::Stop);
+}
+
+#[test]
+fn nothing_unread_comes_in_whatever_call_fails() {
+    for failing in ["time", "source", "destination", "time source destination note counter"] {
+        let table = Table::new(SOURCE, "[2001:db8:5::7]:80").failing(failing);
+        assert_eq!(run(INBOUND, &table), Next::Stop, "{failing}");
+    }
+    for failing in ["note", "counter", "increment", "note counter shared share"] {
+        let good = Table::new(SOURCE, "[2001:db8:5::7]:80").failing(failing);
+        assert_eq!(run(INBOUND, &good), Next::Continue, "{failing}");
+        let bad = Table::new(SOURCE, "[2001:db8:5::8]:80").failing(failing);
+        assert_eq!(run(INBOUND, &bad), Next::Stop, "{failing}");
+    }
+    for odd in ["", "/run/x", "envoy://internal", "[::1]"] {
+        assert_eq!(run(INBOUND, &Table::new(SOURCE, odd)), Next::Stop, "{odd:?}");
+    }
+}
+
+#[test]
+fn outbound_sets_the_composed_destination() {
+    let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
+    assert_eq!(run(OUTBOUND, &table), Next::Continue);
+    assert_eq!(table.told("set_destination"), ["set_destination [2001:db8:5::7]:80"]);
+    assert_eq!(
+        table.told("note"),
+        ["note ssa: service=web outcome=composed generation=-"]
+    );
+}
+
+#[test]
+fn outbound_goes_on_whatever_call_fails() {
+    for failing in [
+        "time",
+        "source",
+        "destination",
+        "set_destination",
+        "note",
+        "counter",
+        "increment",
+        "shared",
+        "share",
+        "tick",
+    ] {
+        let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80").failing(failing);
+        assert_eq!(run(OUTBOUND, &table), Next::Continue, "{failing}");
+    }
+}
+
+#[test]
+fn log_lines_are_rare_and_say_what_they_hold_back() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(INBOUND, &table);
+    for number in 2..27 {
+        plugin.on_new_connection(ContextId(number), &table);
+    }
+    assert_eq!(table.told("log").len(), 10);
+    table.pass(1000);
+    plugin.on_new_connection(ContextId(30), &table);
+    let lines = table.told("log");
+    assert_eq!(lines.len(), 12);
+    assert_eq!(lines[10], "log 15 lines like the following were held back");
+}
+
+#[test]
+fn counters_of_unsaid_services_are_apart() {
+    let table = Table::new(SOURCE, "[2001:db8:9::1]:9");
+    assert_eq!(run(INBOUND, &table), Next::Stop);
+    let name = "ssa_inbound_connections_total.service.-.verdict.unclaimed.outcome.denied";
+    assert_eq!(table.count(name), 1);
+}
+
+#[test]
+fn lines_of_every_kind_share_one_limit() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(INBOUND, &table);
+    for number in 2..42 {
+        table.failing.replace(if number % 2 == 0 { "source" } else { "" });
+        plugin.on_new_connection(ContextId(number), &table);
+    }
+    assert_eq!(table.told("log").len(), 10);
+    table.pass(1000);
+    plugin.on_new_connection(ContextId(50), &table);
+    assert_eq!(table.told("log").len(), 12, "the next second has lines of its own");
+}
+
+#[test]
+fn addresses_that_failed_are_avoided_where_the_rule_leaves_another() {
+    for (rule, seconds, differs) in [
+        ("addr=hash(src/128):20 const(0):44; replicas=2", 0, true),
+        ("addr=hash(src/128):20 const(0):44; replicas=2", 30, false),
+        ("addr=hash(src/128):20 const(0):44", 0, false),
+    ] {
+        let table = Table {
+            failed_upstream: true,
+            ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
+        };
+        let mut plugin = plugin(&OUTBOUND.replace("addr=src[64:128]", rule), &table);
+        plugin.on_new_connection(ONE, &table);
+        plugin.on_delete(ONE, &table);
+        table.pass(seconds * 1000);
+        for number in 3..43 {
+            plugin.on_new_connection(ContextId(number), &table);
+        }
+        let told = table.told("set_destination");
+        let again = told[1..].contains(&told[0]);
+        assert_eq!(again, !differs, "{rule} after {seconds} s");
+        assert_eq!(table.count("ssa_outbound_connect_failures_total.service.web"), 1);
+    }
+}
+
+#[test]
+fn other_sources_than_the_one_composed_for_are_counted() {
+    for (upstream_source, count) in [("[2001:db8::7]:5", 0), ("[2001:db8::8]:5", 1), ("", 0)] {
+        let table = Table {
+            upstream_source,
+            ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
+        };
+        let mut plugin = plugin(OUTBOUND, &table);
+        plugin.on_new_connection(ONE, &table);
+        plugin.on_delete(ONE, &table);
+        plugin.on_delete(ONE, &table);
+        let name = "ssa_outbound_source_mismatches_total.service.web";
+        assert_eq!(table.count(name), count, "{upstream_source:?}");
+    }
+}

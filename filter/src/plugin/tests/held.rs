@@ -1,0 +1,161 @@
+//! Connections that wait.
+
+use super::*;
+
+#[test]
+fn a_connection_that_cannot_be_closed_stays_stopped_until_it_can() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80").failing("close");
+    let mut plugin = plugin(INBOUND, &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    assert_eq!(plugin.on_data(ONE), Next::Stop);
+    plugin.on_tick(&table);
+    assert_eq!(plugin.on_data(ONE), Next::Stop);
+    table.failing.replace("");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close"), ["close 2"]);
+    assert_eq!(plugin.on_data(ONE), Next::Continue);
+    assert!(table.told("resume").is_empty());
+}
+
+#[test]
+fn connections_wait_for_the_first_snapshot_and_are_then_judged() {
+    let rule = "v=ssa1; addr=mac(src/128):64; key=k1";
+    let client = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
+    let mut outbound = plugin(SUBSCRIBED_OUT, &client);
+    assert_eq!(outbound.on_new_connection(ONE, &client), Next::Stop);
+    assert_eq!(outbound.on_data(ONE), Next::Stop);
+    outbound.on_tick(&client);
+    assert_eq!(client.told("fetch"), ["fetch shim /v1/outbound - 0"]);
+    assert_eq!(client.count("ssa_outbound_held_connections"), 1);
+    respond(&mut outbound, &client, 200, &outbound_snapshot("g1", rule));
+    assert_eq!(client.told("resume"), ["resume 2"]);
+    assert_eq!(outbound.on_data(ONE), Next::Continue);
+    let told = client.told("set_destination");
+    let destination = told[0].strip_prefix("set_destination ").unwrap();
+
+    let server = Table::new(SOURCE, destination);
+    let mut inbound = plugin(SUBSCRIBED_IN, &server);
+    assert_eq!(inbound.on_new_connection(ONE, &server), Next::Stop);
+    inbound.on_tick(&server);
+    respond(&mut inbound, &server, 200, &inbound_snapshot("g1", ""));
+    assert_eq!(server.told("resume"), ["resume 2"]);
+    server.destination.replace("[2001:db8:5::8]:80".to_owned());
+    assert_eq!(inbound.on_new_connection(ContextId(3), &server), Next::Stop);
+    assert!(server.told("note").iter().any(|note| note.ends_with("generation=g1")));
+    // The held one is gone from the gauge with the next tick.
+    inbound.on_tick(&server);
+    assert_eq!(server.count("ssa_inbound_held_connections"), 0);
+}
+
+#[test]
+fn held_connections_that_do_not_conform_are_closed() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(SUBSCRIBED_IN, &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
+    assert_eq!(table.told("close"), ["close 2"]);
+    assert!(table.told("resume").is_empty());
+}
+
+#[test]
+fn holding_is_bounded_in_number_and_time() {
+    let released = SUBSCRIBED_IN.replace(r#""shim""#, r#""shim", "missing": "release""#);
+    for (config, last, call) in [
+        (SUBSCRIBED_IN, Next::Stop, "close"),
+        (&released, Next::Continue, "resume"),
+    ] {
+        let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+        let mut plugin = plugin(config, &table);
+        for number in 2..5 {
+            assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+        }
+        assert!(table.told("close").is_empty());
+        assert_eq!(plugin.on_new_connection(ContextId(5), &table), last, "a fourth");
+        table.pass(499);
+        plugin.on_tick(&table);
+        assert!(table.told(call).len() < 2);
+        table.pass(1);
+        plugin.on_tick(&table);
+        assert!(table.told(call).len() >= 3, "{:?}", table.told(call));
+        let notes = table.told("note ssa:");
+        assert_eq!(notes.len(), 4);
+        assert!(notes.iter().all(|note| note.contains("verdict=no_snapshot")));
+    }
+}
+
+#[test]
+fn outbound_releases_by_default_and_refuses_on_demand() {
+    let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
+    let none = SUBSCRIBED_OUT.replace(r#""connections": 3"#, r#""connections": 0"#);
+    assert_eq!(run(&none, &table), Next::Continue);
+    assert_eq!(
+        table.told("note"),
+        ["note ssa: service=- outcome=no_snapshot generation=-"]
+    );
+    let refused = none.replace(r#""wait_s""#, r#""missing": "refuse", "wait_s""#);
+    let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
+    assert_eq!(run(&refused, &table), Next::Stop);
+    assert_eq!(
+        table.count("ssa_outbound_connections_total.service.-.outcome.refused"),
+        1
+    );
+}
+
+#[test]
+fn many_held_connections_are_let_go_bit_by_bit() {
+    let config = SUBSCRIBED_IN.replace(r#""connections": 3"#, r#""connections": 1000"#);
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(&config, &table);
+    for number in 2..702 {
+        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+    }
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
+    assert_eq!(table.told("close").len(), 256);
+    plugin.on_tick(&table);
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close").len(), 700);
+}
+
+#[test]
+fn one_callback_lets_go_a_bounded_number_whatever_is_due() {
+    let config = SUBSCRIBED_IN.replace(r#""connections": 3"#, r#""connections": 1000"#);
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80").failing("close");
+    let mut plugin = plugin(&config, &table);
+    for number in 2..402 {
+        plugin.on_new_connection(ContextId(number), &table);
+    }
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
+    // 256 of them wait for being closed again, 144 for being judged: all of it is due.
+    table.failing.replace("");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close").len(), 256);
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close").len(), 400);
+}
+
+#[test]
+fn a_clock_set_back_makes_nobody_wait_longer() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(SUBSCRIBED_IN, &table);
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 503, "");
+    plugin.on_new_connection(ONE, &table);
+    table.time.set(table.time.get() - 3600 * NS_PER_S);
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close"), ["close 2"]);
+    assert_eq!(table.told("fetch").len(), 2);
+}
+
+#[test]
+fn held_connections_that_leave_are_forgotten() {
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(SUBSCRIBED_IN, &table);
+    plugin.on_new_connection(ONE, &table);
+    plugin.on_delete(ONE, &table);
+    table.pass(5000);
+    plugin.on_tick(&table);
+    assert!(table.told("close").is_empty());
+}

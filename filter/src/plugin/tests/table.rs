@@ -1,0 +1,186 @@
+//! A proxy of tables.
+
+use core::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::proxy::{Counter, Gauge, Request, Response, Version};
+
+/// A proxy that answers from tables, and fails on the calls named.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) shown: Cell<u32>,
+    pub(super) source: &'static str,
+    pub(super) destination: RefCell<String>,
+    pub(super) upstream_source: &'static str,
+    pub(super) failed_upstream: bool,
+    pub(super) time: Cell<u64>,
+    /// How far each look at the clock moves it on.
+    pub(super) step: u64,
+    pub(super) failing: RefCell<&'static str>,
+    pub(super) told: RefCell<Vec<String>>,
+    pub(super) metrics: RefCell<BTreeMap<String, u64>>,
+    pub(super) shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
+    pub(super) answer: RefCell<Option<(u16, String)>>,
+    pub(super) calls: Cell<u32>,
+}
+
+pub(super) const START: u64 = 1_790_000_000;
+
+impl Table {
+    pub(super) fn new(source: &'static str, destination: &str) -> Self {
+        Self {
+            source,
+            destination: RefCell::new(destination.to_owned()),
+            time: Cell::new(START * NS_PER_S),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn failing(self, failing: &'static str) -> Self {
+        self.failing.replace(failing);
+        self
+    }
+
+    pub(super) fn answer<T>(&self, call: &str, value: T) -> Result<T, Refused> {
+        if self.failing.borrow().split(' ').any(|failing| failing == call) {
+            Err(Refused)
+        } else {
+            Ok(value)
+        }
+    }
+
+    pub(super) fn tell(&self, call: &str, what: &str) -> Result<(), Refused> {
+        self.answer(call, ())?;
+        self.told
+            .borrow_mut()
+            .push(format!("{call} {what}").trim_end().to_owned());
+        Ok(())
+    }
+
+    /// Returns what was told by this call.
+    pub(super) fn told(&self, call: &str) -> Vec<String> {
+        self.told
+            .borrow()
+            .iter()
+            .filter(|line| line.starts_with(call))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn metric(&self, name: &str) -> u32 {
+        let mut metrics = self.metrics.borrow_mut();
+        metrics.entry(name.to_owned()).or_default();
+        // Numbers are those of names, whatever comes between them later.
+        u32::try_from(crc(name)).unwrap()
+    }
+
+    pub(super) fn count(&self, name: &str) -> u64 {
+        self.metrics.borrow().get(name).copied().unwrap_or(0)
+    }
+
+    pub(super) fn pass(&self, ms: u64) {
+        self.time.set(self.time.get() + ms * NS_PER_MS);
+    }
+}
+
+/// A short number of a name.
+pub(super) fn crc(name: &str) -> u64 {
+    name.bytes()
+        .fold(7, |sum, byte| (sum * 31 + u64::from(byte)) % 4_000_000_007)
+}
+
+impl Proxy for Table {
+    fn time(&self) -> Result<u64, Refused> {
+        self.time.set(self.time.get() + self.step);
+        self.answer("time", self.time.get())
+    }
+    fn endpoint(&self, end: End) -> Result<Endpoint, Refused> {
+        let text = match end {
+            End::Source => self.answer("source", self.source.to_owned()),
+            End::Destination => self.answer("destination", self.destination.borrow().clone()),
+            End::UpstreamSource => self.answer("upstream_source", self.upstream_source.to_owned()),
+        };
+        Endpoint::parse(text?.as_bytes()).ok_or(Refused)
+    }
+    fn note(&self, key: &str, value: &str) -> Result<(), Refused> {
+        self.tell("note", &format!("{key}: {value}"))
+    }
+    fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        self.tell("set_destination", &to.to_string())
+    }
+    fn set_cluster(&self, name: &str) -> Result<(), Refused> {
+        self.tell("set_cluster", name)
+    }
+    fn close(&self) -> Result<(), Refused> {
+        self.tell("close", &format!("{}", self.shown.get()))
+    }
+    fn resume(&self) -> Result<(), Refused> {
+        self.tell("resume", &format!("{}", self.shown.get()))
+    }
+    fn show(&self, context: ContextId) -> Result<(), Refused> {
+        self.answer("show", ())?;
+        self.shown.set(context.0);
+        Ok(())
+    }
+    fn failed_upstream(&self) -> Result<bool, Refused> {
+        self.answer("failed_upstream", self.failed_upstream)
+    }
+    fn tick(&self, pause_ms: u32) -> Result<(), Refused> {
+        self.tell("tick", &pause_ms.to_string())
+    }
+    fn fetch(&self, request: &Request<'_>) -> Result<Call, Refused> {
+        let (path, wait, etag) = (request.path, request.wait_s, request.etag.unwrap_or("-"));
+        self.tell("fetch", &format!("{} {path} {etag} {wait}", request.cluster))?;
+        self.calls.set(self.calls.get() + 1);
+        Ok(Call(self.calls.get()))
+    }
+    fn response(&self) -> Result<Response, Refused> {
+        let answer = self.answer.borrow();
+        let (status, body) = answer.as_ref().ok_or(Refused)?;
+        let etag = Some(format!("{:x}", crc(body)));
+        self.answer("response", Response { status: *status, etag })
+    }
+    fn body(&self, most: usize) -> Result<Vec<u8>, Refused> {
+        let answer = self.answer.borrow();
+        let (_, body) = answer.as_ref().ok_or(Refused)?;
+        self.answer("body", body.bytes().take(most).collect())
+    }
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
+        let shared = self.shared.borrow();
+        let (value, version) = shared.get(key).ok_or(Refused)?;
+        self.answer("shared", (value.clone(), Version(*version)))
+    }
+    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
+        let mut shared = self.shared.borrow_mut();
+        let entry = shared.entry(key.to_owned()).or_default();
+        if entry.1 != version.0 {
+            return Err(Refused);
+        }
+        *entry = (value.to_vec(), version.0 + 1);
+        self.answer("share", ())
+    }
+    fn counter(&self, name: &str) -> Result<Counter, Refused> {
+        self.answer("counter", Counter(self.metric(name)))
+    }
+    fn increment(&self, counter: Counter) -> Result<(), Refused> {
+        self.answer("increment", ())?;
+        let mut metrics = self.metrics.borrow_mut();
+        let mut metrics = metrics.iter_mut();
+        *metrics.find(|(name, _)| crc(name) == u64::from(counter.0)).unwrap().1 += 1;
+        Ok(())
+    }
+    fn gauge(&self, name: &str) -> Result<Gauge, Refused> {
+        self.answer("gauge", Gauge(self.metric(name)))
+    }
+    fn record(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
+        self.answer("record", ())?;
+        let mut metrics = self.metrics.borrow_mut();
+        let mut metrics = metrics.iter_mut();
+        *metrics.find(|(name, _)| crc(name) == u64::from(gauge.0)).unwrap().1 = value;
+        Ok(())
+    }
+    fn log(&self, line: &str) {
+        self.told.borrow_mut().push(format!("log {line}"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Proofs of work.
+
+use super::*;
+use crate::works::MOST_RUNNING;
+
+#[test]
+fn works_are_bounded_in_number() {
+    let services: Vec<String> = (0..=MOST_RUNNING)
+        .map(|number| {
+            format!(
+                r#"{{"name": "s{number}", "apl": "2:2001:db8:{:x}::/64", "rules": ["v=ssa1; addr=rand:64; pow=24"],
+                    "addresses": ["2001:db8:6::{number:x}"]}}"#,
+                number + 0x1000
+            )
+        })
+        .collect();
+    let config = format!(
+        r#"{{"role": "outbound", "source": "2001:db8::7", "services": [{}]}}"#,
+        services.join(",")
+    );
+    let table = Table {
+        step: NS_PER_MS,
+        ..Table::new(SOURCE, "")
+    };
+    let mut plugin = plugin(&config, &table);
+    for number in 0..=MOST_RUNNING {
+        table.destination.replace(format!("[2001:db8:6::{number:x}]:80"));
+        let next = plugin.on_new_connection(ContextId(u32::try_from(number).unwrap() + 2), &table);
+        let expected = if number < MOST_RUNNING {
+            Next::Stop
+        } else {
+            Next::Continue
+        };
+        assert_eq!(next, expected, "task {number}");
+    }
+    assert_eq!(table.told("log"), ["log more than 64 proofs of work at once"]);
+}
+
+#[test]
+fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
+    let table = Table {
+        // Each look at the clock takes a fifth of a millisecond: a slice is few steps.
+        step: NS_PER_MS / 5,
+        ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
+    };
+    let config = OUTBOUND.replace("addr=src[64:128]", "addr=hash(src/128):20 rand:44; pow=14");
+    let mut plugin = plugin(&config, &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ContextId(3), &table), Next::Stop);
+    assert_eq!(table.told("tick").last().unwrap(), "tick 1");
+    let mut ticks = 0;
+    while table.told("resume").is_empty() {
+        plugin.on_tick(&table);
+        ticks += 1;
+        assert!(ticks < 1000, "no end of work");
+    }
+    assert!(ticks > 2, "more than a slice's work");
+    assert_eq!(table.told("resume"), ["resume 2", "resume 3"]);
+    let told = table.told("set_destination");
+    assert_eq!(told[0], told[1], "one solution for both");
+    assert_eq!(plugin.on_new_connection(ContextId(4), &table), Next::Continue);
+    assert_eq!(table.told("set_destination")[2], told[0], "kept");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("tick").last().unwrap(), "tick 0", "no work, no ticks");
+    table.pass(60_000);
+    plugin.on_new_connection(ContextId(5), &table);
+    while table.told("set_destination").len() < 4 {
+        plugin.on_tick(&table);
+    }
+    assert_ne!(table.told("set_destination")[3], told[0], "for its minute alone");
+}
+
+/// Holds 700 connections that wait for a proof of work by a snapshot's rule, of which three batches are let go.
+fn many_at_work(rule: &str) -> (Plugin, Table) {
+    let config = SUBSCRIBED_OUT.replace(r#""connections": 3, "ms": 500"#, r#""connections": 1000, "ms": 30000"#);
+    let table = Table {
+        step: NS_PER_MS / 5,
+        ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
+    };
+    let mut plugin = plugin(&config, &table);
+    plugin.on_tick(&table);
+    respond(&mut plugin, &table, 200, &outbound_snapshot("g1", rule));
+    for number in 2..702 {
+        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+    }
+    (plugin, table)
+}
+
+#[test]
+fn many_that_wait_for_one_proof_are_let_go_bit_by_bit() {
+    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=14");
+    while table.told("resume").is_empty() {
+        plugin.on_tick(&table);
+    }
+    assert_eq!(table.told("resume").len(), 256);
+    plugin.on_tick(&table);
+    plugin.on_tick(&table);
+    assert_eq!(
+        (table.told("resume").len(), table.told("set_destination").len()),
+        (700, 700)
+    );
+    plugin.on_tick(&table);
+    assert_eq!(table.told("resume").len(), 700);
+}
+
+#[test]
+fn many_that_wait_for_a_proof_are_let_go_when_none_is_wanted_any_more() {
+    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=24");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("resume").len(), 0);
+    table.pass(1000);
+    plugin.on_tick(&table);
+    let snapshot = outbound_snapshot("g2", "v=ssa1; addr=hash(src/128):20 rand:44");
+    respond(&mut plugin, &table, 200, &snapshot);
+    assert_eq!(table.told("resume").len(), 256);
+    plugin.on_tick(&table);
+    plugin.on_tick(&table);
+    assert_eq!(
+        (table.told("resume").len(), table.told("set_destination").len()),
+        (700, 700)
+    );
+}
+
+#[test]
+fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
+    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=24");
+    table.pass(30_000);
+    for resumed in [256, 512, 700] {
+        plugin.on_tick(&table);
+        assert_eq!(table.told("resume").len(), resumed);
+    }
+    assert!(table.told("set_destination").is_empty());
+    assert_eq!(
+        table.count("ssa_outbound_connections_total.service.web.outcome.failed"),
+        700
+    );
+}
+
+#[test]
+fn work_that_takes_too_long_is_given_up() {
+    let table = Table {
+        step: NS_PER_MS / 5,
+        ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
+    };
+    let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=24");
+    let mut plugin = plugin(&config, &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    table.pass(3000);
+    plugin.on_tick(&table);
+    assert_eq!(table.told("resume"), ["resume 2"]);
+    assert!(table.told("set_destination").is_empty());
+    assert_eq!(
+        table.count("ssa_outbound_connections_total.service.web.outcome.failed"),
+        1
+    );
+}
