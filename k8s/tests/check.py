@@ -17,6 +17,9 @@ from pathlib import Path
 
 K8S = Path(__file__).resolve().parent.parent
 ROOT = K8S.parent
+sys.path.insert(0, str(ROOT / "e2e"))
+from lib.helm import Helm, must, relabel, run  # noqa: E402
+
 VALUES = Path(__file__).with_name("values.yaml")
 # What Istio's sidecar keeps for itself.
 RESERVED = [15000, 15001, 15002, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090]
@@ -26,84 +29,6 @@ SCRAPED = {"namespace", "pod"}
 
 class Skipped(Exception):
     """A check that cannot be made here, with the reason."""
-
-
-def run(*command, reads=None, env=None):
-    """Returns exit code and all that a command printed."""
-    done = subprocess.run(
-        [str(word) for word in command], input=reads, capture_output=True, text=True, timeout=120, env=env, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def must(*command, reads=None, env=None):
-    """Returns what a command printed; it has to end well."""
-    code, text = run(*command, reads=reads, env=env)
-    assert code == 0, f"{command[0]} ended by {code}: {text}"
-    return text
-
-
-class Helm:
-    """Helm 3, which is also what reads YAML here."""
-
-    def __init__(self, program, folder):
-        self.program = program
-        self.folder = folder
-        self.count = 0
-
-    def lint(self, *flags):
-        return run(self.program, "lint", "--strict", K8S / "chart", *flags)
-
-    def template(self, *flags):
-        return run(self.program, "template", "ssa", K8S / "chart", "-n", "shop", "--kube-version", "1.34.0", *flags)
-
-    def objects(self, *flags):
-        """Returns what it renders, by kind and name."""
-        code, text = self.template(*flags)
-        assert code == 0, text
-        documents = [part for part in re.split(r"(?m)^---$", text) if re.search(r"(?m)^[^#\s]", part)]
-        items = self.read(documents)
-        by_name = {(item["kind"], item["metadata"]["name"]): item for item in items}
-        assert len(by_name) == len(items), "two objects of one name"
-        return by_name
-
-    def chart(self, template, files):
-        """Renders one template of a chart made for it; it prints one line of JSON."""
-        self.count += 1
-        chart = self.folder / f"chart-{self.count}"
-        (chart / "templates").mkdir(parents=True)
-        (chart / "files").mkdir()
-        (chart / "Chart.yaml").write_text("apiVersion: v2\nname: read\nversion: 1.0.0\n")
-        for name, text in files.items():
-            (chart / "files" / name).write_text(text)
-        (chart / "templates" / "read.yaml").write_text(template)
-        text = must(self.program, "template", "read", chart)
-        return json.loads(next(line for line in text.splitlines() if line.startswith("{")))
-
-    def read(self, documents):
-        """Returns YAML documents as values."""
-        files = {f"{number:04}.yaml": text for number, text in enumerate(documents)}
-        template = (
-            '{{- $items := list }}{{ range $path, $_ := .Files.Glob "files/*" }}'
-            "{{ $items = append $items ($.Files.Get $path | fromYaml) }}{{ end }}"
-            '{{ dict "apiVersion" "v1" "kind" "List" "items" $items | toJson }}'
-        )
-        items = self.chart(template, files)["items"]
-        for item, text in zip(items, documents, strict=True):
-            assert "Error" not in item, f"{item}: {text}"
-        return items
-
-    def inject(self, template, labels, annotations, native):
-        """Returns what the injection template adds to a pod: Istio renders it with the same functions."""
-        metadata = json.dumps({"Labels": labels, "Annotations": annotations})
-        around = (
-            '{{- $data := .Files.Get "files/metadata" | fromJson }}'
-            f'{{{{ $pod := dict "ObjectMeta" $data "NativeSidecars" {str(native).lower()} "Template" .Template }}}}'
-            '{{ tpl (.Files.Get "files/injection") $pod | fromYaml | merge (dict "apiVersion" "v1" "kind" "Pod") | toJson }}'
-        )
-        pod = self.chart(around, {"injection": template, "metadata": metadata})
-        assert "Error" not in pod, pod
-        return pod["spec"]
 
 
 def patches(filter_, applies):
@@ -452,6 +377,10 @@ class Checks:
             ("services[1].static.apl=nonsense", "/services/1/static/apl"),
             ("services[1].static.apl=2:2001:db8:7::/64 2001:db8:8::/64", "/services/1/static/apl"),
             ("services[1].name=store.example", "services[1].name: store.example stands already at [0]"),
+            (
+                "services[1].inbound.mode=shadow,services[1].ports[0].protocol=TCP",
+                "services[1].ports[0]: 8080 is TCP, and HTTP at services[0].ports[0]",
+            ),
             ("inbound.exempt[0].sources[0]=10.0.0.0/8", "/inbound/exempt/0/sources/0"),
             ("services[0].inbound.mode=sometimes", "/services/0/inbound/mode"),
             ("services[0].inbound.mode=false", "/services/0/inbound/mode"),
@@ -897,23 +826,6 @@ elif words[0] == "exec":
 else:
     sys.exit(f"no answer to {words}")
 """
-
-
-def relabel(rules, labels):
-    """Returns the labels of a metric after Prometheus' relabelling, or nothing where it is dropped."""
-    labels = dict(labels)
-    for rule in rules:
-        if rule.get("action") == "labeldrop":
-            labels = {name: value for name, value in labels.items() if not re.fullmatch(rule["regex"], name)}
-            continue
-        value = ";".join(labels.get(label, "") for label in rule["sourceLabels"])
-        found = re.fullmatch(rule["regex"], value)
-        if rule.get("action") == "keep":
-            if not found:
-                return None
-        elif found:
-            labels[rule["targetLabel"]] = found.expand(rule.get("replacement", "$1").replace("$", "\\"))
-    return labels
 
 
 def main():

@@ -1,0 +1,112 @@
+"""The Helm chart as values, and Prometheus' relabelling."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CHART = ROOT / "k8s/chart"
+
+
+def kubernetes_version():
+    """Returns the version that charts are rendered for: that of the cluster in kind-cluster/."""
+    return re.search(r"^KUBERNETES_VERSION=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text(), re.MULTILINE)[1]
+
+
+def run(*command, reads=None, env=None):
+    """Returns exit code and all that a command printed."""
+    done = subprocess.run(
+        [str(word) for word in command], input=reads, capture_output=True, text=True, timeout=120, env=env, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def must(*command, reads=None, env=None):
+    """Returns what a command printed; it has to end well."""
+    code, text = run(*command, reads=reads, env=env)
+    assert code == 0, f"{command[0]} ended by {code}: {text}"
+    return text
+
+
+class Helm:
+    """Helm 3, which is also what reads YAML here."""
+
+    def __init__(self, program, folder):
+        """`folder` is for what it writes."""
+        self.program = program
+        self.folder = folder
+        self.count = 0
+
+    def lint(self, *flags):
+        """Lints the chart; returns exit code and all that was printed."""
+        return run(self.program, "lint", "--strict", CHART, *flags)
+
+    def template(self, *flags):
+        """Renders the chart as release `ssa` in the namespace `shop`; returns exit code and all that was printed."""
+        return run(self.program, "template", "ssa", CHART, "-n", "shop", "--kube-version", kubernetes_version(), *flags)
+
+    def objects(self, *flags):
+        """Returns what it renders, by kind and name."""
+        code, text = self.template(*flags)
+        assert code == 0, text
+        documents = [part for part in re.split(r"(?m)^---$", text) if re.search(r"(?m)^[^#\s]", part)]
+        items = self.read(documents)
+        by_name = {(item["kind"], item["metadata"]["name"]): item for item in items}
+        assert len(by_name) == len(items), "two objects of one name"
+        return by_name
+
+    def chart(self, template, files):
+        """Renders one template of a chart made for it; it prints one line of JSON."""
+        self.count += 1
+        chart = self.folder / f"chart-{self.count}"
+        (chart / "templates").mkdir(parents=True)
+        (chart / "files").mkdir()
+        (chart / "Chart.yaml").write_text("apiVersion: v2\nname: read\nversion: 1.0.0\n")
+        for name, text in files.items():
+            (chart / "files" / name).write_text(text)
+        (chart / "templates" / "read.yaml").write_text(template)
+        text = must(self.program, "template", "read", chart)
+        return json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+
+    def read(self, documents):
+        """Returns YAML documents as values."""
+        files = {f"{number:04}.yaml": text for number, text in enumerate(documents)}
+        template = (
+            '{{- $items := list }}{{ range $path, $_ := .Files.Glob "files/*" }}'
+            "{{ $items = append $items ($.Files.Get $path | fromYaml) }}{{ end }}"
+            '{{ dict "apiVersion" "v1" "kind" "List" "items" $items | toJson }}'
+        )
+        items = self.chart(template, files)["items"]
+        for item, text in zip(items, documents, strict=True):
+            assert "Error" not in item, f"{item}: {text}"
+        return items
+
+    def inject(self, template, labels, annotations, native):
+        """Returns what the injection template adds to a pod: Istio renders it with the same functions."""
+        metadata = json.dumps({"Labels": labels, "Annotations": annotations})
+        around = (
+            '{{- $data := .Files.Get "files/metadata" | fromJson }}'
+            f'{{{{ $pod := dict "ObjectMeta" $data "NativeSidecars" {str(native).lower()} "Template" .Template }}}}'
+            '{{ tpl (.Files.Get "files/injection") $pod | fromYaml | merge (dict "apiVersion" "v1" "kind" "Pod") | toJson }}'
+        )
+        pod = self.chart(around, {"injection": template, "metadata": metadata})
+        assert "Error" not in pod, pod
+        return pod["spec"]
+
+
+def relabel(rules, labels):
+    """Returns the labels of a metric after Prometheus' relabelling, or nothing where it is dropped."""
+    labels = dict(labels)
+    for rule in rules:
+        if rule.get("action") == "labeldrop":
+            labels = {name: value for name, value in labels.items() if not re.fullmatch(rule["regex"], name)}
+            continue
+        value = ";".join(labels.get(label, "") for label in rule["sourceLabels"])
+        found = re.fullmatch(rule["regex"], value)
+        if rule.get("action") == "keep":
+            if not found:
+                return None
+        elif found:
+            labels[rule["targetLabel"]] = found.expand(rule.get("replacement", "$1").replace("$", "\\"))
+    return labels
