@@ -4,12 +4,13 @@ Istio's sidecars in the kind cluster that is up.
 
 Each scenario is a folder beside this file; its scenario.py says what it shows. Its claims are counted one by one, and
 one that breaks before its end counts as a failure more. The last line is `N passed, N failed, N skipped`; the exit
-status is 1 when anything failed or nothing passed, and 77, with the reason as the last line, where this machine can
-play nothing.
+status is 1 when anything failed or nothing passed, and 77 where nothing could be played: each scenario is skipped then,
+with the reason.
 """
 
 import argparse
 import ast
+import contextlib
 import fnmatch
 import json
 import os
@@ -20,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-from lib import cluster
+from lib import cluster_shared
 from lib.claims import Broken
 
 HERE = Path(__file__).resolve().parent
@@ -81,8 +82,8 @@ def die(text):
     sys.exit(1)
 
 
-def find_namespaces():
-    """Finds or installs what scenarios in namespaces are made of; returns the path of Envoy."""
+def no_namespaces():
+    """Finds or installs what scenarios in namespaces need; returns why none can be played, or nothing."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
     if missing:
@@ -91,9 +92,12 @@ def find_namespaces():
         if subprocess.run(["bash", "-c", script]).returncode != 0:
             die(f"these are missing: {' '.join(missing)}; install them: apt-get install {' '.join(missing)}")
     if subprocess.run([NAMESPACES, "true"], capture_output=True).returncode != 0:
-        say("0 passed, 0 failed, all skipped")
-        say("this machine does not let you make namespaces of your own (hack/namespaces.sh): run it as root")
-        sys.exit(CANNOT)
+        return "this machine does not let you make namespaces of your own (hack/namespaces.sh): run it as root"
+    return None
+
+
+def find_envoy():
+    """Returns the path of Envoy."""
     envoy = subprocess.run([ROOT / "hack/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
         die("there is no Envoy")
@@ -216,36 +220,37 @@ def main():
 
 def play_all(chosen, everything, options):
     """Plays scenarios one after the other, and returns the exit status."""
-    # In this order: a summary that begins by what needs no cluster.
-    without = [one for one in chosen if not one.cluster]
-    within = [one for one in chosen if one.cluster]
-    missing = cluster.missing() if within else None
-    envoy = find_namespaces() if without else None
-    tools, shared = {}, None
+    wanted = {one.cluster for one in chosen}
+    reasons = {
+        False: no_namespaces() if False in wanted else None,
+        True: cluster_shared.missing() if True in wanted else None,
+    }
+    playable = {within for within in wanted if not reasons[within]}
     began = time.monotonic()
-    if without or not missing:
-        tools = build()
-    if without:
-        tools["envoy"] = envoy
-    if within and not missing:
-        try:
-            shared = cluster.prepare(tools, say)
-        except Broken as reason:
-            die(str(reason))
     totals = [0, 0, 0]
     broken = []
-    for scenario in without + within:
-        if scenario.cluster and missing:
-            say(f"  SKIPPED: {scenario.name}: {missing}")
-            totals[2] += 1
-            continue
-        say(f"→ {scenario.name}: {scenario.shows}")
-        started = time.monotonic()
-        told = play(scenario, tools, shared, options.keep)
-        figures = report(scenario, told, time.monotonic() - started, options.keep)
-        totals = [total + figure for total, figure in zip(totals, figures)]
-        if figures[1]:
-            broken.append(scenario.name)
+    with contextlib.ExitStack() as held:
+        tools, shared = build() if playable else {}, None
+        if False in playable:
+            tools["envoy"] = find_envoy()
+        if True in playable:
+            held.enter_context(cluster_shared.alone(say))
+            try:
+                shared = cluster_shared.prepare(tools, say)
+            except Broken as reason:
+                die(str(reason))
+        for scenario in chosen:
+            if reasons[scenario.cluster]:
+                say(f"  SKIPPED: {scenario.name}: {reasons[scenario.cluster]}")
+                totals[2] += 1
+                continue
+            say(f"→ {scenario.name}: {scenario.shows}")
+            started = time.monotonic()
+            told = play(scenario, tools, shared, options.keep)
+            figures = report(scenario, told, time.monotonic() - started, options.keep)
+            totals = [total + figure for total, figure in zip(totals, figures)]
+            if figures[1]:
+                broken.append(scenario.name)
     if not options.names:
         for option, left in {
             "--long": [one.name for one in everything if one.long and one.cluster == options.kind and one not in chosen],
@@ -255,7 +260,7 @@ def play_all(chosen, everything, options):
                 say(f"== left out: {', '.join(left)}; {option} plays them")
     say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(broken) if broken else ''}")
     say(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
-    if missing and not without:
+    if not playable:
         return CANNOT
     return 0 if totals[0] and not totals[1] else 1
 

@@ -38,6 +38,15 @@ class Claims:
         self.failures = []
         self.began = time.monotonic()
 
+    def open(self):
+        """Makes what the scenario stands on, as far as it is not there."""
+
+    def close(self):
+        """Ends what does not end with the scenario."""
+
+    def keep_logs(self, folder):
+        """Copies what was written on the stage to a folder that outlives it."""
+
     def note(self, text):
         """Prints a line of the story."""
         print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)

@@ -1,35 +1,24 @@
-"""The stage of scenarios that play in the kind cluster: a namespace, a release of the chart, workloads, the zone.
-
-What scenarios share stands once: the image of the shim, the injection template in istiod, and the module, which a web
-server in a namespace of its own has. Runs beside each other are kept apart by a lock where they change these.
-"""
+"""The stage of scenarios that play in the kind cluster: a namespace, a release of the chart, workloads, the zone."""
 
 import base64
 import contextlib
-import fcntl
-import hashlib
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
-from pathlib import Path
 
-from . import service, ssa
+from . import cluster_logs, service, ssa
 from .claims import Broken, Claims
+from .cluster_shared import KIND, ROOT, cache, run
+from .helm import CHART, Helm, relabel
 from .pod import Pod, samples
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-KIND = ROOT / "kind-cluster"
-CHART = ROOT / "k8s/chart"
-SHARED = "ssa-e2e"
-SERVERS, CLIENTS = "ssa-worker", "ssa-worker2"
-NODES = ["ssa-control-plane", SERVERS, CLIENTS]
+NODES = os.environ["SSA_KIND_NODES"].split()
+SERVERS, CLIENTS = NODES[1:]
+# The routing protocol of slices' routes, as k8s/images/resolver/ssa-routes has it.
+PROTOCOL = 199
 # The application: HTTP on 8080, and beside each name the identity that it was told; the same on 9000, which the mesh takes
 # for TCP; on 9001 it speaks first, and says again what it is told.
 APPLICATION = """
@@ -89,11 +78,9 @@ class Cluster(Claims):
         self.tools = tools
         self.shared = shared
         self.ssa = ssa.Command(tools["ssa"])
-        self.services = []
         self.since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.own = _cache() / "e2e" / name
-        shutil.rmtree(self.own, ignore_errors=True)
-        self.own.mkdir(parents=True)
+        # What was installed and published last, also by a run that was killed.
+        self.own = cache() / "e2e" / name
         self.rules = None
 
     def wait(self, seconds, what, condition, pause=None):
@@ -144,35 +131,37 @@ class Cluster(Claims):
     def open(self):
         """Makes the namespace, where one was left over after that is gone."""
         self.remove(wait=True)
+        self.own.mkdir(parents=True)
         self.apply({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": self.name, "labels": {"istio-injection": "enabled"}},
         })
 
+    def close(self):
+        """Ends the scenario, and leaves nothing of it where the environment does not say KEEP."""
+        if "KEEP" not in os.environ:
+            self.remove()
+
     def remove(self, wait=False):
-        """Removes all that the scenario made: its namespace, its records, the nodes' routes."""
-        self.attempt("delete", "namespace", self.name, "--ignore-not-found", f"--wait={str(wait).lower()}", timeout=180)
-        with _lock("zone"):
-            piece = _cache() / "zones" / self.name
-            if piece.exists():
-                piece.unlink()
-                _serve_zone()
-        for space in {one.space for one in self.services}:
+        """Removes all that the scenario made: its namespace, and the nodes' routes to its services."""
+        flags = ["--ignore-not-found", f"--wait={str(wait).lower()}"]
+        self.kubectl("delete", "namespace", self.name, *flags, timeout=180)
+        spaces = self.own / "spaces"
+        for space in set(spaces.read_text().split()) if spaces.exists() else ():
             for node in NODES:
-                flush = ["docker", "exec", node, "ip", "-6", "route", "flush", "root", space, "proto", "199"]
-                subprocess.run(flush, capture_output=True, timeout=60)
+                run("docker", "exec", node, *f"ip -6 route flush root {space} proto {PROTOCOL}".split())
+        shutil.rmtree(self.own, ignore_errors=True)
 
     # ---- services
 
     def publish(self, *services, more=()):
-        """Publishes services in the zone, in place of all that this scenario had there; `more` are lines of a zone."""
+        """Publishes services in the zone, in place of all that is there; `more` are lines of a zone."""
         lines = [line for one in services for line in one.records()] + list(more)
-        self.services += services
-        with _lock("zone"):
-            folder = _cache() / "zones"
-            folder.mkdir(exist_ok=True)
-            (folder / self.name).write_text("".join(f"{line}\n" for line in lines))
-            _serve_zone()
+        zone = self.own / "zone"
+        zone.write_text("".join(f"{line}\n" for line in lines))
+        with open(self.own / "spaces", "a") as file:
+            file.writelines(f"{one.space}\n" for one in services)
+        run(KIND / "zone.sh", zone)
 
     def release(self, *entries, **values):
         """Installs the chart as release `ssa`, or upgrades it, with these services (Service.values) and other values."""
@@ -350,237 +339,23 @@ class Cluster(Claims):
 
     def relabelled(self, text):
         """Reads what Envoy tells Prometheus by the relabelling of the chart: (name, labels, value)."""
-        check = _chart_checks()
         if self.rules is None:
-            rules = "rules:\n" + "".join(f"  {line}\n" for line in (CHART / "files/relabel.yaml").read_text().splitlines())
-            self.rules = check.Helm("helm", self.own).read([rules])[0]["rules"]
+            lines = (CHART / "files/relabel.yaml").read_text().splitlines()
+            (told,) = Helm("helm", self.own).read(["rules:\n" + "".join(f"  {line}\n" for line in lines)])
+            self.rules = told["rules"]
         for name, labels, value in samples(text):
-            told = check.relabel(self.rules, {"__name__": name, **labels})
+            told = relabel(self.rules, {"__name__": name, **labels})
             if told:
                 yield told.pop("__name__"), told, int(value)
 
     def nacks(self):
-        """Returns the lines of istiod's log since the scenario began that say that a proxy refused a configuration."""
+        """Returns the lines of istiod's log since the scenario began that say that one of its proxies refused something."""
         log = self.kubectl("logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}")
-        return [line for line in log.splitlines() if "ACK ERROR" in line]
-
-    # ---- what stays of a failure
+        return [line for line in log.splitlines() if "ACK ERROR" in line and f".{self.name}-" in line]
 
     def keep_logs(self, folder):
-        """Writes down how things stand: pods with their logs, events, descriptions and Envoys' configurations."""
-        pods = self.attempt("get", "pods", "-o", "json", timeout=20)
-        try:
-            told = json.loads(pods.stdout)["items"]
-        except (ValueError, KeyError):
-            told = []
-        wanted = {
-            "pods.txt": ["get", "pods,nodes", "-A", "-o", "wide"],
-            "all.txt": ["get", "all,configmaps,serviceentries,destinationrules,envoyfilters,peerauthentications,"
-                        "authorizationpolicies", "-o", "wide"],
-            "events.txt": ["get", "events", "-A", "--sort-by=.lastTimestamp"],
-            "describe.txt": ["describe", "pods"],
-            "istio.yaml": ["get", "serviceentries,destinationrules,envoyfilters,peerauthentications", "-o", "yaml"],
-            "istiod.log": ["logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}"],
-        }
-        for pod in told:
-            name = pod["metadata"]["name"]
-            states = pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", [])
-            for state in states:
-                container = state["name"]
-                wanted[f"{name}/{container}.log"] = ["logs", name, "-c", container]
-                if state.get("restartCount"):
-                    wanted[f"{name}/{container}.previous.log"] = ["logs", name, "-c", container, "--previous"]
-                if container == "istio-proxy":
-                    for page in ("config_dump", "stats", "clusters"):
-                        asked = ["exec", name, "-c", container, "--", "curl", "-s", "-m", "10", f"localhost:15000/{page}"]
-                        wanted[f"{name}/{page}"] = asked
-                if container == "ssa-resolver":
-                    asked = ["exec", name, "-c", "istio-proxy", "--", "curl", "-s", "-m", "10", "localhost:9467/status"]
-                    wanted[f"{name}/shim-status.json"] = asked
-
-        def keep(item):
-            path, arguments = item
-            done = self.attempt(*arguments, timeout=20)
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(done.stdout + done.stderr)
-
-        with ThreadPoolExecutor(4) as several:
-            list(several.map(keep, wanted.items()))
-
-
-# ---- what all scenarios share
-
-
-def missing():
-    """Returns why nothing can be played in a cluster, or nothing; how it is reached is in this process' environment then."""
-    script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null 2>&1 && env -0'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
-    if done.returncode != 0 or not done.stdout:
-        return "no cluster is up: make kind-up"
-    for pair in done.stdout.decode().split("\0"):
-        name, _, value = pair.partition("=")
-        if name in ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK"):
-            os.environ[name] = value
-    # Of two addresses the mesh would use the pods' first one, of IPv4.
-    family = (_cache() / "family").read_text().strip()
-    return None if family == "ipv6" else f"the cluster is {family}, and has to be ipv6: make kind-down kind-up"
-
-
-def prepare(tools, say):
-    """Brings into the cluster what all scenarios share, where it is not there; returns what they have to know of it."""
-    module, resolver = tools["module"], tools["resolver"]
-    programs = {
-        tools["ssa"]: "/usr/local/bin/ssa",
-        resolver: "/usr/local/bin/ssa-resolver",
-        ROOT / "k8s/images/resolver/ssa-routes": "/usr/local/bin/ssa-routes",
-        ROOT / "k8s/images/resolver/ssa-shim": "/usr/local/bin/ssa-shim",
-    }
-    sha256 = hashlib.sha256(Path(module).read_bytes()).hexdigest()
-    server = f"module-{sha256[:8]}"
-    with _lock("shared"):
-        template = "{.spec.template.spec.containers[0].image}"
-        tools_image, istiod_image = (
-            _run("kubectl", "get", "-n", namespace, f"deploy/{name}", "-o", f"jsonpath={template}")
-            for namespace, name in (("ssa-dns", "tools"), ("istio-system", "istiod"))
-        )
-        image = _image("ssa-resolver", programs, say)
-        _serve_module(server, _image("module", {module: "/www/ssa_filter.wasm"}, say), say)
-        _give_template(image, say)
-    return {
-        "image": image,
-        "tools": tools_image,
-        "proxy": istiod_image.replace("/pilot:", "/proxyv2:"),
-        "sha256": sha256,
-        "url": f"http://{server}.{SHARED}.svc.cluster.local/ssa_filter.wasm",
-    }
-
-
-def _image(name, files, say):
-    """Makes and loads an image of tools and files, by what is in them; returns its name."""
-    digest = hashlib.sha256()
-    for file, path in sorted(files.items(), key=lambda pair: pair[1]):
-        digest.update(path.encode() + Path(file).read_bytes())
-    image = f"localhost/{SHARED}/{name}:{digest.hexdigest()[:12]}"
-    known = subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
-    listed = ("ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={image}")
-    there = known and all(_run("docker", "exec", node, *listed).strip() for node in (SERVERS, CLIENTS))
-    if not there:
-        say(f"making and loading the image {image}")
-        if known:
-            _run(KIND / "load.sh", image)
-        else:
-            _run(KIND / "image.sh", image, *(f"{file}={path}" for file, path in files.items()))
-    return image
-
-
-def _serve_module(server, image, say):
-    """Has a web server in the cluster serve the module."""
-    metadata = {"name": server, "namespace": SHARED}
-    labels = {"app": server}
-    container = {
-        "name": "module", "image": image, "imagePullPolicy": "IfNotPresent",
-        "command": ["busybox", "httpd", "-f", "-p", "8080", "-h", "/www"],
-        "readinessProbe": {"httpGet": {"path": "/ssa_filter.wasm", "port": 8080}, "periodSeconds": 1},
-    }
-    objects = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHARED}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata,
-         "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}},
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
-         "spec": {"selector": {"matchLabels": labels}, "template": {
-             "metadata": {"labels": labels},
-             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}},
-    ]
-    said = _run("kubectl", "apply", "-f", "-", reads=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    if "created" in said:
-        say("serving the module in the cluster")
-    _run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", "--timeout=120s")
-
-
-def _give_template(image, say):
-    """Gives istiod the chart's injection template, unless it has that one."""
-    folder = _cache() / "e2e"
-    folder.mkdir(exist_ok=True)
-    wanted = _run(
-        *("helm", "template", "ssa", CHART, "--kube-version", "1.34", "-s", "templates/injection.yaml"),
-        *("--set", f"resolver.image={image}"),
-    )
-    operator = _key(wanted, "istio-operator.yaml")
-    known = _injected()
-    if known is not None and known.strip() == _key(_key(wanted, "istiod-values.yaml"), "ssa").strip():
-        return
-    say("giving istiod the injection template")
-    more = folder / "injection.yaml"
-    more.write_text(operator)
-    _run("istioctl", "install", "-y", "-f", _cache() / "istio.yaml", "-f", more, timeout=300)
-    if _injected() == known:
-        raise Broken("istiod did not take the injection template")
-
-
-def _injected():
-    """Returns the template `ssa` that istiod has."""
-    text = _run("kubectl", "get", "-n", "istio-system", "configmap", "istio-sidecar-injector", "-o", "json")
-    return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get("ssa")
-
-
-def _key(text, name):
-    """Returns the block of text that stands as `NAME: |` in YAML."""
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line.strip() == f"{name}: |":
-            indent = len(line) - len(line.lstrip())
-            break
-    block = []
-    for line in lines:
-        if line.strip() and len(line) - len(line.lstrip()) <= indent:
-            break
-        block.append(line)
-    inner = min(len(line) - len(line.lstrip()) for line in block if line.strip())
-    return "\n".join(line[inner:] for line in block).strip("\n") + "\n"
-
-
-def _serve_zone():
-    """Serves the pieces of all scenarios."""
-    lines = "".join(piece.read_text() for piece in sorted((_cache() / "zones").iterdir()))
-    _run(KIND / "zone.sh", reads=lines or 'unused TXT ""\n')
-
-
-def _cache():
-    return Path(os.environ["KUBECONFIG"]).parent
-
-
-@contextlib.contextmanager
-def _lock(name):
-    """Keeps runs beside this one from changing the same."""
-    with open(_cache() / f"e2e-{name}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _run(*command, reads=None, timeout=180):
-    """Runs a program that has to end well, and returns what it printed."""
-    command = [str(one) for one in command]
-    try:
-        done = subprocess.run(
-            command, input=reads, capture_output=True, text=True, timeout=timeout,
-            stdin=subprocess.DEVNULL if reads is None else None,
-        )
-    except subprocess.TimeoutExpired:
-        raise Broken(f"{' '.join(command)}: no end in {timeout} s") from None
-    if done.returncode != 0:
-        raise Broken(f"{' '.join(command)} ended by {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
-    return done.stdout
-
-
-def _chart_checks():
-    """Returns the module of the chart's own checks."""
-    if "chart_checks" not in sys.modules:
-        specification = importlib.util.spec_from_file_location("chart_checks", ROOT / "k8s/tests/check.py")
-        module = importlib.util.module_from_spec(specification)
-        sys.modules["chart_checks"] = module
-        specification.loader.exec_module(module)
-    return sys.modules["chart_checks"]
+        """Writes down how things stand, to a folder that outlives the scenario."""
+        cluster_logs.keep(self, folder)
 
 
 def _merge(into, values):

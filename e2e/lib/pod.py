@@ -60,6 +60,12 @@ class Pod:
         conditions = self.now()["status"].get("conditions", [])
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
+    def restarts(self, container=None):
+        """Returns how often a container was started again, or all of them together."""
+        status = self.now()["status"]
+        states = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+        return sum(one["restartCount"] for one in states if container in (None, one["name"]))
+
     # ---- dialling
 
     def http(self, host, port=8080, at=None, path="/", timeout=10, headers=(), flags=()):
@@ -71,9 +77,9 @@ class Pod:
             command += ["-H", header]
         host = f"[{host}]" if ":" in str(host) else host
         done = self.attempt(*command, f"http://{host}:{port}{path}", timeout=timeout + 20)
-        body, _, (code, error) = _lines(done.stdout, 2)
+        body, code, error = ["", "", *done.stdout.rsplit("\n", 2)][-3:]
         if done.returncode == 0 and code == "200":
-            return Answer("served", body)
+            return Answer("served", body.strip())
         kind = {7: "unreachable", 28: "silent"}.get(done.returncode, "refused")
         return Answer(kind, f"{code} {body} {error}".strip())
 
@@ -194,10 +200,3 @@ def samples(text):
         match = re.match(r"([a-z]\w*)(?:\{(.*)\})? (\S+)$", line)
         if match:
             yield match.group(1), dict(re.findall(r'(\w+)="([^"]*)"', match.group(2) or "")), float(match.group(3))
-
-
-def _lines(text, count):
-    """Takes so many lines off a text's end."""
-    lines = text.split("\n")
-    body, last = lines[:-count], lines[-count:]
-    return "\n".join(body).strip(), None, last + [""] * (count - len(last))

@@ -1,0 +1,47 @@
+"""What stays of a scenario in the cluster that failed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+
+def keep(stage, folder):
+    """Writes down how things stand: pods with their logs, events, descriptions and Envoys' configurations."""
+    pods = stage.attempt("get", "pods", "-o", "json", timeout=20)
+    try:
+        told = json.loads(pods.stdout)["items"]
+    except (ValueError, KeyError):
+        told = []
+    wanted = {
+        "pods.txt": ["get", "pods,nodes", "-A", "-o", "wide"],
+        "all.txt": ["get", "all,configmaps,serviceentries,destinationrules,envoyfilters,peerauthentications,"
+                    "authorizationpolicies", "-o", "wide"],
+        "events.txt": ["get", "events", "-A", "--sort-by=.lastTimestamp"],
+        "describe.txt": ["describe", "pods"],
+        "istio.yaml": ["get", "serviceentries,destinationrules,envoyfilters,peerauthentications", "-o", "yaml"],
+        "istiod.log": ["logs", "-n", "istio-system", "deploy/istiod", f"--since-time={stage.since}"],
+    }
+    for pod in told:
+        name = pod["metadata"]["name"]
+        states = pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", [])
+        for state in states:
+            container = state["name"]
+            wanted[f"{name}/{container}.log"] = ["logs", name, "-c", container]
+            if state.get("restartCount"):
+                wanted[f"{name}/{container}.previous.log"] = ["logs", name, "-c", container, "--previous"]
+            if container == "istio-proxy":
+                for page in ("config_dump", "stats", "clusters"):
+                    asked = ["exec", name, "-c", container, "--", "curl", "-s", "-m", "10", f"localhost:15000/{page}"]
+                    wanted[f"{name}/{page}"] = asked
+            if container == "ssa-resolver":
+                asked = ["exec", name, "-c", "istio-proxy", "--", "curl", "-s", "-m", "10", "localhost:9467/status"]
+                wanted[f"{name}/shim-status.json"] = asked
+
+    def write(item):
+        path, arguments = item
+        done = stage.attempt(*arguments, timeout=20)
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(done.stdout + done.stderr)
+
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(write, wanted.items()))

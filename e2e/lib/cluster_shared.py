@@ -1,0 +1,156 @@
+"""The kind cluster, and what all scenarios in it share: images, the injection template in istiod, and the module.
+
+The module is on a web server in a namespace of its own. One run at a time plays in a cluster.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .claims import Broken
+from .helm import Helm
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KIND = ROOT / "kind-cluster"
+SHARED = "ssa-e2e"
+# What of kind-cluster/env.sh scenarios need.
+NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "SSA_KIND_NODES")
+
+
+def missing():
+    """Returns why nothing can be played in a cluster, or nothing; how it is reached is in this process' environment then."""
+    script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null 2>&1 && env -0'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
+    if done.returncode != 0 or not done.stdout:
+        return "no cluster is up: make kind-up"
+    for pair in done.stdout.decode().split("\0"):
+        name, _, value = pair.partition("=")
+        if name in NEEDED:
+            os.environ[name] = value
+    # Of two addresses the mesh would use the pods' first one, of IPv4.
+    family = (cache() / "family").read_text().strip()
+    return None if family == "ipv6" else f"the cluster is {family}, and has to be ipv6: make kind-down kind-up"
+
+
+def cache():
+    """Returns the folder of all that is kept of the cluster."""
+    return Path(os.environ["KUBECONFIG"]).parent
+
+
+@contextlib.contextmanager
+def alone(say):
+    """Waits until no other run plays in the cluster, and keeps others waiting."""
+    with open(cache() / "e2e.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run in this cluster")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def prepare(tools, say):
+    """Brings into the cluster what all scenarios share, where it is not there; returns what they have to know of it."""
+    containers = "{.spec.template.spec.containers[0].image}"
+    base, istiod = (
+        run("kubectl", "get", "-n", namespace, f"deploy/{name}", "-o", f"jsonpath={containers}")
+        for namespace, name in (("ssa-dns", "tools"), ("istio-system", "istiod"))
+    )
+    programs = {tools["ssa"]: "ssa", tools["resolver"]: "ssa-resolver"}
+    programs |= {ROOT / "k8s/images/resolver" / name: name for name in ("ssa-routes", "ssa-shim")}
+    resolver = _image("ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say)
+    sha256 = hashlib.sha256(Path(tools["module"]).read_bytes()).hexdigest()
+    server = f"module-{sha256[:8]}"
+    _serve_module(server, _image("module", base, {tools["module"]: "/www/ssa_filter.wasm"}, say), say)
+    _give_template(resolver, say)
+    return {
+        "image": resolver,
+        "tools": base,
+        "proxy": istiod.replace("/pilot:", "/proxyv2:"),
+        "sha256": sha256,
+        "url": f"http://{server}.{SHARED}.svc.cluster.local/ssa_filter.wasm",
+    }
+
+
+def _image(name, base, files, say):
+    """Makes and loads an image of the tools' one and of files, by what is in it; returns its name."""
+    digest = hashlib.sha256(base.encode())
+    for file, path in sorted(files.items(), key=lambda pair: pair[1]):
+        digest.update(path.encode() + Path(file).read_bytes())
+    image = f"localhost/{SHARED}/{name}:{digest.hexdigest()[:12]}"
+    known = subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    listed = ("ctr", "-n", "k8s.io", "images", "ls", "-q", f"name=={image}")
+    if not known:
+        say(f"making and loading the image {image}")
+        run(KIND / "image.sh", image, *(f"{file}={path}" for file, path in files.items()))
+    elif not all(run("docker", "exec", node, *listed).strip() for node in os.environ["SSA_KIND_NODES"].split()[1:]):
+        say(f"loading the image {image}")
+        run(KIND / "load.sh", image)
+    return image
+
+
+def _serve_module(server, image, say):
+    """Has a web server in the cluster serve the module."""
+    metadata = {"name": server, "namespace": SHARED}
+    labels = {"app": server}
+    container = {
+        "name": "module", "image": image, "imagePullPolicy": "IfNotPresent",
+        "command": ["busybox", "httpd", "-f", "-p", "8080", "-h", "/www"],
+        "readinessProbe": {"httpGet": {"path": "/ssa_filter.wasm", "port": 8080}, "periodSeconds": 1},
+    }
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHARED}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata,
+         "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+         "spec": {"selector": {"matchLabels": labels}, "template": {
+             "metadata": {"labels": labels},
+             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}},
+    ]
+    said = run("kubectl", "apply", "-f", "-", reads=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    if "created" in said:
+        say("serving the module in the cluster")
+    run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", "--timeout=120s")
+
+
+def _give_template(image, say):
+    """Gives istiod the chart's injection template, unless it has that one."""
+    with tempfile.TemporaryDirectory() as folder:
+        helm = Helm("helm", Path(folder))
+        objects = helm.objects("--set", f"resolver.image={image}", "-s", "templates/injection.yaml")
+        data = objects["ConfigMap", "ssa-injection"]["data"]
+        (wanted,) = helm.read([data["istiod-values.yaml"]])
+        if _injected() == wanted["sidecarInjectorWebhook"]["templates"]["ssa"]:
+            return
+        say("giving istiod the injection template")
+        operator = Path(folder) / "operator.yaml"
+        operator.write_text(data["istio-operator.yaml"])
+        run("istioctl", "install", "-y", "-f", cache() / "istio.yaml", "-f", operator, timeout=300)
+        if _injected() != wanted["sidecarInjectorWebhook"]["templates"]["ssa"]:
+            raise Broken("istiod did not take the injection template")
+
+
+def _injected():
+    """Returns the template `ssa` that istiod has."""
+    text = run("kubectl", "get", "-n", "istio-system", "configmap", "istio-sidecar-injector", "-o", "json")
+    return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get("ssa")
+
+
+def run(*command, reads=None, timeout=180):
+    """Runs a program that has to end well, and returns what it printed."""
+    command = [str(one) for one in command]
+    try:
+        done = subprocess.run(
+            command, input=reads, capture_output=True, text=True, timeout=timeout,
+            stdin=subprocess.DEVNULL if reads is None else None,
+        )
+    except subprocess.TimeoutExpired:
+        raise Broken(f"{' '.join(command)}: no end in {timeout} s") from None
+    if done.returncode != 0:
+        raise Broken(f"{' '.join(command)} ended by {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
+    return done.stdout
