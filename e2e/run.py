@@ -252,12 +252,13 @@ def play_all(chosen, everything, options):
             if figures[1]:
                 broken.append(scenario.name)
     if not options.names:
-        for option, left in {
-            "--long": [one.name for one in everything if one.long and one.cluster == options.kind and one not in chosen],
-            "--kind": [one.name for one in everything if one.cluster and one not in chosen],
+        left = [one for one in everything if one not in chosen]
+        for option, names in {
+            "--long": [one.name for one in left if one.long and one.cluster == options.kind],
+            "--kind": [one.name for one in left if one.cluster and not options.kind],
         }.items():
-            if left:
-                say(f"== left out: {', '.join(left)}; {option} plays them")
+            if names:
+                say(f"== left out: {', '.join(names)}; {option} plays them")
     say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(broken) if broken else ''}")
     say(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
     if not playable:

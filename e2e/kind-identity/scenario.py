@@ -1,13 +1,13 @@
-"""Who speaks is still for mutual TLS to say: identities, names of peers and policies hold through addresses with tokens.
+"""Who speaks is for mutual TLS to say: identities, names of peers and policies hold through addresses with tokens.
 
 Topology: a server and two clients of the chart, each with a service account of its own.
 
-Configuration: mutual TLS is STRICT. The rule has a mac under `kdf`: the server holds the secret, clients their own key. The
-chart's `principals` let in one client alone, its `subjectAltNames` say whom clients take for the service.
+Configuration: mutual TLS is STRICT. The rule has a mac under `kdf`: the server holds the secret, clients their own key.
+The chart's `principals` let in one client alone, its `subjectAltNames` say whom clients take for the service.
 
-Expected: both clients compose addresses that conform. The one that may is served, and server and application see its name;
-the other gets 403 in HTTP and no answer in TCP. With another name expected of the server nothing is sent. Neither secret nor
-key is in what Envoys and shims tell.
+Expected: both clients compose addresses that conform. The one that may is served, and server and application see its
+name; the other gets 403 in HTTP and no answer in TCP. With another name expected of the server nothing is sent. Neither
+secret nor key is in what Envoys and shims tell.
 """
 
 import base64

@@ -2,12 +2,12 @@
 
 Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any.
 
-Configuration: one service whose rule hashes the source; the mesh is PERMISSIVE. The release serves the module itself. Values
-change by `helm upgrade`, and the kubelet is made to look at once (docs/operations.md).
+Configuration: one service whose rule hashes the source; the mesh is PERMISSIVE. The release serves the module itself.
+Values change by `helm upgrade`, and the kubelet is made to look at once (docs/operations.md).
 
 Expected: the outsider, who knows nothing of SSA, is served at the plain address, demoted. The rogue at an address of
-another source is refused, let in and counted, demoted or let in unseen, as the mode says; with the kill switch the client
-dials plain addresses, and then composes again. No container restarts and no listener drains.
+another source is refused, let in and counted, demoted or let in unseen, as the mode says; with the kill switch the
+client dials plain addresses, and then composes again. No container restarts and no listener drains.
 """
 
 from lib.cluster import Service

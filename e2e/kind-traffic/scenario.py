@@ -1,14 +1,14 @@
 """Clients arrive where their rule leads and nowhere else, in HTTP and TCP, with STRICT mutual TLS and without any.
 
-Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any; later a server
-whose probes Istio does not rewrite.
+Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any; later a
+server whose probes Istio does not rewrite.
 
 Configuration: one service, enforced, whose rule hashes the source; every connection is written down by the chart's
 inbound.accessLog. The server has probes of three kinds.
 
 Expected: the server sees the client at addresses that `ssa verify` finds conforming for the client's own. Who dials an
-address of another source, or the server's own, is refused; its log and Prometheus name the verdict. Probes and scrapes of
-metrics go on; scrapes of the service's own port do once they are exempt.
+address of another source, or the server's own, is refused; its log and Prometheus name the verdict. Probes and scrapes
+of metrics go on; scrapes of the service's own port do once they are exempt.
 """
 
 from lib.cluster import Service
@@ -81,6 +81,7 @@ def in_place(stage, server, client, rogue):
         port = chain.get("filter_chain_match", {}).get("destination_port")
         if chain["listener"] == "virtualInbound" and port in STORE.ports:
             first.setdefault(port, set()).add(chain["filters"][0]["name"])
+    stage.wait(30, "the rogue knows the server", lambda: server.address in rogue.admin("clusters"))
     stage.claim("what the server's chains begin with", {port: {inbound} for port in STORE.ports}, first)
     first = {
         int(chain["listener"].rpartition("_")[2]): chain["filters"][0]["name"]

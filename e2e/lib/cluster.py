@@ -19,8 +19,8 @@ NODES = os.environ["SSA_KIND_NODES"].split()
 SERVERS, CLIENTS = NODES[1:]
 # The routing protocol of slices' routes, as k8s/images/resolver/ssa-routes has it.
 PROTOCOL = 199
-# The application: HTTP on 8080, and beside each name the identity that it was told; the same on 9000, which the mesh takes
-# for TCP; on 9001 it speaks first, and says again what it is told.
+# The application: HTTP on 8080, with a page of the identity that it was told; the same on 9000, which the mesh takes for
+# TCP; on 9001 it speaks first, and says again what it is told.
 APPLICATION = """
 mkdir -p /tmp/www/cgi-bin
 echo "$HOSTNAME" >/tmp/www/index.html
@@ -84,7 +84,7 @@ class Cluster(Claims):
         self.rules = None
 
     def wait(self, seconds, what, condition, pause=None):
-        """Returns the condition's first true result; a look that does not succeed, as on a busy machine, is made again."""
+        """Returns the condition's first true result; a look that fails, as on a busy machine, is made again."""
         reason = None
 
         def look():
@@ -164,7 +164,7 @@ class Cluster(Claims):
         run(KIND / "zone.sh", zone)
 
     def release(self, *entries, **values):
-        """Installs the chart as release `ssa`, or upgrades it, with these services (Service.values) and other values."""
+        """Installs or upgrades the chart as release `ssa`, with these services (Service.values) and other values."""
         whole = {
             "module": {"url": self.shared["url"], "sha256": self.shared["sha256"]},
             "resolver": {"image": self.shared["image"]},
@@ -190,7 +190,8 @@ class Cluster(Claims):
         self.look(*concerned)
 
         def reloaded():
-            return all(pod.shim("ssa_resolver_reloads_total", outcome="reloaded") > reloads[pod.name] for pod in concerned)
+            now = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in concerned}
+            return all(count > reloads[name] for name, count in now.items())
 
         self.wait(90, "shims have the new configuration", reloaded)
 
@@ -214,9 +215,11 @@ class Cluster(Claims):
             raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")
         self.note(f"        {done.stdout.strip()}")
 
-    def serve_module(self):
-        """Gives the namespace the module as a file, for a release that serves it (serving)."""
-        self.kubectl("create", "configmap", "ssa-module", f"--from-file=ssa_filter.wasm={self.tools['module']}")
+    def serve_module(self, module=None):
+        """Gives the namespace a module as a file, in place of one that it had, for a release that serves it (serving)."""
+        source = f"--from-file=ssa_filter.wasm={module or self.tools['module']}"
+        made = self.kubectl("create", "configmap", "ssa-module", source, "--dry-run=client", "-o", "json")
+        self.kubectl("apply", "--server-side", "-f", "-", reads=made)
 
     @property
     def serving(self):
@@ -230,16 +233,22 @@ class Cluster(Claims):
             "metadata": {"name": "default", "namespace": self.name}, "spec": {"mtls": {"mode": mode}},
         })
 
+    def node_routes(self, space):
+        """Returns the routes of slices in a space, as each node has them."""
+        listed = f"ip -6 route show root {space} proto {PROTOCOL}".split()
+        return [run("docker", "exec", node, *listed) for node in NODES]
+
     def secret(self, name, **keys):
         """Makes a Secret with a file for each key, and for no other."""
         data = {key: base64.b64encode(text.encode()).decode() for key, text in keys.items()}
-        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": self.name}, "data": data})
+        metadata = {"name": name, "namespace": self.name}
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     # ---- workloads
 
     def workload(self, name, role=None, inject=True, replicas=1, node=None, secrets=(), labels=None, annotations=None,
                  command=None, app=None):
-        """Returns a StatefulSet of the application or of what `command` (a script) runs, with a service account of its name.
+        """Returns a StatefulSet of the application, or of a script, `command`, with a service account of its name.
 
         `role` is `server`, `client` or `both`; without one the sidecar is Istio's, and without `inject` there is none. A
         server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run in
@@ -329,7 +338,7 @@ class Cluster(Claims):
 
     @contextlib.contextmanager
     def taken(self, *pairs, seconds=60):
-        """Waits at the end until the filters have the snapshots that come of what is done within: pairs of pod and role."""
+        """Waits at the end until filters have the snapshots that come of what is done within: pairs of pod and role."""
         before = [pod.installed(role) for pod, role in pairs]
         yield
         for (pod, role), had in zip(pairs, before):
@@ -349,7 +358,7 @@ class Cluster(Claims):
                 yield told.pop("__name__"), told, int(value)
 
     def nacks(self):
-        """Returns the lines of istiod's log since the scenario began that say that one of its proxies refused something."""
+        """Returns what istiod's log says, since the scenario began, of configurations that its proxies refused."""
         log = self.kubectl("logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}")
         return [line for line in log.splitlines() if "ACK ERROR" in line and f".{self.name}-" in line]
 

@@ -23,8 +23,8 @@ NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK
 
 
 def missing():
-    """Returns why nothing can be played in a cluster, or nothing; how it is reached is in this process' environment then."""
-    script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null 2>&1 && env -0'
+    """Returns why nothing can be played in a cluster, or nothing; this process' environment leads to it then."""
+    script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null && env -0'
     done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
     if done.returncode != 0 or not done.stdout:
         return "no cluster is up: make kind-up"

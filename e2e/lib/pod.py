@@ -37,14 +37,15 @@ class Pod:
 
     def attempt(self, *command, container="app", reads=None, timeout=30):
         """Runs a command in a container, and returns what became of it: returncode, stdout, stderr."""
-        flags = ["-i"] if reads is not None else []
-        return self.stage.attempt("exec", *flags, self.name, "-c", container, "--", *command, reads=reads, timeout=timeout)
+        arguments = ["exec", *(["-i"] if reads is not None else []), self.name, "-c", container, "--", *command]
+        return self.stage.attempt(*arguments, reads=reads, timeout=timeout)
 
     def run(self, *command, **options):
         """Runs a command that has to end well, and returns what it printed."""
         done = self.attempt(*command, **options)
         if done.returncode != 0:
-            raise Broken(f"{self.name}: {' '.join(map(str, command))} ended by {done.returncode}: {done.stderr.strip()}")
+            words = " ".join(map(str, command))
+            raise Broken(f"{self.name}: {words} ended by {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
     def logs(self, container="istio-proxy"):
@@ -162,7 +163,7 @@ class Pod:
         return json.loads(text).get("configs", []) if text.startswith("{") else []
 
     def access_log(self):
-        """Returns Istio's lines: request, code, flags, failure (of TLS), upstream, cluster, destination, port, source."""
+        """Returns Istio's lines: the named groups of LINE; `failure` is that of TLS to the upstream."""
         found = (LINE.match(line) for line in self.logs().splitlines())
         return [match.groupdict() for match in found if match]
 
