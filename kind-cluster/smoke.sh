@@ -8,6 +8,9 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_cluster
+# The zone is one for all: scenarios of e2e/ wait for this run, and it for them.
+exec 9>"$cache/e2e.lock"
+flock 9
 
 module=$("$root/hack/module.sh")
 if [ -z "${SSA_CLI:-}" ]; then (cd "$root" && cargo build --quiet --release --locked -p ssa); fi

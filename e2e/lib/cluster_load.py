@@ -1,22 +1,26 @@
 """Load in the cluster: curl in a pod, each request over a connection of its own.
 
-On a port of protocol TCP the sidecars open one connection upstream for each, so every request is judged anew; on an HTTP
-port they would use one again and again.
+On a port of protocol TCP the sidecars open one connection upstream for each, so every request is judged anew; on an
+HTTP port they would use one again and again.
 """
 
 import json
+import re
 import subprocess
 import time
+from collections import namedtuple
 
 from .claims import Broken
 
-# Each lane is curl after curl, every one of a second's requests: a lane ends well, and asks the DNS every second. What
-# became of a request is a line: status, curl's exit status, seconds, and words.
+# What curl says of one request: HTTP status, its own exit status, seconds, and why.
+RESULT = re.compile(r"(\d{3}) (\d+) (\d+\.\d+) ?(.*)$")
+# Each lane is curl after curl, every one of a second's requests: a lane ends well, and asks the DNS every second.
 SCRIPT = """
 lane() {
   while [ ! -e "$stop" ]; do
     date +%s
-    curl -s -o /dev/null --http1.0 -m 10 --rate "$rate/s" -w '%{http_code} %{exitcode} %{time_total} %{errormsg}\\n' "$url?[1-$rate]"
+    curl -s -o /dev/null --http1.0 -m 10 --rate "$rate/s" \\
+      -w '%{http_code} %{exitcode} %{time_total} %{errormsg}\\n' "$url?[1-$rate]"
   done
 }
 url=$1 rate=$2 lanes=$3 stop=$(mktemp -u)
@@ -25,6 +29,10 @@ cat >/dev/null
 : >"$stop"
 wait
 """
+
+
+# When it was opened, at the earliest; whether it was answered; how many seconds it took; why not.
+Connection = namedtuple("Connection", "moment answered seconds why")
 
 
 class Load:
@@ -40,57 +48,68 @@ class Load:
         with open(self.file, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self.began = time.monotonic()
-        stage.wait(60, "the load begins", self.lines)
+        stage.wait(60, "the load begins", self.connections)
 
-    def lines(self):
-        """Returns what became of each connection so far: (when it was at the earliest, whether it was answered, line)."""
-        moment, found = 0, []
+    def connections(self):
+        """Returns what became of each connection so far."""
+        return self._read()[0]
+
+    def _read(self):
+        """Returns the connections so far, and lines that say something else."""
+        moment, found, other = 0, [], []
         for line in self.file.read_text(errors="replace").splitlines():
-            words = line.split()
-            if len(words) == 1 and words[0].isdigit():
-                moment = int(words[0])
-            elif len(words) >= 3:
-                found.append((moment, words[0] == "200" and words[1] == "0", line))
-        return found
+            result = RESULT.match(line)
+            if result:
+                status, code, seconds, why = result.groups()
+                answered = (status, code) == ("200", "0")
+                found.append(Connection(moment, answered, float(seconds), f"{status} {code} {why}".strip()))
+            elif line.isdigit():
+                moment = int(line)
+            else:
+                other.append(line)
+        return found, other
 
     def answered(self):
         """Returns how many connections were answered so far."""
-        return sum(answered for _, answered, _ in self.lines())
+        return sum(one.answered for one in self.connections())
+
+    def failed(self):
+        """Returns the connections that were not answered so far."""
+        return [one for one in self.connections() if not one.answered]
 
     def moves_on(self, what, count=100, seconds=60):
         """Waits until so many more connections were answered."""
         before = self.answered()
-        self.stage.wait(seconds, f"{count} more connections are answered: {what}", lambda: self.answered() >= before + count)
-
-    def failed(self):
-        """Returns when the connections that were not answered so far were opened, at the earliest, and what was said."""
-        return [(moment, line) for moment, answered, line in self.lines() if not answered]
+        more = f"{count} more connections are answered: {what}"
+        self.stage.wait(seconds, more, lambda: self.answered() >= before + count)
 
     def recovers(self, what, count=100, seconds=60):
         """Waits until so many connections in a row were answered that were opened from now on; returns the seconds."""
         began, now = time.monotonic(), time.time()
 
         def calm():
-            new = [answered for moment, answered, _ in self.lines() if moment > now]
+            new = [one.answered for one in self.connections() if one.moment > now]
             return len(new) >= count and all(new[-count:])
 
         self.stage.wait(seconds, f"{count} connections in a row are answered: {what}", calm)
         return round(time.monotonic() - began, 1)
 
     def end(self):
-        """Ends it, and returns what became of its connections: those answered, and the lines of the others."""
+        """Ends it, and returns what became of its connections: how many were answered, and the others."""
         self.process.stdin.close()
         code = self.process.wait(60)
         seconds = time.monotonic() - self.began
-        told, failed = self.lines(), self.failed()
+        told, other = self._read()
+        if code != 0 or not told:
+            raise Broken(f"the load ended by {code} after {len(told)} connections: {' '.join(other)[-1000:]}")
+        failed = self.failed()
         with open("/proc/loadavg") as file:
             busy = file.read().split()[0]
+        slowest = max(one.seconds for one in told)
         self.stage.note(
-            f"        {len(told)} connections in {seconds:.0f} s, {len(told) / seconds:.0f} a second, {len(failed)} without "
-            f"an answer; the slowest took {max((float(line.split()[2]) for _, _, line in told), default=0)} s; load average {busy}"
+            f"        {len(told)} connections in {seconds:.0f} s, {len(told) / seconds:.0f} a second, {len(failed)} "
+            f"without an answer; the slowest took {slowest} s; load average {busy}"
         )
-        if code != 0:
-            raise Broken(f"the load ended by {code}")
         return len(told) - len(failed), failed
 
     def end_without_refusal(self):
