@@ -461,12 +461,15 @@ def succeed(demo, service, rule):
 
 
 def before_and_after(demo, lines, begins):
-    """Shows connections before and after a moment; returns the addresses that were used after it."""
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(begins))
-    row = demo.table("connections:18", "requests:9", "addresses:10", "/84s:0")
-    parts = [line for line in lines if line["time"] < text], [line for line in lines if line["time"] >= text]
+    """Shows connections before and after a moment, and returns the addresses that were used before and after it.
+
+    Those of the second before it are left out: what is logged as begun before it may be composed after it.
+    """
+    until, since = (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) for at in (begins - 1, begins))
+    row = demo.table("connections:26", "requests:9", "addresses:10", "/84s:0")
+    parts = [line for line in lines if line["time"] < until], [line for line in lines if line["time"] >= since]
     used = [{address(line["destination"]) for line in part} for part in parts]
-    for name, part, addresses in zip(("before the change", "after it"), parts, used):
+    for name, part, addresses in zip(("until a second before it", "after the change"), parts, used):
         row(name, len(part), len(addresses), len(places(addresses)))
     return used
 
@@ -482,7 +485,7 @@ def make_before_break(demo, web):
     before, after = before_and_after(demo, demo.composed(web, since), begins)
     place = places([demo.compose(web, demo.client.address, time=begins)])
     early, late = len(places(before) & place), len(places(after) - place)
-    demo.claim("places by the new rule before the change, and by the old one after it", "0, 0", f"{early}, {late}")
+    demo.claim("of these, places by the new rule before it, and by the old one after it", "0, 0", f"{early}, {late}")
 
 
 def rotation(demo, tokens):
