@@ -132,8 +132,7 @@ def watched(stage, server, outsider):
     """Claims that probes and scrapes work from outside the mesh."""
     so_far = int(server.run("sh", "-c", "wc -l </tmp/probed"))
     stage.wait(30, "probes go on", lambda: int(server.run("sh", "-c", "wc -l </tmp/probed")) > so_far + 1)
-    status = next(one for one in server.now()["status"]["containerStatuses"] if one["name"] == "app")
-    stage.claim("by its probes the server is ready, restarted", (True, 0), (status["ready"], status["restartCount"]))
+    stage.claim("by its probes the server is ready, restarted", (True, 0), (server.is_ready(), server.restarts("app")))
     pages = {15020: "/stats/prometheus", 15090: "/stats/prometheus", 9467: "/metrics"}
     for port, path in pages.items():
         counter = "ssa_resolver_snapshots_total" if port == 9467 else "ssa_inbound_connections_total"

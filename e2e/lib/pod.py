@@ -157,6 +157,12 @@ class Pod:
             for chain in listener.get("filter_chains", []):
                 yield {"listener": listener["name"], **chain}
 
+    def updated(self):
+        """Returns when Envoy was last given its filters by ECDS and the listener of all that comes in."""
+        filters = {one["ecds_filter"]["name"]: one["last_updated"] for one in self._dump("ecds_filters")}
+        listeners = {one["name"]: one["active_state"]["last_updated"] for one in self._dump("dynamic_listeners")}
+        return {**filters, "virtualInbound": listeners["virtualInbound"]}
+
     def _dump(self, resource):
         # Where there is none Envoy says so in words.
         text = self.admin(f"config_dump?resource={resource}")
