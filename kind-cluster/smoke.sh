@@ -12,6 +12,13 @@ need_cluster
 exec 9>"$cache/e2e.lock"
 flock 9
 
+# As e2e/run.py --kind: one run at a time publishes records here.
+exec 9>"$cache/e2e.lock"
+if ! flock -n 9; then
+  say "waiting for another run in this cluster"
+  flock 9
+fi
+
 module=$("$root/hack/module.sh")
 if [ -z "${SSA_CLI:-}" ]; then (cd "$root" && cargo build --quiet --release --locked -p ssa); fi
 ssa=${SSA_CLI:-$target_dir/release/ssa}

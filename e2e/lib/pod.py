@@ -160,8 +160,8 @@ class Pod:
     def updated(self):
         """Returns when Envoy was last given its filters by ECDS and the listener of all that comes in."""
         filters = {one["ecds_filter"]["name"]: one["last_updated"] for one in self._dump("ecds_filters")}
-        listeners = {one["name"]: one["active_state"]["last_updated"] for one in self._dump("dynamic_listeners")}
-        return {**filters, "virtualInbound": listeners["virtualInbound"]}
+        (inbound,) = (one for one in self._dump("dynamic_listeners") if one["name"] == "virtualInbound")
+        return {**filters, "virtualInbound": inbound["active_state"]["last_updated"]}
 
     def _dump(self, resource):
         # Where there is none Envoy says so in words.
