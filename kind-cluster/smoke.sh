@@ -10,10 +10,6 @@ set -euo pipefail
 need_cluster
 # The zone is one for all: scenarios of e2e/ wait for this run, and it for them.
 exec 9>"$cache/e2e.lock"
-flock 9
-
-# As e2e/run.py --kind: one run at a time publishes records here.
-exec 9>"$cache/e2e.lock"
 if ! flock -n 9; then
   say "waiting for another run in this cluster"
   flock 9
