@@ -16,17 +16,20 @@ def kubernetes_version():
 
 def run(*command, reads=None, env=None):
     """Returns exit code and all that a command printed."""
-    done = subprocess.run(
-        [str(word) for word in command], input=reads, capture_output=True, text=True, timeout=120, env=env, check=False
-    )
+    done = _done(command, reads, env)
     return done.returncode, done.stdout + done.stderr
 
 
 def must(*command, reads=None, env=None):
-    """Returns what a command printed; it has to end well."""
-    code, text = run(*command, reads=reads, env=env)
-    assert code == 0, f"{command[0]} ended by {code}: {text}"
-    return text
+    """Returns what a command printed to standard output; it has to end well."""
+    done = _done(command, reads, env)
+    assert done.returncode == 0, f"{command[0]} ended by {done.returncode}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _done(command, reads, env):
+    words = [str(word) for word in command]
+    return subprocess.run(words, input=reads, capture_output=True, text=True, timeout=120, env=env, check=False)
 
 
 class Helm:
