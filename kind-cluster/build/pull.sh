@@ -17,7 +17,8 @@ take() {
   local into=$cache/bin/$3/${2##*/} container
   if [ -x "$into" ]; then return; fi
   mkdir -p "$cache/bin/$3"
-  container=$(docker create "$1")
+  # The command is never run; an image may have none.
+  container=$(docker create "$1" none)
   docker cp -q "$container:$2" "$into"
   docker rm "$container" >/dev/null
 }
@@ -51,7 +52,8 @@ fi
 if ! docker image inspect "localhost/ssa-kind/tools:$tag" >/dev/null 2>&1; then
   step "making the image of tools"
   docker rm -f ssa-kind-tools-builder >/dev/null 2>&1 || true
-  logged tools docker run --name ssa-kind-tools-builder debian:bookworm-slim sh -euc \
+  # A daemon that was started here has no bridge.
+  logged tools docker run --network host --name ssa-kind-tools-builder debian:bookworm-slim sh -euc \
     'apt-get update -q; apt-get install -q -y --no-install-recommends ca-certificates curl busybox-static ldnsutils iproute2 iptables'
   docker commit --change 'CMD ["sleep", "infinity"]' ssa-kind-tools-builder "localhost/ssa-kind/tools:$tag" >/dev/null
   docker rm -f ssa-kind-tools-builder >/dev/null
