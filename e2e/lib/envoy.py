@@ -11,12 +11,14 @@ import os
 import re
 import socket
 
+from .metered import Metered
+
 # The address that envoy/client.yaml binds to.
 CLIENT_SOURCE = "2001:db8:0:1::10"
 WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 
 
-class Sidecar:
+class Sidecar(Metered):
     """An Envoy with the filter on a host, in a folder of its own."""
 
     def __init__(
@@ -131,11 +133,6 @@ class Sidecar:
         except (OSError, http.client.HTTPException):
             return None
 
-    def stat(self, name):
-        """Returns the sum of Envoy's own counters and gauges whose name is this regular expression."""
-        lines = self.admin(f"stats?filter=^{name}$".replace("+", "%2B")).splitlines()
-        return sum(int(line.rpartition(": ")[2]) for line in lines if line.rpartition(": ")[2].isdigit())
-
     def metrics(self):
         """Returns the filter's metrics as Prometheus sees them: (name, labels, value)."""
         found = []
@@ -145,23 +142,6 @@ class Sidecar:
                 labels = dict(re.findall(r'(\w+)="([^"]*)"', match.group(2)))
                 found.append((match.group(1), labels, int(float(match.group(3)))))
         return found
-
-    def count(self, metric, **labels):
-        """Returns the sum of a metric over what has these labels; `verdict` stands for ssa_verdict."""
-        wanted = {f"ssa_{name}": value for name, value in labels.items()}
-        return sum(
-            value
-            for name, found, value in self.metrics()
-            if name == metric and all(found.get(label) == value for label, value in wanted.items())
-        )
-
-    def inbound(self, **labels):
-        """Returns how many inbound connections were counted with these labels."""
-        return self.count("ssa_inbound_connections_total", **labels)
-
-    def outbound(self, **labels):
-        """Returns how many outbound connections were counted with these labels."""
-        return self.count("ssa_outbound_connections_total", **labels)
 
     def output(self):
         """Returns what it has printed."""

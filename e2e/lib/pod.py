@@ -4,6 +4,7 @@ import json
 import re
 
 from .claims import Answer, Broken
+from .metered import Metered
 
 # Istio's access log, from the upstream's address on; the same for HTTP and TCP.
 LINE = re.compile(
@@ -15,7 +16,7 @@ LINE = re.compile(
 ADDRESS = re.compile(r"\[([0-9a-f:]+)\]:(\d+)")
 
 
-class Pod:
+class Pod(Metered):
     """One pod; `name`, `address` and `node` are as Kubernetes tells."""
 
     def __init__(self, stage, told):
@@ -103,31 +104,14 @@ class Pod:
         """Asks Envoy's admin interface."""
         return self.run("curl", "-s", "-m", 10, "-X", method, f"localhost:15000/{path}", container="istio-proxy")
 
-    def stat(self, name):
-        """Returns the sum of Envoy's counters and gauges whose name is this regular expression."""
-        lines = self.admin(f"stats?filter=^{name}$".replace("+", "%2B")).splitlines()
-        return sum(int(line.rpartition(": ")[2]) for line in lines if line.rpartition(": ")[2].isdigit())
+    @staticmethod
+    def label(value):
+        """Returns a label's value as the chart's relabelling leaves it."""
+        return re.sub(r"\W", "_", value)
 
     def metrics(self):
         """Returns the filter's metrics as Prometheus has them by the chart's relabelling: (name, labels, value)."""
         return list(self.stage.relabelled(self.admin("stats/prometheus?filter=ssa_")))
-
-    def count(self, metric, **labels):
-        """Returns the sum of a metric over what has these labels; `verdict` stands for ssa_verdict."""
-        wanted = {f"ssa_{name}": re.sub(r"\W", "_", value) for name, value in labels.items()}
-        return sum(
-            value
-            for name, found, value in self.metrics()
-            if name == metric and all(found.get(label) == value for label, value in wanted.items())
-        )
-
-    def inbound(self, **labels):
-        """Returns how many inbound connections were counted with these labels."""
-        return self.count("ssa_inbound_connections_total", **labels)
-
-    def outbound(self, **labels):
-        """Returns how many outbound connections were counted with these labels."""
-        return self.count("ssa_outbound_connections_total", **labels)
 
     def installed(self, role):
         """Returns how many snapshots its VMs have taken."""
