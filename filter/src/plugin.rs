@@ -229,7 +229,7 @@ impl Plugin {
         }
         self.work(proxy, time);
         if self.ready() {
-            self.release(proxy, |why| why == Why::Snapshot);
+            self.release(proxy, |held| held.why == Why::Snapshot);
         }
         self.expire(proxy, time);
         self.report(proxy, time);
@@ -347,7 +347,7 @@ impl Plugin {
             self.lines
                 .write(proxy, seconds(time), || format!("snapshot: unusable: {fault}"));
         }
-        self.release(proxy, |why| why != Why::Closing);
+        self.release(proxy, |held| held.why != Why::Closing);
     }
 
     fn refuse_snapshot(&mut self, error: &ConfigError, proxy: &impl Proxy, time: u64) {

@@ -2,11 +2,7 @@
 
 use ssa_rules::{ComposeError, UnixTime};
 
-use super::{
-    Fate, Plugin, Side,
-    held::{Held, Why},
-    seconds,
-};
+use super::{Fate, Plugin, Side, held::Why, seconds};
 use crate::{
     avoid::Failures,
     endpoint::Endpoint,
@@ -200,8 +196,9 @@ impl Plugin {
             }
         }
         if !open.is_empty() {
-            let due = |held: &Held| held.until > time && held.why.work().is_some_and(|task| open.contains(&task));
-            self.take_held(proxy, due, |plugin, held| plugin.treat(held.connection, false, proxy));
+            self.release(proxy, |held| {
+                held.until > time && held.why.work().is_some_and(|task| open.contains(&task))
+            });
         }
     }
 }

@@ -98,12 +98,8 @@ impl Plugin {
     }
 
     /// Treats those held that wait for something which came.
-    pub(super) fn release(&mut self, proxy: &impl Proxy, came: impl Fn(Why) -> bool) {
-        self.take_held(
-            proxy,
-            |held| came(held.why),
-            |plugin, held| plugin.treat(held.connection, false, proxy),
-        );
+    pub(super) fn release(&mut self, proxy: &impl Proxy, came: impl Fn(&Held) -> bool) {
+        self.take_held(proxy, came, |plugin, held| plugin.treat(held.connection, false, proxy));
     }
 
     /// Lets go those held whose time is up.

@@ -36,13 +36,17 @@ fn works_are_bounded_in_number() {
     assert_eq!(table.told("log"), ["log more than 64 proofs of work at once"]);
 }
 
-#[test]
-fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
-    let table = Table {
-        // Each look at the clock takes a fifth of a millisecond: a slice is few steps.
+/// A proxy whose clock moves on a fifth of a millisecond with each look at it: a slice is few steps.
+fn busy() -> Table {
+    Table {
         step: NS_PER_MS / 5,
         ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
-    };
+    }
+}
+
+#[test]
+fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
+    let table = busy();
     let config = OUTBOUND.replace("addr=src[64:128]", "addr=hash(src/128):20 rand:44; pow=14");
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
@@ -73,10 +77,7 @@ fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
 /// Holds 700 connections that wait for a proof of work by a snapshot's rule, of which three batches are let go.
 fn many_at_work(rule: &str) -> (Plugin, Table) {
     let config = SUBSCRIBED_OUT.replace(r#""connections": 3, "ms": 500"#, r#""connections": 1000, "ms": 30000"#);
-    let table = Table {
-        step: NS_PER_MS / 5,
-        ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
-    };
+    let table = busy();
     let mut plugin = plugin(&config, &table);
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &outbound_snapshot("g1", rule));
@@ -138,10 +139,7 @@ fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
 
 #[test]
 fn work_that_takes_too_long_is_given_up() {
-    let table = Table {
-        step: NS_PER_MS / 5,
-        ..Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80")
-    };
+    let table = busy();
     let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=24");
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
