@@ -33,7 +33,7 @@ pub const GRACE: u64 = 60;
 pub struct View {
     /// The rules.
     pub pairs: Vec<Pair>,
-    /// The plain addresses, for clients.
+    /// The plain addresses, for clients; a service may have none.
     pub addresses: Vec<Ipv6Addr>,
     /// How it stands.
     pub standing: Standing,
@@ -189,21 +189,22 @@ impl Memory {
         }
         let spaces: Vec<&AddressSpace> = judged.usable.iter().map(|(_, space)| space).collect();
         let own = |address: &Ipv6Addr| spaces.iter().any(|space| space.class(*address) != Class::Outside);
-        let published = self.addresses.value.iter().flatten();
-        let (addresses, foreign): (Vec<Ipv6Addr>, Vec<Ipv6Addr>) = published.copied().partition(|address| own(address));
-        if addresses.is_empty() {
-            let reason = foreign.first().map_or_else(
-                || "no AAAA record stands for the service".to_owned(),
-                |address| format!("no AAAA record lies in an item of the list, not {address}"),
-            );
-            let state = if foreign.is_empty() {
-                State::Absent
-            } else {
-                State::Refused
-            };
-            return nothing(state, Some(reason), until);
+        let told = self.addresses.value.iter().flatten();
+        let (addresses, foreign): (Vec<Ipv6Addr>, Vec<Ipv6Addr>) = told.copied().partition(|address| own(address));
+        if let (true, Some(address)) = (addresses.is_empty(), foreign.first()) {
+            let reason = format!("no AAAA record lies in an item of the list, not {address}");
+            return nothing(State::Refused, Some(reason), until);
         }
-        let mut standing = self.freshness(judged.standing);
+        let published = if addresses.is_empty() {
+            // Filters wait for connections to a published address; the front composes without one.
+            Standing {
+                state: State::Absent,
+                reason: Some("no AAAA record stands for the service".to_owned()),
+            }
+        } else {
+            judged.standing
+        };
+        let mut standing = self.freshness(published);
         if let Some(address) = foreign.first() {
             let told = || format!("the AAAA record {address} lies in no item of the list");
             standing.reason = standing.reason.or_else(|| Some(told()));

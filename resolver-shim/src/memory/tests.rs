@@ -213,6 +213,20 @@ fn plain_addresses_lie_in_the_list() {
 }
 
 #[test]
+fn without_a_plain_address_the_rules_stand_for_the_front_alone() {
+    let mut memory = Memory::default();
+    let mut alone = answers(Some(LIST), &[RULE]);
+    alone.addresses = answer(vec![], 9);
+    memory.take(alone, 1);
+    let client = memory.client(1, 9, &terms());
+    assert_eq!((client.standing.state, client.pairs.len()), (State::Absent, 1));
+    assert!(client.addresses.is_empty());
+    memory.take(Answers::failed(&Failure::new("timeout", "no answer")), 2);
+    let client = memory.client(2, 9, &terms());
+    assert_eq!((client.standing.state, client.pairs.len()), (State::Stale, 1));
+}
+
+#[test]
 fn a_secret_that_comes_later_makes_the_record_usable() {
     let mut memory = Memory::default();
     memory.take(answers(Some(LIST), &["v=ssa1; addr=mac(src/128):64; key=k1"]), 1);

@@ -39,6 +39,8 @@ pub struct Model {
     keyring: Keyring,
     sources: Sources,
     source_of: fn(&mut Sources, Ipv6Net) -> Option<Ipv6Addr>,
+    /// Whether the front composes for any service.
+    offers: bool,
 }
 
 /// A service, and what is known of it.
@@ -115,6 +117,7 @@ impl Model {
             keyring: Keyring::default(),
             sources: Sources::default(),
             source_of: Sources::of,
+            offers: false,
         };
         model.adopt(config, stored, now);
         model
@@ -238,11 +241,12 @@ impl Model {
         self.services.iter().all(|known| known.memory.is_known())
     }
 
-    /// Says whether there is something to serve: rules in use, or nothing on purpose.
+    /// Says whether there is something to serve: rules in use, by filters or the front, or nothing on purpose.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         let mut standings = self.services.iter().flat_map(|known| known.standings.values());
-        self.config.off || self.services.is_empty() || standings.any(|standing| standing.state.is_served())
+        let served = standings.any(|standing| standing.state.is_served());
+        self.config.off || self.services.is_empty() || served || self.offers
     }
 
     /// Returns what is known, to be stored.
@@ -353,13 +357,17 @@ impl Model {
                             built.offers.entry(front::key(&name)).or_insert(offer);
                         }
                     }
-                    outbound.push(entry);
+                    // Filters know a service's connections by its published addresses.
+                    if !view.addresses.is_empty() {
+                        outbound.push(entry);
+                    }
                 }
                 stand(known, Role::Outbound, view.standing);
             }
         }
         let held: BTreeSet<Ipv6Net> = self.services.iter().flat_map(|known| &known.held).copied().collect();
         self.sources.keep(&held);
+        self.offers = !built.offers.is_empty();
         built.inbound = Entries::Inbound(inbound);
         built.outbound = Entries::Outbound(outbound);
         built

@@ -177,6 +177,26 @@ fn records_in_the_configuration_need_no_dns() {
     assert_eq!(read(&mut model, 1000)[1], [known("fixed", 1)]);
 }
 
+/// Docs/spec.md §5.10: where no legacy traffic is meant to be, no AAAA record is published.
+#[test]
+fn a_service_without_a_plain_address_is_the_fronts_alone() {
+    let json = format!(
+        r#"{{"services": [{}], "front": {{"listen": ["[::1]:53"]}}}}"#,
+        service("web.demo.test")
+    );
+    let mut model = Model::new(Config::from_json(json.as_bytes()).unwrap(), BTreeMap::new(), 1000);
+    model.source_of = |_, item| Some(item.network());
+    model.take("web.demo.test", answers(LIST, &[RULE], &[]), 1000);
+    let built = model.build(1000);
+    let name = front::key(&ssa_dns::name("web.demo.test").unwrap());
+    assert_eq!(built.offers[&name].rules.len(), 1);
+    assert_eq!(read(&mut model, 1000)[1], []);
+    assert!(model.is_usable());
+    model.take("web.demo.test", answers(LIST, &[], &[]), 1001);
+    assert!(model.build(1001).offers.is_empty());
+    assert!(!read(&mut model, 1001)[0].is_empty());
+}
+
 #[test]
 fn sources_are_told_item_by_item() {
     let mut model = model(&service("web"));
