@@ -3,6 +3,7 @@
 # with the module and ssa-resolver take the configurations in it, that dashboard and alerts name metrics that exist, and the
 # scripts of slices. No cluster is needed. Ends by `N passed, N failed[, N skipped]`.
 #
+#   hack/chart.sh [WORD…]                        only checks whose name has one of these words
 #   SSA_HELM=PROGRAM                             this Helm 3
 #   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER, SSA_CLI these programs and this module instead of those found or built
 set -euo pipefail
@@ -40,5 +41,5 @@ packages=()
 if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
 if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
 if [ "${#packages[@]}" -gt 0 ]; then cargo build --quiet --release --locked "${packages[@]}"; fi
-exec python3 -B "$root/k8s/tests/check.py" --helm "$helm" --envoy "$envoy" --module "$module" \
+exec python3 -B "$root/k8s/tests/check.py" "$@" --helm "$helm" --envoy "$envoy" --module "$module" \
   --ssa "${SSA_CLI:-$target_dir/release/ssa}" --resolver "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}"

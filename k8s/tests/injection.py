@@ -1,0 +1,60 @@
+"""What the injection template gives to a pod."""
+
+import json
+import re
+
+from room import Room, run
+
+
+class Injection(Room):
+    """What the injection template gives to a pod."""
+
+    def a_server_is_given_shim_socket_secrets_and_slices(self):
+        labels = {"ssa-inbound": "enabled"}
+        annotations = {"ssa-secrets": "store-keys, more.keys"}
+        for native in (True, False):
+            spec = self.helm.inject(self.template, labels, annotations, native)
+            inits = {container["name"]: container for container in spec["initContainers"]}
+            wanted = ["ssa-anyip", "ssa-slices", "ssa-resolver"]
+            assert [name for name in inits if name != "istio-proxy"] == wanted
+            proxies = spec["initContainers"] if native else spec["containers"]
+            (proxy,) = [container for container in proxies if container["name"] == "istio-proxy"]
+            mount = {"name": "ssa-socket", "mountPath": "/run/ssa"}
+            assert proxy["volumeMounts"] == [mount], "the sidecar reaches more than the socket"
+            assert ("containers" in spec) != native
+            shim = inits["ssa-resolver"]
+            assert mount in shim["volumeMounts"] and shim["restartPolicy"] == "Always"
+            assert shim["securityContext"]["runAsGroup"] == 1337, "its questions would be captured"
+            assert shim["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            volumes = {volume["name"]: volume for volume in spec["volumes"]}
+            assert volumes["ssa-config"]["configMap"]["name"] == "ssa-resolver-inbound"
+            secrets = {
+                mount["mountPath"]: volumes[mount["name"]]["secret"]["secretName"]
+                for mount in shim["volumeMounts"]
+                if "secret" in mount["name"]
+            }
+            assert secrets == {"/etc/ssa/secrets/store-keys": "store-keys", "/etc/ssa/secrets/more.keys": "more.keys"}
+            assert inits["ssa-anyip"]["command"] == ["ssa-routes", "pod", "/etc/ssa/slices"]
+            assert inits["ssa-anyip"]["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
+            assert {mount["name"] for mount in spec["volumes"]} >= {
+                m["name"] for c in inits.values() for m in c["volumeMounts"]
+            }
+
+    def a_client_is_given_no_slices_and_no_rights(self):
+        spec = self.helm.inject(self.template, {"ssa-outbound": "enabled"}, {}, True)
+        assert [container["name"] for container in spec["initContainers"]] == ["istio-proxy", "ssa-resolver"]
+        assert "NET_ADMIN" not in json.dumps(spec)
+        assert {volume["name"] for volume in spec["volumes"]} == {"ssa-socket", "ssa-config"}
+
+    def who_is_both_is_told_both(self):
+        labels = {"ssa-inbound": "enabled", "ssa-outbound": "enabled"}
+        spec = self.helm.inject(self.template, labels, {"ssa-release": "blue", "ssa-slices": "none"}, True)
+        (config,) = [volume for volume in spec["volumes"] if volume["name"] == "ssa-config"]
+        assert config["configMap"]["name"] == "blue-resolver-both"
+        assert "ssa-anyip" not in json.dumps(spec)
+
+    def both_ways_to_istiod_hold_the_same_template(self):
+        data = self.all["ConfigMap", "ssa-injection"]["data"]
+        (operator,) = self.helm.read([data["istio-operator.yaml"]])
+        assert operator["spec"]["values"]["sidecarInjectorWebhook"]["templates"]["ssa"] == self.template
+        assert "@" not in re.sub(r"\S+@sha256:", "", self.template), "a mark is left"

@@ -1,0 +1,137 @@
+"""Alerts, dashboard and relabelling."""
+
+import json
+import re
+
+from room import ROOT, Room, relabel
+
+# Ours are labels of filters' metrics; these come from the scrape.
+SCRAPED = {"namespace", "pod"}
+
+
+class Monitoring(Room):
+    """Alerts, dashboard and relabelling."""
+
+    def _metrics(self):
+        """Returns the metrics that the documents of filter and shim tell of, with their labels."""
+        known = {}
+        for file in ("filter.md", "resolver.md"):
+            for line in (ROOT / "docs" / file).read_text().splitlines():
+                cells = [cell.strip() for cell in line.split("|")[1:-1]]
+                if len(cells) < 3 or "`ssa_" not in cells[0]:
+                    continue
+                names = re.findall(r"`(ssa_\w+)`", cells[0])
+                # As in `…_min_seconds`, `…_max_seconds`, `ssa_outbound_…`.
+                for ending in re.findall(r"`…(\w+)`", cells[0]):
+                    names += [re.sub(r"_min_seconds$", ending, name) for name in names]
+                if "`ssa_outbound_…`" in cells[0]:
+                    names += [name.replace("ssa_inbound_", "ssa_outbound_") for name in names]
+                for name in names:
+                    known[name] = set(re.findall(r"`(\w+)`(?= |,|:|$)", cells[1]))
+        assert len(known) > 20, known
+        return known
+
+    def _used(self):
+        """Returns each expression of dashboard and alerts, with where it is."""
+        rules = self.all["PrometheusRule", "ssa"]["spec"]["groups"][0]["rules"]
+        dashboard = json.loads(self.all["ConfigMap", "ssa-dashboard"]["data"]["ssa.json"])
+        yield from ((rule["alert"], rule["expr"]) for rule in rules)
+        for panel in dashboard["panels"]:
+            yield from ((panel["title"], target["expr"]) for target in panel["targets"])
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                yield variable["name"], variable["query"]
+
+    def dashboard_and_alerts_name_metrics_and_labels_that_exist(self):
+        known = self._metrics()
+        used = set()
+        for place, text in self._used():
+            bare = re.sub(r'"[^"]*"', '""', text)
+            names = set(re.findall(r"\bssa_(?:inbound|outbound|resolver)_\w+", bare))
+            assert names, f"{place} names no metric"
+            assert names <= set(known), f"{place}: {names - set(known)}"
+            used |= names
+            for name, matchers in re.findall(r"\b(ssa_(?:inbound|outbound|resolver)_\w+)\{([^}]*)\}", bare):
+                labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
+                assert labels <= known[name] | SCRAPED, f"{place}: {name} has no {labels - known[name]}"
+            for listed in re.findall(r"by \(([^)]*)\)", bare):
+                labels = {label.strip() for label in listed.split(",")}
+                possible = set.union(*(known[name] for name in names)) | SCRAPED
+                assert labels <= possible, f"{place}: {labels - possible}"
+            assert text.count("(") == text.count(")") and text.count("{") == text.count("}"), place
+        for name in ("ssa_inbound_connections_total", "ssa_outbound_connections_total", "ssa_resolver_service_state"):
+            assert name in used, name
+
+    def values_of_labels_in_them_exist(self):
+        words = set(
+            re.findall(r"`(\w+)`", (ROOT / "docs/filter.md").read_text() + (ROOT / "docs/resolver.md").read_text())
+        )
+        for place, text in self._used():
+            for label, value in re.findall(r'(ssa_verdict|ssa_outcome|ssa_part|state|outcome)\s*[=!]~?"([^"]*)"', text):
+                for one in value.split("|"):
+                    assert one in words, f"{place}: {label} is never {one}"
+
+    def metrics_in_the_code_are_those_of_the_documents(self):
+        known = self._metrics()
+        sources = [*(ROOT / "filter/src").rglob("*.rs"), *(ROOT / "resolver-shim/src").rglob("*.rs")]
+        text = "\n".join(source.read_text() for source in sources)
+        for name in known:
+            ending = re.sub(r"^ssa_(inbound|outbound|resolver)_", "", name)
+            assert ending in text, f"{name} is in no source"
+
+    def relabelling_makes_labels_of_what_envoy_flattens(self):
+        (envoy, shim) = self.all["PodMonitor", "ssa"]["spec"]["podMetricsEndpoints"]
+        assert (envoy["port"], envoy["path"]) == ("http-envoy-prom", "/stats/prometheus")
+        assert (shim["port"], shim["path"]) == ("ssa-metrics", "/metrics")
+        for flat, wanted in {
+            # As an Envoy without stats_tags prints them.
+            "ssa_inbound_connections_total_service___verdict_unclaimed_outcome_denied": {
+                "__name__": "ssa_inbound_connections_total",
+                "ssa_service": "_",
+                "ssa_verdict": "unclaimed",
+                "ssa_outcome": "denied",
+            },
+            "ssa_inbound_connections_total_service_web_demo_test_verdict_other_port_outcome_shadow_denied": {
+                "__name__": "ssa_inbound_connections_total",
+                "ssa_service": "web_demo_test",
+                "ssa_verdict": "other_port",
+                "ssa_outcome": "shadow_denied",
+            },
+            "ssa_inbound_violations_total_service_a_b_part_field_0": {
+                "__name__": "ssa_inbound_violations_total",
+                "ssa_service": "a_b",
+                "ssa_part": "field_0",
+            },
+            "ssa_outbound_connections_total_service_a_b_outcome_no_snapshot": {
+                "__name__": "ssa_outbound_connections_total",
+                "ssa_service": "a_b",
+                "ssa_outcome": "no_snapshot",
+            },
+            "ssa_outbound_connect_failures_total_service_a_b": {
+                "__name__": "ssa_outbound_connect_failures_total",
+                "ssa_service": "a_b",
+            },
+            "ssa_outbound_source_mismatches_total_service_a_b": {
+                "__name__": "ssa_outbound_source_mismatches_total",
+                "ssa_service": "a_b",
+            },
+            "ssa_inbound_snapshots_total_outcome_installed": {
+                "__name__": "ssa_inbound_snapshots_total",
+                "ssa_outcome": "installed",
+            },
+            "ssa_inbound_snapshot_age_max_seconds": {"__name__": "ssa_inbound_snapshot_age_max_seconds"},
+            "ssa_outbound_held_connections": {"__name__": "ssa_outbound_held_connections"},
+            "envoy_cluster_upstream_cx_total": None,
+        }.items():
+            assert relabel(envoy["metricRelabelings"], {"__name__": flat}) == wanted, flat
+        # As a sidecar of Istio prints it.
+        shadowed = {
+            "__name__": "ssa_inbound_connections_total_service_store_example_verdict_outside_outcome",
+            "authz_dry_run_result": "denied",
+        }
+        assert relabel(envoy["metricRelabelings"], shadowed) == {
+            "__name__": "ssa_inbound_connections_total",
+            "ssa_service": "store_example",
+            "ssa_verdict": "outside",
+            "ssa_outcome": "shadow_denied",
+        }

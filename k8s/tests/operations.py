@@ -1,0 +1,46 @@
+"""What docs/operations.md tells to do."""
+
+import json
+import re
+import textwrap
+
+from room import K8S, ROOT, VALUES, Room, must, run
+
+
+class Operations(Room):
+    """What docs/operations.md tells to do."""
+
+    def _block(self, before):
+        """Returns the first indented block after a text of operations.md, as it is to be typed."""
+        text = (ROOT / "docs/operations.md").read_text()
+        assert text.count(before) == 1, before
+        return textwrap.dedent(re.search(r"\n\n((?: +\S.*\n|\n)+)", text.split(before)[1])[1])
+
+    def the_values_to_begin_with_are_taken(self):
+        values = self.folder / "first.yaml"
+        values.write_text(self._block("A first `values.yaml`").replace("DIGEST", "0" * 64))
+        objects = self.helm.objects("-f", values)
+        file = self.folder / "first.json"
+        file.write_text(objects["ConfigMap", "ssa-resolver-both"]["data"]["resolver.json"])
+        assert must(self.options.resolver, "--check", "--config", file).strip() == "1 services"
+
+    def a_configuration_can_be_checked_before_an_upgrade(self):
+        folder = self.folder / "before"
+        (folder / "bin").mkdir(parents=True)
+        (folder / "k8s").mkdir()
+        (folder / "k8s/chart").symlink_to(K8S / "chart")
+        (folder / "bin/helm").symlink_to(self.options.helm.resolve())
+        (folder / "bin/ssa-resolver").symlink_to(self.options.resolver.resolve())
+        (folder / "values.yaml").write_text(VALUES.read_text())
+        commands = self._block("**Before each upgrade**")
+        script = f'cd "{folder}" && PATH="{folder}/bin:$PATH"\n{commands}'
+        assert must("bash", "-euo", "pipefail", "-c", script).strip() == "2 services"
+        # What no pattern sees.
+        (folder / "values.yaml").write_text(VALUES.read_text().replace("2001:db8:5::/48", "2001:db8:5::/47"))
+        code, text = run("bash", "-euo", "pipefail", "-c", script)
+        assert code == 2 and "services[0].allowed[0]" in text, text
+
+    def preflight_without_an_image_says_how_it_is_used(self):
+        for words in [(), ("--help",)]:
+            code, text = run(K8S / "preflight.sh", *words)
+            assert code == 2 and text == "usage: k8s/preflight.sh IMAGE [NAMESPACE]\n", text

@@ -1,0 +1,154 @@
+"""What the chart renders."""
+
+import json
+
+from room import VALUES, Room, all_of, extension, patches, plugin
+
+
+class Rendering(Room):
+    """What the chart renders."""
+
+    def lint_finds_nothing(self):
+        for flags in [(), ("-f", VALUES)]:
+            code, text = self.helm.lint(*flags)
+            assert code == 0 and "0 chart(s) failed" in text, text
+
+    def without_services_no_sidecar_is_touched(self):
+        kinds = {kind for kind, _ in self.helm.objects()}
+        assert kinds == {"ConfigMap", "Pod"}, kinds
+
+    def everything_is_in_its_namespace_and_none_is_cluster_wide(self):
+        for (kind, name), item in self.all.items():
+            assert item["metadata"].get("namespace") == "shop", (kind, name)
+            assert not kind.startswith("Cluster") and kind != "CustomResourceDefinition", kind
+
+    def every_policy_is_for_labelled_pods_alone(self):
+        wanted = {
+            "inbound": {"ssa-inbound": "enabled", "app": "store"},
+            "outbound": {"ssa-outbound": "enabled", "app": "client"},
+        }
+        assert self.inbound["spec"]["workloadSelector"]["labels"] == wanted["inbound"]
+        assert self.outbound["spec"]["workloadSelector"]["labels"] == wanted["outbound"]
+        for kind in ("PeerAuthentication", "AuthorizationPolicy"):
+            assert self.all[kind, "ssa-inbound"]["spec"]["selector"]["matchLabels"] == wanted["inbound"]
+        for (kind, _), item in self.all.items():
+            if kind in ("ServiceEntry", "DestinationRule"):
+                assert item["spec"]["exportTo"] == ["."]
+        assert [kind for kind, _ in self.all].count("EnvoyFilter") == 2
+
+    def the_filter_is_first_on_each_port_and_by_ecds(self):
+        def listeners(filter_):
+            for patch in patches(filter_, "NETWORK_FILTER"):
+                if patch["patch"]["operation"] == "MERGE":
+                    continue
+                assert patch["patch"]["operation"] == "INSERT_FIRST"
+                value = patch["patch"]["value"]
+                assert value["name"] == extension(filter_)["name"]
+                discovery = value["config_discovery"]
+                assert discovery["config_source"]["ads"] == {} and "default_config" not in discovery
+                assert discovery["type_urls"] == [
+                    "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm",
+                    "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC",
+                ]
+                yield patch["match"]["context"], patch["match"]["listener"]
+
+        assert list(listeners(self.inbound)) == [
+            ("SIDECAR_INBOUND", {"name": "virtualInbound", "portNumber": port}) for port in (8080, 9000)
+        ]
+        assert list(listeners(self.outbound)) == [("SIDECAR_OUTBOUND", {"portNumber": port}) for port in (8080, 9000)]
+
+    def istiod_makes_chains_for_the_ports_that_the_filter_stands_on(self):
+        service = self.all["Service", "ssa-inbound"]
+        assert service["metadata"]["annotations"] == {"networking.istio.io/exportTo": "~"}
+        spec = service["spec"]
+        assert spec["selector"] == self.inbound["spec"]["workloadSelector"]["labels"]
+        assert spec["clusterIP"] == "None"
+        assert spec["ports"] == [{"name": "http-8080", "port": 8080}, {"name": "tcp-9000", "port": 9000}]
+
+    def connections_are_written_down_where_that_is_wanted(self):
+        assert not patches(self.inbound, "LISTENER")
+        filter_ = self.helm.objects("-f", VALUES, "--set", "inbound.accessLog=/dev/stdout")["EnvoyFilter", "ssa-inbound"]
+        (patch,) = patches(filter_, "LISTENER")
+        assert patch["match"]["listener"] == {"name": "virtualInbound"} and patch["patch"]["operation"] == "MERGE"
+        (log,) = patch["patch"]["value"]["access_log"]
+        assert log["typed_config"]["path"] == "/dev/stdout"
+        assert "FILTER_STATE(wasm.ssa" in log["typed_config"]["log_format"]["json_format"]["ssa"]
+
+    def the_module_is_checked_and_fails_closed(self):
+        for filter_ in (self.inbound, self.outbound):
+            value = extension(filter_)
+            assert value["typed_config"]["@type"].endswith("filters.network.wasm.v3.Wasm")
+            config = value["typed_config"]["config"]
+            assert config["failure_policy"] == "FAIL_CLOSED" and config["name"] == value["name"]
+            assert config["vm_config"]["vm_id"] == "ssa"
+            remote = config["vm_config"]["code"]["remote"]
+            assert remote["sha256"] == "0123456789abcdef" * 4
+            assert remote["http_uri"]["uri"] == "http://ssa-module.shop.svc:8080/ssa_filter.wasm"
+        names = {extension(filter_)["name"] for filter_ in (self.inbound, self.outbound)}
+        assert len(names) == 2, names
+
+    def an_image_needs_its_digest_and_may_have_a_secret(self):
+        objects = self.helm.objects(
+            "-f", VALUES, "--set", "module.serve.enabled=false,module.url=oci://r.example/f:1,module.pullSecret=pull"
+        )
+        vm = extension(objects["EnvoyFilter", "ssa-inbound"])["typed_config"]["config"]["vm_config"]
+        assert vm["code"]["remote"]["http_uri"]["uri"] == "oci://r.example/f:1"
+        assert vm["environment_variables"]["key_values"] == {"ISTIO_META_WASM_IMAGE_PULL_SECRET": "shop/pull"}
+        assert ("Deployment", "ssa-module") not in objects
+
+    def hosts_of_dialled_addresses_do_not_stay(self):
+        def merged(filter_):
+            for patch in patches(filter_, "CLUSTER"):
+                if patch["patch"]["operation"] == "MERGE":
+                    yield patch["match"]["cluster"], patch["patch"]["value"]
+
+        assert list(merged(self.inbound)) == [
+            ({"portNumber": port}, {"cleanup_interval": "60s"}) for port in (8080, 9000)
+        ]
+        outbound = list(merged(self.outbound))
+        assert [cluster for cluster, _ in outbound] == [
+            {"service": "store.example", "portNumber": 8080},
+            {"service": "store.example", "portNumber": 9000},
+            {"service": "other.example", "portNumber": 8080},
+        ]
+        for _, value in outbound:
+            assert value["cleanup_interval"] == "60s"
+            assert value["upstream_bind_config"]["source_address"] == {"address": "fd00:10:244::7", "port_value": 0}
+
+    def a_source_is_pinned_only_where_one_is_given(self):
+        objects = self.helm.objects("-f", VALUES, "--set", "outbound.source=")
+        filter_ = objects["EnvoyFilter", "ssa-outbound"]
+        assert not any("upstream_bind_config" in value for value in all_of(filter_) if isinstance(value, dict))
+        assert "source" not in json.loads(plugin(filter_))
+
+    def filters_find_the_shim_by_a_socket_that_the_shim_makes(self):
+        for role, filter_ in (("inbound", self.inbound), ("outbound", self.outbound)):
+            (cluster,) = [
+                patch["patch"]["value"]
+                for patch in patches(filter_, "CLUSTER")
+                if patch["patch"]["operation"] == "ADD" and patch["patch"]["value"]["name"].startswith("ssa_resolver")
+            ]
+            (path,) = [
+                value["pipe"]["path"] for value in all_of(cluster) if isinstance(value, dict) and "pipe" in value
+            ]
+            assert json.loads(plugin(filter_))["snapshot"]["cluster"] == cluster["name"]
+            assert self._resolver(role)["socket"]["path"] == path
+
+    def demoted_connections_have_a_cluster_of_their_own(self):
+        named = json.loads(plugin(self.inbound))["demote_cluster"]
+        added = [p["patch"]["value"] for p in patches(self.inbound, "CLUSTER") if p["patch"]["operation"] == "ADD"]
+        (cluster,) = [value for value in added if value["name"] == named]
+        assert cluster["circuit_breakers"]["thresholds"] == [{"max_connections": 16, "max_pending_requests": 16}]
+        none = self.helm.objects("-f", VALUES, "--set", "inbound.demotedConnections=0")["EnvoyFilter", "ssa-inbound"]
+        assert "demote_cluster" not in json.loads(plugin(none))
+        assert "ssa_demoted" not in json.dumps(none)
+
+    def the_mesh_knows_a_service_by_its_prefixes(self):
+        entry = self.all["ServiceEntry", "ssa-store.example"]["spec"]
+        assert entry["resolution"] == "NONE" and entry["hosts"] == ["store.example"]
+        assert entry["addresses"] == ["2001:db8:5::/64", "2001:db8:6::/120"]
+        assert [(port["number"], port["protocol"]) for port in entry["ports"]] == [(8080, "HTTP"), (9000, "TCP")]
+        assert entry["subjectAltNames"] == ["spiffe://cluster.local/ns/shop/sa/store"]
+        rule = self.all["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"]
+        assert rule == {"tls": {"mode": "ISTIO_MUTUAL"}, "connectionPool": {"tcp": {"maxConnections": 500}}}
+        assert self.all["DestinationRule", "ssa-other.example"]["spec"]["trafficPolicy"]["tls"] == {"mode": "DISABLE"}

@@ -1,0 +1,73 @@
+"""What the rooms of checks share: the chart as values, and what to look for in it."""
+
+import json
+import sys
+from pathlib import Path
+
+K8S = Path(__file__).resolve().parent.parent
+ROOT = K8S.parent
+sys.path.insert(0, str(ROOT / "e2e"))
+from lib.helm import Helm, must, relabel, run  # noqa: E402
+
+__all__ = ["K8S", "ROOT", "VALUES", "Chart", "Room", "Skipped", "all_of", "extension", "must", "patches", "plugin", "relabel", "run"]
+VALUES = Path(__file__).with_name("values.yaml")
+
+
+class Skipped(Exception):
+    """A check that cannot be made here, with the reason."""
+
+
+def patches(filter_, applies):
+    return [patch for patch in filter_["spec"]["configPatches"] if patch["applyTo"] == applies]
+
+
+def extension(filter_):
+    (patch,) = patches(filter_, "EXTENSION_CONFIG")
+    return patch["patch"]["value"]
+
+
+def plugin(filter_):
+    """Returns the plugin configuration, as text."""
+    return extension(filter_)["typed_config"]["config"]["configuration"]["value"]
+
+
+def all_of(value):
+    """Goes through everything in a value."""
+    yield value
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from all_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from all_of(inner)
+
+
+class Chart:
+    """The chart with all that it can render, and the programs that read what it renders."""
+
+    def __init__(self, options, folder):
+        """`folder` is for what checks write."""
+        self.options = options
+        self.folder = folder
+        self.helm = Helm(options.helm, folder)
+        self.all = self.helm.objects("-f", VALUES)
+        self.inbound = self.all["EnvoyFilter", "ssa-inbound"]
+        self.outbound = self.all["EnvoyFilter", "ssa-outbound"]
+        (values,) = self.helm.read([self.all["ConfigMap", "ssa-injection"]["data"]["istiod-values.yaml"]])
+        self.template = values["sidecarInjectorWebhook"]["templates"]["ssa"]
+
+
+class Room:
+    """Checks of one kind. Each method is a check, and its name the fact that it shows."""
+
+    def __init__(self, chart):
+        self.__dict__.update(vars(chart))
+
+    def _resolver(self, role):
+        """Returns the configuration of shims in pods of a role."""
+        return json.loads(self.all["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"])
+
+    def _refused(self, setting, place):
+        code, text = self.helm.template("-f", VALUES, *setting)
+        assert code != 0, f"{setting} is taken"
+        assert place in text, f"{setting}: {text}"

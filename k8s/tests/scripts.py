@@ -1,0 +1,236 @@
+"""The scripts in images and for slices."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import textwrap
+import threading
+
+from room import K8S, Room, Skipped, must, run
+
+# Answers from files, and writes down what is done.
+FAKE_KUBECTL = """#!/usr/bin/env python3
+import json, os, sys
+from pathlib import Path
+folder, words = Path(os.environ["CLUSTER"]), sys.argv[1:]
+if words[0] == "-n":
+    words = words[2:]
+def log(text):
+    with open(folder / "log", "a") as file:
+        print(text, file=file)
+if words[:2] == ["get", "pods"]:
+    print((folder / ("daemons.json" if "ssa-routes=node" in words else "pods.json")).read_text())
+elif words[:2] == ["get", "nodes"]:
+    print((folder / "nodes.json").read_text())
+elif words[:2] == ["get", "configmap"]:
+    kept = folder / "kept.json"
+    if kept.exists():
+        print(kept.read_text())
+elif words[0] in ("create", "patch"):
+    (folder / "kept.json").write_text(Path(words[-1]).read_text())
+    log(words[0] + " configmap")
+elif words[0] == "exec":
+    (folder / "routes").write_text(sys.stdin.read())
+    log(" ".join([words[2], *words[words.index("ssa-routes") + 1:]]))
+else:
+    sys.exit(f"no answer to {words}")
+"""
+
+
+class Scripts(Room):
+    """The scripts in images and for slices."""
+
+    def routes_are_set_kept_and_taken_away(self):
+        script = textwrap.dedent(
+            """
+            set -e
+            ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+            ip -6 addr add fd00::1/64 dev v0 nodad
+            ip -6 route add 2001:db8:5:0:ffff::/80 via fd00::99
+            pods() { printf 'item 2001:db8:5::/64\\nslice 2001:db8:5::/65 %s fd00::a n1 fd00::11\\nslice 2001:db8:5:0:8000::/65 b fd00::b n2 fd00::12\\nslice 2001:db8:5:0:4000::1/128 a fd00::a n1 fd00::11\\n' "$1"; }
+            show() { ip -6 route show table local proto 199 | awk '{print $2}' | sort | xargs; ip -6 route show proto 199 | awk '{print $1, $3}' | sort | xargs; }
+            pods a | ssa-routes pod -; pods a | ssa-routes node -; show
+            pods b | ssa-routes pod - --keep; show
+            pods b | ssa-routes pod -; show
+            ssa-routes pod "$EMPTY"; show
+            echo 'item 2001:db8:5::/64' | ssa-routes pod -; echo 'item 2001:db8:5::/64' | ssa-routes node -; show
+            ip -6 route show 2001:db8:5:0:ffff::/80 | awk '{print $1, $3}'
+            """
+        )
+        empty = self.folder / "empty"
+        empty.mkdir()
+        lines = self._routes(script, EMPTY=str(empty))
+        both = "2001:db8:5:0:4000::1 2001:db8:5::/65"
+        ways = "2001:db8:5:0:4000::1 fd00::a 2001:db8:5:0:8000::/65 fd00::12 2001:db8:5::/65 fd00::a"
+        assert lines == [
+            both,
+            ways,
+            both,
+            ways,
+            *["2001:db8:5:0:4000::1", ways] * 2,
+            "",
+            "",
+            "2001:db8:5:0:ffff::/80 fd00::99",
+        ], lines
+
+    def a_node_that_comes_back_has_the_routes_that_it_can_have(self):
+        # Of two pods near, one has another address by now.
+        script = textwrap.dedent(
+            """
+            set -e
+            ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+            ip -6 addr add fd00::1/64 dev v0 nodad
+            ssa-routes node "$KEPT" 2>&1 | grep ^ssa-routes
+            ip -6 route show proto 199 | awk '{print $1, $3}'
+            if ssa-routes node - <"$KEPT/store.routes" >/dev/null 2>&1; then echo taken; else echo refused; fi
+            """
+        )
+        kept = self.folder / "kept"
+        kept.mkdir()
+        (kept / "store.routes").write_text(
+            "item 2001:db8:5::/64\nslice 2001:db8:5::/65 a fd01::a n1 fd00::11\n"
+            "slice 2001:db8:5:0:8000::/65 b fd00::b n2 fd00::12\n"
+        )
+        lines = self._routes(script, KEPT=str(kept))
+        assert lines == [
+            "ssa-routes: no route for 2001:db8:5::/65 yet",
+            "2001:db8:5:0:8000::/65 fd00::12",
+            "refused",
+        ], lines
+
+    def _routes(self, script, **env):
+        """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its own."""
+        if run("unshare", "-Urn", "true")[0] != 0:
+            raise Skipped("no user and network namespaces here")
+        env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", **env}
+        env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
+        return must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
+
+    def a_plan_reaches_pods_before_nodes_and_leaves_pods_last(self):
+        kubectl = self.folder / "bin" / "kubectl"
+        kubectl.parent.mkdir()
+        kubectl.write_text(FAKE_KUBECTL)
+        kubectl.chmod(0o755)
+        cluster = self.folder / "cluster"
+        cluster.mkdir()
+        env = {
+            **os.environ,
+            "CLUSTER": str(cluster),
+            "SSA": str(self.options.ssa),
+            "PATH": f"{kubectl.parent}:{os.environ['PATH']}",
+        }
+
+        def pod(name, node, address, **more):
+            status = {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": address}]}
+            return {"metadata": {"name": name, **more}, "spec": {"nodeName": node}, "status": status}
+
+        def apply(*pods):
+            (cluster / "pods.json").write_text(json.dumps({"items": list(pods)}))
+            (cluster / "log").write_text("")
+            must(
+                "bash",
+                K8S / "slices/apply.sh",
+                "shop",
+                "store.example",
+                "--apl",
+                "2:2001:db8:5::/64",
+                "--bits",
+                "2",
+                "--selector",
+                "app=store",
+                env=env,
+            )
+            return (cluster / "log").read_text().splitlines()
+
+        def nodes(**ready):
+            items = [
+                {
+                    "metadata": {"name": f"n{n}"},
+                    "status": {
+                        "addresses": [{"type": "InternalIP", "address": f"fd00::1{n}"}],
+                        "conditions": [{"type": "Ready", "status": ready.get(f"n{n}", "True")}],
+                    },
+                }
+                for n in (1, 2)
+            ]
+            (cluster / "nodes.json").write_text(json.dumps({"items": items}))
+
+        nodes()
+        daemons = [{"metadata": {"name": f"d{n}"}, "spec": {"nodeName": f"n{n}"}} for n in (1, 2)]
+        (cluster / "daemons.json").write_text(json.dumps({"items": daemons}))
+        leaving = pod("s9", "n1", "fd00::9", deletionTimestamp="2026-01-01T00:00:00Z")
+        log = apply(pod("s0", "n1", "fd00::a"), leaving)
+        assert log == ["create configmap", "s0 pod - --keep", "d1 node -", "d2 node -", "s0 pod -"], log
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s0 fd00::a n1 fd00::11\n"
+        kept = json.loads((cluster / "kept.json").read_text())["data"]
+        assert kept["store.example.routes"] == (cluster / "routes").read_text()
+
+        log = apply(pod("s0", "n1", "fd00::a"), pod("s1", "n2", "fd00::b"))
+        assert log == [
+            "patch configmap",
+            "s0 pod - --keep",
+            "s1 pod - --keep",
+            "d1 node -",
+            "d2 node -",
+            "s0 pod -",
+            "s1 pod -",
+        ], log
+        lines = (cluster / "routes").read_text().splitlines()
+        assert [line.split()[2:] for line in lines[1:]] == [
+            ["s0", "fd00::a", "n1", "fd00::11"],
+            ["s1", "fd00::b", "n2", "fd00::12"],
+        ], lines
+        # A node answers no more: what its pod had goes to the other, and nothing is asked of it.
+        nodes(n2="Unknown")
+        log = apply(pod("s0", "n1", "fd00::a"), pod("s1", "n2", "fd00::b"))
+        assert log == ["patch configmap", "s0 pod - --keep", "d1 node -", "s0 pod -"], log
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s0 fd00::a n1 fd00::11\n"
+        nodes()
+        # One of two leaves: the other gets all, and the plan forgets it.
+        apply(pod("s1", "n2", "fd00::b"))
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s1 fd00::b n2 fd00::12\n"
+        plan = json.loads(json.loads((cluster / "kept.json").read_text())["data"]["store.example.plan.json"])
+        assert [endpoint["name"] for endpoint in plan["endpoints"]] == ["s1"]
+
+    def the_shim_is_told_of_a_new_configuration(self):
+        folder = self.folder / "shim"
+        folder.mkdir()
+        fake = folder / "ssa-resolver"
+        # As the shim: SIGHUP reads again, SIGTERM ends it well.
+        fake.write_text(
+            "#!/bin/sh\ntrap 'echo hup' HUP\ntrap 'echo term; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n"
+        )
+        fake.chmod(0o755)
+        (folder / "resolver.json").write_text("{}")
+        env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+        process = subprocess.Popen(
+            [K8S / "images/resolver/ssa-shim", folder / "resolver.json"],
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+            # No shell can trap what its parent ignores, as nohup makes it.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            start_new_session=True,
+        )
+        # Whatever is waited for below comes within this time, or never.
+        limit = threading.Timer(30, os.killpg, (process.pid, signal.SIGKILL))
+        limit.start()
+        try:
+            assert process.stdout.readline() == "started\n"
+            (folder / "resolver.json").write_text('{"off": true}')
+            assert process.stdout.readline() == "hup\n"
+            process.terminate()
+            assert process.stdout.readline() == "term\n"
+            assert process.wait(10) == 0
+        finally:
+            limit.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
