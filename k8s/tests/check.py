@@ -16,8 +16,9 @@ from refusals import Refusals
 from rendering import Rendering
 from room import Chart, Skipped
 from scripts import Scripts
+from workloads import Workloads
 
-ROOMS = (Rendering, Programs, Injection, Refusals, Operations, Monitoring, Scripts)
+ROOMS = (Rendering, Workloads, Programs, Injection, Refusals, Operations, Monitoring, Scripts)
 
 
 def main():

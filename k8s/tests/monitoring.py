@@ -7,6 +7,12 @@ from room import ROOT, Room, relabel
 
 # Ours are labels of filters' metrics; these come from the scrape.
 SCRAPED = {"namespace", "pod"}
+# Of kube-state-metrics.
+KUBERNETES = {
+    "kube_pod_labels": {"label_ssa_inbound", "label_ssa_outbound"},
+    "kube_pod_init_container_info": {"container"},
+    "kube_pod_status_phase": {"phase"},
+}
 
 
 class Monitoring(Room):
@@ -43,15 +49,15 @@ class Monitoring(Room):
                 yield variable["name"], variable["query"]
 
     def dashboard_and_alerts_name_metrics_and_labels_that_exist(self):
-        known = self._metrics()
+        known = self._metrics() | KUBERNETES
         used = set()
         for place, text in self._used():
             bare = re.sub(r'"[^"]*"', '""', text)
-            names = set(re.findall(r"\bssa_(?:inbound|outbound|resolver)_\w+", bare))
+            names = set(re.findall(r"\b(?:ssa_(?:inbound|outbound|resolver)|kube)_\w+", bare))
             assert names, f"{place} names no metric"
             assert names <= set(known), f"{place}: {names - set(known)}"
             used |= names
-            for name, matchers in re.findall(r"\b(ssa_(?:inbound|outbound|resolver)_\w+)\{([^}]*)\}", bare):
+            for name, matchers in re.findall(r"\b((?:ssa_(?:inbound|outbound|resolver)|kube)_\w+)\{([^}]*)\}", bare):
                 labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
                 assert labels <= known[name] | SCRAPED, f"{place}: {name} has no {labels - known[name]}"
             for listed in re.findall(r"by \(([^)]*)\)", bare):

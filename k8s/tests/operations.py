@@ -34,11 +34,22 @@ class Operations(Room):
         (folder / "values.yaml").write_text(VALUES.read_text())
         commands = self._block("**Before each upgrade**")
         script = f'cd "{folder}" && PATH="{folder}/bin:$PATH"\n{commands}'
-        assert must("bash", "-euo", "pipefail", "-c", script).strip() == "2 services"
+        # Those of clients, of servers, and of pods that are both.
+        assert must("bash", "-euo", "pipefail", "-c", script).split("\n")[:3] == ["2 services", "2 services", "1 services"]
         # What no pattern sees.
         (folder / "values.yaml").write_text(VALUES.read_text().replace("2001:db8:5::/48", "2001:db8:5::/47"))
         code, text = run("bash", "-euo", "pipefail", "-c", script)
         assert code == 2 and "services[0].allowed[0]" in text, text
+
+    def several_services_and_clients_alone_are_installed_as_told(self):
+        for before, wanted in (
+            ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound"}),
+            ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound"}),
+        ):
+            values = self.folder / "told.yaml"
+            values.write_text(f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\n')
+            objects = self.helm.objects("-f", values)
+            assert {name for kind, name in objects if kind == "EnvoyFilter"} == wanted, before
 
     def preflight_without_an_image_says_how_it_is_used(self):
         for words in [(), ("--help",)]:

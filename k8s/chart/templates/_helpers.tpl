@@ -6,9 +6,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* The pods of a role: (dict "root" $ "role" "inbound"). */}}
+{{/* The pods of a role: (dict "root" $ "role" "inbound"), with "workload" those that serve the same. */}}
 {{- define "ssa.selector" -}}
-ssa-{{ .role }}: enabled
+ssa-{{ .role }}: {{ .workload | default "enabled" }}
 {{- with index .root.Values .role "selector" }}
 {{ toYaml . }}
 {{- end }}
@@ -27,11 +27,30 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
 {{- end -}}
 {{- end }}
 
-{{/* The services of a role, as JSON. */}}
+{{/* The services of a role, with "workload" those that it serves, as JSON. */}}
 {{- define "ssa.services" -}}
 {{- $services := list -}}
-{{- range .root.Values.services }}{{ if hasKey . $.role }}{{ $services = append $services . }}{{ end }}{{ end -}}
+{{- range .root.Values.services }}
+{{- if and (hasKey . $.role) (or (not $.workload) (has $.workload (include "ssa.workloadsOf" . | fromJsonArray))) }}{{ $services = append $services . }}{{ end }}
+{{- end -}}
 {{- toJson $services -}}
+{{- end }}
+
+{{/* The workloads that serve a service: values of their pods' label ssa-inbound, as JSON. */}}
+{{- define "ssa.workloadsOf" -}}
+{{- .inbound.workloads | default (list "enabled") | toJson -}}
+{{- end }}
+
+{{/* All workloads that serve something, as JSON. */}}
+{{- define "ssa.workloads" -}}
+{{- $workloads := list -}}
+{{- range .Values.services }}{{ if hasKey . "inbound" }}{{ $workloads = concat $workloads (include "ssa.workloadsOf" . | fromJsonArray) }}{{ end }}{{ end -}}
+{{- $workloads | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{/* What names the objects of a workload end in: nothing for those of the label's value `enabled`. */}}
+{{- define "ssa.suffix" -}}
+{{- if ne . "enabled" }}-{{ . }}{{ end -}}
 {{- end }}
 
 {{/* The ports on which a role's filter stands, each once, as JSON. */}}
