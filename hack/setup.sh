@@ -186,6 +186,7 @@ setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
 PATH=$PATH:/usr/sbin:/sbin
 setup_apt_tool named bind9 "tests of ssa resolve ask it"
 setup_apt_tool knotd knot "tests of ssa resolve ask it too"
+setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"
 setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 
 {

@@ -404,6 +404,7 @@ impl Daemon {
             *table = Arc::new(Table {
                 // One that the configuration has no more passes everything on until the next start.
                 clients: front.map_or_else(|| table.clients.clone(), |front| front.clients.clone()),
+                transfers: front.map_or(table.transfers, |front| front.transfers),
                 upstreams: front.map_or(&table.upstreams, |_| &self.upstreams).clone(),
                 offers: built.offers,
             });
@@ -581,6 +582,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     serving.spawn(serve::serve(bound, served));
     let front = watch::Sender::new(Arc::new(Table {
         clients: config.front.as_ref().map_or(Vec::new(), |front| front.clients.clone()),
+        transfers: config.front.as_ref().is_some_and(|front| front.transfers),
         upstreams: upstreams.clone(),
         ..Table::default()
     }));

@@ -188,6 +188,8 @@ pub struct Front {
     pub servers: Option<Vec<SocketAddr>>,
     /// Whether addresses are composed by rules with a secret too.
     pub keyed: bool,
+    /// Whether zones are handed on (AXFR, IXFR).
+    pub transfers: bool,
 }
 
 impl Config {
@@ -407,6 +409,7 @@ impl Reader {
             clients,
             servers,
             keyed: raw.keyed,
+            transfers: raw.transfers,
         }
     }
 
@@ -615,7 +618,8 @@ mod tests {
             {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
              "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
         ],
-        "front": {"listen": ["[2001:db8:0:1::53]:53"], "clients": ["2001:db8:0:1::/64", "192.0.2.0/24"], "keyed": true}
+        "front": {"listen": ["[2001:db8:0:1::53]:53"], "clients": ["2001:db8:0:1::/64", "192.0.2.0/24"], "keyed": true,
+                  "transfers": true}
     }"#;
 
     #[test]
@@ -634,7 +638,8 @@ mod tests {
         );
         assert!(matches!(config.services[1].origin, Origin::Fixed(_)));
         let front = config.front.unwrap();
-        assert_eq!((front.listen.len(), front.clients.len(), front.keyed), (1, 2, true));
+        assert_eq!((front.listen.len(), front.clients.len()), (1, 2));
+        assert!(front.keyed && front.transfers);
     }
 
     #[test]

@@ -185,4 +185,6 @@ pub(super) struct Front {
     pub(super) servers: Option<Vec<String>>,
     #[serde(default)]
     pub(super) keyed: bool,
+    #[serde(default)]
+    pub(super) transfers: bool,
 }

@@ -1,68 +1,46 @@
 //! The DNS front: clients without a filter ask it, and get addresses that are composed for them.
 //!
-//! [`Table::decide`] says what becomes of a query; it knows no socket and no clock.
+//! [`Table::decide`] says what becomes of a query, and [`Table::receive`] what of a server's answer; they know no socket
+//! and no clock.
 
+mod answer;
+mod asker;
+mod connection;
+mod kept;
+mod offer;
+mod query;
 pub mod serve;
 mod share;
 mod upstreams;
 pub mod wire;
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use ssa_dns::Name;
-use ssa_rules::{ItemIndex, ItemSet, Port, Progress, Replica, Request, Rule, Source, UnixTime};
+use ssa_rules::UnixTime;
 
-pub use self::upstreams::Upstreams;
-use self::wire::{Code, Question};
+use self::wire::Code;
+pub use self::{
+    answer::Received,
+    asker::Asker,
+    offer::{MAX_POW, MAX_TTL, Offer, Timed},
+    query::{Asked, Query},
+    upstreams::Upstreams,
+};
 use crate::answers::Seconds;
-
-/// The longest TTL of an answer, in seconds: what changes in the DNS must reach askers soon.
-pub const MAX_TTL: u64 = 300;
-
-/// The most bits of a proof of work that the front does for its askers: some 4000 hashes.
-pub const MAX_POW: u8 = 12;
 
 /// What the front knows.
 #[derive(Debug, Default)]
 pub struct Table {
     /// Who may ask, besides this host.
     pub clients: Vec<IpNet>,
+    /// Whether zones are handed on.
+    pub transfers: bool,
     /// The servers that all else is handed to.
     pub upstreams: Arc<Upstreams>,
     /// What is composed, by name.
     pub offers: HashMap<Vec<u8>, Offer>,
-}
-
-/// What is composed for the askers of a name.
-#[derive(Clone, Debug, Default)]
-pub struct Offer {
-    /// The rules, that with the greatest `from` first.
-    pub rules: Vec<Timed>,
-    /// The sources of this host, item by item.
-    pub sources: Vec<(Ipv6Net, Ipv6Addr)>,
-    /// The port, where connections to the name can only be for one.
-    pub port: Option<u16>,
-    /// Whether keys are this host's own: they are none for other askers.
-    pub own_keys: bool,
-    /// When the first of the records expires.
-    pub fresh_until: Arc<AtomicU64>,
-}
-
-/// A rule, and the seconds of its time step.
-#[derive(Clone, Debug)]
-pub struct Timed {
-    /// The rule.
-    pub rule: Rule,
-    /// The step, where it has one.
-    pub step: Option<u32>,
 }
 
 /// What became of a query. The names are labels of metrics.
@@ -74,7 +52,11 @@ pub enum Outcome {
     Published,
     /// It concerns no service's addresses.
     Passed,
-    /// The asker is none of the clients.
+    /// No server answered it, and what was known before is told.
+    Stale,
+    /// It is none that the front hands on.
+    Faulty,
+    /// The asker is none of the clients, or asks for what the front hands to nobody.
     Refused,
     /// It is no query.
     Ignored,
@@ -92,6 +74,8 @@ impl Outcome {
             Self::Composed => "composed",
             Self::Published => "published",
             Self::Passed => "passed",
+            Self::Stale => "stale",
+            Self::Faulty => "faulty",
             Self::Refused => "refused",
             Self::Ignored => "ignored",
             Self::Dropped => "dropped",
@@ -107,8 +91,8 @@ pub enum Decision {
     Ignore,
     /// This is answered.
     Answer(Outcome, Vec<u8>),
-    /// It is handed to a server.
-    Pass(Outcome),
+    /// A server is asked.
+    Pass(Outcome, Asked),
 }
 
 /// The time, by both clocks.
@@ -120,109 +104,41 @@ pub struct Now {
     pub daemon: Seconds,
 }
 
-/// For whom an address is composed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asker {
-    /// For this host, whose sources the kernel says.
-    Host,
-    /// For the host of this address.
-    Other(Ipv6Addr),
-}
-
-impl Asker {
-    /// Returns nothing for those whose source is not to be known: IPv4, and what is of the link alone.
-    fn of(address: IpAddr) -> Option<Self> {
-        match address {
-            address if address.is_loopback() => Some(Self::Host),
-            IpAddr::V4(_) => None,
-            IpAddr::V6(address) if address.is_unicast_link_local() || address.to_ipv4_mapped().is_some() => None,
-            IpAddr::V6(address) => Some(Self::Other(address)),
-        }
-    }
-}
-
 impl Table {
+    /// Says whether an asker may ask.
+    #[must_use]
+    pub fn admits(&self, asker: Asker) -> bool {
+        asker.is_host || self.clients.iter().any(|clients| clients.contains(&asker.address))
+    }
+
     /// Says what is done about a message of an asker. `random` gives 64 random bits a call.
-    pub fn decide(&self, message: &[u8], asker: IpAddr, now: Now, random: &mut impl FnMut() -> u64) -> Decision {
-        if !wire::is_query(message) {
+    pub fn decide(&self, message: &[u8], asker: Asker, now: Now, random: &mut impl FnMut() -> u64) -> Decision {
+        if !wire::is_query(message) || !asker.is_one() {
             return Decision::Ignore;
         }
-        if !asker.is_loopback() && !self.clients.iter().any(|clients| clients.contains(&asker)) {
-            return wire::failure(message, Code::Refused)
-                .map_or(Decision::Ignore, |refusal| Decision::Answer(Outcome::Refused, refusal));
-        }
-        let question = Question::read(message);
-        let offer = question.as_ref().and_then(|question| self.offers.get(&question.name));
-        let (Some(question), Some(offer)) = (question, offer) else {
-            return Decision::Pass(Outcome::Passed);
+        let failure = |outcome, code| {
+            let answer = wire::failure(message, code);
+            answer.map_or(Decision::Ignore, |answer| Decision::Answer(outcome, answer))
         };
-        match Asker::of(asker).and_then(|asker| offer.compose(asker, now, random)) {
-            Some((address, ttl)) => Decision::Answer(Outcome::Composed, question.answer(address, ttl)),
-            None => Decision::Pass(Outcome::Published),
+        if !self.admits(asker) {
+            return failure(Outcome::Refused, Code::Refused);
         }
-    }
-}
-
-impl Offer {
-    /// Composes an address, and says how long it is good, in seconds; nothing where none can be.
-    fn compose(&self, asker: Asker, now: Now, random: &mut impl FnMut() -> u64) -> Option<(Ipv6Addr, u32)> {
-        let time = now.time.0;
-        let Timed { rule, step } = self.rules.iter().find(|timed| timed.rule.from().0 <= time)?;
-        let foreign_key = self.own_keys && rule.kdf().is_some() && asker != Asker::Host;
-        if foreign_key || rule.pow() > MAX_POW {
-            return None;
-        }
-        let replica = random().checked_rem(rule.replicas().into()).unwrap_or(0);
-        let request = |source: Ipv6Addr| Request {
-            port: self.port.map(Port),
-            time: Some(now.time),
-            replica: Replica(u8::try_from(replica).unwrap_or(0)),
-            ..Request::new(Source(source))
+        let query = match Query::read(message, self.transfers) {
+            Ok(query) => query,
+            Err(Code::Refused) => return failure(Outcome::Refused, Code::Refused),
+            Err(code) => return failure(Outcome::Faulty, code),
         };
-        let (source, mut search) = match asker {
-            Asker::Other(source) => (source, rule.search(&request(source), ItemSet::EMPTY, random).ok()?),
-            Asker::Host => {
-                let (item, source) = self.choose_item(rule, random, &request)?;
-                (source, rule.search_in(item, &request(source), random).ok()?)
+        let mut outcome = Outcome::Passed;
+        if query.kind == wire::kind::AAAA && query.is_plain() && self.offers.contains_key(&query.name) {
+            if let Some((address, ttl)) = self.compose(&query.name, asker, now, random) {
+                return Decision::Answer(Outcome::Composed, query.answer(address, ttl));
             }
-        };
-        let tries = 64_u32.checked_shl(rule.pow().into())?;
-        let Ok(Progress::Found(address)) = rule.advance(&mut search, &request(source), tries, random) else {
-            return None;
-        };
-        let fresh = self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.daemon);
-        let to_next = |step: u64| time.checked_rem(step).map(|gone| step.saturating_sub(gone));
-        let steps = [step.map(u64::from), (rule.pow() > 0).then_some(60)];
-        let changes = steps.into_iter().flatten().filter_map(to_next);
-        let others = self.rules.iter().map(|timed| timed.rule.from().0);
-        let starts = others.filter(|from| *from > time).map(|from| from.saturating_sub(time));
-        let left = changes.chain(starts).chain([fresh, MAX_TTL]).min()?;
-        Some((address.0, u32::try_from(left).ok()?))
-    }
-
-    /// Chooses an item, and the source that this host's connections to it use: the one may depend on the other, and a
-    /// pair is taken that agrees with itself.
-    fn choose_item<'r>(
-        &self,
-        rule: &Rule,
-        random: &mut impl FnMut() -> u64,
-        request: &impl Fn(Ipv6Addr) -> Request<'r>,
-    ) -> Option<(ItemIndex, Ipv6Addr)> {
-        let source_of = |item: ItemIndex| {
-            let (_, prefix) = rule.positive_items().find(|(index, _)| *index == item)?;
-            let (_, source) = self.sources.iter().find(|(item, _)| *item == prefix)?;
-            Some(*source)
-        };
-        let mut last = None;
-        for (_, source) in &self.sources {
-            let item = rule.choose_item(&request(*source), ItemSet::EMPTY, random).ok()?;
-            let own = source_of(item);
-            if own == Some(*source) {
-                return Some((item, *source));
-            }
-            last = own.map(|own| (item, own));
+            outcome = Outcome::Published;
         }
-        last.filter(|_| !rule.computes_item())
+        query.asked().map_or_else(
+            || failure(Outcome::Faulty, Code::FormatError),
+            |asked| Decision::Pass(outcome, asked),
+        )
     }
 }
 

@@ -1,4 +1,9 @@
-use ssa_rules::{AddressSpace, ClientKey, Destination, Flow, Key, Record, Secret, Verdict};
+use std::{
+    net::Ipv6Addr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ssa_rules::{AddressSpace, ClientKey, Destination, Flow, Key, Port, Record, Rule, Secret, Source, Verdict};
 
 use super::{
     wire::tests::{opt, query},
@@ -6,11 +11,20 @@ use super::{
 };
 use crate::random::Random;
 
-const NOW: Now = Now {
+pub(super) const NOW: Now = Now {
     time: UnixTime(1_790_000_017),
     daemon: 1000,
 };
-const ASKER: &str = "2001:db8:77:1::7";
+pub(super) const ASKER: &str = "2001:db8:77:1::7";
+
+/// Returns who asks from an address; loopback is this host.
+pub(super) fn asker(text: &str) -> Asker {
+    let address: std::net::IpAddr = text.parse().unwrap();
+    Asker {
+        address,
+        is_host: address.is_loopback(),
+    }
+}
 
 fn timed(rule: &str, list: &str, key: &Key) -> Timed {
     let record: Record = rule.parse().unwrap();
@@ -31,6 +45,7 @@ fn offer(rules: &[&str], key: &Key) -> Offer {
         ],
         port: Some(443),
         own_keys: matches!(key, Key::Client(_)),
+        is_stale: false,
         fresh_until: Arc::new(AtomicU64::new(1100)),
     }
 }
@@ -41,10 +56,9 @@ pub(super) fn offers(rule: &str) -> HashMap<Vec<u8>, Offer> {
     HashMap::from([(name, offer(&[rule], &Key::None))])
 }
 
-fn compose(offer: &Offer, asker: &str) -> Option<(Ipv6Addr, u32)> {
+fn compose(offer: &Offer, from: &str) -> Option<(Ipv6Addr, u32)> {
     let mut random = Random::new();
-    let asker = Asker::of(asker.parse().unwrap())?;
-    offer.compose(asker, NOW, &mut || random.bits())
+    offer.compose(asker(from).whose()?, NOW, &mut || random.bits())
 }
 
 fn verdict(offer: &Offer, source: &str, address: Ipv6Addr) -> Verdict {
@@ -146,11 +160,17 @@ fn answers_hold_no_longer_than_what_they_rest_on() {
     let later = "v=ssa1; addr=hash(src/64):64; from=1790000024";
     assert_eq!(ttl(&[later, "v=ssa1; addr=rand:64"]), 7);
     let fresh = |until| {
-        let offer = offer(&["v=ssa1; addr=rand:64"], &Key::None);
+        let mut offer = offer(&["v=ssa1; addr=rand:64"], &Key::None);
         offer.fresh_until.store(until, Ordering::Relaxed);
-        compose(&offer, ASKER).unwrap().1
+        let fresh = compose(&offer, ASKER).unwrap().1;
+        offer.is_stale = true;
+        (fresh, compose(&offer, ASKER).unwrap().1)
     };
-    assert_eq!((fresh(900), fresh(1003), fresh(u64::MAX)), (0, 3, 300));
+    // What is stale is told for half a minute (RFC 8767 §4).
+    assert_eq!(
+        (fresh(900), fresh(1003), fresh(u64::MAX)),
+        ((0, 30), (3, 30), (300, 300))
+    );
 }
 
 #[test]
@@ -161,11 +181,11 @@ fn each_query_has_its_decision() {
         ..Table::default()
     };
     let mut random = Random::new();
-    let mut decide = |message: &[u8], asker: &str| {
-        let decision = table.decide(message, asker.parse().unwrap(), NOW, &mut || random.bits());
+    let mut decide = |message: &[u8], from: &str| {
+        let decision = table.decide(message, asker(from), NOW, &mut || random.bits());
         match decision {
             Decision::Ignore => Outcome::Ignored,
-            Decision::Answer(outcome, _) | Decision::Pass(outcome) => outcome,
+            Decision::Answer(outcome, _) | Decision::Pass(outcome, _) => outcome,
         }
     };
     let asked = query("wEb.demo.TEST", 28, 0, &[]);
@@ -179,13 +199,44 @@ fn each_query_has_its_decision() {
         Outcome::Passed
     );
     assert_eq!(decide(&asked[..11], ASKER), Outcome::Ignored);
+    assert_eq!(decide(&asked, "ff02::1"), Outcome::Ignored);
+    assert_eq!(decide(&query("demo.test", 252, 0, &[]), ASKER), Outcome::Refused);
+    assert_eq!(decide(&asked[..asked.len() - 1], ASKER), Outcome::Faulty);
     assert_eq!(decide(&query("x", 0x8000, 0, &[])[..5], ASKER), Outcome::Ignored);
     let table = Table {
         offers: offers("v=ssa1; addr=hash(obj):64"),
         ..Table::default()
     };
-    let published = table.decide(&asked, "::1".parse().unwrap(), NOW, &mut || 7);
-    assert_eq!(published, Decision::Pass(Outcome::Published));
+    let published = table.decide(&asked, asker("::1"), NOW, &mut || 7);
+    assert!(matches!(published, Decision::Pass(Outcome::Published, _)));
+}
+
+/// A host that asks at a global address of its own asks from there, not from loopback.
+#[test]
+fn this_host_may_ask_from_any_address_of_its_own() {
+    let table = Table {
+        offers: offers("v=ssa1; addr=hash(src/128):64"),
+        ..Table::default()
+    };
+    let own = Asker {
+        address: "2001:db8:0:54::53".parse().unwrap(),
+        is_host: true,
+    };
+    let mut random = Random::new();
+    let asked = query("web.demo.test", 28, 0, &[]);
+    let mut decide = |asker| table.decide(&asked, asker, NOW, &mut || random.bits());
+    let Decision::Answer(Outcome::Composed, answer) = decide(own) else {
+        panic!()
+    };
+    let address = Ipv6Addr::from(<[u8; 16]>::try_from(&answer[answer.len() - 16..]).unwrap());
+    let offer = table.offers.values().next().unwrap();
+    let (_, source) = offer.sources.iter().find(|(item, _)| item.contains(&address)).unwrap();
+    assert!(matches!(
+        verdict(offer, &source.to_string(), address),
+        Verdict::Conforming(_)
+    ));
+    let other = Asker { is_host: false, ..own };
+    assert!(matches!(decide(other), Decision::Answer(Outcome::Refused, _)));
 }
 
 #[test]
@@ -200,9 +251,15 @@ fn any_octets_have_a_decision() {
         query("web.demo.test", 28, 0, &[]),
         query("web.demo.test", 28, 1, &opt(0, false, b"\0\x0a\0\x08abcdefgh")),
         query("web.demo.test", 252, 1, &opt(0, true, &[])),
+        query(
+            "web.demo.test",
+            1,
+            1,
+            &opt(0, true, b"\0\x08\0\x04abcd\0\x0a\0\x08abcdefgh"),
+        ),
         Vec::new(),
     ];
-    let [mut composed, mut passed, mut ignored] = [0; 3];
+    let [mut composed, mut passed, mut refused, mut ignored] = [0; 4];
     for step in 0..50_000 {
         let mut message = seeds[step % seeds.len()].clone();
         let mut below = |end: usize| usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap();
@@ -220,24 +277,30 @@ fn any_octets_have_a_decision() {
             }
         }
         let mut draw = || random.bits();
-        match table.decide(&message, ASKER.parse().unwrap(), NOW, &mut draw) {
+        match table.decide(&message, asker(ASKER), NOW, &mut draw) {
             Decision::Ignore => ignored += 1,
-            Decision::Pass(_) => {
+            Decision::Pass(_, asked) => {
                 passed += 1;
-                assert!(wire::is_query(&message));
-                let failure = wire::failure(&message, Code::ServerFailure).unwrap();
+                assert!(wire::is_query(&asked.onward));
+                assert_eq!(wire::question(&asked.onward), wire::question(&message));
+                assert!(asked.onward.len() <= message.len() && (512..=1232).contains(&asked.limit));
+                let failure = wire::failure(&asked.onward, Code::ServerFailure).unwrap();
                 assert!(wire::answers(&failure, wire::question(&message)) && failure.len() <= message.len());
-                let _ = wire::is_transfer(&message);
+            }
+            Decision::Answer(Outcome::Composed, answer) => {
+                composed += 1;
+                assert!(wire::answers(&answer, wire::question(&message)) && answer.len() <= 512);
             }
             Decision::Answer(outcome, answer) => {
-                composed += 1;
-                assert_eq!(outcome, Outcome::Composed);
-                assert!(wire::answers(&answer, wire::question(&message)) && answer.len() <= 512);
+                refused += 1;
+                assert!(matches!(outcome, Outcome::Faulty | Outcome::Refused));
+                // Nobody is sent more than came under his name.
+                assert!(!wire::is_query(&answer) && answer.len() <= message.len());
             }
         }
     }
     assert!(
-        composed > 5000 && passed > 5000 && ignored > 5000,
-        "{composed} {passed} {ignored}"
+        composed > 5000 && passed > 1000 && refused > 5000 && ignored > 5000,
+        "{composed} {passed} {refused} {ignored}"
     );
 }

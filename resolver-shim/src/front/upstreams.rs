@@ -22,8 +22,10 @@ use tokio::{
 };
 
 use super::{
-    serve::{MAX_MESSAGE, read, write},
-    wire,
+    answer,
+    connection::{read, write},
+    query,
+    wire::{self, MAX_MESSAGE, set_number},
 };
 use crate::random::Bits;
 
@@ -47,7 +49,39 @@ pub struct Upstreams {
     timeout: Duration,
     /// The one that answered last.
     first: AtomicUsize,
+    /// Whether the last that was asked of them had no answer.
+    silent: AtomicBool,
     bits: Mutex<Bits>,
+}
+
+/// By which servers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// As most are.
+    Udp,
+    /// For answers of any size.
+    Tcp,
+}
+
+impl Transport {
+    /// Returns the stable name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// What servers say.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// One has answered the question.
+    Answer(Vec<u8>),
+    /// None has, and one says so.
+    Failure(Vec<u8>),
+    /// None says anything that can be read.
+    Silence,
 }
 
 #[derive(Debug)]
@@ -111,70 +145,85 @@ impl Upstreams {
         all().skip(first).chain(all().take(first))
     }
 
-    /// Asks one server after the other, and returns the first answer, whatever it says.
-    pub(super) async fn by_udp(&self, query: &[u8]) -> Option<Vec<u8>> {
+    /// Says whether the last that was asked of servers had no answer.
+    pub(super) fn are_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Notes that servers let somebody wait for too long.
+    pub(super) fn note_silence(&self) {
+        self.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks one server after the other, until one says what was asked: that it cannot or will not say is no reason for
+    /// others not to.
+    pub(super) async fn ask(&self, query: &[u8], transport: Transport) -> Reply {
         let until = Instant::now() + LONGEST;
-        for _ in 0..ROUNDS {
+        let rounds = match transport {
+            Transport::Udp => ROUNDS,
+            Transport::Tcp => 1,
+        };
+        let mut failure = None;
+        let mut failed = Vec::new();
+        'asking: for _ in 0..rounds {
             for (number, server) in self.in_order() {
-                let asked = timeout(self.timeout, server.exchange(query, &self.bits));
-                match timeout_at(until, asked).await {
-                    Ok(Ok(Ok(answer))) => {
+                if failed.contains(&number) {
+                    continue;
+                }
+                match timeout_at(until, self.ask_one(server, query, transport)).await {
+                    Ok(Ok(answer)) if answer::is_final(&answer, query) => {
                         self.first.store(number, Ordering::Relaxed);
-                        return Some(answer);
+                        self.silent.store(false, Ordering::Relaxed);
+                        return Reply::Answer(answer);
                     }
-                    Ok(Ok(Err(error))) => {
-                        tracing::debug!(server = %server.address, %error, "a server cannot be asked by UDP");
+                    Ok(Ok(answer)) => {
+                        failed.push(number);
+                        failure.get_or_insert(answer);
                     }
-                    Ok(Err(_)) => {}
-                    Err(_) => return None,
+                    Ok(Err(error)) => {
+                        tracing::debug!(server = %server.address, %error, "a server cannot be asked");
+                    }
+                    Err(_) => break 'asking,
                 }
             }
         }
-        None
+        failure.map_or_else(
+            || {
+                self.note_silence();
+                Reply::Silence
+            },
+            Reply::Failure,
+        )
     }
 
-    /// The same by TCP.
-    pub(super) async fn by_tcp(&self, query: &[u8]) -> Option<Vec<u8>> {
-        let until = Instant::now() + LONGEST;
-        for (number, server) in self.in_order() {
-            let ask = async {
-                let mut stream = TcpStream::connect(server.address).await?;
-                write(&mut stream, query).await?;
-                loop {
-                    let answer = read(&mut stream).await?;
-                    if answer.get(..2) == query.get(..2) && wire::answers(&answer, wire::question(query)) {
-                        return io::Result::Ok(answer);
-                    }
-                }
-            };
-            match timeout_at(until, timeout(self.timeout, ask)).await {
-                Ok(Ok(Ok(answer))) => {
-                    self.first.store(number, Ordering::Relaxed);
-                    return Some(answer);
-                }
-                Ok(Ok(Err(error))) => {
-                    tracing::debug!(server = %server.address, %error, "a server cannot be asked by TCP");
-                }
-                Ok(Err(_)) => {}
-                Err(_) => return None,
-            }
+    /// Asks one server, and once more where it seems to know nothing of EDNS.
+    async fn ask_one(&self, server: &Server, query: &[u8], transport: Transport) -> io::Result<Vec<u8>> {
+        let answer = self.exchange(server, query, transport).await?;
+        if answer::knows_no_edns(&answer)
+            && let Some(plain) = query::without_edns(query)
+        {
+            return self.exchange(server, &plain, transport).await;
         }
-        None
+        Ok(answer)
     }
 
-    /// Joins a connection with one to a server, from this query on.
-    pub(super) async fn join(&self, mut stream: TcpStream, query: &[u8]) -> io::Result<()> {
+    async fn exchange(&self, server: &Server, query: &[u8], transport: Transport) -> io::Result<Vec<u8>> {
+        match transport {
+            Transport::Udp => timeout(self.timeout, server.by_udp(query, &self.bits)).await?,
+            Transport::Tcp => timeout(self.timeout, server.by_tcp(query, &self.bits)).await?,
+        }
+    }
+
+    /// Returns a connection to the server that answered last.
+    pub(super) async fn connect(&self) -> io::Result<TcpStream> {
         let (_, server) = self.in_order().next().ok_or(io::ErrorKind::NotConnected)?;
-        let mut other = timeout(self.timeout, TcpStream::connect(server.address)).await??;
-        write(&mut other, query).await?;
-        tokio::io::copy_bidirectional(&mut stream, &mut other).await?;
-        Ok(())
+        timeout(self.timeout, TcpStream::connect(server.address)).await?
     }
 }
 
 impl Server {
     /// Asks by one of the sockets, under a number of its own, and returns the answer to the query as it came.
-    async fn exchange(&self, query: &[u8], bits: &Mutex<Bits>) -> io::Result<Vec<u8>> {
+    async fn by_udp(&self, query: &[u8], bits: &Mutex<Bits>) -> io::Result<Vec<u8>> {
         let lane = self.lane(bits).await?;
         let way = &lane.way;
         let (sender, answer) = oneshot::channel();
@@ -192,6 +241,22 @@ impl Server {
         let mut answer = answer.await.map_err(gone)?;
         set_number(&mut answer, query);
         Ok(answer)
+    }
+
+    /// Asks by a connection of its own, under a number of its own.
+    async fn by_tcp(&self, query: &[u8], bits: &Mutex<Bits>) -> io::Result<Vec<u8>> {
+        let mut asked = query.to_vec();
+        let [high, low, ..] = lock(bits).draw().to_be_bytes();
+        set_number(&mut asked, &[high, low]);
+        let mut stream = TcpStream::connect(self.address).await?;
+        write(&mut stream, &asked).await?;
+        loop {
+            let mut answer = read(&mut stream).await?;
+            if answer.get(..2) == asked.get(..2) && wire::answers(&answer, wire::question(query)) {
+                set_number(&mut answer, query);
+                return Ok(answer);
+            }
+        }
     }
 
     /// Returns one of the sockets, a new one where it is used up.
@@ -306,12 +371,5 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         lock(&self.way.waiting).remove(&self.number);
-    }
-}
-
-/// Gives a message the number that stands at the beginning of another.
-fn set_number(message: &mut [u8], from: &[u8]) {
-    for (place, byte) in message.iter_mut().zip(from.iter().take(2)) {
-        *place = *byte;
     }
 }

@@ -9,7 +9,7 @@ use ssa_rules::{Key, KeyId, Record, Rule};
 use crate::{
     config::{Action, Finding, Front, Inbound, Keys, Mode, Outbound},
     front::{Offer, Timed},
-    memory::{Publishable, View, publishable},
+    memory::{Publishable, State, View, publishable},
     secrets::{self, Keyring},
 };
 
@@ -153,6 +153,7 @@ pub(super) fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Key
         rules,
         port,
         own_keys: matches!(config.keys, Some(Keys::Client(_))),
+        is_stale: view.standing.state == State::Stale,
         ..Offer::default()
     }
 }

@@ -1,0 +1,35 @@
+"""Hosts that ask a DNS front, by the stub resolvers of programs and by dig."""
+
+import re
+import subprocess
+
+
+class Stub:
+    """A host whose resolv.conf names one server."""
+
+    def __init__(self, stage, host, server):
+        self.host, self.server = host, server
+        self.conf = stage.work / f"{host.name}-{server.replace(':', '-')}.conf"
+        self.conf.write_text(f"nameserver {server}\noptions timeout:2 attempts:1\n")
+
+    def run(self, *command):
+        """Runs a program with this resolv.conf, and returns its exit status and what it prints."""
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        with self.host:
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-c", script, self.conf, *command], capture_output=True, text=True, timeout=30
+            )
+        return done.returncode, done.stdout.strip() or done.stderr.strip()
+
+    def dig(self, *words):
+        """Asks by dig, and returns what it prints."""
+        with self.host:
+            done = subprocess.run(
+                ["dig", f"@{self.server}", "+tries=1", "+timeout=6", *words], capture_output=True, text=True, timeout=30
+            )
+        return done.stdout
+
+    def address(self, name, *words):
+        """Returns the first address that dig gets, and its TTL."""
+        found = re.search(r"\s(\d+)\s+IN\s+AAAA\s+(\S+)", self.dig(name, "AAAA", "+noall", "+answer", *words))
+        return (found[2], int(found[1])) if found else (None, None)

@@ -1,0 +1,117 @@
+//! What is composed for the askers of a name.
+
+use std::{
+    net::Ipv6Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ipnet::Ipv6Net;
+use ssa_rules::{Class, ItemIndex, ItemSet, Port, Progress, Replica, Request, Rule, Source};
+
+use super::{Now, answer::STALE_TTL, asker::Whose};
+
+/// The longest TTL of an answer, in seconds: what changes in the DNS must reach askers soon.
+pub const MAX_TTL: u64 = 300;
+
+/// The most bits of a proof of work that the front does for its askers: some 4000 hashes.
+pub const MAX_POW: u8 = 12;
+
+/// What is composed for the askers of a name.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    /// The rules, that with the greatest `from` first.
+    pub rules: Vec<Timed>,
+    /// The sources of this host, item by item.
+    pub sources: Vec<(Ipv6Net, Ipv6Addr)>,
+    /// The port, where connections to the name can only be for one.
+    pub port: Option<u16>,
+    /// Whether keys are this host's own: they are none for other askers.
+    pub own_keys: bool,
+    /// Whether no server answers for the records now.
+    pub is_stale: bool,
+    /// When the first of the records expires.
+    pub fresh_until: Arc<AtomicU64>,
+}
+
+/// A rule, and the seconds of its time step.
+#[derive(Clone, Debug)]
+pub struct Timed {
+    /// The rule.
+    pub rule: Rule,
+    /// The step, where it has one.
+    pub step: Option<u32>,
+}
+
+impl Offer {
+    /// Says whether an address is in the service's items, those for legacy devices included.
+    pub(super) fn owns(&self, address: Ipv6Addr) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|timed| timed.rule.class(address) != Class::Outside)
+    }
+
+    /// Composes an address, and says how long it is good, in seconds; nothing where none can be.
+    pub(super) fn compose(&self, asker: Whose, now: Now, random: &mut impl FnMut() -> u64) -> Option<(Ipv6Addr, u32)> {
+        let time = now.time.0;
+        let Timed { rule, step } = self.rules.iter().find(|timed| timed.rule.from().0 <= time)?;
+        let foreign_key = self.own_keys && rule.kdf().is_some() && asker != Whose::Host;
+        if foreign_key || rule.pow() > MAX_POW {
+            return None;
+        }
+        let replica = random().checked_rem(rule.replicas().into()).unwrap_or(0);
+        let request = |source: Ipv6Addr| Request {
+            port: self.port.map(Port),
+            time: Some(now.time),
+            replica: Replica(u8::try_from(replica).unwrap_or(0)),
+            ..Request::new(Source(source))
+        };
+        let (source, mut search) = match asker {
+            Whose::Other(source) => (source, rule.search(&request(source), ItemSet::EMPTY, random).ok()?),
+            Whose::Host => {
+                let (item, source) = self.choose_item(rule, random, &request)?;
+                (source, rule.search_in(item, &request(source), random).ok()?)
+            }
+        };
+        let tries = 64_u32.checked_shl(rule.pow().into())?;
+        let Ok(Progress::Found(address)) = rule.advance(&mut search, &request(source), tries, random) else {
+            return None;
+        };
+        let fresh = self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.daemon);
+        // What is stale holds a little too: nobody is to ask at every turn (RFC 8767 §4).
+        let least = if self.is_stale { STALE_TTL.into() } else { 0 };
+        let to_next = |step: u64| time.checked_rem(step).map(|gone| step.saturating_sub(gone));
+        let steps = [step.map(u64::from), (rule.pow() > 0).then_some(60)];
+        let changes = steps.into_iter().flatten().filter_map(to_next);
+        let others = self.rules.iter().map(|timed| timed.rule.from().0);
+        let starts = others.filter(|from| *from > time).map(|from| from.saturating_sub(time));
+        let left = changes.chain(starts).chain([fresh.max(least), MAX_TTL]).min()?;
+        Some((address.0, u32::try_from(left).ok()?))
+    }
+
+    /// Chooses an item, and the source that this host's connections to it use: the one may depend on the other, and a
+    /// pair is taken that agrees with itself.
+    fn choose_item<'r>(
+        &self,
+        rule: &Rule,
+        random: &mut impl FnMut() -> u64,
+        request: &impl Fn(Ipv6Addr) -> Request<'r>,
+    ) -> Option<(ItemIndex, Ipv6Addr)> {
+        let source_of = |item: ItemIndex| {
+            let (_, prefix) = rule.positive_items().find(|(index, _)| *index == item)?;
+            let (_, source) = self.sources.iter().find(|(item, _)| *item == prefix)?;
+            Some(*source)
+        };
+        let mut last = None;
+        for (_, source) in &self.sources {
+            let item = rule.choose_item(&request(*source), ItemSet::EMPTY, random).ok()?;
+            let own = source_of(item);
+            if own == Some(*source) {
+                return Some((item, *source));
+            }
+            last = own.map(|own| (item, own));
+        }
+        last.filter(|_| !rule.computes_item())
+    }
+}
