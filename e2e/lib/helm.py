@@ -85,15 +85,19 @@ class Helm:
             assert "Error" not in item, f"{item}: {text}"
         return items
 
-    def inject(self, template, labels, annotations, native):
-        """Returns what the injection template adds to a pod: Istio renders it with the same functions."""
+    def inject(self, template, labels, annotations, native, spec=None):
+        """Returns what the injection template adds to a pod: Istio renders it with the same functions.
+
+        `spec` has what the pod says itself, by the names of Go's fields.
+        """
         metadata = json.dumps({"Labels": labels, "Annotations": annotations})
         around = (
             '{{- $data := .Files.Get "files/metadata" | fromJson }}'
-            f'{{{{ $pod := dict "ObjectMeta" $data "NativeSidecars" {str(native).lower()} "Template" .Template }}}}'
+            '{{ $spec := .Files.Get "files/spec" | fromJson }}'
+            f'{{{{ $pod := dict "ObjectMeta" $data "Spec" $spec "NativeSidecars" {str(native).lower()} "Template" .Template }}}}'
             '{{ tpl (.Files.Get "files/injection") $pod | fromYaml | merge (dict "apiVersion" "v1" "kind" "Pod") | toJson }}'
         )
-        pod = self.chart(around, {"injection": template, "metadata": metadata})
+        pod = self.chart(around, {"injection": template, "metadata": metadata, "spec": json.dumps(spec or {})})
         assert "Error" not in pod, pod
         return pod["spec"]
 

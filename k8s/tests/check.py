@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from injection import Injection
+from mesh import Mesh
 from monitoring import Monitoring
 from operations import Operations
 from programs import Programs
@@ -18,7 +19,7 @@ from room import Chart, Skipped
 from scripts import Scripts
 from workloads import Workloads
 
-ROOMS = (Rendering, Workloads, Programs, Injection, Refusals, Operations, Monitoring, Scripts)
+ROOMS = (Rendering, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts)
 
 
 def main():

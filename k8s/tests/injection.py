@@ -3,7 +3,7 @@
 import json
 import re
 
-from room import Room, run
+from room import VALUES, Room, run
 
 
 class Injection(Room):
@@ -58,3 +58,19 @@ class Injection(Room):
         (operator,) = self.helm.read([data["istio-operator.yaml"]])
         assert operator["spec"]["values"]["sidecarInjectorWebhook"]["templates"]["ssa"] == self.template
         assert "@" not in re.sub(r"\S+@sha256:", "", self.template), "a mark is left"
+
+    def clients_ask_for_names_as_they_are_where_that_is_wanted(self):
+        data = self.helm.objects("-f", VALUES, "--set", "outbound.ndots=2")["ConfigMap", "ssa-injection"]["data"]
+        (values,) = self.helm.read([data["istiod-values.yaml"]])
+        template = values["sidecarInjectorWebhook"]["templates"]["ssa"]
+        client, server = {"ssa-outbound": "enabled"}, {"ssa-inbound": "enabled"}
+        wanted = {"options": [{"name": "ndots", "value": "2"}]}
+        assert self.helm.inject(template, client, {}, True)["dnsConfig"] == wanted
+        assert self.helm.inject(template, client | server, {}, True)["dnsConfig"] == wanted
+        own = {"DNSConfig": {"Options": [{"Name": "ndots", "Value": "1"}]}}
+        for spec in (
+            self.helm.inject(template, server, {}, True),
+            self.helm.inject(template, client, {}, True, own),
+            self.helm.inject(self.template, client, {}, True),
+        ):
+            assert "dnsConfig" not in spec, spec["dnsConfig"]

@@ -59,6 +59,7 @@ class Refusals(Room):
             ("inbound.mtls=DISABLE", "/inbound/mtls"),
             ("inbound.principals[0]=spiffe://cluster.local/x", "/inbound/principals/0"),
             ("outbound.pool=0", "/outbound/pool"),
+            ("outbound.ndots=16", "/outbound/ndots"),
             ("outbound.source=10.0.0.1", "/outbound/source"),
             ("snapshot.waitS=301", "/snapshot/waitS"),
             ("killSwitch=maybe", "/killSwitch"),

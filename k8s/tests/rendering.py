@@ -150,5 +150,5 @@ class Rendering(Room):
         assert [(port["number"], port["protocol"]) for port in entry["ports"]] == [(8080, "HTTP"), (9000, "TCP")]
         assert entry["subjectAltNames"] == ["spiffe://cluster.local/ns/shop/sa/store"]
         rule = self.all["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"]
-        assert rule == {"tls": {"mode": "ISTIO_MUTUAL"}, "connectionPool": {"tcp": {"maxConnections": 500}}}
+        assert rule == {"tls": {"mode": "ISTIO_MUTUAL"}, "connectionPool": {"tcp": {"maxConnections": 500}, "http": {"idleTimeout": "60s"}}}
         assert self.all["DestinationRule", "ssa-other.example"]["spec"]["trafficPolicy"]["tls"] == {"mode": "DISABLE"}

@@ -60,6 +60,28 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
 {{- uniq $ports | toJson -}}
 {{- end }}
 
+{{/* The ports of a role that the mesh takes for HTTP, each once, with whether the application speaks HTTP/2, as JSON. */}}
+{{- define "ssa.httpPorts" -}}
+{{- $ports := list -}}
+{{- range include "ssa.services" . | fromJsonArray }}{{ range .ports }}
+{{- if has .protocol (list "HTTP" "HTTP2" "GRPC") }}{{ $ports = append $ports (dict "number" (int .number) "http2" (ne .protocol "HTTP")) }}{{ end }}
+{{- end }}{{ end -}}
+{{- uniq $ports | toJson -}}
+{{- end }}
+
+{{/* What the mesh knows a service by, as JSON: its `addresses`, or the items that `static` publishes, or `allowed`. */}}
+{{- define "ssa.addresses" -}}
+{{- $found := .addresses | default list -}}
+{{- if and (not $found) .static -}}
+{{- range splitList " " ((.static.apl | default "") | replace "\t" " ") }}
+{{- $item := trimPrefix "!" . }}
+{{- if hasPrefix "2:" $item }}{{ $found = append $found (trimPrefix "2:" $item) }}{{ end }}
+{{- end }}
+{{- end -}}
+{{- if not $found }}{{ $found = .allowed }}{{ end -}}
+{{- uniq $found | toJson -}}
+{{- end }}
+
 {{/* What `services[]` says, as an entry of the resolver's configuration with some roles: (dict "service" . "roles" (list …)). */}}
 {{- define "ssa.entry" -}}
 {{- $service := .service -}}
