@@ -35,7 +35,6 @@ fi
 
 module=$("$root/hack/module.sh")
 image=${SSA_RESOLVER_IMAGE:?"the image of ssa-resolver"}
-apl=$(sed -n 's/^ *apl: "\(.*\)"/\1/p' "$here/$name/values.yaml")
 kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 kubectl label namespace "$namespace" istio-injection=enabled --overwrite >/dev/null
 k create configmap ssa-module --from-file=ssa_filter.wasm="$module" --dry-run=client -o yaml | k apply --server-side -f - >/dev/null
@@ -46,7 +45,7 @@ if [ -n "${SSA_ENVOY_IMAGE:-}" ]; then flags+=(--set "module.serve.image=$SSA_EN
 kubectl kustomize "$here/$name" | sed -e "s#image: busybox\$#image: ${SSA_APP_IMAGE:-busybox:1.37}#" -e "s#image: curl\$#image: ${SSA_APP_IMAGE:-curlimages/curl:8.16.0}#" | kubectl apply -f - >/dev/null
 k rollout status statefulset/store --timeout=180s
 k rollout status deployment/client --timeout=180s
-"$root/k8s/slices/apply.sh" "$namespace" store.example --apl "$apl" --bits 4 --selector app=store
+"$root/k8s/slices/apply.sh" "$namespace" store.example --bits 4 --selector app=store
 
 say "== 20 requests of the client, by the server that answered"
 for _ in $(seq 20); do k exec deploy/client -c app -- curl -sf -m 5 http://store.example:8080/ || echo refused; done | sort | uniq -c

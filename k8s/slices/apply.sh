@@ -2,10 +2,11 @@
 # Gives a service's slices to its pods: plans them with the fewest moves, and sets the routes in the pods and on the nodes.
 # To be run again whenever pods come, go or get a new address; a controller will do all of this.
 #
-#   k8s/slices/apply.sh NAMESPACE SERVICE --apl APL --bits N --selector LABELS [more flags of ssa slices plan]
+#   k8s/slices/apply.sh NAMESPACE SERVICE [--apl APL] --bits N --selector LABELS [more flags of ssa slices plan]
 #   k8s/slices/apply.sh shop store.example --apl 2:2001:db8:5::/64 --bits 6 --selector app=store
 #
 # It needs kubectl, jq and ssa here, pods with the injection template `ssa`, and the chart's DaemonSet (slices.nodes: true).
+# Without --apl the list is that of `static` in a release of the namespace, or what the DNS of this machine has.
 # The plan is kept in the ConfigMap ssa-slices of the namespace, where pods that start find theirs.
 #
 #   SSA=PROGRAM             this ssa instead of the one on PATH
@@ -17,7 +18,7 @@ die() {
   printf 'error: %s\n' "$*" >&2
   exit 1
 }
-usage() { die "usage: k8s/slices/apply.sh NAMESPACE SERVICE --apl APL --bits N --selector LABELS [flags of ssa slices plan]"; }
+usage() { die "usage: k8s/slices/apply.sh NAMESPACE SERVICE [--apl APL] --bits N --selector LABELS [flags of ssa slices plan]"; }
 
 [ "$#" -ge 2 ] || usage
 namespace=$1 service=$2
@@ -42,6 +43,16 @@ for program in kubectl jq "$ssa"; do command -v "$program" >/dev/null || die "$p
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 k() { kubectl -n "$namespace" "$@"; }
+
+if [[ " ${plan_flags[*]} " != *" --apl"* ]]; then
+  apl=$(k get configmaps -l app.kubernetes.io/name=ssa -o json | jq -r --arg name "$service" '[.items[].data["resolver.json"] // empty
+    | fromjson | .services[] | select(.name == $name) | .static.apl // empty] | first // empty')
+  if [ -z "$apl" ]; then
+    apl=$("$ssa" resolve "$service" --json 2>"$folder/resolve" | jq -r '.space // empty | [.positive[] | "2:\(.)"] | join(" ")') || true
+  fi
+  [ -n "$apl" ] || die "$service: no list of its addresses, neither in a release of $namespace nor in this machine's DNS: say --apl"
+  plan_flags+=(--apl "$apl")
+fi
 
 # Controller: it would hear of these.
 k get pods -l "$selector" -o json >"$folder/pods.json"

@@ -24,6 +24,8 @@ if words[:2] == ["get", "pods"]:
     print((folder / ("daemons.json" if "ssa-routes=node" in words else "pods.json")).read_text())
 elif words[:2] == ["get", "nodes"]:
     print((folder / "nodes.json").read_text())
+elif words[:2] == ["get", "configmaps"]:
+    print((folder / "configmaps.json").read_text())
 elif words[:2] == ["get", "configmap"]:
     kept = folder / "kept.json"
     if kept.exists():
@@ -126,7 +128,7 @@ class Scripts(Room):
             status = {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": address}]}
             return {"metadata": {"name": name, **more}, "spec": {"nodeName": node}, "status": status}
 
-        def apply(*pods):
+        def apply(*pods, apl=("--apl", "2:2001:db8:5::/64")):
             (cluster / "pods.json").write_text(json.dumps({"items": list(pods)}))
             (cluster / "log").write_text("")
             must(
@@ -134,8 +136,7 @@ class Scripts(Room):
                 K8S / "slices/apply.sh",
                 "shop",
                 "store.example",
-                "--apl",
-                "2:2001:db8:5::/64",
+                *apl,
                 "--bits",
                 "2",
                 "--selector",
@@ -199,6 +200,13 @@ class Scripts(Room):
         ).read_text() == "item 2001:db8:5::/64\nslice 2001:db8:5::/64 s1 fd00::b n2 fd00::12\n"
         plan = json.loads(json.loads((cluster / "kept.json").read_text())["data"]["store.example.plan.json"])
         assert [endpoint["name"] for endpoint in plan["endpoints"]] == ["s1"]
+        # Without a list of its own it takes that of the release.
+        services = [{"name": "other.example"}, {"name": "store.example", "static": {"apl": "2:2001:db8:9::/64 !2:2001:db8:9:1::/112"}}]
+        told = [{"data": {"resolver.json": json.dumps({"services": services})}}, {"data": {"more": ""}}, {}]
+        (cluster / "configmaps.json").write_text(json.dumps({"items": told}))
+        (cluster / "kept.json").unlink()
+        apply(pod("s1", "n2", "fd00::b"), apl=())
+        assert (cluster / "routes").read_text() == "item 2001:db8:9::/64\nslice 2001:db8:9::/64 s1 fd00::b n2 fd00::12\n"
 
     def the_shim_is_told_of_a_new_configuration(self):
         folder = self.folder / "shim"
