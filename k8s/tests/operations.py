@@ -1,7 +1,9 @@
 """What docs/operations.md tells to do."""
 
 import json
+import os
 import re
+import shutil
 import textwrap
 
 from room import K8S, ROOT, VALUES, Room, must, run
@@ -43,11 +45,11 @@ class Operations(Room):
 
     def several_services_and_clients_alone_are_installed_as_told(self):
         for before, wanted in (
-            ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound"}),
-            ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound"}),
+            ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed"}),
+            ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound", "ssa-closed"}),
         ):
             values = self.folder / "told.yaml"
-            values.write_text(f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\n')
+            values.write_text(f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\nresolver: {{ image: "ssa:test" }}\n')
             objects = self.helm.objects("-f", values)
             assert {name for kind, name in objects if kind == "EnvoyFilter"} == wanted, before
 
@@ -55,3 +57,37 @@ class Operations(Room):
         for words in [(), ("--help",)]:
             code, text = run(K8S / "preflight.sh", *words)
             assert code == 2 and text == "usage: k8s/preflight.sh IMAGE [NAMESPACE]\n", text
+
+    def preflight_that_looks_at_no_node_fails_and_says_why(self):
+        folder = self.folder / "no-nodes"
+        folder.mkdir()
+        for program in ("bash", "env", "sh"):
+            (folder / program).symlink_to(shutil.which(program))
+        fake = folder / "kubectl"
+
+        def preflight():
+            return run(K8S / "preflight.sh", "image:test", env={**os.environ, "PATH": str(folder)})
+
+        assert preflight() == (2, "error: kubectl is missing\n")
+        for script, why in (
+            ("echo 'connection refused' >&2; exit 1", "connection refused\nerror: the nodes of the cluster cannot be listed\n"),
+            ("exit 0", "error: the cluster has no nodes\n"),
+        ):
+            fake.write_text(f"#!/bin/sh\n{script}\n")
+            fake.chmod(0o755)
+            assert preflight() == (2, why), why
+
+    def preflight_looks_at_each_node(self):
+        folder = self.folder / "nodes"
+        folder.mkdir()
+        fake = folder / "kubectl"
+        # The second node has an error; of the third nothing is heard.
+        fake.write_text(
+            "#!/bin/sh\ncase \"$*\" in\n*'get nodes'*) echo 'n1 n2 n.3';;\n*'apply'*) cat >/dev/null;;\n"
+            "*'logs ssa-preflight-n1') echo fine;;\n*'logs ssa-preflight-n2') echo 'error: host-ipv6';;\n*logs*) exit 1;;\nesac\n"
+        )
+        fake.chmod(0o755)
+        env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+        code, text = run(K8S / "preflight.sh", "image:test", env=env)
+        wanted = "== n1\nfine\n== n2\nerror: host-ipv6\n== n.3\n  it could not be looked at\n"
+        assert (code, text) == (1, wanted), (code, text)
