@@ -102,11 +102,82 @@ class Scripts(Room):
             "refused",
         ], lines
 
+    def what_is_no_slice_of_the_service_is_not_set(self):
+        lines = [
+            "slice ::/0 a fd00::a n1 fd00::11",
+            "slice ::/1 a fd00::a n1 fd00::11",
+            "slice 8000::/1 a fd00::a n1 fd00::11",
+            "slice default a fd00::a n1 fd00::11",
+            # Shorter than what is allowed, beside it, and what a cut by hexadecimal digits takes for it.
+            "slice 2001:db8:5::/48 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5::/49 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5:4000::/50 a fd00::a n1 fd00::11",
+            "slice 2001:db8:6::/64 a fd00::a n1 fd00::11",
+            "slice fe80::/64 a fd00::a n1 fd00::11",
+            "slice fd78::/64 a fd00::a n1 fd00::11",
+            "slice 10.0.0.0/8 a fd00::a n1 fd00::11",
+            "slice 0.0.0.0/0 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5::/129 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5::/064x a fd00::a n1 fd00::11",
+            "slice 2001:db8:5::1::/64 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5:0:0:0:0:0:0/64 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5:00000::/64 a fd00::a n1 fd00::11",
+            "slice 2001:db8:5:: a fd00::a n1 fd00::11",
+            # Ways that are none, or words of ip.
+            "slice 2001:db8:5::/64 a fe80::1 n1 fd00::11",
+            "slice 2001:db8:5::/64 a fd00::a n1 ::1",
+            "slice 2001:db8:5::/64 a :: n1 fd00::11",
+            "slice 2001:db8:5::/64 a ff02::1 n1 fd00::11",
+            "slice 2001:db8:5::/64 a 10.0.0.1 n1 fd00::11",
+            "slice 2001:db8:5::/64 a dev n1 fd00::11",
+            "slice 2001:db8:5::/64 a fd00::a n1 fd00::11 table local",
+            "slice -f a fd00::a n1 fd00::11",
+            "item ::/0",
+            "item 2001:db8::/32",
+            "item 2001:db8:5::/64 root ::/0",
+            "flush all",
+        ]
+        script = textwrap.dedent(
+            """
+            ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+            ip -6 addr add fd00::1/64 dev v0 nodad; ip -6 route add default via fd00::1234
+            ip -6 route add 2001:db8:5:9::/64 via fd00::1234
+            good='slice 2001:db8:5:3fff::/64 a fd00::a n1 fd00::11'
+            while read -r line; do
+              for role in node pod; do
+                printf '%s\n%s\n' "$good" "$line" | ssa-routes $role - --keep 2>/dev/null && echo "$role takes: $line"
+              done
+            done <"$LINES"
+            echo 'slice 2001:db8:5:9::/64 a fd00::a n1 fd00::11' | ssa-routes node - 2>/dev/null && echo "somebody else's"
+            (SSA_ALLOWED='' ssa-routes node - <"$LINES") 2>/dev/null && echo 'taken with nothing allowed'
+            ip -6 route show proto 199; ip -6 route show table local proto 199
+            echo kept
+            mkdir kept; (echo "$good"; cat "$LINES"; echo 'slice fd77:0:ff::/128 a fd00::a n1 fd00::11') >kept/a.routes
+            ssa-routes node kept 2>/dev/null
+            echo '2001:db8:5::/50' >allowed; (SSA_ALLOWED=$PWD/allowed ssa-routes pod kept) 2>/dev/null
+            ip -6 route show table all proto 199 | awk '{print $1, $2, $3}' | sort
+            ip -6 route show default | awk '{print $1, $3}'; ip -6 route show 2001:db8:5:9::/64 | awk '{print $1, $3}'
+            """
+        )
+        file = self.folder / "lines"
+        file.write_text("".join(f"{line}\n" for line in lines))
+        folder = self.folder / "bounds"
+        folder.mkdir()
+        said = self._routes(f'cd "{folder}"\n{script}', LINES=str(file))
+        assert said == [
+            "kept",
+            "2001:db8:5:3fff::/64 via fd00::a",
+            "fd77:0:ff:: via fd00::a",
+            "local 2001:db8:5:3fff::/64 dev",
+            "default fd00::1234",
+            "2001:db8:5:9::/64 fd00::1234",
+        ], "\n".join(said)
+
     def _routes(self, script, **env):
         """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its own."""
         if run("unshare", "-Urn", "true")[0] != 0:
             raise Skipped("no user and network namespaces here")
-        env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", **env}
+        env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", "SSA_ALLOWED": "fd77::/40 2001:db8:5::/50", **env}
         env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
         return must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
 
