@@ -17,9 +17,11 @@ from refusals import Refusals
 from rendering import Rendering
 from room import Chart, Skipped
 from scripts import Scripts
+from server import Server
+from sidecar import Sidecar
 from workloads import Workloads
 
-ROOMS = (Rendering, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts)
+ROOMS = (Rendering, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Sidecar, Server)
 
 
 def main():

@@ -16,6 +16,7 @@ class Mesh(Room):
         base = {"name": "store.example", "allowed": ["2001:db8:5::/48"], "ports": PORTS, "inbound": {}, "outbound": {}}
         whole = {
             "module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64},
+            "resolver": {"image": "ssa-resolver:test"},
             "services": [{**base, **one} for one in services or ({},)],
             **values,
         }
@@ -95,7 +96,7 @@ class Mesh(Room):
             # Who comes by an address of the service, in the same prefix, is the filter's.
             "when": [{"key": "destination.ip", "notValues": ["2001:db8:5::/48"]}],
         }, rule
-        everywhere = self._objects(inbound={"exempt": [{"sources": ["::/0"], "principals": [PEERS]}], "principals": ["a/b"]})
+        everywhere = self._objects(inbound={"wideExempt": True, "exempt": [{"sources": ["::/0"], "principals": [PEERS]}], "principals": ["a/b"]})
         first, second = everywhere["AuthorizationPolicy", "ssa-inbound"]["spec"]["rules"]
         ports = [{"operation": {"ports": ["8000", "8001", "8002", "8003", "8004"]}}]
         assert first == {"from": [{"source": {"notPrincipals": ["a/b"]}}], "to": ports}

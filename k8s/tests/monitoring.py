@@ -1,14 +1,17 @@
 """Alerts, dashboard and relabelling."""
 
 import json
+import os
 import re
+import shutil
 
-from room import ROOT, Room, relabel
+from room import ROOT, Room, Skipped, must, relabel
 
 # Ours are labels of filters' metrics; these come from the scrape.
 SCRAPED = {"namespace", "pod"}
 # Of kube-state-metrics.
 KUBERNETES = {
+    "kube_pod_annotations": {f"annotation_traffic_sidecar_istio_io_{way}_inbound_ports" for way in ("exclude", "include")},
     "kube_pod_labels": {"label_ssa_inbound", "label_ssa_outbound"},
     "kube_pod_init_container_info": {"container"},
     "kube_pod_status_phase": {"phase"},
@@ -141,3 +144,69 @@ class Monitoring(Room):
             "ssa_verdict": "outside",
             "ssa_outcome": "shadow_denied",
         }
+
+    def alerts_fire_when_they_ought_to(self):
+        promtool = os.environ.get("SSA_PROMTOOL") or shutil.which("promtool")
+        if not promtool:
+            raise Skipped("no promtool: apt-get install prometheus, or SSA_PROMTOOL=PROGRAM")
+        folder = self.folder / "alerts"
+        folder.mkdir()
+        (folder / "rules.json").write_text(json.dumps(self.all["PrometheusRule", "ssa"]["spec"]))
+
+        def pod(name, *more, **labels):
+            """A pod that runs, with these labels, and more series."""
+            its = f'namespace="shop", pod="{name}"'
+            told = ", ".join(f'label_ssa_{role}="{value}"' for role, value in labels.items())
+            phase = f'kube_pod_status_phase{{{its}, phase="Running"}}'
+            return [f"kube_pod_labels{{{its}, {told}}}", phase, *(f"{one}{{{its}}}" for one in more)]
+
+        age = {role: f"ssa_{role}_snapshot_age_max_seconds" for role in ("inbound", "outbound")}
+        excluded = 'kube_pod_annotations{namespace="shop", pod="%s", annotation_traffic_sidecar_istio_io_exclude_inbound_ports="%s"}'
+        series = [
+            *pod("server", age["inbound"], "ssa_resolver_off", inbound="enabled"),
+            *pod("client", age["outbound"], "ssa_resolver_off", outbound="enabled"),
+            *pod("typing-error", "ssa_resolver_off", inbound="enable"),
+            *pod("blind", "ssa_resolver_off", outbound="enabled"),
+            *pod("ended", inbound="enabled")[:1],
+            'ssa_resolver_off{namespace="shop", pod="no-label"}',
+            excluded % ("server", "9467, 9000"),
+            excluded % ("client", "9000"),
+        ]
+        wanted = {
+            "SsaServerWithoutFilter": {"typing-error"},
+            "SsaClientWithoutFilter": {"blind"},
+            "SsaShimWithoutFilter": {"typing-error", "blind", "no-label"},
+            "SsaPortPastFilter": {"server"},
+            "SsaLabelsUnknown": set(),
+        }
+        self._promtool(promtool, folder, series, wanted)
+        # Another service's port is no fault, and labels that nobody tells are found out.
+        series = ['ssa_inbound_snapshot_age_max_seconds{namespace="shop", pod="server"}', excluded % ("server", "9467")]
+        self._promtool(promtool, folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()})
+
+    def _promtool(self, promtool, folder, series, wanted):
+        """Has Prometheus' own tool play an hour of these series; `wanted` are the pods of each alert."""
+        rules = {rule["alert"]: rule for rule in self.all["PrometheusRule", "ssa"]["spec"]["groups"][0]["rules"]}
+
+        def fired(alert, name):
+            where = {"namespace": "shop", **({"pod": name} if name else {})}
+            texts = {
+                key: text.replace("{{ $labels.pod }}", name or "").replace("{{ $labels.namespace }}", "shop")
+                for key, text in rules[alert]["annotations"].items()
+            }
+            return {"exp_labels": {**rules[alert]["labels"], **where}, "exp_annotations": texts}
+
+        test = {
+            "rule_files": ["rules.json"],
+            "evaluation_interval": "1m",
+            "tests": [{
+                "interval": "1m",
+                "input_series": [{"series": one, "values": f"{0 if 'ssa_' in one.partition('{')[0] else 1}x60"} for one in series],
+                "alert_rule_test": [
+                    {"eval_time": "40m", "alertname": alert, "exp_alerts": [fired(alert, name) for name in sorted(pods, key=str)]}
+                    for alert, pods in wanted.items()
+                ],
+            }],
+        }
+        (folder / "test.json").write_text(json.dumps(test))
+        must(promtool, "test", "rules", folder / "test.json")

@@ -46,6 +46,12 @@ class Refusals(Room):
                 "services[1].inbound.mode=shadow,services[1].ports[0].protocol=TCP",
                 "services[1].ports[0]: 8080 is TCP, and HTTP at services[0].ports[0]",
             ),
+            ("resolver.image=", "/resolver/image"),
+            ("resolver.image=null", "/resolver"),
+            ("slices.allowed[0]=::/0", "/slices/allowed/0"),
+            ("inbound.exempt[0].sources[0]=::/0", "inbound.exempt[0].sources[0]: ::/0 is shorter than /48"),
+            ("inbound.exempt[0].sources[0]=fd00::/47", "inbound.exempt[0].sources[0]: fd00::/47 is shorter than /48"),
+            ("inbound.withoutServices=keep", "/inbound/withoutServices"),
             ("inbound.exempt[0].sources[0]=10.0.0.0/8", "/inbound/exempt/0/sources/0"),
             ("services[0].inbound.mode=sometimes", "/services/0/inbound/mode"),
             ("services[0].inbound.mode=false", "/services/0/inbound/mode"),
@@ -66,6 +72,11 @@ class Refusals(Room):
             ("colour=red", "''"),
         ):
             self._refused(["--set", setting], place)
+
+    def wide_exemptions_are_taken_where_that_is_said(self):
+        for setting in ("inbound.exempt[0].sources[0]=fd00::/48", "inbound.wideExempt=true,inbound.exempt[0].sources[0]=::/0"):
+            code, text = self.helm.template("-f", VALUES, "--set", setting)
+            assert code == 0, text
 
     def bits_past_a_length_are_refused_where_a_pattern_sees_them_and_by_the_shim(self):
         def shim(prefix):

@@ -4,18 +4,57 @@ import json
 
 from room import VALUES, Room, all_of, extension, patches, plugin
 
+IMAGE = ("--set", "resolver.image=registry.example/ssa-resolver:test")
+
 
 class Rendering(Room):
     """What the chart renders."""
 
     def lint_finds_nothing(self):
-        for flags in [(), ("-f", VALUES)]:
+        for flags in [IMAGE, ("-f", VALUES)]:
             code, text = self.helm.lint(*flags)
             assert code == 0 and "0 chart(s) failed" in text, text
 
-    def without_services_no_sidecar_is_touched(self):
-        kinds = {kind for kind, _ in self.helm.objects()}
+    def without_services_no_sidecar_is_touched_but_of_servers(self):
+        objects = self.helm.objects(*IMAGE)
+        kinds = {kind for kind, _ in objects}
+        assert kinds == {"ConfigMap", "Pod", "EnvoyFilter"}, kinds
+        assert [name for kind, name in objects if kind == "EnvoyFilter"] == ["ssa-closed"]
+        assert objects["EnvoyFilter", "ssa-closed"]["spec"]["workloadSelector"]["labels"] == {"ssa-inbound": "enabled"}
+        kinds = {kind for kind, _ in self.helm.objects(*IMAGE, "--set", "inbound.withoutServices=open")}
         assert kinds == {"ConfigMap", "Pod"}, kinds
+
+    def servers_whose_last_service_went_are_closed(self):
+        values = self.folder / "clients.json"
+        services = json.loads(json.dumps(self.helm.read([VALUES.read_text()])[0]["services"]))
+        for service in services:
+            service.pop("inbound", None)
+            service.setdefault("outbound", {})
+        values.write_text(json.dumps({"services": services}))
+        objects = self.helm.objects("-f", VALUES, "-f", values)
+        assert ("EnvoyFilter", "ssa-inbound") not in objects and ("EnvoyFilter", "ssa-closed") not in self.all
+        closed = objects["EnvoyFilter", "ssa-closed"]["spec"]
+        assert closed["workloadSelector"] == self.inbound["spec"]["workloadSelector"]
+        assert len(closed["configPatches"]) == 2
+        for patch in closed["configPatches"]:
+            # Of all ports: which ones were the services' nobody knows any more.
+            assert patch["match"] == {"context": "SIDECAR_INBOUND", "listener": {"name": "virtualInbound"}}
+            assert patch["patch"]["operation"] == "INSERT_FIRST"
+
+    def metrics_and_modules_are_for_those_who_need_them(self):
+        module = self.all["NetworkPolicy", "ssa-module"]["spec"]
+        assert module["podSelector"] == {"matchLabels": self.all["Deployment", "ssa-module"]["spec"]["selector"]["matchLabels"]}
+        (rule,) = module["ingress"]
+        assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
+        keys = [one["podSelector"]["matchExpressions"] for one in rule["from"]]
+        assert keys == [[{"key": f"ssa-{role}", "operator": "Exists"}] for role in ("inbound", "outbound")]
+        for role in ("inbound", "outbound"):
+            metrics, others = self.all["NetworkPolicy", f"ssa-metrics-{role}"]["spec"]["ingress"]
+            assert metrics["ports"] == [{"port": 9467, "protocol": "TCP"}] and len(metrics["from"]) == 1
+            ranges = [(one["port"], one["endPort"]) for one in others["ports"] if one["protocol"] == "TCP"]
+            assert ranges == [(1, 9466), (9468, 65535)] and "from" not in others
+        objects = self.helm.objects("-f", VALUES, "--set-json", "resolver.metricsFrom=[]", "--set", "module.serve.networkPolicy=false")
+        assert not [name for kind, name in objects if kind == "NetworkPolicy"]
 
     def everything_is_in_its_namespace_and_none_is_cluster_wide(self):
         for (kind, name), item in self.all.items():
@@ -43,13 +82,15 @@ class Rendering(Room):
                     continue
                 assert patch["patch"]["operation"] == "INSERT_FIRST"
                 value = patch["patch"]["value"]
+                if value["name"].endswith(".destination"):
+                    # Each goes before those that were put in: the filter of the same port follows.
+                    before = patch["match"]
+                    continue
+                assert filter_ is self.outbound or before == patch["match"]
                 assert value["name"] == extension(filter_)["name"]
                 discovery = value["config_discovery"]
                 assert discovery["config_source"]["ads"] == {} and "default_config" not in discovery
-                assert discovery["type_urls"] == [
-                    "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm",
-                    "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC",
-                ]
+                assert discovery["type_urls"] == ["type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"]
                 yield patch["match"]["context"], patch["match"]["listener"]
 
         assert list(listeners(self.inbound)) == [

@@ -126,8 +126,7 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
       load_assignment:
         cluster_name: ssa_resolver_{{ .role }}
         endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: /run/ssa/snapshot.sock } } } }] }]
-# By ECDS, for only that goes through pilot-agent, which fetches the module and puts a filter that denies in its place
-# where it cannot.
+# By ECDS, for only that goes through pilot-agent, which fetches the module.
 - applyTo: EXTENSION_CONFIG
   match: { context: {{ $context }} }
   patch:
@@ -169,7 +168,14 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
       config_discovery:
         # Nothing is served before the configuration is there.
         config_source: { ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3 }
-        type_urls:
-          - type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
-          - type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC
+        # Not RBAC, which pilot-agent sends where it cannot fetch the module: that denies at the client's first octet, and who
+        # says nothing hears a server that speaks first. Without a configuration Envoy closes connections when it accepts them.
+        type_urls: [type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm]
+{{- end }}
+
+{{/* The prefixes that slices may lie in, with blanks between them. */}}
+{{- define "ssa.slicesAllowed" -}}
+{{- $allowed := list -}}
+{{- range .Values.services }}{{ $allowed = concat $allowed .allowed }}{{ end -}}
+{{- concat $allowed .Values.slices.allowed | uniq | join " " -}}
 {{- end }}

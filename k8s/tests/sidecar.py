@@ -1,0 +1,194 @@
+"""What Envoy does with what the chart puts into a sidecar: addresses without number, and a module that cannot be fetched."""
+
+import json
+import os
+import subprocess
+import textwrap
+
+from room import VALUES, Room, Skipped, all_of, extension, patches, run
+
+# The sidecar as istiod makes it, as far as it is concerned: a port's chain, and its cluster.
+TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+ORIGINAL_DST = "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
+RBAC = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
+PORT = 9000
+# A pod's network, with Istio's way to lead what comes in to the sidecar: not what the sidecar itself sends from ::6.
+POD = """
+set -e
+ip link set lo up
+for address in fd00:10:244::7 ::6 fd00::c; do ip -6 addr add $address/128 dev lo; done
+ip -6 route add local 2001:db8:5::/64 dev lo
+ip6tables -t nat -A OUTPUT -p tcp ! -s ::6/128 --dport 9000 -j REDIRECT --to-ports 15006
+mount -t tmpfs none /run; mkdir /run/ssa
+"$RESOLVER" --config resolver.json >resolver.log 2>&1 & resolver=$!
+INSTANCE_IP=fd00:10:244::7 "$ENVOY" -c envoy.json --log-level error --concurrency 2 --disable-hot-restart >envoy.log 2>&1 & envoy=$!
+trap 'kill $resolver $envoy' EXIT
+python3 -B client.py "$@" $envoy
+"""
+# The application listens on the pod's own address alone where nothing else is said, and speaks first; clients say nothing.
+CLIENT = """
+import contextlib, json, os, socket, sys, threading, time, urllib.request
+application = socket.create_server((sys.argv[3], 9000), family=socket.AF_INET6, backlog=512)
+def serve():
+    while True:
+        connection, _ = application.accept()
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(b"banner")
+threading.Thread(target=serve, daemon=True).start()
+def admin(path):
+    with urllib.request.urlopen("http://[::1]:15000/" + path, timeout=10) as answer:
+        return answer.read().decode()
+def stats(words):
+    return {one["name"]: one.get("value") for one in json.loads(admin("stats?format=json&filter=" + words))["stats"]}
+def dial(address):
+    try:
+        with socket.create_connection((address, 9000), timeout=20, source_address=("fd00::c", 0)) as connection:
+            return connection.recv(6).decode()
+    except ConnectionError:
+        return ""
+def ready():
+    with contextlib.suppress(OSError):
+        return admin("ready") == "LIVE\\n"
+end = time.monotonic() + 60
+# Where it waits for a first answer: in some cases there is none.
+while not ready() or (sys.argv[2] == "served" and dial("2001:db8:5::1") != "banner"):
+    os.kill(int(sys.argv[4]), 0)
+    assert time.monotonic() < end, "the sidecar serves nothing"
+    time.sleep(0.1)
+answers = [dial(f"2001:db8:5:0:{'ffff:' if number % 2 else ''}:{number:x}") for number in range(1, 1 + int(sys.argv[1]))]
+print(json.dumps({"answers": sorted(set(answers)), "stats": stats("membership_total|extension_config_missing|ssa_inbound_connections")}))
+"""
+
+
+def merge(into, value):
+    """As istiod merges a patch."""
+    for name, one in value.items():
+        if isinstance(one, dict) and isinstance(into.get(name), dict):
+            merge(into[name], one)
+        else:
+            into[name] = one
+
+
+class Sidecar(Room):
+    """What Envoy does with what the chart puts into a sidecar."""
+
+    def every_address_ends_at_one_host(self):
+        told = self._play(1000, "served")
+        assert told["answers"] == ["banner"], told
+        # Two workers that are the first at the same time each make one.
+        assert 1 <= told["stats"]["cluster.inbound|9000||.membership_total"] <= 2, told
+        assert 1 <= told["stats"]["cluster.ssa_demoted.membership_total"] <= 2, told
+
+    def without_a_fixed_destination_each_address_is_a_host(self):
+        # What the check above is there for: it would see them.
+        told = self._play(200, "served", without=".destination", listens="::")
+        assert told["answers"] == ["banner"] and told["stats"]["cluster.inbound|9000||.membership_total"] > 50, told
+
+    def a_client_that_says_nothing_hears_nothing_without_the_module(self):
+        told = self._play(20, "refused", module=False)
+        assert told["answers"] == [""], told
+        assert told["stats"]["listener.[__]_15006.network_extension_config_missing"] == 20, told
+
+    def where_the_stand_in_of_pilot_agent_is_taken_it_hears_the_server(self):
+        told = self._play(1, "refused", module=False, types=[RBAC])
+        assert told["answers"] == ["banner"], "Envoy's RBAC decides before the client's first octet by now"
+
+    def servers_without_a_service_are_closed(self):
+        told = self._play(20, "refused", services=False)
+        assert told["answers"] == [""], told
+
+    def _play(self, number, expected, without=None, module=True, types=(), listens="fd00:10:244::7", services=True):
+        """Dials `number` addresses of the service through the sidecar, every other one legacy, and returns what came of it."""
+        if run("unshare", "-Urnm", "true")[0] != 0:
+            raise Skipped("no user and network namespaces here")
+        if os.path.exists(os.path.join(self.folder, "sidecar")):
+            subprocess.run(["rm", "-r", os.path.join(self.folder, "sidecar")], check=True)
+        folder = self.folder / "sidecar"
+        folder.mkdir()
+        values = folder / "values.json"
+        service = {
+            "name": "store.example",
+            "allowed": ["2001:db8:5::/64"],
+            "addresses": ["2001:db8:5::/64"],
+            "ports": [{"number": PORT, "protocol": "TCP"}],
+            "static": {
+                "apl": "2:2001:db8:5::/64 !2:2001:db8:5:0:ffff::/80",
+                "rules": ["v=ssa1; addr=rand:64"],
+                "addresses": ["2001:db8:5:0:ffff::1"],
+            },
+            "inbound": {"mode": "enforce"},
+            "outbound": {},
+        }
+        values.write_text(json.dumps({"services": [service], "inbound": {"demotedConnections": 1000}}))
+        objects = self.helm.objects("-f", VALUES, "-f", values)
+        filter_ = objects["EnvoyFilter", "ssa-inbound"]
+        closed = self.helm.objects("--set", "resolver.image=ssa-resolver:test")["EnvoyFilter", "ssa-closed"]
+        resolver = json.loads(objects["ConfigMap", "ssa-resolver-inbound"]["data"]["resolver.json"])
+        # The user of the sidecar is none in this namespace of users.
+        resolver["socket"] = {"path": "/run/ssa/snapshot.sock", "peers": [{"uid": 0, "roles": ["inbound"]}]}
+        resolver["state"] = "/run/ssa/state.json"
+        (folder / "resolver.json").write_text(json.dumps(resolver))
+        (folder / "ecds.json").write_text(json.dumps(self._discovered(filter_, module)))
+        (folder / "envoy.json").write_text(json.dumps(self._bootstrap(filter_ if services else closed, folder, without, types)))
+        (folder / "client.py").write_text(CLIENT)
+        (folder / "pod.sh").write_text(POD)
+        env = {**os.environ, "ENVOY": str(self.options.envoy), "RESOLVER": str(self.options.resolver.resolve())}
+        env["PATH"] += ":/usr/sbin:/sbin"
+        done = subprocess.run(
+            ["unshare", "-Urnmpf", "--kill-child", "bash", "pod.sh", str(number), expected, listens],
+            cwd=folder, env=env, capture_output=True, text=True, timeout=150, check=False,
+        )
+        logs = "".join((folder / name).read_text(errors="replace")[-2000:] for name in ("resolver.log", "envoy.log"))
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}{textwrap.indent(logs, '  ')}"
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def _discovered(self, filter_, module):
+        """Returns what pilot-agent makes of the extension: the module as a file, or what it sends where there is none."""
+        resource = json.loads(json.dumps(extension(filter_)))
+        if module:
+            code = resource["typed_config"]["config"]["vm_config"]
+            code["code"] = {"local": {"filename": str(self.options.module.resolve())}}
+        else:
+            resource["typed_config"] = {"@type": RBAC, "rules": {}, "stat_prefix": "deny"}
+        resource = {"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", **resource}
+        return {"version_info": "1", "resources": [resource]}
+
+    def _bootstrap(self, filter_, folder, without, types):
+        """Returns the sidecar with the chart's patches."""
+        filters = [{"name": "tcp", "typed_config": {"@type": TCP_PROXY, "stat_prefix": "tcp", "cluster": f"inbound|{PORT}||"}}]
+        for patch in patches(filter_, "NETWORK_FILTER"):
+            value = patch["patch"]["value"]
+            if patch["match"]["listener"].get("portNumber", PORT) == PORT and not (without and value["name"].endswith(without)):
+                filters.insert(0, value)
+        for value in all_of(filters):
+            if isinstance(value, dict) and "config_source" in value:
+                value["config_source"] = {
+                    "path_config_source": {"path": str(folder / "ecds.json")},
+                    "initial_fetch_timeout": "0s",
+                    "resource_api_version": "V3",
+                }
+                value["type_urls"] += types
+        cluster = {
+            "name": f"inbound|{PORT}||",
+            "type": "ORIGINAL_DST",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "connect_timeout": "10s",
+            "upstream_bind_config": {"source_address": {"address": "::6", "port_value": 0}},
+        }
+        clusters = [cluster]
+        for patch in patches(filter_, "CLUSTER"):
+            if patch["patch"]["operation"] == "ADD":
+                clusters.append(patch["patch"]["value"])
+            elif patch["match"]["cluster"]["portNumber"] == PORT:
+                merge(cluster, patch["patch"]["value"])
+        listener = {
+            "name": "virtualInbound",
+            "address": {"socket_address": {"address": "::", "port_value": 15006}},
+            "listener_filters": [{"name": "original_dst", "typed_config": {"@type": ORIGINAL_DST}}],
+            "filter_chains": [{"filter_chain_match": {"destination_port": PORT}, "filters": filters}],
+        }
+        return {
+            "node": {"id": "sidecar", "cluster": "sidecar"},
+            "admin": {"address": {"socket_address": {"address": "::1", "port_value": 15000}}},
+            "static_resources": {"listeners": [listener], "clusters": clusters},
+        }
