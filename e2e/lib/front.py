@@ -2,6 +2,14 @@
 
 import re
 import subprocess
+import sys
+
+# Prints the addresses that the system's resolver gives.
+GETADDRINFO = """
+import socket, sys
+for found in socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM):
+    print(found[4][0])
+"""
 
 
 class Stub:
@@ -20,6 +28,10 @@ class Stub:
                 ["unshare", "--mount", "sh", "-c", script, self.conf, *command], capture_output=True, text=True, timeout=30
             )
         return done.returncode, done.stdout.strip() or done.stderr.strip()
+
+    def getaddrinfo(self, name):
+        """Asks by the system's resolver for addresses of either family, whatever addresses the host has itself."""
+        return self.run(sys.executable, "-c", GETADDRINFO, name)
 
     def dig(self, *words):
         """Asks by dig, and returns what it prints."""
