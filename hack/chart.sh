@@ -36,7 +36,8 @@ else
 fi
 
 envoy=$("$root/hack/envoy.sh")
-module=$("$root/hack/module.sh")
+# From elsewhere: operations.md tells to call it, and not from where. A path in SSA_FILTER is of this folder.
+module=$(if [ -z "${SSA_FILTER:-}" ]; then cd /; fi && "$root/hack/module.sh")
 packages=()
 if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
 if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi

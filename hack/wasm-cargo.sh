@@ -9,6 +9,8 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 load_toolchain
+# Cargo's workspace, wherever this was called from.
+cd "$root"
 
 [ "$#" -gt 0 ] || die "usage: hack/wasm-cargo.sh SUBCOMMAND [cargo's arguments]"
 subcommand=$1

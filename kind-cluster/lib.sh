@@ -56,6 +56,16 @@ logged() {
   fi
 }
 
+# Fetches a file that build/sha256sums knows by this name: fetch URL NAME FOLDER. Fails where it cannot be had; another file
+# than that one, or one that is not listed, ends everything.
+fetch() {
+  local url=$1 name=$2 into=$3
+  grep -qE "^[0-9a-f]{64}  $name\$" "$here/build/sha256sums" || die "$name has no digest in kind-cluster/build/sha256sums"
+  curl -fsSL -m 300 -o "$into/$name" "$url" || return 1
+  (cd "$into" && grep -E "^[0-9a-f]{64}  $name\$" "$here/build/sha256sums" | sha256sum --check --quiet >/dev/null 2>&1) \
+    || die "$url is another file than kind-cluster/build/sha256sums has: $(sha256sum "$into/$name" | cut -d' ' -f1)"
+}
+
 daemon_pid() {
   local pid
   pid=$(cat "$daemon/pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] && echo "$pid"

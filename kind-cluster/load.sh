@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gives the cluster's workers an image of the Docker daemon, or of an archive as docker save writes it.
+# Gives the cluster's nodes an image of the Docker daemon, or of an archive as docker save writes it.
 #
 #   kind-cluster/load.sh IMAGE|FILE
 set -euo pipefail
@@ -7,9 +7,10 @@ set -euo pipefail
 [ -n "${1:-}" ] || die "which image? make kind-load IMAGE=name:tag, or IMAGE=archive.tar"
 need_cluster
 
-workers=$(IFS=, && echo "${nodes[*]:1}")
+# The control plane's too: the routes of slices and preflight.sh run there as well.
+all=$(IFS=, && echo "${nodes[*]}")
 if [ -f "$1" ]; then
-  kind load image-archive --name "$cluster" --nodes "$workers" "$1"
+  kind load image-archive --name "$cluster" --nodes "$all" "$1"
 else
-  kind load docker-image --name "$cluster" --nodes "$workers" "$1"
+  kind load docker-image --name "$cluster" --nodes "$all" "$1"
 fi

@@ -88,7 +88,7 @@ def _image(name, base, files, say):
     if not known:
         say(f"making and loading the image {image}")
         run(KIND / "image.sh", image, *(f"{file}={path}" for file, path in files.items()))
-    elif not all(run("docker", "exec", node, *listed).strip() for node in os.environ["SSA_KIND_NODES"].split()[1:]):
+    elif not all(run("docker", "exec", node, *listed).strip() for node in os.environ["SSA_KIND_NODES"].split()):
         say(f"loading the image {image}")
         run(KIND / "load.sh", image)
     return image

@@ -116,7 +116,7 @@ in_pods() {
 }
 in_pods --keep
 for name in $(jq -r --slurpfile ready "$folder/ready.json" '.items[] | select(.spec.nodeName | in($ready[0])) | .metadata.name' "$folder/daemons.json"); do
-  kubectl -n "${SSA_NODES:-$namespace}" exec -i "$name" -- ssa-routes node - <"$folder/routes" || die "node of $name has not taken its routes"
+  kubectl -n "${SSA_NODES:-$namespace}" exec -i "$name" -c routes -- ssa-routes node - <"$folder/routes" || die "node of $name has not taken its routes"
 done
 in_pods
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from injection import Injection
 from mesh import Mesh
 from monitoring import Monitoring
+from names import Names
 from operations import Operations
 from programs import Programs
 from refusals import Refusals
@@ -21,7 +22,7 @@ from server import Server
 from sidecar import Sidecar
 from workloads import Workloads
 
-ROOMS = (Rendering, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Sidecar, Server)
+ROOMS = (Rendering, Names, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Sidecar, Server)
 
 
 def main():

@@ -210,3 +210,12 @@ class Monitoring(Room):
         }
         (folder / "test.json").write_text(json.dumps(test))
         must(promtool, "test", "rules", folder / "test.json")
+
+    def the_dashboard_shows_series_without_a_namespace(self):
+        # As those of Envoys and shims that no operator of Prometheus found: with all chosen, the label may be missing.
+        dashboard = json.loads(self.all["ConfigMap", "ssa-dashboard"]["data"]["ssa.json"])
+        (variable,) = [one for one in dashboard["templating"]["list"] if one["name"] == "namespace"]
+        assert variable["includeAll"] and re.fullmatch(variable["allValue"], "") is not None, variable
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                assert 'namespace=~"$namespace"' in target["expr"] and "by (namespace" not in target["expr"], target["expr"]

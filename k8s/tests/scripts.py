@@ -1,14 +1,17 @@
 """The scripts in images and for slices."""
 
 import contextlib
+import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import textwrap
 import threading
 
-from room import K8S, Room, Skipped, must, run
+from room import K8S, ROOT, Room, Skipped, must, run
 
 # Answers from files, and writes down what is done.
 FAKE_KUBECTL = """#!/usr/bin/env python3
@@ -34,6 +37,9 @@ elif words[0] in ("create", "patch"):
     (folder / "kept.json").write_text(Path(words[-1]).read_text())
     log(words[0] + " configmap")
 elif words[0] == "exec":
+    if "-c" not in words:
+        # As kubectl, of pods with more than one container.
+        print("Defaulted container routes out of: routes, kept (init)", file=sys.stderr)
     (folder / "routes").write_text(sys.stdin.read())
     log(" ".join([words[2], *words[words.index("ssa-routes") + 1:]]))
 else:
@@ -202,7 +208,7 @@ class Scripts(Room):
         def apply(*pods, apl=("--apl", "2:2001:db8:5::/64")):
             (cluster / "pods.json").write_text(json.dumps({"items": list(pods)}))
             (cluster / "log").write_text("")
-            must(
+            code, text = run(
                 "bash",
                 K8S / "slices/apply.sh",
                 "shop",
@@ -214,6 +220,8 @@ class Scripts(Room):
                 "app=store",
                 env=env,
             )
+            # One line: what kubectl chatters of is kept out.
+            assert code == 0 and re.fullmatch(r"\d+ of \d+ slices moved, \d+ endpoints\n|(left out.*)\n\d+ of .*\n|\d+ of .*\nleft out.*\n", text), text
             return (cluster / "log").read_text().splitlines()
 
         def nodes(**ready):
@@ -313,3 +321,36 @@ class Scripts(Room):
             limit.cancel()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+    def a_program_of_another_digest_is_not_taken(self):
+        folder = self.folder / "fetched"
+        (folder / "kind-cluster/build").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        (folder / "new").mkdir()
+        shutil.copytree(ROOT / "hack", folder / "hack")
+        for name in ("lib.sh", "versions.env", "build/sha256sums"):
+            shutil.copy(ROOT / "kind-cluster" / name, folder / "kind-cluster" / name)
+        good = hashlib.sha256(b"as released\n").hexdigest()
+        sums = folder / "kind-cluster/build/sha256sums"
+        listed = sums.read_text()
+        sums.write_text(f"{listed}{good}  tool-v1\n")
+        curl = folder / "bin/curl"
+        env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SSA_KIND_CACHE": str(folder / "cache")}
+
+        def fetch(name, answer):
+            curl.write_text(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n{answer}\n')
+            curl.chmod(0o755)
+            script = f'. "{folder}/kind-cluster/lib.sh"; fetch https://a.example/{name} {name} "{folder}/new" && echo taken || echo none'
+            return run("bash", "-euc", script, env=env)
+
+        assert fetch("tool-v1", "echo 'as released' >\"$2\"") == (0, "taken\n")
+        assert fetch("tool-v1", "exit 22") == (0, "none\n")
+        code, text = fetch("tool-v1", "echo 'as released, and more' >\"$2\"")
+        assert code == 1 and "https://a.example/tool-v1 is another file than kind-cluster/build/sha256sums has" in text, text
+        code, text = fetch("tool-v2", "echo 'as released' >\"$2\"")
+        assert code == 1 and "tool-v2 has no digest" in text, text
+        # The versions that are wanted are listed.
+        versions = dict(re.findall(r"(?m)^(\w+)=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text()))
+        for machine in ("amd64", "arm64"):
+            assert f"  kind-{versions['KIND_VERSION']}-linux-{machine}\n" in listed
+            assert f"  helm-{versions['HELM_VERSION']}-linux-{machine}.tar.gz\n" in listed

@@ -32,7 +32,8 @@ trap 'rm -rf "$new"' EXIT
 if [ ! -d "$kind" ]; then
   step "fetching kind $KIND_VERSION"
   mkdir "$new/kind"
-  if curl -fsSL -m 300 -o "$new/kind/kind" "https://kind.sigs.k8s.io/dl/$KIND_VERSION/kind-linux-$machine"; then
+  if fetch "https://kind.sigs.k8s.io/dl/$KIND_VERSION/kind-linux-$machine" "kind-$KIND_VERSION-linux-$machine" "$new"; then
+    mv "$new/kind-$KIND_VERSION-linux-$machine" "$new/kind/kind"
     chmod +x "$new/kind/kind"
     mv -T "$new/kind" "$kind"
   else
@@ -41,7 +42,9 @@ if [ ! -d "$kind" ]; then
 fi
 if [ ! -d "$helm" ]; then
   step "fetching helm $HELM_VERSION"
-  if curl -fsSL -m 300 "https://get.helm.sh/helm-$HELM_VERSION-linux-$machine.tar.gz" | tar -C "$new" -xz; then
+  archive=helm-$HELM_VERSION-linux-$machine.tar.gz
+  if fetch "https://get.helm.sh/$archive" "$archive" "$new"; then
+    tar -C "$new" -xzf "$new/$archive"
     mv -T "$new/linux-$machine" "$helm"
   else
     "$here/build/go.sh" helm
