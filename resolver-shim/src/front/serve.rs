@@ -32,8 +32,8 @@ const MAX_CONNECTIONS: usize = 128;
 /// The most queries by TCP that servers are asked at once: each is a connection, and an answer of up to 64 KiB.
 const MAX_STREAMED: usize = 256;
 
-/// How long servers are waited for where something can be told without them (RFC 8767 §5), and how long when the last
-/// that was asked of them had no answer.
+/// How long servers are waited for where something can be told without them (RFC 8767 §5), and how long when it is known
+/// that they do not answer: for the service's own records, or the last that was asked of them.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(1800), Duration::from_millis(100)];
 
 /// What all conversations share.
@@ -106,7 +106,8 @@ impl Shared {
             };
         }
         let upstreams = self.upstreams();
-        let patience = PATIENCE[usize::from(upstreams.are_silent())];
+        let is_stale = self.table().offers.get(&asked.name).is_some_and(|offer| offer.is_stale);
+        let patience = PATIENCE[usize::from(is_stale || upstreams.are_silent())];
         let (asking, question) = (self.clone(), asked.clone());
         // It goes on when nobody waits any more: its answer is kept.
         let task = tokio::spawn(async move {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use tokio::{
+    io::Interest,
     net::{TcpStream, UdpSocket},
     sync::oneshot,
     task::AbortHandle,
@@ -324,7 +325,13 @@ impl Way {
     async fn read(&self) {
         let mut buffer = Vec::new();
         loop {
-            if let Err(error) = self.socket.readable().await {
+            // That nobody listens there makes a socket fail, not readable.
+            let failed = match self.socket.ready(Interest::READABLE | Interest::ERROR).await {
+                Ok(ready) if ready.is_error() => self.error(),
+                Ok(_) => None,
+                Err(error) => Some(error),
+            };
+            if let Some(error) = failed {
                 tracing::debug!(%error, "a socket to a server fails");
                 return self.fail();
             }
@@ -339,6 +346,15 @@ impl Way {
                 }
             }
         }
+    }
+
+    /// Returns the error that a socket met, if any, and waits for the next one.
+    fn error(&self) -> Option<io::Error> {
+        let met = self.socket.take_error().ok().flatten();
+        let nothing: io::Result<()> = self
+            .socket
+            .try_io(Interest::ERROR, || Err(io::ErrorKind::WouldBlock.into()));
+        met.or_else(|| nothing.err().filter(|error| error.kind() != io::ErrorKind::WouldBlock))
     }
 
     /// Hands an answer to who waits for it; anything else is as if it had not come.

@@ -299,6 +299,27 @@ async fn without_a_server_a_service_has_what_was_known_of_it() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn nobody_waits_where_a_services_own_records_are_stale() {
+    let upstreams = Upstreams::new(vec![serving(|_| None).await], Duration::from_secs(4));
+    let (address, table, _counters) = front_with(upstreams).await;
+    table.send_modify(|table| {
+        let mut offers = offers("v=ssa1; addr=rand:64");
+        for offer in offers.values_mut() {
+            offer.is_stale = true;
+        }
+        *table = Arc::new(Table {
+            offers,
+            upstreams: table.upstreams.clone(),
+            ..Table::default()
+        });
+    });
+    let began = tokio::time::Instant::now();
+    let asked = query("web.demo.test", 1, 0, &[]);
+    assert_eq!(exchange(address, &asked).await.unwrap()[3] & 15, 0);
+    assert!(began.elapsed() < PATIENCE[0]);
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn nothing_but_the_zone_follows_a_transfer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
@@ -331,13 +352,17 @@ async fn nothing_but_the_zone_follows_a_transfer() {
 #[tokio::test(flavor = "current_thread")]
 async fn without_a_server_queries_fail_soon() {
     let gone = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let (address, _table, counters) = front(vec![gone]).await;
+    let upstreams = Upstreams::new(vec![gone], Duration::from_secs(5));
+    let (address, _table, counters) = front_with(upstreams).await;
+    let began = tokio::time::Instant::now();
     let asked = query("other.test", 1, 0, &[]);
     assert_eq!(exchange(address, &asked).await.unwrap()[3] & 15, 2);
     let mut stream = TcpStream::connect(address).await.unwrap();
     write(&mut stream, &asked).await.unwrap();
     assert_eq!(read(&mut stream).await.unwrap()[3] & 15, 2);
     assert_eq!(counters.figures().len(), 2);
+    // The host says that nobody listens there.
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test(flavor = "current_thread")]
