@@ -3,7 +3,6 @@
 # Exits 77 where the target's standard library cannot be had.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-load_toolchain
 
 [ "$#" -ge 2 ] || die "usage: hack/cross-check.sh TARGET CRATE…"
 target=$1
@@ -12,6 +11,7 @@ crates=()
 for crate in "$@"; do crates+=(-p "$crate"); done
 
 chosen=SSA_CROSS_${target//-/_}
+load_toolchain cross "$chosen"
 case ${!chosen:-none} in
   rustup) exec cargo check --locked --target "$target" "${crates[@]}" ;;
   debian)

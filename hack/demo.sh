@@ -16,19 +16,8 @@ set -euo pipefail
 # What runs in the namespaces ends after this many seconds whatever happens, unless it is kept.
 limit=600
 
-needed=()
-need() { if ! PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; then needed+=("$2"); fi; }
-need unshare util-linux
-need ps procps
-need ip iproute2
-need ip6tables iptables
-need named bind9
-need curl curl
-need python3 python3
-if [ "${#needed[@]}" -gt 0 ]; then
-  say "installing ${needed[*]} by apt (once)"
-  apt_install "${needed[@]}" || die "these are missing: ${needed[*]}; install them: apt-get install ${needed[*]}"
-fi
+[ "$#" -eq 0 ] || die "hack/demo.sh takes no arguments; see hack/demo.sh --help"
+"$root/hack/setup.sh" --quiet --strict demo || die "what is missing (above) the demo needs"
 export PATH=$PATH:/usr/sbin:/sbin
 
 "$root/hack/namespaces.sh" true 2>/dev/null \
@@ -64,7 +53,8 @@ trap 'finish; exit 130' INT
 trap 'finish; exit 143' TERM HUP
 
 if [ -n "${KEEP:-}" ]; then limit=0; fi
-"$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
+# In a session of its own: Ctrl-C reaches this script alone, which ends what it started, and nobody else.
+setsid "$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
   env PYTHONPATH="$root/e2e" SSA_RESOLVER="$resolver" \
   python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" </dev/null &
 inner=$!

@@ -7,7 +7,6 @@
 # a target failed.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-load_toolchain
 cd "$root"
 
 # A corpus stays small enough to review and to run with every test.
@@ -26,7 +25,7 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
   say "installing the nightly toolchain: sanitizers need it"
   rustup toolchain install nightly --profile minimal || die "no nightly toolchain: rustup toolchain install nightly"
 fi
-version=$CARGO_FUZZ_VERSION
+version=$(locked_version cargo-fuzz "$tools_lock")
 if ! cargo_tool cargo-fuzz "$version" cargo-fuzz >/dev/null; then
   say "building cargo-fuzz $version (a minute, once)"
   install_cargo_tool cargo-fuzz "$version" || die "cargo-fuzz $version does not build: see $tools/cargo-fuzz-$version.log"

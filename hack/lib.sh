@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by the scripts beside it; source it, it does nothing by itself.
+# Shared by the scripts beside it; source it. By itself it answers --help, and finds cargo where rustup puts it.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # used by those that source this
@@ -9,8 +9,8 @@ toolchain_env=$root/.cache/toolchain.env
 # Tools built from crates.io, one folder for each name and version, shared by all checkouts of one user.
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/ssa/tools
 
-# shellcheck source=hack/tools.env
-. "$root/hack/tools.env"
+# Locks the cargo tools and all that they need; nothing is ever built without it.
+tools_lock=$root/hack/tools/Cargo.lock
 
 say() { printf '%s\n' "$*"; }
 die() {
@@ -19,9 +19,19 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Loads setup's choices; runs setup where it has never run.
+# A script asked for help prints the comment at its top, at once.
+case ${1:-} in
+  -h | --help)
+    sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"
+    exit 0
+    ;;
+esac
+
+if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then export PATH=$HOME/.cargo/bin:$PATH; fi
+
+# Loads setup's choices: load_toolchain PROFILE VARIABLE. Runs setup for that profile where it has not chosen the variable yet.
 load_toolchain() {
-  if [ ! -f "$toolchain_env" ]; then "$root/hack/setup.sh"; fi
+  if ! grep -qs "^$2=" "$toolchain_env"; then "$root/hack/setup.sh" "$1" >&2; fi
   # shellcheck disable=SC1090
   . "$toolchain_env"
 }
@@ -31,9 +41,9 @@ version_at_least() {
   [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
 }
 
-# The version of package $1 in Cargo.lock; nothing when it isn't there.
+# The version of package $1 in Cargo.lock, or in the lock file $2; nothing when it isn't there.
 locked_version() {
-  awk -v want="name = \"$1\"" '$0 == want { getline; gsub(/version = |"/, ""); print; exit }' "$root/Cargo.lock"
+  awk -v want="name = \"$1\"" '$0 == want { getline; gsub(/version = |"/, ""); print; exit }' "${2:-$root/Cargo.lock}"
 }
 
 # The prefix that makes apt-get work: nothing for root, sudo without a password; fails when neither is to be had.
@@ -71,17 +81,26 @@ cargo_tool() {
   fi
 }
 
-# Builds a cargo tool into the cache: install_cargo_tool CRATE VERSION [cargo install's flags].
-# The lock file a tool ships can name a version that the registry at hand lacks; then it is resolved anew, and that is said.
-install_cargo_tool() {
-  local crate=$1 version=$2 into log
-  shift 2
+# Builds a cargo tool into the cache: install_cargo_tool CRATE VERSION. hack/tools/Cargo.lock says what it is built from, to
+# the checksum; the lock file that a tool ships may name versions that the registry at hand lacks.
+install_cargo_tool() (
+  crate=$1 version=$2
   into=$tools/$crate-$version
-  log=$tools/$crate-$version.log
+  report=$into.log
   mkdir -p "$tools"
-  local args=(install --root "$into" "$@" "$crate@$version")
+  locked=$(locked_version "$crate" "$tools_lock")
+  if [ "$locked" != "$version" ]; then
+    say "hack/tools/Cargo.lock has ${locked:-no version} of $crate; $version is wanted: change hack/tools/Cargo.toml" >"$report"
+    return 1
+  fi
+  build=$(mktemp -d "$tools/build.XXXXXX")
+  trap 'rm -rf "$build"' EXIT
   # From the cache, so that this workspace's own configuration has no say in it.
-  if (cd "$tools" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo "${args[@]}" --locked) </dev/null >"$log" 2>&1; then return 0; fi
-  say "  $crate $version does not build with its own lock file here ($log); trying without it" >&2
-  (cd "$tools" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo "${args[@]}") </dev/null >>"$log" 2>&1
-}
+  cd "$tools" || return 1
+  env -u RUSTFLAGS CARGO_TARGET_DIR="$build/target" \
+    cargo build --release --locked --manifest-path "$root/hack/tools/Cargo.toml" -p "$crate" </dev/null >"$report" 2>&1 || return 1
+  mkdir -p "$build/new/bin"
+  find "$build/target/release" -maxdepth 1 -type f -perm -u+x -exec mv -t "$build/new/bin" {} +
+  rm -rf "$into"
+  mv -T "$build/new" "$into"
+)

@@ -8,10 +8,9 @@
 # The tree is copied: work on it may go on. Results stay in mutants.out/. Exits 1 when a mutant survives.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-load_toolchain
 cd "$root"
 
-version=$CARGO_MUTANTS_VERSION
+version=$(locked_version cargo-mutants "$tools_lock")
 if ! cargo_tool cargo-mutants "$version" cargo-mutants >/dev/null; then
   say "building cargo-mutants $version (a few minutes, once)"
   install_cargo_tool cargo-mutants "$version" || die "cargo-mutants $version does not build: see $tools/cargo-mutants-$version.log"

@@ -2,16 +2,42 @@
 # Finds or installs what building and testing need, says what and why line by line, and writes the choices to
 # .cache/toolchain.env for the other scripts. Safe to run again: a second run finds everything and is quick.
 #
-#   SSA_WASM=rustup|debian   insists on one toolchain for wasm32 (default: the first that works)
+#   hack/setup.sh               for all that make test does
+#   hack/setup.sh PROFILE…      for this alone: build (the crates), module (and the Envoy module), demo (and what the demo
+#                               runs), or a group of hack/test.sh: lint, native, wasm, vectors, cross, envoy, chart, e2e, kind
+#   --quiet                     says only what is installed and what is missing
+#   --strict                    exits 1 where something is missing; without it what needs it says so
+#
+#   SSA_WASM=rustup|debian      insists on one toolchain for wasm32 (default: the first that works)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+
+everything=(lint native wasm vectors cross envoy chart demo e2e kind)
+quiet=0 strict=0 profiles=()
+for argument in "$@"; do
+  case $argument in
+    --quiet) quiet=1 ;;
+    --strict) strict=1 ;;
+    build | module | lint | native | wasm | vectors | cross | envoy | chart | demo | e2e | kind) profiles+=("$argument") ;;
+    *) die "$argument is no profile of hack/setup.sh; see hack/setup.sh --help" ;;
+  esac
+done
+if [ "${#profiles[@]}" -eq 0 ]; then profiles=("${everything[@]}"); fi
+# True when one of these profiles is asked for.
+wanted() {
+  local one
+  for one in "$@"; do
+    case " ${profiles[*]} " in *" $one "*) return 0 ;; esac
+  done
+  return 1
+}
 
 min_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 wasm_target=wasm32-unknown-unknown
 debian_rust_packages=(rustc-web cargo-web rust-web-src lld)
 missing=0
 
-found() { say "  found      $*"; }
+found() { if [ "$quiet" = 0 ]; then say "  found      $*"; fi; }
 installed() { say "  installed  $*"; }
 lacking() {
   say "  MISSING    $*"
@@ -46,11 +72,9 @@ rustup_target() {
 }
 
 setup_rust() {
-  if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then export PATH=$HOME/.cargo/bin:$PATH; fi
   if ! have cargo; then
     debian_rust || die "no cargo: install Rust $min_rust or newer with rustup (https://rustup.rs), then run this again"
     installed "cargo, rustc: Debian's rustc-web, because no Rust was there"
-    apt_install rustfmt-web rust-web-clippy || lacking "rustfmt, clippy: apt-get install rustfmt-web rust-web-clippy"
   fi
   local version
   version=$(cd "$root" && rustc --version | cut -d' ' -f2)
@@ -63,11 +87,18 @@ setup_rust() {
   else
     found "rustc $version ($(command -v rustc)), at least $min_rust is needed"
   fi
-  local tool
+  setup_apt_tool cc "gcc libc6-dev" "cargo links with it"
+}
+
+setup_components() {
+  local tool package
   for tool in rustfmt clippy; do
+    package=rust-web-clippy
+    if [ "$tool" = rustfmt ]; then package=rustfmt-web; fi
     if cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1; then
       found "$tool: $(cargo "${tool/rustfmt/fmt}" --version)"
-    elif have rustup && rustup component add "$tool" >/dev/null 2>&1; then
+    elif { have rustup && rustup component add "$tool" >/dev/null 2>&1; } \
+      || { [ "$(command -v cargo)" = /usr/bin/cargo ] && apt_install "$package"; }; then
       installed "$tool: make lint runs it"
     else
       lacking "$tool: rustup component add $tool"
@@ -133,13 +164,12 @@ setup_node() {
   fi
 }
 
-# Finds or builds a cargo tool: setup_tool VARIABLE CRATE VERSION BINARY WHY [cargo install's flags].
+# Finds or builds a cargo tool: setup_tool VARIABLE CRATE VERSION BINARY WHY.
 setup_tool() {
   local variable=$1 crate=$2 version=$3 binary=$4 why=$5 path=
-  shift 5
   if path=$(cargo_tool "$crate" "$version" "$binary"); then
     found "$binary $version ($path)"
-  elif say "  …          building $crate $version: $why (a few minutes, once)" && install_cargo_tool "$crate" "$version" "$@" \
+  elif say "  …          building $crate $version: $why (a few minutes, once)" && install_cargo_tool "$crate" "$version" \
     && path=$(cargo_tool "$crate" "$version" "$binary"); then
     installed "$binary $version: $why"
   else
@@ -157,44 +187,88 @@ setup_wasm_bindgen() {
     choose SSA_WASM_BINDGEN_RUNNER ""
     return
   fi
-  # Without its default features the runner has no TLS stack, which only browsers' remote drivers would use.
   setup_tool SSA_WASM_BINDGEN_RUNNER wasm-bindgen-cli "$version" wasm-bindgen-test-runner \
-    "runs the Wasm tests, of Cargo.lock's version exactly" --no-default-features
+    "runs the Wasm tests, of Cargo.lock's version exactly"
 }
 
+# Finds a program or installs its packages: setup_apt_tool BINARY "PACKAGE…" WHY.
 setup_apt_tool() {
-  local binary=$1 package=$2 why=$3
+  local binary=$1 why=$3 packages
+  read -ra packages <<<"$2"
   if have "$binary"; then
     found "$binary ($(command -v "$binary"))"
-  elif apt_install "$package"; then
-    installed "$package: $why"
+  elif apt_install "${packages[@]}" && have "$binary"; then
+    installed "$2: $why"
   else
-    lacking "$binary: $why; apt-get install $package"
+    lacking "$binary: $why; apt-get install $2"
   fi
 }
 
-say "setup: what is here, what is installed and why"
-mkdir -p "$root/.cache"
-setup_rust
-setup_wasm
-setup_cross
-setup_node
-setup_wasm_bindgen
-setup_tool SSA_CARGO_DENY cargo-deny "$CARGO_DENY_VERSION" cargo-deny "make lint checks licences and sources with it"
-setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
-# Servers are where only root looks.
-PATH=$PATH:/usr/sbin:/sbin
-setup_apt_tool named bind9 "tests of ssa resolve ask it"
-setup_apt_tool knotd knot "tests of ssa resolve ask it too"
-setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"
-setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
+# What namespaces are made of and looked at with.
+setup_hosts() {
+  setup_apt_tool unshare util-linux "hosts are namespaces"
+  setup_apt_tool ps procps "the processes in them are looked at"
+  setup_apt_tool ip iproute2 "links and routes between them"
+  setup_apt_tool ip6tables iptables "connections are led to their sidecars"
+  setup_apt_tool curl curl "the client of the story"
+  setup_apt_tool python3 python3 "the story is told by it"
+}
 
+setup_envoy() {
+  local path
+  # hack/envoy.sh says itself what it installs.
+  if path=$("$root/hack/envoy.sh"); then
+    found "Envoy ($path)"
+  else
+    lacking "Envoy: the sidecars; see above"
+  fi
+}
+
+if [ "$quiet" = 0 ]; then say "setup for ${profiles[*]}: what is here, what is installed and why"; fi
+mkdir -p "$root/.cache"
+# Servers are where only root looks.
+export PATH=$PATH:/usr/sbin:/sbin
+setup_rust
+if wanted lint; then setup_components; fi
+if wanted module lint wasm envoy chart demo e2e kind; then setup_wasm; fi
+if wanted cross; then setup_cross; fi
+if wanted wasm; then
+  setup_node
+  setup_wasm_bindgen
+fi
+if wanted lint; then
+  setup_tool SSA_CARGO_DENY cargo-deny "$(locked_version cargo-deny "$tools_lock")" cargo-deny "make lint checks licences and sources with it"
+  setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
+fi
+if wanted native demo e2e; then setup_apt_tool named bind9 "the DNS server of the demo, the scenarios and the tests of ssa resolve"; fi
+if wanted native; then
+  setup_apt_tool knotd knot "tests of ssa resolve ask it too"
+  setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
+fi
+if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"; fi
+if wanted demo; then
+  setup_hosts
+  setup_envoy
+fi
+
+# What other profiles chose stays.
+kept=()
+if [ -f "$toolchain_env" ]; then
+  while IFS= read -r line; do
+    case $line in '' | '#'*) continue ;; esac
+    for choice in "${choices[@]}"; do
+      if [ "${line%%=*}" = "${choice%%=*}" ]; then continue 2; fi
+    done
+    kept+=("$line")
+  done <"$toolchain_env"
+fi
 {
   say "# Written by hack/setup.sh for this machine; delete it to choose anew."
-  printf '%s\n' "${choices[@]}"
-} >"$toolchain_env"
+  printf '%s\n' ${kept[@]+"${kept[@]}"} ${choices[@]+"${choices[@]}"}
+} >"$toolchain_env.new"
+mv "$toolchain_env.new" "$toolchain_env"
 if [ "$missing" -gt 0 ]; then
   say "setup: $missing missing (above); what needs them fails or is skipped, and says so"
-else
-  say "setup: complete"
+  exit "$strict"
 fi
+if [ "$quiet" = 0 ]; then say "setup: complete"; fi

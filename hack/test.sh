@@ -179,7 +179,7 @@ for group in "${groups[@]}"; do
 done
 rm -rf "$logs"
 mkdir -p "$logs"
-"$root/hack/setup.sh" || {
+"$root/hack/setup.sh" "${groups[@]}" || {
   say "FAILED: setup"
   say "0 passed, 1 failed"
   exit 1

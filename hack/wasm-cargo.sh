@@ -8,7 +8,7 @@
 # Name the test file: a crate's other integration tests are for native targets.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-load_toolchain
+load_toolchain module SSA_WASM_TOOLCHAIN
 # Cargo's workspace, wherever this was called from.
 cd "$root"
 
@@ -23,7 +23,7 @@ if [ "$subcommand" = test ] || [ "$subcommand" = run ]; then
   case ${SSA_WASM_BINDGEN_RUNNER:-} in
     *"wasm-bindgen-cli-$version/"*) ;;
     *)
-      "$root/hack/setup.sh"
+      "$root/hack/setup.sh" wasm
       # shellcheck disable=SC1090
       . "$toolchain_env"
       ;;
