@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Apl, AplPrefix, Class};
+use ssa_rules::{AddressSpace, Apl, AplItem, AplPrefix, Class};
 
 use super::{
     finding::{
@@ -183,7 +183,11 @@ pub(super) fn check_aaaa(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                     "{} is checked there, and devices without SSA fail it: 100 % of their connections are violations",
                     bound(subject)
                 );
-                let instead = format!("a negated item for it, inside or outside: {}", legacy_item(*address));
+                let instead = if negated_fits(subject, *address) {
+                    format!("a negated item for it, inside or outside: {}", legacy_item(*address))
+                } else {
+                    "an address outside the positive items, in a negated item kept for it".into()
+                };
                 found.push(Finding::new(AaaaRefused, Error, "aaaa", what, why).instead(instead));
             }
         }
@@ -194,6 +198,18 @@ pub(super) fn check_aaaa(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let advice = "a negated item with limited capacity, and an AAAA record in it, such as !2:2001:db8:5:ffff::/64";
         found.push(Finding::new(LegacyMissing, Note, "apl", what, why).instead(advice));
     }
+}
+
+/// Says whether an address can be kept out of the service by an item of its own, without locking anyone out.
+fn negated_fits(subject: &Subject<'_>, address: Ipv6Addr) -> bool {
+    let items = |items: &[Ipv6Net], negated| -> Vec<AplItem> {
+        items.iter().filter_map(|item| AplItem::v6(*item, negated)).collect()
+    };
+    let mut all = items(subject.space.positive(), false);
+    all.extend(items(subject.space.negated(), true));
+    all.extend(AplItem::v6(address.into(), true));
+    let space = AddressSpace::new(&all.into_iter().collect());
+    space.is_ok_and(|space| space.is_some_and(|space| subject.record.template().misfits(&space).is_empty()))
 }
 
 fn legacy_item(address: Ipv6Addr) -> String {

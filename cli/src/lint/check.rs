@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ssa_rules::{AddressSpace, Apl, Record};
 
 use super::{
-    addresses, faults,
+    addresses, advice, faults,
     finding::{
         Code::{AplAbsent, NoAddresses, RecordMissing, RecordUncounted},
         Finding,
@@ -26,8 +26,24 @@ pub(crate) struct Given {
     pub(crate) rules: Vec<Vec<u8>>,
 }
 
-/// Checks everything, the worst first.
+/// Checks everything, the worst first. What it advises agrees: see [`advice`].
 pub(crate) fn check(given: &Given, around: &Surroundings) -> Vec<Finding> {
+    let mut found = findings(given, around);
+    advice::settle(given, around, &mut found);
+    found
+}
+
+/// The place of a record among so many.
+pub(super) fn place(index: usize, records: usize) -> String {
+    if records > 1 {
+        format!("rule[{index}]")
+    } else {
+        "rule".into()
+    }
+}
+
+/// Finds everything, the worst first, each finding with advice of its own.
+pub(super) fn findings(given: &Given, around: &Surroundings) -> Vec<Finding> {
     let mut found = given.apl_faults.clone();
     let readable = given.apl_faults.is_empty();
     let published = published(given, &mut found);
@@ -37,12 +53,10 @@ pub(crate) fn check(given: &Given, around: &Surroundings) -> Vec<Finding> {
         .iter()
         .enumerate()
         .map(|(index, rule)| {
-            let place = if given.rules.len() > 1 {
-                format!("rule[{index}]")
-            } else {
-                "rule".into()
-            };
-            (place, String::from_utf8_lossy(rule).into_owned())
+            (
+                place(index, given.rules.len()),
+                String::from_utf8_lossy(rule).into_owned(),
+            )
         })
         .collect();
     let mut records: Vec<(&str, &str, Record, Option<Cow<'_, AddressSpace>>)> = Vec::new();
@@ -52,7 +66,7 @@ pub(crate) fn check(given: &Given, around: &Surroundings) -> Vec<Finding> {
                 let space = record.space(published.as_ref());
                 records.push((place, text, record, space));
             }
-            Err(error) => found.extend(error.faults.iter().map(|fault| faults::of_record(place, fault))),
+            Err(error) => found.extend(faults::of_record(place, &error.faults)),
         }
         if !Record::counts(bytes) {
             let what = "v=ssa1 is not the first tag".to_string();
@@ -63,7 +77,7 @@ pub(crate) fn check(given: &Given, around: &Surroundings) -> Vec<Finding> {
     if given.rules.is_empty() {
         let what = "no rule record is published".to_string();
         let why = "clients know no rule, and do as legacy clients do";
-        let advice = "a TXT record at the _ssa name, such as \"v=ssa1; addr=hash(src/64):20 rand:44\"";
+        let advice = "a TXT record at the _ssa name, such as \"v=ssa1; addr=hash(src/64):20 rand:44; salt=2026a\"";
         found.push(Finding::new(RecordMissing, Error, "rule", what, why).instead(advice));
     }
     publication::check_count(

@@ -21,7 +21,7 @@ pub(super) fn of_list(place: &str, fault: &TextFault) -> Finding {
         TextFault::Length { max, .. } => Some(format!("a length from 0 to {max}")),
         _ => Some("[!]2:ADDRESS/LENGTH, such as 2:2001:db8:5::/64".into()),
     };
-    Finding::new(AplSyntax, Error, place, fault.to_string(), why).perhaps(instead)
+    Finding::new(AplSyntax, Error, place, fault.to_string(), why).maybe(instead)
 }
 
 pub(super) fn of_space(place: &str, fault: &SpaceFault) -> Finding {
@@ -46,17 +46,36 @@ pub(super) fn of_space(place: &str, fault: &SpaceFault) -> Finding {
     Finding::new(AplSpace, Error, place, fault.to_string(), why).instead(instead)
 }
 
-pub(super) fn of_record(place: &str, fault: &RecordFault) -> Finding {
-    let place = if fault.place.tag.is_empty() {
-        place.to_string()
-    } else {
-        format!("{place} {}", fault.place.name())
-    };
-    let why = format!(
-        "the record is unusable, from byte {} on: clients do as legacy clients do",
-        fault.place.offset
-    );
-    Finding::new(RecordFaultCode, Error, &place, fault.problem.to_string(), why).perhaps(fix(&fault.problem))
+/// The faults of a record. What they advise of one tag is one value, which serves all of them.
+pub(super) fn of_record(place: &str, faults: &[RecordFault]) -> Vec<Finding> {
+    let skews = faults.iter().filter_map(|fault| skew(&fault.problem));
+    let skew_of_all = skews.min();
+    let found = faults.iter().map(|fault| {
+        let place = if fault.place.tag.is_empty() {
+            place.to_string()
+        } else {
+            format!("{place} {}", fault.place.name())
+        };
+        let why = format!(
+            "the record is unusable, from byte {} on: clients do as legacy clients do",
+            fault.place.offset
+        );
+        let advice = match skew(&fault.problem).and(skew_of_all) {
+            Some(skew) => Some(format!("skew={skew}")),
+            None => fix(&fault.problem),
+        };
+        Finding::new(RecordFaultCode, Error, &place, fault.problem.to_string(), why).maybe(advice)
+    });
+    found.collect()
+}
+
+/// The skew that a fault allows, if it is one of the skew.
+fn skew(problem: &Problem) -> Option<u32> {
+    match problem {
+        Problem::SkewPastSteps { step, .. } => Some(step.saturating_mul(2).min(MAX_SKEW.into())),
+        Problem::SkewPastPow { .. } => Some(MAX_SKEW_WITH_POW.into()),
+        _ => None,
+    }
 }
 
 fn fix(problem: &Problem) -> Option<String> {
@@ -70,8 +89,6 @@ fn fix(problem: &Problem) -> Option<String> {
         Problem::RepeatedTag => "the tag once".into(),
         Problem::TimeSteps { first, .. } => format!("time/{first} everywhere"),
         Problem::TimeInItem => "time in a field".into(),
-        Problem::SkewPastSteps { step, .. } => format!("skew={}", step.saturating_mul(2).min(MAX_SKEW.into())),
-        Problem::SkewPastPow { .. } => format!("skew={MAX_SKEW_WITH_POW}"),
         Problem::PowNeedsRand { needed, .. } => format!("rand:{needed} or wider"),
         Problem::ReplicasFirstField => "hash(src/64):20 or the like as the first field".into(),
         Problem::ConstTooWide { value, .. } => format!("const({value:x}):{}", (64 - value.leading_zeros()).max(1)),

@@ -41,6 +41,9 @@ pub(crate) struct Finding {
     /// What to write instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) instead: Option<String>,
+    /// Whether that is a whole record, which may be taken as it stands.
+    #[serde(skip)]
+    pub(crate) is_record: bool,
 }
 
 impl Finding {
@@ -59,18 +62,32 @@ impl Finding {
             what: what.into(),
             why: why.into(),
             instead: None,
+            is_record: false,
         }
     }
 
-    /// Adds what to write instead.
+    /// Adds what to do instead, in words.
     pub(crate) fn instead(mut self, instead: impl Into<String>) -> Self {
         self.instead = Some(instead.into());
         self
     }
 
-    /// Adds what to write instead, if there is something.
-    pub(crate) fn perhaps(mut self, instead: Option<String>) -> Self {
+    /// Adds what to do instead, in words, if there is something.
+    pub(crate) fn maybe(mut self, instead: Option<String>) -> Self {
         self.instead = instead;
+        self
+    }
+
+    /// Adds the record to write instead, if there is one.
+    pub(crate) fn record(mut self, instead: Option<String>) -> Self {
+        self.is_record = instead.is_some();
+        self.instead = instead;
+        self
+    }
+
+    /// Adds what to do instead, in words, where there is no record to write.
+    pub(crate) fn or(mut self, instead: impl FnOnce() -> String) -> Self {
+        self.instead.get_or_insert_with(instead);
         self
     }
 }
@@ -148,7 +165,8 @@ codes! {
     ReplicasPastEndpoints "replicas-past-endpoints" "more replicas than endpoints";
     HotObjects "hot-objects" "objects without replicas";
     ChunkWithoutObject "chunk-without-object" "chunks of all objects in one place";
-    ManyAddresses "many-addresses" "more distinct addresses than Envoy bears";
+    ManyAddresses "many-addresses" "more distinct addresses by content than Envoy bears";
+    DrawnAddresses "drawn-addresses" "ever new addresses, drawn at random";
     UncheckedAtLayer4 "unchecked-at-layer-4" "fields that only a layer-7 filter can check";
     PortInput "port-input" "a port that later fragments lack";
     OpenToAny "open-to-any" "a rule that leaves every address open";
@@ -159,6 +177,7 @@ codes! {
     MacWindowLong "mac-window-long" "a token for long";
     KdfPastMac "kdf-past-mac" "keys for longer prefixes than the mac names";
     KdfCoarse "kdf-coarse" "one key for a large source prefix";
+    KdfTemporary "kdf-temporary" "keys that end with temporary addresses";
     KdfMissing "kdf-missing" "all clients hold the service's secret";
     SkewTight "skew-tight" "little room for clocks";
     TimeMovesPlacement "time-moves-placement" "all clients move at each time step";

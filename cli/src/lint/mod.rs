@@ -1,6 +1,7 @@
 //! `ssa lint`: what is wrong or unwise in a record, and what to write instead.
 
 mod addresses;
+mod advice;
 mod check;
 mod faults;
 mod finding;

@@ -62,7 +62,7 @@ fn source_bits(subject: &Subject<'_>, index: usize, range: BitRange, inside: u8)
         "src[{start}:{end}] chooses {inside} of the {} bits of a slice",
         subject.slice_bits()
     );
-    Finding::new(LeadingBitsShared, Warning, &subject.field_place(index), what, why).perhaps(instead)
+    Finding::new(LeadingBitsShared, Warning, &subject.field_place(index), what, why).record(instead)
 }
 
 /// Counts the values that the first bits of a range take for the given clients; nothing where there are none.
@@ -109,7 +109,7 @@ fn object_bits(subject: &Subject<'_>, index: usize, range: BitRange, inside: u8)
     );
     let severity = if counted { Warning } else { Note };
     let instead = subject.with_field(index, &format!("hash(obj):{}", range.width()));
-    Finding::new(LeadingObjectBits, severity, &subject.field_place(index), what, why).perhaps(instead)
+    Finding::new(LeadingObjectBits, severity, &subject.field_place(index), what, why).record(instead)
 }
 
 /// A field whose value is the same for all clients and objects at one time.
@@ -144,7 +144,12 @@ fn same_for_all(subject: &Subject<'_>) -> Option<Finding> {
         .skip(same.len())
         .map(ToString::to_string)
         .collect();
-    let moved = if matches!(field, Field::Const { .. }) && !others.is_empty() {
+    let differs = subject
+        .fields()
+        .iter()
+        .skip(same.len())
+        .any(|other| !is_same_for_all(other));
+    let moved = if matches!(field, Field::Const { .. }) && differs {
         others.extend(same.iter().map(|(_, field, _)| field.to_string()));
         subject.with_fields(&others)
     } else {
@@ -167,7 +172,7 @@ fn same_for_all(subject: &Subject<'_>) -> Option<Finding> {
         "placement follows the leading bits: at any time only {reached} of {} slices are in use",
         subject.slices()
     );
-    Some(Finding::new(FirstFieldSame, Warning, &subject.field_place(*first), what, why).perhaps(moved))
+    Some(Finding::new(FirstFieldSame, Warning, &subject.field_place(*first), what, why).record(moved))
 }
 
 fn few_slices(subject: &Subject<'_>) -> Option<Finding> {

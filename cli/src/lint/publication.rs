@@ -11,8 +11,9 @@ use super::{
         Finding,
         Severity::{Error, Note, Warning},
     },
-    subject::{Subject, Surroundings},
+    subject::{Subject, Surroundings, span},
 };
+use crate::simulate::spread::real;
 
 const YEAR: u64 = 366 * 86_400;
 
@@ -48,7 +49,10 @@ pub(super) fn check_set(subjects: &[Subject<'_>], around: &Surroundings, found: 
     }
     if let Some(first) = froms.first().filter(|first| **first > now) {
         let what = format!("no record may be used before from={first}");
-        let why = format!("for the next {} s clients do as legacy clients do", first - now);
+        let why = format!(
+            "for the next {} clients do as legacy clients do",
+            span(real(first - now))
+        );
         found.push(
             Finding::new(NoneInForce, Warning, "rule", what, why).instead("a record without from beside it until then"),
         );
@@ -90,14 +94,22 @@ fn ahead(subject: &Subject<'_>, from: u64, around: &Surroundings, found: &mut Ve
             "answers without it are kept for a TTL of {} s: verifiers may still refuse what it composes",
             around.ttl
         );
-        let instead = subject.with_tags(&[("from", &(around.now.0 + 2 * around.ttl).to_string())]);
-        found.push(Finding::new(FromSoon, Warning, subject.place, what, why).perhaps(instead));
+        // Later by as much as it takes, so that records that came one after the other still do.
+        let instead = with_from(subject, from.saturating_add(2 * around.ttl));
+        found.push(Finding::new(FromSoon, Warning, subject.place, what, why).record(instead));
     } else if seconds > YEAR {
-        let what = format!("from={from} is {} days ahead", seconds / 86_400);
+        let what = format!("from={from} is {} ahead", span(real(seconds)));
         let why = "from is in seconds since 1970; milliseconds are 1000 times as many".to_string();
-        let instead = subject.with_tags(&[("from", &(around.now.0 + 86_400).to_string())]);
-        found.push(Finding::new(FromFar, Warning, subject.place, what, why).perhaps(instead));
+        let in_milliseconds = (from / 1000).checked_sub(around.now.0);
+        let meant = in_milliseconds.is_some_and(|ahead| (around.ttl..=YEAR).contains(&ahead));
+        let day = around.now.0.saturating_add(86_400.max(2 * around.ttl));
+        let instead = with_from(subject, if meant { from / 1000 } else { day });
+        found.push(Finding::new(FromFar, Warning, subject.place, what, why).record(instead));
     }
+}
+
+fn with_from(subject: &Subject<'_>, from: u64) -> Option<String> {
+    subject.with_tags(&[("from", &from.to_string())])
 }
 
 /// Checks how one record is written, and its own address list against the published one.
@@ -116,12 +128,17 @@ pub(super) fn check_text(subject: &Subject<'_>, published: bool, found: &mut Vec
     }
     let canonical = subject.record.to_string();
     if canonical != subject.text {
-        let what = "the record could be written plainer".to_string();
-        let why = format!(
-            "defaults, x- tags and blanks are {bytes} bytes against {}",
-            canonical.len()
-        );
-        found.push(Finding::new(NotCanonical, Note, subject.place, what, why).instead(canonical));
+        let (what, why) = match bytes.saturating_sub(canonical.len()) {
+            0 => (
+                "the record is not written in its canonical form",
+                "tools print it otherwise, with other blanks, order of tags or hex digits, and a search for its text misses one of the two".into(),
+            ),
+            spared => (
+                "the record could be written plainer",
+                format!("defaults, x- tags, zeros or blanks take {spared} of its {bytes} bytes"),
+            ),
+        };
+        found.push(Finding::new(NotCanonical, Note, subject.place, what, why).record(Some(canonical)));
     }
     if published && subject.record.apl().is_some() {
         let what = "a tag apl beside an APL record".to_string();

@@ -49,7 +49,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
         let why = format!(
             "one address in 2^{width} conforms by chance: at a million packets a second, one every {seconds:.2} s"
         );
-        found.push(Finding::new(MacNarrow, Warning, &place, what, why).perhaps(wider(subject, index, inputs, width)));
+        found.push(Finding::new(MacNarrow, Warning, &place, what, why).record(wider(subject, index, inputs, width)));
     }
     let bits = inputs.source_bits().map(SourceBits::get);
     let bound = bits.max(subject.record.kdf().map(SourceBits::get));
@@ -58,7 +58,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
             let what = format!("mac({inputs}) does not look at the source");
             let why = "whoever sees an address can use it from anywhere: a token that anyone can replay";
             let instead = written(&with_source(inputs, 64), width);
-            found.push(Finding::new(MacWithoutSource, Warning, &place, what, why).perhaps(instead));
+            found.push(Finding::new(MacWithoutSource, Warning, &place, what, why).record(instead));
         }
         Some(bits) if bits < 48 => {
             let what = format!("the mac looks at {bits} bits of the source");
@@ -67,7 +67,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
                 power(u32::from(64 - bits))
             );
             let instead = written(&with_source(inputs, 64), width);
-            found.push(Finding::new(MacSourceCoarse, Warning, &place, what, why).perhaps(instead));
+            found.push(Finding::new(MacSourceCoarse, Warning, &place, what, why).record(instead));
         }
         Some(_) => {}
     }
@@ -77,7 +77,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
             let what = format!("mac({inputs}) does not look at the time");
             let why = "a token holds as long as the key";
             let instead = written(&format!("{inputs},time/{timed}"), width);
-            found.push(Finding::new(MacWithoutTime, Warning, &place, what, why).perhaps(instead));
+            found.push(Finding::new(MacWithoutTime, Warning, &place, what, why).record(instead));
         }
         Some(step) if step > 3600 => {
             let serves = u64::from(step) + 2 * u64::from(subject.record.skew());
@@ -85,7 +85,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
             let why = format!("a token that leaks serves for up to {serves} s (the step + 2·skew)");
             let text = subject.record.to_string().replace(&format!("time/{step}"), "time/3600");
             let instead = text.parse::<ssa_rules::Record>().ok().map(|record| record.to_string());
-            found.push(Finding::new(MacWindowLong, Note, &place, what, why).perhaps(instead));
+            found.push(Finding::new(MacWindowLong, Note, &place, what, why).record(instead));
         }
         Some(_) => {}
     }
@@ -114,7 +114,7 @@ fn keys(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let what = "every client holds the service's secret".to_string();
         let why = "one client that leaks it lets anyone compose for any source; with kdf a client's key serves its own prefix";
         let instead = subject.with_tags(&[("kdf", "src/48")]);
-        found.push(Finding::new(KdfMissing, Note, subject.place, what, why).perhaps(instead));
+        found.push(Finding::new(KdfMissing, Note, subject.place, what, why).record(instead));
         return;
     };
     for (index, inputs, _) in subject.macs() {
@@ -126,7 +126,7 @@ fn keys(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 power(u32::from(kdf - bits))
             );
             let instead = subject.with_tags(&[("kdf", &format!("src/{bits}"))]);
-            found.push(Finding::new(KdfPastMac, Warning, &subject.field_place(index), what, why).perhaps(instead));
+            found.push(Finding::new(KdfPastMac, Warning, &subject.field_place(index), what, why).record(instead));
         }
     }
     if kdf < 48 {
@@ -136,7 +136,7 @@ fn keys(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             power(u32::from(48 - kdf))
         );
         let instead = subject.with_tags(&[("kdf", "src/48")]);
-        found.push(Finding::new(KdfCoarse, Warning, subject.place, what, why).perhaps(instead));
+        found.push(Finding::new(KdfCoarse, Warning, subject.place, what, why).record(instead));
     }
 }
 
@@ -151,7 +151,7 @@ fn time(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         } else {
             None
         };
-        found.push(Finding::new(SkewTight, Warning, subject.place, what, why).perhaps(instead));
+        found.push(Finding::new(SkewTight, Warning, subject.place, what, why).record(instead));
     }
     let timed = subject
         .placing()
@@ -184,8 +184,10 @@ fn pow(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if pow < 10 {
         let what = format!("pow={pow} costs {tries} hashes");
         let why = format!("a core finds {:.0} solutions a second", 1e7 / 2_f64.powi(pow.into()));
-        let instead = subject.with_tags(&[("pow", "14")]);
-        found.push(Finding::new(PowWeak, Warning, subject.place, what, why).perhaps(instead));
+        let instead = (10..=14_u8)
+            .rev()
+            .find_map(|pow| subject.with_tags(&[("pow", &pow.to_string())]));
+        found.push(Finding::new(PowWeak, Warning, subject.place, what, why).record(instead));
     }
     if pow > 20 {
         let what = format!("pow={pow} costs {tries} hashes");
@@ -194,6 +196,6 @@ fn pow(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             2_f64.powi(pow.into()) / 1e7
         );
         let instead = subject.with_tags(&[("pow", "16")]);
-        found.push(Finding::new(PowHeavy, Warning, subject.place, what, why).perhaps(instead));
+        found.push(Finding::new(PowHeavy, Warning, subject.place, what, why).record(instead));
     }
 }

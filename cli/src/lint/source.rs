@@ -4,11 +4,13 @@ use ssa_rules::record::{Field, Inputs};
 
 use super::{
     finding::{
-        Code::{PublicHash, SaltMissing, SaltUnused, SourceCoarse, SourceMustSurvive, TemporaryAddresses},
+        Code::{
+            KdfTemporary, PublicHash, SaltMissing, SaltUnused, SourceCoarse, SourceMustSurvive, TemporaryAddresses,
+        },
         Finding,
         Severity::{Note, Warning},
     },
-    subject::{Subject, power, with_source},
+    subject::{Subject, power, span, with_source},
 };
 use crate::simulate::{clients::ClientGroup, spread::real};
 
@@ -34,7 +36,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let what = format!("salt={} changes nothing", salt.as_str());
         let why = "a salt is mixed into hashes of the source and into proofs of work, and there is neither";
         let advice = without_tag(subject, "salt");
-        found.push(Finding::new(SaltUnused, Warning, subject.place, what, why).perhaps(advice));
+        found.push(Finding::new(SaltUnused, Warning, subject.place, what, why).record(advice));
     }
 }
 
@@ -61,13 +63,16 @@ fn public_hash(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         return;
     };
     let record = subject.record;
-    let guarded = subject.has_mac() || record.pow() > 0;
-    if guarded {
-        if record.salt().is_none() && !subject.has_mac() {
-            let what = "the hash of the source has no salt".to_string();
-            let why = "what an attacker once found stays found; a changed salt would void all of it";
-            found.push(Finding::new(SaltMissing, Note, subject.place, what, why).perhaps(salted(subject)));
-        }
+    let has_pow = record.pow() > 0;
+    if record.salt().is_none() && !subject.has_mac() {
+        let what = "the hash of the source has no salt".to_string();
+        let why = "what an attacker once found stays found; a salt that is changed now and then voids all of it";
+        // src/48 leaves a site one choice, and each solution of a proof of work has its price.
+        let severity = if has_pow || bits <= 48 { Note } else { Warning };
+        let salted = subject.with_tags(&[("salt", "2026a")]);
+        found.push(Finding::new(SaltMissing, severity, subject.place, what, why).record(salted));
+    }
+    if has_pow || subject.has_mac() {
         return;
     }
     let (owner, whose) = if bits > 48 {
@@ -77,43 +82,31 @@ fn public_hash(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     };
     let choices = bits - owner;
     let slices = subject.slices();
-    let hits = 2_f64.powi(choices.into()) * f64::from(record.replicas()) / real(slices.max(1));
-    let seconds = 2_f64.powi(choices.into()) / HASHES_PER_SECOND;
-    let effort = if seconds < 1.0 {
-        "in less than a second".to_string()
-    } else if seconds < 172_800.0 {
-        format!("in {seconds:.0} s")
+    let owned = if choices == 0 {
+        format!("one input of src/{bits}")
     } else {
-        format!("in {:.0} days", seconds / 86_400.0)
+        format!("{} inputs of src/{bits}", power(choices.into()))
     };
-    let why = format!(
-        "the hash is public: {whose} owns {} inputs of src/{bits} and searches them all {effort}; {hits:.1} of them hit \
-         any one of {slices} slices",
-        power(choices.into())
-    );
+    // What a hit takes on average: as many tries as there are slices, for each place that an input has.
+    let tries = (real(slices) / f64::from(record.replicas())).max(1.0);
+    let hits = 2_f64.powi(choices.into()) / tries;
+    let found_in = |tries: f64| span(tries / HASHES_PER_SECOND);
+    let reach = if hits >= 1.0 {
+        format!(
+            "finds one that hits any one of {slices} slices after some {tries:.0} tries, in {}",
+            found_in(tries)
+        )
+    } else {
+        format!(
+            "reaches {:.1} % of {slices} slices with them, known after {}",
+            100.0 * hits,
+            found_in(2_f64.powi(choices.into()))
+        )
+    };
+    let why = format!("the hash is public: {whose} owns {owned}, and {reach}");
     let what = format!("hash({inputs}) is all that chooses the slice");
-    let place = subject.field_place(index);
-    // src/48 leaves a site one choice, and a salt makes the search start again: that is what is to be had in public.
-    let severity = if record.salt().is_some() || bits <= 48 {
-        Note
-    } else {
-        Warning
-    };
-    let advice = match record.salt() {
-        None => salted(subject),
-        Some(_) if bits > 48 => {
-            let width = subject.fields().get(index).map_or(20, Field::width);
-            subject.with_field(index, &format!("hash({}):{width}", with_source(inputs, 48)))
-        }
-        Some(_) => subject.with_tags(&[("pow", "14")]),
-    };
-    found.push(Finding::new(PublicHash, severity, &place, what, why).perhaps(advice));
-}
-
-fn salted(subject: &Subject<'_>) -> Option<String> {
-    subject
-        .with_tags(&[("salt", "2026a")])
-        .map(|record| format!("{record} (and another salt now and then)"))
+    let advice = "a mac under a key of each client, or a proof of work, where nobody may aim at one endpoint";
+    found.push(Finding::new(PublicHash, Note, &subject.field_place(index), what, why).instead(advice));
 }
 
 /// How many inputs of so many bits clients have, if their number is known.
@@ -163,14 +156,14 @@ fn coarse(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 "{clients} clients are {distinct} inputs: each place carries {:.0} of them",
                 real(clients) / real(distinct)
             );
-            found.push(Finding::new(SourceCoarse, Warning, &place, what, why).perhaps(instead));
+            found.push(Finding::new(SourceCoarse, Warning, &place, what, why).record(instead));
         }
-        (None, None) if bits == 64 => {
+        (None, None) if bits == 64 && subject.around.clients.is_empty() => {
             let what = "src/64 takes a /64 for a client".to_string();
             let why = "on the Internet that is a home or an office; inside a cluster it is often a whole node, and all \
                        its pods share one place";
-            let instead = instead.map(|record| format!("inside a cluster: {record}"));
-            found.push(Finding::new(SourceCoarse, Note, &place, what, why).perhaps(instead));
+            let advice = "--clients with the prefixes of yours: it tells whether this is too coarse for them";
+            found.push(Finding::new(SourceCoarse, Note, &place, what, why).instead(advice));
         }
         _ => {}
     }
@@ -188,20 +181,11 @@ fn temporary(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         if bits <= 64 {
             continue;
         }
-        let instead = match field {
-            Field::Hash { inputs, width } => {
-                subject.with_field(index, &format!("hash({}):{width}", with_source(inputs, 64)))
-            }
-            Field::Mac { inputs, width } => {
-                subject.with_field(index, &format!("mac({}):{width}", with_source(inputs, 64)))
-            }
-            _ => None,
-        };
-        let instead = instead.map(|record| format!("outside a cluster: {record}"));
         let what = format!("{field} takes {} bits past /64", bits - 64);
         let why = "temporary addresses (RFC 8981) change them, by default every 24 hours: the client moves, and what was \
                    issued for its old address is void";
-        found.push(Finding::new(TemporaryAddresses, Note, &subject.field_place(index), what, why).perhaps(instead));
+        let advice = "clients whose addresses stay, as those of pods do: elsewhere sysctl net.ipv6.conf.INTERFACE.use_tempaddr=0";
+        found.push(Finding::new(TemporaryAddresses, Note, &subject.field_place(index), what, why).instead(advice));
     }
     if let Some(bits) = subject
         .record
@@ -212,6 +196,6 @@ fn temporary(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let what = format!("kdf=src/{bits} gives each address its own key");
         let why = "a temporary address (RFC 8981) needs a new key, by default every 24 hours";
         let instead = subject.with_tags(&[("kdf", "src/64")]);
-        found.push(Finding::new(TemporaryAddresses, Warning, subject.place, what, why).perhaps(instead));
+        found.push(Finding::new(KdfTemporary, Warning, subject.place, what, why).record(instead));
     }
 }

@@ -6,8 +6,8 @@ use statrs::distribution::{DiscreteCDF, Poisson};
 use super::{
     finding::{
         Code::{
-            ChunkWithoutObject, FewChoices, HotObjects, ManyAddresses, NearUneven, OpenToAny, PortInput,
-            ReplicasPastEndpoints, UncheckedAtLayer4,
+            ChunkWithoutObject, DrawnAddresses, FewChoices, HotObjects, ManyAddresses, NearUneven, OpenToAny,
+            PortInput, ReplicasPastEndpoints, UncheckedAtLayer4,
         },
         Finding,
         Severity::{Note, Warning},
@@ -35,12 +35,8 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             "one source can aim everything at any one of {} slices",
             subject.slices()
         );
-        let instead = subject.fields().first().and_then(|field| match field.width() {
-            width if width > 24 => subject.with_field(0, &format!("hash(src/64):20 rand:{}", width - 20)),
-            _ => None,
-        });
-        let instead = instead.map(|record| format!("{record}, unless all sources are trusted"));
-        found.push(Finding::new(OpenToAny, Note, subject.place, what, why).perhaps(instead));
+        let advice = "a hash of the source as the first field, unless all sources are trusted";
+        found.push(Finding::new(OpenToAny, Note, subject.place, what, why).instead(advice));
     }
 }
 
@@ -95,9 +91,12 @@ fn few_choices(subject: &Subject<'_>) -> Option<Finding> {
             return None;
         }
         let more = [2, 4, 8, 16].into_iter().filter(|more| *more > replicas);
+        let more = more.filter(|more| *more <= u64::from(bins));
         let better = more.map(|more| (more, expected_max_over_mean(clients * more, bins)));
         let better: Vec<(u64, f64)> = better.collect();
-        let chosen = better.iter().find(|(_, over)| *over < now * 0.6).or(better.last());
+        let enough = better.iter().find(|(_, over)| *over < 1.5);
+        let halved = better.iter().find(|(_, over)| *over < now * 0.6);
+        let chosen = enough.or(halved).or(better.last());
         let what = format!(
             "{clients} clients with {replicas} place{} each",
             if replicas == 1 { "" } else { "s" }
@@ -108,8 +107,9 @@ fn few_choices(subject: &Subject<'_>) -> Option<Finding> {
         let why =
             format!("on {bins} endpoints{assumed} the fullest is expected to carry {now:.1} times the mean{halves}");
         let severity = if now >= 2.0 { Warning } else { Note };
-        let instead = chosen.and_then(|(more, _)| with(*more));
-        return Some(Finding::new(FewChoices, severity, subject.place, what, why).perhaps(instead));
+        let instead = enough.and_then(|(more, _)| with(*more));
+        let finding = Finding::new(FewChoices, severity, subject.place, what, why).record(instead);
+        return Some(finding.or(|| "more clients, or fewer endpoints; replicas alone do not even it out".into()));
     }
     if replicas > 1 || !subject.around.clients.is_empty() {
         return None;
@@ -117,14 +117,16 @@ fn few_choices(subject: &Subject<'_>) -> Option<Finding> {
     let enough = (0..40)
         .map(|power| u64::from(bins) << power)
         .find(|clients| expected_max_over_mean(*clients, bins) < 1.5)?;
+    // Replicas on one endpoint are none.
+    let more = u64::from(bins.min(4));
     let what = "one place for each client".to_string();
     let why = format!(
-        "{bins} clients hashed onto {bins} endpoints{assumed} load the fullest with {:.1} times the mean, replicas=4 makes \
-         that {:.1}; from about {enough} clients on it is less than 1.5",
+        "{bins} clients hashed onto {bins} endpoints{assumed} load the fullest with {:.1} times the mean, replicas={more} \
+         makes that {:.1}; from about {enough} clients on it is less than 1.5",
         expected_max_over_mean(bins.into(), bins),
-        expected_max_over_mean(4 * u64::from(bins), bins)
+        expected_max_over_mean(more * u64::from(bins), bins)
     );
-    Some(Finding::new(FewChoices, Note, subject.place, what, why).perhaps(with(4)))
+    Some(Finding::new(FewChoices, Note, subject.place, what, why).record(with(more)))
 }
 
 fn near_uneven(subject: &Subject<'_>) -> Option<Finding> {
@@ -162,7 +164,7 @@ fn near_uneven(subject: &Subject<'_>) -> Option<Finding> {
         );
         let why = format!("that is {over:.1} times an even share of {} items", items.len());
         let instead = subject.with_tags(&[("item", "rand")]);
-        Finding::new(NearUneven, Warning, subject.place, what, why).perhaps(instead)
+        Finding::new(NearUneven, Warning, subject.place, what, why).record(instead)
     })
 }
 
@@ -175,14 +177,17 @@ fn replicas(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             replicas - endpoints
         );
         let instead = subject.with_tags(&[("replicas", &endpoints.to_string())]);
-        found.push(Finding::new(ReplicasPastEndpoints, Warning, subject.place, what, why).perhaps(instead));
+        found.push(Finding::new(ReplicasPastEndpoints, Warning, subject.place, what, why).record(instead));
     }
     let placement = Placement::of(subject.record, subject.slice_bits());
     if replicas == 1 && placement.object != 0 {
         let what = "one place for each object".to_string();
         let why = "hashing ignores load: a hot object loads one endpoint, and is gone with it";
-        let instead = subject.with_tags(&[("replicas", "3")]);
-        found.push(Finding::new(HotObjects, Note, subject.place, what, why).perhaps(instead));
+        let more = subject.around.endpoints.map_or(3, |endpoints| endpoints.min(3));
+        let instead = (more > 1)
+            .then(|| subject.with_tags(&[("replicas", &more.to_string())]))
+            .flatten();
+        found.push(Finding::new(HotObjects, Note, subject.place, what, why).record(instead));
     }
     for (index, field, _) in subject.placing() {
         let Some(inputs) = field.inputs() else { continue };
@@ -191,7 +196,7 @@ fn replicas(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             let why = "chunk 0 of every object, the one always read, lies in one slice";
             let instead = subject.with_field(index, &field.to_string().replace("chunk", "obj,chunk"));
             found.push(
-                Finding::new(ChunkWithoutObject, Warning, &subject.field_place(index), what, why).perhaps(instead),
+                Finding::new(ChunkWithoutObject, Warning, &subject.field_place(index), what, why).record(instead),
             );
         }
     }
@@ -215,16 +220,15 @@ fn many_addresses(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if content > ENVOY_BITS {
         let what = format!("{} distinct addresses by content", power(content));
         let why = format!("{costs}; {} are enough for 1000 endpoints", power(ENVOY_BITS));
-        found.push(
-            Finding::new(ManyAddresses, Warning, subject.place, what, why).perhaps(quantised(subject, by_object)),
-        );
+        found
+            .push(Finding::new(ManyAddresses, Warning, subject.place, what, why).record(quantised(subject, by_object)));
     }
     let drawn = u32::from(subject.record.template().rand_bits());
     if drawn > ENVOY_BITS {
         let what = format!("{drawn} bits drawn at random");
         let why = format!("a sidecar that draws anew for each connection uses ever new addresses; {costs}");
         let advice = "sidecars draw from a bounded pool that rotates slowly; nothing in the record needs to change";
-        found.push(Finding::new(ManyAddresses, Note, subject.place, what, why).instead(advice));
+        found.push(Finding::new(DrawnAddresses, Note, subject.place, what, why).instead(advice));
     }
 }
 

@@ -142,3 +142,20 @@ pub(crate) fn power(bits: u32) -> String {
         format!("2^{bits}")
     }
 }
+
+/// Writes a length of time, in seconds, as people read it.
+pub(crate) fn span(seconds: f64) -> String {
+    const DAY: f64 = 86_400.0;
+    const YEAR: f64 = 365.25 * DAY;
+    if seconds < 1.0 {
+        "less than a second".into()
+    } else if seconds < 2.0 * DAY {
+        format!("{seconds:.0} s")
+    } else if seconds < 2.0 * YEAR {
+        format!("{:.0} days", seconds / DAY)
+    } else if seconds < 1000.0 * YEAR {
+        format!("{:.0} years", seconds / YEAR)
+    } else {
+        "more than 1000 years".into()
+    }
+}
