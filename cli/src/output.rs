@@ -8,7 +8,10 @@ use std::{
 use anstream::AutoStream;
 use serde::Serialize;
 
-use crate::{failure::Fault, style};
+use crate::{counts::counted, failure::Fault, style};
+
+/// The most faults that are told at once: nobody reads more.
+const MAX_FAULTS: usize = 50;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -98,11 +101,20 @@ impl Output {
 
     /// Writes faults: as a JSON document to standard output where JSON is wanted, else as text to standard error.
     pub(crate) fn faults(&mut self, faults: &[Fault]) {
+        let shown = faults.get(..MAX_FAULTS).unwrap_or(faults);
         if self.json {
-            self.json(&serde_json::json!({ "error": { "faults": faults } }));
+            let mut error = serde_json::json!({ "faults": shown });
+            if shown.len() < faults.len() {
+                error["more"] = (faults.len() - shown.len()).into();
+            }
+            self.json(&serde_json::json!({ "error": error }));
         } else {
             self.flush();
-            let _ = write!(self.stderr, "{}", crate::failure::Rendered(faults));
+            let _ = write!(self.stderr, "{}", crate::failure::Rendered(shown));
+            if shown.len() < faults.len() {
+                let more = counted(faults.len() - shown.len(), "fault");
+                let _ = writeln!(self.stderr, "and {more} more, not shown");
+            }
         }
     }
 

@@ -103,6 +103,86 @@ fn what_lacks_inputs_says_which() {
 }
 
 #[test]
+fn where_an_address_lies_needs_no_source() {
+    let list = format!("{APL} !2:2001:db8:5:0:8000::/65");
+    for (address, verdict) in [("2001:db8:6::1", "outside"), ("2001:db8:5:0:8000::1", "legacy")] {
+        for (rule, more) in [
+            ("v=ssa1; addr=rand:1 hash(src/64):20 rand:43", &[][..]),
+            ("v=ssa1; addr=rand:1 hash(src/64):20 mac(src/64):43; key=k1", &[]),
+        ] {
+            let args = [&[address, "--apl", &list][..], more].concat();
+            let run = explain(rule, &args).exits(1);
+            assert!(!run.stdout.contains("verdict   unknown"), "{}", run.stdout);
+            run.prints(&[&format!("verdict   {verdict}")]);
+            let json = explain(rule, &[&args[..], &["--json"]].concat()).exits(1).json();
+            assert_eq!(json["records"][0]["verdict"], verdict);
+        }
+    }
+    // And a rule that does not look at the source needs none anywhere.
+    explain("v=ssa1; addr=const(1):64", &["2001:db8:5::1", "--apl", APL])
+        .exits(0)
+        .prints(&["verdict   conforming"]);
+    explain(
+        "v=ssa1; addr=const(1):20 rand:44; pow=8",
+        &["2001:db8:5:0:0:1000::1", "--apl", APL],
+    )
+    .exits(0)
+    .prints(&["unknown: needs --source"]);
+}
+
+#[test]
+fn a_mac_that_is_revealed_is_the_same_in_both_lines() {
+    let rule = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/30):44; key=k1";
+    let secret = format!("--secret=k1={SECRET_HEX}");
+    let known = ["--apl", APL, "--source", SOURCE, &secret, "--time", "1790000000"];
+    let decode = [&["2001:db8:5:0:f28c:800::1"][..], &known].concat();
+    let shown = explain(rule, &[&decode[..], &["--reveal"]].concat()).exits(1).stdout;
+    let expected: Vec<&str> = shown
+        .lines()
+        .filter_map(|line| line.split_once("expected 0x"))
+        .map(|(_, rest)| rest.split([',', ' ']).next().unwrap_or_default())
+        .collect();
+    assert_eq!(expected.len(), 2, "{shown}");
+    assert_eq!(expected[0], expected[1], "{shown}");
+    let hidden = explain(rule, &decode).exits(1).stdout;
+    assert!(!hidden.contains(expected[0]), "{hidden}");
+}
+
+#[test]
+fn fields_that_fit_at_different_times_alone_are_not_said_to_fit() {
+    // One field is of the step before, the other of the step after: no step fits both.
+    let rule = |skew: &str| format!("v=ssa1; addr=hash(src/64,time/30):32 hash(time/30):32; skew={skew}");
+    let at = |time: &str| -> u128 {
+        let compose = [
+            "compose",
+            "--apl",
+            APL,
+            "--rule",
+            &rule("0"),
+            "--source",
+            SOURCE,
+            "--time",
+            time,
+        ];
+        let address: std::net::Ipv6Addr = ssa(&compose).exits(0).stdout.trim().parse().unwrap();
+        address.into()
+    };
+    let low = u128::from(u32::MAX);
+    let mixed = std::net::Ipv6Addr::from(at("1790000000") & !low | at("1790000030") & low);
+    let args = [
+        &mixed.to_string(),
+        "--apl",
+        APL,
+        "--source",
+        SOURCE,
+        "--time",
+        "1790000015",
+    ];
+    let run = explain(&rule("30"), &args).exits(1);
+    run.prints(&["verdict   violation of field_", "differs"]);
+}
+
+#[test]
 fn a_replica_is_told_from_the_others() {
     let rule = "v=ssa1; addr=hash(obj):20 const(0):44; replicas=4";
     let compose = [

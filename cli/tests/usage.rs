@@ -138,6 +138,31 @@ fn with_json_errors_are_one_json_document() {
 }
 
 #[test]
+fn faults_are_told_up_to_a_bound() {
+    let emoji = "\u{1f980}".repeat(200);
+    let salted = format!("v=ssa1; addr=rand:64; salt={emoji}");
+    let run = ssa(&["explain", "--rule", &salted]).exits(2);
+    assert!(run.stderr.matches("error: ").count() <= 3, "{}", run.stderr);
+    let lint = ssa(&["lint", "--json", "--apl", APL, "--rule", &salted])
+        .exits(1)
+        .json();
+    assert!(lint["errors"].as_u64().is_some_and(|errors| errors <= 3), "{lint}");
+    // A fault for each of very many words.
+    let words = format!("v=ssa1; addr={}", "x ".repeat(400));
+    ssa(&["explain", "--rule", &words]).exits(2).tells(&["more, not shown"]);
+    let json = ssa(&["explain", "--json", "--rule", &words]).exits(2).json();
+    assert_eq!(json["error"]["faults"].as_array().map(Vec::len), Some(50));
+    assert!(json["error"]["more"].as_u64().is_some_and(|more| more >= 350), "{json}");
+    let lint = ssa(&["lint", "--json", "--apl", APL, "--rule", &words]).exits(1).json();
+    assert!(lint["errors"].as_u64().is_some_and(|errors| errors < 60), "{lint}");
+    // The list is bounded too.
+    let list = "x ".repeat(400);
+    ssa(&["explain", "--rule", HASHED, "--apl", &list])
+        .exits(2)
+        .tells(&["more, not shown"]);
+}
+
+#[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         ssa(&["completions", shell]).exits(0).prints(&["ssa", "compose"]);

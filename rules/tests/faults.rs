@@ -7,7 +7,7 @@ use ssa_rules::{
     Rule, Secret, Source, UnixTime,
     apl::{OtherPrefix, SpaceFault, TextFault},
     published::{SetError, Unusable},
-    record::{Place, Problem},
+    record::{Place, Problem, RecordFault},
     rule::{Missing, PrepareFault, SecretMissing},
 };
 
@@ -176,13 +176,29 @@ const RECORDS: &[(&str, &[&str])] = &[
     (
         "v=ssa1; ddr=é",
         &[
-            "record at byte 12: byte 0xc3 is not ASCII",
-            "record at byte 13: byte 0xa9 is not ASCII",
+            "record at byte 12: what begins with the byte 0xc3 is not ASCII",
             "ddr at byte 8: unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, apl and x-…",
             "record at byte 0: the tag addr is missing; it is required",
         ],
     ),
 ];
+
+#[test]
+fn a_stretch_outside_ascii_is_one_fault_and_many_are_not_all_told() {
+    let emoji = "\u{1f980}".repeat(200);
+    let error = format!("v=ssa1; addr=rand:64; salt={emoji}")
+        .parse::<Record>()
+        .unwrap_err();
+    let not_ascii = |fault: &&RecordFault| matches!(fault.problem, Problem::NotAscii { .. });
+    let told: Vec<_> = error.faults.iter().filter(not_ascii).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].place.offset, told[0].place.length), (27, 800));
+    let apart = "é ".repeat(300);
+    let error = format!("v=ssa1; addr=rand:64; salt={apart}")
+        .parse::<Record>()
+        .unwrap_err();
+    assert_eq!(error.faults.iter().filter(not_ascii).count(), 16);
+}
 
 #[test]
 fn faults_of_records_say_what_and_where_and_what_is_allowed() {

@@ -7,7 +7,8 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use ssa_rules::{
-    AddressSpace, Apl, AplItem, Destination, Flow, Key, Record, Replica, Request, Rule, Source, UnixTime, Verdict,
+    AddressSpace, Apl, AplItem, Class, Destination, Flow, Key, Record, Replica, Request, Rule, Source, UnixTime,
+    Verdict,
     record::{Field, Needs},
     rule::ItemSet,
     verdict::{Expected, Violation},
@@ -30,7 +31,7 @@ pub(super) struct Context<'a> {
 /// An address taken apart.
 pub(super) struct Decoded {
     pub(super) address: Ipv6Addr,
-    /// What a verifier says; nothing without addresses, a source or the secret.
+    /// What a verifier says; nothing where it lacks what it needs for that.
     pub(super) verdict: Option<Verdict>,
     /// What a verdict would need.
     needs: Vec<&'static str>,
@@ -83,13 +84,21 @@ impl Decoded {
         match &self.verdict {
             Some(Verdict::Violation(
                 violation @ Violation::Field {
-                    expected: Expected::Hidden(_),
+                    expected: Expected::Hidden(value),
+                    found,
+                    kind,
                     ..
                 },
-            )) if !reveal => (
-                format!("violation of {}: another mac is expected", violation.part()),
-                style::BAD,
-            ),
+            )) => {
+                let (part, kind) = (violation.part(), kind.name());
+                let text = if reveal {
+                    let expected = value.reveal();
+                    format!("violation of {part} ({kind}): expected {expected:#x}, found {found:#x}")
+                } else {
+                    format!("violation of {part}: another {kind} is expected")
+                };
+                (text, style::BAD)
+            }
             Some(verdict @ Verdict::Conforming(_)) => (verdict.to_string(), style::GOOD),
             Some(verdict @ Verdict::Legacy) => (verdict.to_string(), style::WARN),
             Some(verdict @ (Verdict::Violation(_) | Verdict::Outside)) => (verdict.to_string(), style::BAD),
@@ -102,11 +111,23 @@ pub(super) fn decode(context: &Context<'_>, address: Ipv6Addr) -> Decoded {
     let mut findings = vec![item(context, address)];
     let fields = context.record.template().fields();
     findings.extend((0..fields.len()).map(|index| field(context, address, index)));
+    let verdict = verdict(context, address);
+    // The verdict is over all fields at one time step; a field by itself may fit at another.
+    if let Some(Verdict::Violation(Violation::Field { index, expected, .. })) = verdict
+        && let Some(finding) = findings.get_mut(usize::from(index) + 1)
+    {
+        finding.fits = Some(false);
+        finding.expected = Some(expected);
+        finding.note = String::new();
+    }
     let no_list = context.record.space(context.published).is_none();
     let no_secret = context.record.key().is_some() && key(context) == Key::None;
     let needs = [
         ("--apl", no_list),
-        ("--source", context.inputs.source.is_none()),
+        (
+            "--source",
+            context.inputs.source.is_none() && needs_source(context.record),
+        ),
         ("--secret", no_secret),
     ];
     let needs = needs
@@ -116,7 +137,7 @@ pub(super) fn decode(context: &Context<'_>, address: Ipv6Addr) -> Decoded {
         .collect();
     Decoded {
         address,
-        verdict: verdict(context, address),
+        verdict,
         needs,
         findings,
     }
@@ -141,9 +162,24 @@ fn key(context: &Context<'_>) -> Key {
     }
 }
 
+/// Says whether a verifier looks at the source, which a proof of work binds too.
+fn needs_source(record: &Record) -> bool {
+    record.needs().source || record.pow() > 0
+}
+
 fn verdict(context: &Context<'_>, address: Ipv6Addr) -> Option<Verdict> {
+    // Where the address lies is all there is to these two.
+    match context.record.space(context.published)?.class(address) {
+        Class::Outside => return Some(Verdict::Outside),
+        Class::Legacy(_) => return Some(Verdict::Legacy),
+        Class::Service(_) => {}
+    }
     let rule = Rule::prepare(context.record, context.published, &key(context)).ok()?;
-    rule.verify(&flow(context, context.inputs.source?, address)).ok()
+    let source = context
+        .inputs
+        .source
+        .or_else(|| (!needs_source(context.record)).then_some(Source(Ipv6Addr::UNSPECIFIED)));
+    rule.verify(&flow(context, source?, address)).ok()
 }
 
 fn item(context: &Context<'_>, address: Ipv6Addr) -> Finding {
@@ -152,9 +188,9 @@ fn item(context: &Context<'_>, address: Ipv6Addr) -> Finding {
     let space = context.record.space(context.published);
     let (fits, note) = match space.map(|space| space.class(address)) {
         None => (None, "no address list to look it up in".to_owned()),
-        Some(ssa_rules::Class::Outside) => (Some(false), "in no item of the service: outside".into()),
-        Some(ssa_rules::Class::Legacy(item)) => (Some(false), format!("legacy: in the negated item {item}")),
-        Some(ssa_rules::Class::Service(_)) => match verdict(context, address) {
+        Some(Class::Outside) => (Some(false), "in no item of the service: outside".into()),
+        Some(Class::Legacy(item)) => (Some(false), format!("legacy: in the negated item {item}")),
+        Some(Class::Service(_)) => match verdict(context, address) {
             Some(Verdict::Violation(Violation::Item { expected, .. })) => (Some(false), format!("expected {expected}")),
             _ => (Some(true), "in the service".into()),
         },

@@ -6,11 +6,16 @@ use ssa_rules::{
     record::{FitFault, MAX_SKEW, MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, Problem, RecordFault},
 };
 
+use crate::counts::counted;
+
 use super::finding::{
     Code::{AplSpace, AplSyntax, ItemLength, LockedOut, RecordFault as RecordFaultCode},
     Finding,
     Severity::Error,
 };
+
+/// The most faults that are told of one record.
+const MAX_FAULTS: usize = 50;
 
 pub(super) fn of_list(place: &str, fault: &TextFault) -> Finding {
     let why = "an item that cannot be read makes the whole list useless, and no record usable";
@@ -50,7 +55,7 @@ pub(super) fn of_space(place: &str, fault: &SpaceFault) -> Finding {
 pub(super) fn of_record(place: &str, faults: &[RecordFault]) -> Vec<Finding> {
     let skews = faults.iter().filter_map(|fault| skew(&fault.problem));
     let skew_of_all = skews.min();
-    let found = faults.iter().map(|fault| {
+    let found = faults.iter().take(MAX_FAULTS).map(|fault| {
         let place = if fault.place.tag.is_empty() {
             place.to_string()
         } else {
@@ -66,7 +71,13 @@ pub(super) fn of_record(place: &str, faults: &[RecordFault]) -> Vec<Finding> {
         };
         Finding::new(RecordFaultCode, Error, &place, fault.problem.to_string(), why).maybe(advice)
     });
-    found.collect()
+    let mut found: Vec<Finding> = found.collect();
+    if let Some(more) = faults.len().checked_sub(MAX_FAULTS).filter(|more| *more > 0) {
+        let what = format!("{} more, not told", counted(more, "fault"));
+        let why = "whatever else is mended, the record is unusable until they are too";
+        found.push(Finding::new(RecordFaultCode, Error, place, what, why));
+    }
+    found
 }
 
 /// The skew that a fault allows, if it is one of the skew.

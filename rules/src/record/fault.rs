@@ -56,9 +56,9 @@ pub enum Problem {
         /// Its bytes.
         bytes: usize,
     },
-    /// A byte is not ASCII.
+    /// Bytes in a row are not ASCII, such as those of one letter in UTF-8. The place says how many.
     NotAscii {
-        /// The byte.
+        /// The first of them.
         byte: u8,
     },
     /// The first tag is not `v=ssa1`.
@@ -199,7 +199,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { bytes } => write!(f, "{bytes} bytes exceed {MAX_RECORD_BYTES}"),
-            Self::NotAscii { byte } => write!(f, "byte {byte:#04x} is not ASCII"),
+            Self::NotAscii { byte } => write!(f, "what begins with the byte {byte:#04x} is not ASCII"),
             Self::Version => f.write_str("the first tag is not v=ssa1"),
             Self::MissingAddr => f.write_str("the tag addr is missing; it is required"),
             Self::EmptyTag => f.write_str("empty tag; one semicolon stands between tags and at most one at the end"),

@@ -49,24 +49,35 @@ impl Record {
         if txt.len() > MAX_RECORD_BYTES {
             parser.fault("", whole, Problem::TooLong { bytes: txt.len() });
         }
-        for (offset, byte) in txt.iter().enumerate().filter(|(_, byte)| !byte.is_ascii()) {
-            let place = Place {
-                tag: String::new(),
-                field: None,
-                offset,
-                length: 1,
-            };
-            parser.faults.push(RecordFault {
-                place,
-                problem: Problem::NotAscii { byte: *byte },
-            });
-        }
+        parser.faults.extend(not_ascii(txt).take(MAX_NOT_ASCII));
         parser.tags(whole);
         let record = parser.finish(whole);
         record
             .filter(|_| parser.faults.is_empty())
             .ok_or(RecordError { faults: parser.faults })
     }
+}
+
+/// The most stretches outside ASCII that are told of one record: whoever wrote it in another script knows by then.
+const MAX_NOT_ASCII: usize = 16;
+
+/// Returns a fault for each stretch of bytes that are not ASCII.
+fn not_ascii(txt: &[u8]) -> impl Iterator<Item = RecordFault> {
+    let mut offset = 0_usize;
+    let stretches = txt.chunk_by(|one, other| one.is_ascii() == other.is_ascii());
+    stretches.filter_map(move |stretch| {
+        let start = offset;
+        offset = offset.saturating_add(stretch.len());
+        let byte = stretch.first().filter(|byte| !byte.is_ascii())?;
+        let place = Place {
+            tag: String::new(),
+            field: None,
+            offset: start,
+            length: stretch.len(),
+        };
+        let problem = Problem::NotAscii { byte: *byte };
+        Some(RecordFault { place, problem })
+    })
 }
 
 /// Returns the text with a control character in place of every byte that is not ASCII, so that offsets stay.
