@@ -100,7 +100,9 @@ fn time(operations: &mut [Operation]) -> Vec<Vec<f64>> {
         .collect();
     let mut nanoseconds = vec![Vec::with_capacity(ROUNDS); operations.len()];
     for round in 0..ROUNDS {
-        eprint!("\rround {} of {ROUNDS}", round + 1);
+        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            eprint!("\rround {} of {ROUNDS}", round + 1);
+        }
         for ((operation, repetitions), results) in operations.iter_mut().zip(&repetitions).zip(&mut nanoseconds) {
             let start = Instant::now();
             repeat(operation, *repetitions);

@@ -102,6 +102,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         return Err(Failure::input("command line", "incomplete"));
     };
 
+    inputs.warn(out);
     let publication = service.publication(Role::Client, &keys);
     let (rule, record) = client_rule(&service, &publication, inputs.time)?;
     let mut random = Random::new(seed)?;

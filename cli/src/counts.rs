@@ -17,6 +17,13 @@ pub(crate) fn counted(count: impl TryInto<u64>, thing: &str) -> String {
     format!("{count} {thing}{plural}")
 }
 
+/// Writes a count of things without separators, such as `1 bit` and `1000 bits`.
+pub(crate) fn plain(count: impl Into<u64>, thing: &str) -> String {
+    let count = count.into();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 /// Writes a mean: whole where it is large.
 pub(crate) fn mean(mean: f64) -> String {
     if mean < 100.0 {
@@ -42,6 +49,10 @@ mod tests {
     fn one_thing_is_no_plural() {
         assert_eq!(counted(0_usize, "slice"), "0 slices");
         assert_eq!(counted(1_usize, "slice"), "1 slice");
+        assert_eq!(
+            (plain(1_u8, "bit"), plain(2000_u32, "bit")),
+            ("1 bit".into(), "2000 bits".into())
+        );
         assert_eq!(counted(16_384_usize, "slice"), "16,384 slices");
     }
 }

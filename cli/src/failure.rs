@@ -167,16 +167,28 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Returns the text without runs of 32 hex digits and more, each replaced by what is made of its length: a secret may
-/// stand where something else is expected.
+/// So many hex digits in a row may be a key: one has 32, and one that was copied badly some fewer.
+const KEY_DIGITS: usize = 24;
+
+/// Says whether a text has what may be a key.
+pub(crate) fn has_key(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_hexdigit())
+        .any(|run| run.len() >= KEY_DIGITS)
+}
+
+/// Returns the text without what may be a key, each replaced by what is made of its length: a secret may stand where
+/// something else is expected.
 pub(crate) fn conceal(text: &str, replacement: impl Fn(usize) -> String) -> String {
+    if !has_key(text) {
+        return text.into();
+    }
     let mut shown = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
         let (before, run) = rest.split_at(start);
         let (run, after) = run.split_at(run.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(run.len()));
         shown.push_str(before);
-        shown.push_str(&if run.len() < 32 {
+        shown.push_str(&if run.len() < KEY_DIGITS {
             run.into()
         } else {
             replacement(run.len())

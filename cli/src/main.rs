@@ -22,7 +22,7 @@ mod verify;
 
 use std::{io::Write, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::{Failure, Fault, Kind, conceal};
 use output::{Colour, Output};
@@ -73,10 +73,14 @@ pub(crate) enum Outcome {
     Fine,
     /// Not so: exit 1.
     NotFine,
+    /// Some of the input was bad, and all of that is told: exit 2.
+    BadInput,
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut command = numbers_are_values(Cli::command());
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let cli = match parsed.and_then(|mut found| Cli::from_arg_matches_mut(&mut found)) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
     let code = match result {
         Ok(Outcome::Fine) => 0,
         Ok(Outcome::NotFine) => 1,
+        Ok(Outcome::BadInput) => 2,
         Err(Failure { faults, kind }) => {
             out.faults(&faults);
             if kind == Kind::NotFine { 1 } else { 2 }
@@ -110,18 +115,44 @@ fn main() -> ExitCode {
     }
 }
 
+/// Lets negative numbers be values, so that what is said of them is what is allowed.
+fn numbers_are_values(command: clap::Command) -> clap::Command {
+    let takes_numbers = |arg: clap::Arg| {
+        let takes_values = arg.get_action().takes_values();
+        if takes_values {
+            arg.allow_negative_numbers(true)
+        } else {
+            arg
+        }
+    };
+    command.mut_args(takes_numbers).mut_subcommands(numbers_are_values)
+}
+
+/// Leaves out the tip to write `--` before what is no flag: no value here begins with a hyphen.
+fn without_hyphen_tip(text: &str) -> String {
+    let is_tip = |line: &str| line.contains("tip:") && line.contains("as a value, use");
+    let mut kept: Vec<&str> = Vec::new();
+    for line in text.lines().filter(|line| !is_tip(line)) {
+        if !(line.is_empty() && kept.last().is_some_and(|last| last.is_empty())) {
+            kept.push(line);
+        }
+    }
+    kept.join("\n") + "\n"
+}
+
 /// Tells what clap found: help and version as they are, errors of usage as JSON where that is wanted.
 fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|arg| arg == "--json");
     if json && error.use_stderr() {
         let mut out = Output::new(true, Colour::Never);
-        let text = conceal(&error.render().to_string(), |_| "(hidden)".into());
+        let text = conceal(&without_hyphen_tip(&error.render().to_string()), |_| "(hidden)".into());
         let message = text.trim().trim_start_matches("error: ");
         out.faults(&[Fault::new("command line", message)]);
         let _ = out.finish();
     } else if error.use_stderr() {
         // A reader that left is no one to tell.
-        let shown = conceal(&error.render().ansi().to_string(), |_| "(hidden)".into());
+        let rendered = without_hyphen_tip(&error.render().ansi().to_string());
+        let shown = conceal(&rendered, |_| "(hidden)".into());
         let _ = write!(anstream::stderr(), "{shown}");
     } else {
         let _ = error.print();

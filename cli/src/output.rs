@@ -8,7 +8,11 @@ use std::{
 use anstream::AutoStream;
 use serde::Serialize;
 
-use crate::{counts::counted, failure::Fault, style};
+use crate::{
+    counts::counted,
+    failure::{Fault, clean, conceal},
+    style,
+};
 
 /// The most faults that are told at once: nobody reads more.
 const MAX_FAULTS: usize = 50;
@@ -43,6 +47,8 @@ pub(crate) struct Output {
     stdout: BufWriter<AutoStream<io::StdoutLock<'static>>>,
     stderr: AutoStream<io::Stderr>,
     json: bool,
+    /// Whether keys are what the command is to show.
+    shows_keys: bool,
     closed: bool,
     fault: Option<io::Error>,
 }
@@ -55,9 +61,15 @@ impl Output {
             stdout: BufWriter::new(stdout),
             stderr,
             json,
+            shows_keys: false,
             closed: false,
             fault: None,
         }
+    }
+
+    /// Shows keys from now on. Otherwise what may be a key is hidden, wherever it was given.
+    pub(crate) fn show_keys(&mut self) {
+        self.shows_keys = true;
     }
 
     /// Says whether a JSON document is wanted in place of text.
@@ -73,7 +85,12 @@ impl Output {
     /// Writes text to standard output.
     pub(crate) fn put(&mut self, text: impl fmt::Display) {
         if !self.closed {
-            let result = write!(self.stdout, "{text}");
+            let result = if self.shows_keys {
+                write!(self.stdout, "{text}")
+            } else {
+                let text = conceal(&text.to_string(), |_| "(hidden)".into());
+                self.stdout.write_all(text.as_bytes())
+            };
             self.note(result);
         }
     }
@@ -96,7 +113,8 @@ impl Output {
         self.flush();
         let warning = style::paint(style::WARN, "warning");
         // Where standard error is gone too there is no one left to tell.
-        let _ = writeln!(self.stderr, "{warning}: {text}");
+        let text = conceal(&text.to_string(), |_| "(hidden)".into());
+        let _ = writeln!(self.stderr, "{warning}: {}", clean(&text));
     }
 
     /// Writes faults: as a JSON document to standard output where JSON is wanted, else as text to standard error.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     Outcome,
     failure::{Failure, Fault, Faults, Kind, clean},
+    input::{files, json},
     output::Output,
     style::{self, paint},
 };
@@ -34,20 +35,20 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
+    // The keys of vectors are for everyone.
+    out.show_keys();
     let (mut passed, mut failed) = (0, 0);
     let mut documents: Vec<Value> = Vec::new();
     let mut empty = Vec::new();
     for path in args.files {
         let name = path.display().to_string();
-        let text = if name == "-" {
-            std::io::read_to_string(std::io::stdin())
-        } else {
-            std::fs::read_to_string(&path)
-        };
-        let Some(text) = faults.take(&name, text) else {
+        let Some(text) = faults.take(&name, files::read_text(&path)) else {
             continue;
         };
-        let Some(report) = faults.take(&name, ssa_vectors::run(&text)) else {
+        let Some(report) = faults.take(
+            &name,
+            ssa_vectors::run(&text).map_err(|error| json::in_words(&error.to_string())),
+        ) else {
             continue;
         };
         if report.passed == 0 && report.failures.is_empty() {

@@ -174,7 +174,14 @@ fn a_file_that_exists_is_left_alone() {
     assert!(!masters.join("k1").exists());
     ssa(&["key", "new", "--into", "/no/such/directory"])
         .exits(2)
-        .tells(&["--into: /no/such/directory/k1: "]);
+        .tells(&["--into: /no/such/directory: there is no such directory"]);
+    ssa(&["key", "new", "--into", "/dev/null"])
+        .exits(2)
+        .tells(&["--into: /dev/null: is not a directory"]);
+    // Told with all other faults, before any key is made.
+    ssa(&["key", "derive", "--kdf", "src/129", "--into", "/no/such/directory"])
+        .exits(2)
+        .tells(&["--kdf: ", "--source: missing", "--into: "]);
 }
 
 #[test]

@@ -409,6 +409,32 @@ fn the_host_is_checked() {
     assert_eq!(run.code, Some(i32::from(bad)));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_host_is_checked_against_a_service() {
+    let codes = |args: &[&str]| {
+        let run = ssa(&[&["lint", "--host", "--json"], args].concat());
+        assert!(matches!(run.code, Some(0 | 1)), "{}{}", run.stdout, run.stderr);
+        let checks = run.json()["host"].as_array().cloned().expect("checks are a list");
+        checks
+            .iter()
+            .filter(|check| check["code"] == "host-route")
+            .map(|check| text(&check["state"]))
+            .collect::<Vec<String>>()
+    };
+    assert_eq!(codes(&[]), Vec::<String>::new());
+    assert_eq!(
+        codes(&["--apl", "2:3fff:db8:5::/64", "--rule", HASHED]),
+        ["note"],
+        "no route to it is here"
+    );
+    // The record's own list counts where there is no other.
+    assert_eq!(
+        codes(&["--rule", "v=ssa1; addr=rand:64; apl=2:3fff:db8:5::/64"]),
+        ["note"]
+    );
+}
+
 #[test]
 fn names_are_linted_with_what_the_dns_says() {
     let zone = "\

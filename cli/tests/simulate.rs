@@ -368,6 +368,73 @@ fn one_of_a_kind_is_told_as_one() {
 }
 
 #[test]
+fn weighted_endpoints_are_told_against_their_fair_share() {
+    let args = [
+        "simulate",
+        "--apl",
+        APL,
+        "--rule",
+        HASHED,
+        "--clients",
+        "2001:db8::/32=100000",
+        "--endpoints",
+        "big=4,small-1,small-2",
+    ];
+    let run = ssa(&args)
+        .exits(0)
+        .prints(&["max/share", "is fair), 1.0", "× its fair share"]);
+    assert!(
+        !run.stdout.contains("× the mean") && !run.stdout.contains("max/mean"),
+        "{}",
+        run.stdout
+    );
+    let json = ssa(&[&args[..], &["--json"]].concat()).exits(0).json();
+    let hottest = json["load"]["hottest"].as_array().unwrap();
+    let big = hottest.iter().find(|hot| hot["endpoint"] == "big").unwrap();
+    let near = |key: &str| (real(&big[key]) - 4.0 / 6.0).abs() < 0.01;
+    assert!(near("share") && near("fair_share"), "{big}");
+    let picture = file("simulate-weighted.svg", "");
+    ssa(&[&args[..], &["--svg", text(&picture)]].concat()).exits(0);
+    let svg = std::fs::read_to_string(&picture).unwrap();
+    assert!(
+        svg.contains("times the fair share") && !svg.contains("times the mean"),
+        "{svg}"
+    );
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_leaves_what_is_there() {
+    let kept = file("simulate-kept.svg", "kept");
+    let args = [
+        "simulate",
+        "--apl",
+        APL,
+        "--rule",
+        HASHED,
+        "--clients",
+        "2001:db8::/32=10",
+        "--svg",
+        text(&kept),
+    ];
+    ssa(&[&args[..], &["--endpoints", "0"]].concat()).exits(2);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
+    let new = kept.with_file_name("simulate-new.svg");
+    let args = [
+        "simulate",
+        "--apl",
+        APL,
+        "--rule",
+        HASHED,
+        "--clients",
+        "2001:db8::/32=10",
+        "--svg",
+        text(&new),
+    ];
+    ssa(&[&args[..], &["--endpoints", "0"]].concat()).exits(2);
+    assert!(!new.exists());
+}
+
+#[test]
 fn pictures_are_well_formed() {
     for (name, rule, endpoints) in [
         ("few", "v=ssa1; addr=hash(src/64):20 rand:44; x-a=<&>\"'", "7"),

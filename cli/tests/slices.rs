@@ -223,7 +223,7 @@ fn every_fault_is_told_at_once() {
         "--endpoint a=x: weight `x`",
         "the endpoint b is given twice",
         "name `c d` is not",
-        "unknown field `wait`",
+        "unknown key `wait`",
     ]);
     plan("4", &[]).exits(2).tells(&["--endpoint: missing"]);
     ssa(&["slices", "plan", "--bits", "4", "--endpoint", "a"])

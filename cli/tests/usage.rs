@@ -163,6 +163,33 @@ fn faults_are_told_up_to_a_bound() {
 }
 
 #[test]
+fn negative_numbers_are_told_by_what_is_allowed() {
+    let service = ["--apl", APL, "--rule", HASHED];
+    for (args, wanted) in [
+        (&["lint", "--ttl", "-1"][..], "--ttl: `-1` is not a number from 0"),
+        (
+            &["compose", "--source", SOURCE, "--count", "-5"],
+            "--count: `-5` is not a number from 1",
+        ),
+        (&["verify", "--port", "-1"], "--port: `-1` is not a number"),
+        (&["simulate", "--seed", "-1"], "--seed: `-1` is not a number"),
+    ] {
+        ssa(&[args, &service[..]].concat()).exits(2).tells(&[wanted]);
+    }
+    for args in [
+        &["compose", "--no-such-flag"][..],
+        &["vectors", "-x"],
+        &["resolve", "--bad", "--json"],
+    ] {
+        let run = ssa(args).exits(2);
+        assert!(
+            !format!("{}{}", run.stdout, run.stderr).contains("as a value"),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         ssa(&["completions", shell]).exits(0).prints(&["ssa", "compose"]);
@@ -241,6 +268,125 @@ fn a_secret_in_the_wrong_place_is_not_printed() {
         &[
             "--json", "compose", "--source", SOURCE, "--rule", &stray, "--apl", &stray,
         ],
+    ] {
+        let run = ssa(args);
+        assert!(matches!(run.code, Some(2)), "{args:?}: {run:?}");
+        assert!(
+            !run.stderr.contains(SECRET_HEX) && !run.stdout.contains(SECRET_HEX),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_is_taken_for_a_record_or_a_file_is_hidden() {
+    let stray = format!("k1={SECRET_HEX}");
+    // Read and judged, and shown without it.
+    for rule in [format!("v=ssa1; addr=mac(src/64):64; key={SECRET_HEX}"), stray.clone()] {
+        for args in [
+            &["lint", "--rule", &rule, "--apl", APL][..],
+            &["explain", "--rule", &rule],
+            &["lint", "--rule", &rule, "--json"],
+        ] {
+            let run = ssa(args);
+            assert!(!format!("{}{}", run.stdout, run.stderr).contains(SECRET_HEX), "{run:?}");
+        }
+    }
+    let named = file(SECRET_HEX, &format!("k1={SECRET_HEX}\n"));
+    let run = compose_by(text(&named));
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains(SECRET_HEX), "{run:?}");
+}
+
+#[test]
+fn a_secret_in_place_of_other_things_is_not_printed() {
+    let stray = format!("k1={SECRET_HEX}");
+    let swapped = format!("{SECRET_HEX}=k1");
+    for args in [
+        &["verify", "--rule", HASHED, "--apl", APL, "--batch", &stray][..],
+        &[
+            "verify",
+            "--rule",
+            HASHED,
+            "--apl",
+            APL,
+            "--source",
+            SOURCE,
+            "--destination",
+            &stray,
+        ],
+        &[
+            "compose", "--rule", HASHED, "--apl", APL, "--source", SOURCE, "--time", &stray, "--port", &stray,
+            "--chunk", &stray,
+        ],
+        &["compose", "name.example", "--server", &stray, "--timeout", &stray],
+        &[
+            "lint",
+            "--rule",
+            HASHED,
+            "--clients",
+            &stray,
+            "--aaaa",
+            &stray,
+            "--endpoints",
+            &stray,
+        ],
+        &[
+            "simulate",
+            "--rule",
+            HASHED,
+            "--apl",
+            APL,
+            "--clients",
+            &stray,
+            "--endpoints",
+            &stray,
+            "--then",
+            &stray,
+            "--objects",
+            &stray,
+        ],
+        &[
+            "simulate",
+            "--rule",
+            HASHED,
+            "--apl",
+            APL,
+            "--clients-file",
+            &stray,
+            "--attack",
+            &stray,
+        ],
+        &[
+            "slices",
+            "plan",
+            "--apl",
+            APL,
+            "--bits",
+            &stray,
+            "--endpoint",
+            &stray,
+            "--current",
+            &stray,
+        ],
+        &[
+            "slices",
+            "plan",
+            "--apl",
+            APL,
+            "--bits",
+            "4",
+            "--endpoint",
+            "a",
+            "--local",
+            &stray,
+            "--endpoints",
+            &stray,
+        ],
+        &["key", "new", SECRET_HEX],
+        &["key", "new", "--into", &stray],
+        &["key", "derive", "--kdf", &stray, "--source", &stray],
+        &["key", "derive", "--rule", &stray, "--secret", &swapped],
+        &["--color", &stray, "compose"],
     ] {
         let run = ssa(args);
         assert!(matches!(run.code, Some(2)), "{args:?}: {run:?}");

@@ -2,6 +2,11 @@
 
 mod support;
 
+use std::{
+    io::{Read, Write},
+    process::Stdio,
+};
+
 use support::{APL, DESTINATION, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, ssa_reading, text, verify};
 
 #[test]
@@ -125,13 +130,114 @@ fn every_fault_of_a_batch_is_told() {
     let lines = format!("{SOURCE}\n{SOURCE} x\n{SOURCE} {DESTINATION} 65536\n");
     let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
     ssa_reading(&args, &lines).exits(2).tells(&[
-        "line 1: 1 words; a line is SOURCE DESTINATION [PORT]",
+        "line 1: 1 word; a line is SOURCE DESTINATION [PORT]",
         "line 2: `x` is not an IPv6 address",
         "line 3: `65536` is not a number",
     ]);
     ssa(&["verify", "--apl", APL, "--rule", HASHED, "--batch", "/no/such/file"])
         .exits(2)
         .tells(&["/no/such/file"]);
+}
+
+#[test]
+fn lines_of_envoys_access_log_are_judged() {
+    let own = format!(
+        r#"{{"time":"2026-09-21T14:13:20.123Z","source":"[{SOURCE}]:50000","destination":"[{DESTINATION}]:443","ssa":"verdict=conforming"}}"#
+    );
+    let envoys = format!(
+        r#"{{"start_time":"2026-09-21T14:13:20.123Z","downstream_remote_address":"[{SOURCE}]:50000","downstream_local_address":"[2001:db8:5::1]:80"}}"#
+    );
+    let ipv4 = r#"{"source":"192.0.2.7:50000","destination":"192.0.2.1:443"}"#;
+    let lines = format!("{own}\n{envoys}\n{ipv4}\n[{SOURCE}]:1 [{DESTINATION}]:443\n");
+    let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
+    ssa_reading(&args, &lines)
+        .exits(1)
+        .prints(&["3 connections: 2 conforming, 0 legacy, 1 violation, 0 outside; 1 line passed over"]);
+    let json = ssa_reading(&[&args[..], &["--json"]].concat(), &lines).exits(1).json();
+    assert_eq!(json["connections"][0]["port"], 443);
+    assert_eq!(json["connections"][1]["port"], 80);
+    assert_eq!(json["connections"][1]["time"], 1_790_000_000);
+    assert_eq!(
+        (&json["passed_over"], &json["counts"]["conforming"]),
+        (&1.into(), &2.into())
+    );
+}
+
+#[test]
+fn a_logged_connection_is_judged_by_its_own_time() {
+    let rule = "v=ssa1; addr=hash(src/64,time/30):64; skew=5";
+    let compose = [
+        "compose",
+        "--apl",
+        APL,
+        "--rule",
+        rule,
+        "--source",
+        SOURCE,
+        "--time",
+        "1790000000",
+    ];
+    let address = ssa(&compose).exits(0).stdout.trim().to_owned();
+    let line = format!(
+        "{{\"time\":\"2026-09-21T14:13:20.123Z\",\"source\":\"[{SOURCE}]:5\",\"destination\":\"[{address}]:443\"}}\n"
+    );
+    let args = ["verify", "--apl", APL, "--rule", rule, "--batch", "-"];
+    ssa_reading(&args, &line).exits(0);
+    ssa_reading(&[&args[..], &["--time", "1790009000"]].concat(), &line).exits(1);
+}
+
+#[test]
+fn each_line_of_a_batch_is_answered_before_the_next_comes() {
+    for json in [false, true] {
+        let mut args = vec!["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
+        args.extend(json.then_some("--json"));
+        let mut child = support::command(&args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let mut stdin = child.stdin.take().expect("its input is a pipe");
+        let mut stdout = child.stdout.take().expect("its output is a pipe");
+        let mut seen = String::new();
+        for count in 1..=3 {
+            stdin
+                .write_all(format!("{SOURCE} {DESTINATION}\n").as_bytes())
+                .expect("it reads");
+            // Without an answer this waits for ever, and the test with it.
+            while seen.matches(DESTINATION).count() < count {
+                let mut bytes = [0; 4096];
+                let read = stdout.read(&mut bytes).expect("it is read");
+                assert!(read > 0, "{seen}");
+                seen += std::str::from_utf8(&bytes[..read]).expect("it prints UTF-8");
+            }
+        }
+        drop(stdin);
+        stdout.read_to_string(&mut seen).expect("it is read");
+        assert!(child.wait().expect("it ends").success());
+        if json {
+            let document: serde_json::Value = serde_json::from_str(&seen).expect("one document");
+            assert_eq!(document["counts"]["conforming"], 3);
+        }
+    }
+}
+
+#[test]
+fn lines_of_a_batch_are_bounded() {
+    let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
+    let long = format!("{}\n{SOURCE} {DESTINATION}\n", "x".repeat(1 << 20));
+    ssa_reading(&args, &long)
+        .exits(2)
+        .prints(&["1 connection: 1 conforming"])
+        .tells(&["line 1: more than 65536 bytes"]);
+    let run = ssa_reading(&args, &"x\n".repeat(1000))
+        .exits(2)
+        .tells(&["20 faults so far"]);
+    assert!(run.stderr.matches("error: ").count() < 30, "{}", run.stderr);
+    let json = ssa_reading(&[&args[..], &["--json"]].concat(), "x\n").exits(2);
+    assert_eq!(json.json()["error"]["faults"].as_array().map(Vec::len), Some(1));
+    ssa(&["verify", "--apl", APL, "--rule", HASHED, "--batch", "/"])
+        .exits(2)
+        .tells(&["--batch /: is a directory; a file is wanted"]);
 }
 
 #[test]

@@ -137,7 +137,15 @@ pub fn name(text: &str) -> Result<Name, String> {
     if text.len() >= 32 && text.bytes().rev().take(32).all(|b| b.is_ascii_hexdigit()) {
         return Err("looks like a key, not like a domain name (what was given is not shown)".into());
     }
-    let mut name = Name::from_utf8(text).map_err(|error| bad(error.to_string()))?;
+    let mut name = Name::from_utf8(text).map_err(|error| {
+        // What hickory says of a label that IDNA refuses is a list that it does not spell out.
+        let said = error.to_string();
+        bad(if said.contains("Errors") {
+            "a label has characters that no name may have (RFC 5891)".into()
+        } else {
+            said
+        })
+    })?;
     name.set_fqdn(true);
     Ok(name)
 }

@@ -476,7 +476,9 @@ fn measure(
         .collect::<Result<Vec<_>, _>>()?;
     let rounds = WARM_UP + usize::from(arguments.rounds);
     for round in 0..rounds {
-        eprint!("\rround {} of {rounds}", round + 1);
+        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            eprint!("\rround {} of {rounds}", round + 1);
+        }
         for turn in 0..running.len() {
             // Each starts once, and each has either neighbour before it.
             let turn = (turn + round / 2) % running.len();

@@ -1,5 +1,6 @@
 //! What fills a part and who checks it, in a few words.
 
+use crate::counts::counted;
 use ssa_rules::{
     Apl, Record,
     record::{Field, Input, Inputs, ItemChoice},
@@ -95,7 +96,10 @@ pub(super) fn facts(record: &Record, apl: Option<&Apl>) -> Vec<(&'static str, St
         let (bits, skew) = (record.pow(), record.skew());
         facts.push((
             "pow",
-            format!("{bits} bits, 2^{bits} tries on average; good for its minute and {skew} s"),
+            format!(
+                "{}, 2^{bits} tries on average; good for its minute and {skew} s",
+                counted(bits, "bit")
+            ),
         ));
     }
     let from = record.from().0;

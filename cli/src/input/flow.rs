@@ -7,8 +7,8 @@ use std::{
 
 use ssa_rules::{Chunk, Port, Source, UnixTime};
 
-use super::{address, number};
-use crate::failure::Faults;
+use super::{address, never_a_source, number};
+use crate::{failure::Faults, output::Output};
 
 /// What is known of a connection.
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,13 @@ impl FlowArgs {
             .source
             .as_deref()
             .and_then(|text| address("--source", text, faults))
+            .filter(|source| match never_a_source(&(*source).into()) {
+                Some(why) => {
+                    faults.push("--source", format!("{source} is {why}"));
+                    false
+                }
+                None => true,
+            })
             .map(Source);
         let chunk = self
             .chunk
@@ -78,6 +85,21 @@ impl FlowArgs {
             faults.push("--source", "missing; give the address that the connection really uses");
         }
         self.read(faults)
+    }
+}
+
+impl Inputs {
+    /// Warns of a source that no other machine, or no other link, sees.
+    pub(crate) fn warn(&self, out: &mut Output) {
+        let Some(Source(source)) = self.source else { return };
+        let why = if source.is_loopback() {
+            "the loopback address: it is the source of connections within one machine alone"
+        } else if source.is_unicast_link_local() {
+            "link-local: it is the source of connections within one link alone"
+        } else {
+            return;
+        };
+        out.warn(format_args!("--source: {source} is {why}"));
     }
 }
 

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
-use crate::{failure::Faults, output::Output};
+use super::files;
+use crate::{
+    failure::{Faults, has_key},
+    output::Output,
+};
 
 /// Where secrets come from.
 #[derive(Debug, clap::Args)]
@@ -14,7 +18,8 @@ pub(crate) struct SecretArgs {
     /// see it; better use a file
     #[arg(long, value_name = "NAME=HEX")]
     pub(crate) secret: Vec<String>,
-    /// A file of secrets, a line NAME=HEX for each; empty lines and lines that start with # are passed over
+    /// A file of secrets (- for standard input), a line NAME=HEX for each; empty lines and lines that start with # are
+    /// passed over
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Vec<PathBuf>,
 }
@@ -75,7 +80,7 @@ impl Keys {
                 "not NAME=HEX, such as k1=00112233445566778899aabbccddeeff (what was given is not shown)",
             );
         };
-        let id = faults.take(place, KeyId::from_str(id.trim()));
+        let id = faults.take(place, key_name(id.trim()));
         let key = faults.take(place, key(hex.trim()));
         let (Some(id), Some(key)) = (id, key) else {
             return;
@@ -85,6 +90,14 @@ impl Keys {
         }
         self.0.insert(id, key);
     }
+}
+
+/// Reads the name of a key. One that may be a key itself is none: names are shown.
+pub(crate) fn key_name(text: &str) -> Result<KeyId, String> {
+    if has_key(text) {
+        return Err("a key name that looks like a key (what was given is not shown)".into());
+    }
+    KeyId::from_str(text).map_err(|error| error.to_string())
 }
 
 fn secret(hex: &str) -> Result<Key, String> {
@@ -108,10 +121,10 @@ impl SecretArgs {
         }
         for path in &self.secret_file {
             let place = format!("--secret-file {}", path.display());
-            let Some(text) = faults.take(&place, std::fs::read_to_string(path)) else {
+            let Some(text) = faults.take(&place, files::read_text(path)) else {
                 continue;
             };
-            if is_open_to_all(path) {
+            if !files::is_standard(path) && is_open_to_all(path) {
                 out.warn(format_args!(
                     "{place}: every user of this machine can read it; chmod 600 is advised"
                 ));

@@ -2,12 +2,14 @@
 //!
 //! Flags are text until they are read here, so that all their faults are told at once.
 
+pub(crate) mod files;
 mod flow;
+pub(crate) mod json;
 mod keys;
 mod service;
 
 pub(crate) use flow::{FlowArgs, Inputs, now};
-pub(crate) use keys::{KeyArgs, Keys, SecretArgs};
+pub(crate) use keys::{KeyArgs, Keys, SecretArgs, key_name};
 pub(crate) use service::{FlagArgs, NameArgs, Service, ServiceArgs, prepare_faults, record_faults, unanswered};
 
 use std::{fmt::Display, net::Ipv6Addr, str::FromStr};
@@ -31,6 +33,17 @@ where
     let plain = text.bytes().all(|b| b.is_ascii_digit());
     let error = || format!("`{text}` is not a number from {min} to {max}");
     faults.take(place, number.filter(|_| plain).ok_or_else(error))
+}
+
+/// Says why no connection ever comes from these addresses, if none does.
+pub(crate) fn never_a_source(prefix: &Ipv6Net) -> Option<&'static str> {
+    let kinds = [
+        ("::/128", "the unspecified address, which no connection comes from"),
+        ("ff00::/8", "multicast, which no connection comes from"),
+        ("::ffff:0:0/96", "IPv4-mapped: it stands for IPv4, which SSA is not for"),
+    ];
+    let inside = |text: &str| text.parse::<Ipv6Net>().is_ok_and(|kind| kind.contains(prefix));
+    kinds.into_iter().find(|(kind, _)| inside(kind)).map(|(_, why)| why)
 }
 
 /// Why a text is no prefix of addresses.

@@ -74,6 +74,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     } else if let Some(id) = only.as_ref().filter(|id| is_read && !keys.has(id)) {
         faults.push("--secret", keys.lacks(id));
     }
+    let names = keys.secrets().map(|(id, _)| id);
+    args.into.check(
+        names.filter(|id| only.as_ref().is_none_or(|only| only == *id)),
+        &mut faults,
+    );
     faults.check()?;
     let (Some(source), Some(kdf)) = (source, kdf) else {
         return Err(Failure::input("command line", "incomplete"));
@@ -90,12 +95,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
 }
 
 fn prefix(text: &str) -> Result<Ipv6Net, String> {
-    input::prefix(text).map_err(|error| match error {
+    let prefix = input::prefix(text).map_err(|error| match error {
         PrefixError::None => format!("`{text}` is not an IPv6 address or prefix, such as 2001:db8:77::/48"),
         PrefixError::BitsPastLength(prefix) => {
             format!("a bit of {prefix} past its length is set; write {}", prefix.trunc())
         }
-    })
+    })?;
+    match input::never_a_source(&prefix) {
+        Some(why) => Err(format!("{prefix} is {why}")),
+        None => Ok(prefix),
+    }
 }
 
 impl Args {

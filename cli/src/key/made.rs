@@ -11,6 +11,7 @@ use ssa_rules::{ClientKey, KeyId, Secret};
 
 use crate::{
     failure::{Failure, Faults},
+    input::files,
     output::Output,
 };
 
@@ -46,6 +47,27 @@ fn hex(bytes: &[u8; 16]) -> String {
 }
 
 impl IntoArgs {
+    /// Notes, before any key is made, why keys of these names could not be written.
+    pub(super) fn check<'a>(&self, names: impl IntoIterator<Item = &'a KeyId>, faults: &mut Faults) {
+        let Some(folder) = &self.into else { return };
+        if !folder.is_dir() {
+            let what = if folder.exists() {
+                "is not a directory"
+            } else {
+                "there is no such directory; make it first"
+            };
+            return faults.push("--into", format!("{}: {what}", folder.display()));
+        }
+        for name in names {
+            let path = folder.join(name.as_str());
+            if path.exists() {
+                faults.push("--into", exists(&path));
+            } else if let Err(reason) = files::check_writable(&path) {
+                faults.push("--into", format!("{}: {reason}", path.display()));
+            }
+        }
+    }
+
     /// Hands the keys out: prints them, or writes them into files and prints the paths. All of them or, where a file
     /// cannot be written, none.
     ///
@@ -55,6 +77,7 @@ impl IntoArgs {
             Some(folder) => Some(write_all(folder, keys)?),
             None => None,
         };
+        out.show_keys();
         let mut document = more;
         let shown = keys.iter().enumerate().map(|(index, made)| {
             let name = made.id.as_str();
@@ -79,6 +102,13 @@ impl IntoArgs {
     }
 }
 
+fn exists(path: &Path) -> String {
+    format!(
+        "{} exists and is left alone; a new key takes a new name",
+        path.display()
+    )
+}
+
 /// Writes a file for each key; tells every one that cannot be written, and then takes back the others.
 fn write_all(folder: &Path, keys: &[Made]) -> Result<Vec<PathBuf>, Failure> {
     let mut faults = Faults::default();
@@ -87,14 +117,11 @@ fn write_all(folder: &Path, keys: &[Made]) -> Result<Vec<PathBuf>, Failure> {
         let path = folder.join(made.id.as_str());
         match write(&path, &made.digits) {
             Ok(()) => written.push(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => faults.push(
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => faults.push("--into", exists(&path)),
+            Err(error) => faults.push(
                 "--into",
-                format!(
-                    "{} exists and is left alone; a new key takes a new name",
-                    path.display()
-                ),
+                format!("{}: {}", path.display(), files::reason(&path, &error)),
             ),
-            Err(error) => faults.push("--into", format!("{}: {error}", path.display())),
         }
     }
     if !faults.0.is_empty() {

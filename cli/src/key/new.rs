@@ -1,12 +1,13 @@
 //! `ssa key new`.
 
 use serde_json::json;
-use ssa_rules::{KeyId, Secret};
+use ssa_rules::Secret;
 
 use super::made::{IntoArgs, Made};
 use crate::{
     Outcome,
     failure::{Failure, Faults},
+    input::key_name,
     output::Output,
 };
 
@@ -32,7 +33,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
-    let id = faults.take("NAME", args.name.parse::<KeyId>());
+    let id = faults.take("NAME", key_name(&args.name));
+    args.into.check(id.as_ref(), &mut faults);
     faults.check()?;
     let Some(id) = id else {
         return Err(Failure::input("command line", "incomplete"));

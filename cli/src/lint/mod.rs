@@ -36,6 +36,7 @@ Examples:
       --aaaa 2001:db8:5::1 --clients 2001:db8:77::/48=100 --endpoints 100
   ssa lint store.example
   ssa lint --host
+  ssa lint --host store.example
 
 Exit codes: 0 nothing but notes; 1 an error or a warning; 2 usage or bad input.";
 
@@ -63,7 +64,8 @@ pub(crate) struct Args {
     /// How long DNS answers are kept, in seconds [default: what the DNS says, or 300]
     #[arg(long, value_name = "SECONDS", help_heading = "Surroundings")]
     ttl: Option<String>,
-    /// Checks this machine for what SSA needs: IPv6, AnyIP, user namespaces
+    /// Checks this machine for what SSA needs: IPv6, AnyIP, user namespaces; with a service also whether it answers for
+    /// that service's addresses, and has a resolver
     #[arg(long)]
     host: bool,
     /// Leaves notes out
@@ -95,7 +97,9 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let around = read::surroundings(&args, &mut faults);
     let given = read::given(&args, &mut faults)?;
     faults.check()?;
-    let host = args.host.then(host::checks);
+    let host = args
+        .host
+        .then(|| host::checks(&given.as_ref().map(read::Published::items).unwrap_or_default()));
     let found = given.map(|published| {
         let mut around = around;
         around.aaaa.extend(published.aaaa);

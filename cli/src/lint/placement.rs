@@ -8,9 +8,9 @@ use super::{
         Finding,
         Severity::{Note, Warning},
     },
-    subject::{Subject, power},
+    subject::Subject,
 };
-use crate::simulate::spread::real;
+use crate::{counts::plain, simulate::spread::real};
 
 /// Fewer slices than this for an endpoint make loads uneven: 16 and 17 differ by 6 %.
 const SLICES_PER_ENDPOINT: u64 = 16;
@@ -179,10 +179,11 @@ fn few_slices(subject: &Subject<'_>) -> Option<Finding> {
     let width = subject.record.template().width().min(20);
     let items = u64::try_from(subject.space.positive().len()).unwrap_or(64);
     let most = (items << width).min(1 << 20);
+    let items = plain(items, "item");
     let what = if width == 0 {
-        format!("{items} addresses of their own are all there are to hand out")
+        format!("{items} of 1 address each: that is all there is to hand out")
     } else {
-        format!("{items} times 2^{width} addresses are all there are to hand out")
+        format!("{items} of 2^{width} addresses each: that is all there is to hand out")
     };
     let advice = format!(
         "a wider template, such as addr=rand:64 with items of 64 bits; {} slices leave endpoints within {} %",
@@ -196,16 +197,18 @@ fn few_slices(subject: &Subject<'_>) -> Option<Finding> {
             let severity = if fullest * 4 > least * 5 { Warning } else { Note };
             let over = real(fullest) / (real(most) / f64::from(endpoints));
             let why = format!(
-                "{most} slices over {endpoints} endpoints: some hold {fullest}, {over:.2} times the mean, others {least}"
+                "{} over {}: some hold {fullest}, {over:.2} times the mean, others {least}",
+                plain(most, "slice"),
+                plain(endpoints, "endpoint")
             );
             Some(Finding::new(FewSlices, severity, subject.place, what, why).instead(advice))
         }
         None if most < 1024 => {
             let why = format!(
-                "with more than {} endpoints, some hold a slice more than others, and feel it",
-                (most / SLICES_PER_ENDPOINT).max(1)
+                "with more than {}, some hold a slice more than others, and feel it",
+                plain((most / SLICES_PER_ENDPOINT).max(1), "endpoint")
             );
-            let why = format!("{why} ({} slices in all)", power(most.ilog2()));
+            let why = format!("{why} ({} in all)", plain(most, "slice"));
             Some(Finding::new(FewSlices, Note, subject.place, what, why).instead(advice))
         }
         _ => None,

@@ -2,8 +2,9 @@
 
 use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
 use ssa_dns as dns;
-use ssa_rules::{Apl, UnixTime};
+use ssa_rules::{AddressSpace, Apl, Record, UnixTime};
 
 use super::{
     Args,
@@ -66,6 +67,22 @@ pub(super) struct Published {
     pub(super) aaaa: Vec<Ipv6Addr>,
     /// How long its answers are kept, in seconds.
     pub(super) ttl: Option<u64>,
+}
+
+impl Published {
+    /// The positive items of the service, as far as they can be read.
+    pub(super) fn items(&self) -> Vec<Ipv6Net> {
+        let published = self.given.apl.as_ref().and_then(|apl| AddressSpace::new(apl).ok()?);
+        let records = self.given.rules.iter().filter_map(|rule| Record::from_bytes(rule).ok());
+        let spaces = records.filter_map(|record| Some(record.space(published.as_ref())?.into_owned()));
+        let mut items: Vec<Ipv6Net> = spaces
+            .chain(published.clone())
+            .flat_map(|space| space.positive().to_vec())
+            .collect();
+        items.sort_unstable();
+        items.dedup();
+        items
+    }
 }
 
 /// Reads the records of flags or of the DNS; nothing where only the host is to be checked.

@@ -5,6 +5,8 @@ use ssa_rules::{
     record::{Field, Inputs},
 };
 
+use crate::counts::plain;
+
 use super::{
     finding::{
         Code::{
@@ -61,7 +63,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
             found.push(Finding::new(MacWithoutSource, Warning, &place, what, why).record(instead));
         }
         Some(bits) if bits < 48 => {
-            let what = format!("the mac looks at {bits} bits of the source");
+            let what = format!("the mac looks at {} of the source", plain(bits, "bit"));
             let why = format!(
                 "a token of one serves all {} /64s of its /{bits}",
                 power(u32::from(64 - bits))

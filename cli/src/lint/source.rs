@@ -12,7 +12,10 @@ use super::{
     },
     subject::{Subject, power, span, with_source},
 };
-use crate::simulate::{clients::ClientGroup, spread::real};
+use crate::{
+    counts::plain,
+    simulate::{clients::ClientGroup, spread::real},
+};
 
 /// What a core hashes in a second, or thereabouts.
 const HASHES_PER_SECOND: f64 = 1e7;
@@ -93,13 +96,15 @@ fn public_hash(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let found_in = |tries: f64| span(tries / HASHES_PER_SECOND);
     let reach = if hits >= 1.0 {
         format!(
-            "finds one that hits any one of {slices} slices after some {tries:.0} tries, in {}",
+            "finds one that hits any one of {} after some {tries:.0} tries, in {}",
+            plain(slices, "slice"),
             found_in(tries)
         )
     } else {
         format!(
-            "reaches {:.1} % of {slices} slices with them, known after {}",
+            "reaches {:.1} % of {} with them, known after {}",
             100.0 * hits,
+            plain(slices, "slice"),
             found_in(2_f64.powi(choices.into()))
         )
     };
@@ -153,7 +158,9 @@ fn coarse(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         (Some(distinct), Some(clients)) if distinct.saturating_mul(2) <= clients => {
             let what = format!("src/{bits} does not tell these clients apart");
             let why = format!(
-                "{clients} clients are {distinct} inputs: each place carries {:.0} of them",
+                "{} are {}: each place carries {:.0} of them",
+                plain(clients, "client"),
+                plain(distinct, "input"),
                 real(clients) / real(distinct)
             );
             found.push(Finding::new(SourceCoarse, Warning, &place, what, why).record(instead));
@@ -181,7 +188,7 @@ fn temporary(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         if bits <= 64 {
             continue;
         }
-        let what = format!("{field} takes {} bits past /64", bits - 64);
+        let what = format!("{field} takes {} past /64", plain(bits - 64, "bit"));
         let why = "temporary addresses (RFC 8981) change them, by default every 24 hours: the client moves, and what was \
                    issued for its old address is void";
         let advice = "clients whose addresses stay, as those of pods do: elsewhere sysctl net.ipv6.conf.INTERFACE.use_tempaddr=0";

@@ -15,7 +15,10 @@ use super::{
     source::inputs_of,
     subject::{Subject, power},
 };
-use crate::simulate::{placement::Placement, spread::real};
+use crate::{
+    counts::plain,
+    simulate::{placement::Placement, spread::real},
+};
 
 /// The distinct addresses that Envoy bears: 2 to this.
 const ENVOY_BITS: u32 = 14;
@@ -32,8 +35,8 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if subject.record.is_open() {
         let what = "every address is open to any source".to_string();
         let why = format!(
-            "one source can aim everything at any one of {} slices",
-            subject.slices()
+            "one source can aim everything at any one of {}",
+            plain(subject.slices(), "slice")
         );
         let advice = "a hash of the source as the first field, unless all sources are trusted";
         found.push(Finding::new(OpenToAny, Note, subject.place, what, why).instead(advice));
@@ -97,15 +100,14 @@ fn few_choices(subject: &Subject<'_>) -> Option<Finding> {
         let enough = better.iter().find(|(_, over)| *over < 1.5);
         let halved = better.iter().find(|(_, over)| *over < now * 0.6);
         let chosen = enough.or(halved).or(better.last());
-        let what = format!(
-            "{clients} clients with {replicas} place{} each",
-            if replicas == 1 { "" } else { "s" }
-        );
+        let what = format!("{} with {} each", plain(clients, "client"), plain(replicas, "place"));
         let halves = chosen.map_or_else(String::new, |(more, over)| {
             format!("; replicas={more} makes that {over:.1}")
         });
-        let why =
-            format!("on {bins} endpoints{assumed} the fullest is expected to carry {now:.1} times the mean{halves}");
+        let why = format!(
+            "on {}{assumed} the fullest is expected to carry {now:.1} times the mean{halves}",
+            plain(bins, "endpoint")
+        );
         let severity = if now >= 2.0 { Warning } else { Note };
         let instead = enough.and_then(|(more, _)| with(*more));
         let finding = Finding::new(FewChoices, severity, subject.place, what, why).record(instead);
@@ -121,8 +123,10 @@ fn few_choices(subject: &Subject<'_>) -> Option<Finding> {
     let more = u64::from(bins.min(4));
     let what = "one place for each client".to_string();
     let why = format!(
-        "{bins} clients hashed onto {bins} endpoints{assumed} load the fullest with {:.1} times the mean, replicas={more} \
+        "{} hashed onto {}{assumed} load the fullest with {:.1} times the mean, replicas={more} \
          makes that {:.1}; from about {enough} clients on it is less than 1.5",
+        plain(bins, "client"),
+        plain(bins, "endpoint"),
         expected_max_over_mean(bins.into(), bins),
         expected_max_over_mean(more * u64::from(bins), bins)
     );
@@ -171,7 +175,7 @@ fn near_uneven(subject: &Subject<'_>) -> Option<Finding> {
 fn replicas(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let replicas = u32::from(subject.record.replicas());
     if let Some(endpoints) = subject.around.endpoints.filter(|endpoints| *endpoints < replicas) {
-        let what = format!("{replicas} replicas on {endpoints} endpoints");
+        let what = format!("{replicas} replicas on {}", plain(endpoints, "endpoint"));
         let why = format!(
             "{} of them share an endpoint with another, and fail with it",
             replicas - endpoints
@@ -266,7 +270,8 @@ fn unchecked(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if subject.record.needs().object {
         let what = "fields of the object key".to_string();
         let why = format!(
-            "a verifier at layer 4 does not see the key and leaves them unchecked: any of {all} slices can be aimed at"
+            "a verifier at layer 4 does not see the key and leaves them unchecked: any of {} can be aimed at",
+            plain(all, "slice")
         );
         let advice = "a layer-7 filter that verifies with the key, or a field of the source beside them";
         found.push(Finding::new(UncheckedAtLayer4, Note, subject.place, what, why).instead(advice));

@@ -15,7 +15,7 @@ use super::{
     endpoints::Fleet,
     placement::Placement,
     random::{Seeded, Shuffle},
-    spread::{real, size},
+    spread::real,
 };
 
 /// Up to here all inputs are tried, past it a sample of as many.
@@ -62,6 +62,8 @@ pub(crate) struct Findings {
     pub(crate) target: String,
     /// Inputs tried that reach it.
     pub(crate) hits: u64,
+    /// Endpoints with weight.
+    pub(crate) endpoints: usize,
     /// Endpoints that any input reaches.
     pub(crate) endpoints_reached: usize,
     /// Endpoints that one input reaches on average.
@@ -115,7 +117,7 @@ impl Attack<'_> {
         let part = if exact {
             real(*best)
         } else {
-            self.cautious(*best, sum, tried)
+            self.cautious(target, *best, sum, tried)
         } / real(tried.max(1));
         let tries_per_hit = (part > 0.0).then(|| 1.0 / part);
         let per_input_reached = real(sum) / real(tried.max(1));
@@ -170,6 +172,7 @@ impl Attack<'_> {
                 .get(target)
                 .map_or(String::new(), |(name, _)| name.clone()),
             hits: *best,
+            endpoints: self.fleet.active(),
             endpoints_reached: hits.iter().filter(|hits| **hits > 0).count(),
             endpoints_per_input: per_input_reached,
             tries_per_hit,
@@ -183,10 +186,13 @@ impl Attack<'_> {
     }
 
     /// The hits that a sample bears out: the fullest of many endpoints is so by chance too.
-    fn cautious(&self, best: u64, sum: u64, tried: u64) -> f64 {
-        let mean = real(sum) / size(self.fleet.active().max(1));
+    fn cautious(&self, target: usize, best: u64, sum: u64, tried: u64) -> f64 {
+        let weight = |(_, weight): &(String, u32)| f64::from(*weight);
+        let weights: f64 = self.fleet.endpoints.iter().map(weight).sum();
+        let of_target = self.fleet.endpoints.get(target).map_or(0.0, weight);
+        let fair = real(sum) * of_target / weights.max(1.0);
         let deviation = (real(best) * (1.0 - real(best) / real(tried.max(1)))).sqrt();
-        (real(best) - 3.0 * deviation).max(mean).min(real(best))
+        (real(best) - 3.0 * deviation).max(fair).min(real(best))
     }
 
     fn steps_per_input(&self, placement: Placement) -> u64 {

@@ -42,6 +42,8 @@ pub(crate) enum ClientsError {
     Prefix { text: String },
     /// The prefix has bits past its length.
     BitsPastLength { prefix: Ipv6Net },
+    /// No connection comes from the prefix.
+    NoSource { prefix: Ipv6Net, why: &'static str },
     /// The count is not a number in bounds.
     Count { text: String },
     /// The prefix has fewer addresses.
@@ -59,13 +61,18 @@ impl fmt::Display for ClientsError {
             Self::BitsPastLength { prefix } => {
                 write!(f, "a bit of {prefix} past its length is set; write {}", prefix.trunc())
             }
+            Self::NoSource { prefix, why } => write!(f, "{prefix} is {why}"),
             Self::Count { text } => write!(f, "`{text}` is not a count from 1 to {MAX_CLIENTS}"),
             Self::TooMany {
                 prefix,
                 count,
                 addresses,
             } => {
-                write!(f, "{count} clients do not fit {prefix}: it has {addresses} addresses")
+                let more = if *addresses == 1 { "" } else { "es" };
+                write!(
+                    f,
+                    "{count} clients do not fit {prefix}: it has {addresses} address{more}"
+                )
             }
         }
     }
@@ -89,6 +96,9 @@ impl FromStr for ClientGroup {
             .split_once('=')
             .map_or((text, None), |(p, c)| (p.trim(), Some(c.trim())));
         let prefix = prefix(prefix_text.trim())?;
+        if let Some(why) = input::never_a_source(&prefix) {
+            return Err(ClientsError::NoSource { prefix, why });
+        }
         let Some(text) = count else {
             return Ok(Self { prefix, count: None });
         };

@@ -22,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     Outcome,
     failure::{Failure, Faults},
-    input::{KeyArgs, ServiceArgs},
+    input::{KeyArgs, ServiceArgs, files},
     output::Output,
 };
 
@@ -53,10 +53,10 @@ pub(crate) struct Args {
     /// Clients: a source prefix and how many clients are in it; may repeat, at most 100000000 in all
     #[arg(long, value_name = "PREFIX=COUNT", help_heading = "Load")]
     clients: Vec<String>,
-    /// A file of clients, a line SOURCE or PREFIX=COUNT for each; what follows a # is passed over
+    /// A file of clients (- for standard input), a line SOURCE or PREFIX=COUNT for each; what follows a # is passed over
     #[arg(long, value_name = "FILE", help_heading = "Load")]
     clients_file: Option<PathBuf>,
-    /// How many objects there are, or a file with a key on each line. With clients, each connection asks for one at
+    /// How many objects there are, or a file (- for standard input) with a key on each line. With clients, each connection asks for one at
     /// random; without, each object is asked for once
     #[arg(long, value_name = "N|FILE", help_heading = "Load")]
     objects: Option<String>,
@@ -94,7 +94,7 @@ pub(crate) struct Args {
     /// How many of the attacker's inputs are tried at most, 16 to 1048576; of more, a sample [default: 1048576]
     #[arg(long, value_name = "N", requires = "attack", help_heading = "Attack")]
     sample: Option<String>,
-    /// Draws the load of every endpoint into this file
+    /// Draws the load of every endpoint into this file, or in place of the report to standard output (-)
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     svg: Option<PathBuf>,
 }
@@ -103,6 +103,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let plain = read::Plain::read(&args, &mut faults);
+    check_picture(&args, out, &mut faults);
     let keys = args.keys.read(&mut faults, out);
     let service = args.service.read(&mut faults)?;
     faults.check()?;
@@ -124,13 +125,17 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
 
     let report = report::Report::new(&scene, &fleet, then.as_ref(), load.as_ref(), attack);
     if let Some(path) = &args.svg {
-        let picture = report
-            .picture()
-            .ok_or_else(|| Failure::input("--svg", "nothing to draw without --clients or --objects"))?;
-        std::fs::write(path, picture.to_string())
-            .map_err(|error| Failure::input(format!("--svg {}", path.display()), error))?;
+        let picture = report.picture().ok_or_else(|| Failure::input("--svg", NO_PICTURE))?;
+        if files::is_standard(path) {
+            out.put(picture);
+        } else {
+            std::fs::write(path, picture.to_string())
+                .map_err(|error| Failure::input(format!("--svg {}", path.display()), files::reason(path, &error)))?;
+        }
     }
-    if out.is_json() {
+    if args.svg.as_deref().is_some_and(files::is_standard) {
+        // The picture stands there already.
+    } else if out.is_json() {
         out.json(&report);
     } else {
         report.print(out);
@@ -140,6 +145,23 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     } else {
         Outcome::NotFine
     })
+}
+
+const NO_PICTURE: &str = "nothing to draw without --clients or --objects";
+
+/// Notes, before any work is done, why there will be no picture.
+fn check_picture(args: &Args, out: &Output, faults: &mut Faults) {
+    let Some(path) = &args.svg else { return };
+    if args.clients.is_empty() && args.clients_file.is_none() && args.objects.is_none() {
+        faults.push("--svg", NO_PICTURE);
+    }
+    if files::is_standard(path) {
+        if out.is_json() {
+            faults.push("--svg -", "standard output holds the document of --json; give a file");
+        }
+    } else {
+        faults.take(&format!("--svg {}", path.display()), files::check_writable(path));
+    }
 }
 
 /// A bar on standard error, where that is a terminal and no document is asked for.

@@ -20,15 +20,12 @@ use super::{
 };
 use crate::{
     failure::{Failure, Faults},
-    input::{Keys, Service, number},
+    input::{Keys, Service, files, never_a_source, number},
     published,
 };
 
 /// The most connections of a run.
 const MAX_CONNECTIONS: u64 = 1_000_000_000;
-
-/// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 256 << 20;
 
 /// What needs no record to be read.
 #[derive(Debug)]
@@ -84,7 +81,14 @@ impl Plain {
         let attack = args
             .attack
             .as_deref()
-            .and_then(|text| faults.take("--attack", clients::prefix(text)));
+            .and_then(|text| faults.take("--attack", clients::prefix(text)))
+            .filter(|prefix| match never_a_source(prefix) {
+                Some(why) => {
+                    faults.push("--attack", format!("{prefix} is {why}"));
+                    false
+                }
+                None => true,
+            });
         if args.endpoints.is_none() {
             faults.push("--endpoints", "missing; give how many there are, or their names");
         }
@@ -120,19 +124,9 @@ impl Plain {
     }
 }
 
-/// Reads a file of text that is not too large.
-fn text_file(place: &str, path: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
-    let size = faults.take(place, std::fs::metadata(path).map(|metadata| metadata.len()))?;
-    if size > MAX_FILE {
-        faults.push(place, format!("{size} bytes exceed {MAX_FILE}"));
-        return None;
-    }
-    faults.take(place, std::fs::read(path))
-}
-
 fn clients_file(path: &Path, faults: &mut Faults) -> Vec<ClientGroup> {
     let place = format!("--clients-file {}", path.display());
-    let Some(bytes) = text_file(&place, path, faults) else {
+    let Some(bytes) = faults.take(&place, files::read(path)) else {
         return Vec::new();
     };
     match clients::lines(&String::from_utf8_lossy(&bytes)) {
@@ -156,7 +150,7 @@ fn objects(text: &str, faults: &mut Faults) -> Option<ObjectsGiven> {
         return number("--objects", text, 1, MAX_CLIENTS, faults).map(ObjectsGiven::Count);
     }
     let place = format!("--objects {text}");
-    let bytes = text_file(&place, Path::new(text), faults)?;
+    let bytes = faults.take(&place, files::read(Path::new(text)))?;
     let lines = bytes
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -251,7 +245,7 @@ impl Scene {
         let connections = count.saturating_mul(self.connections.into());
         if connections > MAX_CONNECTIONS {
             let message = format!(
-                "{count} times {} connections exceed {MAX_CONNECTIONS} in all",
+                "{count} times {} exceed {MAX_CONNECTIONS} connections in all",
                 self.connections
             );
             return Err(Failure::input("--connections", message));

@@ -81,6 +81,8 @@ struct Hot {
     slices: u64,
     connections: u64,
     share: f64,
+    /// The part of all connections that its weight entitles it to.
+    fair_share: f64,
     over_mean: f64,
 }
 
@@ -108,6 +110,7 @@ impl Loads {
     fn new(fleet: &Fleet, load: &Load) -> Self {
         let held = fleet.loads(&load.per_slice);
         let spread = Spread::new(&held);
+        let weights: f64 = held.iter().map(|held| f64::from(held.weight)).sum();
         let hot = spread
             .order
             .iter()
@@ -121,6 +124,7 @@ impl Loads {
                     slices: held.slices,
                     connections: held.load,
                     share: part(real(held.load), real(spread.connections)),
+                    fair_share: part(f64::from(held.weight), weights),
                     over_mean: *ratio,
                 })
             });
@@ -297,6 +301,7 @@ impl Report {
         heading(out, format_args!("attack from {}", attack.prefix));
         let looked = match (attack.source_bits, attack.exact) {
             (0, _) => "the source does not choose the slice".into(),
+            (bits, true) if attack.inputs_tried == 1 => format!("1 (src/{bits}), tried"),
             (bits, true) => format!("{} (src/{bits}), all tried", grouped(attack.inputs_tried)),
             (bits, false) => {
                 format!(
@@ -308,11 +313,12 @@ impl Report {
         };
         row(out, "inputs", looked);
         let endpoints = grouped(attack.endpoints_reached);
+        let all = counted(attack.endpoints, "endpoint");
         row(
             out,
             "reach",
             format!(
-                "{endpoints} of the endpoints; one input reaches {:.1} on average",
+                "{endpoints} of {all}; one input reaches {:.1} on average",
                 attack.endpoints_per_input
             ),
         );
@@ -382,13 +388,17 @@ fn print_loads(out: &mut Output, loads: &Loads) {
     let spread = &loads.spread;
     heading(out, format_args!("load of {}", counted(spread.endpoints, "endpoint")));
     row(out, "mean", format!("{} connections", mean(spread.mean)));
-    row(out, "max/mean", format!("{:.3}", spread.max_over_mean));
-    row(out, "p99/mean", format!("{:.3}", spread.p99_over_mean));
+    let unit = if spread.even { "mean" } else { "share" };
+    row(out, &format!("max/{unit}"), format!("{:.3}", spread.max_over_mean));
+    row(out, &format!("p99/{unit}"), format!("{:.3}", spread.p99_over_mean));
     row(
         out,
-        "min/mean",
+        &format!("min/{unit}"),
         format!("{:.3} ({} idle)", spread.min_over_mean, spread.idle),
     );
+    if !spread.even {
+        row(out, "", "relative to each one's fair share, its weight's part of all");
+    }
     if let Some(even) = &spread.chi_square {
         row(out, "chi-square", format!("{} against even load", chi(even)));
     }
@@ -397,11 +407,17 @@ fn print_loads(out: &mut Output, loads: &Loads) {
     }
     for (index, hot) in loads.hottest.iter().enumerate() {
         let text = format!(
-            "{}: {} ({:.2} %), {:.2} × the mean, {}, weight {}",
+            "{}: {} ({:.2} %{}), {:.2} × {}, {}, weight {}",
             hot.endpoint,
             counted(hot.connections, "connection"),
             100.0 * hot.share,
+            if spread.even {
+                String::new()
+            } else {
+                format!(" of all, {:.2} % is fair", 100.0 * hot.fair_share)
+            },
             hot.over_mean,
+            if spread.even { "the mean" } else { "its fair share" },
             counted(hot.slices, "slice"),
             hot.weight
         );

@@ -12,6 +12,9 @@ pub(crate) struct Spread {
     pub(crate) connections: u64,
     /// Endpoints with weight.
     pub(crate) endpoints: usize,
+    /// Whether all endpoints have the same weight: then the mean is the fair share of each.
+    #[serde(skip)]
+    pub(crate) even: bool,
     /// Connections that an endpoint has on average.
     pub(crate) mean: f64,
     /// The fullest endpoint's load over its fair share.
@@ -86,6 +89,11 @@ fn chi_square(held: &[Held], connections: u64, share: impl Fn(&Held) -> f64) -> 
 }
 
 impl Spread {
+    /// Names what loads are relative to.
+    pub(crate) fn unit(&self) -> &'static str {
+        if self.even { "mean" } else { "fair share" }
+    }
+
     /// Measures loads; `held` goes by the endpoints' numbers.
     pub(crate) fn new(held: &[Held]) -> Self {
         let connections: u64 = held.iter().map(|held| held.load).sum();
@@ -99,12 +107,17 @@ impl Spread {
         order.sort_by(|one, other| ratio(&held[*other]).total_cmp(&ratio(&held[*one])));
         let ratios: Vec<f64> = order.iter().map(|index| ratio(&held[*index])).collect();
         let endpoints = order.len();
+        let weight_of = |index: &usize| held.get(*index).map(|held| held.weight);
+        let even = order
+            .iter()
+            .all(|index| weight_of(index) == order.first().and_then(weight_of));
         // The nearest rank: at most one endpoint in a hundred is above it.
         let above = endpoints / 100;
         let at = |place: usize| ratios.get(place).copied().unwrap_or(0.0);
         Self {
             connections,
             endpoints,
+            even,
             mean: if endpoints == 0 {
                 0.0
             } else {

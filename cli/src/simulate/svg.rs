@@ -133,10 +133,11 @@ impl Picture<'_> {
         let panels = self.panels.iter().map(|panel| {
             let spread = panel.spread;
             format!(
-                "{}: mean {} connections per endpoint, fullest {:.2} times the mean, 99th percentile {:.2} times.",
+                "{}: mean {} connections per endpoint, fullest {:.2} times the {}, 99th percentile {:.2} times.",
                 panel.caption,
                 mean(spread.mean),
                 spread.max_over_mean,
+                spread.unit(),
                 spread.p99_over_mean
             )
         });
@@ -176,7 +177,8 @@ impl Panel<'_> {
         let middle = y + PLOT_HEIGHT / 2.0;
         writeln!(
             f,
-            r#"<text class="soft" x="22" y="{middle}" text-anchor="middle" transform="rotate(-90 22 {middle})">load (times the mean)</text>"#
+            r#"<text class="soft" x="22" y="{middle}" text-anchor="middle" transform="rotate(-90 22 {middle})">load (times the {})</text>"#,
+            self.spread.unit()
         )?;
         self.draw_bars(f, plot_width, bottom, &height_of)?;
         writeln!(
@@ -261,7 +263,15 @@ impl Panel<'_> {
         let mut labels = vec![
             ("max", spread.max_over_mean, format!("max {:.2}×", spread.max_over_mean)),
             ("p99", spread.p99_over_mean, format!("p99 {:.2}×", spread.p99_over_mean)),
-            ("mean", 1.0, format!("mean {}", mean(spread.mean))),
+            (
+                "mean",
+                1.0,
+                if spread.even {
+                    format!("mean {}", mean(spread.mean))
+                } else {
+                    spread.unit().into()
+                },
+            ),
         ];
         if spread.connections == 0 {
             labels.clear();

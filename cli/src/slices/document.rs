@@ -5,11 +5,14 @@ use std::{net::Ipv6Addr, path::Path};
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::failure::Faults;
+use crate::{
+    failure::Faults,
+    input::{files, json},
+};
 
 /// A plan, or a state. To start from, `endpoints` with their `name` and `prefixes` are all that is needed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a plan, an object with the key `endpoints`")]
 pub(super) struct Document {
     /// The positive items.
     #[serde(default)]
@@ -32,7 +35,7 @@ pub(super) struct Document {
 
 /// An endpoint and what is routed to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an endpoint, an object with the key `name`")]
 pub(super) struct Endpoint {
     pub(super) name: String,
     #[serde(default)]
@@ -59,7 +62,10 @@ pub(super) struct Endpoint {
 
 /// Slices that go from one endpoint to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a move, an object with the keys `from`, `to`, `slices` and `prefixes`"
+)]
 pub(super) struct Move {
     /// Nothing where no endpoint had them.
     pub(super) from: Option<String>,
@@ -70,7 +76,7 @@ pub(super) struct Move {
 
 /// What a plan costs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a report, an object with what a plan costs")]
 pub(super) struct Report {
     /// All slices.
     pub(super) slices: usize,
@@ -89,10 +95,6 @@ pub(super) struct Report {
 
 /// Reads a JSON file, noting what is wrong with it.
 pub(super) fn read_json<T: DeserializeOwned>(place: &str, path: &Path, faults: &mut Faults) -> Option<T> {
-    let text = if path == Path::new("-") {
-        faults.take(place, std::io::read_to_string(std::io::stdin()))?
-    } else {
-        faults.take(place, std::fs::read_to_string(path))?
-    };
-    faults.take(place, serde_json::from_str(&text))
+    let text = faults.take(place, files::read_text(path))?;
+    faults.take(place, json::read(&text))
 }

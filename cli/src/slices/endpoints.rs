@@ -8,7 +8,7 @@ use crate::failure::Faults;
 
 /// A wanted endpoint, read but not yet checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an endpoint, an object with the key `name`")]
 pub(super) struct Wanted {
     /// 1 to 253 of `a-z A-Z 0-9 - _ . :`.
     pub(super) name: String,

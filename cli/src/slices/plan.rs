@@ -6,7 +6,7 @@ use ipnet::Ipv6Net;
 use serde_json::json;
 use ssa_rules::{
     AddressSpace, Record,
-    slices::{self, Bound, DomainId, EndpointIdx, Plan, Replicas, SliceBits, SliceId, SliceSpace},
+    slices::{self, Bound, DomainId, EndpointIdx, Plan, Replicas, SliceBits, SliceError, SliceId, SliceSpace},
 };
 
 use super::{
@@ -104,9 +104,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         faults.push("--local", "goes with --format ip-route");
     }
     let (space, replicas) = service(args, &mut faults);
-    let space = space
-        .zip(bits)
-        .and_then(|(space, bits)| faults.take("--bits", SliceSpace::new(space.positive(), bits)));
+    let space = space.zip(bits).and_then(|(space, bits)| {
+        let cut = SliceSpace::new(space.positive(), bits);
+        faults.take(at_fault(cut.as_ref().err()), cut)
+    });
     let (Some(space), Some(replicas)) = (space, replicas) else {
         faults.check()?;
         return Err(Failure::input("command line", "incomplete"));
@@ -140,6 +141,19 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         Format::Table => print(&document, &space, args.verbose, out),
     }
     Ok(Outcome::Fine)
+}
+
+/// The flag that slices cannot be cut by.
+fn at_fault(error: Option<&SliceError>) -> &'static str {
+    match error {
+        Some(
+            SliceError::ItemLength { .. }
+            | SliceError::HostBits { .. }
+            | SliceError::ItemTwice { .. }
+            | SliceError::NoItems,
+        ) => "--apl",
+        _ => "--bits",
+    }
 }
 
 /// Reads the address space and the replicas of `--apl` with `--rule` or `--replicas`.

@@ -1,143 +1,220 @@
-//! Many connections, a line each.
+//! Many connections, a line each, judged as they come.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, stdin},
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
 };
 
-use serde_json::{Value, json};
-use ssa_rules::{Destination, Flow, Port, Source, Verdict};
+use serde_json::{Map, Value, json};
+use ssa_rules::{Flow, Verdict};
 
-use super::{Judge, colour, outcome};
+use super::{
+    Judge, colour,
+    connection::{self, Connection, Line},
+};
 use crate::{
     Outcome,
     counts::counted,
-    failure::Faults,
-    input::{address, number},
+    failure::{Fault, Faults},
+    input::files,
     output::Output,
     style::{self, paint},
 };
 
-/// A line: a source, a destination, and a port if it has one.
-pub(super) struct Line {
-    source: Source,
-    destination: Destination,
-    port: Option<Port>,
-}
-
 /// The most faults told of one file.
 const MAX_FAULTS: usize = 20;
 
-/// Reads all lines, noting every fault.
-pub(super) fn read(path: &str, faults: &mut Faults) -> Vec<Line> {
-    let reader: Box<dyn BufRead> = if path == "-" {
-        Box::new(stdin().lock())
-    } else {
-        match faults.take(&format!("--batch {path}"), File::open(path)) {
-            Some(file) => Box::new(BufReader::new(file)),
-            None => return Vec::new(),
+/// The longest line, in bytes.
+const MAX_LINE: u64 = 64 << 10;
+
+/// A file of connections.
+pub(super) struct Batch {
+    place: String,
+    lines: BufReader<Box<dyn Read>>,
+}
+
+/// Opens a file, noting why it cannot be.
+pub(super) fn open(path: &str, faults: &mut Faults) -> Option<Batch> {
+    let place = format!("--batch {path}");
+    let file = faults.take(&place, files::open(Path::new(path)))?;
+    let lines = BufReader::new(file);
+    Some(Batch { place, lines })
+}
+
+impl Batch {
+    /// Returns the next line, or why it is none; nothing at the end.
+    fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
+        let mut bytes = Vec::new();
+        self.lines.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes)?;
+        if bytes.is_empty() {
+            return Ok(None);
         }
-    };
-    let mut lines = Vec::new();
-    let before = faults.0.len();
-    for (number, text) in (1_usize..).zip(reader.lines()) {
-        let place = format!("--batch {path} line {number}");
-        let Some(text) = faults.take(&place, text) else {
-            break;
-        };
-        if text.trim().is_empty() || text.trim_start().starts_with('#') {
-            continue;
+        if !bytes.ends_with(b"\n") && u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_LINE) {
+            self.lines.skip_until(b'\n')?;
+            return Ok(Some(Err(format!(
+                "more than {MAX_LINE} bytes, which is the longest line"
+            ))));
         }
-        lines.extend(line(&place, &text, faults));
-        if faults.0.len() >= before + MAX_FAULTS {
-            faults.push(
-                place,
-                format!("{MAX_FAULTS} faults so far; the rest of the file is not read"),
-            );
-            break;
-        }
+        Ok(Some(String::from_utf8(bytes).map_err(|_| "not UTF-8".into())))
     }
-    lines
+
+    /// Says whether another line would have to be waited for.
+    fn waits(&self) -> bool {
+        !self.lines.buffer().contains(&b'\n')
+    }
 }
 
-fn line(place: &str, text: &str, faults: &mut Faults) -> Option<Line> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let (source, destination, port) = match words[..] {
-        [source, destination] => (source, destination, None),
-        [source, destination, port] => (source, destination, Some(port)),
-        _ => {
-            faults.push(
-                place,
-                format!("{} words; a line is SOURCE DESTINATION [PORT]", words.len()),
-            );
-            return None;
+/// What came of the lines so far.
+struct Tally {
+    counts: [(&'static str, usize); 4],
+    others: usize,
+    faults: Vec<Fault>,
+    /// How many connections the document holds.
+    written: usize,
+}
+
+/// Judges line by line: a table with counts, or one JSON document, each written as far as the lines have come.
+pub(super) fn run(judge: &Judge<'_>, mut batch: Batch, out: &mut Output) -> Outcome {
+    let mut tally = Tally {
+        counts: [("conforming", 0), ("legacy", 0), ("violation", 0), ("outside", 0)],
+        others: 0,
+        faults: Vec::new(),
+        written: 0,
+    };
+    if out.is_json() {
+        out.put("{\n  \"connections\": [");
+    }
+    for number in 1_usize.. {
+        if batch.waits() {
+            out.flush();
         }
-    };
-    let source = address(place, source, faults);
-    let destination = address(place, destination, faults);
-    let port = match port {
-        Some(port) => Some(Port(number(place, port, 0, u16::MAX, faults)?)),
-        None => None,
-    };
-    Some(Line {
-        source: Source(source?),
-        destination: Destination(destination?),
-        port,
-    })
+        if out.is_closed() {
+            break;
+        }
+        let place = format!("{} line {number}", batch.place);
+        let mut faults = Faults::default();
+        let text = match batch.next() {
+            Ok(None) => break,
+            Ok(Some(text)) => faults.take(&place, text),
+            Err(error) => {
+                faults.push(&place, files::reason(Path::new(""), &error));
+                tally.tell(faults, out);
+                break;
+            }
+        };
+        match text.and_then(|text| connection::read(&place, &text, &mut faults)) {
+            Some(Line::Connection(connection)) => tally.judge(judge, &place, &connection, &mut faults, out),
+            Some(Line::Other) => tally.others += 1,
+            Some(Line::Nothing) | None => {}
+        }
+        if tally.faults.len() + faults.0.len() >= MAX_FAULTS {
+            faults.push(place, format!("{MAX_FAULTS} faults so far; the rest is not read"));
+            tally.tell(faults, out);
+            break;
+        }
+        tally.tell(faults, out);
+    }
+    tally.end(judge, out)
 }
 
-/// Judges all lines: a table with counts, or one JSON document.
-pub(super) fn run(judge: &Judge<'_>, lines: &[Line], out: &mut Output) -> Outcome {
-    let mut counts = [("conforming", 0_usize), ("legacy", 0), ("violation", 0), ("outside", 0)];
-    let mut all = Outcome::Fine;
-    let mut documents: Vec<Value> = Vec::new();
-    for line in lines {
+impl Tally {
+    fn judge(
+        &mut self,
+        judge: &Judge<'_>,
+        place: &str,
+        connection: &Connection,
+        faults: &mut Faults,
+        out: &mut Output,
+    ) {
         let flow = Flow {
-            source: line.source,
-            destination: line.destination,
-            port: line.port.or(judge.inputs.port),
+            source: connection.source,
+            destination: connection.destination,
+            port: connection.port.or(judge.inputs.port),
             object: judge.inputs.object.as_deref(),
             chunk: judge.inputs.chunk,
-            time: judge.inputs.time,
+            time: connection
+                .time
+                .filter(|_| judge.by_its_time)
+                .unwrap_or(judge.inputs.time),
         };
         let Some(judgement) = judge.set.verify(&flow) else {
-            continue;
+            return faults.push(place, format!("no record is in force at {}", flow.time));
         };
         let verdict = judgement.verdict;
-        if let Some((_, count)) = counts.iter_mut().find(|(name, _)| *name == verdict.name()) {
+        if let Some((_, count)) = self.counts.iter_mut().find(|(name, _)| *name == verdict.name()) {
             *count += 1;
-        }
-        if outcome(&verdict) == Outcome::NotFine {
-            all = Outcome::NotFine;
         }
         if out.is_json() {
             let mut document = judge.json(&verdict);
-            document["source"] = line.source.to_string().into();
-            document["destination"] = line.destination.to_string().into();
+            document["source"] = flow.source.to_string().into();
+            document["destination"] = flow.destination.to_string().into();
             document["port"] = flow.port.map(|port| port.0).into();
+            document["time"] = flow.time.0.into();
             document["from"] = judgement.from.0.into();
-            documents.push(document);
-        } else if !out.is_closed() {
+            let separator = if self.written > 0 { "," } else { "" };
+            out.put(format_args!("{separator}\n    {}", indented(&document, "    ")));
+            self.written += 1;
+        } else {
             let name = paint(colour(&verdict), format!("{:<10}", verdict.name()));
-            let (source, destination) = (line.source.to_string(), line.destination.to_string());
+            let (source, destination) = (flow.source.to_string(), flow.destination.to_string());
             let line = format!("{name}  {source:<39}  {destination:<39}  {}", remark(judge, &verdict));
             out.line(line.trim_end());
         }
     }
-    if out.is_json() {
-        let counts: serde_json::Map<String, Value> = counts
-            .into_iter()
-            .map(|(name, count)| (name.to_owned(), count.into()))
-            .collect();
-        out.json(&json!({ "time": judge.inputs.time.0, "counts": counts, "connections": documents }));
-    } else {
-        let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        out.line(paint(
-            style::HEADING,
-            format!("{}: {}", counted(lines.len(), "connection"), counts.join(", ")),
-        ));
+
+    /// Tells faults: at once as text, in a document at its end.
+    fn tell(&mut self, faults: Faults, out: &mut Output) {
+        if !out.is_json() && !faults.0.is_empty() {
+            out.faults(&faults.0);
+        }
+        self.faults.extend(faults.0);
     }
-    all
+
+    fn end(self, judge: &Judge<'_>, out: &mut Output) -> Outcome {
+        let judged: usize = self.counts.iter().map(|(_, count)| count).sum();
+        let conforming = self.counts.iter().find(|(name, _)| *name == "conforming");
+        let all_conform = conforming.is_some_and(|(_, count)| *count == judged);
+        if out.is_json() {
+            let counts: Map<String, Value> = self
+                .counts
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), (*count).into()))
+                .collect();
+            let mut rest = json!({ "counts": counts, "passed_over": self.others, "time": judge.inputs.time.0 });
+            if !self.faults.is_empty() {
+                rest["error"] = json!({ "faults": self.faults });
+            }
+            let newline = if self.written > 0 { "\n  " } else { "" };
+            // Without its first brace, which the document began with.
+            let rest = indented(&rest, "");
+            out.line(format_args!("{newline}],{}", rest.strip_prefix('{').unwrap_or(&rest)));
+        } else {
+            let counts: Vec<String> = self
+                .counts
+                .iter()
+                .map(|(name, count)| format!("{count} {name}"))
+                .collect();
+            let others = if self.others > 0 {
+                format!("; {} passed over, not from IPv6 to IPv6", counted(self.others, "line"))
+            } else {
+                String::new()
+            };
+            let text = format!("{}: {}{others}", counted(judged, "connection"), counts.join(", "));
+            out.line(paint(style::HEADING, text));
+        }
+        if !self.faults.is_empty() {
+            Outcome::BadInput
+        } else if all_conform {
+            Outcome::Fine
+        } else {
+            Outcome::NotFine
+        }
+    }
+}
+
+/// Writes a value over several lines, each but the first indented.
+fn indented(value: &Value, by: &str) -> String {
+    format!("{value:#}").replace('\n', &format!("\n{by}"))
 }
 
 fn remark(judge: &Judge<'_>, verdict: &Verdict) -> String {

@@ -1,6 +1,7 @@
 //! `ssa verify`: what the cluster says of a connection.
 
 mod batch;
+mod connection;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use ssa_rules::{
 
 use crate::{
     Outcome,
+    counts::counted,
     failure::{Failure, Faults},
     input::{FlowArgs, Inputs, KeyArgs, ServiceArgs, address},
     output::Output,
@@ -25,7 +27,9 @@ key, a chunk or a port that is not given stays unchecked. With --batch, each lin
 
   SOURCE DESTINATION [PORT]
 
-and empty lines and those that start with # are passed over.
+where an address may stand as [ADDRESS]:PORT too, or a line of Envoy's access log as JSON: its source and destination \
+(downstream_remote_address and downstream_local_address), and unless --time is given its time (start_time). Each is judged \
+as it comes. Empty lines and those that start with # are passed over.
 
 Examples:
   ssa verify --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=hash(src/64):20 rand:44' \\
@@ -33,6 +37,7 @@ Examples:
   ssa verify store.example --source 2001:db8:77::7 --destination 2001:db8:5::1 \\
       --object photos/cat.jpg --port 443
   ssa verify store.example --secret-file keys.txt --batch connections.txt --json
+  ssa verify store.example --batch - < access.log
 
 Exit codes: 0 conforming (every line, with --batch); 1 anything else; 2 usage or bad input.";
 
@@ -75,10 +80,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         .as_deref()
         .and_then(|text| address("--destination", text, &mut faults));
     let keys = args.keys.read(&mut faults, out);
-    let flows = args
-        .batch
-        .as_deref()
-        .map_or_else(Vec::new, |path| batch::read(path, &mut faults));
+    let batch = args.batch.as_deref().and_then(|path| batch::open(path, &mut faults));
     let service = args.service.read(&mut faults)?;
     faults.check()?;
     let Some(service) = service else {
@@ -102,9 +104,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let judge = Judge {
         set,
         inputs: &inputs,
+        by_its_time: args.flow.time.is_none(),
         reveal: args.reveal,
         text: &|rule| published::text_of(&publication, rule.from()),
     };
+    if let Some(batch) = batch {
+        return Ok(batch::run(&judge, batch, out));
+    }
     if judge.set.accepted(inputs.time).next().is_none() {
         let starts = published::next_start(&publication, inputs.time);
         let starts = starts.map_or_else(String::new, |from| format!(", the first from {from}"));
@@ -112,9 +118,6 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
             "records",
             format!("none is in force at {}{starts}", inputs.time),
         ));
-    }
-    if args.batch.is_some() {
-        return Ok(batch::run(&judge, &flows, out));
     }
     let (Some(source), Some(destination)) = (inputs.source, destination) else {
         return Err(Failure::input("command line", "incomplete"));
@@ -134,6 +137,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
 struct Judge<'a> {
     set: &'a Published,
     inputs: &'a Inputs,
+    /// Whether a connection that tells its time is judged by that.
+    by_its_time: bool,
     reveal: bool,
     text: &'a dyn Fn(&Rule) -> String,
 }
@@ -250,7 +255,9 @@ impl Judge<'_> {
                 };
                 (expected, format!("{found:#x}"))
             }
-            Violation::Pow { needed, found } => (format!("{needed} bits of work"), format!("{found} bits")),
+            Violation::Pow { needed, found } => {
+                (format!("{} of work", counted(*needed, "bit")), counted(*found, "bit"))
+            }
         }
     }
 

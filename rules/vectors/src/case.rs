@@ -53,18 +53,13 @@ impl Txt {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum File {
-    Bare(Vec<Value>),
-    Named { cases: Vec<Value> },
-}
-
 /// Why a text is no file of vectors.
 #[derive(Debug)]
 pub enum FormatError {
-    /// It is not JSON, or neither an array nor an object with `cases`.
+    /// It is not JSON.
     Json(serde_json::Error),
+    /// It is neither an array nor an object with an array under `cases`.
+    NoCases,
     /// A case has not the shape that its operation needs.
     Case {
         /// The number of the case, counted from 0.
@@ -98,6 +93,9 @@ impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(error) => write!(f, "no file of vectors: {error}"),
+            Self::NoCases => {
+                f.write_str("no file of vectors: neither a list of cases nor an object with one under `cases`")
+            }
             Self::Case { case, fault } => write!(f, "cases[{case}]{fault}"),
         }
     }
@@ -122,8 +120,14 @@ impl fmt::Display for Field {
 impl std::error::Error for FormatError {}
 
 pub(crate) fn read(json: &str) -> Result<Vec<Case>, FormatError> {
-    let file: File = serde_json::from_str(json).map_err(FormatError::Json)?;
-    let (File::Bare(cases) | File::Named { cases }) = file;
+    let cases = match serde_json::from_str(json).map_err(FormatError::Json)? {
+        Value::Array(cases) => cases,
+        Value::Object(mut file) => match file.remove("cases") {
+            Some(Value::Array(cases)) => cases,
+            _ => return Err(FormatError::NoCases),
+        },
+        _ => return Err(FormatError::NoCases),
+    };
     let case = |(case, value)| {
         serde_json::from_value(value).map_err(|error| FormatError::Case {
             case,

@@ -243,7 +243,7 @@ fn source_filter(rules: Option<&str>) -> Check {
     if filters == 0 {
         Check::new(code, State::Fine, "no filter of the reverse path for IPv6", FILTER)
     } else {
-        let what = format!("{filters} rules filter by the reverse path (rpfilter, fib saddr)");
+        let what = format!("filters of the reverse path (rpfilter, fib saddr): {filters}");
         Check::new(code, State::Note, what, FILTER)
             .instead("loose filtering where answers go out by another way (direct return)")
     }
@@ -265,7 +265,7 @@ fn nat(rules: Option<&str>) -> Check {
     if count == 0 {
         Check::new(code, State::Fine, "no rule translates IPv6 sources", NAT)
     } else {
-        let what = format!("{count} rules translate IPv6 sources (masquerade, snat)");
+        let what = format!("rules that translate IPv6 sources (masquerade, snat): {count}");
         Check::new(code, State::Warning, what, NAT).instead("an exception for the service's prefix, before these rules")
     }
 }

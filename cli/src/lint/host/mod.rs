@@ -6,9 +6,12 @@
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
+#[cfg(target_os = "linux")]
+mod service;
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 
+use ipnet::Ipv6Net;
 use serde::Serialize;
 
 use super::finding::Severity;
@@ -103,13 +106,16 @@ impl Check {
 const IPV6: &str = "SSA addresses are IPv6";
 const SOURCE: &str = "rules of the source need one that the cluster sees as it is";
 
-/// Makes all checks.
-pub(super) fn checks() -> Vec<Check> {
+/// Makes all checks, and those against the items of a service, if there are any.
+pub(super) fn checks(items: &[Ipv6Net]) -> Vec<Check> {
     let mut checks = vec![loopback(), source()];
     #[cfg(target_os = "linux")]
-    checks.extend(linux::checks());
+    {
+        checks.extend(linux::checks());
+        checks.extend(service::checks(items));
+    }
     #[cfg(not(target_os = "linux"))]
-    checks.extend(other::checks());
+    checks.extend(other::checks(items));
     checks
 }
 

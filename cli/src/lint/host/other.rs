@@ -1,9 +1,11 @@
 //! Systems other than Linux: what cannot be checked is named.
 
+use ipnet::Ipv6Net;
+
 use super::{Check, State};
 
 /// Names the checks that there are on Linux alone.
-pub(super) fn checks() -> Vec<Check> {
+pub(super) fn checks(items: &[Ipv6Net]) -> Vec<Check> {
     let only = |code, why| {
         Check::new(
             code,
@@ -12,7 +14,7 @@ pub(super) fn checks() -> Vec<Check> {
             why,
         )
     };
-    vec![
+    let mut checks = vec![
         only("host-address", "an interface needs a global or unique local address"),
         only(
             "host-namespaces",
@@ -28,5 +30,12 @@ pub(super) fn checks() -> Vec<Check> {
             "filters of the reverse path drop what comes in by another way than it would go out",
         ),
         only("host-nat", "masquerading changes the source"),
-    ]
+    ];
+    if !items.is_empty() {
+        checks.push(only(
+            "host-route",
+            "a server answers for its slices by local routes, which Linux has",
+        ));
+    }
+    checks
 }

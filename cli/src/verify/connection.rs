@@ -1,0 +1,263 @@
+//! One line of a batch: a source and a destination, in words or as a line of Envoy's access log.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Map, Value};
+use ssa_rules::{Destination, Port, Source, UnixTime};
+
+use crate::{
+    counts::counted,
+    failure::Faults,
+    input::{json, number},
+};
+
+/// The keys of a line of JSON, the first of them that is there: those of the configurations in envoy/ and of the chart,
+/// then those of Envoy's and Istio's own formats.
+const SOURCES: [&str; 2] = ["source", "downstream_remote_address"];
+const DESTINATIONS: [&str; 2] = ["destination", "downstream_local_address"];
+const TIMES: [&str; 2] = ["time", "start_time"];
+
+/// A connection as a line tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Connection {
+    pub(super) source: Source,
+    pub(super) destination: Destination,
+    /// The destination's port, if the line tells it.
+    pub(super) port: Option<Port>,
+    /// When it began, if the line tells it.
+    pub(super) time: Option<UnixTime>,
+}
+
+/// What a line holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A connection.
+    Connection(Connection),
+    /// Nothing: an empty line or a comment.
+    Nothing,
+    /// A connection that has no IPv6 source or destination: one of IPv4, or one that Envoy made nothing of.
+    Other,
+}
+
+/// Reads a line, noting every fault.
+pub(super) fn read(place: &str, text: &str, faults: &mut Faults) -> Option<Line> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('#') {
+        Some(Line::Nothing)
+    } else if text.starts_with('{') {
+        faults.take(place, of_json(text))
+    } else {
+        of_words(place, text, faults).map(Line::Connection)
+    }
+}
+
+fn of_words(place: &str, text: &str, faults: &mut Faults) -> Option<Connection> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (source, destination, port) = match words[..] {
+        [source, destination] => (source, destination, None),
+        [source, destination, port] => (source, destination, Some(port)),
+        _ => {
+            let words = counted(words.len(), "word");
+            faults.push(
+                place,
+                format!("{words}; a line is SOURCE DESTINATION [PORT], or JSON of an access log"),
+            );
+            return None;
+        }
+    };
+    let mut ipv6 = |text: &str| match faults.take(place, socket(text))? {
+        (IpAddr::V6(address), port) => Some((address, port)),
+        (IpAddr::V4(_), _) => {
+            faults.push(place, format!("`{text}` is not an IPv6 address, such as 2001:db8::7"));
+            None
+        }
+    };
+    let (source, destination) = (ipv6(source), ipv6(destination));
+    let (port_given, port) = match port {
+        Some(port) => (true, number(place, port, 0, u16::MAX, faults)),
+        None => (false, None),
+    };
+    let ((source, _), (destination, of_destination)) = (source?, destination?);
+    if port_given && port.is_none() {
+        return None;
+    }
+    if let (Some(port), Some(of_destination)) = (port, of_destination)
+        && port != of_destination
+    {
+        faults.push(place, format!("two ports, {of_destination} and {port}; one is enough"));
+        return None;
+    }
+    Some(Connection {
+        source: Source(source),
+        destination: Destination(destination),
+        port: port.or(of_destination).map(Port),
+        time: None,
+    })
+}
+
+fn of_json(text: &str) -> Result<Line, String> {
+    let line: Map<String, Value> = json::read(text)?;
+    let (Some(source), Some(destination)) = (address(&line, &SOURCES)?, address(&line, &DESTINATIONS)?) else {
+        return Ok(Line::Other);
+    };
+    let ((IpAddr::V6(source), _), (IpAddr::V6(destination), port)) = (source, destination) else {
+        return Ok(Line::Other);
+    };
+    let is_mapped = |address: Ipv6Addr| address.to_ipv4_mapped().is_some();
+    if is_mapped(source) || is_mapped(destination) {
+        return Ok(Line::Other);
+    }
+    let time = TIMES.iter().find_map(|key| line.get(*key)).and_then(Value::as_str);
+    Ok(Line::Connection(Connection {
+        source: Source(source),
+        destination: Destination(destination),
+        port: port.map(Port),
+        time: time.and_then(start_time),
+    }))
+}
+
+/// Reads the address under the first of some keys; nothing where Envoy has none to tell, or one of another kind.
+fn address(line: &Map<String, Value>, keys: &[&str; 2]) -> Result<Option<(IpAddr, Option<u16>)>, String> {
+    let found = keys.iter().find_map(|key| Some((key, line.get(*key)?)));
+    let Some((key, value)) = found else {
+        let [own, envoys] = keys;
+        return Err(format!("there is no key `{own}`, and no `{envoys}`"));
+    };
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text)
+            if matches!(text.as_str(), "" | "-") || text.starts_with(['/', '@']) || text.contains("://") =>
+        {
+            Ok(None)
+        }
+        Value::String(text) => socket(text).map(Some).map_err(|error| format!("{key}: {error}")),
+        _ => Err(format!("{key}: not a text with an address")),
+    }
+}
+
+/// Reads an address with or without a port: `ADDRESS`, `[ADDRESS]`, `[ADDRESS]:PORT`, or of IPv4 `ADDRESS:PORT`.
+fn socket(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    let error = || format!("`{text}` is not an IPv6 address, such as 2001:db8::7 or [2001:db8::7]:443");
+    let port = |digits: &str| {
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain).ok_or_else(error)
+    };
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let address: Ipv6Addr = address.parse().map_err(|_| error())?;
+        let port = match rest.strip_prefix(':') {
+            Some(digits) => Some(port(digits)?),
+            None if rest.is_empty() => None,
+            None => return Err(error()),
+        };
+        return Ok((address.into(), port));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok((address, None));
+    }
+    let (address, digits) = text.split_once(':').ok_or_else(error)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| error())?;
+    Ok((address.into(), Some(port(digits)?)))
+}
+
+/// Reads a time as Envoy's `%START_TIME%` writes it, in UTC: `2026-11-29T17:18:04.123Z`.
+fn start_time(text: &str) -> Option<UnixTime> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let parts = |text: &str, separator: char| -> Option<[u64; 3]> {
+        let numbers: Option<Vec<u64>> = text.split(separator).map(|part| part.parse().ok()).collect();
+        numbers?.try_into().ok()
+    };
+    let [year, month, day] = parts(date, '-')?;
+    let [hour, minute, second] = parts(time.split('.').next()?, ':')?;
+    let in_bounds = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 61;
+    if !in_bounds {
+        return None;
+    }
+    // The year begins in March, so that the leap day is its last.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1;
+    // 719468 days lie between the first of March of the year 0 and 1970.
+    Some(UnixTime((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Result<Line, String> {
+        let mut faults = Faults::default();
+        read("line", text, &mut faults).ok_or_else(|| faults.0.iter().map(|fault| fault.message.clone()).collect())
+    }
+
+    fn connection(text: &str) -> Connection {
+        match line(text) {
+            Ok(Line::Connection(connection)) => connection,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn words_and_lines_of_envoy_are_the_same_connection() {
+        let wanted = connection("2001:db8::7 2001:db8:5::1 443");
+        for text in [
+            "[2001:db8::7]:50000 [2001:db8:5::1]:443",
+            "[2001:db8::7] 2001:db8:5::1 443",
+            r#"{"source":"[2001:db8::7]:50000","destination":"[2001:db8:5::1]:443","ssa":null}"#,
+            r#"{"downstream_remote_address":"[2001:db8::7]:1","downstream_local_address":"[2001:db8:5::1]:443"}"#,
+        ] {
+            assert_eq!(connection(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_ipv6_is_passed_over_in_logs_alone() {
+        for text in [
+            r#"{"source":"192.0.2.7:50000","destination":"192.0.2.1:443"}"#,
+            r#"{"source":"[::ffff:192.0.2.7]:5","destination":"[::ffff:192.0.2.1]:443"}"#,
+            r#"{"source":"[2001:db8::7]:5","destination":null}"#,
+            r#"{"source":"[2001:db8::7]:5","destination":"-"}"#,
+            r#"{"source":"@/run/x.sock","destination":"/run/y.sock"}"#,
+        ] {
+            assert_eq!(line(text), Ok(Line::Other), "{text}");
+        }
+        assert_eq!(line("  # a comment"), Ok(Line::Nothing));
+        for text in [
+            "192.0.2.7 2001:db8::1",
+            "[2001:db8::7]: 2001:db8::1",
+            "[2001:db8::7]:99999 2001:db8::1",
+            "2001:db8::7 [2001:db8::1]:443 80",
+            r#"{"source":"[2001:db8::7]:5"}"#,
+            r#"{"source":7,"destination":"[2001:db8::7]:5"}"#,
+            r#"{"source":"#,
+        ] {
+            assert!(line(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_envoy_are_read() {
+        let at = |text: &str| start_time(text).map(|time| time.0);
+        assert_eq!(at("1970-01-01T00:00:00.000Z"), Some(0));
+        assert_eq!(at("2000-02-29T12:00:00Z"), Some(951_825_600));
+        assert_eq!(at("2026-09-21T14:13:20.123Z"), Some(1_790_000_000));
+        for bad in [
+            "",
+            "2026-09-21",
+            "2026-13-01T00:00:00Z",
+            "x-y-zT1:2:3Z",
+            "1969-12-31T23:59:59Z",
+            "2026-09-21T24:00:00Z",
+        ] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+    }
+}
