@@ -1,14 +1,15 @@
 """What the shim takes from its host: the source addresses that the kernel chooses, and the DNS servers of resolv.conf.
 
 Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a DNS
-server.
+server, and another that comes to be the system's.
 
 Configuration: envoy/client.yaml, its cluster bound to no address; the rule hashes the source. The shim alone has
 no `dns.servers`, and a resolv.conf whose first server is not there.
 
 Expected: under connections the client gets an address that is nearer to the service, and loses it again. Both times the
 snapshot has the source within seconds, long before it would be asked for by the clock; connections are refused between
-the change and the snapshot alone. The shim alone asks the second server.
+the change and the snapshot alone. The shim alone asks the second server; when resolv.conf is empty for a time nothing
+changes, and when it names another server that one is asked, without a signal.
 """
 
 import time
@@ -91,5 +92,16 @@ def run(stage):
     alone = Alone(stage, host, conf, [resolver.entry(WEB, "outbound")])
     alone.wait_state("web", "outbound", "usable")
     stage.claim("rules that it has", WEB.rules, alone.rules("outbound", "web"))
+    stage.note("resolv.conf changes")
+    other = stage.net.host("other", "2001:db8:0:54::53")
+    moved = Service(1, "web", "v=ssa1; addr=hash(src/64):64")
+    resolver.NameServer(stage, other).publish(moved, ttl=20)
+    conf.write_text("")
+    asked = alone.count("ssa_resolver_resolutions_total")
+    stage.wait(40, "it asks again", lambda: alone.count("ssa_resolver_resolutions_total") > asked)
+    stage.claim("rules that it has", WEB.rules, alone.rules("outbound", "web"))
+    conf.write_text(f"nameserver {other.address}\n")
+    stage.wait(10, "it has the rules of the other server", lambda: alone.rules("outbound", "web") == moved.rules)
+    stage.claim("changes of servers", 1, alone.count("ssa_resolver_server_changes_total", outcome="taken"))
     for one in (shim, alone):
         stage.claim(f"the shim of {one.host.name} ends well", 0, one.stop())

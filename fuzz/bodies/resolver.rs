@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use ssa_filter::config::Snapshot;
 use ssa_resolver::{
+    clock::Moment,
     config::{Config, Role},
     model::Model,
     snapshot::Publisher,
@@ -41,7 +42,7 @@ pub fn resolver_config(data: &[u8]) -> bool {
 
 /// State files; what is remembered makes snapshots that the filters read, now and later, and a file that is read again.
 pub fn resolver_state(data: &[u8]) -> bool {
-    let Ok(stored) = store::parse(data, NOW) else {
+    let Ok(stored) = store::parse(data, &moment()) else {
         return false;
     };
     let known = stored.len();
@@ -52,6 +53,16 @@ pub fn resolver_state(data: &[u8]) -> bool {
     let kept = model.to_store();
     assert!(kept.len() <= SERVICES.services.len());
     known > 0
+}
+
+/// The moment at which states are read.
+fn moment() -> Moment {
+    Moment {
+        now: NOW,
+        system: NOW,
+        boot: "this".into(),
+        since_boot: 1000,
+    }
 }
 
 /// Makes snapshots, and has the filters read them.

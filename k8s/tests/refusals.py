@@ -82,7 +82,7 @@ class Refusals(Room):
         def shim(prefix):
             file = self.folder / "prefix.json"
             file.write_text(json.dumps({"services": [{"name": "a.example", "allowed": [prefix], "outbound": {}}]}))
-            return run(self.options.resolver, "--check", "--config", file)
+            return run(self.options.resolver, "--check", "--without-keys", "--config", file)
 
         taken = "2001:db8::/32 2001:0DB8:0:0:0:0:0:0/32 2001:db8:5::/48 2001:db8:0:1::/64 2001:db8::1:0/112 ::ffff:1.2.3.4/128"
         for prefix in taken.split():
@@ -92,5 +92,5 @@ class Refusals(Room):
         refused = "2001:db8::/16 2001:db8:5::/32 2001:db8:5:1::/48 2001:db8:5:0:1::/64 2001:db8:5::1/64 2001:db8::1:1/112"
         for prefix in refused.split():
             code, text = shim(prefix)
-            assert code == 2 and "services[0].allowed[0]" in text, f"{prefix}: {text}"
+            assert code == 1 and "services[0].allowed[0]" in text, f"{prefix}: {text}"
             self._refused(["--set", f"services[0].allowed[0]={prefix}"], "/services/0/allowed/0")

@@ -13,13 +13,21 @@ use hyper::{
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    http::{self, Answer, Room},
+    front::share::Shares,
+    http::{self, Answer, Limits},
     metrics::{Counters, Figure, exposition},
     model::Status,
 };
 
-/// The most connections at once.
+/// The most connections at once, of which an address has half of what is left at most, as with the front.
 const MAX_CONNECTIONS: usize = 64;
+
+/// What a connection may take in time.
+const LIMITS: Limits = Limits {
+    head: Duration::from_secs(10),
+    write: Duration::from_secs(10),
+    whole: Some(Duration::from_mins(5)),
+};
 
 /// How long the daemon may be silent before it counts as dead.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -60,7 +68,7 @@ impl Board {
 
 /// Serves until it is to stop.
 pub async fn serve(listener: TcpListener, board: Arc<Board>, mut stop: watch::Receiver<bool>) {
-    let room = Room::new(MAX_CONNECTIONS);
+    let room = Shares::new(MAX_CONNECTIONS);
     let mut conversations = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -68,16 +76,26 @@ pub async fn serve(listener: TcpListener, board: Arc<Board>, mut stop: watch::Re
             () = http::stopped(&mut stop) => break,
             Some(_) = conversations.join_next() => continue,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Some(place) = room.take() else { continue };
-        let board = board.clone();
-        conversations.spawn(http::converse(stream, place, stop.clone(), move |request| {
-            let response = answer(&request, &board);
-            async move { response }
-        }));
+        let Some(place) = room.take(from.ip().to_canonical(), 1) else {
+            board.counters.count(
+                "ssa_resolver_connections_refused_total",
+                &[("reason", "too_many_admin")],
+            );
+            continue;
+        };
+        let (board, stop) = (board.clone(), stop.clone());
+        conversations.spawn(async move {
+            let answer = |request: Request<_>| {
+                let response = answer(&request, &board);
+                async move { response }
+            };
+            http::converse(stream, LIMITS, stop, answer).await;
+            drop(place);
+        });
     }
     conversations.join_all().await;
 }

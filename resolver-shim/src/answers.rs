@@ -5,10 +5,12 @@ use std::net::Ipv6Addr;
 use serde::{Deserialize, Serialize};
 use ssa_rules::{Apl, AplItem, AplPrefix, Record, apl::MAX_ITEMS, published::MAX_RECORDS, record::MAX_RECORD_BYTES};
 
+use crate::concealed::concealed;
+
 /// The most plain addresses kept of an answer.
 pub const MAX_ADDRESSES: usize = 64;
 
-/// The longest that a TTL counts, in seconds: a week.
+/// The longest TTL that is kept of an answer, in seconds: a week. Less of it counts: [`crate::config::Dns::ttl_most`].
 pub const MAX_TTL: u64 = 7 * 86_400;
 
 /// The most characters kept of a reason.
@@ -16,6 +18,9 @@ const MAX_REASON: usize = 300;
 
 /// Seconds since 1970, by a clock that does not jump while the daemon runs.
 pub type Seconds = u64;
+
+/// How long verifiers keep what is gone, beyond its TTL, in seconds.
+pub const GRACE: u64 = 60;
 
 /// The address list of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +126,8 @@ impl Failure {
 /// Cuts a reason short, and leaves no line breaks in it.
 fn shortened(reason: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
+    // Of a key that is cut in two nobody would see that it is one.
+    let reason = concealed(reason);
     reason.chars().take(MAX_REASON).map(plain).collect()
 }
 
@@ -190,6 +197,12 @@ pub struct Slot<T> {
     pub ttl: u64,
     /// When it came.
     pub at: Seconds,
+    /// The greatest TTL of records met lately.
+    #[serde(default)]
+    pub greatest: Greatest,
+    /// The same of their absence.
+    #[serde(default)]
+    pub greatest_absent: Greatest,
     /// What became of the last question, if not an answer.
     #[serde(skip)]
     pub failure: Option<Failure>,
@@ -201,6 +214,8 @@ impl<T> Default for Slot<T> {
             value: None,
             ttl: 0,
             at: 0,
+            greatest: Greatest::default(),
+            greatest_absent: Greatest::default(),
             failure: None,
         }
     }
@@ -212,15 +227,21 @@ impl<T: PartialEq> Slot<T> {
         match answer {
             Ok(answer) => {
                 let changed = self.value.as_ref() != Some(&answer.value) || self.failure.is_some();
-                *self = Self {
-                    value: Some(answer.value),
-                    ttl: answer.ttl.min(MAX_TTL),
-                    at: now,
-                    failure: None,
+                let ttl = answer.ttl.min(MAX_TTL);
+                let greatest = if answer.present {
+                    &mut self.greatest
+                } else {
+                    &mut self.greatest_absent
                 };
+                greatest.meet(ttl, now);
+                self.value = Some(answer.value);
+                self.ttl = ttl;
+                self.at = now;
+                self.failure = None;
                 changed
             }
             Err(failure) => {
+                self.interrupt();
                 let changed = self.failure.as_ref().map(|failure| failure.kind) != Some(failure.kind);
                 self.failure = Some(failure);
                 changed
@@ -228,17 +249,125 @@ impl<T: PartialEq> Slot<T> {
         }
     }
 
+    /// Notes that answers may have been missed.
+    pub fn interrupt(&mut self) {
+        self.greatest.interrupt();
+        self.greatest_absent.interrupt();
+    }
+
+    /// Remembers no greater TTL than that of the last answer.
+    pub fn forget(&mut self) {
+        self.greatest = Greatest::default();
+        self.greatest_absent = Greatest::default();
+        self.greatest.meet(self.ttl, self.at);
+    }
+
+    /// Moves what is known to another time.
+    pub fn shift(&mut self, moved: impl Fn(Seconds) -> Seconds) {
+        self.at = moved(self.at);
+        self.interrupt();
+    }
+
+    /// Returns when the answer expires, where a TTL counts for so long at most.
+    #[must_use]
+    pub fn expires(&self, ttl_most: u64) -> Seconds {
+        self.at.saturating_add(self.ttl.min(ttl_most))
+    }
+
     /// Returns until when a client may live on the answer: without end, unless the last question failed.
     #[must_use]
-    pub fn good_until(&self, stale: u64) -> Option<Seconds> {
+    pub fn good_until(&self, stale: u64, ttl_most: u64) -> Option<Seconds> {
         self.failure.as_ref()?;
-        Some(self.at.saturating_add(self.ttl).saturating_add(stale))
+        Some(self.expires(ttl_most).saturating_add(stale))
+    }
+}
+
+/// The most TTLs remembered of a record set.
+const MAX_MET: usize = 16;
+
+/// The greatest TTL of a record set met lately.
+///
+/// A cache on the way tells what is left of a TTL, and others may hold the records for all of it. So a TTL is remembered
+/// until answers without a break have told less for as long as it lasts, and [`GRACE`] more: a cache that had the
+/// records under it must have asked again meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greatest(Vec<Met>);
+
+/// A TTL that was met, greater than all that were met since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Met {
+    ttl: u64,
+    /// Since when all answers have told less.
+    less_since: Option<Seconds>,
+}
+
+impl Greatest {
+    /// Takes the TTL of an answer.
+    pub fn meet(&mut self, ttl: u64, now: Seconds) {
+        self.0.retain_mut(|met| {
+            let since = *met.less_since.get_or_insert(now);
+            met.ttl > ttl && now < since.saturating_add(met.ttl).saturating_add(GRACE)
+        });
+        let is_full = self.0.len() >= MAX_MET;
+        match self.0.last_mut() {
+            // Rather too long than too short.
+            Some(least) if is_full => least.less_since = None,
+            _ => self.0.push(Met { ttl, less_since: None }),
+        }
+    }
+
+    /// Notes that answers may have been missed: what was met before says nothing of what comes.
+    pub fn interrupt(&mut self) {
+        self.0.iter_mut().for_each(|met| met.less_since = None);
+    }
+
+    /// Returns it, in seconds.
+    #[must_use]
+    pub fn ttl(&self) -> u64 {
+        self.0.first().map_or(0, |met| met.ttl)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_greatest_ttl_is_remembered_until_less_was_told_for_as_long() {
+        let mut greatest = Greatest::default();
+        let mut met = |ttl, now| {
+            greatest.meet(ttl, now);
+            greatest.ttl()
+        };
+        assert_eq!(met(7, 0), 7);
+        assert_eq!(met(150, 7), 150);
+        // A cache counts down, and asks again.
+        for (ttl, now) in [(20, 137), (1, 156), (149, 158), (10, 300), (150, 311)] {
+            assert_eq!(met(ttl, now), 150);
+        }
+        // The publisher lowers it.
+        for (ttl, now) in [(20, 330), (12, 400), (30, 330 + 209)] {
+            assert_eq!(met(ttl, now), 150);
+        }
+        assert_eq!(met(5, 330 + 150 + GRACE), 30);
+        assert_eq!((met(5, 629), met(5, 540 + 30 + GRACE)), (30, 5));
+        for ttl in (0..1000).rev() {
+            greatest.meet(ttl, 2000);
+        }
+        assert_eq!((greatest.ttl(), greatest.0.len()), (999, MAX_MET));
+    }
+
+    #[test]
+    fn a_break_in_the_answers_starts_the_count_again() {
+        let mut greatest = Greatest::default();
+        greatest.meet(150, 0);
+        greatest.meet(5, 10);
+        greatest.interrupt();
+        greatest.meet(7, 10_000);
+        assert_eq!(greatest.ttl(), 150);
+        greatest.meet(7, 10_000 + 150 + GRACE);
+        assert_eq!(greatest.ttl(), 7);
+    }
 
     #[test]
     fn lists_are_bounded_and_in_order() {
@@ -294,10 +423,11 @@ mod tests {
         };
         assert!(slot.take(answer(1, 30), 100));
         assert!(!slot.take(answer(1, 40), 110));
-        assert_eq!(slot.good_until(5), None);
+        assert_eq!(slot.good_until(5, 99), None);
         assert!(slot.take(Err(Failure::new("timeout", "no answer\nfrom x")), 150));
         assert!(!slot.take(Err(Failure::new("timeout", "no answer from y")), 160));
-        assert_eq!(slot.good_until(5), Some(110 + 40 + 5));
+        assert_eq!(slot.good_until(5, 99), Some(110 + 40 + 5));
+        assert_eq!(slot.good_until(5, 10), Some(110 + 10 + 5));
         assert_eq!(slot.value, Some(1));
         assert!(slot.take(answer(1, u64::MAX), 170));
         assert_eq!(slot.ttl, MAX_TTL);
@@ -308,5 +438,10 @@ mod tests {
         let failure = Failure::new("malformed", &"x\n".repeat(1000));
         assert_eq!(failure.reason.len(), MAX_REASON);
         assert!(!failure.reason.contains('\n'));
+        let cut = Failure::new(
+            "malformed",
+            &format!("{}{}", "x".repeat(MAX_REASON - 20), "0123456789abcdef".repeat(2)),
+        );
+        assert!(!cut.reason.contains("0123"), "{}", cut.reason);
     }
 }

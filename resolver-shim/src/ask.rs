@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     answers::{Answer, Answers, Failure, List, MAX_ADDRESSES, records},
     config::Dns,
+    probe::Probe,
     random::Random,
 };
 
@@ -37,13 +38,20 @@ pub async fn follow(
     servers: Servers,
     dns: Dns,
     turns: Arc<Semaphore>,
-    reports: mpsc::Sender<Report>,
+    (reports, probe): (mpsc::Sender<Report>, Option<Arc<Probe>>),
 ) {
     let mut failures = 0;
     let mut random = Random::new();
+    let mut way = Way::default();
     loop {
         let Ok(turn) = turns.acquire().await else { return };
-        let (answers, proof) = ask(&servers, &name, &dns).await;
+        let (mut answers, mut proof) = ask(&servers, &name, &dns).await;
+        if let Some(probe) = &probe
+            && way.leads_back(&answers, probe.leads_back(&servers, &name)).await
+        {
+            let reason = format!("{name}: the DNS servers that are asked lead back to this shim's own front");
+            (answers, proof) = (Answers::failed(&Failure::new("loop", &reason)), None);
+        }
         drop(turn);
         failures = if answers.failure().is_some() {
             u32::saturating_add(failures, 1)
@@ -61,6 +69,35 @@ pub async fn follow(
             return;
         }
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// What is known of where the servers lead.
+#[derive(Default)]
+struct Way {
+    /// The addresses that were answered when they did not lead back.
+    good: Option<Vec<std::net::Ipv6Addr>>,
+    /// Whether the last questions failed, and whether they led back then.
+    failed: Option<bool>,
+}
+
+impl Way {
+    /// Says whether answers came by way of the front. That is asked for new addresses, which may be composed ones, and
+    /// for the first of several failures.
+    async fn leads_back(&mut self, answers: &Answers, probe: impl Future<Output = bool>) -> bool {
+        if let (None, Ok(addresses)) = (answers.failure(), &answers.addresses) {
+            self.failed = None;
+            if self.good.as_ref() == Some(&addresses.value) {
+                return false;
+            }
+            let back = probe.await;
+            self.good = (!back).then(|| addresses.value.clone());
+            return back;
+        }
+        if self.failed.is_none() {
+            self.failed = Some(probe.await);
+        }
+        self.failed.unwrap_or(false)
     }
 }
 
@@ -180,6 +217,30 @@ mod tests {
         assert!(met.len() > 5, "{met:?}");
         assert!(pause(&answers(0), 0, &dns(), &mut random) >= Duration::from_millis(500));
         assert!(pause(&answers(u64::MAX - 9), 0, &dns(), &mut random) <= Duration::from_hours(1));
+    }
+
+    #[tokio::test]
+    async fn the_way_is_looked_at_when_addresses_change_and_when_failures_begin() {
+        let with = |addresses: &[&str]| Answers {
+            addresses: Ok(Answer {
+                value: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+                ttl: 9,
+                present: true,
+            }),
+            ..answers(9)
+        };
+        let failed = || Answers::failed(&Failure::new("timeout", ""));
+        let mut way = Way::default();
+        let never = || async { unreachable!("the way is known") };
+        assert!(!way.leads_back(&with(&["::1"]), async { false }).await);
+        assert!(!way.leads_back(&with(&["::1"]), never()).await);
+        assert!(way.leads_back(&with(&["::2"]), async { true }).await);
+        assert!(way.leads_back(&with(&["::2"]), async { true }).await);
+        assert!(way.leads_back(&failed(), async { true }).await);
+        assert!(way.leads_back(&failed(), never()).await);
+        assert!(!way.leads_back(&with(&["::1"]), async { false }).await);
+        assert!(!way.leads_back(&failed(), async { false }).await);
+        assert!(!way.leads_back(&failed(), never()).await);
     }
 
     #[test]

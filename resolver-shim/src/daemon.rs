@@ -1,33 +1,45 @@
 //! The daemon: what happens when, and nothing else.
 
+mod followers;
+mod servers;
+mod start;
+mod writer;
+
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt, io,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
+    collections::BTreeMap,
+    io,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use ssa_dns::{Anchors, AskError, Proof, Roots, Server, Servers, TrustError};
+use ssa_dns::Proof;
 use ssa_rules::UnixTime;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Semaphore, mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    sync::{mpsc, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
 
+pub(crate) use crate::clock::Clock;
+pub(crate) use servers::unusable_files;
+pub use start::{Settings, StartError};
+
+use self::{
+    followers::Followers,
+    servers::{Chosen, Watch},
+    writer::Writer,
+};
 use crate::{
     admin::{self, Board},
     answers::Seconds,
-    ask::{self, Report},
-    config::{Config, ConfigError, Dnssec, Front, Origin, Role},
+    ask::Report,
+    config::{Config, Front, Role},
     files,
-    front::{self, Now, Table, Upstreams},
+    front::{self, Now, Table},
     metrics::Figure,
     model::{Model, Stored},
-    serve::{self, Access, Bound, Served},
+    serve::{self, Access, Bound, Order, Served},
     snapshot::Publisher,
     sources, store,
 };
@@ -44,122 +56,10 @@ const KEYS: Duration = Duration::from_secs(1);
 /// How long a change of the state may be unwritten, and how long a mere renewal.
 const WRITE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
-/// The most bytes of a file of certificates or trust anchors.
-const MAX_TRUSTED: usize = 1 << 20;
-
-/// Later than this nobody waits.
-const YEAR: Duration = Duration::from_hours(366 * 24);
-
-/// Where the configuration comes from: the file, and what flags and environment say over it.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The file.
-    pub file: PathBuf,
-    /// Another socket.
-    pub socket: Option<PathBuf>,
-    /// Another address of health and metrics.
-    pub admin: Option<std::net::SocketAddr>,
-    /// Another state file.
-    pub state: Option<PathBuf>,
-    /// Other DNS servers.
-    pub servers: Vec<Server>,
-}
-
-impl Settings {
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub fn read(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::from_file(&self.file)?;
-        if let Some(path) = &self.socket {
-            config.socket.path.clone_from(path);
-        }
-        config.admin = self.admin.or(config.admin);
-        config.state = self.state.clone().or(config.state);
-        if !self.servers.is_empty() {
-            config.dns.servers = Some(self.servers.clone());
-        }
-        Ok(config)
-    }
-}
-
-/// Logs how services stand before the DNS was asked, those whose records are in the configuration above all, and what
-/// is wrong with key material.
-pub fn rehearse(mut config: Config) {
-    // The host may be another one.
-    config.sources = false;
-    let now = Clock::new().now();
-    Model::new(config, BTreeMap::new(), now).build(now);
-}
-
-/// Why the daemon does not run.
-#[derive(Debug)]
-pub enum StartError {
-    /// The configuration is at fault.
-    Config(ConfigError),
-    /// There are no DNS servers.
-    Servers(AskError),
-    /// DNS servers cannot be asked by TLS.
-    Trust(TrustError),
-    /// A file of certificates or trust anchors cannot be read.
-    File(PathBuf, io::Error),
-    /// The trust anchors are at fault.
-    Anchors(PathBuf, String),
-    /// The front hands on by UDP and TCP alone.
-    FrontByTls,
-    /// The snapshot socket cannot be bound.
-    Socket(PathBuf, io::Error),
-    /// The address of health and metrics cannot be bound.
-    Admin(std::net::SocketAddr, io::Error),
-    /// The front cannot listen there.
-    Front(std::net::SocketAddr, io::Error),
-    /// The front would ask itself.
-    Loop(std::net::SocketAddr),
-    /// The system gives no signals.
-    Signals(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Servers(error) => error.fmt(f),
-            Self::Trust(error) => error.fmt(f),
-            Self::Anchors(path, reason) => write!(f, "{}: {reason}", path.display()),
-            Self::FrontByTls => f.write_str("the front asks no server by TLS: set front.servers"),
-            Self::Socket(path, error) | Self::File(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Admin(address, error) | Self::Front(address, error) => write!(f, "{address}: {error}"),
-            Self::Loop(address) => write!(f, "the system's DNS server {address} is the front: set dns.servers"),
-            Self::Signals(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-/// A clock of seconds since 1970 that does not jump while the daemon runs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    began: Instant,
-    at: Duration,
-}
+/// How long the machine has slept when answers are asked for anew: clocks of tasks stand still meanwhile.
+const SLEPT: Duration = Duration::from_secs(2);
 
 impl Clock {
-    pub(crate) fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            at: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default(),
-        }
-    }
-
-    fn now(&self) -> Seconds {
-        self.at.saturating_add(self.began.elapsed()).as_secs()
-    }
-
     /// Returns the time for the front: rules go by the system's clock, as those who verify do.
     pub(crate) fn both(&self) -> Now {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -168,157 +68,6 @@ impl Clock {
             daemon: self.now(),
         }
     }
-
-    /// Returns when this second begins.
-    fn instant(&self, second: Seconds) -> Instant {
-        let since = Duration::from_secs(second).saturating_sub(self.at);
-        self.began + since.min(YEAR)
-    }
-}
-
-/// The services that are asked for.
-struct Followers {
-    tasks: HashMap<Arc<str>, (u64, JoinHandle<()>)>,
-    rounds: u64,
-    reports: mpsc::Sender<Report>,
-}
-
-impl Followers {
-    /// Asks for the services of a configuration from now on, and no longer for others.
-    fn follow(&mut self, config: &Config, servers: &Servers, old: Option<&Config>) {
-        // What files say may have changed too.
-        let has_files = config.dns.has_tls() || config.dns.dnssec == Dnssec::Validate;
-        let same_dns = !has_files && old.is_some_and(|old| old.dns == config.dns);
-        let turns = Arc::new(Semaphore::new(config.dns.concurrency));
-        let mut kept = HashMap::new();
-        for service in &config.services {
-            let Origin::Dns(name) = &service.origin else { continue };
-            let known = old.and_then(|old| old.services.iter().find(|other| other.name == service.name));
-            let key: Arc<str> = Arc::from(service.name.as_str());
-            if same_dns
-                && known.is_some_and(|known| known.origin == service.origin)
-                && let Some(task) = self.tasks.remove(&key)
-            {
-                kept.insert(key, task);
-                continue;
-            }
-            self.rounds = self.rounds.saturating_add(1);
-            let task = ask::follow(
-                name.clone(),
-                (key.clone(), self.rounds),
-                servers.clone(),
-                config.dns.clone(),
-                turns.clone(),
-                self.reports.clone(),
-            );
-            kept.insert(key, (self.rounds, tokio::spawn(task)));
-        }
-        self.stop();
-        self.tasks = kept;
-    }
-
-    fn is_current(&self, report: &Report) -> bool {
-        self.tasks
-            .get(&report.service)
-            .is_some_and(|(round, _)| *round == report.round)
-    }
-
-    fn stop(&mut self) {
-        for (_, task) in self.tasks.values() {
-            task.abort();
-        }
-        self.tasks.clear();
-    }
-}
-
-/// Writes the state, one file at a time and not too often.
-struct Writer {
-    path: Option<PathBuf>,
-    due: Option<Instant>,
-    board: Arc<Board>,
-    running: Option<JoinHandle<()>>,
-}
-
-impl Writer {
-    fn want(&mut self, within: Duration) {
-        let due = Instant::now() + within;
-        self.due = Some(self.due.map_or(due, |old| old.min(due)));
-    }
-
-    fn write(&mut self, model: &Model) {
-        self.due = None;
-        let Some(path) = self.path.clone() else { return };
-        if self.running.as_ref().is_some_and(|running| !running.is_finished()) {
-            self.want(WRITE[0]);
-            return;
-        }
-        let services = model.to_store();
-        let board = self.board.clone();
-        self.running = Some(tokio::task::spawn_blocking(move || {
-            let result = match store::save(&path, services) {
-                Ok(()) => "written",
-                Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the state cannot be written");
-                    "failed"
-                }
-            };
-            board
-                .counters
-                .count("ssa_resolver_state_writes_total", &[("outcome", result)]);
-        }));
-    }
-
-    async fn finish(mut self, model: &Model) {
-        if let Some(running) = self.running.take() {
-            let _ = running.await;
-        }
-        self.write(model);
-        if let Some(running) = self.running.take() {
-            let _ = running.await;
-        }
-    }
-}
-
-/// Returns whom the daemon asks, and to whom its front hands what it does not answer.
-fn servers(config: &Config) -> Result<(Servers, Arc<Upstreams>), StartError> {
-    let timeout = config.dns.timeout;
-    let front = config.front.as_ref();
-    let asks = config
-        .services
-        .iter()
-        .any(|service| matches!(service.origin, Origin::Dns(_)));
-    let listed = match &config.dns.servers {
-        Some(servers) => servers.clone(),
-        None if asks || front.is_some_and(|front| front.servers.is_none()) => {
-            let plain = |address| Server { address, tls: None };
-            let addresses = ssa_dns::system_servers().map_err(StartError::Servers)?;
-            addresses.into_iter().map(plain).collect()
-        }
-        None => Vec::new(),
-    };
-    // Flags win over a configuration that was sound.
-    if config.dns.has_tls() && front.is_some_and(|front| front.servers.is_none()) {
-        return Err(StartError::FrontByTls);
-    }
-    let read = |path: &PathBuf| files::read(path, MAX_TRUSTED).map_err(|error| StartError::File(path.clone(), error));
-    let ca = config.dns.ca.as_ref().map(read).transpose()?;
-    let anchors = match (config.dns.dnssec, &config.dns.trust_anchors) {
-        (Dnssec::Off, _) => None,
-        (Dnssec::Validate, None) => Some(Anchors::built_in()),
-        (Dnssec::Validate, Some(path)) => {
-            let anchors = Anchors::from_text(&String::from_utf8_lossy(&read(path)?));
-            Some(anchors.map_err(|reason| StartError::Anchors(path.clone(), reason))?)
-        }
-    };
-    let roots = ca.as_deref().map_or(Roots::System, Roots::Pem);
-    let servers = Servers::secured(&listed, timeout, roots, anchors.as_ref()).map_err(StartError::Trust)?;
-    let listens = |server: &&std::net::SocketAddr| front.is_some_and(|front| front.listen.contains(server));
-    if let Some(itself) = servers.addresses().iter().find(listens) {
-        return Err(StartError::Loop(*itself));
-    }
-    let upstreams = front.and_then(|front| front.servers.clone());
-    let upstreams = upstreams.unwrap_or_else(|| servers.addresses().to_vec());
-    Ok((servers, Arc::new(Upstreams::new(upstreams, timeout))))
 }
 
 /// Everything that the loop changes.
@@ -331,11 +80,17 @@ struct Daemon {
     board: Arc<Board>,
     writer: Writer,
     access: watch::Sender<Access>,
-    upstreams: Arc<Upstreams>,
+    chosen: Chosen,
+    /// Looks for changes of the system's servers.
+    watch: Watch,
     front: watch::Sender<Arc<Table>>,
     own: u32,
     /// When snapshots are to be made.
     due: Option<Instant>,
+    /// The same by the daemon's clock, which goes on while the machine sleeps.
+    until: Option<Seconds>,
+    /// How long the machine had slept when it was looked at last.
+    slept: Duration,
     /// Until when the first answers of all services are waited for.
     first: Option<Instant>,
 }
@@ -405,10 +160,12 @@ impl Daemon {
                 // One that the configuration has no more passes everything on until the next start.
                 clients: front.map_or_else(|| table.clients.clone(), |front| front.clients.clone()),
                 transfers: front.map_or(table.transfers, |front| front.transfers),
-                upstreams: front.map_or(&table.upstreams, |_| &self.upstreams).clone(),
+                upstreams: front.map_or(&table.upstreams, |_| &self.chosen.upstreams).clone(),
                 offers: built.offers,
+                probe: table.probe.clone(),
             });
         });
+        self.until = built.until;
         if let Some(until) = built.until {
             let due = self.clock.instant(until);
             self.due = Some(due.max(Instant::now() + GATHER));
@@ -433,6 +190,7 @@ impl Daemon {
             report.gauges = vec![
                 gauge("ssa_resolver_ready", usize::from(report.ready)),
                 gauge("ssa_resolver_off", usize::from(model.config().off)),
+                gauge("ssa_resolver_gone_kept", model.kept()),
                 gauge("ssa_resolver_key_faults", model.key_faults()),
                 gauge("ssa_resolver_key_files_open", model.open_keys()),
             ];
@@ -449,10 +207,10 @@ impl Daemon {
     /// Reads the configuration again; one at fault changes nothing.
     fn reload(&mut self) {
         let outcome = match self.settings.read().map_err(StartError::Config).and_then(|config| {
-            let (servers, upstreams) = servers(&config)?;
-            Ok((config, servers, upstreams))
+            let chosen = Chosen::new(&config, ssa_dns::system_servers)?;
+            Ok((config, chosen))
         }) {
-            Ok((config, servers, upstreams)) => {
+            Ok((config, chosen)) => {
                 let old = self.model.config().clone();
                 if old.socket.path != config.socket.path
                     || old.socket.mode != config.socket.mode
@@ -465,8 +223,11 @@ impl Daemon {
                         "socket.path, socket.mode, socket.group, admin, state and front.listen change at the next start"
                     );
                 }
-                self.followers.follow(&config, &servers, Some(&old));
-                self.upstreams = upstreams;
+                let by_same = self.chosen.is_same(&chosen);
+                self.followers
+                    .follow(&config, &chosen.servers, Some(&old).filter(|_| by_same));
+                self.chosen = chosen;
+                self.watch.accept();
                 self.access.send_replace(Access::new(&config.socket, self.own));
                 let (services, off) = (config.services.len(), config.off);
                 self.model.configure(config, self.clock.now());
@@ -485,8 +246,77 @@ impl Daemon {
             .count("ssa_resolver_reloads_total", &[("outcome", outcome)]);
     }
 
+    /// Takes the system's servers when they have changed; those that cannot be used change nothing.
+    fn look_at_system(&mut self) {
+        let Some(found) = self.watch.look(&self.chosen, servers::of_system()) else {
+            return;
+        };
+        let config = self.model.config().clone();
+        let outcome = match Chosen::new(&config, || Ok(found.clone())) {
+            Ok(chosen) => {
+                tracing::info!(servers = ?chosen.servers.addresses(), "the system's DNS servers changed");
+                self.followers.follow(&config, &chosen.servers, None);
+                self.front.send_modify(|table| {
+                    *table = Arc::new(Table {
+                        upstreams: chosen.upstreams.clone(),
+                        clients: table.clients.clone(),
+                        transfers: table.transfers,
+                        offers: table.offers.clone(),
+                        probe: table.probe.clone(),
+                    });
+                });
+                self.chosen = chosen;
+                self.watch.accept();
+                "taken"
+            }
+            Err(error) => {
+                tracing::error!(%error, "the system's DNS servers changed and cannot be used: the last ones are asked");
+                self.watch.refuse(found);
+                "refused"
+            }
+        };
+        self.board
+            .counters
+            .count("ssa_resolver_server_changes_total", &[("outcome", outcome)]);
+    }
+
+    /// Makes good what timers missed while the machine slept.
+    fn wake(&mut self) {
+        let slept = self.clock.slept();
+        if slept.saturating_sub(self.slept) >= SLEPT {
+            tracing::info!(
+                seconds = slept.saturating_sub(self.slept).as_secs(),
+                "the machine slept"
+            );
+            self.followers
+                .follow(&self.model.config().clone(), &self.chosen.servers, None);
+        }
+        self.slept = slept;
+        if self.until.is_some_and(|until| until <= self.clock.now()) {
+            self.until = None;
+            self.want(Duration::ZERO);
+        }
+    }
+
+    /// Does what somebody may ask for by the socket.
+    fn obey(&mut self, order: Order) {
+        let Order::Forget { service, told } = order;
+        let forgotten = self.model.forget(&service);
+        if let Some(count) = forgotten {
+            tracing::warn!(
+                service,
+                count,
+                "what is gone from the DNS is forgotten, as somebody asked for"
+            );
+            self.board.counters.count("ssa_resolver_forgets_total", &[]);
+            self.build();
+            self.writer.want(Duration::ZERO);
+        }
+        let _ = told.send(forgotten);
+    }
+
     /// Does what there is to do until a signal ends it.
-    async fn live(&mut self, mut reports: mpsc::Receiver<Report>, signals: &mut Signals) {
+    async fn live(&mut self, mut inputs: Inputs, signals: &mut Signals) {
         let (changes_in, mut changes) = mpsc::channel(1);
         let mut watching = JoinSet::new();
         watching.spawn(sources::watch(changes_in));
@@ -496,11 +326,11 @@ impl Daemon {
             let far = Instant::now() + WRITE[1];
             let (due, write) = (self.due.unwrap_or(far), self.writer.due.unwrap_or(far));
             tokio::select! {
-                Some(report) = reports.recv() => {
+                Some(report) = inputs.reports.recv() => {
                     self.take(report);
                     // At the start many come at once.
                     for _ in 0..256 {
-                        let Ok(report) = reports.try_recv() else { break };
+                        let Ok(report) = inputs.reports.try_recv() else { break };
                         self.take(report);
                     }
                     // Waiting for the rest is over with the last of them.
@@ -508,6 +338,7 @@ impl Daemon {
                         self.want(Duration::ZERO);
                     }
                 }
+                Some(order) = inputs.orders.recv() => self.obey(order),
                 Some(()) = changes.recv() => {
                     if self.model.refresh_sources() {
                         self.want(Duration::ZERO);
@@ -517,6 +348,8 @@ impl Daemon {
                     if self.model.refresh_keys() {
                         self.want(Duration::ZERO);
                     }
+                    self.look_at_system();
+                    self.wake();
                     self.report(false);
                 }
                 _ = signals.hangup.recv() => self.reload(),
@@ -529,6 +362,12 @@ impl Daemon {
     }
 }
 
+/// What comes to the daemon from its tasks.
+struct Inputs {
+    reports: mpsc::Receiver<Report>,
+    orders: mpsc::Receiver<Order>,
+}
+
 /// Returns where the front listens.
 fn listens(config: &Config) -> &[std::net::SocketAddr] {
     config.front.as_ref().map_or(&[], |front: &Front| &front.listen)
@@ -539,7 +378,7 @@ fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored
     let Some(path) = &config.state else {
         return BTreeMap::new();
     };
-    store::load(path, clock.now()).unwrap_or_else(|error| {
+    store::load(path, &clock.moment()).unwrap_or_else(|error| {
         tracing::error!(path = %path.display(), %error, "the state is not used");
         board
             .counters
@@ -555,20 +394,23 @@ fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored
 /// Why it does not start.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
     let config = settings.read().map_err(StartError::Config)?;
-    let (servers, upstreams) = servers(&config)?;
+    let chosen = Chosen::new(&config, ssa_dns::system_servers)?;
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let clock = Clock::new();
     let board = Arc::new(Board::default());
     let stored = load(&config, clock, &board);
     let (stop, stopped) = watch::channel(false);
-    let own = std::fs::metadata("/proc/self").map_or(0, |found| found.uid());
+    let own = files::own_user();
     let (access, allowed) = watch::channel(Access::new(&config.socket, own));
     let publisher = Publisher::default();
     let bound = Bound::new(&config.socket).map_err(|error| StartError::Socket(config.socket.path.clone(), error))?;
+    let (orders_in, orders) = mpsc::channel(1);
     let served = Served {
         inbound: publisher.latest(Role::Inbound),
         outbound: publisher.latest(Role::Outbound),
         access: allowed,
+        own,
+        orders: orders_in,
         counters: board.counters.clone(),
         stop: stopped.clone(),
     };
@@ -583,7 +425,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     let front = watch::Sender::new(Arc::new(Table {
         clients: config.front.as_ref().map_or(Vec::new(), |front| front.clients.clone()),
         transfers: config.front.as_ref().is_some_and(|front| front.transfers),
-        upstreams: upstreams.clone(),
+        upstreams: chosen.upstreams.clone(),
         ..Table::default()
     }));
     let shared = front::serve::Shared::new(front.subscribe(), clock, board.counters.clone());
@@ -595,25 +437,16 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     }
 
     let (reports_in, reports) = mpsc::channel(256);
-    let mut followers = Followers {
-        tasks: HashMap::new(),
-        rounds: 0,
-        reports: reports_in,
-    };
-    followers.follow(&config, &servers, None);
+    let mut followers = Followers::new(reports_in, front.borrow().probe.clone());
+    followers.follow(&config, &chosen.servers, None);
     tracing::info!(
         services = config.services.len(),
         socket = %config.socket.path.display(),
-        servers = ?servers.addresses(),
+        servers = ?chosen.servers.addresses(),
         "started"
     );
     let mut daemon = Daemon {
-        writer: Writer {
-            path: config.state.clone(),
-            due: None,
-            board: board.clone(),
-            running: None,
-        },
+        writer: Writer::new(config.state.clone(), clock, board.clone()),
         model: Model::new(config, stored, clock.now()),
         settings,
         clock,
@@ -621,13 +454,16 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         publisher,
         board,
         access,
-        upstreams,
+        chosen,
+        watch: Watch::default(),
         front,
         own,
         due: Some(Instant::now()),
+        until: None,
+        slept: Duration::ZERO,
         first: Some(Instant::now() + FIRST),
     };
-    daemon.live(reports, &mut signals).await;
+    daemon.live(Inputs { reports, orders }, &mut signals).await;
     tracing::info!("stopping");
     daemon.followers.stop();
     stop.send_replace(true);

@@ -1,21 +1,46 @@
-//! Files of bounded size, and files that are replaced whole.
+//! Files of bounded size, and folders in which files are made and replaced by handle: what somebody else puts in the way
+//! is neither followed, waited for nor changed.
 
 use std::{
-    fs::{File, OpenOptions},
+    ffi::{OsStr, OsString},
+    fs::File,
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
 };
 
-/// Reads a file of at most so many bytes.
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, Stat},
+    io::Errno,
+};
+
+/// The permissions that let others than a folder's owner make and replace files in it.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// The bit of a folder in which only a file's owner replaces it, as `/tmp` has it.
+const STICKY: u32 = 0o1000;
+
+/// Reads a file of at most so many bytes. Links are followed, for a mounted Kubernetes Secret is full of them.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    // One that is no file, such as a pipe, could be waited for without end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no file"));
+    // A pipe or a device could be waited for without end.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    bounded(file, most)
+}
+
+/// Reads at most so many bytes of what is open, if it is a file.
+fn bounded(file: File, most: usize) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
     }
+    read_at_most(file, most)
+}
+
+/// Reads a stream of at most so many bytes to its end.
+pub(crate) fn read_at_most(stream: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    stream.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > most {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -25,36 +50,305 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces a file whole, readable by its owner alone.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let beside = Path::new(&name);
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(beside, path)
+/// The user that the daemon runs as.
+pub(crate) fn own_user() -> u32 {
+    std::fs::metadata("/proc/self").map_or(u32::MAX, |found| found.uid())
+}
+
+/// A place in a folder that is held open: a name in it means the same file whatever becomes of the path.
+#[derive(Debug)]
+pub(crate) struct Place {
+    folder: File,
+    name: OsString,
+    /// Whether others may put files into the folder.
+    pub(crate) shared: bool,
+}
+
+impl Place {
+    /// Opens the folder of a path.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or another user rules over it: one who is neither root nor the daemon's own owns it. Root does not
+    /// take one either that others may write to without the sticky bit, for they could replace what it makes.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no path of a file"));
+        };
+        let opened = rustix::fs::open(
+            folder,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let folder = File::from(opened);
+        let found = rustix::fs::fstat(&folder)?;
+        let own = own_user();
+        let shared = trust(found.st_uid, found.st_mode, own).map_err(|reason| {
+            io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("its folder {reason}: make it a folder that belongs to root or user {own}, with mode 755"),
+            )
+        })?;
+        Ok(Self {
+            folder,
+            name: name.to_owned(),
+            shared,
+        })
+    }
+
+    /// Returns the name beside it under which its successor is made.
+    fn beside(&self) -> OsString {
+        let mut name = self.name.clone();
+        name.push(".new");
+        name
+    }
+
+    /// Returns what is there, itself and not where it leads.
+    pub(crate) fn found(&self) -> io::Result<Stat> {
+        Ok(rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Returns a path to it that goes by the handle.
+    pub(crate) fn path(&self) -> PathBuf {
+        under(&self.folder, &self.name)
+    }
+
+    /// Removes it.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty())?)
+    }
+
+    /// Reads a file of at most so many bytes that only root or the daemon's own user can have written.
+    pub(crate) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()).map_err(|error| {
+            if error == Errno::LOOP {
+                io::Error::new(io::ErrorKind::InvalidInput, "is a symbolic link, which is not followed")
+            } else {
+                error.into()
+            }
+        })?;
+        let file = File::from(opened);
+        let found = file.metadata()?;
+        let own = own_user();
+        if ![0, own].contains(&found.uid()) || found.mode() & WRITABLE_BY_OTHERS != 0 {
+            let (uid, mode) = (found.uid(), found.mode() & 0o7777);
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "others can write it: it belongs to user {uid} with mode {mode:o}, not to root or user {own} with mode 600"
+                ),
+            ));
+        }
+        bounded(file, most)
+    }
+
+    /// Replaces it by a file, readable by its owner alone.
+    pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let beside = self.beside();
+        clear(&self.folder, &beside)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.folder, &beside, flags, Mode::RUSR | Mode::WUSR)?;
+        let mut file = File::from(opened);
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        rustix::fs::renameat(&self.folder, &beside, &self.folder, &self.name)?;
+        // Without it the name may still mean the old file after a crash of the machine.
+        let _ = self.folder.sync_all();
+        Ok(())
+    }
+
+    /// Replaces it by what `make` puts at the path that it is given, which lies in a folder that the daemon's own user
+    /// alone can enter.
+    pub(crate) fn replace_by<T>(&self, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let beside = self.beside();
+        clear(&self.folder, &beside)?;
+        rustix::fs::mkdirat(&self.folder, &beside, Mode::RWXU)?;
+        let made = self.move_from(&beside, make);
+        let _ = clear(&self.folder, &beside);
+        made
+    }
+
+    fn move_from<T>(&self, beside: &OsStr, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let inner = File::from(enter(&self.folder, beside)?);
+        let found = rustix::fs::fstat(&inner)?;
+        // Somebody may have put another there since it was made.
+        if found.st_uid != own_user() || found.st_mode & 0o077 != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "somebody replaces files in its folder",
+            ));
+        }
+        let made = make(&under(&inner, OsStr::new(INNER)))?;
+        rustix::fs::renameat(&inner, INNER, &self.folder, &self.name)?;
+        Ok(made)
+    }
+}
+
+/// What is made is called so until it moves to its place.
+const INNER: &str = "made";
+
+/// Opens a folder in a folder, if it is one itself and no link.
+fn enter(folder: &File, name: &OsStr) -> Result<rustix::fd::OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(folder, name, flags, Mode::empty())
+}
+
+/// Removes what is left at the name beside a place, whatever it is; nothing is followed.
+fn clear(folder: &File, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let inner = enter(folder, name)?;
+    let _ = rustix::fs::unlinkat(&inner, INNER, AtFlags::empty());
+    Ok(rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)?)
+}
+
+/// Returns a path that goes by the handle of a folder.
+fn under(folder: &File, name: &OsStr) -> PathBuf {
+    Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name)
+}
+
+/// Says whether others may put files into a folder of this owner and mode, or why it is not used.
+fn trust(owner: u32, mode: u32, own: u32) -> Result<bool, String> {
+    if ![0, own].contains(&owner) {
+        return Err(format!("belongs to user {owner}"));
+    }
+    let shared = mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0;
+    if shared && own == 0 {
+        return Err(format!(
+            "has mode {:o}, so that others can replace files of root",
+            mode & 0o7777
+        ));
+    }
+    Ok(shared)
+}
+
+/// Says whether what was found is a socket.
+pub(crate) fn is_socket(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::Socket
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::symlink};
+
     use super::*;
+    use crate::testing::Folder;
+
+    fn pipe(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    }
+
+    fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+        Place::open(path)?.replace(bytes)
+    }
 
     #[test]
     fn files_are_bounded_and_replaced_whole() {
-        let folder = crate::testing::Folder::new("files");
+        let folder = Folder::new("files");
         let path = folder.path().join("a");
         replace(&path, b"one").unwrap();
         replace(&path, b"three").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read(&path, 5).unwrap(), b"three");
+        assert_eq!(Place::open(&path).unwrap().read(5).unwrap(), b"three");
         assert_eq!(read(&path, 4).unwrap_err().to_string(), "has more than 4 bytes");
-        assert_eq!(read(folder.path(), 9).unwrap_err().to_string(), "is no file");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(read(folder.path(), 9).unwrap_err().to_string(), "is not a regular file");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn pipes_are_not_waited_for() {
+        let folder = Folder::new("files");
+        let path = folder.path().join("a");
+        pipe(&path);
+        assert_eq!(read(&path, 9).unwrap_err().to_string(), "is not a regular file");
+        let place = Place::open(&path).unwrap();
+        assert!(place.read(9).is_err());
+        for beside in ["a.new", "b.new"] {
+            pipe(&folder.path().join(beside));
+        }
+        place.replace(b"one").unwrap();
+        assert_eq!(read(&path, 9).unwrap(), b"one");
+        let other = Place::open(&folder.path().join("b")).unwrap();
+        other.replace_by(|path| fs::write(path, "two")).unwrap();
+        assert_eq!(read(&folder.path().join("b"), 9).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn links_are_neither_followed_nor_changed() {
+        let folder = Folder::new("files");
+        let (path, victim) = (folder.path().join("a"), folder.path().join("victim"));
+        fs::write(&victim, "of another").unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+        let place = Place::open(&path).unwrap();
+        for round in 0..2 {
+            symlink(&victim, folder.path().join("a.new")).unwrap();
+            if round == 0 {
+                symlink(&victim, &path).unwrap();
+                assert!(place.read(99).unwrap_err().to_string().contains("symbolic link"));
+                place.replace(b"one").unwrap();
+            } else {
+                let make = |path: &Path| {
+                    fs::write(path, "one")?;
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+                };
+                place.replace_by(make).unwrap();
+            }
+            assert_eq!(fs::read(&path).unwrap(), b"one");
+            assert!(!fs::symlink_metadata(&path).unwrap().file_type().is_symlink());
+        }
+        assert_eq!(fs::read(&victim).unwrap(), b"of another");
+        assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_handle_outlives_the_path() {
+        let folder = Folder::new("files");
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        fs::create_dir(&one).unwrap();
+        let place = Place::open(&one.join("a")).unwrap();
+        fs::rename(&one, &two).unwrap();
+        fs::create_dir(&one).unwrap();
+        fs::write(one.join("a"), "of another").unwrap();
+        place.replace(b"x").unwrap();
+        assert_eq!(fs::read(two.join("a")).unwrap(), b"x");
+        assert_eq!(fs::read(one.join("a")).unwrap(), b"of another");
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_read() {
+        let folder = Folder::new("files");
+        let path = folder.path().join("a");
+        fs::write(&path, "{}").unwrap();
+        for mode in [0o620, 0o602, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = Place::open(&path).unwrap().read(9).unwrap_err().to_string();
+            assert!(error.contains("others can write it"), "{error}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(Place::open(&path).unwrap().read(9).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn folders_of_other_users_are_refused_and_root_shares_none() {
+        assert_eq!(trust(1000, 0o40755, 1000), Ok(false));
+        assert_eq!(trust(0, 0o40755, 1000), Ok(false));
+        assert!(trust(1001, 0o40755, 1000).unwrap_err().contains("user 1001"));
+        assert!(trust(1000, 0o40755, 0).is_err());
+        // A volume of a pod, whose containers have users of their own.
+        assert_eq!(trust(0, 0o40777, 1338), Ok(true));
+        assert_eq!(trust(0, 0o42775, 1338), Ok(true));
+        assert!(trust(0, 0o40777, 0).unwrap_err().contains("mode 777"));
+        assert!(trust(0, 0o40775, 0).is_err());
+        // In one with the sticky bit nobody replaces what is another's.
+        assert_eq!(trust(0, 0o41777, 0), Ok(false));
     }
 }

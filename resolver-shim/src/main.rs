@@ -3,7 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
-use ssa_resolver::daemon::{self, Settings};
+use ssa_resolver::{
+    check,
+    concealed::{Log, concealed},
+    daemon::{self, Settings},
+    forget::{self, ForgetError},
+};
 use tracing::level_filters::LevelFilter;
 
 /// Keeps Envoy filters supplied with the rules of services: asks the DNS, keeps what must be kept, and serves
@@ -11,12 +16,19 @@ use tracing::level_filters::LevelFilter;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// The configuration, a JSON file
+    /// The configuration, a JSON file; - is standard input
     #[arg(long, env = "SSA_RESOLVER_CONFIG", value_name = "FILE")]
     config: PathBuf,
-    /// Read the configuration, say what is wrong with it, log how its own records and key material stand, and end
+    /// Say everything that is wrong with the configuration, its own records, and the keys and files that it names, and
+    /// end: 0 nothing, 1 faults
     #[arg(long)]
     check: bool,
+    /// With --check: folders of keys and files of certificates are elsewhere, so take them for given
+    #[arg(long, requires = "check")]
+    without_keys: bool,
+    /// Have the running daemon forget what it keeps of this service though it is gone from the DNS, and end
+    #[arg(long, value_name = "SERVICE", conflicts_with = "check")]
+    forget: Option<String>,
     /// Serve snapshots at this Unix socket, in place of socket.path
     #[arg(long, env = "SSA_RESOLVER_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -52,15 +64,10 @@ enum LogFormat {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(arguments.log_level)
-        .with_target(false);
-    match arguments.log_format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
     let settings = Settings {
         file: arguments.config,
         socket: arguments.socket,
@@ -69,19 +76,18 @@ fn main() -> ExitCode {
         servers: arguments.server,
     };
     if arguments.check {
-        return match settings.read() {
-            Ok(config) => {
-                println!("{} services", config.services.len());
-                daemon::rehearse(config);
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                for fault in error.faults {
-                    eprintln!("{fault}");
-                }
-                ExitCode::from(2)
-            }
-        };
+        return check(&settings, !arguments.without_keys);
+    }
+    if let Some(service) = arguments.forget {
+        return forget(&settings, &service);
+    }
+    let log = tracing_subscriber::fmt()
+        .with_writer(Log)
+        .with_max_level(arguments.log_level)
+        .with_target(false);
+    match arguments.log_format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
@@ -93,6 +99,74 @@ fn main() -> ExitCode {
         Err(error) => {
             tracing::error!(%error, "cannot start");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Says what is wrong with flags, without what somebody gave for one that looks like a key.
+fn explain(error: &clap::Error) -> ExitCode {
+    let told = error.render().to_string();
+    if error.use_stderr() {
+        eprint!("{}", concealed(&told));
+        return ExitCode::from(2);
+    }
+    print!("{told}");
+    ExitCode::SUCCESS
+}
+
+/// Says everything that is wrong with a configuration: a line for each, with the file and the field.
+fn check(settings: &Settings, with_keys: bool) -> ExitCode {
+    let file = if settings.is_standard_input() {
+        "standard input".to_owned()
+    } else {
+        settings.file.display().to_string()
+    };
+    let tell = |fault: &dyn std::fmt::Display| eprintln!("{}", concealed(&format!("{file}: {fault}")));
+    let config = match settings.read() {
+        Ok(config) => config,
+        Err(error) if error.is_unreadable() => {
+            eprintln!("{}", concealed(&error.to_string()));
+            return ExitCode::from(2);
+        }
+        Err(error) => {
+            error.faults.iter().for_each(|fault| tell(fault));
+            return ExitCode::FAILURE;
+        }
+    };
+    let services = config.services.len();
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    let faults = check::faults(config, with_keys, now.unwrap_or_default().as_secs());
+    if faults.is_empty() {
+        println!("{services} services");
+        return ExitCode::SUCCESS;
+    }
+    for fault in &faults {
+        tell(fault);
+    }
+    ExitCode::FAILURE
+}
+
+/// Has the running daemon forget: 1 is that it says no, 2 that there is none.
+fn forget(settings: &Settings, service: &str) -> ExitCode {
+    let config = match settings.read() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{}", concealed(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    match forget::forget(&config.socket.path, service) {
+        Ok(count) => {
+            println!("{count} forgotten");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let place = config.socket.path.display();
+            eprintln!("{}", concealed(&format!("{place}: {error}")));
+            match error {
+                ForgetError::Refused(_) => ExitCode::FAILURE,
+                ForgetError::Unreachable(_) => ExitCode::from(2),
+            }
         }
     }
 }

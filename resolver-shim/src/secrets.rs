@@ -11,7 +11,7 @@ use std::{
 
 use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
-use crate::files;
+use crate::{concealed::looks_like_key, files};
 
 /// The most keys of a directory.
 pub const MAX_KEYS: usize = 64;
@@ -62,9 +62,11 @@ pub type Keys = BTreeMap<String, Material>;
 #[derive(Debug, Default)]
 pub struct Keyring {
     directories: BTreeMap<PathBuf, Directory>,
+    /// Whether keys that are not there are taken for given.
+    given: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Directory {
     keys: Keys,
     faults: Vec<String>,
@@ -73,15 +75,31 @@ struct Directory {
 }
 
 impl Keyring {
-    /// Keeps to these directories from now on.
-    pub fn watch(&mut self, paths: impl Iterator<Item = PathBuf>) {
-        let mut old = std::mem::take(&mut self.directories);
-        self.directories = paths
-            .map(|path| {
-                let known = old.remove(&path).unwrap_or_default();
-                (path, known)
-            })
-            .collect();
+    /// Keeps to these directories from now on. One that is new begins with the keys of that which it takes the place of,
+    /// until it can be read.
+    pub fn watch(&mut self, paths: impl IntoIterator<Item = (PathBuf, Option<PathBuf>)>) {
+        let old = std::mem::take(&mut self.directories);
+        let mut formers: BTreeMap<PathBuf, Vec<Option<PathBuf>>> = BTreeMap::new();
+        for (path, former) in paths {
+            formers.entry(path).or_default().push(former);
+        }
+        let begun = formers.into_iter().map(|(path, formers)| {
+            let inherited = || {
+                // What services shared nothing do not get to share.
+                let former = formers.first()?.as_ref()?;
+                let alone = formers.iter().all(|other| other.as_ref() == Some(former));
+                let keys = alone
+                    .then(|| old.get(former))?
+                    .map(|directory| directory.keys.clone())?;
+                Some(Directory {
+                    keys,
+                    ..Directory::default()
+                })
+            };
+            let known = old.get(&path).cloned().or_else(inherited);
+            (path, known.unwrap_or_default())
+        });
+        self.directories = begun.collect();
     }
 
     /// Reads everything again, and says whether anything changed. What cannot be read for now stays as it was.
@@ -110,6 +128,39 @@ impl Keyring {
         self.directories.get(path).map(|directory| &directory.keys)
     }
 
+    /// Returns the secret of a name in a directory.
+    #[must_use]
+    pub fn secret(&self, path: &Path, name: &KeyId) -> Key {
+        let found = self.keys(path).and_then(|keys| keys.get(name.as_str()));
+        let given = || {
+            if self.given {
+                Key::Secret(Secret::new([0; 16]))
+            } else {
+                Key::None
+            }
+        };
+        found.map_or_else(given, Material::secret)
+    }
+
+    /// Returns the client's own key of a name in a directory.
+    #[must_use]
+    pub fn client_key(&self, path: &Path, name: &KeyId) -> Key {
+        let found = self.keys(path).and_then(|keys| keys.get(name.as_str()));
+        let given = || {
+            if self.given {
+                Key::Client(ClientKey::new([0; 16]))
+            } else {
+                Key::None
+            }
+        };
+        found.map_or_else(given, Material::client_key)
+    }
+
+    /// Takes every key for given from now on: nobody lives by what follows from that.
+    pub fn take_for_given(&mut self) {
+        self.given = true;
+    }
+
     /// Returns how many faults there are.
     #[must_use]
     pub fn faults(&self) -> usize {
@@ -121,6 +172,12 @@ impl Keyring {
     pub fn open(&self) -> usize {
         self.directories.values().map(|directory| directory.open.len()).sum()
     }
+}
+
+/// Returns what is wrong with a directory.
+#[must_use]
+pub fn faults_of(path: &Path) -> Vec<String> {
+    read(path, &Keys::new()).1
 }
 
 /// Says whether every user can read a file: it is open to others, and so is the way to where it really is.
@@ -153,9 +210,15 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
     let mut keys = Keys::new();
     for name in names {
         if name.parse::<KeyId>().is_err() {
+            // A name may be anything, the key itself too.
+            let characters = name.chars().count();
             faults.push(format!(
-                "a file's name is no key's: 1 to 32 of a-z A-Z 0-9 - _, not {name:.40?}"
+                "the name of a file, of {characters} characters, is no key's: 1 to 32 of a-z A-Z 0-9 - _"
             ));
+            continue;
+        }
+        if looks_like_key(&name) {
+            faults.push("the name of a file looks like a key: its name is the key's name, its content the key".into());
             continue;
         }
         let fault = match files::read(&path.join(&name), MAX_FILE) {
@@ -192,7 +255,7 @@ mod tests {
 
     fn keyring(path: &Path) -> Keyring {
         let mut keyring = Keyring::default();
-        keyring.watch([path.to_owned()].into_iter());
+        keyring.watch([(path.to_owned(), None)]);
         keyring.refresh();
         keyring
     }
@@ -257,6 +320,43 @@ mod tests {
         assert!(keys.is_empty());
         assert_eq!(faults.len(), 2);
         assert!(!format!("{faults:?} {:?}", Material::read(ONE.as_bytes())).contains("112233"));
+    }
+
+    #[test]
+    fn a_key_as_a_file_s_name_is_not_told() {
+        let folder = Folder::new("secrets");
+        fs::write(folder.path().join(ONE), "k1").unwrap();
+        fs::write(folder.path().join(format!("k1={ONE}")), "").unwrap();
+        fs::write(folder.path().join(format!("{ONE}{ONE}")), "").unwrap();
+        let (keys, faults) = read(folder.path(), &Keys::new());
+        assert!(keys.is_empty());
+        assert_eq!(faults.len(), 3);
+        assert!(!faults.join(" ").contains(&ONE[..8]), "{faults:?}");
+    }
+
+    #[test]
+    fn a_directory_begins_with_the_keys_of_that_before_it() {
+        let folder = Folder::new("secrets");
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        fs::create_dir(&one).unwrap();
+        fs::write(one.join("k1"), ONE).unwrap();
+        let mut keyring = keyring(&one);
+        keyring.watch([(two.clone(), Some(one.clone()))]);
+        keyring.refresh();
+        assert!(keyring.keys(&two).unwrap().contains_key("k1"));
+        assert_eq!(keyring.faults(), 1);
+        fs::create_dir(&two).unwrap();
+        fs::write(two.join("k2"), TWO).unwrap();
+        assert!(keyring.refresh());
+        assert_eq!(keyring.keys(&two).unwrap().keys().collect::<Vec<_>>(), ["k2"]);
+        // Those of two directories are not mixed.
+        let mut mixed = Keyring::default();
+        mixed.watch([(one.clone(), None), (two.clone(), None)]);
+        mixed.refresh();
+        let three = folder.path().join("three");
+        mixed.watch([(three.clone(), Some(one)), (three.clone(), Some(two))]);
+        mixed.refresh();
+        assert!(mixed.keys(&three).unwrap().is_empty());
     }
 
     #[test]

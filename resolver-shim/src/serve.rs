@@ -1,9 +1,9 @@
 //! Serves snapshots over a Unix socket, each role to whom the configuration says.
 
 use std::{
-    fs, io,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     sync::Arc,
     time::Duration,
 };
@@ -14,19 +14,37 @@ use hyper::{
 };
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::watch,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     time::Instant,
 };
 
 use crate::{
     config::{Peer, Role, Socket},
-    http::{self, Answer, Room},
+    files::{self, Place},
+    http::{self, Answer, Limits, Room},
     metrics::Counters,
     snapshot::Latest,
 };
 
 /// The most connections at once.
 const MAX_CONNECTIONS: usize = 512;
+
+/// The most connections at once of those who may fetch nothing: they are told so, and take no place of others.
+const MAX_STRANGERS: usize = 16;
+
+/// What a connection may take in time: a snapshot of the largest size in half a minute.
+const LIMITS: Limits = Limits {
+    head: Duration::from_secs(30),
+    write: Duration::from_secs(30),
+    whole: None,
+};
+
+/// The same of those who may fetch nothing.
+const LIMITS_OF_STRANGERS: Limits = Limits {
+    head: Duration::from_secs(2),
+    write: Duration::from_secs(2),
+    whole: Some(Duration::from_secs(5)),
+};
 
 /// The longest that an answer waits for a change, in seconds.
 pub const MAX_WAIT: u64 = 300;
@@ -50,6 +68,14 @@ impl Access {
         }
     }
 
+    /// Says whether a process may fetch anything.
+    #[must_use]
+    pub fn knows(&self, uid: u32, gid: u32) -> bool {
+        [Role::Inbound, Role::Outbound]
+            .into_iter()
+            .any(|role| self.allows(uid, gid, role))
+    }
+
     /// Says whether a process may fetch what is for a role.
     #[must_use]
     pub fn allows(&self, uid: u32, gid: u32, role: Role) -> bool {
@@ -68,63 +94,75 @@ impl Access {
 #[derive(Debug)]
 pub struct Bound {
     listener: UnixListener,
-    path: PathBuf,
+    place: Place,
     file: (u64, u64),
 }
 
 impl Bound {
-    /// Binds the socket. The file is made beside its place with its permissions, and then moved there: nobody finds it
-    /// open or half done, and one that a dead daemon left is replaced.
+    /// Binds the socket. It is made with its permissions in a folder that nobody else can enter, and then moved to its
+    /// place: nobody finds it open or half done, nothing that others put in the way is followed or changed, and one that
+    /// a dead daemon left is replaced.
     ///
     /// # Errors
     ///
-    /// Why it cannot be bound: another daemon serves there, something else is there, or the system says no.
+    /// Why it cannot be bound: another daemon serves there, something else is there, its folder is another user's, or the
+    /// system says no.
     pub fn new(config: &Socket) -> io::Result<Self> {
-        let path = config.path.clone();
-        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-            fs::create_dir(folder)?;
+        if let Some(folder) = config.path.parent().filter(|folder| !folder.exists()) {
+            DirBuilder::new().mode(0o755).create(folder)?;
         }
-        if let Ok(found) = fs::symlink_metadata(&path) {
-            if !found.file_type().is_socket() {
+        let place = Place::open(&config.path)?;
+        if let Ok(found) = place.found() {
+            if !files::is_socket(&found) {
                 return Err(io::Error::new(
                     io::ErrorKind::AlreadyExists,
                     "what is there is no socket",
                 ));
             }
-            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            if std::os::unix::net::UnixStream::connect(place.path()).is_ok() {
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves there"));
             }
         }
-        let mut beside = path.clone().into_os_string();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        if place.shared {
+            let path = config.path.display();
+            tracing::warn!(%path, "others may write to the socket's folder: they can put a socket of their own there");
         }
-        let listener = UnixListener::bind(&beside)?;
-        if config.group.is_some() {
-            std::os::unix::fs::chown(&beside, None, config.group)?;
-        }
-        fs::set_permissions(&beside, fs::Permissions::from_mode(config.mode))?;
-        let file = identity(&beside)?;
-        fs::rename(&beside, &path)?;
-        Ok(Self { listener, path, file })
+        let (listener, file) = place.replace_by(|path| {
+            let listener = UnixListener::bind(path)?;
+            if config.group.is_some() {
+                std::os::unix::fs::chown(path, None, config.group)?;
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(config.mode))?;
+            let found = fs::symlink_metadata(path)?;
+            Ok((listener, (found.dev(), found.ino())))
+        })?;
+        Ok(Self { listener, place, file })
     }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
         // A successor may have taken the place already.
-        if identity(&self.path).is_ok_and(|file| file == self.file) {
-            let _ = fs::remove_file(&self.path);
+        if self
+            .place
+            .found()
+            .is_ok_and(|found| (found.st_dev, found.st_ino) == self.file)
+        {
+            let _ = self.place.remove();
         }
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino()))
+/// What the daemon is asked to do.
+#[derive(Debug)]
+pub enum Order {
+    /// To forget what a service's verifiers keep though it is gone from the DNS.
+    Forget {
+        /// The service.
+        service: String,
+        /// How many records and lists that were; nothing where there is no such service.
+        told: oneshot::Sender<Option<usize>>,
+    },
 }
 
 /// What is served.
@@ -136,6 +174,10 @@ pub struct Served {
     pub outbound: Latest,
     /// Who may fetch what.
     pub access: watch::Receiver<Access>,
+    /// The daemon's own user: it and root may give orders.
+    pub own: u32,
+    /// Where orders go.
+    pub orders: mpsc::Sender<Order>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Whether all is to end.
@@ -144,7 +186,7 @@ pub struct Served {
 
 /// Serves until it is to stop, and then until every request is answered.
 pub async fn serve(bound: Bound, served: Served) {
-    let room = Room::new(MAX_CONNECTIONS);
+    let (room, strangers) = (Room::new(MAX_CONNECTIONS), Room::new(MAX_STRANGERS));
     let mut stop = served.stop.clone();
     let mut conversations = tokio::task::JoinSet::new();
     loop {
@@ -155,13 +197,20 @@ pub async fn serve(bound: Bound, served: Served) {
         };
         match accepted {
             Ok((stream, _)) => {
+                let Ok(peer) = stream.peer_cred() else { continue };
+                let known = served.access.borrow().knows(peer.uid(), peer.gid());
+                let (room, limits, reason) = if known {
+                    (&room, LIMITS, "too_many")
+                } else {
+                    (&strangers, LIMITS_OF_STRANGERS, "too_many_forbidden")
+                };
                 let Some(place) = room.take() else {
                     served
                         .counters
-                        .count("ssa_resolver_connections_refused_total", &[("reason", "too_many")]);
+                        .count("ssa_resolver_connections_refused_total", &[("reason", reason)]);
                     continue;
                 };
-                conversations.spawn(converse(stream, place, served.clone()));
+                conversations.spawn(converse(stream, (place, limits), served.clone()));
             }
             Err(error) => {
                 // Out of descriptors, most likely: it passes, or not, but is not tried in a tight loop.
@@ -174,20 +223,62 @@ pub async fn serve(bound: Bound, served: Served) {
     conversations.join_all().await;
 }
 
-async fn converse(stream: UnixStream, place: tokio::sync::OwnedSemaphorePermit, served: Served) {
+async fn converse(stream: UnixStream, (place, limits): (OwnedSemaphorePermit, Limits), served: Served) {
     let Ok(peer) = stream.peer_cred() else { return };
     let stop = served.stop.clone();
-    http::converse(stream, place, stop, |request| {
+    http::converse(stream, limits, stop, |request| {
         answer(request, peer.uid(), peer.gid(), served.clone())
     })
     .await;
+    drop(place);
+}
+
+/// The path of the order to forget; the service's name follows.
+const FORGET: &str = "/v1/forget/";
+
+/// Takes the order to forget, from the daemon's own user and root alone.
+async fn forget(service: &str, method: &Method, uid: u32, served: &Served) -> Answer {
+    if method != Method::POST {
+        return http::last(http::text(StatusCode::METHOD_NOT_ALLOWED, "POST alone\n"));
+    }
+    if uid != 0 && uid != served.own {
+        tracing::warn!(
+            uid,
+            "a process asks to forget, which is for root and the daemon's own user"
+        );
+        return http::last(http::text(
+            StatusCode::FORBIDDEN,
+            "this is for root and the daemon's own user\n",
+        ));
+    }
+    let (told, answered) = oneshot::channel();
+    let order = Order::Forget {
+        service: service.to_owned(),
+        told,
+    };
+    if served.orders.send(order).await.is_err() {
+        return http::last(http::text(StatusCode::SERVICE_UNAVAILABLE, "the daemon ends\n"));
+    }
+    match answered.await {
+        Ok(Some(count)) => http::last(http::text(StatusCode::OK, format!("{count}\n"))),
+        Ok(None) => http::last(http::text(StatusCode::NOT_FOUND, "there is no such service\n")),
+        Err(_) => http::last(http::text(StatusCode::SERVICE_UNAVAILABLE, "the daemon ends\n")),
+    }
 }
 
 async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> Answer {
+    if let Some(service) = request.uri().path().strip_prefix(FORGET) {
+        return forget(service, request.method(), uid, &served).await;
+    }
     let (role, mut latest) = match request.uri().path() {
         "/v1/inbound" => (Role::Inbound, served.inbound),
         "/v1/outbound" => (Role::Outbound, served.outbound),
-        _ => return http::text(StatusCode::NOT_FOUND, "there are /v1/inbound and /v1/outbound\n"),
+        _ => {
+            return http::last(http::text(
+                StatusCode::NOT_FOUND,
+                "there are /v1/inbound and /v1/outbound\n",
+            ));
+        }
     };
     let count = |code| {
         let role = role.name();
@@ -202,7 +293,10 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
     if !served.access.borrow().allows(uid, gid, role) {
         count("403");
         tracing::warn!(uid, gid, role = role.name(), "a process asks for what it may not have");
-        return http::text(StatusCode::FORBIDDEN, "socket.peers allows this to others\n");
+        return http::last(http::text(
+            StatusCode::FORBIDDEN,
+            "socket.peers allows this to others\n",
+        ));
     }
     let known = request.headers().get(IF_NONE_MATCH).cloned();
     let wait = wait_of(request.headers());
@@ -227,6 +321,14 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
             () = tokio::time::sleep_until(until) => true,
         };
         if !late {
+            // A reload may have taken the right to it meanwhile.
+            if !served.access.borrow().allows(uid, gid, role) {
+                count("403");
+                return http::last(http::text(
+                    StatusCode::FORBIDDEN,
+                    "socket.peers allows this to others\n",
+                ));
+            }
             continue;
         }
         return if let Some(tag) = tag {
@@ -277,6 +379,8 @@ fn wait_of(headers: &HeaderMap) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -294,8 +398,9 @@ mod tests {
         stop: watch::Sender<bool>,
         task: tokio::task::JoinHandle<()>,
         counters: Arc<Counters>,
+        access: watch::Sender<Access>,
+        orders: mpsc::Receiver<Order>,
         _folder: Folder,
-        _access: watch::Sender<Access>,
     }
 
     fn own() -> u32 {
@@ -309,10 +414,13 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let (access, allowed) = watch::channel(Access::new(&socket, own()));
         let counters = Arc::new(Counters::default());
+        let (orders_in, orders) = mpsc::channel(1);
         let served = Served {
             inbound: publisher.latest(Role::Inbound),
             outbound: publisher.latest(Role::Outbound),
             access: allowed,
+            own: own(),
+            orders: orders_in,
             counters: counters.clone(),
             stop: stopped,
         };
@@ -324,8 +432,9 @@ mod tests {
             stop,
             task,
             counters,
+            access,
+            orders,
             _folder: folder,
-            _access: access,
         }
     }
 
@@ -413,6 +522,100 @@ mod tests {
             .unwrap();
         assert_eq!(status(&get(&running.path, "/v1/outbound", "").await), "200");
         assert_eq!(status(&get(&running.path, "/v1/inbound", "").await), "403");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_may_fetch_nothing_takes_no_place_of_others() {
+        let mut running = start(&format!(
+            r#", "peers": [{{"uid": {}, "roles": ["outbound"]}}]"#,
+            own() + 1
+        ));
+        let nothing = Entries::Outbound(Vec::new());
+        running.publisher.publish(Role::Outbound, false, &nothing).unwrap();
+        // One connection is not kept for a second request.
+        let mut stream = UnixStream::connect(&running.path).await.unwrap();
+        stream
+            .write_all(b"GET /v1/outbound HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(status(&answer), "403");
+        // Those who say nothing are as few as are meant.
+        let mut silent = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            silent.push(UnixStream::connect(&running.path).await.unwrap());
+            tokio::task::yield_now().await;
+        }
+        let peer = Peer {
+            uid: Some(own()),
+            gid: None,
+            roles: vec![Role::Outbound],
+        };
+        running.access.send_replace(Access { rules: Ok(vec![peer]) });
+        assert_eq!(status(&get(&running.path, "/v1/outbound", "").await), "200");
+        let figures = running.counters.figures();
+        let refused = figures
+            .iter()
+            .find(|figure| figure.name == "ssa_resolver_connections_refused_total");
+        let refused = refused.unwrap();
+        assert_eq!(refused.labels, [("reason", "too_many_forbidden".to_owned())]);
+        assert_eq!(refused.value, u64::try_from(MAX_CONNECTIONS - MAX_STRANGERS).unwrap());
+        drop(silent);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_waits_and_loses_the_right_is_refused() {
+        let mut running = start("");
+        let nothing = Entries::Inbound(Vec::new());
+        running.publisher.publish(Role::Inbound, false, &nothing).unwrap();
+        let tag = running.publisher.latest(Role::Inbound).borrow().clone().unwrap().tag();
+        let path = running.path.clone();
+        let headers = format!("if-none-match: {tag}\r\nprefer: wait=60\r\n");
+        let waiting = tokio::spawn(async move { get(&path, "/v1/inbound", &headers).await });
+        // A connection holds one receiver, and a request another.
+        let held = running.publisher.waiting(Role::Inbound);
+        while running.publisher.waiting(Role::Inbound) < held + 2 {
+            tokio::task::yield_now().await;
+        }
+        running.access.send_replace(Access { rules: Err(own() + 1) });
+        running.publisher.publish(Role::Inbound, true, &nothing).unwrap();
+        assert_eq!(status(&waiting.await.unwrap()), "403");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_own_user_may_have_the_daemon_forget() {
+        let mut running = start("");
+        let path = running.path.clone();
+        let asking = tokio::spawn(async move {
+            let mut stream = UnixStream::connect(&path).await.unwrap();
+            let request = b"POST /v1/forget/web HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        });
+        let Order::Forget { service, told } = running.orders.recv().await.unwrap();
+        assert_eq!(service, "web");
+        told.send(Some(3)).unwrap();
+        let answer = asking.await.unwrap();
+        assert_eq!(
+            (status(&answer), answer.ends_with("\r\n3\n")),
+            ("200", true),
+            "{answer}"
+        );
+        assert_eq!(status(&get(&running.path, "/v1/forget/web", "").await), "405");
+        let served = |own| Served {
+            inbound: running.publisher.latest(Role::Inbound),
+            outbound: running.publisher.latest(Role::Outbound),
+            access: running.access.subscribe(),
+            own,
+            orders: mpsc::channel(1).0,
+            counters: running.counters.clone(),
+            stop: running.stop.subscribe(),
+        };
+        let stranger = forget("web", &Method::POST, 1234, &served(1235)).await;
+        assert_eq!(stranger.status(), StatusCode::FORBIDDEN);
     }
 
     #[test]

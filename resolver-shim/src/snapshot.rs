@@ -96,6 +96,12 @@ impl Publisher {
         self.of(role).subscribe()
     }
 
+    /// Returns how many look at a role's snapshots.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self, role: Role) -> usize {
+        self.of(role).receiver_count()
+    }
+
     fn of(&self, role: Role) -> &watch::Sender<Option<Arc<Snapshot>>> {
         match role {
             Role::Inbound => &self.inbound,

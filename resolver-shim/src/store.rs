@@ -4,18 +4,20 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{answers::Seconds, files, model::Stored};
+use crate::{clock::Moment, files::Place, model::Stored};
 
 /// The most bytes of the file.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The version of the format.
-const VERSION: u32 = 1;
+/// The version of the format. Files of version 1 are read too: they do not say when they were written.
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
+    /// When it was written.
+    saved: Option<Moment>,
     services: BTreeMap<String, Stored>,
 }
 
@@ -23,9 +25,9 @@ struct File {
 ///
 /// # Errors
 ///
-/// Why the file cannot be used.
-pub fn load(path: &Path, now: Seconds) -> io::Result<BTreeMap<String, Stored>> {
-    let bytes = match files::read(path, MAX_BYTES) {
+/// Why the file cannot be used: it is at fault, or others can write it.
+pub fn load(path: &Path, now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
+    let bytes = match Place::open(path).and_then(|place| place.read(MAX_BYTES)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
@@ -33,22 +35,37 @@ pub fn load(path: &Path, now: Seconds) -> io::Result<BTreeMap<String, Stored>> {
     parse(&bytes, now)
 }
 
-/// Reads what was stored from its bytes.
+/// Reads what was stored from its bytes, with all times by the clock of now.
 ///
 /// # Errors
 ///
 /// Why they cannot be used.
-pub fn parse(bytes: &[u8], now: Seconds) -> io::Result<BTreeMap<String, Stored>> {
-    let file: File = serde_json::from_slice(bytes)?;
-    if file.version != VERSION {
-        return Err(io::Error::new(
+pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
+    let file: File = serde_json::from_slice(bytes).map_err(|error| {
+        // What stands there is of no use to who reads the log, and may be anything.
+        let (line, column) = (error.line(), error.column());
+        io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("version {} is not {VERSION}", file.version),
-        ));
-    }
+            format!("is no state of this version: line {line}, column {column}"),
+        )
+    })?;
     let mut services = file.services;
+    match (file.version, &file.saved) {
+        (VERSION, Some(saved)) => {
+            for stored in services.values_mut() {
+                stored.memory.shift(|time| now.of(time, saved));
+            }
+        }
+        (1, None) => {}
+        (version, _) => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("is no state of version 1 or {VERSION}, but of {version}"),
+            ));
+        }
+    }
     for stored in services.values_mut() {
-        stored.memory.not_after(now);
+        stored.memory.not_after(now.now);
     }
     Ok(services)
 }
@@ -58,12 +75,13 @@ pub fn parse(bytes: &[u8], now: Seconds) -> io::Result<BTreeMap<String, Stored>>
 /// # Errors
 ///
 /// Why it cannot be written; the last file stays.
-pub fn save(path: &Path, services: BTreeMap<String, Stored>) -> io::Result<()> {
+pub fn save(path: &Path, services: BTreeMap<String, Stored>, now: Moment) -> io::Result<()> {
     let file = File {
         version: VERSION,
+        saved: Some(now),
         services,
     };
-    files::replace(path, &serde_json::to_vec(&file)?)
+    Place::open(path)?.replace(&serde_json::to_vec(&file)?)
 }
 
 #[cfg(test)]
@@ -71,11 +89,20 @@ mod tests {
     use super::*;
     use crate::testing::Folder;
 
+    fn moment(now: u64, since_boot: u64) -> Moment {
+        Moment {
+            now,
+            system: now,
+            boot: "this".into(),
+            since_boot,
+        }
+    }
+
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = Folder::new("store");
         let path = folder.path().join("state.json");
-        assert!(load(&path, 5).unwrap().is_empty());
+        assert!(load(&path, &moment(5, 5)).unwrap().is_empty());
         let mut services = BTreeMap::new();
         let mut stored = Stored {
             held: ["2001:db8:5::/64".parse().unwrap()].into(),
@@ -83,10 +110,39 @@ mod tests {
         };
         stored.memory.list.at = 100;
         services.insert("web".to_owned(), stored.clone());
-        save(&path, services.clone()).unwrap();
-        assert_eq!(load(&path, 100).unwrap(), services);
+        save(&path, services.clone(), moment(110, 10)).unwrap();
+        assert_eq!(load(&path, &moment(110, 10)).unwrap(), services);
+        // Half a minute passed, whatever the system's clock says.
+        for now in [50, 140, 100_000] {
+            let at = load(&path, &moment(now, 40)).unwrap()["web"].memory.list.at;
+            assert_eq!(at, now - 40);
+        }
+    }
+
+    #[test]
+    fn files_of_version_1_are_read() {
+        let memory = r#"{"list": {"value": {"items": "2:2001:db8:5::/64"}, "ttl": 300, "at": 100},
+            "records": {"value": ["v=ssa1; addr=rand:64"], "ttl": 300, "at": 100},
+            "addresses": {"value": [], "ttl": 300, "at": 100},
+            "seen_records": [{"value": "v=ssa1; addr=rand:64", "ttl": 300, "until": 400, "gone": false},
+                             {"value": "v=ssa1; addr=rand:64; salt=2", "ttl": 300, "until": 350, "gone": true}],
+            "seen_lists": [{"value": "2:2001:db8:5::/64", "ttl": 300, "until": 400, "gone": false}]}"#;
+        let json =
+            format!(r#"{{"version": 1, "services": {{"web": {{"domain": null, "memory": {memory}, "held": []}}}}}}"#);
+        let mut memory = parse(json.as_bytes(), &moment(200, 9)).unwrap()["web"].memory.clone();
+        let terms = crate::memory::Terms {
+            key_of: &|_| ssa_rules::Key::None,
+            forbidden: &|_| None,
+            ttl_most: 1000,
+        };
+        let view = memory.verifier(350 + 59, &terms);
+        assert_eq!((view.pairs.len(), view.kept.until), (2, Some(410)));
+        assert_eq!(memory.verifier(410, &terms).pairs.len(), 1);
         // The clock went back meanwhile.
-        assert_eq!(load(&path, 50).unwrap()["web"].memory.list.at, 50);
+        assert_eq!(
+            parse(json.as_bytes(), &moment(50, 9)).unwrap()["web"].memory.list.at,
+            50
+        );
     }
 
     #[test]
@@ -97,11 +153,12 @@ mod tests {
             "",
             "{}",
             r#"{"version": 2, "services": {}}"#,
+            r#"{"version": 3, "services": {}}"#,
             r#"{"version": 1, "services": {"a": {}}}"#,
             "[[[[",
         ] {
             std::fs::write(&path, bad).unwrap();
-            assert!(load(&path, 0).is_err(), "{bad}");
+            assert!(load(&path, &moment(0, 0)).is_err(), "{bad}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ssa_filter::config::Snapshot;
 use ssa_resolver::{
+    clock::Moment,
     config::{Config, Role},
     model::Model,
     random::Random,
@@ -28,14 +29,15 @@ const CONFIGURATION: &str = r#"{"socket": {"path": "/run/x.sock", "mode": "660",
  "v=ssa1; addr=mac(src/64):64; key=k1; kdf=src/64; pow=4; item=hash(port); replicas=2"],
  "addresses": ["2001:db8:6:0:f000::1"]}}]}"#;
 
-const STATE: &str = r#"{"version": 1, "services": {"web.demo.test": {"domain": "web.demo.test.", "memory": {
+const STATE: &str = r#"{"version": 2, "saved": {"now": 1789999999, "system": 1789999999, "boot": "this", "since_boot": 900},
+ "services": {"web.demo.test": {"domain": "web.demo.test.", "memory": {
  "list": {"value": {"items": "2:2001:db8:5::/64 !2:2001:db8:5:1::/120"}, "ttl": 300, "at": 1789999990},
  "records": {"value": ["v=ssa1; addr=hash(src/64):20 rand:44", "v=ssa1; addr=rand:64; from=1790000100"], "ttl": 300,
- "at": 1789999990}, "addresses": {"value": ["2001:db8:5:1::1"], "ttl": 300, "at": 1789999990},
- "seen_records": [{"value": "v=ssa1; addr=hash(src/64):20 rand:44", "ttl": 300, "until": 1790000290, "gone": false},
- {"value": "v=ssa1; addr=rand:64", "ttl": 300, "until": 1790000100, "gone": true}],
- "seen_lists": [{"value": "2:2001:db8:5::/64", "ttl": 300, "until": 1790000290, "gone": false},
- {"value": null, "ttl": 1, "until": 1790000290, "gone": true}]}, "held": ["2001:db8:5::/64", "2001:db8:5:1::/120"]}}}"#;
+ "at": 1789999990, "greatest": [{"ttl": 300, "less_since": 1789999000}, {"ttl": 7, "less_since": null}]}, "addresses": {"value": ["2001:db8:5:1::1"], "ttl": 300, "at": 1789999990},
+ "seen_records": [{"value": "v=ssa1; addr=hash(src/64):20 rand:44", "until": 0, "gone": null},
+ {"value": "v=ssa1; addr=rand:64", "until": 1790000100, "gone": 1789999900}],
+ "seen_lists": [{"value": "2:2001:db8:5::/64", "until": 0, "gone": null},
+ {"value": null, "until": 1790000290, "gone": 1789999950}]}, "held": ["2001:db8:5::/64", "2001:db8:5:1::/120"]}}}"#;
 
 /// What stands in place of something else.
 const WORDS: [&str; 32] = [
@@ -72,6 +74,16 @@ const WORDS: [&str; 32] = [
     "\\u0000",
     "\\ud800",
 ];
+
+/// The moment at which states are read.
+fn moment() -> Moment {
+    Moment {
+        now: NOW,
+        system: NOW,
+        boot: "this".into(),
+        since_boot: 1000,
+    }
+}
 
 fn below(random: &mut Random, end: usize) -> usize {
     usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap()
@@ -160,7 +172,7 @@ fn any_state_is_taken_or_refused() {
     let mut taken = 0;
     for _ in 0..CASES {
         let text = changed(STATE, &mut random);
-        if let Ok(stored) = store::parse(&text, NOW) {
+        if let Ok(stored) = store::parse(&text, &moment()) {
             taken += 1;
             let mut model = Model::new(config.clone(), stored, NOW);
             served(&mut model, NOW);

@@ -5,6 +5,8 @@ use std::{fmt, net::SocketAddr};
 use ipnet::Ipv6Net;
 use ssa_rules::apl::TextError;
 
+use crate::concealed::concealed;
+
 /// Why a configuration is refused: every fault of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -102,6 +104,8 @@ pub enum Problem {
         /// What is missing.
         missing: &'static str,
     },
+    /// A text that looks like a key.
+    Key,
     /// A server that is the front itself.
     Loop {
         /// The server.
@@ -127,6 +131,7 @@ impl fmt::Display for Problem {
             Self::TooWide { prefix, least } => write!(f, "{prefix} is shorter than /{least}"),
             Self::Relative => f.write_str("is no absolute path"),
             Self::Without { missing } => write!(f, "has no meaning without {missing}"),
+            Self::Key => f.write_str("looks like a key, which is told to nobody"),
             Self::Loop { server } => write!(f, "{server} would be asked by the front itself"),
         }
     }
@@ -134,11 +139,33 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.place.is_empty() {
-            self.problem.fmt(f)
+        let told = if self.place.is_empty() {
+            self.problem.to_string()
         } else {
-            write!(f, "{}: {}", self.place, self.problem)
+            format!("{}: {}", self.place, self.problem)
+        };
+        f.write_str(&concealed(&told))
+    }
+}
+
+impl ConfigError {
+    /// Says that a configuration cannot be read.
+    pub(super) fn unreadable(place: &str, error: &std::io::Error) -> Self {
+        Self {
+            faults: vec![Fault {
+                place: place.to_owned(),
+                problem: Problem::Unreadable {
+                    reason: error.to_string(),
+                },
+            }],
         }
+    }
+
+    /// Says whether it could not be read at all.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        let unreadable = |fault: &Fault| matches!(fault.problem, Problem::Unreadable { .. });
+        self.faults.iter().any(unreadable)
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod fault;
 mod raw;
+mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -14,7 +17,11 @@ use ipnet::{IpNet, Ipv6Net};
 use ssa_dns::{Name, Server};
 use ssa_rules::{Apl, Record};
 
+use crate::concealed::{concealed, looks_like_key};
+
 pub use fault::{ConfigError, Fault, Problem};
+use shape::Shaped;
+
 pub use raw::{Action, Dnssec, Finding, Mode, Role};
 
 /// The most bytes of a configuration.
@@ -25,6 +32,10 @@ pub const MAX_SERVICES: usize = 1024;
 
 /// The most members of other lists.
 pub const MAX_MEMBERS: usize = 64;
+
+/// The longest that a TTL counts where the configuration does not say it, in seconds: longer than most zones have, and
+/// short enough that what somebody published for a moment is gone by the end of the day.
+const TTL_MOST: u64 = 4 * 3600;
 
 /// The shortest allowed prefix: the shortest that an address list may have.
 const LEAST_LENGTH: u8 = 16;
@@ -99,6 +110,8 @@ pub struct Dns {
     pub retry_most: u64,
     /// How long clients are served what has expired while no server answers, in seconds.
     pub stale: u64,
+    /// The longest that a TTL counts, in seconds.
+    pub ttl_most: u64,
 }
 
 impl Dns {
@@ -197,7 +210,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// All of its faults; where fields or types are not foreseen, the first of these.
+    /// All of its faults. Of services whose fields or types are not foreseen these alone; of what is no JSON the first.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
         let whole = |problem| ConfigError {
             faults: vec![Fault {
@@ -208,12 +221,8 @@ impl Config {
         if json.len() > MAX_BYTES {
             return Err(whole(Problem::TooLong { most: MAX_BYTES }));
         }
-        let raw: raw::Config = serde_json::from_slice(json).map_err(|error| {
-            whole(Problem::Shape {
-                reason: error.to_string(),
-            })
-        })?;
-        Self::try_from(raw)
+        let shaped = shape::read(json).map_err(|fault| ConfigError { faults: vec![fault] })?;
+        Self::read(shaped)
     }
 
     /// Reads a configuration file.
@@ -224,28 +233,39 @@ impl Config {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         match crate::files::read(path, MAX_BYTES) {
             Ok(json) => Self::from_json(&json),
-            Err(error) => Err(ConfigError {
-                faults: vec![Fault {
-                    place: path.display().to_string(),
-                    problem: Problem::Unreadable {
-                        reason: error.to_string(),
-                    },
-                }],
-            }),
+            Err(error) => Err(ConfigError::unreadable(&path.display().to_string(), &error)),
         }
     }
-}
 
-impl TryFrom<raw::Config> for Config {
-    type Error = ConfigError;
+    /// Reads a configuration from a stream, such as standard input.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, or all of its faults.
+    pub fn from_stream(stream: impl std::io::Read) -> Result<Self, ConfigError> {
+        let place = "standard input";
+        match crate::files::read_at_most(stream, MAX_BYTES) {
+            Ok(json) if json.is_empty() => Err(ConfigError::unreadable(
+                place,
+                &std::io::Error::other("is empty: nothing was given, or it was read before"),
+            )),
+            Ok(json) => Self::from_json(&json),
+            Err(error) => Err(ConfigError::unreadable(place, &error)),
+        }
+    }
 
-    fn try_from(raw: raw::Config) -> Result<Self, ConfigError> {
-        let mut reader = Reader::default();
+    fn read(shaped: Shaped) -> Result<Self, ConfigError> {
+        let Shaped {
+            config: raw,
+            services,
+            faults,
+        } = shaped;
+        let mut reader = Reader { faults };
         let socket = reader.socket(raw.socket);
         let admin = raw.admin.and_then(|text| reader.socket_address("admin", &text));
         let state = raw.state.inspect(|path| reader.absolute("state", path));
         let dns = reader.dns(&raw.dns);
-        let services = reader.services(raw.services);
+        let services = reader.services(services);
         let front = raw.front.map(|front| reader.front(front, &dns));
         if reader.faults.is_empty() {
             Ok(Self {
@@ -280,7 +300,8 @@ impl Reader {
 
     fn parsed<T>(&mut self, place: &str, text: &str, value: Option<T>, wanted: &'static str) -> Option<T> {
         if value.is_none() {
-            let text = text.chars().take(MAX_MEMBERS).collect();
+            // Of a key that is cut in two nobody would see that it is one.
+            let text = concealed(text).chars().take(MAX_MEMBERS).collect();
             self.fault(place, Problem::NoText { text, wanted });
         }
         value
@@ -444,15 +465,17 @@ impl Reader {
             absent_most: self.bounded("dns.absent_most_s", raw.absent_most_s, 300, [1, 86_400]),
             retry_most: self.bounded("dns.retry_most_s", raw.retry_most_s, 30, [1, 3600]),
             stale: self.bounded("dns.stale_s", raw.stale_s, 86_400, [0, 7 * 86_400]),
+            ttl_most: self.bounded("dns.ttl_most_s", raw.ttl_most_s, TTL_MOST, [60, 7 * 86_400]),
         }
     }
 
-    fn services(&mut self, raw: Vec<raw::Service>) -> Vec<Service> {
+    fn services(&mut self, raw: Vec<Option<raw::Service>>) -> Vec<Service> {
         self.count("services", raw.len(), [0, MAX_SERVICES]);
         let mut met: HashMap<String, usize> = HashMap::new();
         let mut services = Vec::new();
         for (number, service) in raw.into_iter().enumerate().take(MAX_SERVICES) {
             let place = format!("services[{number}]");
+            let Some(service) = service else { continue };
             let first = *met.entry(service.name.clone()).or_insert(number);
             if first != number {
                 self.fault(format!("{place}.name"), Problem::Repeated { first });
@@ -465,6 +488,10 @@ impl Reader {
     fn service(&mut self, place: &str, raw: raw::Service) -> Option<Service> {
         let allowed_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let good = matches!(raw.name.len(), 1..=253) && raw.name.bytes().all(allowed_byte);
+        if looks_like_key(&raw.name) {
+            // It would be a label of metrics.
+            self.fault(format!("{place}.name"), Problem::Key);
+        }
         let name = self.parsed(
             &format!("{place}.name"),
             &raw.name,
@@ -600,152 +627,5 @@ impl Reader {
             port: raw.port,
             keys,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"{
-        "socket": {"path": "/run/x.sock", "mode": "660", "group": 7, "peers": [{"uid": 1337, "roles": ["outbound"]}]},
-        "admin": "[::1]:9467", "state": "/var/lib/x.json", "off": false,
-        "dns": {"servers": ["192.0.2.53", "[2001:db8::53]:5353"], "timeout_ms": 500},
-        "services": [
-            {"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
-             "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny"}, "masters": "/etc/k"},
-             "outbound": {"ports": [80], "port": 8080, "client_keys": "/etc/c"}},
-            {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
-             "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
-        ],
-        "front": {"listen": ["[2001:db8:0:1::53]:53"], "clients": ["2001:db8:0:1::/64", "192.0.2.0/24"], "keyed": true,
-                  "transfers": true}
-    }"#;
-
-    #[test]
-    fn whole_configurations_are_read() {
-        let config = Config::from_json(GOOD.as_bytes()).unwrap();
-        assert_eq!(config.services.len(), 2);
-        assert_eq!(config.socket.mode, 0o660);
-        assert_eq!(config.dns.timeout, Duration::from_millis(500));
-        assert_eq!(
-            config.services[0].origin,
-            Origin::Dns(ssa_dns::name("web.demo.test").unwrap())
-        );
-        assert_eq!(
-            config.services[0].inbound.as_ref().unwrap().policy,
-            [(Finding::Legacy, Action::Deny)]
-        );
-        assert!(matches!(config.services[1].origin, Origin::Fixed(_)));
-        let front = config.front.unwrap();
-        assert_eq!((front.listen.len(), front.clients.len()), (1, 2));
-        assert!(front.keyed && front.transfers);
-    }
-
-    #[test]
-    fn servers_by_tls_have_names_and_the_front_asks_others() {
-        let json = |front: &str| {
-            format!(
-                r#"{{"dns": {{"servers": ["192.0.2.53#dns.example.net"], "tls": {{"ca": "/ca"}}, "dnssec": "validate",
-                            "trust_anchors": "/keys"}}{front}}}"#
-            )
-        };
-        let dns = Config::from_json(json("").as_bytes()).unwrap().dns;
-        assert!(dns.has_tls());
-        let server = &dns.servers.unwrap()[0];
-        assert_eq!(server.address, "192.0.2.53:853".parse().unwrap());
-        assert_eq!(server.tls.as_deref(), Some("dns.example.net"));
-        assert_eq!((dns.dnssec, dns.ca), (Dnssec::Validate, Some("/ca".into())));
-        let front = json(r#", "front": {"listen": ["[::1]:53"]}"#);
-        let error = Config::from_json(front.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "front.servers: is missing");
-        let front = json(r#", "front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"]}"#);
-        assert!(Config::from_json(front.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn an_empty_configuration_is_whole() {
-        let config = Config::from_json(b"{}").unwrap();
-        assert!(config.services.is_empty());
-        assert_eq!(config.socket.mode, 0o600);
-        assert_eq!(config.socket.peers, None);
-    }
-
-    #[test]
-    fn unknown_fields_are_refused_wherever_they_stand() {
-        for json in [
-            r#"{"servises": []}"#,
-            r#"{"socket": {"pat": ""}}"#,
-            r#"{"dns": {"ttl": 1}}"#,
-            r#"{"services": [{"name": "a", "allowed": [], "secret": "x"}]}"#,
-            r#"{"services": [{"name": "a", "allowed": [], "inbound": {"ports": [1], "key": 1}}]}"#,
-            r#"{"services": [{"name": "a", "allowed": [], "inbound": {"ports": [1], "policy": {"exempt": "deny"}}}]}"#,
-        ] {
-            let error = Config::from_json(json.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains("unknown"), "{error}");
-        }
-    }
-
-    #[test]
-    fn faults_are_told_at_once() {
-        let json = r#"{
-            "socket": {"path": "x.sock", "mode": "888", "peers": [{"roles": []}]}, "admin": "localhost:1", "state": "s",
-            "dns": {"servers": ["a.example", "::1#"], "timeout_ms": 1, "refresh_least_s": 0, "tls": {"ca": "x"},
-                    "trust_anchors": "/x"},
-            "services": [
-                {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "masters": "k"}},
-                {"name": "c", "domain": "c.", "static": {"apl": "2:x/64", "rules": []}, "allowed": [],
-                 "outbound": {"masters": "/a", "client_keys": "/b"}},
-                {"name": "c", "allowed": ["2001:db8::/32"]}
-            ],
-            "front": {"listen": ["[::]:53", "[::1]:53"], "clients": ["all"], "servers": ["::1"]}}"#;
-        let error = Config::from_json(json.as_bytes()).unwrap_err();
-        let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
-        let expected = [
-            "socket.path: is no absolute path",
-            "socket.mode: `888` is no octal permissions up to 666",
-            "socket.peers[0].uid: is missing",
-            "socket.peers[0].roles: has no members",
-            "admin: `localhost:1` is no ADDRESS:PORT",
-            "state: is no absolute path",
-            "dns.servers[0]: `a.example` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
-            "dns.servers[1]: `::1#` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
-            "dns.tls.ca: is no absolute path",
-            "dns.trust_anchors: has no meaning without dns.dnssec",
-            "dns.refresh_least_s: 0 is not 1 to 3600",
-            "dns.timeout_ms: 1 is not 100 to 30000",
-            "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",
-            "services[0].allowed[0]: `2001:db8::1/64` is no IPv6 prefix without bits past its length",
-            "services[0].allowed[1]: ::/0 is shorter than /16",
-            "services[0].inbound.masters: is no absolute path",
-            "services[0].inbound.ports[0]: 0 is not 1 to 65535",
-            "services[1]: either static or domain has to be there, and not both",
-            "services[1].allowed: has no members",
-            "services[1].outbound: either masters or client_keys has to be there, and not both",
-            "services[2].name: stands already at [1]",
-            "services[2].inbound: is missing",
-            "front.listen[0]: `[::]:53` is no ADDRESS:PORT of one address",
-            "front.clients[0]: `all` is no prefix",
-            "front.listen: [::1]:53 would be asked by the front itself",
-        ];
-        for expected in expected {
-            assert!(told.iter().any(|told| told == expected), "{expected} in {told:#?}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_bounded() {
-        assert!(Config::from_json(&vec![b' '; MAX_BYTES + 1]).is_err());
-        let service =
-            |number: usize| format!(r#"{{"name": "s{number}", "allowed": ["2001:db8::/32"], "outbound": {{}}}}"#);
-        let services = |count: usize| {
-            let all: Vec<String> = (0..count).map(service).collect();
-            Config::from_json(format!(r#"{{"services": [{}]}}"#, all.join(",")).as_bytes())
-        };
-        assert!(services(MAX_SERVICES).is_ok());
-        assert_eq!(
-            services(MAX_SERVICES + 1).unwrap_err().to_string(),
-            "services: 1025 members exceed 1024"
-        );
     }
 }

@@ -73,6 +73,7 @@ pub(super) struct Dns {
     pub(super) absent_most_s: Option<u64>,
     pub(super) retry_most_s: Option<u64>,
     pub(super) stale_s: Option<u64>,
+    pub(super) ttl_most_s: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,7 @@ mod kept;
 mod offer;
 mod query;
 pub mod serve;
-mod share;
+pub(crate) mod share;
 mod upstreams;
 pub mod wire;
 
@@ -28,7 +28,7 @@ pub use self::{
     query::{Asked, Query},
     upstreams::Upstreams,
 };
-use crate::answers::Seconds;
+use crate::{answers::Seconds, probe::Probe};
 
 /// What the front knows.
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ pub struct Table {
     pub upstreams: Arc<Upstreams>,
     /// What is composed, by name.
     pub offers: HashMap<Vec<u8>, Offer>,
+    /// The shim's own questions that must not come here.
+    pub probe: Arc<Probe>,
 }
 
 /// What became of a query. The names are labels of metrics.
@@ -121,6 +123,9 @@ impl Table {
             answer.map_or(Decision::Ignore, |answer| Decision::Answer(outcome, answer))
         };
         if !self.admits(asker) {
+            return failure(Outcome::Refused, Code::Refused);
+        }
+        if self.probe.meets(wire::question(message)) {
             return failure(Outcome::Refused, Code::Refused);
         }
         let query = match Query::read(message, self.transfers) {

@@ -1,5 +1,7 @@
 //! What is known of one service: the answers, and for its verifiers what was published before (docs/spec.md §1).
 
+#[cfg(test)]
+mod oracle;
 mod rules;
 mod seen;
 mod state;
@@ -23,10 +25,11 @@ use self::{
     rules::{space_of, tell_apart, text},
     seen::{Seen, by_age, mark},
 };
-use crate::answers::{Answers, List, Seconds, Slot};
-
-/// How long verifiers keep what is gone, beyond its TTL, in seconds.
-pub const GRACE: u64 = 60;
+pub use crate::answers::GRACE;
+use crate::{
+    answers::{Answers, List, Seconds, Slot},
+    concealed::concealed,
+};
 
 /// What a role is told of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,27 @@ pub struct View {
     pub standing: Standing,
     /// When it changes by itself, if nothing else happens.
     pub until: Option<Seconds>,
+    /// What is kept though gone.
+    pub kept: Kept,
+}
+
+/// What verifiers keep though it is gone from the answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How many records.
+    pub records: usize,
+    /// How many lists.
+    pub lists: usize,
+    /// Until when the last of them counts.
+    pub until: Option<Seconds>,
+}
+
+impl Kept {
+    /// Returns how much it is.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.records.saturating_add(self.lists)
+    }
 }
 
 /// What decides about a service besides its records.
@@ -47,6 +71,8 @@ pub struct Terms<'a> {
     pub key_of: &'a dyn Fn(&KeyId) -> Key,
     /// Why the service must not have a prefix, if so.
     pub forbidden: &'a dyn Fn(Ipv6Net) -> Option<String>,
+    /// The longest that a TTL counts, in seconds.
+    pub ttl_most: u64,
 }
 
 /// What is known of one service.
@@ -62,6 +88,12 @@ pub struct Memory {
     seen_records: Vec<Seen<String>>,
     /// The lists that stood with them; none where each record brought its own.
     seen_lists: Vec<Seen<Option<String>>>,
+    /// Whether what is gone is to be forgotten.
+    #[serde(skip)]
+    forgets: bool,
+    /// Whether the answers were usable when verifiers were told last.
+    #[serde(default)]
+    is_usable: bool,
 }
 
 /// What the answers say.
@@ -80,20 +112,61 @@ impl Memory {
         list || records || addresses
     }
 
-    /// Takes no answer for later than now: a clock that went back must not make it last.
-    pub fn not_after(&mut self, now: Seconds) {
-        self.list.at = self.list.at.min(now);
-        self.records.at = self.records.at.min(now);
-        self.addresses.at = self.addresses.at.min(now);
+    /// Moves what is known to another time.
+    pub fn shift(&mut self, moved: impl Fn(Seconds) -> Seconds + Copy) {
+        self.list.shift(moved);
+        self.records.shift(moved);
+        self.addresses.shift(moved);
+        self.seen_records.iter_mut().for_each(|seen| seen.shift(moved));
+        self.seen_lists.iter_mut().for_each(|seen| seen.shift(moved));
     }
 
-    /// Returns when the first of the answers expires.
+    /// Takes nothing for later than now: a clock that was wrong must not make it last.
+    pub fn not_after(&mut self, now: Seconds) {
+        let not_after = |time: Seconds| time.min(now);
+        self.list.shift(not_after);
+        self.records.shift(not_after);
+        self.addresses.shift(not_after);
+        for gone in self.seen_records.iter_mut().filter_map(|seen| seen.gone.as_mut()) {
+            *gone = now.min(*gone);
+        }
+        for gone in self.seen_lists.iter_mut().filter_map(|seen| seen.gone.as_mut()) {
+            *gone = now.min(*gone);
+        }
+    }
+
+    /// Forgets what verifiers keep though it is not published, from when they are told next.
+    pub fn forget(&mut self) {
+        self.forgets = true;
+        self.list.forget();
+        self.records.forget();
+    }
+
+    /// Returns how many records and lists are remembered.
     #[must_use]
-    pub fn fresh_until(&self) -> Seconds {
+    pub fn remembered(&self) -> usize {
+        self.seen_records.len().saturating_add(self.seen_lists.len())
+    }
+
+    /// Returns how many of them stand, as far as is known: none where what is published is not usable.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        let records = self.seen_records.iter().filter(|seen| seen.gone.is_none()).count();
+        let lists = self.seen_lists.iter().filter(|seen| seen.gone.is_none()).count();
+        if self.is_usable {
+            records.saturating_add(lists)
+        } else {
+            0
+        }
+    }
+
+    /// Returns when the first of the answers expires, where a TTL counts for so long at most.
+    #[must_use]
+    pub fn fresh_until(&self, ttl_most: u64) -> Seconds {
         let ends = [
-            self.list.at.saturating_add(self.list.ttl),
-            self.records.at.saturating_add(self.records.ttl),
-            self.addresses.at.saturating_add(self.addresses.ttl),
+            self.list.expires(ttl_most),
+            self.records.expires(ttl_most),
+            self.addresses.expires(ttl_most),
         ];
         ends.into_iter().min().unwrap_or(0)
     }
@@ -113,33 +186,44 @@ impl Memory {
     /// Says what the service's verifiers are told, and remembers it.
     pub fn verifier(&mut self, now: Seconds, terms: &Terms<'_>) -> View {
         let judged = self.judge(Role::Verifier, terms);
-        if let Some(judged) = &judged
-            && !judged.usable.is_empty()
-        {
+        let usable = judged.as_ref().filter(|judged| !judged.usable.is_empty());
+        self.is_usable = usable.is_some();
+        if let Some(judged) = usable {
             let records = judged.usable.iter().map(|(record, _)| record.to_string()).collect();
-            mark(&mut self.seen_records, records, self.records.ttl, self.records.at, now);
+            let ttl = self.records.greatest.ttl();
+            mark(&mut self.seen_records, records, |_| ttl, now);
+            let (present, absent) = (self.list.greatest.ttl(), self.list.greatest_absent.ttl());
+            let ttl_of = |list: &Option<String>| if list.is_some() { present } else { absent };
             let list = judged.list.as_ref().map(text);
-            mark(&mut self.seen_lists, vec![list], self.list.ttl, self.list.at, now);
+            mark(&mut self.seen_lists, vec![list], ttl_of, now);
         }
-        let kept = |gone: bool, until: Seconds| !gone || until.saturating_add(GRACE) > now;
-        self.seen_records.retain(|seen| kept(seen.gone, seen.until));
-        self.seen_lists.retain(|seen| kept(seen.gone, seen.until));
+        if std::mem::take(&mut self.forgets) {
+            // What no answer has now goes; where none is usable, that is everything.
+            let stands = usable.is_some();
+            self.seen_records.retain(|seen| stands && seen.gone.is_none());
+            self.seen_lists.retain(|seen| stands && seen.gone.is_none());
+        }
+        let counts = |ends: Option<Seconds>| ends.is_none_or(|ends| ends > now);
+        self.seen_records.retain(|seen| counts(seen.ends(terms.ttl_most)));
+        self.seen_lists.retain(|seen| counts(seen.ends(terms.ttl_most)));
         let (mut pairs, dropped) = self.pairs(terms);
         tell_apart(&mut pairs);
-        let ends = self.seen_records.iter().map(|seen| (seen.gone, seen.until));
-        let ends = ends.chain(self.seen_lists.iter().map(|seen| (seen.gone, seen.until)));
-        let until = ends
-            .filter(|(gone, _)| *gone)
-            .map(|(_, until)| until.saturating_add(GRACE))
-            .min();
+        let records = self.seen_records.iter().filter_map(|seen| seen.ends(terms.ttl_most));
+        let lists = self.seen_lists.iter().filter_map(|seen| seen.ends(terms.ttl_most));
+        let kept = Kept {
+            records: records.clone().count(),
+            lists: lists.clone().count(),
+            until: records.clone().chain(lists.clone()).max(),
+        };
+        let until = records.chain(lists).min();
         let standing = match (judged, pairs.is_empty()) {
             (None, true) => Standing {
                 state: State::Pending,
-                reason: self.failure(),
+                reason: self.failure().or_else(unanswered),
             },
             (None, false) => Standing {
                 state: State::Stale,
-                reason: self.failure(),
+                reason: self.failure().or_else(unanswered),
             },
             (Some(judged), true) => judged.standing,
             (Some(judged), false) if judged.usable.is_empty() => Standing {
@@ -148,18 +232,31 @@ impl Memory {
             },
             (Some(judged), false) => self.freshness(judged.standing),
         };
-        let crowded = dropped > 0;
-        let standing = Standing {
-            state: standing.state,
-            reason: standing
-                .reason
-                .or_else(|| crowded.then(|| format!("{dropped} earlier combinations of record and list do not fit"))),
-        };
+        let reason = standing.reason.or_else(|| self.remark(dropped, kept, terms.ttl_most));
         View {
             pairs,
             addresses: Vec::new(),
-            standing,
+            standing: Standing { reason, ..standing },
             until,
+            kept,
+        }
+    }
+
+    /// Says what is worth knowing of rules that are in use.
+    fn remark(&self, dropped: usize, kept: Kept, ttl_most: u64) -> Option<String> {
+        let ttl = self.records.greatest.ttl().max(self.list.greatest.ttl());
+        if dropped > 0 {
+            Some(format!("{dropped} earlier combinations of record and list do not fit"))
+        } else if ttl > ttl_most {
+            Some(format!(
+                "a TTL of {ttl} s exceeds dns.ttl_most_s, {ttl_most} s: what goes is kept for the shorter, and caches may hold it longer"
+            ))
+        } else {
+            let until = kept.until?;
+            let (records, lists) = (kept.records, kept.lists);
+            Some(format!(
+                "gone from the DNS and kept until {until}: records {records}, lists {lists}"
+            ))
         }
     }
 
@@ -171,14 +268,15 @@ impl Memory {
             addresses: Vec::new(),
             standing: Standing { state, reason },
             until,
+            kept: Kept::default(),
         };
         let Some(judged) = self.judge(Role::Client, terms) else {
-            return nothing(State::Pending, self.failure(), None);
+            return nothing(State::Pending, self.failure().or_else(unanswered), None);
         };
         let ends = [
-            self.list.good_until(stale),
-            self.records.good_until(stale),
-            self.addresses.good_until(stale),
+            self.list.good_until(stale, terms.ttl_most),
+            self.records.good_until(stale, terms.ttl_most),
+            self.addresses.good_until(stale, terms.ttl_most),
         ];
         let until = ends.into_iter().flatten().min();
         if until.is_some_and(|until| until <= now) {
@@ -218,6 +316,7 @@ impl Memory {
             addresses,
             standing,
             until,
+            kept: Kept::default(),
         }
     }
 
@@ -247,7 +346,8 @@ impl Memory {
         };
         let publication = Publication::read(apl, records, role, terms.key_of);
         if publication.candidates.is_empty() {
-            return Some(none(State::Absent, None));
+            let reason = "no TXT record at the _ssa name begins with v=ssa1";
+            return Some(none(State::Absent, Some(reason.into())));
         }
         let mut faults = Vec::new();
         let space = match publication.space {
@@ -285,7 +385,7 @@ impl Memory {
             (true, true) => State::Refused,
             (true, false) => State::Unusable,
         };
-        let reason = (!faults.is_empty()).then(|| faults.join("; ").chars().take(400).collect());
+        let reason = (!faults.is_empty()).then(|| concealed(&faults.join("; ")).chars().take(400).collect());
         Some(Judged {
             list: space,
             usable,
@@ -318,7 +418,7 @@ impl Memory {
                     continue;
                 }
                 let pair = Pair::new(&record, space);
-                let gone = list.gone || seen.gone;
+                let gone = list.gone.is_some() || seen.gone.is_some();
                 match found
                     .iter_mut()
                     .find(|(_, other)| other.core == pair.core && other.space == pair.space)
@@ -333,6 +433,11 @@ impl Memory {
         let pairs = found.into_iter().take(MAX_RECORDS).map(|(_, pair)| pair).collect();
         (pairs, dropped)
     }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands where there is no failure")]
+fn unanswered() -> Option<String> {
+    Some("no question has been answered yet".into())
 }
 
 fn forbidden_of(space: &AddressSpace, terms: &Terms<'_>) -> Option<String> {

@@ -2,53 +2,93 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::answers::Seconds;
+use crate::answers::{GRACE, Seconds};
 
 /// The most records and lists remembered.
 pub(super) const MAX_SEEN: usize = 16;
 
 /// Something published, and how long caches may hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored<T>")]
 pub(super) struct Seen<T> {
     pub(super) value: T,
-    pub(super) ttl: u64,
+    /// Until when caches may hold what is gone.
     pub(super) until: Seconds,
-    pub(super) gone: bool,
+    /// Since when it is gone.
+    pub(super) gone: Option<Seconds>,
+}
+
+/// The same as files have it, those of version 1 too.
+#[derive(Deserialize)]
+struct Stored<T> {
+    value: T,
+    #[serde(default)]
+    ttl: u64,
+    until: Seconds,
+    gone: Gone,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Gone {
+    Since(Option<Seconds>),
+    /// Of version 1.
+    Is(bool),
+}
+
+impl<T> From<Stored<T>> for Seen<T> {
+    fn from(stored: Stored<T>) -> Self {
+        let gone = match stored.gone {
+            Gone::Since(since) => since,
+            Gone::Is(is) => is.then(|| stored.until.saturating_sub(stored.ttl)),
+        };
+        Self {
+            value: stored.value,
+            until: stored.until,
+            gone,
+        }
+    }
+}
+
+impl<T> Seen<T> {
+    /// Returns until when it counts, if it is gone; a TTL counts for so long at most.
+    pub(super) fn ends(&self, ttl_most: u64) -> Option<Seconds> {
+        let most = self.gone?.saturating_add(ttl_most);
+        Some(self.until.min(most).saturating_add(GRACE))
+    }
+
+    /// Moves it to another time.
+    pub(super) fn shift(&mut self, moved: impl Fn(Seconds) -> Seconds) {
+        self.until = moved(self.until);
+        self.gone = self.gone.map(moved);
+    }
 }
 
 /// Those that stand first, then those that went last.
 pub(super) fn by_age<T>(seen: &[Seen<T>]) -> Vec<&Seen<T>> {
     let mut sorted: Vec<&Seen<T>> = seen.iter().collect();
-    sorted.sort_by_key(|seen| (seen.gone, std::cmp::Reverse(seen.until)));
+    sorted.sort_by_key(|seen| (seen.gone.is_some(), std::cmp::Reverse(seen.until)));
     sorted
 }
 
-/// Notes what stands now, answered at a time; all else is gone.
-pub(super) fn mark<T: PartialEq>(seen: &mut Vec<Seen<T>>, standing: Vec<T>, ttl: u64, at: Seconds, now: Seconds) {
-    for one in seen
-        .iter_mut()
-        .filter(|one| !one.gone && !standing.contains(&one.value))
-    {
-        one.gone = true;
-        // Others may have got it up to now.
-        one.until = one.until.max(now.saturating_add(one.ttl));
+/// Notes what stands now; all else is gone, and counts for the TTL that it may have had. One that is told of only later,
+/// by a cache that had asked long before, counts too.
+pub(super) fn mark<T: PartialEq>(seen: &mut Vec<Seen<T>>, standing: Vec<T>, ttl_of: impl Fn(&T) -> u64, now: Seconds) {
+    for one in seen.iter_mut().filter(|one| !standing.contains(&one.value)) {
+        // Others may have got it up to then.
+        let gone = *one.gone.get_or_insert(now);
+        one.until = one.until.max(gone.saturating_add(ttl_of(&one.value)));
     }
     for value in standing {
-        let until = at.saturating_add(ttl);
         match seen.iter_mut().find(|one| one.value == value) {
-            Some(one) => {
-                one.gone = false;
-                one.ttl = ttl;
-                one.until = one.until.max(until);
-            }
+            Some(one) => (one.gone, one.until) = (None, 0),
             None => seen.push(Seen {
                 value,
-                ttl,
-                until,
-                gone: false,
+                until: 0,
+                gone: None,
             }),
         }
     }
-    seen.sort_by_key(|one| (one.gone, std::cmp::Reverse(one.until)));
+    seen.sort_by_key(|one| (one.gone.is_some(), std::cmp::Reverse(one.until)));
     seen.truncate(MAX_SEEN);
 }

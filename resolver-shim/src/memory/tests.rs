@@ -5,17 +5,20 @@ const LIST: &str = "2:2001:db8:5::/64 !2:2001:db8:6::/120";
 const OTHER: &str = "2:2001:db8:7::/64 !2:2001:db8:6::/120";
 const RULE: &str = "v=ssa1; addr=rand:64";
 const NEXT: &str = "v=ssa1; addr=hash(src/64):20 rand:44";
+/// The longest that a TTL counts.
+const MOST: u64 = 10_000;
 const PLAIN: &str = "2001:db8:6::1";
 
-fn terms() -> Terms<'static> {
+pub(super) fn terms() -> Terms<'static> {
     Terms {
         key_of: &|_| Key::None,
         forbidden: &|_| None,
+        ttl_most: MOST,
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "answers hold results")]
-fn answer<T>(value: T, ttl: u64) -> Result<Answer<T>, Failure> {
+pub(super) fn answer<T>(value: T, ttl: u64) -> Result<Answer<T>, Failure> {
     Ok(Answer {
         value,
         ttl,
@@ -74,8 +77,107 @@ fn a_longer_ttl_of_the_past_counts() {
     told(&mut memory, 1100);
     memory.take(answers(Some(LIST), &[NEXT]), 1200);
     told(&mut memory, 1200);
-    assert_eq!(told(&mut memory, 1000 + 5000 + GRACE - 1).1.len(), 3);
-    assert_eq!(told(&mut memory, 1000 + 5000 + GRACE).1.len(), 2);
+    // It may have been met again, by a cache that did not say so.
+    assert_eq!(told(&mut memory, 1200 + 5000 + GRACE - 1).1.len(), 3);
+    assert_eq!(told(&mut memory, 1200 + 5000 + GRACE).1.len(), 2);
+}
+
+#[test]
+fn a_ttl_counts_no_longer_than_the_operator_lets_it() {
+    let mut memory = Memory::default();
+    let week = |records: &[&str]| {
+        let mut answers = answers(Some(LIST), records);
+        answers.records = answer(records.iter().map(ToString::to_string).collect(), 7 * 86_400);
+        answers
+    };
+    memory.take(week(&[RULE]), 1000);
+    let view = memory.verifier(1000, &terms());
+    assert!(
+        view.standing
+            .reason
+            .unwrap()
+            .contains("604800 s exceeds dns.ttl_most_s, 10000 s")
+    );
+    memory.take(answers(Some(LIST), &[NEXT]), 1100);
+    let kept = memory.verifier(1100, &terms()).kept;
+    assert_eq!(
+        (kept.records, kept.lists, kept.until),
+        (1, 0, Some(1100 + MOST + GRACE))
+    );
+    // Over a restart, and by a lower bound that a reload brings.
+    let json = serde_json::to_string(&memory).unwrap();
+    let mut memory: Memory = serde_json::from_str(&json).unwrap();
+    assert_eq!(memory.verifier(1200, &terms()).pairs.len(), 2);
+    let less = Terms {
+        ttl_most: 300,
+        ..terms()
+    };
+    assert_eq!(memory.verifier(1100 + 300 + GRACE - 1, &less).pairs.len(), 2);
+    assert_eq!(memory.verifier(1100 + 300 + GRACE, &less).pairs.len(), 1);
+}
+
+#[test]
+fn a_ttl_that_a_cache_tells_only_with_the_successor_counts() {
+    let mut memory = Memory::default();
+    let mut left = answers(Some("2:2001:db8:5::/64 2:2001:db8:7::/64"), &[RULE]);
+    left.list = left.list.map(|list| Answer { ttl: 7, ..list });
+    memory.take(left, 1000);
+    told(&mut memory, 1000);
+    let mut fresh = answers(Some("2:2001:db8:5::/64"), &[RULE]);
+    fresh.list = fresh.list.map(|list| Answer { ttl: 150, ..list });
+    memory.take(fresh, 1006);
+    let lists = |memory: &mut Memory, now| memory.verifier(now, &terms()).pairs.len();
+    assert_eq!(lists(&mut memory, 1006), 2);
+    assert_eq!(lists(&mut memory, 1006 + 150 + GRACE - 1), 2);
+    assert_eq!(lists(&mut memory, 1006 + 150 + GRACE), 1);
+}
+
+#[test]
+fn what_is_kept_is_forgotten_on_demand() {
+    let mut memory = Memory::default();
+    memory.take(answers(Some(LIST), &[RULE]), 1000);
+    told(&mut memory, 1000);
+    memory.take(answers(Some(LIST), &[NEXT]), 1001);
+    assert_eq!(told(&mut memory, 1001).1.len(), 3);
+    memory.forget();
+    assert_eq!(told(&mut memory, 1001).1, [LIST, NEXT]);
+    // What no answer says any more, too.
+    memory.take(answers(Some(LIST), &[]), 1002);
+    assert_eq!(told(&mut memory, 1002).0, State::Kept);
+    memory.forget();
+    assert_eq!(told(&mut memory, 1002), (State::Absent, vec![]));
+}
+
+#[test]
+fn every_state_but_usable_has_a_reason() {
+    let mut memory = Memory::default();
+    let failed = Answers::failed(&Failure::new("timeout", "no answer"));
+    let absent = answers(Some(LIST), &[]);
+    let no_address = Answers {
+        addresses: answer(Vec::new(), 9),
+        ..answers(Some(LIST), &[RULE])
+    };
+    let mut met = std::collections::BTreeSet::new();
+    for (now, answers) in [None, Some(absent.clone()), Some(no_address), Some(absent), Some(failed)]
+        .into_iter()
+        .enumerate()
+    {
+        let now = 1000 + u64::try_from(now).unwrap();
+        if let Some(answers) = answers {
+            memory.take(answers, now);
+        }
+        for now in [now, now + 1000] {
+            for standing in [
+                memory.verifier(now, &terms()).standing,
+                memory.client(now, 9, &terms()).standing,
+            ] {
+                let has_reason = standing.reason.as_ref().is_some_and(|reason| !reason.is_empty());
+                assert!(standing.state == State::Usable || has_reason, "{standing:?}");
+                met.insert(standing.state);
+            }
+        }
+    }
+    assert!(met.len() >= 4, "{met:?}");
 }
 
 #[test]
@@ -184,6 +286,7 @@ fn what_must_not_be_is_refused_and_the_last_kept() {
     let terms = Terms {
         key_of: &|_| Key::None,
         forbidden: &forbidden,
+        ttl_most: MOST,
     };
     let view = memory.verifier(1001, &terms);
     assert_eq!(view.standing.state, State::Kept);
@@ -240,6 +343,7 @@ fn a_secret_that_comes_later_makes_the_record_usable() {
     let given = Terms {
         key_of: &|_| key,
         forbidden: &|_| None,
+        ttl_most: MOST,
     };
     let view = memory.verifier(1, &given);
     assert_eq!(view.standing.state, State::Usable);

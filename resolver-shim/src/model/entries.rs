@@ -159,11 +159,9 @@ pub(super) fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Key
 }
 
 pub(super) fn client_key(outbound: &Outbound, keyring: &Keyring, key: &KeyId) -> Key {
-    let get = |path: &std::path::Path| keyring.keys(path)?.get(key.as_str());
-    let found = match &outbound.keys {
-        None => None,
-        Some(Keys::Masters(path)) => get(path).map(secrets::Material::secret),
-        Some(Keys::Client(path)) => get(path).map(secrets::Material::client_key),
-    };
-    found.unwrap_or(Key::None)
+    match &outbound.keys {
+        None => Key::None,
+        Some(Keys::Masters(path)) => keyring.secret(path, key),
+        Some(Keys::Client(path)) => keyring.client_key(path, key),
+    }
 }

@@ -7,6 +7,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::Ipv6Addr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,15 +23,18 @@ use self::entries::{ItemSource, client_key, inbound_entry, offer, outbound_entry
 use crate::{
     answers::{Answer, Answers, List, Seconds, records},
     claims::Claims,
-    config::{Config, Keys, Origin, Role, Service},
+    config::{Config, Keys, MAX_SERVICES, Origin, Role, Service},
     front::{self, Offer},
-    memory::{Memory, Standing, State, Terms, View, publishable},
-    secrets::{self, Keyring},
+    memory::{GRACE, Kept, Memory, Standing, State, Terms, View, publishable},
+    secrets::Keyring,
     sources::Sources,
 };
 
 /// The TTL of records that stand in the configuration, in seconds.
 const FIXED_TTL: u64 = 300;
+
+/// How long verifiers are not told of a service that a reload brought and that is not answered yet, in seconds.
+const QUIET: u64 = 5;
 
 /// Everything that snapshots follow from.
 pub struct Model {
@@ -41,6 +45,16 @@ pub struct Model {
     source_of: fn(&mut Sources, Ipv6Net) -> Option<Ipv6Addr>,
     /// Whether the front composes for any service.
     offers: bool,
+    /// What is known of services that the configuration has no more.
+    former: Vec<Former>,
+}
+
+/// What is known of a service that the configuration has no more: it may come back, by this name or another.
+struct Former {
+    name: String,
+    stored: Stored,
+    /// Since when.
+    at: Seconds,
 }
 
 /// A service, and what is known of it.
@@ -51,17 +65,31 @@ struct Known {
     held: BTreeSet<Ipv6Net>,
     standings: HashMap<Role, Standing>,
     dropped: usize,
+    /// What its verifiers keep though gone.
+    kept: Kept,
+    /// The domain name that the answers are of; until another one answers it may be a former one.
+    domain: Option<String>,
+    /// Until when verifiers are not told of it, if it came by a reload and nothing is known of it.
+    quiet_until: Seconds,
     /// When the first of its answers expires: the front looks at it whenever it is asked.
     fresh_until: Arc<AtomicU64>,
 }
 
 impl Known {
-    fn note_freshness(&self, origin: &Origin) {
+    fn note_freshness(&self, origin: &Origin, ttl_most: u64) {
         let until = match origin {
-            Origin::Dns(_) => self.memory.fresh_until(),
+            Origin::Dns(_) => self.memory.fresh_until(ttl_most),
             Origin::Fixed(_) => Seconds::MAX,
         };
         self.fresh_until.store(until, Ordering::Relaxed);
+    }
+
+    /// Returns the former domain name whose records are in use until the service's own answers, if so.
+    fn former_domain(&self, service: &Service) -> Option<String> {
+        if self.domain == domain_of(service) || !self.memory.is_known() {
+            return None;
+        }
+        Some(self.domain.clone().unwrap_or_else(|| "the configuration".into()))
     }
 }
 
@@ -105,6 +133,11 @@ pub struct Status {
     pub answered: Seconds,
     /// The TTL of that answer.
     pub ttl: u64,
+    /// How many records and lists its verifiers keep though they are gone.
+    pub kept: usize,
+    /// Until when the last of them counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<Seconds>,
 }
 
 impl Model {
@@ -118,52 +151,54 @@ impl Model {
             sources: Sources::default(),
             source_of: Sources::of,
             offers: false,
+            former: Vec::new(),
         };
         model.adopt(config, stored, now);
+        for known in &mut model.services {
+            known.quiet_until = 0;
+        }
         model
     }
 
-    /// Takes another configuration. What is known of services that stay is kept.
+    /// Takes another configuration. What is known of a service stays in use until what the configuration says of it now
+    /// is known: under another domain name, by records in the configuration or no more, and by another name too. Verifiers
+    /// are told of a new service when it is answered, or after five seconds.
     pub fn configure(&mut self, config: Config, now: Seconds) {
         self.adopt(config, BTreeMap::new(), now);
     }
 
-    fn adopt(&mut self, config: Config, mut stored: BTreeMap<String, Stored>, now: Seconds) {
-        let old: HashMap<&str, &Service> = (self
-            .config
-            .services
-            .iter()
-            .map(|service| (service.name.as_str(), service)))
-        .collect();
-        let mut known: HashMap<Arc<str>, Known> = self
-            .services
-            .drain(..)
-            .map(|known| (known.name.clone(), known))
-            .collect();
-        let adopted = config.services.iter().map(|service| {
-            let name: Arc<str> = Arc::from(service.name.as_str());
-            let same = |old: &&Service| match (&old.origin, &service.origin) {
-                (Origin::Dns(old), Origin::Dns(new)) => old == new,
-                (Origin::Fixed(_), Origin::Fixed(_)) => true,
-                _ => false,
+    fn adopt(&mut self, config: Config, stored: BTreeMap<String, Stored>, now: Seconds) {
+        let mut former = self.leave(stored, now, config.dns.ttl_most);
+        let names = config.services.iter().map(|service| {
+            let place = former.iter().position(|former| former.name == service.name)?;
+            Some(former.swap_remove(place).stored)
+        });
+        let mut found: Vec<Option<Stored>> = names.collect();
+        // A service that was renamed is known by its domain name.
+        for (service, found) in config.services.iter().zip(&mut found) {
+            let same = |former: &Former| former.stored.domain.is_some() && former.stored.domain == domain_of(service);
+            if found.is_none()
+                && let Some(place) = former.iter().position(same)
+            {
+                *found = Some(former.swap_remove(place).stored);
+            }
+        }
+        former.truncate(MAX_SERVICES);
+        self.former = former;
+        let adopted = config.services.iter().zip(found).map(|(service, found)| {
+            let quiet_until = if found.is_some() { 0 } else { now.saturating_add(QUIET) };
+            let stored = found.unwrap_or_default();
+            let mut known = Known {
+                name: Arc::from(service.name.as_str()),
+                memory: stored.memory,
+                held: stored.held,
+                domain: stored.domain,
+                quiet_until,
+                standings: HashMap::new(),
+                dropped: 0,
+                kept: Kept::default(),
+                fresh_until: Arc::default(),
             };
-            let kept = known
-                .remove(&name)
-                .filter(|_| old.get(service.name.as_str()).is_some_and(same));
-            let mut known = kept.unwrap_or_else(|| {
-                let stored = stored
-                    .remove(&service.name)
-                    .filter(|stored| stored.domain == domain_of(service));
-                let stored = stored.unwrap_or_default();
-                Known {
-                    memory: stored.memory,
-                    name,
-                    held: stored.held,
-                    standings: HashMap::new(),
-                    dropped: 0,
-                    fresh_until: Arc::default(),
-                }
-            });
             if let Origin::Fixed(fixed) = &service.origin {
                 let answer = |present| Answer {
                     value: (),
@@ -177,23 +212,36 @@ impl Model {
                     addresses: Ok(answer(true).with(fixed.addresses.clone())),
                 };
                 known.memory.take(answers, now);
+                known.domain = None;
+            } else if !known.memory.is_known() {
+                known.domain = domain_of(service);
             }
-            known.standings.clear();
-            known.note_freshness(&service.origin);
+            known.note_freshness(&service.origin, config.dns.ttl_most);
             known
         });
         self.services = adopted.collect();
-        let directories = config.services.iter().flat_map(|service| {
-            let masters = service.inbound.as_ref().and_then(|inbound| inbound.masters.clone());
-            let keys = service.outbound.as_ref().and_then(|outbound| outbound.keys.as_ref());
-            let keys = keys.map(|keys| match keys {
-                Keys::Masters(path) | Keys::Client(path) => path.clone(),
-            });
-            masters.into_iter().chain(keys)
-        });
-        self.keyring.watch(directories);
+        self.keyring.watch(directories(&self.config, &config));
         self.keyring.refresh();
         self.config = config;
+    }
+
+    /// Leaves all services, and returns what is known of them, of those that were left before and of what was stored.
+    fn leave(&mut self, stored: BTreeMap<String, Stored>, now: Seconds, ttl_most: u64) -> Vec<Former> {
+        let services = self.services.drain(..).map(|known| Former {
+            name: known.name.to_string(),
+            stored: Stored {
+                domain: known.domain,
+                memory: known.memory,
+                held: known.held,
+            },
+            at: now,
+        });
+        let stored = stored
+            .into_iter()
+            .map(|(name, stored)| Former { name, stored, at: now });
+        let all = services.chain(stored).chain(self.former.drain(..));
+        let most = ttl_most.saturating_add(GRACE);
+        all.filter(|former| former.at.saturating_add(most) > now).collect()
     }
 
     /// Returns the configuration.
@@ -208,9 +256,33 @@ impl Model {
         let Some((config, known)) = all.find(|(_, known)| &*known.name == service) else {
             return false;
         };
+        let mut answers = answers;
+        if known.former_domain(config).is_some() {
+            // Records of one name and a list of another say nothing together.
+            if let Some(failure) = answers.failure() {
+                answers = Answers::failed(&failure.clone());
+            } else {
+                known.domain = domain_of(config);
+            }
+        }
         let changed = known.memory.take(answers, now);
-        known.note_freshness(&config.origin);
+        known.note_freshness(&config.origin, self.config.dns.ttl_most);
         changed
+    }
+
+    /// Forgets what the verifiers of a service keep though it is not published any more, and returns how many records and
+    /// lists that were; nothing where there is no such service. The next snapshots are without it.
+    pub fn forget(&mut self, service: &str) -> Option<usize> {
+        let known = self.services.iter_mut().find(|known| &*known.name == service)?;
+        let before = known.memory.remembered();
+        known.memory.forget();
+        Some(before.saturating_sub(known.memory.standing()))
+    }
+
+    /// Returns how many records and lists the verifiers of all services keep though they are gone.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.services.iter().map(|known| known.kept.count()).sum()
     }
 
     /// Reads all key material again, and says whether anything changed.
@@ -254,7 +326,7 @@ impl Model {
     pub fn to_store(&self) -> BTreeMap<String, Stored> {
         let stored = |(service, known): (&Service, &Known)| {
             let stored = Stored {
-                domain: domain_of(service),
+                domain: known.domain.clone(),
                 memory: known.memory.clone(),
                 held: known.held.clone(),
             };
@@ -273,6 +345,8 @@ impl Model {
             reason: standing.reason.clone(),
             answered: known.memory.records.at,
             ttl: known.memory.records.ttl,
+            kept: if role == Role::Inbound { known.kept.count() } else { 0 },
+            kept_until: known.kept.until.filter(|_| role == Role::Inbound),
         };
         let of = |known: &Known| {
             let roles = [Role::Inbound, Role::Outbound];
@@ -280,6 +354,19 @@ impl Model {
             told.into_iter().flatten().collect::<Vec<_>>()
         };
         self.services.iter().flat_map(of).collect()
+    }
+
+    /// Takes every key for given, for who looks at a configuration away from its keys.
+    pub(crate) fn take_keys_for_given(&mut self) {
+        self.keyring.take_for_given();
+    }
+
+    /// Returns how each service stands, by its number in the configuration.
+    pub(crate) fn standings(&self) -> impl Iterator<Item = (usize, Role, &Standing)> {
+        self.services.iter().enumerate().flat_map(|(number, known)| {
+            let of = move |role| known.standings.get(&role).map(|standing| (number, role, standing));
+            [Role::Inbound, Role::Outbound].into_iter().filter_map(of)
+        })
     }
 
     /// Returns how many services are in each state by role, those of no service too.
@@ -324,13 +411,23 @@ impl Model {
                 continue;
             };
             known.dropped = 0;
-            if let (Some(config), Some(view)) = (&service.inbound, views.inbound) {
+            let former = known.former_domain(service);
+            if let (Some(config), Some(mut view)) = (&service.inbound, views.inbound) {
                 let published = publishable(&view.pairs);
                 known.dropped = published.dropped;
-                inbound.push(inbound_entry(&known.name, config, published, &view, &self.keyring));
+                keep(known, view.kept);
+                if known.memory.is_known() || known.quiet_until <= now {
+                    inbound.push(inbound_entry(&known.name, config, published, &view, &self.keyring));
+                } else {
+                    let until = built
+                        .until
+                        .map_or(known.quiet_until, |until| until.min(known.quiet_until));
+                    built.until = Some(until);
+                }
+                note_former(&mut view.standing, former.as_deref());
                 stand(known, Role::Inbound, view.standing);
             }
-            if let (Some(config), Some(view)) = (&service.outbound, views.outbound) {
+            if let (Some(config), Some(mut view)) = (&service.outbound, views.outbound) {
                 if !view.pairs.is_empty() {
                     let mut entry = outbound_entry(&known.name, config, &view, &self.keyring);
                     if self.config.sources {
@@ -362,6 +459,7 @@ impl Model {
                         outbound.push(entry);
                     }
                 }
+                note_former(&mut view.standing, former.as_deref());
                 stand(known, Role::Outbound, view.standing);
             }
         }
@@ -381,7 +479,7 @@ impl Model {
             known.held.iter().for_each(|prefix| claims.take(*prefix, number));
         }
         let names: Vec<Arc<str>> = self.services.iter().map(|known| known.name.clone()).collect();
-        let stale = self.config.dns.stale;
+        let (stale, ttl_most) = (self.config.dns.stale, self.config.dns.ttl_most);
         let mut all = Vec::new();
         for (number, (service, known)) in self.config.services.iter().zip(&mut self.services).enumerate() {
             let overlaps = std::cell::Cell::new(false);
@@ -395,16 +493,14 @@ impl Model {
                 Some(format!("{prefix} shares addresses with {name}"))
             };
             let inbound = service.inbound.as_ref().map(|inbound| {
-                let keys = inbound.masters.as_ref().and_then(|path| self.keyring.keys(path));
-                let key_of = |key: &KeyId| {
-                    keys.and_then(|keys| keys.get(key.as_str()))
-                        .map_or(Key::None, secrets::Material::secret)
-                };
+                let masters = inbound.masters.as_ref();
+                let key_of = |key: &KeyId| masters.map_or(Key::None, |path| self.keyring.secret(path, key));
                 known.memory.verifier(
                     now,
                     &Terms {
                         key_of: &key_of,
                         forbidden: &forbidden,
+                        ttl_most,
                     },
                 )
             });
@@ -416,6 +512,7 @@ impl Model {
                     &Terms {
                         key_of: &key_of,
                         forbidden: &forbidden,
+                        ttl_most,
                     },
                 )
             });
@@ -464,6 +561,62 @@ impl Views {
     }
 }
 
+/// Returns the directories of key material of a configuration, each with the one that was in its place before.
+fn directories(old: &Config, new: &Config) -> Vec<(PathBuf, Option<PathBuf>)> {
+    let known: HashMap<&str, &Service> =
+        (old.services.iter().map(|service| (service.name.as_str(), service))).collect();
+    let mut all = Vec::new();
+    for service in &new.services {
+        let former = known.get(service.name.as_str());
+        if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.masters.clone()) {
+            all.push((path, former.and_then(|former| former.inbound.as_ref()?.masters.clone())));
+        }
+        let former = former.and_then(|former| former.outbound.as_ref()?.keys.as_ref());
+        match service.outbound.as_ref().and_then(|outbound| outbound.keys.as_ref()) {
+            Some(Keys::Masters(path)) => all.push((
+                path.clone(),
+                former.and_then(|former| match former {
+                    Keys::Masters(path) => Some(path.clone()),
+                    Keys::Client(_) => None,
+                }),
+            )),
+            Some(Keys::Client(path)) => all.push((
+                path.clone(),
+                former.and_then(|former| match former {
+                    Keys::Client(path) => Some(path.clone()),
+                    Keys::Masters(_) => None,
+                }),
+            )),
+            None => {}
+        }
+    }
+    all
+}
+
+/// Adds to how a service stands that its records are those of a former domain name.
+fn note_former(standing: &mut Standing, former: Option<&str>) {
+    let Some(former) = former else { return };
+    let told = format!("what is in use is of {former}, until what the configuration says now is answered");
+    standing.reason = Some(match standing.reason.take() {
+        Some(reason) => format!("{told}; {reason}"),
+        None => told,
+    });
+}
+
+/// Notes what a service's verifiers keep though gone; what is new about it is told.
+fn keep(known: &mut Known, kept: Kept) {
+    if kept != known.kept {
+        let service = &*known.name;
+        let (records, lists, until) = (kept.records, kept.lists, kept.until.unwrap_or(0));
+        if kept.count() > 0 {
+            tracing::info!(service, records, lists, until, "kept though gone from the DNS");
+        } else {
+            tracing::info!(service, "nothing is kept any more that is gone from the DNS");
+        }
+    }
+    known.kept = kept;
+}
+
 /// Notes how a service stands; what is new about it is told.
 fn stand(known: &mut Known, role: Role, standing: Standing) {
     let old = known.standings.get(&role);
@@ -472,6 +625,9 @@ fn stand(known: &mut Known, role: Role, standing: Standing) {
         let (state, reason) = (standing.state.name(), standing.reason.as_deref().unwrap_or(""));
         match standing.state {
             State::Usable if standing.reason.is_none() => tracing::info!(service, role, state, "service"),
+            State::Usable if role == Role::Inbound.name() && known.kept.count() > 0 => {
+                tracing::info!(service, role, state, reason, "service");
+            }
             State::Pending => tracing::info!(service, role, state, reason, "service"),
             State::Refused => tracing::error!(service, role, state, reason, "service"),
             _ => tracing::warn!(service, role, state, reason, "service"),

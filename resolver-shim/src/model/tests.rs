@@ -294,3 +294,144 @@ fn a_thousand_services_fit_one_snapshot() {
     let [inbound, outbound] = read(&mut model, 1000);
     assert_eq!((inbound.len(), outbound.len()), (1024, 1024));
 }
+
+/// A configuration of one service.
+fn config(service: &str) -> Config {
+    Config::from_json(format!(r#"{{"services": [{service}]}}"#).as_bytes()).unwrap()
+}
+
+fn reason(model: &Model) -> String {
+    let status = model.statuses().into_iter().next().unwrap();
+    format!("{}: {}", status.state, status.reason.unwrap_or_default())
+}
+
+#[test]
+fn another_domain_name_takes_over_when_it_answers() {
+    let domain = |domain: &str| service("web").replace(r#""allowed""#, &format!(r#""domain": "{domain}", "allowed""#));
+    let fixed = service("web").replace(
+        r#""allowed""#,
+        &format!(r#""static": {{"apl": "{LIST}", "rules": ["{RULE}"], "addresses": ["2001:db8:6::1"]}}, "allowed""#),
+    );
+    let next = "v=ssa1; addr=hash(src/64):20 rand:44";
+    let moved = || answers(LIST, &[next], &["2001:db8:6::1"]);
+    for (before, after) in [(domain("a.test"), domain("b.test")), (fixed.clone(), domain("b.test"))] {
+        let mut model = model(&before);
+        if before != fixed {
+            model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+        }
+        let all = [vec![known("web", 1)], vec![known("web", 1)]];
+        assert_eq!(read(&mut model, 1000), all);
+        model.configure(config(&after), 1001);
+        assert_eq!(read(&mut model, 1001), all);
+        assert!(
+            reason(&model).contains("until what the configuration says now is answered"),
+            "{}",
+            reason(&model)
+        );
+        // Half an answer is none.
+        let half = Answers {
+            records: Err(Failure::new("timeout", "no answer")),
+            ..answers("2:2001:db8:7::/64", &[], &[])
+        };
+        model.take("web", half, 1002);
+        assert_eq!(read(&mut model, 1002), all);
+        assert!(reason(&model).contains("timeout: no answer"), "{}", reason(&model));
+        // Over a restart too.
+        let mut model = Model::new(config(&after), model.to_store(), 1003);
+        model.source_of = |_, item| Some(item.network());
+        assert_eq!(read(&mut model, 1003), all);
+        // What it said before stands beside what it says now for its TTL.
+        model.take("web", moved(), 1004);
+        assert_eq!(read(&mut model, 1004), [vec![known("web", 2)], vec![known("web", 1)]]);
+        let later = 1004 + if before == fixed { FIXED_TTL } else { 100 } + GRACE;
+        assert_eq!(read(&mut model, later), all);
+    }
+    // Records in the configuration need no answer.
+    let mut model = model(&domain("a.test"));
+    model.take("web", answers(LIST, &[next], &["2001:db8:6::1"]), 1000);
+    read(&mut model, 1000);
+    model.configure(config(&fixed), 1001);
+    assert_eq!(read(&mut model, 1001), [vec![known("web", 2)], vec![known("web", 1)]]);
+}
+
+#[test]
+fn a_service_that_is_renamed_keeps_its_rules() {
+    let named = |name: &str| service(name).replace(r#""allowed""#, r#""domain": "a.test", "allowed""#);
+    let mut model = model(&named("old"));
+    model.take("old", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    read(&mut model, 1000);
+    model.configure(config(&named("new")), 1001);
+    assert_eq!(read(&mut model, 1001), [vec![known("new", 1)], vec![known("new", 1)]]);
+    // Also where the configuration changed while the daemon was down.
+    let mut again = Model::new(config(&named("newer")), model.to_store(), 1002);
+    again.source_of = |_, _| None;
+    assert_eq!(read(&mut again, 1002)[1], [known("newer", 1)]);
+}
+
+#[test]
+fn a_service_that_comes_back_is_known() {
+    let mut model = model(&service("web"));
+    model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    read(&mut model, 1000);
+    model.configure(Config::from_json(b"{}").unwrap(), 1001);
+    assert_eq!(read(&mut model, 1001), [vec![], vec![]]);
+    model.configure(config(&service("web")), 1050);
+    assert_eq!(read(&mut model, 1050)[0], [known("web", 1)]);
+    // What nobody can use any more is forgotten.
+    model.configure(Config::from_json(b"{}").unwrap(), 1051);
+    model.configure(config(&service("web")), 1_000_000);
+    assert_eq!(read(&mut model, 1_000_010)[0], [known("web", 0)]);
+}
+
+#[test]
+fn verifiers_are_told_of_a_new_service_when_it_is_answered_or_after_a_time() {
+    let mut model = model(&service("web"));
+    model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    let both = format!("{}, {}", service("web"), service("new"));
+    model.configure(config(&both), 1000);
+    assert_eq!(read(&mut model, 1000)[0], [known("web", 1)]);
+    assert_eq!(model.build(1000).until, Some(1000 + QUIET));
+    assert_eq!(read(&mut model, 1000 + QUIET)[0], [known("web", 1), known("new", 0)]);
+    model.configure(config(&both.replace("\"new\"", "\"newer\"")), 2000);
+    model.take("newer", answers("2:2001:db8:7::/64", &[RULE], &[]), 2001);
+    assert_eq!(read(&mut model, 2001)[0], [known("web", 1), known("newer", 1)]);
+}
+
+#[test]
+fn narrower_prefixes_and_other_ports_and_policies_count_at_once() {
+    let mut model = model(&service("web"));
+    model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    read(&mut model, 1000);
+    let other = service("web").replace(
+        r#""inbound": {"ports": [80]}"#,
+        r#""inbound": {"ports": [81], "mode": "shadow"}"#,
+    );
+    model.configure(config(&other), 1001);
+    let json = serde_json::to_string(&model.build(1001).inbound).unwrap();
+    assert!(json.contains(r#""ports":[81],"mode":"shadow""#), "{json}");
+    model.configure(config(&other.replace("2001:db8::/32", "2001:db8:5::/48")), 1002);
+    assert_eq!(read(&mut model, 1002), [vec![known("web", 0)], vec![]]);
+}
+
+#[test]
+fn what_is_kept_is_told_counted_and_forgotten() {
+    let mut model = model(&service("web"));
+    model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
+    read(&mut model, 1000);
+    let next = "v=ssa1; addr=hash(src/64):20 rand:44";
+    model.take("web", answers(LIST, &[next], &["2001:db8:6::1"]), 1001);
+    assert_eq!(read(&mut model, 1001)[0], [known("web", 2)]);
+    let status = model.statuses().into_iter().next().unwrap();
+    assert_eq!(
+        (status.kept, status.kept_until, model.kept()),
+        (1, Some(1001 + 100 + GRACE), 1)
+    );
+    assert_eq!(
+        reason(&model),
+        "usable: gone from the DNS and kept until 1161: records 1, lists 0"
+    );
+    assert_eq!(model.forget("nobody"), None);
+    assert_eq!(model.forget("web"), Some(1));
+    assert_eq!(read(&mut model, 1001)[0], [known("web", 1)]);
+    assert_eq!((reason(&model), model.kept()), ("usable: ".to_owned(), 0));
+}

@@ -527,3 +527,32 @@ async fn no_octets_end_the_front() {
     let asked = query("web.demo.test", 28, 0, &[]);
     assert_eq!(exchange(address, &asked).await.unwrap().len(), asked.len() + 28);
 }
+
+/// Has datagrams go to a server and back, as a forwarder does, and returns where.
+async fn forwarder(server: SocketAddr) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, asker) = socket.recv_from(&mut buffer).await.unwrap();
+            let onwards = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            onwards.send_to(&buffer[..length], server).await.unwrap();
+            let mut answer = [0; 2048];
+            let length = onwards.recv(&mut answer).await.unwrap();
+            socket.send_to(&answer[..length], asker).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_forwarder_that_leads_back_to_the_front_is_found_out() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let name = ssa_dns::name("web.demo.test").unwrap();
+    let (address, table, _) = front(vec![silent.local_addr().unwrap()]).await;
+    let probe = table.borrow().probe.clone();
+    let servers = |address| ssa_dns::Servers::new(vec![address], Duration::from_millis(300));
+    assert!(probe.leads_back(&servers(forwarder(address).await), &name).await);
+    assert!(!probe.leads_back(&servers(silent.local_addr().unwrap()), &name).await);
+}

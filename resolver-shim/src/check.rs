@@ -1,0 +1,184 @@
+//! What can be said of a configuration before a daemon lives by it.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use crate::{
+    answers::Seconds,
+    concealed::concealed,
+    config::{Config, Keys, Origin, Role},
+    daemon::unusable_files,
+    memory::State,
+    model::Model,
+    secrets::faults_of,
+};
+
+/// A fault, and the field that it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field, such as `services[3].static`.
+    pub place: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&concealed(&format!("{}: {}", self.place, self.reason)))
+    }
+}
+
+/// Returns everything that is wrong with a configuration whose fields are sound: records in it that are not usable or lie
+/// where they must not, addresses that two services share, folders of keys and files that cannot be read, keys that
+/// records need. Without `with_keys` keys and files are taken for given. Nobody is asked for records in the DNS.
+#[must_use]
+pub fn faults(mut config: Config, with_keys: bool, now: Seconds) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if with_keys {
+        faults.extend(unusable_files(&config).map(|(place, reason)| Fault { place, reason }));
+        for (number, service) in config.services.iter().enumerate() {
+            let of = |field: &str, path: &Path| {
+                let place = format!("services[{number}].{field}");
+                faults_of(path).into_iter().map(move |reason| Fault {
+                    place: place.clone(),
+                    reason,
+                })
+            };
+            if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.masters.as_ref()) {
+                faults.extend(of("inbound.masters", path));
+            }
+            match service.outbound.as_ref().and_then(|outbound| outbound.keys.as_ref()) {
+                Some(Keys::Masters(path)) => faults.extend(of("outbound.masters", path)),
+                Some(Keys::Client(path)) => faults.extend(of("outbound.client_keys", path)),
+                None => {}
+            }
+        }
+    }
+    // The host may be another one.
+    config.sources = false;
+    let mut model = Model::new(config, BTreeMap::new(), now);
+    if !with_keys {
+        model.take_keys_for_given();
+    }
+    model.build(now);
+    for (number, role, standing) in model.standings() {
+        let is_fixed = model
+            .config()
+            .services
+            .get(number)
+            .is_some_and(|service| matches!(service.origin, Origin::Fixed(_)));
+        if !is_fixed || (standing.state == State::Usable && standing.reason.is_none()) {
+            continue;
+        }
+        // The front composes for a service that has no plain address.
+        if standing.state == State::Absent && role == Role::Outbound && model.config().front.is_some() {
+            continue;
+        }
+        let role = match role {
+            Role::Inbound => "verifiers",
+            Role::Outbound => "clients",
+        };
+        // What is one record's fault has its place.
+        let reason = standing.reason.as_deref().unwrap_or_default();
+        for reason in reason.split("; ") {
+            let (place, reason) = match reason.strip_prefix("records[").and_then(|rest| rest.split_once("]: ")) {
+                Some((record, reason)) => (format!("services[{number}].static.rules[{record}]"), reason),
+                None => (format!("services[{number}].static"), reason),
+            };
+            let state = standing.state.name();
+            faults.push(Fault {
+                place,
+                reason: format!("{state} for {role}: {reason}"),
+            });
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    fn told(json: &str, with_keys: bool) -> Vec<String> {
+        let config = Config::from_json(json.as_bytes()).unwrap();
+        faults(config, with_keys, 1000)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn every_fault_of_records_is_told_with_its_place() {
+        let service = |name: &str, fields: &str, fixed: &str| {
+            format!(r#"{{"name": "{name}", "allowed": ["2001:db8:5::/48"], {fields}, "static": {fixed}}}"#)
+        };
+        let inbound = r#""inbound": {"ports": [80]}"#;
+        let good =
+            r#"{"apl": "2:2001:db8:5:1::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:5:1::1"]}"#;
+        let all = [
+            service("good", r#""inbound": {"ports": [80]}, "outbound": {}"#, good),
+            service("shared", inbound, good),
+            service(
+                "bad",
+                inbound,
+                r#"{"apl": "2:2001:db8:5:2::/64", "rules": ["v=ssa1; addr=rand:63", "v=ssa1; addr=rand:64; from=2"]}"#,
+            ),
+            service(
+                "outside",
+                inbound,
+                r#"{"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"]}"#,
+            ),
+            service(
+                "keyless",
+                inbound,
+                r#"{"apl": "2:2001:db8:5:3::/64", "rules": ["v=ssa1; addr=mac(src/64):64; key=k1"]}"#,
+            ),
+            service(
+                "plain",
+                r#""outbound": {}"#,
+                r#"{"apl": "2:2001:db8:5:4::/64", "rules": ["v=ssa1; addr=rand:64"]}"#,
+            ),
+        ];
+        let told = told(&format!(r#"{{"services": [{}]}}"#, all.join(", ")), true);
+        for wanted in [
+            "services[1].static.rules[0]: refused for verifiers: 2001:db8:5:1::/64 shares addresses with good",
+            "services[2].static.rules[0]: usable for verifiers: ",
+            "services[3].static.rules[0]: refused for verifiers: 2001:db8:6::/64 lies in no allowed prefix",
+            "services[4].static.rules[0]: unusable for verifiers: the secret k1 is not at hand",
+            "services[5].static: absent for clients: no AAAA record",
+        ] {
+            assert!(
+                told.iter().any(|told| told.starts_with(wanted)),
+                "{wanted} in {told:#?}"
+            );
+        }
+        assert_eq!(told.len(), 5, "{told:#?}");
+    }
+
+    #[test]
+    fn keys_that_are_elsewhere_are_taken_for_given_on_demand() {
+        let folder = Folder::new("check");
+        let path = folder.path().join("none");
+        let json = format!(
+            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "static": {{"apl": "2:2001:db8:5::/64",
+                "rules": ["v=ssa1; addr=mac(src/64):64; key=k1"], "addresses": ["2001:db8:5::1"]}},
+                "inbound": {{"ports": [80], "masters": "{0}"}}, "outbound": {{"client_keys": "{0}"}}}}]}}"#,
+            path.display()
+        );
+        let without = told(&json, true);
+        assert_eq!(without.len(), 3, "{without:#?}");
+        assert!(
+            without[0].starts_with("services[0].inbound.masters: cannot be read"),
+            "{without:#?}"
+        );
+        assert!(
+            without[1].starts_with("services[0].outbound.client_keys: cannot be read"),
+            "{without:#?}"
+        );
+        // What lies in the negated part of a rule with a key is not judged here: the list and the address are.
+        assert_eq!(told(&json, false), [""; 0]);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("k1"), "0".repeat(32)).unwrap();
+        assert_eq!(told(&json, true), [""; 0]);
+    }
+}

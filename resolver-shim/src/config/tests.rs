@@ -1,0 +1,144 @@
+//! Configurations, and what is wrong with them.
+
+use super::*;
+
+const GOOD: &str = r#"{
+    "socket": {"path": "/run/x.sock", "mode": "660", "group": 7, "peers": [{"uid": 1337, "roles": ["outbound"]}]},
+    "admin": "[::1]:9467", "state": "/var/lib/x.json", "off": false,
+    "dns": {"servers": ["192.0.2.53", "[2001:db8::53]:5353"], "timeout_ms": 500},
+    "services": [
+        {"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
+         "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny"}, "masters": "/etc/k"},
+         "outbound": {"ports": [80], "port": 8080, "client_keys": "/etc/c"}},
+        {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
+         "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
+    ],
+    "front": {"listen": ["[2001:db8:0:1::53]:53"], "clients": ["2001:db8:0:1::/64", "192.0.2.0/24"], "keyed": true,
+              "transfers": true}
+}"#;
+
+#[test]
+fn whole_configurations_are_read() {
+    let config = Config::from_json(GOOD.as_bytes()).unwrap();
+    assert_eq!(config.services.len(), 2);
+    assert_eq!(config.socket.mode, 0o660);
+    assert_eq!(config.dns.timeout, Duration::from_millis(500));
+    assert_eq!(
+        config.services[0].origin,
+        Origin::Dns(ssa_dns::name("web.demo.test").unwrap())
+    );
+    assert_eq!(
+        config.services[0].inbound.as_ref().unwrap().policy,
+        [(Finding::Legacy, Action::Deny)]
+    );
+    assert!(matches!(config.services[1].origin, Origin::Fixed(_)));
+    let front = config.front.unwrap();
+    assert_eq!((front.listen.len(), front.clients.len()), (1, 2));
+    assert!(front.keyed && front.transfers);
+}
+
+#[test]
+fn servers_by_tls_have_names_and_the_front_asks_others() {
+    let json = |front: &str| {
+        format!(
+            r#"{{"dns": {{"servers": ["192.0.2.53#dns.example.net"], "tls": {{"ca": "/ca"}}, "dnssec": "validate",
+                        "trust_anchors": "/keys"}}{front}}}"#
+        )
+    };
+    let dns = Config::from_json(json("").as_bytes()).unwrap().dns;
+    assert!(dns.has_tls());
+    let server = &dns.servers.unwrap()[0];
+    assert_eq!(server.address, "192.0.2.53:853".parse().unwrap());
+    assert_eq!(server.tls.as_deref(), Some("dns.example.net"));
+    assert_eq!((dns.dnssec, dns.ca), (Dnssec::Validate, Some("/ca".into())));
+    let front = json(r#", "front": {"listen": ["[::1]:53"]}"#);
+    let error = Config::from_json(front.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "front.servers: is missing");
+    let front = json(r#", "front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"]}"#);
+    assert!(Config::from_json(front.as_bytes()).is_ok());
+}
+
+#[test]
+fn an_empty_configuration_is_whole() {
+    let config = Config::from_json(b"{}").unwrap();
+    assert!(config.services.is_empty());
+    assert_eq!(config.socket.mode, 0o600);
+    assert_eq!(config.socket.peers, None);
+}
+
+#[test]
+fn unknown_fields_are_refused_wherever_they_stand() {
+    for json in [
+        r#"{"servises": []}"#,
+        r#"{"socket": {"pat": ""}}"#,
+        r#"{"dns": {"ttl": 1}}"#,
+        r#"{"services": [{"name": "a", "allowed": [], "secret": "x"}]}"#,
+        r#"{"services": [{"name": "a", "allowed": [], "inbound": {"ports": [1], "key": 1}}]}"#,
+        r#"{"services": [{"name": "a", "allowed": [], "inbound": {"ports": [1], "policy": {"exempt": "deny"}}}]}"#,
+    ] {
+        let error = Config::from_json(json.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("unknown"), "{error}");
+    }
+}
+
+#[test]
+fn faults_are_told_at_once() {
+    let json = r#"{
+        "socket": {"path": "x.sock", "mode": "888", "peers": [{"roles": []}]}, "admin": "localhost:1", "state": "s",
+        "dns": {"servers": ["a.example", "::1#"], "timeout_ms": 1, "refresh_least_s": 0, "tls": {"ca": "x"},
+                "trust_anchors": "/x"},
+        "services": [
+            {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "masters": "k"}},
+            {"name": "c", "domain": "c.", "static": {"apl": "2:x/64", "rules": []}, "allowed": [],
+             "outbound": {"masters": "/a", "client_keys": "/b"}},
+            {"name": "c", "allowed": ["2001:db8::/32"]}
+        ],
+        "front": {"listen": ["[::]:53", "[::1]:53"], "clients": ["all"], "servers": ["::1"]}}"#;
+    let error = Config::from_json(json.as_bytes()).unwrap_err();
+    let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        "socket.path: is no absolute path",
+        "socket.mode: `888` is no octal permissions up to 666",
+        "socket.peers[0].uid: is missing",
+        "socket.peers[0].roles: has no members",
+        "admin: `localhost:1` is no ADDRESS:PORT",
+        "state: is no absolute path",
+        "dns.servers[0]: `a.example` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+        "dns.servers[1]: `::1#` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+        "dns.tls.ca: is no absolute path",
+        "dns.trust_anchors: has no meaning without dns.dnssec",
+        "dns.refresh_least_s: 0 is not 1 to 3600",
+        "dns.timeout_ms: 1 is not 100 to 30000",
+        "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",
+        "services[0].allowed[0]: `2001:db8::1/64` is no IPv6 prefix without bits past its length",
+        "services[0].allowed[1]: ::/0 is shorter than /16",
+        "services[0].inbound.masters: is no absolute path",
+        "services[0].inbound.ports[0]: 0 is not 1 to 65535",
+        "services[1]: either static or domain has to be there, and not both",
+        "services[1].allowed: has no members",
+        "services[1].outbound: either masters or client_keys has to be there, and not both",
+        "services[2].name: stands already at [1]",
+        "services[2].inbound: is missing",
+        "front.listen[0]: `[::]:53` is no ADDRESS:PORT of one address",
+        "front.clients[0]: `all` is no prefix",
+        "front.listen: [::1]:53 would be asked by the front itself",
+    ];
+    for expected in expected {
+        assert!(told.iter().any(|told| told == expected), "{expected} in {told:#?}");
+    }
+}
+
+#[test]
+fn sizes_are_bounded() {
+    assert!(Config::from_json(&vec![b' '; MAX_BYTES + 1]).is_err());
+    let service = |number: usize| format!(r#"{{"name": "s{number}", "allowed": ["2001:db8::/32"], "outbound": {{}}}}"#);
+    let services = |count: usize| {
+        let all: Vec<String> = (0..count).map(service).collect();
+        Config::from_json(format!(r#"{{"services": [{}]}}"#, all.join(",")).as_bytes())
+    };
+    assert!(services(MAX_SERVICES).is_ok());
+    assert_eq!(
+        services(MAX_SERVICES + 1).unwrap_err().to_string(),
+        "services: 1025 members exceed 1024"
+    );
+}

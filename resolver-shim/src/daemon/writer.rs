@@ -1,0 +1,67 @@
+//! The state, written while the daemon works.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::WRITE;
+use crate::{admin::Board, clock::Clock, model::Model, store};
+
+/// Writes the state, one file at a time and not too often.
+pub(super) struct Writer {
+    path: Option<PathBuf>,
+    pub(super) due: Option<Instant>,
+    clock: Clock,
+    board: Arc<Board>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn new(path: Option<PathBuf>, clock: Clock, board: Arc<Board>) -> Self {
+        Self {
+            path,
+            due: None,
+            clock,
+            board,
+            running: None,
+        }
+    }
+
+    pub(super) fn want(&mut self, within: Duration) {
+        let due = Instant::now() + within;
+        self.due = Some(self.due.map_or(due, |old| old.min(due)));
+    }
+
+    pub(super) fn write(&mut self, model: &Model) {
+        self.due = None;
+        let Some(path) = self.path.clone() else { return };
+        if self.running.as_ref().is_some_and(|running| !running.is_finished()) {
+            self.want(WRITE[0]);
+            return;
+        }
+        let (services, now) = (model.to_store(), self.clock.moment());
+        let board = self.board.clone();
+        self.running = Some(tokio::task::spawn_blocking(move || {
+            let result = match store::save(&path, services, now) {
+                Ok(()) => "written",
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "the state cannot be written");
+                    "failed"
+                }
+            };
+            board
+                .counters
+                .count("ssa_resolver_state_writes_total", &[("outcome", result)]);
+        }));
+    }
+
+    pub(super) async fn finish(mut self, model: &Model) {
+        if let Some(running) = self.running.take() {
+            let _ = running.await;
+        }
+        self.write(model);
+        if let Some(running) = self.running.take() {
+            let _ = running.await;
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The command as it is typed: what it checks, what it prints, how it ends, and what it never prints.
+
+use std::{
+    env, fs,
+    io::Write,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const KEY: &str = "00112233445566778899aabbccddeeff";
+
+/// A folder that goes with its test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("ssa-resolver-command-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ssa-resolver"));
+    command.env_clear();
+    command
+}
+
+/// Returns how it ended, and everything that it printed.
+fn told(output: &Output) -> (Option<i32>, String) {
+    let text = [&output.stdout[..], &output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+fn check(json: &str, more: &[&str]) -> (Option<i32>, String) {
+    let mut child = command()
+        .args(["--check", "--config", "-"])
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(json.as_bytes()).unwrap();
+    told(&child.wait_with_output().unwrap())
+}
+
+/// A daemon that ends with its test.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(config: &Path, log: &Path) -> Self {
+        let log = fs::File::create(log).unwrap();
+        Self(command().arg("--config").arg(config).stderr(log).spawn().unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([name, &self.0.id().to_string()]).status();
+        assert!(done.unwrap().success());
+    }
+
+    fn ended(&mut self) -> i32 {
+        let mut code = None;
+        wait("the daemon ends", || {
+            code = self.0.try_wait().unwrap();
+            code.is_some()
+        });
+        code.unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "not so in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_check_ends_by_what_it_found() {
+    assert_eq!(check("{}", &[]), (Some(0), "0 services\n".into()));
+    let (code, text) = check(
+        r#"{"servises": [], "off": 1, "services": [{"name": "a", "allowed": [1]}]}"#,
+        &[],
+    );
+    assert_eq!(code, Some(1), "{text}");
+    for wanted in [
+        "standard input: servises: unknown field",
+        "standard input: off: invalid type: integer `1`, expected a boolean (line 1, column 25)",
+        "standard input: services[0].allowed[0]: invalid type: integer `1`, expected a string (line 1, column",
+    ] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    let (code, text) = check("", &[]);
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            Some(2),
+            "standard input: cannot be read: is empty: nothing was given, or it was read before\n"
+        )
+    );
+    let (code, text) = told(
+        &command()
+            .args(["--check", "--config", "/none/x.json"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, Some(2), "{text}");
+    let (code, text) = told(&command().args(["--without-keys", "--config", "-"]).output().unwrap());
+    assert_eq!(code, Some(2), "{text}");
+}
+
+#[test]
+fn a_check_finds_records_that_are_not_usable_and_keys_that_are_missing() {
+    let folder = Folder::new("check");
+    let service = |rule: &str| {
+        format!(
+            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "static": {{"apl": "2:2001:db8:5::/64",
+                "rules": ["{rule}"]}}, "inbound": {{"ports": [80], "masters": "{}/keys"}}}}]}}"#,
+            folder.0.display()
+        )
+    };
+    let keyed = service("v=ssa1; addr=mac(src/64):64; key=k1");
+    let (code, text) = check(&keyed, &[]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("services[0].inbound.masters: cannot be read"), "{text}");
+    assert!(
+        text.contains("services[0].static.rules[0]: unusable for verifiers: the secret k1"),
+        "{text}"
+    );
+    assert_eq!(check(&keyed, &["--without-keys"]), (Some(0), "1 services\n".into()));
+    let (code, text) = check(&service("v=ssa1; addr=rand:63"), &["--without-keys"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("services[0].static.rules[0]: unusable for verifiers"),
+        "{text}"
+    );
+    folder.write("keys/k1", KEY);
+    assert_eq!(check(&keyed, &[]).0, Some(0));
+}
+
+#[test]
+fn no_key_is_printed_wherever_it_was_written() {
+    let folder = Folder::new("keys");
+    folder.write(&format!("keys/{KEY}"), "k1");
+    folder.write("keys/k1", &KEY[..31]);
+    let base64 = "ABEiM0RVZneImaq7zN3u/w==";
+    let service = |text: &str| {
+        format!(
+            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80]}}, {text}}}]}}"#
+        )
+    };
+    let keys = folder.0.join("keys");
+    let configurations = [
+        format!(r#"{{"{KEY}": 1}}"#),
+        format!(r#"{{"off": "{KEY}"}}"#),
+        format!(r#"{{"off": "{base64}"}}"#),
+        format!(
+            r#"{{"admin": "{KEY}", "socket": {{"mode": "{KEY}", "path": "{KEY}"}}, "dns": {{"servers": ["{KEY}", "::1#{KEY}"]}}}}"#
+        ),
+        format!(r#"{{"admin": "{}{KEY}"}}"#, "x".repeat(50)),
+        service(&format!(r#""domain": "{KEY}""#)),
+        service(&format!(
+            r#""static": {{"rules": ["v=ssa1; addr=rand:64; key={KEY}", "{KEY}"], "apl": "2:{KEY}/64"}}"#
+        )),
+        service(r#""domain": "a""#).replace(r#""name": "a""#, &format!(r#""name": "{KEY}""#)),
+        service(r#""domain": "a""#).replace("2001:db8::/32", KEY),
+        service(r#""domain": "a""#).replace(
+            r#""ports": [80]"#,
+            &format!(r#""ports": [80], "masters": "{}""#, keys.display()),
+        ),
+        service(r#""domain": "a""#).replace(
+            r#""ports": [80]"#,
+            &format!(r#""ports": [80], "masters": "/none/{KEY}""#),
+        ),
+        service(r#""domain": "a""#).replace(
+            r#""ports": [80]"#,
+            &format!(r#""ports": [80], "policy": {{"{KEY}": "deny"}}"#),
+        ),
+    ];
+    let tells = |text: &str| text.contains(&KEY[..12]) || text.contains(&KEY[20..]) || text.contains(&base64[..12]);
+    for json in &configurations {
+        let (code, text) = check(json, &[]);
+        assert_eq!(code, Some(1), "{json}: {text}");
+        assert!(!tells(&text), "{json}: {text}");
+        // And as the daemon says it.
+        let file = folder.write("c.json", json);
+        if json.contains("masters") {
+            continue;
+        }
+        let (_, text) = told(&command().arg("--config").arg(&file).output().unwrap());
+        assert!(!tells(&text), "{json}: {text}");
+    }
+    for arguments in [
+        vec!["--server", KEY],
+        vec!["--admin", KEY],
+        vec!["--log-level", KEY],
+        vec!["--log-format", KEY],
+        vec![KEY],
+        vec!["--config", KEY],
+        vec!["--forget", KEY, "--config", KEY],
+        vec!["--check", "--config", KEY],
+    ] {
+        let (code, text) = told(&command().args(&arguments).output().unwrap());
+        assert_eq!(code, Some(2), "{text}");
+        assert!(!tells(&text), "{arguments:?}: {text}");
+    }
+    for (variable, value) in [
+        ("SSA_RESOLVER_SERVERS", KEY),
+        ("SSA_RESOLVER_ADMIN", KEY),
+        ("SSA_RESOLVER_CONFIG", KEY),
+    ] {
+        let (_, text) = told(&command().env(variable, value).output().unwrap());
+        assert!(!tells(&text), "{variable}: {text}");
+    }
+}
+
+#[test]
+fn a_state_file_s_keys_and_what_lies_in_its_way_are_neither_told_nor_waited_for() {
+    let folder = Folder::new("state");
+    let state = folder.write("state.json", &format!(r#"{{"version": 2, "{KEY}": 1}}"#));
+    let victim = folder.write("victim", "of another");
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+    let socket = folder.0.join("s.sock");
+    let json = format!(
+        r#"{{"socket": {{"path": "{}", "mode": "666"}}, "state": "{}"}}"#,
+        socket.display(),
+        state.display()
+    );
+    let config = folder.write("c.json", &json);
+    let log = folder.0.join("log");
+    for what in ["pipes", "links"] {
+        for beside in ["state.json.new", "s.sock.new"] {
+            let path = folder.0.join(beside);
+            if what == "links" {
+                symlink(&victim, path).unwrap();
+            } else {
+                assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+            }
+        }
+        let mut daemon = Daemon::start(&config, &log);
+        wait("it serves", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o666);
+        daemon.signal("-TERM");
+        assert_eq!(daemon.ended(), 0, "{what}");
+        assert!(!fs::read_to_string(&log).unwrap().contains(&KEY[..12]), "{what}");
+        assert!(fs::read_to_string(&state).unwrap().contains(r#""version":2"#));
+    }
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "of another");
+    assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o600);
+    // A link in the place of the state is not followed either, nor a state that others can write.
+    fs::remove_file(&state).unwrap();
+    symlink(&victim, &state).unwrap();
+    let mut daemon = Daemon::start(&config, &log);
+    wait("the link is told", || {
+        fs::read_to_string(&log).unwrap().contains("is a symbolic link")
+    });
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended(), 0);
+}
+
+#[test]
+fn a_configuration_that_is_a_pipe_is_refused_at_once() {
+    let folder = Folder::new("pipe");
+    let path = folder.0.join("c.json");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (code, text) = told(&command().arg("--config").arg(&path).output().unwrap());
+    assert_eq!(code, Some(2));
+    assert!(text.contains("is not a regular file"), "{text}");
+}
+
+#[test]
+fn the_running_daemon_forgets_on_demand() {
+    let folder = Folder::new("forget");
+    let socket = folder.0.join("s.sock");
+    let json = |rule: &str| {
+        format!(
+            r#"{{"socket": {{"path": "{}"}}, "sources": false, "services": [{{"name": "web", "allowed": ["2001:db8:5::/48"],
+                "inbound": {{"ports": [80]}}, "static": {{"apl": "2:2001:db8:5::/64", "rules": ["{rule}"]}}}}]}}"#,
+            socket.display()
+        )
+    };
+    let config = folder.write("c.json", &json("v=ssa1; addr=rand:64"));
+    let log = folder.0.join("log");
+    let forget = |service: &str| {
+        told(
+            &command()
+                .args(["--forget", service, "--config"])
+                .arg(&config)
+                .output()
+                .unwrap(),
+        )
+    };
+    let (code, text) = forget("web");
+    assert_eq!(code, Some(2), "{text}");
+    let daemon = Daemon::start(&config, &log);
+    wait("it serves", || {
+        fs::read_to_string(&log).unwrap().contains("a new snapshot")
+    });
+    assert_eq!(forget("web"), (Some(0), "0 forgotten\n".into()));
+    folder.write("c.json", &json("v=ssa1; addr=hash(src/64):20 rand:44"));
+    daemon.signal("-HUP");
+    wait("it reloads", || {
+        fs::read_to_string(&log).unwrap().contains("kept though gone")
+    });
+    assert_eq!(forget("web"), (Some(0), "1 forgotten\n".into()));
+    assert_eq!(forget("web"), (Some(0), "0 forgotten\n".into()));
+    let (code, text) = forget("nobody");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("there is no such service"), "{text}");
+}
