@@ -96,6 +96,11 @@ class Mesh(Room):
             # Who comes by an address of the service, in the same prefix, is the filter's.
             "when": [{"key": "destination.ip", "notValues": ["2001:db8:5::/48"]}],
         }, rule
+        # On a port that a pod does not serve for the release, whoever comes is its own business.
+        two = self._objects({"inbound": {"workloads": ["a"]}, "ports": PORTS[3:4]},
+                            {"name": "b.example", "allowed": ["2001:db8:6::/48"], "inbound": {"workloads": ["b"]}, "ports": PORTS[:1]},
+                            inbound={"exempt": exempt})
+        assert {name for kind, name in two if kind == "AuthorizationPolicy"} == {"ssa-inbound-a"}
         everywhere = self._objects(inbound={"wideExempt": True, "exempt": [{"sources": ["::/0"], "principals": [PEERS]}], "principals": ["a/b"]})
         first, second = everywhere["AuthorizationPolicy", "ssa-inbound"]["spec"]["rules"]
         ports = [{"operation": {"ports": ["8000", "8001", "8002", "8003", "8004"]}}]
