@@ -21,17 +21,18 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Asks for APL at the name, TXT at `_ssa.` and the canonical name (where aliases lead), and AAAA, by UDP with EDNS and by \
-TCP where an answer is cut short. The name is absolute; search domains do not apply, nothing is cached, and signatures \
+Asks for APL at the name, TXT at `_ssa.` and the canonical name (where aliases lead), and AAAA, by UDP with EDNS, and \
+without EDNS or by TCP where that does not do. The name is absolute; search domains do not apply, nothing is cached, and signatures \
 are not validated here. TTLs are in seconds.
 
 Examples:
   ssa resolve store.example
   ssa resolve store.example --server 192.0.2.53:53
   ssa resolve store.example --server [2001:db8::53]:5353 --json
+  ssa resolve store.example --server fe80::53%eth0
 
 Exit codes: 0 a client finds a usable record that is in force; 1 it does not, and does as a legacy client does; \
-2 usage, or the DNS gives no answer (timeout, SERVFAIL, …).";
+2 usage, or the DNS gives no answer (timeout, SERVFAIL, a referral, …).";
 
 /// Asks the DNS what a service publishes, and says what a client understands of it
 #[derive(Debug, clap::Args)]

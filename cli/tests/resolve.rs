@@ -147,14 +147,29 @@ _ssa.early TXT \"v=ssa1; addr=rand:64; from=4000000000\"
         resolve("early.example", &server.v4(), &["--time", "4000000000"]).exits(0);
     }
 
-    an_empty_list_ends_as_a_clear_error(server, "
+    a_list_without_items_is_taken_for_none_and_costs_no_other(server, "
 empty APL
 _ssa.empty TXT \"v=ssa1; addr=rand:64; apl=2:2001:db8:5::/64\"
+both APL
+both APL 2:2001:db8:6::/64
+_ssa.both TXT \"v=ssa1; addr=rand:64\"
 ") {
-        resolve("empty.example", &server.v4(), &[]).exits(2).tells(&["RDLENGTH 0", "an APL record needs at least one item"]);
-        let json = resolve("empty.example", &server.v4(), &["--json"]).exits(2).json();
-        assert_eq!(json["error"]["faults"][0]["code"], "empty_record");
-        ssa(&["compose", "empty.example", "--server", &server.v4(), "--source", SOURCE]).exits(2).tells(&["RDLENGTH 0"]);
+        let json = resolve("empty.example", &server.v4(), &["--json"]).exits(0).json();
+        assert_eq!(json["apl"]["answer"]["count"], 1);
+        assert_eq!(json["space"]["positive"], json!(["2001:db8:5::/64"]));
+        ssa(&["compose", "empty.example", "--server", &server.v4(), "--source", SOURCE]).exits(0);
+        let json = resolve("both.example", &server.v4(), &["--json"]).exits(0).json();
+        assert_eq!(json["apl"]["answer"]["count"], 2);
+        assert_eq!(json["space"]["positive"], json!(["2001:db8:6::/64"]));
+    }
+
+    a_delegation_is_no_absence(server, "
+sub NS ns.sub
+ns.sub A 192.0.2.99
+") {
+        resolve("web.sub.example", &server.v4(), &[]).exits(2).tells(&["refers to the name servers of sub.example."]);
+        let json = resolve("web.sub.example", &server.v4(), &["--json"]).exits(2).json();
+        assert_eq!(json["error"]["faults"][0]["code"], "referral");
     }
 
     an_answer_too_long_for_udp_comes_by_tcp(server, format!("
@@ -279,6 +294,19 @@ fn servers_that_fail_are_told_apart() {
     ])
     .exits(2);
     run.tells(&["timeout: no answer from", "within 1 s"]);
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let begun = std::time::Instant::now();
+    ssa(&[
+        "resolve",
+        "store.example",
+        "--server",
+        &nobody.to_string(),
+        "--timeout",
+        "30",
+    ])
+    .exits(2)
+    .tells(&["cannot be reached: connection refused"]);
+    assert!(begun.elapsed().as_secs() < 15, "{:?}", begun.elapsed());
     let garbled = Liar::start(|_, kind| Some((0, vec![(kind, vec![0]), (28, vec![1])])));
     resolve("store.example", &garbled.address(), &[])
         .exits(2)

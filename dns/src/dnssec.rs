@@ -26,7 +26,10 @@ use hickory_resolver::{
     },
 };
 
-use crate::transport::{AskError, Proof, Upstream, options};
+use crate::{
+    AskError, Proof,
+    upstream::{Trouble, Upstream, options},
+};
 
 /// What hickory calls our [`Proof`].
 use hickory_resolver::proto::dnssec::Proof as Proven;
@@ -244,7 +247,7 @@ impl Validator {
     }
 
     /// Asks, and returns what is proven of the answer: the records of the name and type alone, or an alias, or neither.
-    pub(crate) async fn ask(&self, name: &Name, kind: RecordType) -> Result<(DnsResponse, Proof), AskError> {
+    pub(crate) async fn ask(&self, name: &Name, kind: RecordType) -> Result<(Message, Proof), AskError> {
         let zones = self.zones.as_ref();
         let under = zones.filter(|(names, _)| names.iter().any(|zone| zone.zone_of(name)));
         let Some(handle) = under.map(|(_, handle)| handle).or(self.root.as_ref()) else {
@@ -263,12 +266,15 @@ impl Validator {
             Err(error) => {
                 return Err(match trouble {
                     Some((of, error)) if of == query => error,
-                    _ => self.upstream.tell(&error),
+                    _ => self.upstream.tell(&Trouble::from(error)),
                 });
             }
         };
+        let judged = judged.map(|(response, proof)| (response.into_message(), proof));
         judged.map_err(|unfit| match (unfit, trouble) {
-            (Unfit::OffTopic, _) => AskError::OffTopic,
+            (Unfit::OffTopic, _) => AskError::OffTopic {
+                server: self.upstream.address,
+            },
             (Unfit::Bogus(_), Some((of, error))) => AskError::Unproven {
                 question: format!("{} {}", of.name(), of.query_type()),
                 error: Box::new(error),
@@ -439,11 +445,10 @@ impl Handle {
             return answer;
         }
         match self.upstream.exchange(&request).await {
-            Ok(mut response) => {
+            Ok(mut answer) => {
                 // What proves nothing is not checked either.
-                response.additionals.clear();
-                response.authorities.retain(|record| proves(record, &query));
-                Ok(response)
+                answer.authorities.retain(|record| proves(record, &query));
+                Ok(DnsResponse::from_message(answer)?)
             }
             Err(error) => {
                 let told = NetError::from(error.to_string());

@@ -1,25 +1,39 @@
 //! What the DNS says of a service: its APL, its `_ssa` TXT records and its AAAA records, asked as an SSA client asks.
 
+mod address;
+#[cfg(test)]
+mod any_octets;
 #[cfg(feature = "secure")]
 mod dnssec;
+mod error;
+mod name;
+mod servers;
+mod stream;
+mod system;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "secure")]
 mod tls;
-mod transport;
+mod upstream;
+mod wire;
 
 use std::{net::Ipv6Addr, time::Duration};
 
 pub use hickory_resolver::proto::rr::Name;
-use hickory_resolver::proto::{
-    op::DnsResponse,
-    rr::{RData, RecordType},
-};
+use hickory_resolver::proto::rr::{RData, RecordType};
 use ssa_rules::{Apl, apl::WireError};
 
+pub use address::{Server, server, server_address, socket_address};
 #[cfg(feature = "secure")]
 pub use dnssec::Anchors;
+pub use error::AskError;
+pub use name::name;
+pub use servers::{Proof, Servers};
+pub use system::system_servers;
 #[cfg(feature = "secure")]
 pub use tls::{Roots, TrustError};
-pub use transport::{AskError, Proof, Server, Servers, server, server_address, system_servers};
 
 /// The type number of APL, which hickory does not know.
 const APL: u16 = 42;
@@ -123,33 +137,6 @@ pub struct ResolveError {
     pub error: AskError,
 }
 
-/// Reads a name. It is absolute, with or without a dot at its end.
-///
-/// # Errors
-///
-/// Why it is none.
-pub fn name(text: &str) -> Result<Name, String> {
-    let bad = |reason: String| format!("`{text}` is not a domain name: {reason}");
-    if text.is_empty() {
-        return Err("a domain name is not empty".into());
-    }
-    // A blank in `--secret k1= HEX` makes a name of the secret: it must reach neither a server nor a log.
-    if text.len() >= 32 && text.bytes().rev().take(32).all(|b| b.is_ascii_hexdigit()) {
-        return Err("looks like a key, not like a domain name (what was given is not shown)".into());
-    }
-    let mut name = Name::from_utf8(text).map_err(|error| {
-        // What hickory says of a label that IDNA refuses is a list that it does not spell out.
-        let said = error.to_string();
-        bad(if said.contains("Errors") {
-            "a label has characters that no name may have (RFC 5891)".into()
-        } else {
-            said
-        })
-    })?;
-    name.set_fqdn(true);
-    Ok(name)
-}
-
 /// Asks for everything that a service publishes, and waits for it: for programs that have no runtime of their own.
 ///
 /// # Errors
@@ -235,37 +222,20 @@ async fn lookup<T>(
     let mut followed = 0;
     let mut proof = Proof::Secure;
     loop {
-        let (response, proven) = servers.ask(&current, kind).await?;
-        proof = proof.min(proven);
-        let asked = current.clone();
-        // Aliases in one answer follow each other, in any order.
-        while let Some((target, alias_ttl)) = response.answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == current => Some((target.0.clone(), record.ttl)),
-            _ => None,
-        }) {
-            followed += 1;
-            if followed > MAX_ALIASES {
-                return Err(AskError::AliasLoop { followed: MAX_ALIASES });
-            }
-            ttl = Some(ttl.map_or(alias_ttl, |ttl| ttl.min(alias_ttl)));
-            current = target;
+        let reply = servers.ask(&current, kind).await?;
+        proof = proof.min(reply.proof);
+        followed += reply.followed;
+        if followed > MAX_ALIASES {
+            return Err(AskError::AliasLoop { followed: MAX_ALIASES });
         }
-        let mut records = Vec::new();
-        for record in response.answers.iter().filter(|record| record.name == current) {
-            if let Some(value) = read(&record.data) {
-                ttl = Some(ttl.map_or(record.ttl, |ttl| ttl.min(record.ttl)));
-                records.push(value);
-            }
-        }
-        if records.is_empty() && current == asked && !response.answers.is_empty() {
-            return Err(AskError::OffTopic);
-        }
-        let no_name = response.metadata.response_code == hickory_resolver::proto::op::ResponseCode::NXDomain;
-        if records.is_empty() && current != asked && !no_name {
+        ttl = servers::least(ttl, reply.ttl);
+        current = reply.canonical;
+        if reply.records.is_empty() && reply.followed > 0 && !reply.no_name {
             // The chain leaves what the server is authoritative for, or it simply has none of this type: ask again.
             continue;
         }
-        let absence = match (records.is_empty(), no_name) {
+        let records: Vec<T> = reply.records.iter().filter_map(&read).collect();
+        let absence = match (records.is_empty(), reply.no_name) {
             (false, _) => None,
             (true, true) => Some(Absence::NoName),
             (true, false) => Some(Absence::NoData),
@@ -274,18 +244,11 @@ async fn lookup<T>(
             records,
             ttl,
             absence,
-            absence_ttl: absence.and_then(|_| negative_ttl(&response)),
+            absence_ttl: absence.and(reply.absence_ttl),
             proof,
         };
         return Ok((current, set));
     }
-}
-
-fn negative_ttl(response: &DnsResponse) -> Option<u32> {
-    response.authorities.iter().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-        _ => None,
-    })
 }
 
 fn apl_of(data: &RData) -> Option<Result<Apl, WireError>> {
@@ -296,10 +259,11 @@ fn apl_of(data: &RData) -> Option<Result<Apl, WireError>> {
 }
 
 fn txt_of(data: &RData) -> Option<Vec<u8>> {
-    if let RData::TXT(txt) = data {
-        Some(txt.txt_data.concat())
-    } else {
-        None
+    match data {
+        RData::TXT(txt) => Some(txt.txt_data.concat()),
+        // Without any string.
+        RData::Unknown { .. } => Some(Vec::new()),
+        _ => None,
     }
 }
 

@@ -7,18 +7,21 @@ use std::{
 
 use hickory_resolver::{
     net::{
-        BufDnsStreamHandle, NetError,
+        BufDnsStreamHandle,
         runtime::{RuntimeProvider, TokioRuntimeProvider},
         tls::{TlsClientStream, default_provider, tls_client_connect},
     },
-    proto::op::{DnsRequest, DnsResponse},
+    proto::op::Message,
 };
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 
-use crate::transport::{AskError, Upstream, converse};
+use crate::{
+    stream::converse,
+    upstream::{Trouble, Upstream},
+};
 
 /// How many connections to a server are kept open while nobody uses them.
 const MAX_IDLE: usize = 8;
@@ -124,19 +127,16 @@ impl Tls {
     }
 
     /// Asks over a connection that is open, or over a new one.
-    pub(crate) async fn ask(&self, upstream: &Upstream, request: &DnsRequest) -> Result<DnsResponse, AskError> {
-        match tokio::time::timeout(upstream.timeout, self.try_all(upstream, request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(tell(upstream, &error)),
-            Err(_) => {
-                // The others lead to the same silence.
-                self.idle().clear();
-                Err(upstream.tell(&NetError::Timeout))
-            }
-        }
+    pub(crate) async fn ask(&self, upstream: &Upstream, question: &Message) -> Result<Message, Trouble> {
+        let answer = tokio::time::timeout(upstream.timeout, self.try_all(upstream, question)).await;
+        answer.unwrap_or_else(|_| {
+            // The others lead to the same silence.
+            self.idle().clear();
+            Err(Trouble::Silent)
+        })
     }
 
-    async fn try_all(&self, upstream: &Upstream, request: &DnsRequest) -> Result<DnsResponse, NetError> {
+    async fn try_all(&self, upstream: &Upstream, question: &Message) -> Result<Message, Trouble> {
         loop {
             let open = self.idle().pop();
             let fresh = open.is_none();
@@ -151,18 +151,17 @@ impl Tls {
                 );
                 (connect.await?, sender)
             };
-            match converse(&mut stream, &mut sender, upstream.address, request).await {
-                Ok(response) => {
+            match converse(&mut stream, &mut sender, upstream.address, question).await {
+                // The server has closed it meanwhile.
+                Err(Trouble::Net(_)) if !fresh => {}
+                Err(trouble) => return Err(trouble),
+                Ok(answer) => {
                     let mut idle = self.idle();
                     if idle.len() < MAX_IDLE {
                         idle.push((stream, sender));
                     }
-                    return Ok(response);
+                    return Ok(answer);
                 }
-                Err(error @ NetError::Proto(_)) => return Err(error),
-                Err(error) if fresh => return Err(error),
-                // The server has closed it meanwhile.
-                Err(_) => {}
             }
         }
     }
@@ -172,17 +171,12 @@ impl Tls {
     }
 }
 
-fn tell(upstream: &Upstream, error: &NetError) -> AskError {
-    if let NetError::Io(error) = error
-        && let Some(inner) = error.get_ref()
-        && inner.is::<rustls::Error>()
-    {
-        return AskError::Tls {
-            server: upstream.address,
-            reason: inner.to_string(),
-        };
-    }
-    upstream.tell(error)
+/// Returns whether an error is of TLS and not of the connection below it.
+pub(crate) fn is_of_tls(error: &std::io::Error) -> bool {
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .is_some()
 }
 
 #[cfg(test)]

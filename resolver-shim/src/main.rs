@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, env = "SSA_RESOLVER_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Serve health and metrics here, in place of admin
-    #[arg(long, env = "SSA_RESOLVER_ADMIN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "SSA_RESOLVER_ADMIN", value_name = "ADDRESS:PORT", value_parser = ssa_dns::socket_address)]
     admin: Option<SocketAddr>,
     /// Keep the state in this file, in place of state
     #[arg(long, env = "SSA_RESOLVER_STATE", value_name = "FILE")]

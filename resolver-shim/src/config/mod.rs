@@ -330,7 +330,17 @@ impl Reader {
     }
 
     fn socket_address(&mut self, place: &str, text: &str) -> Option<SocketAddr> {
-        self.parsed(place, text, text.parse().ok(), "no ADDRESS:PORT")
+        self.address(place, text, ssa_dns::socket_address(text), "no ADDRESS:PORT")
+    }
+
+    /// Takes an address, or says what it is not: a link-local one names an interface, which has to be there.
+    fn address<T>(&mut self, place: &str, text: &str, read: Result<T, String>, wanted: &'static str) -> Option<T> {
+        let wanted = if text.contains('%') {
+            "no address with an interface of this host behind %"
+        } else {
+            wanted
+        };
+        self.parsed(place, text, read.ok(), wanted)
     }
 
     fn servers<T>(
@@ -343,7 +353,7 @@ impl Reader {
         self.count(place, list.len(), [1, MAX_MEMBERS]);
         let mut servers = Vec::new();
         for (number, text) in list.iter().enumerate() {
-            servers.extend(self.parsed(&format!("{place}[{number}]"), text, read(text).ok(), wanted));
+            servers.extend(self.address(&format!("{place}[{number}]"), text, read(text), wanted));
         }
         servers
     }
@@ -391,12 +401,11 @@ impl Reader {
         let mut listen = Vec::new();
         for (number, text) in raw.listen.iter().enumerate() {
             // From an address that stands for all, answers would not come from where they were asked.
-            let address = text
-                .parse()
-                .ok()
-                .filter(|address: &SocketAddr| !address.ip().is_unspecified());
+            let one = |address: &SocketAddr| !address.ip().is_unspecified();
+            let address =
+                ssa_dns::socket_address(text).and_then(|found| Some(found).filter(one).ok_or_else(String::new));
             let place = format!("front.listen[{number}]");
-            listen.extend(self.parsed(&place, text, address, "no ADDRESS:PORT of one address"));
+            listen.extend(self.address(&place, text, address, "no ADDRESS:PORT of one address"));
         }
         self.count("front.clients", raw.clients.len(), [0, MAX_MEMBERS]);
         let mut clients = Vec::new();

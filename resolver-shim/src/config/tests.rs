@@ -59,6 +59,33 @@ fn servers_by_tls_have_names_and_the_front_asks_others() {
 }
 
 #[test]
+fn link_local_addresses_have_their_interface_behind_them() {
+    let json = |zone: &str| {
+        format!(
+            r#"{{"admin": "[fe80::1%{zone}]:9467", "dns": {{"servers": ["fe80::53%{zone}", "[fe80::53%{zone}]:53#a.example"]}},
+                "front": {{"listen": ["[fe80::1%{zone}]:53"], "servers": ["fe80::53%{zone}"]}}}}"#
+        )
+    };
+    let scope = |address: SocketAddr| match address {
+        SocketAddr::V6(address) => address.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    let config = Config::from_json(json("7").as_bytes()).unwrap();
+    let front = config.front.unwrap();
+    let mut found = vec![config.admin.unwrap(), front.listen[0], front.servers.unwrap()[0]];
+    found.extend(config.dns.servers.unwrap().iter().map(|server| server.address));
+    assert!(found.iter().all(|address| scope(*address) == 7), "{found:?}");
+    let error = Config::from_json(json("nosuch0").as_bytes()).unwrap_err().to_string();
+    assert_eq!(
+        error
+            .matches("no address with an interface of this host behind %")
+            .count(),
+        5,
+        "{error}"
+    );
+}
+
+#[test]
 fn an_empty_configuration_is_whole() {
     let config = Config::from_json(b"{}").unwrap();
     assert!(config.services.is_empty());

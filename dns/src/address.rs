@@ -1,0 +1,229 @@
+//! Addresses of servers and of listeners as people and configurations write them.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+
+/// The port of the DNS.
+pub(crate) const PORT: u16 = 53;
+
+/// The port of DNS over TLS (RFC 7858).
+const TLS_PORT: u16 = 853;
+
+/// A DNS server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The name that its certificate has, where it is asked by TLS (RFC 7858).
+    pub tls: Option<String>,
+}
+
+/// Reads `ADDR`, `ADDR:PORT`, `[ADDR]` or `[ADDR]:PORT`; the port is 53 where none is given. A link-local address has its
+/// zone behind it, `fe80::53%eth0`: the name of an interface of this host, or its number (RFC 4007 §11).
+///
+/// # Errors
+///
+/// What is wrong with the text.
+pub fn server_address(text: &str) -> Result<SocketAddr, String> {
+    with_port(text, PORT).unwrap_or_else(|| {
+        Err(format!(
+            "`{text}` is not ADDR:PORT, such as 192.0.2.53:53, [2001:db8::53]:53, [fe80::53%eth0]:53 or 192.0.2.53 \
+             (port 53)"
+        ))
+    })
+}
+
+/// Reads an address as [`server_address`] does, or `ADDR#NAME` or `ADDR:PORT#NAME` of a server that is asked by TLS and
+/// has this name in its certificate; the port is 853 where none is given.
+///
+/// # Errors
+///
+/// What is wrong with the text.
+pub fn server(text: &str) -> Result<Server, String> {
+    let Some((place, name)) = text.split_once('#') else {
+        let address = server_address(text)?;
+        return Ok(Server { address, tls: None });
+    };
+    let address = with_port(place, TLS_PORT).unwrap_or_else(|| Err(format!("`{place}` is not ADDR:PORT")))?;
+    if name.is_empty() {
+        return Err(format!("`{text}` has no name behind #"));
+    }
+    Ok(Server {
+        address,
+        tls: Some(name.to_owned()),
+    })
+}
+
+/// Reads `ADDR:PORT` or `[ADDR]:PORT`, where something listens at. A link-local address has its zone behind it, as with
+/// [`server_address`].
+///
+/// # Errors
+///
+/// What is wrong with the text.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    whole(text).unwrap_or_else(|| {
+        Err(format!(
+            "`{text}` is not ADDR:PORT, such as 127.0.0.1:53, [::1]:53 or [fe80::1%eth0]:53"
+        ))
+    })
+}
+
+/// Reads an address without a port; nothing where the text is no address at all.
+pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, String>> {
+    let Some((address, zone)) = text.split_once('%') else {
+        // What is written in the IPv6 form of an IPv4 address needs no IPv6 socket.
+        return text
+            .parse()
+            .ok()
+            .map(|ip: IpAddr| Ok(SocketAddr::new(ip.to_canonical(), port)));
+    };
+    let address: Ipv6Addr = address.parse().ok()?;
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    if zone.is_empty() || !zone.chars().all(plain) {
+        return None;
+    }
+    if let Ok(index) = zone.parse() {
+        return Some(Ok(SocketAddrV6::new(address, port, 0, index).into()));
+    }
+    // The system's library knows the interfaces' numbers; of an address it asks nobody.
+    let found = (text, port).to_socket_addrs().ok().and_then(|mut found| found.next());
+    Some(found.ok_or_else(|| {
+        format!("`{text}`: this host has no interface {zone}, or the address is none that needs one (fe80::/10)")
+    }))
+}
+
+fn whole(text: &str) -> Option<Result<SocketAddr, String>> {
+    let (address, port) = text.rsplit_once(':')?;
+    let port = port
+        .parse()
+        .ok()
+        .filter(|_| port.bytes().all(|digit| digit.is_ascii_digit()))?;
+    match unbracketed(address) {
+        Some(inner) => inner.contains(':').then(|| host(inner, port)).flatten(),
+        None => address
+            .parse::<std::net::Ipv4Addr>()
+            .ok()
+            .map(|ip| Ok((ip, port).into())),
+    }
+}
+
+fn with_port(text: &str, port: u16) -> Option<Result<SocketAddr, String>> {
+    whole(text).or_else(|| host(unbracketed(text).unwrap_or(text), port))
+}
+
+fn unbracketed(text: &str) -> Option<&str> {
+    text.strip_prefix('[')?.strip_suffix(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_addresses_are_read_with_and_without_port() {
+        for (text, expected) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("2001:DB8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+            ("::ffff:192.0.2.53", "192.0.2.53:53"),
+            ("[::ffff:192.0.2.53]:5353", "192.0.2.53:5353"),
+        ] {
+            assert_eq!(
+                server_address(text).map(|address| address.to_string()),
+                Ok(expected.into())
+            );
+        }
+        for text in [
+            "",
+            "dns.example:53",
+            "192.0.2.53:",
+            "192.0.2.53:+53",
+            "192.0.2.53:65536",
+            "[2001:db8::53",
+            "[192.0.2.53]:53",
+            "192.0.2.53%lo",
+            "fe80::1%",
+            "fe80::1%l o",
+            "%lo",
+        ] {
+            assert!(server_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc4007_11_zones_are_names_or_numbers_of_interfaces() {
+        for (text, port) in [("fe80::53%7", 53), ("[fe80::53%7]", 53), ("[fe80::53%7]:5353", 5353)] {
+            let expected = SocketAddrV6::new("fe80::53".parse().unwrap(), port, 0, 7);
+            assert_eq!(server_address(text), Ok(expected.into()), "{text}");
+        }
+        let listening = socket_address("[fe80::1%7]:53").unwrap();
+        assert_eq!(
+            listening,
+            SocketAddrV6::new("fe80::1".parse().unwrap(), 53, 0, 7).into()
+        );
+        let named = server("fe80::53%7#dns.example.net").unwrap();
+        assert_eq!(
+            named.address,
+            SocketAddrV6::new("fe80::53".parse().unwrap(), 853, 0, 7).into()
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn rfc4007_11_the_name_of_an_interface_is_its_number() {
+        let index: u32 = std::fs::read_to_string("/sys/class/net/lo/ifindex")
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        for (text, port) in [("fe80::53%lo", 53), ("[fe80::53%lo]:5353", 5353)] {
+            let expected = SocketAddrV6::new("fe80::53".parse().unwrap(), port, 0, index);
+            assert_eq!(server_address(text), Ok(expected.into()), "{text}");
+        }
+        let missing = server_address("fe80::53%nosuch0").unwrap_err();
+        assert!(missing.contains("no interface nosuch0"), "{missing}");
+    }
+
+    #[test]
+    fn listeners_have_a_port() {
+        assert_eq!(
+            socket_address("127.0.0.1:53").map(|address| address.to_string()),
+            Ok("127.0.0.1:53".into())
+        );
+        assert_eq!(
+            socket_address("[::1]:53").map(|address| address.to_string()),
+            Ok("[::1]:53".into())
+        );
+        for text in [
+            "",
+            "127.0.0.1",
+            "::1",
+            "[::1]",
+            "localhost:53",
+            ":53",
+            "[fe80::1%nosuch0]:53",
+        ] {
+            assert!(socket_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn servers_by_tls_have_a_name() {
+        let told = |text: &str| server(text).map(|server| (server.address.to_string(), server.tls));
+        let named = Some("dns.example.net".to_owned());
+        assert_eq!(told("192.0.2.53"), Ok(("192.0.2.53:53".into(), None)));
+        assert_eq!(
+            told("2001:db8::53#dns.example.net"),
+            Ok(("[2001:db8::53]:853".into(), named.clone()))
+        );
+        assert_eq!(
+            told("[2001:db8::53]:8853#dns.example.net"),
+            Ok(("[2001:db8::53]:8853".into(), named))
+        );
+        for text in ["192.0.2.53#", "#dns.example.net", "dns.example.net#dns.example.net", ""] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Domain names as people and configurations write them.
+
+use hickory_resolver::proto::rr::Name;
+
+/// Reads a name. It is absolute, with or without a dot at its end. Escapes are those of zone files (RFC 1035 §5.1), and
+/// labels beyond ASCII are taken as internationalised ones (RFC 5891).
+///
+/// # Errors
+///
+/// Why it is none.
+pub fn name(text: &str) -> Result<Name, String> {
+    let bad = |reason: String| format!("`{text}` is not a domain name: {reason}");
+    if text.is_empty() {
+        return Err("a domain name is not empty".into());
+    }
+    // A blank in `--secret k1= HEX` makes a name of the secret: it must reach neither a server nor a log.
+    if text.len() >= 32 && text.bytes().rev().take(32).all(|b| b.is_ascii_hexdigit()) {
+        return Err("looks like a key, not like a domain name (what was given is not shown)".into());
+    }
+    if text == "." {
+        return Ok(Name::root());
+    }
+    let mut name = Name::from_labels(labels(text).map_err(bad)?).map_err(|error| bad(error.to_string()))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+/// A label while it is read.
+#[derive(Default)]
+struct Label {
+    octets: Vec<u8>,
+    /// What is to be mapped to ASCII, where anything is.
+    text: Option<String>,
+}
+
+impl Label {
+    fn push(&mut self, octet: u8) {
+        self.octets.push(octet);
+        if let Some(text) = &mut self.text {
+            text.push(octet.into());
+        }
+    }
+
+    fn finished(self) -> Result<Vec<u8>, String> {
+        let Some(text) = self.text else {
+            return match self.octets.len() {
+                0 => Err("a label is empty".into()),
+                1..=63 => Ok(self.octets),
+                long => Err(format!("a label has {long} octets, and 63 are allowed")),
+            };
+        };
+        // Why IDNA refuses a label is not spelled out.
+        let mapped = Name::from_utf8(&text).map_err(|_| "a label has characters that no name may have (RFC 5891)")?;
+        match (mapped.iter().next(), mapped.num_labels()) {
+            (Some(label), 1) => Ok(label.to_vec()),
+            _ => Err(format!("`{text}` is not one label")),
+        }
+    }
+}
+
+fn labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
+    let mut labels = Vec::new();
+    let mut label = Label::default();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            // The dots of internationalised names (RFC 3490 §3.1) are dots too.
+            '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => {
+                labels.push(std::mem::take(&mut label).finished()?);
+                if rest.as_str().is_empty() {
+                    return Ok(labels);
+                }
+            }
+            '\\' => label.push(escaped(&mut rest)?),
+            c if c.is_whitespace() || c.is_control() => {
+                return Err(format!("{c:?} has to be written as \\DDD, its octet in decimal"));
+            }
+            c => {
+                if let Ok(octet @ 0..=127) = u8::try_from(c) {
+                    label.push(octet);
+                } else {
+                    let so_far = || String::from_utf8_lossy(&label.octets).into_owned();
+                    label.text.get_or_insert_with(so_far).push(c);
+                }
+            }
+        }
+    }
+    labels.push(label.finished()?);
+    Ok(labels)
+}
+
+/// Reads what follows a backslash: three decimal digits, or one character that stands for itself.
+fn escaped(rest: &mut std::str::Chars<'_>) -> Result<u8, String> {
+    let wrong = || "\\ stands before one ASCII character, or before three digits up to 255".to_owned();
+    let first = rest.next().ok_or_else(wrong)?;
+    if !first.is_ascii_digit() {
+        return u8::try_from(first).ok().filter(u8::is_ascii).ok_or_else(wrong);
+    }
+    let digits: String = std::iter::once(first).chain(rest.by_ref().take(2)).collect();
+    if digits.len() == 3 && digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        digits.parse().map_err(|_| wrong())
+    } else {
+        Err(wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<Vec<u8>> {
+        let name = name(text).unwrap();
+        assert!(name.is_fqdn());
+        name.iter().map(<[u8]>::to_vec).collect()
+    }
+
+    #[test]
+    fn names_are_taken_as_hosts_and_zones_have_them() {
+        for (text, expected) in [
+            ("web.demo.test", &["web", "demo", "test"][..]),
+            ("web.demo.test.", &["web", "demo", "test"]),
+            ("Web.DEMO.test", &["Web", "DEMO", "test"]),
+            ("_ssa._tcp.web.test", &["_ssa", "_tcp", "web", "test"]),
+            ("my_host.demo_zone.test", &["my_host", "demo_zone", "test"]),
+            ("1password.7.test", &["1password", "7", "test"]),
+            ("-a-.test", &["-a-", "test"]),
+            ("*.demo.test", &["*", "demo", "test"]),
+            ("a/b+c@d.test", &["a/b+c@d", "test"]),
+            ("b\u{fc}cher.test", &["xn--bcher-kva", "test"]),
+            ("B\u{dc}CHER\u{3002}test", &["xn--bcher-kva", "test"]),
+            ("xn--bcher-kva.test", &["xn--bcher-kva", "test"]),
+            ("localhost", &["localhost"]),
+            (".", &[]),
+        ] {
+            let labels: Vec<Vec<u8>> = expected.iter().map(|label| label.as_bytes().to_vec()).collect();
+            assert_eq!(told(text), labels, "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc1035_5_1_escapes_are_decimal() {
+        assert_eq!(told(r"a\.b.test"), [b"a.b".to_vec(), b"test".to_vec()]);
+        assert_eq!(told(r"a\046b.test"), [b"a.b".to_vec(), b"test".to_vec()]);
+        assert_eq!(told(r"\255\032\\.test"), [vec![255, 32, b'\\'], b"test".to_vec()]);
+        for text in [r"a\", r"a\25", r"a\256.test", r"a\1x3.test", "a\\\u{fc}.test"] {
+            assert!(name(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc2181_11_labels_have_1_to_63_octets_and_names_255() {
+        let long = "a".repeat(63);
+        assert!(name(&format!("{long}.test")).is_ok());
+        assert!(name(&format!("{long}a.test")).is_err());
+        let name_of = |last: usize| format!("{long}.{long}.{long}.{}", "z".repeat(last));
+        assert!(name(&name_of(61)).is_ok());
+        assert!(name(&name_of(62)).is_err());
+        for text in ["", "..", "a..b", ".a", "a b", "a\t", "a\n"] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_key_is_not_shown() {
+        let key = "00112233445566778899aabbccddeeff";
+        let told = name(key).unwrap_err();
+        assert!(!told.contains(key), "{told}");
+    }
+}
