@@ -85,10 +85,10 @@ class Signed(resolver.NameServer):
         new.write_text(self.damage((self.folder / "unsigned").read_text()))
         os.replace(new, zone)
 
-    def serve(self, damage=str, keys="keys", signatures=(), without=()):
-        """Serves all, signed by these keys and then damaged; `without` are owners that are left out."""
+    def serve(self, damage=str, keys="keys", signatures=(), without=(), beside=()):
+        """Serves all, signed by these keys and then damaged; `without` are owners that are left out, `beside` more records."""
         self.damage, self.keys, self.signatures = damage, keys, signatures
-        more = [(f"{name}", "NS ns") for name in ("inner", "plain")]
+        more = [(f"{name}", "NS ns") for name in ("inner", "plain")] + list(beside)
         more += [("alias", "CNAME target")]
         for service, name in ((WEB, "web"), (ALIAS, "target")):
             own, below = records(service)
@@ -131,7 +131,7 @@ DAMAGES = [
         {"damage": lines(r"^_ssa\.web\.demo\.test\..*\n", "")},
         "no proof that there are none",
     ),
-    ("a list is empty", {"damage": lines(f"({APL}).*", r"\1")}, "RDLENGTH 0"),
+    ("a list is empty", {"damage": lines(f"({APL}).*", r"\1")}, "signature is wrong"),
 ]
 
 
@@ -190,6 +190,14 @@ def run(stage):
         zone.serve(signatures=signatures)
         stage.wait(20, f"{way}: web is back again", lambda: both(shim, "web", "usable", "usable"))
         stage.claim(f"the clients have by {way}", [RULE], shim.rules("outbound", "web"))
+
+    stage.note("a list without items beside the other")
+    zone.serve(beside=[("web", "APL")])
+    before = count("secure")
+    stage.wait(20, "it is proven", lambda: count("secure") > before + 6)
+    stage.claim("web with it", True, both(shim, "web", "usable", "usable"))
+    stage.wait(20, "the other shim takes it too", lambda: both(plain, "web", "usable", "usable"))
+    zone.serve()
 
     stage.note("anchors that do not fit")
     wrong = next((zone.folder / "others").glob("Kdemo.test.*.key"))
