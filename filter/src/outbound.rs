@@ -13,12 +13,15 @@ use crate::{
     config::Service,
     endpoint::Endpoint,
     index::{self, Index},
-    random::Draw,
+    random::{Draw, Share},
     table::Table,
 };
 
 /// How many draws are tried for one that has not failed of late.
 const DRAWS: usize = 8;
+
+/// Where inputs decide this many bits before the first random one, slices are no longer: draws choose none.
+const DECIDING: u32 = 16;
 
 /// What an outbound filter knows.
 #[derive(Clone, Debug)]
@@ -244,7 +247,7 @@ impl Outbound {
     }
 
     /// Composes an address of a service; nothing where it has no rule in force. `draw` gives the random bits, others
-    /// at each call, and what failed of late is passed over where the rule leaves another choice.
+    /// at each call, of as many draws as are of use. What failed of late is passed over where the rule leaves another choice.
     ///
     /// # Errors
     ///
@@ -255,7 +258,7 @@ impl Outbound {
         port: u16,
         now: UnixTime,
         failures: &Failures,
-        mut draw: impl FnMut() -> Draw,
+        mut draw: impl FnMut(Share) -> Draw,
     ) -> Result<Option<Composed>, ComposeError> {
         let Some(service) = self.services.services().get(number) else {
             return Ok(None);
@@ -263,6 +266,8 @@ impl Outbound {
         let Some(rule) = service.service.rules.client_rule(now) else {
             return Ok(None);
         };
+        let share = share(rule);
+        let mut draw = || draw(share);
         let failed: Vec<&Place> = failures.of(number, now).collect();
         let mut composed = self.start(service, rule, number, port, now, &failed, draw())?;
         // Where the first bits are random each draw leads elsewhere; other rules choose among replicas and items.
@@ -415,6 +420,16 @@ impl Outbound {
     }
 }
 
+/// Says how many draws are of use: all, where they choose a slice, a replica or an item.
+fn share(rule: &Rule) -> Share {
+    let items = rule.computes_item() || rule.positive_items().nth(1).is_none();
+    if items && rule.replicas() == 1 && rule.deciding_bits() >= DECIDING {
+        Share::Few
+    } else {
+        Share::All
+    }
+}
+
 fn request(source: Ipv6Addr, port: u16, now: UnixTime, replica: Replica) -> Request<'static> {
     let mut request = Request::new(Source(source));
     request.port = Some(Port(port));
@@ -461,7 +476,7 @@ mod tests {
     fn target(outbound: &Outbound, slot: u64, failures: &Failures) -> Result<Option<Target>, ComposeError> {
         let pool = Pool::new(outbound.pool, &mut Random::new(b"s", 1, 1));
         let mut slots = slot..;
-        let draw = || pool.draw(slots.next().unwrap(), NOW);
+        let draw = |share| pool.draw(slots.next().unwrap(), share, NOW);
         match outbound.compose(0, 80, NOW, failures, draw)? {
             None => Ok(None),
             Some(Composed::Target(target)) => Ok(Some(target)),
@@ -511,6 +526,31 @@ mod tests {
     fn addresses_in_use_are_as_many_as_the_pool() {
         let outbound = outbound("v=ssa1; addr=rand:64", "");
         assert_eq!(addresses(&outbound, 5_000).len(), 256);
+    }
+
+    #[test]
+    fn addresses_in_use_are_few_where_draws_choose_no_place() {
+        for (rule, few) in [
+            ("hash(src/128):20 rand:44", true),
+            ("const(1):4 hash(src/128):16 rand:44", true),
+            ("hash(src/128):20 rand:44; item=hash(src/64)", true),
+            ("hash(src/128):15 rand:49", false),
+            ("const(1):20 rand:44", false),
+            ("rand:20 hash(src/128):44", false),
+            ("hash(src/128):20 rand:44; replicas=2", false),
+        ] {
+            let outbound = outbound(&format!("v=ssa1; addr={rule}"), "");
+            let count = if few { 16 } else { 256 };
+            assert_eq!(addresses(&outbound, 5_000).len(), count, "{rule}");
+        }
+        // Of two items a draw chooses one.
+        for (rule, count) in [
+            ("hash(src/128):20 rand:44; item=rand", 256),
+            ("hash(src/128):20 rand:44; item=hash(src/128)", 16),
+        ] {
+            let outbound = read(&ITEMS.replace("RULE", rule));
+            assert_eq!(addresses(&outbound, 5_000).len(), count, "{rule}");
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ use ssa_rules::{UnixTime, rule::hash::siphash24};
 /// How long a slot of a [`Pool`] keeps its draw, in seconds.
 pub const ROTATION: u64 = 600;
 
+/// How many draws of a [`Pool`] are in use where they choose nothing.
+pub const FEW: u16 = 16;
+
 /// A generator of random bits that are not secret.
 #[derive(Clone, Copy, Debug)]
 pub struct Random {
@@ -58,6 +61,15 @@ fn pair(message: &[u8]) -> [u8; 16] {
 pub struct Pool {
     key: [u8; 16],
     slots: u16,
+}
+
+/// How many of a pool's draws are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All: draws choose where an address leads.
+    All,
+    /// At most [`FEW`], since they choose nothing: each address more would cost, and bring nothing.
+    Few,
 }
 
 /// What a VM's draws come from, for as long as it lives: plugins that a push of the configuration makes anew go on
@@ -138,11 +150,17 @@ impl Pool {
         }
     }
 
-    /// Returns a slot's draw at this time; any number is a slot, modulo their count.
+    /// Returns a slot's draw at this time; any number is a slot, modulo the count of those in use.
     #[must_use]
-    pub fn draw(&self, number: u64, now: UnixTime) -> Draw {
+    pub fn draw(&self, number: u64, share: Share, now: UnixTime) -> Draw {
         let slots = u64::from(self.slots);
-        let slot = number.checked_rem(slots).unwrap_or(0);
+        let used = match share {
+            Share::All => slots,
+            Share::Few => slots.min(FEW.into()),
+        };
+        // Those in use lie evenly among all, and so do their changes.
+        let index = number.checked_rem(used).unwrap_or(0);
+        let slot = index.saturating_mul(slots).checked_div(used).unwrap_or(0);
         // Slot i changes i/slots of a rotation before slot 0 does.
         let ahead = slot.saturating_mul(ROTATION).checked_div(slots).unwrap_or(0);
         let changes = now.0.saturating_add(ahead).checked_div(ROTATION).unwrap_or(0);
@@ -162,8 +180,12 @@ mod tests {
     use super::*;
 
     fn draws(pool: &Pool, now: u64) -> BTreeSet<u64> {
-        (0..1_000)
-            .map(|number| pool.draw(number, UnixTime(now)).bits())
+        drawn(pool, Share::All, now)
+    }
+
+    fn drawn(pool: &Pool, share: Share, now: u64) -> BTreeSet<u64> {
+        (0..10_000)
+            .map(|number| pool.draw(number, share, UnixTime(now)).bits())
             .collect()
     }
 
@@ -217,9 +239,25 @@ mod tests {
         let before = draws(&pool, start);
         assert!(draws(&pool, start + ROTATION).is_disjoint(&before));
         for second in start..start + ROTATION {
-            let at = |now| (0..256).map(move |slot| pool.draw(slot, UnixTime(now)).bits());
+            let at = |now| (0..256).map(move |slot| pool.draw(slot, Share::All, UnixTime(now)).bits());
             let changed = at(second).zip(at(second + 1)).filter(|(one, next)| one != next).count();
             assert!(changed <= 1, "{changed} slots changed at once");
+        }
+    }
+
+    #[test]
+    fn few_draws_are_of_the_pool_and_change_as_evenly() {
+        for (slots, few) in [(256, 16), (100, 16), (4096, 16), (16, 16), (3, 3), (1, 1)] {
+            let pool = Pool::new(slots, &mut Random::new(b"s", 1, 1));
+            let start = 1_790_000_123;
+            let at = |second| drawn(&pool, Share::Few, start + second);
+            assert_eq!(at(0).len(), few, "{slots}");
+            assert!(at(0).is_subset(&draws(&pool, start)), "{slots}");
+            assert!(at(0).is_disjoint(&at(ROTATION)), "{slots}");
+            for second in (0..ROTATION).step_by(36) {
+                let changed = at(second + 36).difference(&at(second)).count();
+                assert!(changed <= 1, "{slots}: {changed} slots changed within 36 s");
+            }
         }
     }
 }

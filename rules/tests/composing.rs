@@ -190,16 +190,29 @@ fn an_address_without_work_needs_one_try() {
 
 #[test]
 fn a_rule_says_what_leaves_a_choice() {
-    for (record, computes_item, leads_at_random) in [
-        ("v=ssa1; addr=rand:64", false, true),
-        ("v=ssa1; addr=rand:64; item=rand", false, true),
-        ("v=ssa1; addr=hash(src/64):20 rand:44; item=hash(src/64)", true, false),
-        ("v=ssa1; addr=const(1):4 rand:60", false, false),
+    for (record, computes_item, leads_at_random, deciding_bits) in [
+        ("v=ssa1; addr=rand:64", false, true, 0),
+        ("v=ssa1; addr=rand:64; item=rand", false, true, 0),
+        ("v=ssa1; addr=rand:8 hash(src/64):56", false, true, 0),
+        (
+            "v=ssa1; addr=hash(src/64):20 rand:44; item=hash(src/64)",
+            true,
+            false,
+            20,
+        ),
+        ("v=ssa1; addr=const(1):4 rand:60", false, false, 0),
+        (
+            "v=ssa1; addr=const(1):4 src[0:8] hash(src/64):12 rand:4 hash(port):36",
+            false,
+            false,
+            20,
+        ),
+        ("v=ssa1; addr=src[0:64]", false, false, 64),
     ] {
         let rule = prepare(record, TWO);
         assert_eq!(
-            (rule.computes_item(), rule.leads_at_random()),
-            (computes_item, leads_at_random),
+            (rule.computes_item(), rule.leads_at_random(), rule.deciding_bits()),
+            (computes_item, leads_at_random, deciding_bits),
             "{record}"
         );
     }

@@ -59,8 +59,9 @@ impl Client {
         now: UnixTime,
     ) -> Result<Option<Composed>, ComposeError> {
         let (pool, random) = (self.pool, &mut self.random);
-        self.outbound
-            .compose(service, port, now, &self.failures, || pool.draw(random.bits(), now))
+        self.outbound.compose(service, port, now, &self.failures, |share| {
+            pool.draw(random.bits(), share, now)
+        })
     }
 }
 

@@ -236,6 +236,17 @@ impl Rule {
             .is_some_and(|field| field.kind == field_kind::RAND)
     }
 
+    /// Returns how many bits inputs decide before the first random one: where slices are no longer than that, draws
+    /// choose none. Constants are not counted, for they choose no slice either.
+    #[must_use]
+    pub fn deciding_bits(&self) -> u32 {
+        let leading = self.fields().iter().take_while(|field| field.kind != field_kind::RAND);
+        leading
+            .filter(|field| field.kind != field_kind::CONST)
+            .map(|field| u32::from(field.width))
+            .sum()
+    }
+
     /// Returns the bits of proof of work; 0 is none.
     #[must_use]
     pub fn pow(&self) -> u8 {
