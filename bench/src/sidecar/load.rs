@@ -7,6 +7,7 @@
 //! | `1` | sends it back and closes: the side that has no port to lose closes first |
 //! | `+` | sends back every byte until the end |
 //! | `<` | reads until the end, then sends one byte |
+//! | `G` | answers requests of HTTP (`requests.rs`), in a thread of their own, until the end |
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -22,6 +23,7 @@ use std::{
 use super::{
     error::Error,
     network::{APPLICATION, PORT},
+    requests,
 };
 
 /// How long anything may take.
@@ -65,6 +67,11 @@ fn answer(mut stream: TcpStream, buffer: &mut [u8]) -> io::Result<()> {
             }
             Ok(())
         }
+        Some([b'G', ..]) => {
+            let head = buffer.get(..read).unwrap_or_default().to_vec();
+            thread::spawn(move || requests::answer(stream, head));
+            Ok(())
+        }
         Some([b'<', ..]) => {
             while stream.read(buffer)? > 0 {}
             stream.write_all(b"<")
@@ -75,27 +82,41 @@ fn answer(mut stream: TcpStream, buffer: &mut [u8]) -> io::Result<()> {
 
 /// Makes connections, each with a byte there and back, `clients` at a time.
 pub(crate) fn connect(destinations: &[SocketAddr], connections: u64, clients: u16) -> io::Result<()> {
+    share_out(destinations, connections, clients, connect_once)
+}
+
+/// Does something this many times, `clients` at a time, each time with one of the destinations.
+pub(crate) fn share_out(
+    destinations: &[SocketAddr],
+    times: u64,
+    clients: u16,
+    work: impl Fn(SocketAddr) -> io::Result<()> + Sync,
+) -> io::Result<()> {
     let taken = AtomicU64::new(0);
     together(clients, |_| {
         loop {
-            let number = taken.fetch_add(1, Ordering::Relaxed);
-            if number >= connections {
+            if taken.fetch_add(1, Ordering::Relaxed) >= times {
                 return Ok(());
             }
-            // In no order: as draws are.
-            let mixed = number
-                .wrapping_add(1)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .rotate_left(32)
-                >> 7;
-            let index = usize::try_from(mixed).unwrap_or(0) % destinations.len();
-            connect_once(destinations[index])?;
+            work(pick(destinations))?;
         }
     })
 }
 
+/// Returns one of some destinations, the next at each call: in no order, as draws are.
+pub(crate) fn pick(destinations: &[SocketAddr]) -> SocketAddr {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let mixed = CALLS
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(32)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        >> 33;
+    destinations[usize::try_from(mixed).unwrap_or(0) % destinations.len()]
+}
+
 /// Does the same in this many threads at once, and returns the first fault.
-fn together(threads: u16, work: impl Fn(u16) -> io::Result<()> + Sync) -> io::Result<()> {
+pub(crate) fn together(threads: u16, work: impl Fn(u16) -> io::Result<()> + Sync) -> io::Result<()> {
     thread::scope(|scope| {
         let started: Vec<_> = (0..threads)
             .map(|number| {
@@ -124,7 +145,7 @@ pub(crate) fn connect_once(destination: SocketAddr) -> io::Result<()> {
     }
 }
 
-fn open(destination: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn open(destination: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(destination)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

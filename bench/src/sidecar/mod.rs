@@ -6,35 +6,40 @@
 
 mod envoy;
 mod error;
+mod http;
 mod load;
 mod modules;
 mod network;
 mod report;
+mod requests;
+mod rounds;
+mod variant;
 
 use std::{
-    env, io,
-    net::SocketAddr,
+    env,
     path::{Path, PathBuf},
     process::{self, Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
 
-use clap::Args;
-use envoy::{Envoy, Filter, Shape, Variant};
+use clap::{Args, builder::ArgPredicate};
+use envoy::Envoy;
 use error::Error;
 use modules::{HOST_CALLS, INBOUND_CALLS, LEAST, OUTBOUND_CALLS};
-use report::{Row, Sample, Spread};
+use network::Shape;
+use report::{Row, Spread};
+use rounds::{Done, Subject, Work};
+use variant::{Filter, Protocol, Variant};
 
 /// The most that verifying may add to the SDK's filter that does nothing, as a share of `tcp_proxy` alone.
 const INBOUND_BAR: f64 = 0.05;
 /// The same for composing and rewriting.
 const OUTBOUND_BAR: f64 = 0.12;
-/// How many addresses a client has in use at once: the filter's pool by default.
+/// How many addresses clients of an inbound Envoy connect to, in turn.
 const ADDRESSES: u32 = 256;
-
-/// Rounds that are not counted: until then Envoy has met the addresses that are in use.
-const WARM_UP: usize = 4;
+/// How many addresses the outbound filter makes of one: its draws in use under the rule, by default.
+const COMPOSED: u32 = 16;
 
 /// Filters in a row where a single one costs too little to be seen.
 const COPIES: u16 = 10;
@@ -56,17 +61,27 @@ SSA_IDLE=FILE      this module that does nothing instead of the one built from b
 pub(crate) struct Arguments {
     #[command(flatten)]
     instead: Instead,
-    /// Add rows with an access log that shows the filter's state.
+    /// Add rows with an access log that shows the filter's state; with --http, every Envoy writes one.
     #[arg(long)]
     access_log: bool,
     /// Another build of our module, to compare in the same run; can be given again.
     #[arg(long, value_name = "FILE")]
     also: Vec<PathBuf>,
-    /// Rounds of every variant, after those that warm up.
-    #[arg(long, default_value_t = 401, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    /// Rounds of every variant, after those that warm up; with --http, 101 where nothing else is said.
+    #[arg(
+        long,
+        default_value = "401",
+        default_value_if("http", ArgPredicate::IsPresent, "101")
+    )]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     rounds: u16,
-    /// Connections of each round.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    /// Connections of each round; with --http, 200 where nothing else is said.
+    #[arg(
+        long,
+        default_value = "100",
+        default_value_if("http", ArgPredicate::IsPresent, "200")
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     connections: u64,
     /// Connections at once.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -82,6 +97,7 @@ pub(crate) struct Arguments {
 /// Other things to measure.
 #[derive(Args, Debug)]
 #[group(multiple = false)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, of which one at most is given")]
 struct Instead {
     /// Measure what each exported callback costs instead.
     #[arg(long)]
@@ -92,6 +108,10 @@ struct Instead {
     /// Measure bytes through established connections instead, with the data callback and without.
     #[arg(long)]
     bytes: bool,
+    /// Measure HTTP through two sidecars instead, a client's and a server's, and their memory: new connections with a
+    /// request each, and requests on kept ones, each with its bar.
+    #[arg(long)]
+    http: bool,
 }
 
 /// The programs that are measured.
@@ -159,7 +179,7 @@ fn give_up_after(limit: Duration) {
 
 fn measure_all(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
     give_up_after(Duration::from_secs(arguments.limit));
-    network::lay(64)?;
+    network::lay(64, arguments.instead.http)?;
     load::serve(arguments.clients)?;
     let started = Instant::now();
     let held = if arguments.instead.exports {
@@ -168,6 +188,8 @@ fn measure_all(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
         calls(arguments, programs)?
     } else if arguments.instead.bytes {
         bytes(arguments, programs)?
+    } else if arguments.instead.http {
+        http::measure(arguments, programs)?
     } else {
         connections(arguments, programs)?
     };
@@ -191,12 +213,14 @@ fn variant(name: impl Into<String>, shape: Shape, filter: Filter) -> Variant {
     Variant {
         name: name.into(),
         shape,
+        protocol: Protocol::Tcp,
         access_log: false,
         copies: 1,
         // Ours makes many addresses of one; beside it, clients know as many themselves.
         addresses: match (shape, &filter) {
             (Shape::Outbound, Filter::Ssa(_)) => 1,
-            _ => ADDRESSES,
+            (Shape::Outbound, _) => COMPOSED,
+            (Shape::Inbound, _) => ADDRESSES,
         },
         filter,
     }
@@ -254,7 +278,7 @@ fn connections(arguments: &Arguments, programs: &Programs) -> Result<bool, Error
     single.addresses = 1;
     variants.push(single);
     bases.push(outbound);
-    let rows = measure(arguments, programs, &variants, &bases, &connecting(arguments))?;
+    let rows = measure(arguments, programs, &variants, &bases, &*connecting(arguments))?;
     report::print("Connections: one byte there and back, then closed", "connection", &rows);
 
     let mut held = true;
@@ -332,7 +356,7 @@ fn exports(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
         programs,
         &variants,
         &vec![0; variants.len()],
-        &connecting(arguments),
+        &*connecting(arguments),
     )?;
     report::print("What exported callbacks cost", "connection", &rows);
     println!("one filter more than tcp_proxy alone, and more than the least, µs per connection:");
@@ -371,7 +395,7 @@ fn calls(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
         variants.push(variant(format!("{CALLS} x {}", call.name), Shape::Inbound, module));
     }
     let bases = vec![0; variants.len()];
-    let rows = measure(arguments, programs, &variants, &bases, &connecting(arguments))?;
+    let rows = measure(arguments, programs, &variants, &bases, &*connecting(arguments))?;
     report::print("What host calls cost", "connection", &rows);
     println!("one call, µs:");
     for (row, call) in HOST_CALLS.iter().enumerate() {
@@ -396,9 +420,9 @@ fn bytes(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
         variant("SSA", Shape::Inbound, Filter::Ssa(programs.filter.clone())),
     ];
     let bases = [0; 5];
-    let rows = measure(arguments, programs, &variants, &bases, &exchanging(arguments.clients))?;
+    let rows = measure(arguments, programs, &variants, &bases, &*exchanging(arguments.clients))?;
     report::print("Established connections: one byte there and back", "exchange", &rows);
-    let rows = measure(arguments, programs, &variants, &bases, &sending)?;
+    let rows = measure(arguments, programs, &variants, &bases, &*sending())?;
     report::print(
         "Established connections: a stream from client to application",
         "MB",
@@ -407,139 +431,59 @@ fn bytes(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// What is done in a round: says of how many units it was, and how long it took.
-type Work<'a> = dyn Fn(&[SocketAddr]) -> io::Result<(f64, Duration)> + 'a;
-
 /// Connections, each with a byte there and back.
-#[allow(clippy::cast_precision_loss, reason = "counts are small")]
-fn connecting(arguments: &Arguments) -> impl Fn(&[SocketAddr]) -> io::Result<(f64, Duration)> {
+fn connecting(arguments: &Arguments) -> Box<Work> {
     let (connections, clients) = (arguments.connections, arguments.clients);
-    move |destinations| {
-        let start = Instant::now();
-        load::connect(destinations, connections, clients)?;
-        Ok((connections as f64, start.elapsed()))
-    }
+    Box::new(move |destinations| {
+        Ok(Box::new(move || {
+            load::connect(destinations, connections, clients)?;
+            Ok(Done::units(connections))
+        }))
+    })
 }
 
 /// Bytes there and back through established connections.
-fn exchanging(clients: u16) -> impl Fn(&[SocketAddr]) -> io::Result<(f64, Duration)> {
-    const EXCHANGES: u16 = 200;
-    move |destinations| {
+fn exchanging(clients: u16) -> Box<Work> {
+    const EXCHANGES: u64 = 200;
+    Box::new(move |destinations| {
         let echoes = load::Echoes::open(destinations[0], clients)?;
-        let start = Instant::now();
-        echoes.exchange(EXCHANGES.into())?;
-        Ok((f64::from(EXCHANGES) * f64::from(clients), start.elapsed()))
-    }
+        Ok(Box::new(move || {
+            echoes.exchange(EXCHANGES)?;
+            Ok(Done::units(EXCHANGES * u64::from(clients)))
+        }))
+    })
 }
 
 /// Megabytes from a client to the application.
-fn sending(destinations: &[SocketAddr]) -> io::Result<(f64, Duration)> {
-    const MEGABYTES: u16 = 200;
-    let start = Instant::now();
-    load::send(destinations[0], u64::from(MEGABYTES) * 1_000_000)?;
-    Ok((MEGABYTES.into(), start.elapsed()))
+fn sending() -> Box<Work> {
+    const MEGABYTES: u64 = 200;
+    Box::new(|destinations| {
+        Ok(Box::new(|| {
+            load::send(destinations[0], MEGABYTES * 1_000_000)?;
+            Ok(Done::units(MEGABYTES))
+        }))
+    })
 }
 
-/// Measures all variants in interleaved rounds.
+/// Measures all variants, one Envoy each, in interleaved rounds.
 fn measure(
     arguments: &Arguments,
     programs: &Programs,
     variants: &[Variant],
     bases: &[usize],
-    work: &Work<'_>,
+    work: &Work,
 ) -> Result<Vec<Row>, Error> {
-    let mut running = Vec::new();
+    let mut subjects = Vec::new();
     for (variant, number) in variants.iter().zip(0..) {
-        let envoy = Envoy::start(&programs.envoy, variant, number, arguments.concurrency)?;
-        running.push((envoy, variant.destinations(number)));
+        let start = || Envoy::start(&programs.envoy, variant, number, arguments.concurrency);
+        subjects.push(Subject::new(
+            &variant.name,
+            vec![start()?],
+            variant.destinations(number),
+        ));
     }
-    for (variant, (envoy, destinations)) in variants.iter().zip(&mut running) {
-        wait_until_serving(variant, envoy, destinations)?;
+    for subject in &mut subjects {
+        subject.wait_until_serving(load::connect_once)?;
     }
-    let mut rows: Vec<Row> = variants
-        .iter()
-        .zip(bases)
-        .map(|(variant, &base)| Row {
-            name: variant.name.clone(),
-            base,
-            samples: Vec::new(),
-            kernel: f64::NAN,
-            idle: f64::NAN,
-        })
-        .collect();
-    // What each spends while it is not its turn.
-    let mut rest = vec![(Duration::ZERO, Duration::ZERO); running.len()];
-    let mut last: Vec<Option<(Duration, Instant)>> = vec![None; running.len()];
-    let before = running
-        .iter()
-        .map(|(envoy, _)| envoy.ticks())
-        .collect::<Result<Vec<_>, _>>()?;
-    let rounds = WARM_UP + usize::from(arguments.rounds);
-    for round in 0..rounds {
-        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-            eprint!("\rround {} of {rounds}", round + 1);
-        }
-        for turn in 0..running.len() {
-            // Each starts once, and each has either neighbour before it.
-            let turn = (turn + round / 2) % running.len();
-            let index = if round % 2 == 0 { turn } else { running.len() - 1 - turn };
-            let (envoy, destinations) = &running[index];
-            let cpu = settled(envoy)?;
-            if let Some((since, at)) = last[index] {
-                rest[index].0 += cpu.saturating_sub(since);
-                rest[index].1 += at.elapsed();
-            }
-            let (units, took) = work(destinations).map_err(|fault| Error::Load {
-                variant: variants[index].name.clone(),
-                fault: format!("{fault}\n{}", envoy.log()),
-            })?;
-            let after = settled(envoy)?;
-            last[index] = Some((after, Instant::now()));
-            let cpu = after.saturating_sub(cpu);
-            if round >= WARM_UP {
-                rows[index].samples.push(Sample {
-                    cpu: cpu.as_secs_f64() * 1e6 / units,
-                    rate: units / took.as_secs_f64(),
-                });
-            }
-        }
-    }
-    eprintln!();
-    for (row, (spent, time)) in rows.iter_mut().zip(rest) {
-        row.idle = spent.as_secs_f64() * 1e6 / time.as_secs_f64();
-    }
-    for ((row, (envoy, _)), before) in rows.iter_mut().zip(&running).zip(before) {
-        let [user, kernel] = envoy.ticks()?;
-        let [user, kernel] = [user - before[0], kernel - before[1]];
-        row.kernel = kernel / (user + kernel);
-    }
-    Ok(rows)
-}
-
-/// Waits, at most a tenth of a second, until an Envoy has done what is left of the work, and returns its CPU time.
-fn settled(envoy: &Envoy) -> Result<Duration, Error> {
-    let mut last = envoy.cpu_time()?;
-    for _ in 0..20 {
-        thread::sleep(Duration::from_millis(5));
-        let now = envoy.cpu_time()?;
-        if now.saturating_sub(last) < Duration::from_micros(200) {
-            return Ok(now);
-        }
-        last = now;
-    }
-    Ok(last)
-}
-
-fn wait_until_serving(variant: &Variant, envoy: &mut Envoy, destinations: &[SocketAddr]) -> Result<(), Error> {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while let Err(fault) = load::connect_once(destinations[0]) {
-        if envoy.has_ended() || Instant::now() > deadline {
-            return Err(Error::NotServing {
-                variant: variant.name.clone(),
-                log: format!("{fault}\n{}", envoy.log()),
-            });
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    rounds::run(&subjects, bases, arguments.rounds, work)
 }

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   client, 2001:db8:77::1                         Envoy number K                        application
-//!     connects to 2001:db8:5:K::/64 (inbound)  --> REDIRECT to port 15100 + K  --> [::1]:8080
+//!     connects to 2001:db8:5:K::/64 (inbound)  --> REDIRECT to port 15200 + K  --> [::1]:8080
 //!     connects to 2001:db8:6:K::/64 (outbound) --> REDIRECT to port 15100 + K  --> 2001:db8:6:K::/64 or 7:K, port 80
 //! ```
+//!
+//! Where a server's sidecar follows a client's, what the latter opens to `6:K` and `7:K` is redirected to the former.
 
 use std::{
     env, fs,
@@ -28,6 +30,15 @@ pub(crate) const APPLICATION: u16 = 8080;
 /// In memory, and seen in these namespaces alone.
 pub(crate) const FOLDER: &str = "/run/ssa-bench";
 
+/// Which side of a connection an Envoy is on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shape {
+    /// Before an application on loopback: a static cluster.
+    Inbound,
+    /// Behind a client: an `ORIGINAL_DST` cluster, its source pinned.
+    Outbound,
+}
+
 /// The first address of the /64 that inbound connections of a variant go to.
 pub(crate) fn inbound(variant: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 5, variant, 0, 0, 0, 0)
@@ -44,8 +55,12 @@ pub(crate) fn composed(variant: u16) -> Ipv6Addr {
 }
 
 /// The port that a variant's Envoy listens on.
-pub(crate) fn listener(variant: u16) -> u16 {
-    15100 + variant
+pub(crate) fn listener(shape: Shape, variant: u16) -> u16 {
+    variant
+        + match shape {
+            Shape::Outbound => 15100,
+            Shape::Inbound => 15200,
+        }
 }
 
 /// Runs this program anew with its arguments, in namespaces of its own, and returns its exit code.
@@ -66,8 +81,8 @@ pub(crate) fn entered() -> bool {
     process::id() == 1
 }
 
-/// Lays the network; `variants` is how many Envoys there will be.
-pub(crate) fn lay(variants: u16) -> Result<(), Error> {
+/// Lays the network; `variants` is how many there will be, and `chained` whether each has a sidecar on both sides.
+pub(crate) fn lay(variants: u16, chained: bool) -> Result<(), Error> {
     run("mount", "-t tmpfs tmpfs /run")?;
     fs::create_dir_all(FOLDER).map_err(Error::io("make", FOLDER))?;
     run("ip", "link set lo up")?;
@@ -78,21 +93,25 @@ pub(crate) fn lay(variants: u16) -> Result<(), Error> {
     for prefix in [inbound(0), published(0), composed(0)] {
         run("ip", &format!("-6 route add local {prefix}/48 dev lo src {CLIENT}"))?;
     }
-    run(
-        "ip6tables",
-        &format!("-t nat -A OUTPUT -p tcp -m mark --mark {MARK} -j RETURN"),
-    )?;
-    for variant in 0..variants {
-        for prefix in [inbound(variant), published(variant)] {
-            let port = listener(variant);
-            run(
-                "ip6tables",
-                &format!("-t nat -A OUTPUT -p tcp -d {prefix}/64 -j REDIRECT --to-ports {port}"),
-            )?;
+    let redirect = |of: &str, prefix: Ipv6Addr, port: u16| {
+        let rule = format!("-t nat -A OUTPUT -p tcp {of} -d {prefix}/64 -j REDIRECT --to-ports {port}");
+        run("ip6tables", &rule)
+    };
+    let marked = format!("-m mark --mark {MARK}");
+    for variant in (0..variants).filter(|_| chained) {
+        for prefix in [published(variant), composed(variant)] {
+            redirect(&marked, prefix, listener(Shape::Inbound, variant))?;
         }
+    }
+    run("ip6tables", &format!("-t nat -A OUTPUT -p tcp {marked} -j RETURN"))?;
+    for variant in 0..variants {
+        redirect("", inbound(variant), listener(Shape::Inbound, variant))?;
+        redirect("", published(variant), listener(Shape::Outbound, variant))?;
     }
     // Ports come round within seconds: a SYN must not look older than the connection that had its port before.
     set("net/ipv4/tcp_timestamps", "2")?;
+    // Clients of HTTP close first.
+    set("net/ipv4/tcp_tw_reuse", "1")?;
     // Ports and the table of flows must not run out.
     set("net/ipv4/ip_local_port_range", "20000 64999")?;
     for state in ["time_wait", "close", "close_wait", "last_ack", "fin_wait"] {
@@ -102,7 +121,7 @@ pub(crate) fn lay(variants: u16) -> Result<(), Error> {
 }
 
 fn run(program: &str, arguments: &str) -> Result<(), Error> {
-    Error::check(Command::new(program).args(arguments.split(' '))).map(drop)
+    Error::check(Command::new(program).args(arguments.split_whitespace())).map(drop)
 }
 
 fn set(key: &str, value: &str) -> Result<(), Error> {
