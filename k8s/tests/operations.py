@@ -24,7 +24,7 @@ class Operations(Room):
         objects = self.helm.objects("-f", values)
         file = self.folder / "first.json"
         file.write_text(objects["ConfigMap", "ssa-resolver-both"]["data"]["resolver.json"])
-        assert must(self.options.resolver, "--check", "--without-keys", "--config", file).strip() == "1 services"
+        assert must(self.options.resolver, "--check", "--without-keys", "--config", file).strip() == "1 service"
 
     def a_configuration_can_be_checked_before_an_upgrade(self):
         folder = self.folder / "before"
@@ -37,7 +37,7 @@ class Operations(Room):
         commands = self._block("**Before each upgrade**")
         script = f'cd "{folder}" && PATH="{folder}/bin:$PATH"\n{commands}'
         # Those of clients, of servers, and of pods that are both.
-        assert must("bash", "-euo", "pipefail", "-c", script).split("\n")[:3] == ["2 services", "2 services", "1 services"]
+        assert must("bash", "-euo", "pipefail", "-c", script).split("\n")[:3] == ["2 services", "2 services", "1 service"]
         # What no pattern sees.
         (folder / "values.yaml").write_text(VALUES.read_text().replace("2001:db8:5::/48", "2001:db8:5::/47"))
         code, text = run("bash", "-euo", "pipefail", "-c", script)

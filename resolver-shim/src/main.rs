@@ -137,7 +137,7 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     let faults = check::faults(config, with_keys, now.unwrap_or_default().as_secs());
     if faults.is_empty() {
-        println!("{services} services");
+        println!("{services} service{}", if services == 1 { "" } else { "s" });
         return ExitCode::SUCCESS;
     }
     for fault in &faults {

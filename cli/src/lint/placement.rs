@@ -30,6 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 fn source_bits(subject: &Subject<'_>, index: usize, range: BitRange, inside: u8) -> Finding {
     let (start, end) = (range.start(), range.end());
     let slices = subject.slices();
+    let all_slices = plain(slices, "slice");
     let reached = |patterns: u64| slices >> inside << patterns.ilog2();
     let shared_by = |length: u8| length.saturating_sub(start).min(inside);
     let why = if let Some(patterns) = patterns(subject, range, inside) {
@@ -40,20 +41,20 @@ fn source_bits(subject: &Subject<'_>, index: usize, range: BitRange, inside: u8)
         } else {
             format!("the clients' {prefixes} prefixes reach")
         };
-        format!("{of} {reached} of {slices} slices: the bits before differ in nothing else")
+        format!("{of} {reached} of {all_slices}: the bits before differ in nothing else")
     } else if start < 3 {
         let all = reached(1 << (inside - shared_by(3)));
         let site = reached(1 << (inside - shared_by(14)));
         format!(
-            "leading source bits are shared: 2000::/3 reaches {all} of {slices} slices, and all clients of one /14 {site}"
+            "leading source bits are shared: 2000::/3 reaches {all} of {all_slices}, and all clients of one /14 {site}"
         )
     } else if start < 64 {
         let site = reached(1 << (inside - shared_by(48)));
-        format!("clients of one /48 share their first 48 bits: they reach {site} of {slices} slices")
+        format!("clients of one /48 share their first 48 bits: they reach {site} of {all_slices}")
     } else {
         let one = reached(1);
         format!(
-            "interface identifiers like ::1 and ::2 share their leading zeros: such clients reach {one} of {slices} slices"
+            "interface identifiers like ::1 and ::2 share their leading zeros: such clients reach {one} of {all_slices}"
         )
     };
     let bits = if end > 64 { end } else { 64 };
@@ -169,8 +170,8 @@ fn same_for_all(subject: &Subject<'_>) -> Option<Finding> {
     };
     let what = format!("{field} leads, and is the same for everyone");
     let why = format!(
-        "placement follows the leading bits: at any time only {reached} of {} slices are in use",
-        subject.slices()
+        "placement follows the leading bits: no more than {reached} of {} are in use at any time",
+        plain(subject.slices(), "slice")
     );
     Some(Finding::new(FirstFieldSame, Warning, &subject.field_place(*first), what, why).record(moved))
 }
