@@ -155,7 +155,7 @@ fn a_check_finds_records_that_are_not_usable_and_keys_that_are_missing() {
         text.contains("services[0].static.rules[0]: unusable for verifiers: the secret k1"),
         "{text}"
     );
-    assert_eq!(check(&keyed, &["--without-keys"]), (Some(0), "1 services\n".into()));
+    assert_eq!(check(&keyed, &["--without-keys"]), (Some(0), "1 service\n".into()));
     let (code, text) = check(&service("v=ssa1; addr=rand:63"), &["--without-keys"]);
     assert_eq!(code, Some(1));
     assert!(
