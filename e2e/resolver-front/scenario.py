@@ -189,14 +189,19 @@ def run(stage):
     # dig sends a cookie, and BIND answers by one of its own.
     for kind in ("A", "AAAA", "TXT"):
         stage.claim(f"a cookie with {kind}", False, "COOKIE" in asking.dig("web.demo.test", kind))
-    stage.claim_in("the server's own, asked directly", "COOKIE", direct.dig("web.demo.test", "A"))
+    if zone.kind == "bind":
+        stage.claim_in("the server's own, asked directly", "COOKIE", direct.dig("web.demo.test", "A"))
     told = asking.dig("web.demo.test", "HTTPS")
     stage.claim("an HTTPS record has its parameters", (True, False), ("h2" in told, WEB.plain in told))
     stage.claim_in("with DNSSEC OK its hints too", WEB.plain, asking.dig("web.demo.test", "HTTPS", "+dnssec"))
     told = asking.dig("_http._tcp.demo.test", "SRV")
     stage.claim("an address beside an SRV record is composed", False, WEB.plain in told)
-    found = re.search(r"AAAA\s+(\S+)", asking.dig("web.demo.test", "ANY", "+tcp"))[1]
-    stage.claim("one among ANY", "served", stage.dial(one, found).kind)
+    # A server may choose what it answers to ANY (RFC 8482); BIND answers everything by TCP.
+    told = asking.dig("web.demo.test", "ANY", "+tcp")
+    found = re.search(r"AAAA\s+(\S+)", told)
+    stage.claim("among ANY it is composed too", False, f"AAAA\t{WEB.plain}" in told)
+    if found or zone.kind == "bind":
+        stage.claim("and served", "served", stage.dial(one, found[1]).kind)
 
     stage.note("what is handed to nobody")
     version = bytearray(question("web.demo.test", 28, 1232))

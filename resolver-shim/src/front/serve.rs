@@ -95,46 +95,64 @@ impl Shared {
         transport: Transport,
         place: Share,
     ) -> (Outcome, Vec<u8>) {
-        let own = |found: Option<Vec<u8>>| found.or_else(|| wire::failure(&asked.onward, Code::ServerFailure));
-        if !self.can_do_without(&asked, asker) {
+        let told = if Kept::is_for(&self.table(), &asked) {
+            match self.ask_impatiently(&asked, asker, transport, place).await {
+                Ok(told) => told,
+                Err(without) => return (Outcome::Stale, without),
+            }
+        } else {
             let told = self.ask(&asked, asker, transport).await;
             drop(place);
-            return match told {
-                Told::Answer(bytes, true) => (Outcome::Composed, bytes),
-                Told::Answer(bytes, false) | Told::Failure(bytes) => (outcome, bytes),
-                Told::Nothing => (Outcome::Failed, own(None).unwrap_or_default()),
-            };
+            told
+        };
+        match told {
+            Told::Answer(bytes, true) => (Outcome::Composed, bytes),
+            Told::Answer(bytes, false) | Told::Failure(bytes) => (outcome, bytes),
+            Told::Nothing => {
+                let failure = wire::failure(&asked.onward, Code::ServerFailure);
+                (Outcome::Failed, failure.unwrap_or_default())
+            }
         }
+    }
+
+    /// Asks for what programs ask beside the address of a service. Where that can be composed for the asker and servers
+    /// do not answer soon, it is told what is known without them: that is the error.
+    async fn ask_impatiently(
+        &self,
+        asked: &Asked,
+        asker: Asker,
+        transport: Transport,
+        place: Share,
+    ) -> Result<Told, Vec<u8>> {
         let upstreams = self.upstreams();
         let is_stale = self.table().offers.get(&asked.name).is_some_and(|offer| offer.is_stale);
         let patience = PATIENCE[usize::from(is_stale || upstreams.are_silent())];
         let (asking, question) = (self.clone(), asked.clone());
         // It goes on when nobody waits any more: its answer is kept.
-        let task = tokio::spawn(async move {
+        let mut task = tokio::spawn(async move {
             let told = asking.ask(&question, asker, transport).await;
             drop(place);
             told
         });
-        match timeout(patience, task).await {
-            Ok(Ok(Told::Answer(bytes, _))) => (outcome, bytes),
-            late => {
-                if late.is_err() {
-                    upstreams.note_silence();
-                }
-                (Outcome::Stale, own(self.kept.answer(&asked)).unwrap_or_default())
-            }
+        let told = timeout(patience, &mut task).await;
+        if let Ok(Ok(Told::Answer(bytes, is_composed))) = told {
+            return Ok(Told::Answer(bytes, is_composed));
         }
-    }
-
-    /// Says whether something can be told where no server answers: of what programs ask beside the address that is
-    /// composed for them.
-    fn can_do_without(&self, asked: &Asked, asker: Asker) -> bool {
-        let table = self.table();
+        if told.is_err() {
+            upstreams.note_silence();
+        }
         let mut bits = Bits::default();
-        Kept::is_for(&table, asked)
-            && table
-                .compose(&asked.name, asker, self.clock.both(), &mut || bits.draw())
-                .is_some()
+        let composed = (self.table()).compose(&asked.name, asker, self.clock.both(), &mut || bits.draw());
+        if composed.is_some()
+            && let Some(without) = self.kept.answer(asked)
+        {
+            return Err(without);
+        }
+        let told = match told {
+            Ok(told) => told,
+            Err(_) => task.await,
+        };
+        Ok(told.unwrap_or(Told::Nothing))
     }
 
     async fn ask(&self, asked: &Asked, asker: Asker, transport: Transport) -> Told {

@@ -319,6 +319,25 @@ async fn nobody_waits_where_a_services_own_records_are_stale() {
     assert!(began.elapsed() < PATIENCE[0]);
 }
 
+/// To whom nothing is composed a service is a name like others: a server that is slow is waited for.
+#[tokio::test(flavor = "current_thread")]
+async fn a_slow_server_is_waited_for_where_nothing_is_composed() {
+    let upstreams = Upstreams::new(vec![serving(|_| None).await], Duration::from_millis(1200));
+    let (address, table, counters) = front_with(upstreams).await;
+    table.send_modify(|table| {
+        *table = Arc::new(Table {
+            offers: offers("v=ssa1; addr=hash(obj):64"),
+            upstreams: table.upstreams.clone(),
+            ..Table::default()
+        });
+    });
+    let began = tokio::time::Instant::now();
+    let asked = query("web.demo.test", 1, 0, &[]);
+    assert_eq!(exchange(address, &asked).await.unwrap()[3] & 15, 2);
+    assert!(began.elapsed() > PATIENCE[0]);
+    assert_eq!(told(&counters), ["failed 1"]);
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn nothing_but_the_zone_follows_a_transfer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -503,7 +522,8 @@ async fn a_query_that_comes_byte_by_byte_ends_its_connection() {
 async fn answers_that_nobody_reads_end_their_connection() {
     let (address, _table, _counters) = front(Vec::new()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let asked = query("web.demo.test", 28, 0, &[]);
+    // As long as its answer, which is REFUSED.
+    let asked = query(&vec!["a".repeat(60); 4].join("."), kind::OPT, 0, &[]);
     let many: Vec<u8> = (0..1000)
         .flat_map(|_| [&u16::try_from(asked.len()).unwrap().to_be_bytes()[..], &asked].concat())
         .collect();
