@@ -245,6 +245,7 @@ if wanted native; then
   setup_apt_tool knotd knot "tests of ssa resolve ask it too"
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi
+if wanted kind; then setup_apt_tool redis-check-rdb redis-tools "a scenario in the cluster replicates it"; fi
 if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"; fi
 if wanted demo; then
   setup_hosts

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 from . import cluster_logs, service, ssa
 from .claims import Broken, Claims
-from .cluster_shared import KIND, ROOT, cache, run
+from .cluster_shared import KIND, ROOT, cache, make_image, run
 from .helm import CHART, Helm, relabel
 from .pod import Pod, samples
 
@@ -315,6 +315,10 @@ class Cluster(Claims):
         told = json.loads(self.kubectl("get", "pods", "-l", f"app={name}", "-o", "json"))["items"]
         kept = [one for one in told if "deletionTimestamp" not in one["metadata"] and one["status"].get("podIPs")]
         return [Pod(self, one) for one in sorted(kept, key=lambda one: one["metadata"]["name"])]
+
+    def image(self, name, files):
+        """Makes and loads an image of the cluster's tools and of files, {file here: path in it}; returns its name."""
+        return make_image(name, self.shared["tools"], files, self.note)
 
     # ---- looking
 

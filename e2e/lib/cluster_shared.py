@@ -63,10 +63,10 @@ def prepare(tools, say):
     )
     programs = {tools["ssa"]: "ssa", tools["resolver"]: "ssa-resolver"}
     programs |= {ROOT / "k8s/images/resolver" / name: name for name in ("ssa-routes", "ssa-shim")}
-    resolver = _image("ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say)
+    resolver = make_image("ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say)
     sha256 = hashlib.sha256(Path(tools["module"]).read_bytes()).hexdigest()
     server = f"module-{sha256[:8]}"
-    _serve_module(server, _image("module", base, {tools["module"]: "/www/ssa_filter.wasm"}, say), say)
+    _serve_module(server, make_image("module", base, {tools["module"]: "/www/ssa_filter.wasm"}, say), say)
     _give_template(resolver, say)
     return {
         "image": resolver,
@@ -77,7 +77,7 @@ def prepare(tools, say):
     }
 
 
-def _image(name, base, files, say):
+def make_image(name, base, files, say):
     """Makes and loads an image of the tools' one and of files, by what is in it; returns its name."""
     digest = hashlib.sha256(base.encode())
     for file, path in sorted(files.items(), key=lambda pair: pair[1]):

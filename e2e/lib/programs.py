@@ -1,0 +1,47 @@
+"""Programs of this machine and of package registries, for images of the cluster."""
+
+import re
+import shutil
+import subprocess
+
+from .claims import Broken, Skip
+from .cluster_shared import ROOT, cache, run
+
+
+def redis():
+    """Returns Redis' server and its libraries, {file here: path in an image}, and the command that runs it there."""
+    # Debian's redis-tools has the server too, by this name; the package redis-server would start one here.
+    program = shutil.which("redis-check-rdb")
+    if not program:
+        raise Skip("redis-check-rdb is missing: apt-get install redis-tools")
+    folder = "/opt/redis"
+    told = run("ldd", program)
+    libraries = re.findall(r"(/\S+\.so\S*) \(0x", told)
+    loader = next(one for one in libraries if "/ld-linux" in one)
+    files = {library: f"{folder}/{library.rpartition('/')[2]}" for library in libraries}
+    command = f"{files[loader]} --library-path {folder} {folder}/redis-server"
+    return {**files, program: f"{folder}/redis-server"}, command
+
+
+def grpc():
+    """Returns grpc-go's interoperability programs as /opt/grpc/server and /opt/grpc/client, {file here: path in an image}."""
+    done = subprocess.run([ROOT / "hack/grpc.sh"], capture_output=True, text=True, timeout=900)
+    if done.returncode == 77:
+        raise Skip(done.stdout.strip())
+    if done.returncode != 0:
+        raise Broken(done.stderr.strip())
+    folder = done.stdout.strip().splitlines()[-1]
+    return {f"{folder}/{name}": f"/opt/grpc/{name}" for name in ("server", "client")}
+
+
+def certificate(name):
+    """Returns a certificate for a name, signed by itself, as /opt/tls/cert and /opt/tls/key; the same one in every run."""
+    folder = cache() / "tls" / name
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    if not cert.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run(
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", cert,
+        )
+    return {str(cert): "/opt/tls/cert", str(key): "/opt/tls/key"}
