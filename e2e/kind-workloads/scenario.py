@@ -170,6 +170,8 @@ def elsewhere(stage, web):
         stage.claim("found so by the server", 1, web.inbound(verdict="conforming", outcome="allowed") - before)
         kinds = "envoyfilters,services,authorizationpolicies"
         names = front.kubectl("get", kinds, "-l", "app.kubernetes.io/name=ssa", "-o", "name").split()
-        stage.claim("what the release has there", ["envoyfilter.networking.istio.io/ssa-outbound"], names)
+        # Besides what clients need, what closes a pod that says it were a server.
+        wanted = [f"envoyfilter.networking.istio.io/ssa-{word}" for word in ("closed", "outbound")]
+        stage.claim("what the release has there", wanted, sorted(names))
     finally:
         front.close()
