@@ -153,8 +153,14 @@ class Rendering(Room):
             {"service": "other.example", "portNumber": 8080},
         ]
         for _, value in outbound:
-            assert value["cleanup_interval"] == "60s"
+            assert value["cleanup_interval"] == "5s"
             assert value["upstream_bind_config"]["source_address"] == {"address": "fd00:10:244::7", "port_value": 0}
+
+    def what_records_ask_of_clients_has_the_bounds_of_the_values(self):
+        assert not {"max_pow", "min_time_step_s"} & set(json.loads(plugin(self.outbound)))
+        objects = self.helm.objects("-f", VALUES, "--set", "outbound.maxPow=0,outbound.minTimeStepS=60")
+        told = json.loads(plugin(objects["EnvoyFilter", "ssa-outbound"]))
+        assert (told["max_pow"], told["min_time_step_s"]) == (0, 60), told
 
     def a_source_is_pinned_only_where_one_is_given(self):
         objects = self.helm.objects("-f", VALUES, "--set", "outbound.source=")
