@@ -5,6 +5,7 @@
 #
 #   hack/chart.sh [WORD…]                        only checks whose name has one of these words
 #   SSA_HELM=PROGRAM                             this Helm 3
+#   SSA_PROMTOOL=PROGRAM                         this promtool, Prometheus' own tool, plays the alerts; skipped without any
 #   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER, SSA_CLI these programs and this module instead of those found or built
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
