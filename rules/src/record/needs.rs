@@ -68,6 +68,25 @@ impl Record {
         }
     }
 
+    /// Returns the numbers of the macs that depend on an object key or a chunk: who does not know those, as at layer 4,
+    /// takes any value in such a field.
+    ///
+    /// ```
+    /// let record: ssa_rules::Record = "v=ssa1; addr=hash(obj):20 mac(src/64,obj):44; key=k1".parse()?;
+    /// assert_eq!(record.macs_of_objects().collect::<Vec<_>>(), [1]);
+    /// # Ok::<(), ssa_rules::record::RecordError>(())
+    /// ```
+    pub fn macs_of_objects(&self) -> impl Iterator<Item = usize> {
+        let of_object = |field: &Field| match field {
+            Field::Mac { inputs, .. } => inputs.has_kind(Input::Object) || inputs.has_kind(Input::Chunk),
+            _ => false,
+        };
+        let fields = self.template.fields().iter().enumerate();
+        fields
+            .filter(move |(_, field)| of_object(field))
+            .map(|(index, _)| index)
+    }
+
     /// Returns whether the record leaves every address of the service open, so that a client that knows nothing of it
     /// conforms too: every field is `rand`, the item is not `hash`, and there is no proof of work (docs/spec.md §1.4).
     #[must_use]

@@ -253,6 +253,12 @@ impl Rule {
         self.pow
     }
 
+    /// Returns the time step in seconds, if addresses depend on the time apart from a proof of work.
+    #[must_use]
+    pub fn time_step(&self) -> Option<u32> {
+        u32::try_from(self.step).ok().filter(|step| *step > 0)
+    }
+
     /// Returns the source prefix by which clients have their own keys, if they do.
     #[must_use]
     pub fn kdf(&self) -> Option<SourceBits> {
