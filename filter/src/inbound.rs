@@ -1,6 +1,6 @@
 //! Inbound: whether a connection may come in.
 
-use ssa_rules::{Destination, Flow, Part, Port, Source, UnixTime, Verdict};
+use ssa_rules::{Destination, Flow, Part, Port, Source, Unchecked, UnixTime, Verdict};
 
 use crate::{
     config::{Exemption, Service},
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Inbound {
     services: Table<InboundService>,
-    /// The services of each port.
+    /// The services of each port, the one that treats a plain address most strictly first.
     ports: Index,
     /// Whether nothing is verified, whatever the modes.
     off: bool,
@@ -70,8 +70,10 @@ pub enum Action {
 /// What was found of a connection. The names are labels of metrics and fields of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// Source and destination fit a rule of the service.
+    /// Source and destination fit a rule of the service, all of it.
     Conforming,
+    /// What could be checked of them fits; these parts depend on an object key or a chunk, which are not known here.
+    Unchecked(Unchecked),
     /// The destination is legacy.
     Legacy,
     /// They do not fit; this part does not.
@@ -96,13 +98,14 @@ pub enum Finding {
 
 impl Finding {
     /// How many findings have a number of their own.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
 
     /// Returns the finding's stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Conforming => "conforming",
+            Self::Unchecked(_) => "unchecked",
             Self::Legacy => "legacy",
             Self::Violation(_) => "violation",
             Self::Outside => "outside",
@@ -116,7 +119,7 @@ impl Finding {
         }
     }
 
-    /// Returns the finding's number, below [`Finding::COUNT`]; parts of a violation are not told apart.
+    /// Returns the finding's number, below [`Finding::COUNT`]; parts are not told apart.
     #[must_use]
     pub const fn number(self) -> usize {
         match self {
@@ -131,6 +134,7 @@ impl Finding {
             Self::Unclaimed => 8,
             Self::Unreadable => 9,
             Self::NoSnapshot => 10,
+            Self::Unchecked(_) => 11,
         }
     }
 
@@ -143,12 +147,23 @@ impl Finding {
             None
         }
     }
+
+    /// Returns what was not checked.
+    #[must_use]
+    pub const fn unchecked(self) -> Option<Unchecked> {
+        if let Self::Unchecked(unchecked) = self {
+            Some(unchecked)
+        } else {
+            None
+        }
+    }
 }
 
 /// What is done with each finding of a service; docs/filter.md says when each is found, and the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     conforming: Action,
+    unchecked: Action,
     legacy: Action,
     violation: Action,
     outside: Action,
@@ -160,6 +175,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             conforming: Action::Allow,
+            unchecked: Action::Allow,
             legacy: Action::Demote,
             violation: Action::Deny,
             outside: Action::Deny,
@@ -171,9 +187,10 @@ impl Default for Policy {
 
 impl Policy {
     /// Returns the findings that a policy speaks of, each with its action.
-    pub fn entries_mut(&mut self) -> [(Finding, &mut Action); 6] {
+    pub fn entries_mut(&mut self) -> [(Finding, &mut Action); 7] {
         [
             (Finding::Conforming, &mut self.conforming),
+            (Finding::Unchecked(Unchecked::default()), &mut self.unchecked),
             (Finding::Legacy, &mut self.legacy),
             (Finding::Violation(Part::Item), &mut self.violation),
             (Finding::Outside, &mut self.outside),
@@ -187,6 +204,7 @@ impl Policy {
     pub const fn action(&self, finding: Finding) -> Action {
         match finding {
             Finding::Conforming => self.conforming,
+            Finding::Unchecked(_) => self.unchecked,
             Finding::Legacy => self.legacy,
             Finding::Violation(_) => self.violation,
             Finding::Outside => self.outside,
@@ -240,6 +258,17 @@ impl Outcome {
         }
     }
 
+    /// Says where the outcome stands among others, the strictest first: what is carried out before what is only told.
+    const fn strictness(self) -> u8 {
+        match self {
+            Self::Denied => 0,
+            Self::Demoted => 1,
+            Self::ShadowDenied => 2,
+            Self::ShadowDemoted => 3,
+            Self::Allowed => 4,
+        }
+    }
+
     /// Returns the outcome's number, below [`Outcome::COUNT`].
     #[must_use]
     pub const fn number(self) -> usize {
@@ -251,6 +280,14 @@ impl Outcome {
             Self::ShadowDenied => 4,
         }
     }
+}
+
+/// How far an outcome's strictness stands above the number of a service.
+const STRICTNESS_AT: u32 = 32;
+
+/// Puts a service into the order of those of one port: the strictest first, and of equals the first.
+fn place(outcome: Outcome, service: usize) -> u64 {
+    u64::from(outcome.strictness()) << STRICTNESS_AT | index::number(service)
 }
 
 /// A decision on a connection.
@@ -306,8 +343,8 @@ impl Inbound {
     /// Takes other services; `off` lets everything pass.
     pub fn install(&mut self, services: Table<InboundService>, off: bool) {
         let ports = |(number, service): (usize, &InboundService)| {
-            let number = index::number(number);
-            let ports: Vec<_> = service.ports.iter().map(|port| (u128::from(*port), number)).collect();
+            let placed = place(service.decision(number, service.outside()).outcome, number);
+            let ports: Vec<_> = service.ports.iter().map(|port| (u128::from(*port), placed)).collect();
             ports
         };
         self.ports = Index::new(services.services().iter().enumerate().flat_map(ports));
@@ -327,9 +364,16 @@ impl Inbound {
         self.demote_cluster.as_deref()
     }
 
-    /// Decides on a connection.
+    /// Decides on a connection. Where several services have a say, the strictest outcome decides, and `others` hears
+    /// what each of the others decided.
     #[must_use]
-    pub fn decide(&self, source: Endpoint, destination: Endpoint, now: UnixTime) -> Decision {
+    pub fn decide(
+        &self,
+        source: Endpoint,
+        destination: Endpoint,
+        now: UnixTime,
+        mut others: impl FnMut(&Decision),
+    ) -> Decision {
         let owner = self.services.owner(destination.address);
         if self.off {
             return Decision {
@@ -338,30 +382,54 @@ impl Inbound {
             };
         }
         if let Some((number, service)) = owner {
-            return service.decision(number, service.find(source, destination, now));
+            let own = service.decision(number, service.find(source, destination, now));
+            if service.ports.contains(&destination.port) {
+                return own;
+            }
+            // For those whose port it is, the address is a plain one.
+            return match self.of_port(destination.port, InboundService::outside, &mut others) {
+                Some(decision) if decision.outcome.strictness() < own.outcome.strictness() => {
+                    others(&own);
+                    decision
+                }
+                Some(decision) => {
+                    others(&decision);
+                    own
+                }
+                None => own,
+            };
         }
         let exempt = self
             .exempt
             .iter()
             .any(|exemption| exemption.covers(source.address, destination.port));
-        match self.service_of_port(destination.port) {
-            Some((number, service)) => service.decision(
-                number,
-                if exempt {
-                    Finding::Exempt
-                } else {
-                    service.or_unverified(Finding::Outside)
-                },
-            ),
+        let decided = if exempt {
+            self.of_port(destination.port, |_| Finding::Exempt, &mut others)
+        } else {
+            self.of_port(destination.port, InboundService::outside, &mut others)
+        };
+        match decided {
+            Some(decision) => decision,
             None if exempt => Decision::general(Finding::Exempt, true),
             None => Decision::general(Finding::Unclaimed, self.unclaimed_allowed),
         }
     }
 
-    /// Returns the first service that has a port.
-    fn service_of_port(&self, port: u16) -> Option<(usize, &InboundService)> {
-        let number = index::service(self.ports.get(port.into())?);
-        Some((number, self.services.services().get(number)?))
+    /// Returns what the strictest service of a port decides; `others` hears the rest.
+    fn of_port(
+        &self,
+        port: u16,
+        find: impl Fn(&InboundService) -> Finding,
+        others: &mut impl FnMut(&Decision),
+    ) -> Option<Decision> {
+        let mut decisions = self.ports.all(port.into()).filter_map(|placed| {
+            let number = index::service(placed & u64::from(u32::MAX));
+            let service = self.services.services().get(number)?;
+            Some(service.decision(number, find(service)))
+        });
+        let first = decisions.next()?;
+        decisions.for_each(|decision| others(&decision));
+        Some(first)
     }
 
     /// Decides on a connection that the proxy says too little of: closed wherever anything is enforced.
@@ -383,11 +451,12 @@ impl InboundService {
         }
     }
 
-    fn or_unverified(&self, finding: Finding) -> Finding {
+    /// Judges a connection to a port of the service by an address that is not its.
+    fn outside(&self) -> Finding {
         if self.mode == Mode::Off {
             Finding::Unverified
         } else {
-            finding
+            Finding::Outside
         }
     }
 
@@ -403,7 +472,8 @@ impl InboundService {
         flow.port = Some(Port(destination.port));
         match self.service.rules.verify(&flow).map(|judgement| judgement.verdict) {
             None => Finding::NoRule,
-            Some(Verdict::Conforming(_)) => Finding::Conforming,
+            Some(Verdict::Conforming(unchecked)) if unchecked.is_empty() => Finding::Conforming,
+            Some(Verdict::Conforming(unchecked)) => Finding::Unchecked(unchecked),
             Some(Verdict::Legacy) => Finding::Legacy,
             Some(Verdict::Outside) => Finding::Outside,
             Some(Verdict::Violation(violation)) => Finding::Violation(violation.part()),
@@ -447,7 +517,7 @@ mod tests {
     }
 
     fn decide(inbound: &Inbound, source: &str, destination: &str) -> (Option<usize>, &'static str, &'static str) {
-        let decision = inbound.decide(endpoint(source), endpoint(destination), NOW);
+        let decision = inbound.decide(endpoint(source), endpoint(destination), NOW, |_| ());
         (decision.service, decision.finding.name(), decision.outcome.name())
     }
 
@@ -522,6 +592,173 @@ mod tests {
             decide(&inbound, SOURCE, &conforming()),
             (Some(0), "conforming", "allowed")
         );
+    }
+
+    /// Services that share port 8080, each in a space of its own, with what stands in their objects besides.
+    fn sharing(services: &[&str]) -> Inbound {
+        let service = |(number, more): (usize, &&str)| {
+            format!(
+                r#"{{"name": "s{number}", "apl": "2:2001:db8:{:x}::/64", "rules": ["v=ssa1; addr=hash(src/128):64"],
+                    "ports": [8080, {}]{more}}}"#,
+                number + 0x10,
+                9000 + number
+            )
+        };
+        let services: Vec<String> = services.iter().enumerate().map(service).collect();
+        let json = format!(
+            r#"{{"role": "inbound", "exempt": [{{"sources": ["2001:db8:f::/48"]}}], "services": [{}]}}"#,
+            services.join(",")
+        );
+        match Config::from_json(json.as_bytes()).unwrap().role {
+            Role::Inbound(inbound) => inbound,
+            Role::Outbound(_) => panic!("inbound"),
+        }
+    }
+
+    /// Returns what decides on a connection, and what the other services are told to have decided.
+    fn all(inbound: &Inbound, source: &str, destination: &str) -> Vec<(Option<usize>, &'static str, &'static str)> {
+        let mut others = Vec::new();
+        let told = |decision: &Decision| (decision.service, decision.finding.name(), decision.outcome.name());
+        let first = inbound.decide(endpoint(source), endpoint(destination), NOW, |other| {
+            others.push(told(other));
+        });
+        others.insert(0, told(&first));
+        others
+    }
+
+    const ENFORCE: &str = "";
+    const SHADOW: &str = r#", "mode": "shadow""#;
+    const OFF: &str = r#", "mode": "off""#;
+    const DEMOTE: &str = r#", "policy": {"outside": "demote"}"#;
+    const LENIENT: &str = r#", "policy": {"outside": "allow"}"#;
+
+    #[test]
+    fn the_strictest_service_of_a_port_decides_on_a_plain_address_in_any_order() {
+        let plain = "[2001:db8:9::1]:8080";
+        let outcomes = [
+            (ENFORCE, ("outside", "denied")),
+            (DEMOTE, ("outside", "demoted")),
+            (SHADOW, ("outside", "shadow_denied")),
+            (
+                r#", "mode": "shadow", "policy": {"outside": "demote"}"#,
+                ("outside", "shadow_demoted"),
+            ),
+            (LENIENT, ("outside", "allowed")),
+            (OFF, ("unverified", "allowed")),
+        ];
+        for (strict, expected) in outcomes.iter().enumerate() {
+            for other in &outcomes[strict..] {
+                for order in [[expected.0, other.0], [other.0, expected.0]] {
+                    let told = all(&sharing(&order), SOURCE, plain);
+                    assert_eq!(told.len(), 2, "each is counted once");
+                    assert_eq!(told[0].2, expected.1.1, "{order:?}");
+                    assert_ne!(told[0].0, told[1].0);
+                    let mut found: Vec<_> = told.iter().map(|(_, finding, outcome)| (*finding, *outcome)).collect();
+                    let mut wanted = vec![expected.1, other.1];
+                    found.sort_unstable();
+                    wanted.sort_unstable();
+                    assert_eq!(found, wanted, "{order:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exempt_sources_are_so_for_every_service_of_the_port() {
+        let told = all(
+            &sharing(&[SHADOW, ENFORCE, OFF]),
+            "[2001:db8:f::1]:5",
+            "[2001:db8:9::1]:8080",
+        );
+        assert_eq!(told.len(), 3);
+        assert!(
+            told.iter()
+                .all(|(_, finding, outcome)| (*finding, *outcome) == ("exempt", "allowed"))
+        );
+    }
+
+    #[test]
+    fn an_address_of_a_service_opens_no_port_of_another() {
+        // Services 0 and 1; port 9001 is the second's alone.
+        let destination = "[2001:db8:10::1]:9001";
+        for (first, expected) in [
+            (
+                OFF,
+                [(Some(1), "outside", "denied"), (Some(0), "unverified", "allowed")],
+            ),
+            (
+                SHADOW,
+                [(Some(1), "outside", "denied"), (Some(0), "other_port", "shadow_denied")],
+            ),
+            (
+                ENFORCE,
+                [(Some(0), "other_port", "denied"), (Some(1), "outside", "denied")],
+            ),
+            (
+                r#", "policy": {"other_port": "allow"}"#,
+                [(Some(1), "outside", "denied"), (Some(0), "other_port", "allowed")],
+            ),
+        ] {
+            assert_eq!(
+                all(&sharing(&[first, ENFORCE]), SOURCE, destination),
+                expected,
+                "{first}"
+            );
+        }
+        let lenient = all(&sharing(&[OFF, SHADOW]), SOURCE, destination);
+        assert_eq!(lenient[0], (Some(1), "outside", "shadow_denied"));
+        let of_nobody = all(&sharing(&[OFF, ENFORCE]), SOURCE, "[2001:db8:10::1]:1");
+        assert_eq!(of_nobody, [(Some(0), "unverified", "allowed")]);
+    }
+
+    #[test]
+    fn an_address_of_a_service_is_judged_by_that_service_alone_on_its_ports() {
+        let told = all(&sharing(&[SHADOW, ENFORCE]), SOURCE, "[2001:db8:10::1]:8080");
+        assert_eq!(told, [(Some(0), "violation", "shadow_denied")]);
+    }
+
+    #[test]
+    fn what_depends_on_objects_is_found_unchecked_with_its_parts() {
+        let of = |rule: &str, more: &str| {
+            let json = format!(
+                r#"{{"role": "inbound", "services": [{{"name": "store", "apl": "2:2001:db8:5::/64", "rules": [{rule}],
+                    "ports": [80]{more}}}]}}"#
+            );
+            let Role::Inbound(inbound) = Config::from_json(json.as_bytes()).unwrap().role else {
+                panic!("inbound")
+            };
+            let decision = inbound.decide(endpoint(SOURCE), endpoint("[2001:db8:5::]:80"), NOW, |_| ());
+            let parts = decision
+                .finding
+                .unchecked()
+                .map_or(String::new(), |unchecked| unchecked.to_string());
+            (decision.finding.name(), parts, decision.outcome.name())
+        };
+        let object = r#""v=ssa1; addr=hash(obj):20 const(0):44""#;
+        let unchecked = |parts: &str, outcome| ("unchecked", parts.to_owned(), outcome);
+        assert_eq!(of(object, ""), unchecked("field_0", "allowed"));
+        for (rule, parts) in [
+            (
+                r#""v=ssa1; addr=hash(obj,chunk):20 hash(src/64,obj):44""#,
+                "field_0, field_1",
+            ),
+            (r#""v=ssa1; addr=hash(chunk):20 rand:44""#, "field_0"),
+            (r#""v=ssa1; addr=obj[80:128] rand:16""#, "field_0"),
+            (r#""v=ssa1; addr=rand:64; item=hash(obj)""#, "item"),
+        ] {
+            assert_eq!(of(rule, ""), unchecked(parts, "allowed"), "{rule}");
+        }
+        assert_eq!(of(object, r#", "policy": {"unchecked": "demote"}"#).2, "demoted");
+        assert_eq!(of(object, r#", "policy": {"unchecked": "deny"}"#).2, "denied");
+        assert_eq!(
+            of(object, r#", "mode": "shadow", "policy": {"unchecked": "deny"}"#).2,
+            "shadow_denied"
+        );
+        // What is checked and fails is a violation, whatever else is not checked.
+        assert_eq!(of(r#""v=ssa1; addr=hash(obj):20 const(1):44""#, "").0, "violation");
+        // A rule that is checked whole comes before one that is not.
+        let both = format!(r#"{object}, "v=ssa1; addr=rand:64; from=1""#);
+        assert_eq!(of(&both, "").0, "conforming");
     }
 
     #[test]

@@ -54,10 +54,15 @@ impl Index {
     /// Returns the least number of a key.
     #[must_use]
     pub fn get(&self, key: u128) -> Option<u64> {
+        self.all(key).next()
+    }
+
+    /// Returns the numbers of a key, ascending.
+    pub fn all(&self, key: u128) -> impl Iterator<Item = u64> {
         let place = self.0.partition_point(|(known, _)| *known < key);
-        self.0
-            .get(place)
-            .filter(|(known, _)| *known == key)
+        let entries = self.0.get(place..).unwrap_or_default().iter();
+        entries
+            .take_while(move |(known, _)| *known == key)
             .map(|(_, number)| *number)
     }
 

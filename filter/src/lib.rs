@@ -36,6 +36,7 @@ pub mod endpoint;
 pub mod fleet;
 pub mod inbound;
 pub mod index;
+pub mod limits;
 pub mod lines;
 pub mod metrics;
 pub mod note;

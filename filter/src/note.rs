@@ -1,5 +1,7 @@
 //! What access logs find of a connection: fields as `name=value`, with blanks between.
 
+use std::borrow::Cow;
+
 use crate::{inbound, outbound};
 
 /// What a note tells.
@@ -23,7 +25,7 @@ impl Note {
     pub fn of<'a, const N: usize>(
         &mut self,
         told: Told,
-        fields: impl FnOnce() -> [(&'static str, &'a str); N],
+        fields: impl FnOnce() -> [(&'static str, Cow<'a, str>); N],
     ) -> &str {
         if self.told != Some(told) {
             self.text.clear();
@@ -33,7 +35,7 @@ impl Note {
                 }
                 self.text.push_str(name);
                 self.text.push('=');
-                self.text.push_str(value);
+                self.text.push_str(&value);
             }
             self.told = Some(told);
         }
@@ -55,7 +57,7 @@ mod tests {
         let mut note = Note::default();
         let composed = Told::Outbound(Some(0), outbound::Outcome::Composed);
         let own = Told::Outbound(Some(0), outbound::Outcome::Own);
-        let fields = |value| move || [("a", value), ("b", ""), ("c", "d")];
+        let fields = |value: &'static str| move || [("a", value.into()), ("b", "".into()), ("c", "d".into())];
         assert_eq!(note.of(composed, fields("1")), "a=1 c=d");
         assert_eq!(note.of(composed, fields("2")), "a=1 c=d");
         assert_eq!(note.of(own, fields("2")), "a=2 c=d");

@@ -13,6 +13,7 @@ use crate::{
     config::Service,
     endpoint::Endpoint,
     index::{self, Index},
+    limits::{Failure, Limits},
     random::{Draw, Share},
     table::Table,
 };
@@ -37,6 +38,8 @@ pub struct Outbound {
     seed: Vec<u8>,
     /// How many draws of random fields are in use at once.
     pool: u16,
+    /// What records may ask for.
+    limits: Limits,
 }
 
 /// A service as its clients know it.
@@ -177,7 +180,13 @@ pub enum Composed {
 impl Outbound {
     /// Makes what an outbound filter knows.
     #[must_use]
-    pub fn new(services: Table<OutboundService>, source: Option<Ipv6Addr>, seed: Vec<u8>, pool: u16) -> Self {
+    pub fn new(
+        services: Table<OutboundService>,
+        source: Option<Ipv6Addr>,
+        seed: Vec<u8>,
+        pool: u16,
+        limits: Limits,
+    ) -> Self {
         let mut outbound = Self {
             services: Table::default(),
             addresses: Index::default(),
@@ -185,6 +194,7 @@ impl Outbound {
             source,
             seed,
             pool,
+            limits,
         };
         outbound.install(services, false);
         outbound
@@ -221,6 +231,12 @@ impl Outbound {
         self.pool
     }
 
+    /// Returns what records may ask for.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Says what a destination asks for.
     #[must_use]
     pub fn route(&self, destination: Endpoint) -> Route {
@@ -247,7 +263,8 @@ impl Outbound {
     }
 
     /// Composes an address of a service; nothing where it has no rule in force. `draw` gives the random bits, others
-    /// at each call, of as many draws as are of use. What failed of late is passed over where the rule leaves another choice.
+    /// at each call, of as many draws as are of use and for the rule's time step. What
+    /// failed of late is passed over where the rule leaves another choice.
     ///
     /// # Errors
     ///
@@ -258,16 +275,17 @@ impl Outbound {
         port: u16,
         now: UnixTime,
         failures: &Failures,
-        mut draw: impl FnMut(Share) -> Draw,
-    ) -> Result<Option<Composed>, ComposeError> {
+        mut draw: impl FnMut(Share, Option<u32>) -> Draw,
+    ) -> Result<Option<Composed>, Failure> {
         let Some(service) = self.services.services().get(number) else {
             return Ok(None);
         };
         let Some(rule) = service.service.rules.client_rule(now) else {
             return Ok(None);
         };
+        self.limits.check(rule)?;
         let share = share(rule);
-        let mut draw = || draw(share);
+        let mut draw = || draw(share, rule.time_step());
         let failed: Vec<&Place> = failures.of(number, now).collect();
         let mut composed = self.start(service, rule, number, port, now, &failed, draw())?;
         // Where the first bits are random each draw leads elsewhere; other rules choose among replicas and items.
@@ -473,14 +491,14 @@ mod tests {
     }
 
     /// Composes for port 80 with the draws from a slot on, and works to the end.
-    fn target(outbound: &Outbound, slot: u64, failures: &Failures) -> Result<Option<Target>, ComposeError> {
+    fn target(outbound: &Outbound, slot: u64, failures: &Failures) -> Result<Option<Target>, Failure> {
         let pool = Pool::new(outbound.pool, &mut Random::new(b"s", 1, 1));
         let mut slots = slot..;
-        let draw = |share| pool.draw(slots.next().unwrap(), share, NOW);
+        let draw = |share, step| pool.for_step(step).draw(slots.next().unwrap(), share, NOW);
         match outbound.compose(0, 80, NOW, failures, draw)? {
             None => Ok(None),
             Some(Composed::Target(target)) => Ok(Some(target)),
-            Some(Composed::Work(mut work)) => outbound.advance(&mut work, u32::MAX),
+            Some(Composed::Work(mut work)) => Ok(outbound.advance(&mut work, u32::MAX)?),
         }
     }
 
@@ -526,6 +544,9 @@ mod tests {
     fn addresses_in_use_are_as_many_as_the_pool() {
         let outbound = outbound("v=ssa1; addr=rand:64", "");
         assert_eq!(addresses(&outbound, 5_000).len(), 256);
+        // With each second all are others: the fewer they are.
+        let hasty = super::tests::outbound("v=ssa1; addr=hash(src/128,time/1):20 rand:44", "");
+        assert_eq!(addresses(&hasty, 5_000).len(), 8);
     }
 
     #[test]
@@ -604,6 +625,8 @@ mod tests {
             target(&object, 1, &none).unwrap_err().to_string(),
             "the record needs inputs that are not given: object key"
         );
+        let toil = outbound("v=ssa1; addr=rand:64; pow=21", "");
+        assert_eq!(target(&toil, 1, &none), Err(Failure::Pow { pow: 21, most: 20 }));
     }
 
     const ITEMS: &str = r#"{"role": "outbound", "source": "2001:db8:1::7", "services": [{"name": "web",
@@ -636,7 +659,7 @@ mod tests {
         outbound.source = None;
         assert_eq!(
             target(&outbound, 1, &Failures::default()),
-            Err(ComposeError::NoItemLeft)
+            Err(Failure::Compose(ComposeError::NoItemLeft))
         );
     }
 

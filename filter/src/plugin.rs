@@ -163,10 +163,15 @@ impl Plugin {
             Fate::Waits(Why::Snapshot)
         };
         let fate = match fate {
-            Fate::Waits(why) => match self.wait(connection, why, proxy) {
-                Some(next) => return next,
-                None => self.give_up(why, proxy),
-            },
+            Fate::Waits(why) => {
+                if let Some(next) = self.wait(connection, why, proxy) {
+                    return next;
+                }
+                if let Some(task) = why.work() {
+                    self.rest(task);
+                }
+                self.give_up(why, proxy)
+            }
             fate => fate,
         };
         if fate == Fate::Passes {
@@ -188,7 +193,18 @@ impl Plugin {
 
     /// Notes that a connection is gone, which the proxy shows for the last time.
     pub fn on_delete(&mut self, connection: ContextId, proxy: &impl Proxy) {
-        self.held.retain(|held| held.connection != connection);
+        let mut gone = None;
+        self.held.retain(|held| {
+            let stays = held.connection != connection;
+            if !stays {
+                gone = held.why.work();
+            }
+            stays
+        });
+        // Whoever waited for work and left costs no more of it.
+        if let Some(task) = gone {
+            self.rest(task);
+        }
         let Side::Outbound(client) = &mut self.side else {
             return;
         };
@@ -361,8 +377,11 @@ impl Plugin {
         match &self.side {
             Side::Inbound(inbound) => {
                 let ends = read_ends(proxy);
+                let metrics = &mut self.metrics;
                 let decision = match ends {
-                    Some((source, destination, now)) => inbound.decide(source, destination, now),
+                    Some((source, destination, now)) => inbound.decide(source, destination, now, |other| {
+                        metrics.count_inbound(proxy, other);
+                    }),
                     None => inbound.decide_unreadable(),
                 };
                 self.conclude_inbound(&decision, ends, proxy)
@@ -384,14 +403,21 @@ impl Plugin {
             decision.outcome.name(),
         );
         let part = decision.finding.part().map_or("", Part::name);
+        let unchecked = || {
+            decision
+                .finding
+                .unchecked()
+                .map_or(String::new(), |parts| parts.to_string().replace(' ', ""))
+        };
         // An access log that lacks a field is no reason to treat the connection differently.
         let note = self.note.of(Told::Inbound(*decision), || {
             [
-                ("service", service),
-                ("verdict", verdict),
-                ("part", part),
-                ("outcome", outcome),
-                ("generation", &self.generation),
+                ("service", service.into()),
+                ("verdict", verdict.into()),
+                ("part", part.into()),
+                ("unchecked", unchecked().into()),
+                ("outcome", outcome.into()),
+                ("generation", self.generation.as_str().into()),
             ]
         });
         let _ = proxy.note("ssa", note);

@@ -11,6 +11,12 @@ pub const ROTATION: u64 = 600;
 /// How many draws of a [`Pool`] are in use where they choose nothing.
 pub const FEW: u16 = 16;
 
+/// From this time step on, in seconds, a pool has all its draws in use.
+pub const LONG_STEP: u32 = 60;
+
+/// The draws in use for the shortest of time steps: a failed address has to leave others.
+pub const FEWEST: u16 = 8;
+
 /// A generator of random bits that are not secret.
 #[derive(Clone, Copy, Debug)]
 pub struct Random {
@@ -150,6 +156,19 @@ impl Pool {
         }
     }
 
+    /// Returns the pool for a rule with this time step: all of its addresses are others with each step, and so a short
+    /// one has as many fewer draws in use.
+    #[must_use]
+    pub fn for_step(&self, step: Option<u32>) -> Self {
+        let step = step.map_or(LONG_STEP, |step| step.min(LONG_STEP));
+        let share = u32::from(self.slots).saturating_mul(step).checked_div(LONG_STEP);
+        let share = share.and_then(|share| u16::try_from(share).ok()).unwrap_or(self.slots);
+        Self {
+            slots: share.max(self.slots.min(FEWEST)),
+            ..*self
+        }
+    }
+
     /// Returns a slot's draw at this time; any number is a slot, modulo the count of those in use.
     #[must_use]
     pub fn draw(&self, number: u64, share: Share, now: UnixTime) -> Draw {
@@ -230,6 +249,30 @@ mod tests {
         let pool = Pool::new(256, &mut Random::new(b"s", 1, 1));
         assert_eq!(draws(&pool, 1_790_000_000).len(), 256);
         assert_eq!(draws(&Pool::new(0, &mut Random::new(b"s", 1, 1)), 0).len(), 1);
+    }
+
+    #[test]
+    fn short_time_steps_have_fewer_draws_so_that_a_minute_has_as_many() {
+        let of = |slots, step| {
+            let pool = Pool::new(slots, &mut Random::new(b"s", 1, 1)).for_step(step);
+            draws(&pool, 1_790_000_000).len()
+        };
+        for (slots, step, expected) in [
+            (256, None, 256),
+            (256, Some(86_400), 256),
+            (256, Some(60), 256),
+            (256, Some(30), 128),
+            (256, Some(10), 42),
+            (256, Some(1), 8),
+            (4, Some(1), 4),
+            (1, Some(1), 1),
+        ] {
+            assert_eq!(of(slots, step), expected, "{slots} draws, steps of {step:?} s");
+        }
+        assert_eq!(
+            Pool::new(4096, &mut Random::new(b"s", 1, 1)).for_step(Some(1)).slots,
+            68
+        );
     }
 
     #[test]

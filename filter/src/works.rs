@@ -55,6 +55,8 @@ pub type Task = (usize, u16);
 #[derive(Clone, Debug, Default)]
 pub struct Works {
     running: Vec<Work>,
+    /// What nobody waits for now; it goes on from where it was when somebody does.
+    resting: Vec<Work>,
     solved: Vec<(UnixTime, Target)>,
 }
 
@@ -101,6 +103,29 @@ impl Works {
         room
     }
 
+    /// Sets work aside.
+    pub fn rest(&mut self, wanted: Task) {
+        let Some(work) = self.running.iter().find(|work| task(work) == wanted).copied() else {
+            return;
+        };
+        self.running.retain(|work| task(work) != wanted);
+        if self.resting.len() >= MOST_RUNNING {
+            let mut first = true;
+            self.resting.retain(|_| !core::mem::take(&mut first));
+        }
+        self.resting.push(work);
+    }
+
+    /// Says whether a task is being worked on, from now on if it was set aside in this minute and there is room.
+    pub fn wake(&mut self, wanted: Task, now: UnixTime) -> bool {
+        if self.runs(wanted) {
+            return true;
+        }
+        let found = self.resting.iter().find(|work| task(work) == wanted).copied();
+        self.resting.retain(|work| task(work) != wanted);
+        found.is_some_and(|work| minute(work.began) == minute(now) && self.add(work))
+    }
+
     /// Says whether there is work.
     #[must_use]
     pub fn busy(&self) -> bool {
@@ -110,6 +135,7 @@ impl Works {
     /// Forgets everything: the services are others.
     pub fn clear(&mut self) {
         self.running.clear();
+        self.resting.clear();
         self.solved.clear();
     }
 
@@ -173,7 +199,9 @@ impl Works {
 
     /// Ends the work that outlived its minute.
     pub fn expire(&mut self, now: UnixTime) {
-        self.running.retain(|work| minute(work.began) == minute(now));
+        let good = |work: &Work| minute(work.began) == minute(now);
+        self.running.retain(good);
+        self.resting.retain(good);
     }
 
     fn keep(&mut self, began: UnixTime, target: Target) {

@@ -1,12 +1,19 @@
 //! The outbound side: connections that are composed, and work for them.
 
-use ssa_rules::{ComposeError, UnixTime};
+use core::fmt::Display;
 
-use super::{Fate, Plugin, Side, held::Why, seconds};
+use ssa_rules::UnixTime;
+
+use super::{
+    Fate, Plugin, Side,
+    held::{OVER, Why},
+    seconds,
+};
 use crate::{
     avoid::Failures,
     endpoint::Endpoint,
     index::Numbers,
+    limits::Failure,
     note::Told,
     outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
     proxy::{ContextId, End, Proxy},
@@ -52,16 +59,12 @@ impl Client {
         self.works.clear();
     }
 
-    pub(super) fn compose(
-        &mut self,
-        service: usize,
-        port: u16,
-        now: UnixTime,
-    ) -> Result<Option<Composed>, ComposeError> {
+    pub(super) fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, Failure> {
         let (pool, random) = (self.pool, &mut self.random);
-        self.outbound.compose(service, port, now, &self.failures, |share| {
-            pool.draw(random.bits(), share, now)
-        })
+        self.outbound
+            .compose(service, port, now, &self.failures, |share, step| {
+                pool.for_step(step).draw(random.bits(), share, now)
+            })
     }
 }
 
@@ -71,9 +74,9 @@ impl Plugin {
         if service.is_some() || outcome != Outcome::Untouched {
             let note = self.note.of(Told::Outbound(service, outcome), || {
                 [
-                    ("service", self.metrics.name(service)),
-                    ("outcome", outcome.name()),
-                    ("generation", &self.generation),
+                    ("service", self.metrics.name(service).into()),
+                    ("outcome", outcome.name().into()),
+                    ("generation", self.generation.as_str().into()),
                 ]
             });
             let _ = proxy.note("ssa", note);
@@ -98,7 +101,7 @@ impl Plugin {
         let now = seconds(time);
         let composed = match client.works.solution((service, port), now) {
             Some(target) => Ok(Some(Composed::Target(target))),
-            None if client.works.runs((service, port)) => return Fate::Waits(Why::Work((service, port))),
+            None if client.works.wake((service, port), now) => return Fate::Waits(Why::Work((service, port))),
             None => client.compose(service, port, now),
         };
         let (outcome, error) = match composed {
@@ -120,7 +123,7 @@ impl Plugin {
                         });
                         (Outcome::Failed, None)
                     }
-                    Err(error) => (Outcome::Failed, Some(error)),
+                    Err(error) => (Outcome::Failed, Some(error.into())),
                 }
             }
             Ok(None) => (Outcome::NoRule, None),
@@ -133,7 +136,7 @@ impl Plugin {
         Fate::Passes
     }
 
-    pub(super) fn tell_failed(&mut self, service: usize, error: &ComposeError, proxy: &impl Proxy, now: UnixTime) {
+    pub(super) fn tell_failed(&mut self, service: usize, error: &impl Display, proxy: &impl Proxy, now: UnixTime) {
         let service = self.metrics.name(Some(service));
         self.lines
             .write(proxy, now, || format!("no address of service {service}: {error}"));
@@ -160,6 +163,16 @@ impl Plugin {
         Fate::Passes
     }
 
+    /// Sets aside the work that none of those held waits for any more.
+    pub(super) fn rest(&mut self, task: Task) {
+        let wanted = self.held.iter().any(|held| held.why == Why::Work(task));
+        if let Side::Outbound(client) = &mut self.side
+            && !wanted
+        {
+            client.works.rest(task);
+        }
+    }
+
     /// Works for one slice, and lets go those whose work is done, as many as one callback may.
     pub(super) fn work(&mut self, proxy: &impl Proxy, time: u64) {
         let now = seconds(time);
@@ -176,7 +189,7 @@ impl Plugin {
             if let Err(error) = end {
                 self.tell_failed(task.0, &error, proxy, now);
                 for held in self.held.iter_mut().filter(|held| held.why == Why::Work(task)) {
-                    held.until = 0;
+                    held.until = OVER;
                 }
             }
         }

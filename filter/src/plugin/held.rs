@@ -2,11 +2,14 @@
 
 use ssa_rules::UnixTime;
 
-use super::{Fate, NS_PER_MS, Next, Plugin, Side, seconds};
+use core::net::Ipv6Addr;
+
+use super::{Fate, MOST_AT_ONCE, NS_PER_MS, Next, Plugin, Side, seconds};
 use crate::{
     inbound,
+    index::{self, Index},
     outbound::Outcome,
-    proxy::{ContextId, Proxy},
+    proxy::{ContextId, End, Proxy},
     works::Task,
 };
 
@@ -14,9 +17,25 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) connection: ContextId,
-    /// Until when, in nanoseconds since 1970.
+    /// Until when, in nanoseconds since 1970; [`OVER`] for those that are given up.
     pub(super) until: u64,
     pub(super) why: Why,
+    /// The network that it comes from.
+    pub(super) from: u64,
+}
+
+/// What has waited long enough, whatever the time.
+pub(super) const OVER: u64 = 0;
+
+/// Returns the network of an address, a /64 or a /24 of IPv4, as a number that no other has.
+fn network(address: Ipv6Addr) -> u64 {
+    let bits = address.to_bits();
+    let high = u64::try_from(bits.unbounded_shr(64)).unwrap_or(0);
+    // ::ffff:0:0/96 lies in ::/64, which nobody has.
+    match address.to_ipv4_mapped() {
+        Some(address) => u64::from(address.to_bits().unbounded_shr(8)),
+        None => high,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +56,58 @@ impl Why {
 }
 
 impl Plugin {
-    /// Holds a connection, if there is room.
+    /// Holds a connection, if there is room or room can be made.
     pub(super) fn wait(&mut self, connection: ContextId, why: Why, proxy: &impl Proxy) -> Option<Next> {
         let now = proxy.time().ok()?;
-        if self.held.len() >= usize::from(self.hold.connections) {
+        let most = usize::from(self.hold.connections);
+        if self.held.len() >= most && !self.make_room(most) {
             return None;
         }
         let until = now.saturating_add(self.hold_ns());
-        self.held.push(Held { connection, until, why });
+        let from = proxy.endpoint(End::Source).map_or(0, |source| network(source.address));
+        self.held.push(Held {
+            connection,
+            until,
+            why,
+            from,
+        });
         self.set_tick(proxy);
         Some(Next::Stop)
+    }
+
+    /// Makes room for one more: of the network that has most of those held, the oldest is given up with the next tick.
+    ///
+    /// Under `tcp_proxy` Envoy reads nothing of those held, and tells of none that its client left it: without this,
+    /// whoever opens and closes as many as may be held would keep all others out.
+    fn make_room(&mut self, most: usize) -> bool {
+        let over = self.held.iter().filter(|held| held.until == OVER).count();
+        if self.held.len().saturating_sub(over) < most {
+            return true;
+        }
+        // No more than one callback closes.
+        if over >= MOST_AT_ONCE {
+            return false;
+        }
+        let waiting = self.held.iter().enumerate();
+        let waiting = waiting.filter(|(_, held)| held.until != OVER && held.why != Why::Closing);
+        let by_network = Index::new(waiting.map(|(place, held)| (held.from.into(), index::number(place))));
+        // Places ascend with time: the first of a network is its oldest.
+        let (mut found, mut last, mut count, mut oldest) = (None, None, 0_usize, 0);
+        for (from, place) in by_network.entries() {
+            if last != Some(*from) {
+                (last, count, oldest) = (Some(*from), 0, *place);
+            }
+            count = count.saturating_add(1);
+            let better = found.is_none_or(|(most, first)| count > most || (count == most && oldest < first));
+            if better {
+                found = Some((count, oldest));
+            }
+        }
+        let Some(held) = found.and_then(|(_, place)| self.held.get_mut(index::service(place))) else {
+            return false;
+        };
+        held.until = OVER;
+        true
     }
 
     pub(super) fn hold_ns(&self) -> u64 {
@@ -92,6 +153,7 @@ impl Plugin {
                 connection,
                 until: u64::MAX,
                 why: Why::Closing,
+                from: 0,
             });
             self.set_tick(proxy);
         }
@@ -108,7 +170,18 @@ impl Plugin {
         let longest = self.hold_ns();
         let due =
             |held: &Held| held.why == Why::Closing || held.until <= time || held.until.saturating_sub(time) > longest;
-        self.take_held(proxy, due, |plugin, held| plugin.give_up(held.why, proxy));
+        let mut given_up: Vec<Task> = Vec::new();
+        self.take_held(proxy, due, |plugin, held| {
+            if let Some(task) = held.why.work()
+                && !given_up.contains(&task)
+            {
+                given_up.push(task);
+            }
+            plugin.give_up(held.why, proxy)
+        });
+        for task in given_up {
+            self.rest(task);
+        }
     }
 
     pub(super) fn take_held(

@@ -14,7 +14,7 @@ pub(crate) const INBOUND: &str = r#"{"role": "inbound", "demote_cluster": "slow"
     {"name": "mail", "apl": "2:2001:db8:7::/64", "rules": ["v=ssa1; addr=hash(src/128):20 rand:44"], "ports": [25],
      "mode": "shadow"}]}"#;
 
-pub(crate) const OUTBOUND: &str = r#"{"role": "outbound", "source": "2001:db8::7", "seed": "s", "services": [
+pub(crate) const OUTBOUND: &str = r#"{"role": "outbound", "source": "2001:db8::7", "seed": "s", "max_pow": 24, "services": [
     {"name": "web", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=src[64:128]"],
      "addresses": ["2001:db8:6::1"]},
     {"name": "work", "apl": "2:2001:db8:8::/64", "rules": ["v=ssa1; addr=hash(src/128):20 rand:44; pow=8"],
@@ -202,28 +202,28 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Connect('b', SOURCE, CONFORMING),
             Connect('c', SOURCE, CONFORMING),
             Data('a'),
-            // The third finds no room.
-            Close(
-                'c',
-                Refused,
-                "service=- verdict=no_snapshot outcome=denied generation=-",
-            ),
             Tick(1, 20),
-            NoAnswer,
-            Tick(1, 400),
-            Held('a'),
-            Held('b'),
-            Shown("ssa_inbound_held_connections", 2),
-            Tick(1, 80),
-            Shown("ssa_inbound_held_connections", 0),
-            Data('a'),
+            // The first makes room for the third.
             Close(
                 'a',
                 Refused,
                 "service=- verdict=no_snapshot outcome=denied generation=-",
             ),
+            NoAnswer,
+            Tick(1, 400),
+            Held('b'),
+            Held('c'),
+            Shown("ssa_inbound_held_connections", 2),
+            Tick(1, 80),
+            Shown("ssa_inbound_held_connections", 0),
+            Data('b'),
             Close(
                 'b',
+                Refused,
+                "service=- verdict=no_snapshot outcome=denied generation=-",
+            ),
+            Close(
+                'c',
                 Refused,
                 "service=- verdict=no_snapshot outcome=denied generation=-",
             ),
@@ -244,23 +244,23 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, CONFORMING),
             Connect('c', SOURCE, CONFORMING),
-            Close(
-                'c',
-                Enters,
-                "service=- verdict=no_snapshot outcome=allowed generation=-",
-            ),
             Tick(1, 20),
-            Answer("503", "", Text("")),
-            Held('a'),
-            Tick(1, 500),
-            Data('a'),
             Close(
                 'a',
                 Enters,
                 "service=- verdict=no_snapshot outcome=allowed generation=-",
             ),
+            Answer("503", "", Text("")),
+            Held('b'),
+            Tick(1, 500),
+            Data('b'),
             Close(
                 'b',
+                Enters,
+                "service=- verdict=no_snapshot outcome=allowed generation=-",
+            ),
+            Close(
+                'c',
                 Enters,
                 "service=- verdict=no_snapshot outcome=allowed generation=-",
             ),

@@ -61,27 +61,95 @@ fn held_connections_that_do_not_conform_are_closed() {
 #[test]
 fn holding_is_bounded_in_number_and_time() {
     let released = SUBSCRIBED_IN.replace(r#""shim""#, r#""shim", "missing": "release""#);
-    for (config, last, call) in [
-        (SUBSCRIBED_IN, Next::Stop, "close"),
-        (&released, Next::Continue, "resume"),
-    ] {
+    for (config, call) in [(SUBSCRIBED_IN, "close"), (&released, "resume")] {
         let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
         let mut plugin = plugin(config, &table);
-        for number in 2..5 {
+        for number in 2..6 {
             assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
         }
-        assert!(table.told("close").is_empty());
-        assert_eq!(plugin.on_new_connection(ContextId(5), &table), last, "a fourth");
+        assert!(table.told(call).is_empty());
+        plugin.on_tick(&table);
+        assert_eq!(
+            table.told(call),
+            [format!("{call} 2")],
+            "the oldest makes room for a fourth"
+        );
         table.pass(499);
         plugin.on_tick(&table);
-        assert!(table.told(call).len() < 2);
+        assert_eq!(table.told(call).len(), 1);
         table.pass(1);
         plugin.on_tick(&table);
-        assert!(table.told(call).len() >= 3, "{:?}", table.told(call));
+        assert_eq!(table.told(call).len(), 4);
         let notes = table.told("note ssa:");
         assert_eq!(notes.len(), 4);
         assert!(notes.iter().all(|note| note.contains("verdict=no_snapshot")));
     }
+}
+
+/// Fills the places of a plugin for connections of these networks, in this order.
+fn filled(places: usize, networks: &[&'static str]) -> (Plugin, Table) {
+    let places = format!(r#""connections": {places}"#);
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    let mut plugin = plugin(&SUBSCRIBED_IN.replace(r#""connections": 3"#, &places), &table);
+    for (number, source) in (2..).zip(networks) {
+        let next = plugin.on_new_connection(ContextId(number), &Table::new(source, "[2001:db8:5::8]:80"));
+        assert_eq!(next, Next::Stop);
+    }
+    (plugin, table)
+}
+
+const A: &str = "[2001:db8:0:a::1]:1";
+const B: &str = "[2001:db8:0:b::1]:1";
+const C: &str = "[2001:db8:0:c::1]:1";
+const D: &str = "[2001:db8:0:d::1]:1";
+
+#[test]
+fn those_that_left_unnoticed_keep_nobody_out() {
+    // Their clients are gone, of which the proxy tells nothing.
+    let (mut plugin, table) = filled(1024, &[A; 1024]);
+    for (number, source) in [(2000, B), (2001, A)] {
+        let next = plugin.on_new_connection(ContextId(number), &Table::new(source, "[2001:db8:5::8]:80"));
+        assert_eq!(next, Next::Stop);
+    }
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close"), ["close 2", "close 3"]);
+    for number in [2000, 2001] {
+        assert!(plugin.held.iter().any(|held| held.connection == ContextId(number)));
+    }
+    assert_eq!(plugin.held.len(), 1024);
+}
+
+#[test]
+fn the_network_that_has_most_makes_room_and_of_equals_the_oldest() {
+    let (mut plugin, table) = filled(5, &[A, B, C, B, "[2001:db8:0:b:2::9]:1"]);
+    // B has three, then two, and then one as all others.
+    for (number, closed) in [(10, "close 3"), (11, "close 5"), (12, "close 2")] {
+        let newcomer = if number == 10 { D } else { "[2001:db8:0:e::1]:1" };
+        let newcomer = if number == 12 { "[2001:db8:0:f::1]:1" } else { newcomer };
+        plugin.on_new_connection(ContextId(number), &Table::new(newcomer, "[2001:db8:5::8]:80"));
+        plugin.on_tick(&table);
+        assert_eq!(table.told("close").last().unwrap(), closed);
+    }
+    // Networks of IPv4 are told apart by 24 bits.
+    let (mut plugin, table) = filled(3, &["192.0.2.1:1", "198.51.100.1:1", "198.51.100.2:1"]);
+    plugin.on_new_connection(ContextId(10), &Table::new("203.0.113.1:1", "[2001:db8:5::8]:80"));
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close"), ["close 3"]);
+}
+
+#[test]
+fn room_is_made_for_no_more_than_one_callback_closes() {
+    let (mut plugin, table) = filled(300, &[A; 300]);
+    for number in 1000..1256 {
+        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+    }
+    assert!(table.told("close").is_empty());
+    assert_eq!(plugin.held.len(), 556);
+    plugin.on_new_connection(ContextId(2000), &table);
+    assert_eq!(table.told("close").len(), 1, "the next one is refused at once");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("close").len(), 257);
+    assert_eq!(plugin.held.len(), 300);
 }
 
 #[test]

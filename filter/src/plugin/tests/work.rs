@@ -8,7 +8,7 @@ fn works_are_bounded_in_number() {
     let services: Vec<String> = (0..=MOST_RUNNING)
         .map(|number| {
             format!(
-                r#"{{"name": "s{number}", "apl": "2:2001:db8:{:x}::/64", "rules": ["v=ssa1; addr=rand:64; pow=24"],
+                r#"{{"name": "s{number}", "apl": "2:2001:db8:{:x}::/64", "rules": ["v=ssa1; addr=rand:64; pow=20"],
                     "addresses": ["2001:db8:6::{number:x}"]}}"#,
                 number + 0x1000
             )
@@ -106,7 +106,7 @@ fn many_that_wait_for_one_proof_are_let_go_bit_by_bit() {
 
 #[test]
 fn many_that_wait_for_a_proof_are_let_go_when_none_is_wanted_any_more() {
-    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=24");
+    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=20");
     plugin.on_tick(&table);
     assert_eq!(table.told("resume").len(), 0);
     table.pass(1000);
@@ -124,7 +124,7 @@ fn many_that_wait_for_a_proof_are_let_go_when_none_is_wanted_any_more() {
 
 #[test]
 fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
-    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=24");
+    let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=20");
     table.pass(30_000);
     for resumed in [256, 512, 700] {
         plugin.on_tick(&table);
@@ -137,10 +137,76 @@ fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
     );
 }
 
+/// Returns what a plugin knows of proofs of work.
+fn works(plugin: &Plugin) -> String {
+    let Side::Outbound(client) = &plugin.side else {
+        panic!("outbound")
+    };
+    format!("{:?}", client.works)
+}
+
+#[test]
+fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
+    let table = busy();
+    let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=20");
+    let mut plugin = plugin(&config, &table);
+    plugin.on_new_connection(ONE, &table);
+    plugin.on_new_connection(ContextId(3), &table);
+    plugin.on_tick(&table);
+    plugin.on_delete(ONE, &table);
+    let running = works(&plugin);
+    assert!(running.contains("resting: []"), "one waits for it still: {running}");
+    plugin.on_delete(ContextId(3), &table);
+    let resting = works(&plugin);
+    assert!(resting.contains("running: []"), "{resting}");
+    plugin.on_tick(&table);
+    assert_eq!(table.told("tick").last().unwrap(), "tick 0");
+    assert_eq!(works(&plugin), resting, "no tick works on it");
+    assert_eq!(plugin.on_new_connection(ContextId(4), &table), Next::Stop);
+    assert_eq!(works(&plugin), running);
+    // Those whose time is up wait no longer either.
+    table.pass(3000);
+    plugin.on_tick(&table);
+    assert!(works(&plugin).contains("running: []"));
+    // What rests ends with its minute.
+    table.pass(60_000);
+    plugin.on_new_connection(ContextId(5), &table);
+    plugin.on_delete(ContextId(5), &table);
+    plugin.on_tick(&table);
+    assert_eq!(works(&plugin).matches("began").count(), 1);
+}
+
+#[test]
+fn work_that_finds_no_room_to_wait_rests() {
+    let table = busy();
+    let config = OUTBOUND
+        .replace("addr=src[64:128]", "addr=rand:64; pow=20")
+        .replace(r#""services""#, r#""hold": {"connections": 0}, "services""#);
+    let mut plugin = plugin(&config, &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Continue);
+    assert!(works(&plugin).contains("running: []"));
+    assert_eq!(table.told("tick"), [""; 0]);
+}
+
+#[test]
+fn work_beyond_the_operators_limit_is_not_begun_and_told() {
+    let table = busy();
+    let mut plugin = plugin(&OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=21"), &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Continue);
+    assert_eq!(
+        table.told("log"),
+        ["log no address of service web: the record asks for pow=21: max_pow is 20"]
+    );
+    assert_eq!(
+        table.count("ssa_outbound_connections_total.service.web.outcome.failed"),
+        1
+    );
+}
+
 #[test]
 fn work_that_takes_too_long_is_given_up() {
     let table = busy();
-    let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=24");
+    let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=20");
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
     table.pass(3000);
