@@ -3,6 +3,7 @@
 mod fault;
 mod raw;
 mod shape;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,9 @@ pub use fault::{ConfigError, Fault, Problem};
 use shape::Shaped;
 
 pub use raw::{Action, Dnssec, Finding, Mode, Role};
+pub use shared::SharedPort;
+
+use crate::front::Limits;
 
 /// The most bytes of a configuration.
 pub const MAX_BYTES: usize = 8 << 20;
@@ -203,6 +207,8 @@ pub struct Front {
     pub keyed: bool,
     /// Whether zones are handed on (AXFR, IXFR).
     pub transfers: bool,
+    /// What records may ask of it.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -434,12 +440,20 @@ impl Reader {
         {
             self.fault("front.listen", Problem::Loop { server: *server });
         }
+        let Limits { max_pow, min_time_step } = Limits::default();
+        let max_pow = self.bounded("front.max_pow", raw.max_pow, max_pow.into(), [0, 16]);
+        let step = raw.min_time_step_s;
+        let min_time_step = self.bounded("front.min_time_step_s", step, min_time_step.into(), [1, 86_400]);
         Front {
             listen,
             clients,
             servers,
             keyed: raw.keyed,
             transfers: raw.transfers,
+            limits: Limits {
+                max_pow: u8::try_from(max_pow).unwrap_or(0),
+                min_time_step: u32::try_from(min_time_step).unwrap_or(u32::MAX),
+            },
         }
     }
 

@@ -147,12 +147,26 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    /// Returns the mode's name, as the configuration has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What an inbound filter finds of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
-    /// It fits a rule.
+    /// It fits a rule, all of it.
     Conforming,
+    /// What could be checked of it fits; the rest depends on an object key or a chunk.
+    Unchecked,
     /// It goes to what is kept for legacy devices.
     Legacy,
     /// It fits no rule.
@@ -188,4 +202,6 @@ pub(super) struct Front {
     pub(super) keyed: bool,
     #[serde(default)]
     pub(super) transfers: bool,
+    pub(super) max_pow: Option<u64>,
+    pub(super) min_time_step_s: Option<u64>,
 }

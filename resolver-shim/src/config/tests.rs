@@ -8,7 +8,7 @@ const GOOD: &str = r#"{
     "dns": {"servers": ["192.0.2.53", "[2001:db8::53]:5353"], "timeout_ms": 500},
     "services": [
         {"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
-         "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny"}, "masters": "/etc/k"},
+         "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny", "unchecked": "demote"}, "masters": "/etc/k"},
          "outbound": {"ports": [80], "port": 8080, "client_keys": "/etc/c"}},
         {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
          "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
@@ -29,7 +29,7 @@ fn whole_configurations_are_read() {
     );
     assert_eq!(
         config.services[0].inbound.as_ref().unwrap().policy,
-        [(Finding::Legacy, Action::Deny)]
+        [(Finding::Unchecked, Action::Demote), (Finding::Legacy, Action::Deny)]
     );
     assert!(matches!(config.services[1].origin, Origin::Fixed(_)));
     let front = config.front.unwrap();
@@ -120,7 +120,8 @@ fn faults_are_told_at_once() {
              "outbound": {"masters": "/a", "client_keys": "/b"}},
             {"name": "c", "allowed": ["2001:db8::/32"]}
         ],
-        "front": {"listen": ["[::]:53", "[::1]:53"], "clients": ["all"], "servers": ["::1"]}}"#;
+        "front": {"listen": ["[::]:53", "[::1]:53"], "clients": ["all"], "servers": ["::1"],
+                  "max_pow": 17, "min_time_step_s": 0}}"#;
     let error = Config::from_json(json.as_bytes()).unwrap_err();
     let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
     let expected = [
@@ -148,6 +149,8 @@ fn faults_are_told_at_once() {
         "services[2].inbound: is missing",
         "front.listen[0]: `[::]:53` is no ADDRESS:PORT of one address",
         "front.clients[0]: `all` is no prefix",
+        "front.max_pow: 17 is not 0 to 16",
+        "front.min_time_step_s: 0 is not 1 to 86400",
         "front.listen: [::1]:53 would be asked by the front itself",
     ];
     for expected in expected {

@@ -16,8 +16,24 @@ use super::{Now, answer::STALE_TTL, asker::Whose};
 /// The longest TTL of an answer, in seconds: what changes in the DNS must reach askers soon.
 pub const MAX_TTL: u64 = 300;
 
-/// The most bits of a proof of work that the front does for its askers: some 4000 hashes.
-pub const MAX_POW: u8 = 12;
+/// What a record may ask of the front: it composes for all of its askers, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bits of a proof of work, 0 to 16.
+    pub max_pow: u8,
+    /// The shortest time step in seconds, 1 to 86400: answers are good for what is left of one.
+    pub min_time_step: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Some 4000 hashes.
+            max_pow: 12,
+            min_time_step: 1,
+        }
+    }
+}
 
 /// What is composed for the askers of a name.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +50,8 @@ pub struct Offer {
     pub is_stale: bool,
     /// When the first of the records expires.
     pub fresh_until: Arc<AtomicU64>,
+    /// What the rules may ask for.
+    pub limits: Limits,
 }
 
 /// A rule, and the seconds of its time step.
@@ -57,7 +75,8 @@ impl Offer {
         let time = now.time.0;
         let Timed { rule, step } = self.rules.iter().find(|timed| timed.rule.from().0 <= time)?;
         let foreign_key = self.own_keys && rule.kdf().is_some() && asker != Whose::Host;
-        if foreign_key || rule.pow() > MAX_POW {
+        let hasty = step.is_some_and(|step| step < self.limits.min_time_step);
+        if foreign_key || hasty || rule.pow() > self.limits.max_pow {
             return None;
         }
         let replica = random().checked_rem(rule.replicas().into()).unwrap_or(0);

@@ -47,6 +47,7 @@ fn offer(rules: &[&str], key: &Key) -> Offer {
         own_keys: matches!(key, Key::Client(_)),
         is_stale: false,
         fresh_until: Arc::new(AtomicU64::new(1100)),
+        limits: Limits::default(),
     }
 }
 
@@ -120,6 +121,25 @@ fn this_host_is_told_by_the_sources_that_it_uses() {
         }
         offer.sources.clear();
         assert_eq!(compose(&offer, "::1"), None);
+    }
+}
+
+#[test]
+fn records_ask_for_as_much_as_the_operator_says() {
+    for (rule, limits, composed) in [
+        ("v=ssa1; addr=rand:64; pow=5", [4, 1], false),
+        ("v=ssa1; addr=rand:64; pow=5", [5, 1], true),
+        ("v=ssa1; addr=rand:64; pow=1", [0, 1], false),
+        ("v=ssa1; addr=hash(src/64,time/29):64", [0, 30], false),
+        ("v=ssa1; addr=hash(src/64,time/30):64", [0, 30], true),
+        ("v=ssa1; addr=hash(src/64):64", [0, 86_400], true),
+    ] {
+        let mut offer = offer(&[rule], &Key::None);
+        offer.limits = Limits {
+            max_pow: u8::try_from(limits[0]).unwrap(),
+            min_time_step: limits[1],
+        };
+        assert_eq!(compose(&offer, ASKER).is_some(), composed, "{rule} under {limits:?}");
     }
 }
 

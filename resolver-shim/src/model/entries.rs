@@ -154,6 +154,7 @@ pub(super) fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Key
         port,
         own_keys: matches!(config.keys, Some(Keys::Client(_))),
         is_stale: view.standing.state == State::Stale,
+        limits: front.limits,
         ..Offer::default()
     }
 }

@@ -1,5 +1,6 @@
 //! All services together: their memories, whose addresses are whose, and the snapshots that follow from them.
 
+mod advice;
 mod entries;
 #[cfg(test)]
 mod tests;
@@ -71,11 +72,26 @@ struct Known {
     domain: Option<String>,
     /// Until when verifiers are not told of it, if it came by a reload and nothing is known of it.
     quiet_until: Seconds,
+    /// The rules of which it was told that filters cannot check their macs.
+    unchecked: Option<String>,
     /// When the first of its answers expires: the front looks at it whenever it is asked.
     fresh_until: Arc<AtomicU64>,
 }
 
 impl Known {
+    /// Tells once that filters cannot check macs.
+    fn note_unchecked(&mut self, pairs: &[crate::memory::Pair]) {
+        let unchecked = advice::unchecked_macs(pairs);
+        if let Some(rules) = unchecked.as_deref().filter(|_| unchecked != self.unchecked) {
+            tracing::warn!(
+                service = &*self.name,
+                rules,
+                "a mac over obj or chunk is not checked at layer 4: connections with any value there are `unchecked`"
+            );
+        }
+        self.unchecked = unchecked;
+    }
+
     fn note_freshness(&self, origin: &Origin, ttl_most: u64) {
         let until = match origin {
             Origin::Dns(_) => self.memory.fresh_until(ttl_most),
@@ -168,6 +184,13 @@ impl Model {
     }
 
     fn adopt(&mut self, config: Config, stored: BTreeMap<String, Stored>, now: Seconds) {
+        for shared in config.shared_ports() {
+            tracing::warn!(
+                port = shared.port,
+                services = %shared,
+                "services of different modes share a port: an address of one leads to what listens for all of them"
+            );
+        }
         let mut former = self.leave(stored, now, config.dns.ttl_most);
         let names = config.services.iter().map(|service| {
             let place = former.iter().position(|former| former.name == service.name)?;
@@ -196,6 +219,7 @@ impl Model {
                 quiet_until,
                 standings: HashMap::new(),
                 dropped: 0,
+                unchecked: None,
                 kept: Kept::default(),
                 fresh_until: Arc::default(),
             };
@@ -415,6 +439,7 @@ impl Model {
             if let (Some(config), Some(mut view)) = (&service.inbound, views.inbound) {
                 let published = publishable(&view.pairs);
                 known.dropped = published.dropped;
+                known.note_unchecked(&view.pairs);
                 keep(known, view.kept);
                 if known.memory.is_known() || known.quiet_until <= now {
                     inbound.push(inbound_entry(&known.name, config, published, &view, &self.keyring));

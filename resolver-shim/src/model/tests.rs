@@ -434,4 +434,23 @@ fn what_is_kept_is_told_counted_and_forgotten() {
     assert_eq!(model.forget("web"), Some(1));
     assert_eq!(read(&mut model, 1001)[0], [known("web", 1)]);
     assert_eq!((reason(&model), model.kept()), ("usable: ".to_owned(), 0));
+
+#[test]
+fn macs_that_filters_cannot_check_are_noted_for_their_service() {
+    let folder = Folder::new("unchecked");
+    std::fs::write(folder.path().join("k1"), "1".repeat(32)).unwrap();
+    let masters = format!(r#""inbound": {{"masters": "{}", "#, folder.path().display());
+    let json = service("web").replace(r#""inbound": {"#, &masters);
+    for (rule, noted) in [
+        ("v=ssa1; addr=hash(obj):20 mac(src/64,obj):44; key=k1", true),
+        ("v=ssa1; addr=hash(obj):20 mac(src/64,chunk):44; key=k1", true),
+        ("v=ssa1; addr=hash(obj):20 mac(src/64):44; key=k1", false),
+        (RULE, false),
+    ] {
+        let mut model = model(&json);
+        model.take("web", answers(LIST, &[rule], &["2001:db8:6::1"]), 1000);
+        model.build(1000);
+        let unchecked = model.services[0].unchecked.as_deref();
+        assert_eq!(unchecked, noted.then_some(rule), "{rule}");
+    }
 }
