@@ -133,6 +133,12 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    for shared in config.shared_ports() {
+        let port = shared.port;
+        tell(&format_args!(
+            "warning: services of different modes share port {port}: {shared}"
+        ));
+    }
     let services = config.services.len();
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     let faults = check::faults(config, with_keys, now.unwrap_or_default().as_secs());

@@ -171,6 +171,7 @@ codes! {
     PortInput "port-input" "a port that later fragments lack";
     OpenToAny "open-to-any" "a rule that leaves every address open";
     MacNarrow "mac-narrow" "a mac that can be guessed";
+    MacUnchecked "mac-unchecked" "a mac that only a layer-7 filter can check";
     MacWithoutSource "mac-without-source" "a token that anyone can replay";
     MacSourceCoarse "mac-source-coarse" "a token for a large source prefix";
     MacWithoutTime "mac-without-time" "a token for ever";
@@ -184,5 +185,6 @@ codes! {
     PowReusable "pow-reusable" "how long a solution serves";
     PowWeak "pow-weak" "a proof of work that costs nothing";
     PowHeavy "pow-heavy" "a proof of work that honest clients feel";
+    ProxyProtocol "proxy-protocol" "a listener of Envoy that takes sources from the PROXY protocol";
     NotAnIdentity "not-an-identity" "a verdict is about addresses";
 }

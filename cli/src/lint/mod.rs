@@ -3,6 +3,7 @@
 mod addresses;
 mod advice;
 mod check;
+mod envoy;
 mod faults;
 mod finding;
 mod host;
@@ -37,6 +38,7 @@ Examples:
   ssa lint store.example
   ssa lint --host
   ssa lint --host store.example
+  ssa lint --envoy envoy.yaml
 
 Exit codes: 0 nothing but notes; 1 an error or a warning; 2 usage or bad input.";
 
@@ -68,6 +70,9 @@ pub(crate) struct Args {
     /// that service's addresses, and has a resolver
     #[arg(long)]
     host: bool,
+    /// Checks a configuration of Envoy for what takes the source from elsewhere: YAML or JSON; may repeat
+    #[arg(long, value_name = "FILE")]
+    envoy: Vec<std::path::PathBuf>,
     /// Leaves notes out
     #[arg(long)]
     no_notes: bool,
@@ -96,6 +101,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let around = read::surroundings(&args, &mut faults);
     let given = read::given(&args, &mut faults)?;
+    let of_envoy = envoy::check_all(&args.envoy, &mut faults);
     faults.check()?;
     let host = args
         .host
@@ -110,6 +116,10 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         found.retain(|finding| !args.no_notes || finding.severity != Severity::Note);
         found
     });
+    let found = match found {
+        None if args.envoy.is_empty() => None,
+        found => Some([found.unwrap_or_default(), of_envoy].concat()),
+    };
 
     let of_host = host.iter().flatten().filter_map(host::Check::severity);
     let severities: Vec<Severity> = found

@@ -104,10 +104,10 @@ pub(super) fn given(args: &Args, faults: &mut Faults) -> Result<Option<Published
     }
     service.server.refuse(faults);
     if service.flags.apl.is_empty() && service.flags.rule.is_empty() {
-        if !args.host {
+        if !args.host && args.envoy.is_empty() {
             faults.push(
                 "--rule",
-                "missing; give --rule (and --apl), the service's NAME, or --host",
+                "missing; give --rule (and --apl), the service's NAME, --host, or --envoy",
             );
         }
         return Ok(None);

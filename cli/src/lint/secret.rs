@@ -10,8 +10,9 @@ use crate::counts::plain;
 use super::{
     finding::{
         Code::{
-            KdfCoarse, KdfMissing, KdfPastMac, MacNarrow, MacSourceCoarse, MacWindowLong, MacWithoutSource,
-            MacWithoutTime, NotAnIdentity, PowHeavy, PowReusable, PowWeak, SkewTight, TimeMovesPlacement,
+            KdfCoarse, KdfMissing, KdfPastMac, MacNarrow, MacSourceCoarse, MacUnchecked, MacWindowLong,
+            MacWithoutSource, MacWithoutTime, NotAnIdentity, PowHeavy, PowReusable, PowWeak, SkewTight,
+            TimeMovesPlacement,
         },
         Finding,
         Severity::{Note, Warning},
@@ -52,6 +53,24 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
             "one address in 2^{width} conforms by chance: at a million packets a second, one every {seconds:.2} s"
         );
         found.push(Finding::new(MacNarrow, Warning, &place, what, why).record(wider(subject, index, inputs, width)));
+    }
+    if subject.record.macs_of_objects().any(|unchecked| unchecked == index) {
+        let what = format!("mac({inputs}) depends on the object");
+        let why = format!(
+            "a verifier at layer 4 knows no object key and no chunk: any of 2^{width} values passes there as `unchecked`, \
+             and the mac keeps nobody out"
+        );
+        let text = inputs.to_string();
+        let known: Vec<&str> = text
+            .split(',')
+            .filter(|input| !matches!(*input, "obj" | "chunk"))
+            .collect();
+        let instead = if known.is_empty() {
+            "src/64".to_owned()
+        } else {
+            known.join(",")
+        };
+        found.push(Finding::new(MacUnchecked, Warning, &place, what, why).perhaps(written(&instead, width)));
     }
     let bits = inputs.source_bits().map(SourceBits::get);
     let bound = bits.max(subject.record.kdf().map(SourceBits::get));

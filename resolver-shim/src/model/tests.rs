@@ -434,6 +434,7 @@ fn what_is_kept_is_told_counted_and_forgotten() {
     assert_eq!(model.forget("web"), Some(1));
     assert_eq!(read(&mut model, 1001)[0], [known("web", 1)]);
     assert_eq!((reason(&model), model.kept()), ("usable: ".to_owned(), 0));
+}
 
 #[test]
 fn macs_that_filters_cannot_check_are_noted_for_their_service() {
