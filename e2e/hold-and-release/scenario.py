@@ -7,7 +7,8 @@ Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots of
 
 Expected: while a connection is held nothing of it goes on, whatever its client sends, and it is told by a gauge. It is
 held by both sidecars in turn, and goes on whole when each has its snapshot. When none comes in time, or too many are
-held already, it passes or is closed as `missing` says. Clients that leave are forgotten when their time is up.
+held already, it passes or is closed as `missing` says; then the oldest of the network that has most makes room. Clients
+that leave are forgotten when their time is up, and keep nobody out until then.
 Thousands are let go, and thousands refused, at once, and Envoy lives.
 """
 
@@ -24,6 +25,7 @@ MAIL = Service(2, "mail", "v=ssa1; addr=hash(src/128):20 rand:44", ports=[25])
 LATER = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44; from=4000000000")
 GREETING = b"220 mail\r\n"
 COUNT, THOUSANDS = 20, 6000
+LIMIT = 240
 # The upstream connections of each kind of sidecar.
 OUT, IN = r"cluster\.original_dst\.upstream_cx_total", r"cluster\.application\.upstream_cx_total"
 
@@ -55,6 +57,7 @@ def run(stage):
     in_vain(stage, client, stranger, web)
     too_many(stage, stranger, web)
     leavers(stage, stranger, web)
+    keep_out(stage, stranger, web)
     thousands(stage, stranger, web)
 
 
@@ -160,6 +163,31 @@ def leavers(stage, stranger, web):
     of_far.wait_taken()
     stage.claim("after that a connection is", "served", stage.dial(stranger, own).kind)
     far.stop()
+
+
+def keep_out(stage, stranger, web):
+    stage.note("as many as may be held come from one network and leave")
+    far, of_far = begin(stage, web, inbound(), {"ms": 20000}, "-full", concurrency=1)
+    # A network of its own: a /64 as the others have.
+    crowd = stage.net.stranger("crowd", "2001:db8:0:66::6")
+    for _ in range(2):
+        leave(crowd, str(stage.ssa.compose(WEB.published, crowd.address)[0]), 600)
+    wait_held(stage, far, 1024)
+    own = stage.ssa.compose(WEB.published, stranger.address)[0]
+    load = stage.load(stranger, destinations=[own], count=COUNT, at_once=COUNT)
+    refused = 2 * 600 - 1024 + COUNT
+    stage.wait(10, "the crowd's oldest make room", lambda: far.inbound(verdict="no_snapshot") == refused)
+    of_far.publish(WEB)
+    stage.claim("conforming clients that come after them are answered", COUNT, load.settled()["answered"])
+    load.end()
+    far.stop()
+
+
+def leave(host, address, count):
+    """Opens and closes connections."""
+    for _ in range(count):
+        with host:
+            socket.create_connection((address, 80), timeout=10).close()
 
 
 def thousands(stage, stranger, web):

@@ -175,6 +175,12 @@ class Sidecar(Metered):
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS:"))
 
+    def cpu_seconds(self):
+        """Returns how much of a core it has taken so far, in seconds."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")
+
     def memory(self):
         """Returns how many MB it has: in all, given out by its allocator, and beside that: modules and its program."""
         heap = {name: int(size) >> 20 for name, size in json.loads(self.admin("memory")).items()}
@@ -185,7 +191,7 @@ class Sidecar(Metered):
 def _found(line):
     """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""
     state = dict(pair.split("=", 1) for pair in (line.get("ssa") or "").split())
-    found = dict.fromkeys(("service", "verdict", "part", "outcome", "generation"))
+    found = dict.fromkeys(("service", "verdict", "part", "unchecked", "outcome", "generation"))
     return {**found, **line, **state}
 
 

@@ -3,11 +3,13 @@
 Topology: a stranger and a prober (an exempt source) without sidecars, two servers with sidecars.
 
 Configuration: envoy/server.yaml. On server1 a service for each mode by the default policy, and more whose policy says
-the same of every finding; each has a twin whose only rule is not yet in force. server1 denies what concerns no service,
-server2 allows it.
+the same of every finding; each has a twin whose only rule is not yet in force. There are services of objects, of which
+not everything can be checked, and services of different modes that share a port, the lax ones first. server1 denies what
+concerns no service, server2 allows it.
 
 Expected: the table below. What is denied is closed without an answer; what is demoted goes to the cluster for that;
-shadow serves as if there were no policy. Access log and metrics say the same.
+shadow serves as if there were no policy. On a shared port the strictest service decides on a plain address, and each is
+counted with its own outcome. Access log and metrics say the same.
 """
 
 import collections
@@ -29,6 +31,15 @@ TABLE = {
     "shadow-deny": ("shadow", "deny", " ".join(["shadow_denied"] * 6)),
     "off-deny": ("off", "deny", "allowed allowed allowed allowed allowed allowed"),
 }
+# Services of objects, what their policy says of what is unchecked, and what becomes of that.
+OBJECTS = {"store": (None, "allowed"), "store-demote": ("demote", "demoted"), "store-deny": ("deny", "denied")}
+# They share port 8300, and the strictest stands last; 8301 is its alone.
+SHARING = [
+    Service(220, "loose", RULE, ports=[8300], mode="off"),
+    Service(221, "watched", RULE, ports=[8300], mode="shadow"),
+    Service(222, "mild", RULE, ports=[8300], policy={"outside": "demote"}),
+    Service(223, "vault", RULE, ports=[8300, 8301]),
+]
 CLUSTER = {"denied": None, "demoted": "application_demoted"}
 PROBER = "2001:db8:0:f::5"
 
@@ -43,7 +54,14 @@ def run(stage):
         twins[name] = Service(
             100 + number, f"{name}-to-come", f"{RULE}; from=4000000000", ports=[8200 + number], **more
         )
-    everything = [*services.values(), *twins.values()]
+    objects = {
+        name: Service(
+            number, name, "v=ssa1; addr=hash(obj):20 rand:44", ports=[8290 + number - 210],
+            **({"policy": {"unchecked": action}} if action else {})
+        )
+        for number, (name, (action, _)) in enumerate(OBJECTS.items(), 210)
+    }
+    everything = [*services.values(), *twins.values(), *objects.values(), *SHARING]
     stranger, prober = stage.net.stranger(), stage.net.stranger("prober", PROBER)
     server, lax = stage.server(1, *everything), stage.server(2)
     exempt = [{"sources": ["2001:db8:0:f::/64"], "ports": [service.ports[0] for service in everything] + [9000]}]
@@ -86,6 +104,22 @@ def run(stage):
         # Exempt sources reach plain addresses: on the service's own they are judged as all are.
         own = "unverified" if mode == "off" else "violation"
         check(strict, prober, bad, service.ports[0], name, own, outcomes.split()[2])
+    stage.note("what cannot be checked")
+    for name, service in objects.items():
+        address = service.items[0].split("/")[0] + "7"
+        check(strict, stranger, address, service.ports[0], name, "unchecked", OBJECTS[name][1])
+        stage.claim(f"{name}: what is logged as unchecked", "field_0", strict.access_log()[-1]["unchecked"])
+    stage.note("a port of several services")
+    loose, watched, mild, vault = SHARING
+    check(strict, stranger, server.address, 8300, "vault", "outside", "denied")
+    counted[strict, "loose", "unverified", "allowed"] += 1
+    counted[strict, "watched", "outside", "shadow_denied"] += 1
+    counted[strict, "mild", "outside", "demoted"] += 1
+    for service, found in ((loose, ("unverified", "allowed")), (watched, ("other_port", "shadow_denied"))):
+        check(strict, stranger, service.plain, 8301, "vault", "outside", "denied")
+        counted[(strict, service.name, *found)] += 1
+    own = stage.ssa.compose(vault.published, stranger.address)[0]
+    check(strict, stranger, own, 8300, "vault", "conforming", "allowed")
     stage.note("what concerns no service")
     check(strict, stranger, server.address, 9000, "-", "unclaimed", "denied")
     check(strict, prober, server.address, 9000, "-", "exempt", "allowed")

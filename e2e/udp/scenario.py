@@ -1,0 +1,72 @@
+"""UDP to a service's port is not judged: the application hears it, until the lines of docs/security.md close it.
+
+Topology: a stranger without a sidecar, one server with a sidecar, whose application hears UDP on port 80 too.
+
+Configuration: envoy/server.yaml, everything captured and enforced; then the lines of docs/security.md, of nft and of
+ip6tables in turn.
+
+Expected: a TCP connection to an address that violates the rule is refused, and a datagram to the same one is heard.
+Behind either line no datagram to the service's addresses is heard, those to the host's own address are, and TCP is judged
+as before.
+"""
+
+import ipaddress
+import shutil
+import socket
+import subprocess
+
+from lib.service import Service, inbound
+from lib.stage import Skip
+
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+
+
+def run(stage):
+    if not shutil.which("nft"):
+        raise Skip("there is no nft")
+    stranger = stage.net.stranger()
+    server = stage.server(1, WEB)
+    stage.sidecar(server, "server.yaml", inbound(WEB))
+    with server:
+        application = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    application.bind(("::", 80))
+    application.settimeout(10)
+    with stranger:
+        sender = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    good = stage.ssa.compose(WEB.published, stranger.address)[0]
+    bad = str(ipaddress.IPv6Address(int(good) ^ 1 << 44))
+
+    def heard():
+        """Sends a datagram to two of the service's addresses and one to the host's own; the last comes last."""
+        for address in (bad, WEB.plain, server.address):
+            sender.sendto(address.encode(), (address, 80))
+        found = []
+        while server.address not in found:
+            found.append(application.recv(100).decode())
+        return found
+
+    def judged(what):
+        stage.claim(f"{what}: by TCP the address is", "refused", stage.dial(stranger, bad).kind)
+
+    judged("as it stands")
+    stage.claim("as it stands: datagrams are heard by", [bad, WEB.plain, server.address], heard())
+    prefixes = ", ".join(WEB.prefixes)
+    with server:
+        nft(f"add table ip6 ssa; add chain ip6 ssa input {{ type filter hook input priority filter; }}; "
+            f"add rule ip6 ssa input ip6 daddr {{ {prefixes} }} meta l4proto udp drop")
+    stage.claim("with nft: datagrams are heard by", [server.address], heard())
+    judged("with nft")
+    with server:
+        nft("delete table ip6 ssa")
+    stage.claim("without it: datagrams are heard by", [bad, WEB.plain, server.address], heard())
+    for prefix in WEB.prefixes:
+        server.run(f"ip6tables -w -A INPUT -d {prefix} -p udp -j DROP")
+    stage.claim("with ip6tables: datagrams are heard by", [server.address], heard())
+    judged("with ip6tables")
+
+
+def nft(lines):
+    """Runs lines of nft on the host that is entered."""
+    done = subprocess.run(["nft", lines], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"nft: {done.stderr.strip()}")
