@@ -213,22 +213,6 @@ setup_hosts() {
   setup_apt_tool curl curl "the client of the story"
   setup_apt_tool python3 python3 "the story is told by it"
 }
-say "setup: what is here, what is installed and why"
-mkdir -p "$root/.cache"
-setup_rust
-setup_wasm
-setup_cross
-setup_node
-setup_wasm_bindgen
-setup_tool SSA_CARGO_DENY cargo-deny "$CARGO_DENY_VERSION" cargo-deny "make lint checks licences and sources with it"
-setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
-# Servers are where only root looks.
-PATH=$PATH:/usr/sbin:/sbin
-setup_apt_tool named bind9 "tests of ssa resolve ask it"
-setup_apt_tool knotd knot "tests of ssa resolve ask it too"
-setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"
-setup_apt_tool nft nftables "the scenario of UDP closes it by that"
-setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 
 setup_envoy() {
   local path
@@ -263,6 +247,7 @@ if wanted native; then
 fi
 if wanted kind; then setup_apt_tool redis-check-rdb redis-tools "a scenario in the cluster replicates it"; fi
 if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"; fi
+if wanted e2e; then setup_apt_tool nft nftables "a scenario closes UDP by it"; fi
 if wanted demo; then
   setup_hosts
   setup_envoy
