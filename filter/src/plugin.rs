@@ -10,7 +10,7 @@
 mod client;
 mod held;
 
-use ssa_rules::{Part, UnixTime};
+use ssa_rules::{Part, Unchecked, UnixTime};
 
 use self::{
     client::Client,
@@ -404,10 +404,14 @@ impl Plugin {
         );
         let part = decision.finding.part().map_or("", Part::name);
         let unchecked = || {
-            decision
-                .finding
-                .unchecked()
-                .map_or(String::new(), |parts| parts.to_string().replace(' ', ""))
+            let mut names = String::new();
+            for part in decision.finding.unchecked().iter().flat_map(Unchecked::parts) {
+                if !names.is_empty() {
+                    names.push(',');
+                }
+                names.push_str(part.name());
+            }
+            names
         };
         // An access log that lacks a field is no reason to treat the connection differently.
         let note = self.note.of(Told::Inbound(*decision), || {

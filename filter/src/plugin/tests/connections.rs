@@ -36,6 +36,15 @@ fn violations_are_closed_logged_and_counted_with_their_part() {
 }
 
 #[test]
+fn what_is_not_checked_is_noted_part_by_part() {
+    let config = INBOUND.replace("addr=src[64:128]", "addr=hash(obj):20 hash(src/64,chunk):44");
+    let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
+    assert_eq!(run(&config, &table), Next::Continue);
+    let note = "note ssa: service=web verdict=unchecked unchecked=field_0,field_1 outcome=allowed generation=-";
+    assert_eq!(table.told("note"), [note]);
+}
+
+#[test]
 fn demoted_connections_use_the_other_cluster() {
     let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
     assert_eq!(run(INBOUND, &table), Next::Continue);
