@@ -63,17 +63,19 @@ const MAX_NOT_ASCII: usize = 16;
 
 /// Returns a fault for each stretch of bytes that are not ASCII.
 fn not_ascii(txt: &[u8]) -> impl Iterator<Item = RecordFault> {
-    let mut offset = 0_usize;
-    let stretches = txt.chunk_by(|one, other| one.is_ascii() == other.is_ascii());
-    stretches.filter_map(move |stretch| {
-        let start = offset;
-        offset = offset.saturating_add(stretch.len());
-        let byte = stretch.first().filter(|byte| !byte.is_ascii())?;
+    // `chunk_by` would do it, but what the filter is made of has no code that panics.
+    let mut after_ascii = true;
+    txt.iter().enumerate().filter_map(move |(offset, byte)| {
+        let begins = after_ascii && !byte.is_ascii();
+        after_ascii = byte.is_ascii();
+        if !begins {
+            return None;
+        }
         let place = Place {
             tag: String::new(),
             field: None,
-            offset: start,
-            length: stretch.len(),
+            offset,
+            length: txt.iter().skip(offset).take_while(|byte| !byte.is_ascii()).count(),
         };
         let problem = Problem::NotAscii { byte: *byte };
         Some(RecordFault { place, problem })
