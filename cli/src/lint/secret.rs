@@ -70,7 +70,7 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
         } else {
             known.join(",")
         };
-        found.push(Finding::new(MacUnchecked, Warning, &place, what, why).perhaps(written(&instead, width)));
+        found.push(Finding::new(MacUnchecked, Warning, &place, what, why).record(written(&instead, width)));
     }
     let bits = inputs.source_bits().map(SourceBits::get);
     let bound = bits.max(subject.record.kdf().map(SourceBits::get));
