@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
+use ssa_dns::Absence;
 use ssa_rules::{Apl, AplItem, AplPrefix, Record, apl::MAX_ITEMS, published::MAX_RECORDS, record::MAX_RECORD_BYTES};
 
 use crate::concealed::concealed;
@@ -138,8 +139,8 @@ pub struct Answer<T> {
     pub value: T,
     /// How long it holds, in seconds.
     pub ttl: u64,
-    /// Whether records are there. The TTL of an absence is another thing.
-    pub present: bool,
+    /// Why there are no records, where there are none. The TTL of an absence is another thing.
+    pub absence: Option<Absence>,
 }
 
 impl<T> Answer<T> {
@@ -149,7 +150,7 @@ impl<T> Answer<T> {
         Answer {
             value,
             ttl: self.ttl,
-            present: self.present,
+            absence: self.absence,
         }
     }
 }
@@ -203,6 +204,9 @@ pub struct Slot<T> {
     /// The same of their absence.
     #[serde(default)]
     pub greatest_absent: Greatest,
+    /// Why there were no records, where there were none. Whoever starts anew asks anew.
+    #[serde(skip)]
+    pub absence: Option<Absence>,
     /// What became of the last question, if not an answer.
     #[serde(skip)]
     pub failure: Option<Failure>,
@@ -216,6 +220,7 @@ impl<T> Default for Slot<T> {
             at: 0,
             greatest: Greatest::default(),
             greatest_absent: Greatest::default(),
+            absence: None,
             failure: None,
         }
     }
@@ -228,13 +233,14 @@ impl<T: PartialEq> Slot<T> {
             Ok(answer) => {
                 let changed = self.value.as_ref() != Some(&answer.value) || self.failure.is_some();
                 let ttl = answer.ttl.min(MAX_TTL);
-                let greatest = if answer.present {
+                let greatest = if answer.absence.is_none() {
                     &mut self.greatest
                 } else {
                     &mut self.greatest_absent
                 };
                 greatest.meet(ttl, now);
                 self.value = Some(answer.value);
+                self.absence = answer.absence;
                 self.ttl = ttl;
                 self.at = now;
                 self.failure = None;
@@ -418,7 +424,7 @@ mod tests {
             Ok(Answer {
                 value,
                 ttl,
-                present: true,
+                absence: None,
             })
         };
         assert!(slot.take(answer(1, 30), 100));

@@ -147,15 +147,18 @@ fn failure(question: &str, error: &AskError) -> Failure {
 }
 
 fn answer<T, V>(set: &RecordSet<T>, value: V, dns: &Dns) -> Answer<V> {
-    let present = set.absence.is_none();
-    let ttl = match (present, set.ttl, set.absence_ttl) {
-        (true, ttl, _) => ttl.map_or(0, u64::from),
-        (false, ttl, absence) => {
+    let ttl = match (set.absence, set.ttl, set.absence_ttl) {
+        (None, ttl, _) => ttl.map_or(0, u64::from),
+        (Some(_), ttl, absence) => {
             let absence = absence.map_or(ABSENT, u64::from).min(dns.absent_most);
             ttl.map_or(absence, |ttl| absence.min(ttl.into()))
         }
     };
-    Answer { value, ttl, present }
+    Answer {
+        value,
+        ttl,
+        absence: set.absence,
+    }
 }
 
 /// Returns how long to wait before the next question: less than the least TTL by a random part, so that answers are
@@ -194,12 +197,12 @@ mod tests {
             list: Ok(Answer {
                 value: List::Absent,
                 ttl,
-                present: true,
+                absence: None,
             }),
             records: Ok(Answer {
                 value: Vec::new(),
                 ttl: ttl + 9,
-                present: true,
+                absence: None,
             }),
             addresses: Err(Failure::new("timeout", "")),
         }
@@ -225,7 +228,7 @@ mod tests {
             addresses: Ok(Answer {
                 value: addresses.iter().map(|address| address.parse().unwrap()).collect(),
                 ttl: 9,
-                present: true,
+                absence: None,
             }),
             ..answers(9)
         };

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use ssa_rules::Record;
+
 use crate::{
     answers::Seconds,
     concealed::concealed,
@@ -94,6 +96,36 @@ pub fn faults(mut config: Config, with_keys: bool, now: Seconds) -> Vec<Fault> {
     faults
 }
 
+/// Returns what is no fault of a configuration and yet may not be what is meant: ports that services of different modes
+/// share, and macs of rules in it that no filter at layer 4 can check.
+#[must_use]
+pub fn warnings(config: &Config) -> Vec<Fault> {
+    let shared = config.shared_ports().into_iter().map(|shared| Fault {
+        place: format!("warning: port {}", shared.port),
+        reason: format!("services of different modes share it: {shared}"),
+    });
+    let mut warnings: Vec<Fault> = shared.collect();
+    for (number, service) in config.services.iter().enumerate() {
+        let (Origin::Fixed(fixed), Some(_)) = (&service.origin, &service.inbound) else {
+            continue;
+        };
+        for (index, rule) in fixed.rules.iter().enumerate() {
+            let macs = rule
+                .parse::<Record>()
+                .is_ok_and(|record| record.macs_of_objects().next().is_some());
+            if macs {
+                warnings.push(Fault {
+                    place: format!("warning: services[{number}].static.rules[{index}]"),
+                    reason: "a mac over obj or chunk: filters at layer 4 cannot check it, and find such connections \
+                             `unchecked`"
+                        .to_owned(),
+                });
+            }
+        }
+    }
+    warnings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +137,34 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    #[test]
+    fn what_may_not_be_meant_is_warned_of_with_its_place() {
+        let service = |name: &str, mode: &str, rule: &str| {
+            format!(
+                r#"{{"name": "{name}", "allowed": ["2001:db8:5::/48"], "inbound": {{"ports": [80], "mode": "{mode}"}},
+                    "static": {{"apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64; from=1", "{rule}"]}}}}"#
+            )
+        };
+        let warned = |[first, second]: [String; 2]| {
+            let config = Config::from_json(format!(r#"{{"services": [{first}, {second}]}}"#).as_bytes()).unwrap();
+            let told = |warning: &Fault| warning.to_string();
+            warnings(&config).iter().map(told).collect::<Vec<_>>()
+        };
+        let plain = "v=ssa1; addr=mac(src/64):64; key=k1";
+        let told = warned([
+            service("a", "enforce", "v=ssa1; addr=hash(src/64):20 mac(obj):44; key=k1"),
+            service("b", "shadow", plain),
+        ]);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("port 80: services of different modes share it: a (enforce), b (shadow)"));
+        assert!(told[1].contains("services[0].static.rules[1]: a mac over obj or chunk"));
+        let told = warned([
+            service("a", "enforce", plain),
+            service("b", "enforce", "v=ssa1; addr=hash(obj):64"),
+        ]);
+        assert!(told.is_empty(), "{told:?}");
     }
 
     #[test]

@@ -133,11 +133,8 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for shared in config.shared_ports() {
-        let port = shared.port;
-        tell(&format_args!(
-            "warning: services of different modes share port {port}: {shared}"
-        ));
+    for warning in check::warnings(&config) {
+        tell(&warning);
     }
     let services = config.services.len();
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);

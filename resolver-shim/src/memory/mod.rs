@@ -347,7 +347,11 @@ impl Memory {
         let publication = Publication::read(apl, records, role, terms.key_of);
         if publication.candidates.is_empty() {
             let reason = "no TXT record at the _ssa name begins with v=ssa1";
-            return Some(none(State::Absent, Some(reason.into())));
+            let reason = match self.records.absence {
+                Some(absence) => format!("{reason}: {}", absence.name()),
+                None => reason.to_owned(),
+            };
+            return Some(none(State::Absent, Some(reason)));
         }
         let mut faults = Vec::new();
         let space = match publication.space {

@@ -22,7 +22,7 @@ pub(super) fn answer<T>(value: T, ttl: u64) -> Result<Answer<T>, Failure> {
     Ok(Answer {
         value,
         ttl,
-        present: true,
+        absence: None,
     })
 }
 

@@ -224,16 +224,16 @@ impl Model {
                 fresh_until: Arc::default(),
             };
             if let Origin::Fixed(fixed) = &service.origin {
-                let answer = |present| Answer {
+                let answer = || Answer {
                     value: (),
                     ttl: FIXED_TTL,
-                    present,
+                    absence: None,
                 };
                 let texts = fixed.rules.iter().map(|rule| rule.as_bytes().to_vec());
                 let answers = Answers {
-                    list: Ok(answer(true).with(fixed.apl.as_ref().map_or(List::Absent, |apl: &Apl| List::of(apl)))),
-                    records: Ok(answer(true).with(records(texts))),
-                    addresses: Ok(answer(true).with(fixed.addresses.clone())),
+                    list: Ok(answer().with(fixed.apl.as_ref().map_or(List::Absent, |apl: &Apl| List::of(apl)))),
+                    records: Ok(answer().with(records(texts))),
+                    addresses: Ok(answer().with(fixed.addresses.clone())),
                 };
                 known.memory.take(answers, now);
                 known.domain = None;

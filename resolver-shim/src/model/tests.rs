@@ -24,7 +24,7 @@ fn answers(list: &str, records: &[&str], addresses: &[&str]) -> Answers {
     let answer = Answer {
         value: (),
         ttl: 100,
-        present: true,
+        absence: None,
     };
     Answers {
         list: Ok(answer.clone().with(List::of(&list.parse().unwrap()))),
