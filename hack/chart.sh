@@ -11,7 +11,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-version=v3.22.0
+# shellcheck source=kind-cluster/versions.env
+. "$root/kind-cluster/versions.env"
+version=$HELM_VERSION
 kept=$tools/helm-$version/bin
 if [ -n "${SSA_HELM:-}" ]; then
   [ -x "$SSA_HELM" ] || die "SSA_HELM=$SSA_HELM is no program"

@@ -245,13 +245,12 @@ if wanted native; then
   setup_apt_tool knotd knot "tests of ssa resolve ask it too"
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi
+if wanted chart; then setup_apt_tool jq jq "the chart's checks play the script of slices, which reads plans with it"; fi
 if wanted kind; then setup_apt_tool redis-check-rdb redis-tools "a scenario in the cluster replicates it"; fi
 if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"; fi
 if wanted e2e; then setup_apt_tool nft nftables "a scenario closes UDP by it"; fi
-if wanted demo; then
-  setup_hosts
-  setup_envoy
-fi
+if wanted demo chart; then setup_hosts; fi
+if wanted demo; then setup_envoy; fi
 
 # What other profiles chose stays.
 kept=()

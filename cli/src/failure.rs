@@ -176,6 +176,16 @@ pub(crate) fn has_key(text: &str) -> bool {
         .any(|run| run.len() >= KEY_DIGITS)
 }
 
+/// The longest salt.
+const SALT: usize = 32;
+
+/// Says whether so many characters after this text are a salt's, which is public and may be of hex digits alone.
+fn ends_in_salt(text: &str, length: usize) -> bool {
+    let is_of_salt = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.rsplit_once("salt=")
+        .is_some_and(|(_, begun)| begun.len() + length <= SALT && begun.bytes().all(is_of_salt))
+}
+
 /// Returns the text without what may be a key, each replaced by what is made of its length: a secret may stand where
 /// something else is expected.
 pub(crate) fn conceal(text: &str, replacement: impl Fn(usize) -> String) -> String {
@@ -188,7 +198,7 @@ pub(crate) fn conceal(text: &str, replacement: impl Fn(usize) -> String) -> Stri
         let (before, run) = rest.split_at(start);
         let (run, after) = run.split_at(run.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(run.len()));
         shown.push_str(before);
-        shown.push_str(&if run.len() < KEY_DIGITS {
+        shown.push_str(&if run.len() < KEY_DIGITS || ends_in_salt(&shown, run.len()) {
             run.into()
         } else {
             replacement(run.len())

@@ -298,6 +298,20 @@ fn a_secret_that_is_taken_for_a_record_or_a_file_is_hidden() {
 }
 
 #[test]
+fn a_salt_of_hex_digits_is_printed() {
+    for salt in ["8d3f0c51e2a94b76c0d1e5f28a63b947", "x-0c51e2a94b76c0d1e5f28a63b947"] {
+        let rule = format!("v=ssa1; addr=hash(src/64):20 rand:44; salt={salt}");
+        for args in [
+            &["explain", "--rule", &rule, "--apl", APL][..],
+            &["explain", "--rule", &rule, "--apl", APL, "--json"],
+        ] {
+            let run = ssa(args);
+            assert!(run.stdout.contains(&rule), "{run:?}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_in_place_of_other_things_is_not_printed() {
     let stray = format!("k1={SECRET_HEX}");
     let swapped = format!("{SECRET_HEX}=k1");

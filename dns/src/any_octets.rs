@@ -123,15 +123,18 @@ fn any_octets_are_an_answer_or_none() {
 }
 
 #[test]
-fn any_resolv_conf_names_servers() {
+fn any_resolv_conf_is_read() {
     let seed =
         b"# x\nsearch demo.test\nnameserver 192.0.2.1\nnameserver fe80::1%7 ; y\noptions edns0\nnameserver ::1\n";
     let mut random = Random(7);
+    let mut met = 0;
     for _ in 0..CASES / 4 {
         let text = changed(seed, &mut random);
         let found = servers_of(&String::from_utf8_lossy(&text));
-        assert!((1..=8).contains(&found.len()), "{found:?}");
+        assert!(found.len() <= 8, "{found:?}");
+        met += found.len();
     }
+    assert!(met > CASES / 4, "{met}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub use dnssec::Anchors;
 pub use error::AskError;
 pub use name::name;
 pub use servers::{Proof, Servers};
-pub use system::system_servers;
+pub use system::{named_servers, system_servers};
 #[cfg(feature = "secure")]
 pub use tls::{Roots, TrustError};
 

@@ -12,20 +12,39 @@ use crate::address::{PORT, host};
 #[cfg(all(unix, not(target_vendor = "apple")))]
 const MAX_SERVERS: usize = 8;
 
-/// Reads, afresh, the addresses of the servers that this system asks.
+/// Reads, afresh, the addresses of the servers that this system asks: this host where it names none, as C libraries do.
 ///
 /// # Errors
 ///
 /// [`AskError::NoServers`].
 #[cfg(all(unix, not(target_vendor = "apple")))]
 pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
+    named_servers().map(or_this_host)
+}
+
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn or_this_host(servers: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    if servers.is_empty() {
+        vec![(Ipv4Addr::LOCALHOST, PORT).into()]
+    } else {
+        servers
+    }
+}
+
+/// Reads, afresh, the addresses of the servers that this system names, which may be none.
+///
+/// # Errors
+///
+/// [`AskError::NoServers`], where nothing can be read of them.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
     let path = "/etc/resolv.conf";
     match std::fs::read(path) {
         Ok(octets) => Ok(servers_of(&String::from_utf8_lossy(&octets))),
         // C libraries do as if it were empty.
         Err(error) if matches!(error.kind(), NotFound | PermissionDenied | IsADirectory | NotADirectory) => {
-            Ok(servers_of(""))
+            Ok(Vec::new())
         }
         Err(error) => Err(AskError::NoServers(format!("{path}: {error}"))),
     }
@@ -38,12 +57,7 @@ pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
 /// [`AskError::NoServers`].
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
-    let (config, _) =
-        hickory_resolver::system_conf::read_system_conf().map_err(|error| AskError::NoServers(error.to_string()))?;
-    let servers = config.name_servers().iter();
-    let addresses: Vec<SocketAddr> = servers
-        .map(|server| SocketAddr::new(server.ip, crate::address::PORT))
-        .collect();
+    let addresses = named_servers()?;
     if addresses.is_empty() {
         Err(AskError::NoServers("none found".into()))
     } else {
@@ -51,7 +65,22 @@ pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
     }
 }
 
-/// Returns the servers of a resolv.conf(5): this host where it names none. Lines that say anything else, or nothing that
+/// Reads the addresses of the servers that this system names, which may be none.
+///
+/// # Errors
+///
+/// [`AskError::NoServers`], where nothing can be read of them.
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
+    let (config, _) =
+        hickory_resolver::system_conf::read_system_conf().map_err(|error| AskError::NoServers(error.to_string()))?;
+    let servers = config.name_servers().iter();
+    Ok(servers
+        .map(|server| SocketAddr::new(server.ip, crate::address::PORT))
+        .collect())
+}
+
+/// Returns the servers of a resolv.conf(5). Lines that say anything else, or nothing that
 /// can be understood, take nothing away from the others.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 pub(crate) fn servers_of(text: &str) -> Vec<SocketAddr> {
@@ -70,9 +99,6 @@ pub(crate) fn servers_of(text: &str) -> Vec<SocketAddr> {
             break;
         }
     }
-    if servers.is_empty() {
-        servers.push((Ipv4Addr::LOCALHOST, PORT).into());
-    }
     servers
 }
 
@@ -81,7 +107,8 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> Vec<String> {
-        servers_of(text).iter().map(ToString::to_string).collect()
+        let servers = or_this_host(servers_of(text));
+        servers.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -107,6 +134,20 @@ mod tests {
         let text = "nameserver\nnameserver dns.example\nnameserver fe80::53%nosuch0\nnameserver 192.0.2.300\n\
                     #nameserver 192.0.2.8\nnameserverx 192.0.2.9\nsearch \u{fffd}\u{fffd}\nnameserver 192.0.2.1";
         assert_eq!(told(text), ["192.0.2.1:53"]);
+    }
+
+    #[test]
+    fn a_file_that_is_half_written_names_none() {
+        for text in [
+            "",
+            "search demo.test\noptions timeout:1\n",
+            "nameservers ::1",
+            "nameserver",
+            "nameserver x\n",
+        ] {
+            assert!(servers_of(text).is_empty(), "{text}");
+        }
+        assert_eq!(servers_of("search demo.test\n  nameserver 192.0.2.53\n").len(), 1);
     }
 
     #[test]

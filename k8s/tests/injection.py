@@ -3,7 +3,7 @@
 import json
 import re
 
-from room import VALUES, Room, run
+from room import VALUES, Room
 
 
 class Injection(Room):

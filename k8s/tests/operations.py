@@ -1,6 +1,5 @@
 """What docs/operations.md tells to do."""
 
-import json
 import os
 import re
 import shutil

@@ -106,26 +106,10 @@ fn uses_system(config: &Config) -> bool {
     config.dns.servers.is_none() && (asks || front.is_some_and(|front| front.servers.is_none()))
 }
 
-/// Where the system's servers stand.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// The most bytes that are read of it.
-const MAX_RESOLV_CONF: usize = 1 << 20;
-
 /// Returns the system's servers as they stand now. A file that names none, as one that is being written, says nothing: it
 /// does not mean that those of this host are to be asked, as it does at the start.
 pub(super) fn of_system() -> Option<Vec<SocketAddr>> {
-    let text = files::read(RESOLV_CONF.as_ref(), MAX_RESOLV_CONF).ok()?;
-    if names_servers(&String::from_utf8_lossy(&text)) {
-        ssa_dns::system_servers().ok()
-    } else {
-        None
-    }
-}
-
-fn names_servers(text: &str) -> bool {
-    text.lines()
-        .any(|line| line.split_ascii_whitespace().next() == Some("nameserver"))
+    ssa_dns::named_servers().ok().filter(|servers| !servers.is_empty())
 }
 
 /// Looks for changes of the system's servers.
@@ -200,20 +184,6 @@ mod tests {
         let used = chosen(&given, "192.0.2.53:53").unwrap();
         assert_eq!(watch.look(&used, Some(two.clone())), None);
         assert_eq!(watch.look(&used, Some(two)), None);
-    }
-
-    #[test]
-    fn a_file_without_servers_says_nothing() {
-        for text in [
-            "",
-            "\n",
-            "# nameserver ::1\n",
-            "search demo.test\noptions timeout:1\n",
-            "nameservers ::1",
-        ] {
-            assert!(!names_servers(text), "{text}");
-        }
-        assert!(names_servers("search demo.test\n  nameserver 192.0.2.53\n"));
     }
 
     #[test]
