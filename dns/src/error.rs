@@ -34,6 +34,11 @@ pub enum AskError {
         /// The zone whose servers it names.
         zone: String,
     },
+    /// The server says neither that there is something nor, with any right, that there is nothing.
+    Lame {
+        /// The server.
+        server: SocketAddr,
+    },
     /// The answer is cut short, and no whole one is to be had (RFC 2181 §9).
     Truncated {
         /// The server.
@@ -121,6 +126,10 @@ impl fmt::Display for AskError {
             Self::Referral { server, zone } => {
                 write!(f, "{server} does not answer, but refers to the name servers of {zone}")
             }
+            Self::Lame { server } => write!(
+                f,
+                "the answer of {server} is empty, and it is neither responsible for the name nor asks others"
+            ),
             Self::Truncated { server, reason } => write!(f, "the answer of {server} is truncated ({reason})"),
             Self::Mismatched { server, reason } => {
                 write!(f, "what {server} sends does not answer the question: it {reason}")
@@ -156,6 +165,7 @@ impl AskError {
             Self::Timeout { .. } => "timeout",
             Self::Refused { code, .. } => code_name(*code),
             Self::Referral { .. } => "referral",
+            Self::Lame { .. } => "lame",
             Self::Truncated { .. } => "truncated",
             Self::Mismatched { .. } => "mismatched",
             Self::Malformed { .. } => "malformed",

@@ -71,6 +71,25 @@ async fn rfc2308_2_2_a_referral_is_no_absence() {
 }
 
 #[tokio::test]
+async fn rfc2308_2_2_nothing_of_who_knows_nothing_is_no_absence() {
+    let told = failing(|asked| vec![asked.told(0x8100, [0, 0, 0], &[])]).await;
+    assert_eq!(told.name(), "lame", "{told}");
+    let told = failing(|asked| {
+        let mut data = [wire_name("ns.example"), wire_name("root.example")].concat();
+        data.extend([0; 20]);
+        let foreign = record(&wire_name("example"), SOA, 1, 300, &data);
+        vec![asked.told(0x8580, [0, 1, 0], &[foreign])]
+    })
+    .await;
+    assert_eq!(told.name(), "lame", "{told}");
+    // A resolver and an authoritative server may leave SOA out.
+    for flags in [0x8180, 0x8400] {
+        let server = scripted(move |asked| vec![asked.told(flags, [0, 0, 0], &[])]).await;
+        assert_eq!(absence(&[server]).await.absence, Some(Absence::NoData));
+    }
+}
+
+#[tokio::test]
 async fn rfc2308_2_2_absences_of_all_three_types_count() {
     let start = record(&wire_name("demo.test"), NS, 1, 60, &wire_name("ns.demo.test"));
     for authorities in [vec![soa(), start], vec![soa()], vec![]] {

@@ -99,10 +99,12 @@ impl Upstream {
         let answer = answer.map_err(|trouble| self.tell(&trouble))?;
         let server = self.address;
         match answer.metadata.response_code {
-            ResponseCode::NoError => match referral(&answer) {
+            ResponseCode::NoError if answer.answers.is_empty() => match referral(&answer) {
                 Some(zone) => Err(AskError::Referral { server, zone }),
+                None if is_lame(&answer, &asked(&question)) => Err(AskError::Lame { server }),
                 None => Ok(answer),
             },
+            ResponseCode::NoError => Ok(answer),
             ResponseCode::NXDomain => Ok(answer),
             code => Err(AskError::Refused { server, code }),
         }
@@ -270,10 +272,25 @@ fn referral(answer: &Message) -> Option<String> {
         let mut authorities = answer.authorities.iter();
         authorities.find(move |record| record.record_type() == kind)
     };
-    if !answer.answers.is_empty() || of(RecordType::SOA).is_some() {
+    if of(RecordType::SOA).is_some() {
         return None;
     }
     of(RecordType::NS).map(|record| record.name.to_string())
+}
+
+/// Says whether an answer without records comes from a server that has nothing to say of the name: its SOA is of a zone that
+/// the name is not in, or it has none, and the server is neither authoritative nor a resolver. C libraries pass over the
+/// latter too.
+fn is_lame(answer: &Message, asked: &Query) -> bool {
+    let mut starts = answer
+        .authorities
+        .iter()
+        .filter(|record| record.record_type() == RecordType::SOA)
+        .peekable();
+    if starts.peek().is_some() {
+        return !starts.any(|start| start.name.zone_of(asked.name()));
+    }
+    !answer.metadata.authoritative && !answer.metadata.recursion_available
 }
 
 /// Returns how questions are asked.

@@ -282,7 +282,9 @@ class Demo(Stage):
         return self.inbound(service, verdict="conforming", outcome="allowed")
 
     def others(self, service):
-        """Returns how many connections to a service all servers found other than conforming, such as legacy ones."""
+        """Returns how many connections to a service all servers found other than conforming, such as legacy ones. A plain
+        address that is no service's counts for each service of its port, and is left out.
+        """
         # By one look at each server: between two of them a connection may come.
         found = [one for server in self.servers for one in self.sidecars[server.name].metrics()]
         return sum(
@@ -290,7 +292,7 @@ class Demo(Stage):
             for name, labels, value in found
             if name == "ssa_inbound_connections_total"
             and labels["ssa_service"] == service.domain
-            and labels["ssa_verdict"] != "conforming"
+            and labels["ssa_verdict"] not in ("conforming", "outside")
         )
 
     def mark(self, host):

@@ -15,7 +15,7 @@ class Programs(Room):
             file = self.folder / f"{role}.json"
             file.write_text(json.dumps(self._resolver(role)))
             text = must(self.options.resolver, "--check", "--without-keys", "--config", file)
-            assert text.strip() == f"{services} services", text
+            assert text.strip() == f"{services} service{'' if services == 1 else 's'}", text
 
     def nobody_reads_more_than_its_role(self):
         for role, roles in (("inbound", ["inbound"]), ("outbound", ["outbound"]), ("both", ["inbound", "outbound"])):

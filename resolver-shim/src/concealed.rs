@@ -62,6 +62,11 @@ fn find(text: &str) -> Option<(usize, usize)> {
     None
 }
 
+/// Writes a line to standard error, without what looks like a key. That nobody reads it ends nothing.
+pub fn tell(text: &str) {
+    let _ = io::Write::write_all(&mut Lines(io::stderr()), format!("{text}\n").as_bytes());
+}
+
 /// Writes logs to standard error, without what looks like a key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log;
@@ -74,19 +79,20 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Writes each text that it is given whole without what looks like a key.
+/// Writes each text that it is given whole without what looks like a key. What cannot be written is lost: a full disk or a
+/// reader that left must not end what logs.
 #[derive(Debug)]
 pub struct Lines<W>(W);
 
 impl<W: io::Write> io::Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .write_all(concealed(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        let _ = self.0.write_all(concealed(&String::from_utf8_lossy(bytes)).as_bytes());
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        let _ = self.0.flush();
+        Ok(())
     }
 }
 
@@ -138,6 +144,23 @@ mod tests {
         assert!(!looks_like_key(&"zf".repeat(1 << 19)));
         // Were each octet's run counted anew, this would take hours.
         assert!(began.elapsed().as_secs() < 60);
+    }
+
+    #[test]
+    fn what_cannot_be_written_ends_nothing() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let mut lines = Lines(Full);
+        lines.write_all(b"a line\n").unwrap();
+        lines.flush().unwrap();
     }
 
     #[test]

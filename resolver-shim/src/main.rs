@@ -1,11 +1,11 @@
 //! `ssa-resolver`: from DNS records to the snapshots that Envoy filters live on.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use ssa_resolver::{
     check,
-    concealed::{Log, concealed},
+    concealed::{Log, tell},
     daemon::{self, Settings},
     forget::{self, ForgetError},
 };
@@ -107,10 +107,10 @@ fn main() -> ExitCode {
 fn explain(error: &clap::Error) -> ExitCode {
     let told = error.render().to_string();
     if error.use_stderr() {
-        eprint!("{}", concealed(&told));
+        tell(told.trim_end());
         return ExitCode::from(2);
     }
-    print!("{told}");
+    say(told.trim_end());
     ExitCode::SUCCESS
 }
 
@@ -121,30 +121,30 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
     } else {
         settings.file.display().to_string()
     };
-    let tell = |fault: &dyn std::fmt::Display| eprintln!("{}", concealed(&format!("{file}: {fault}")));
+    let tell_of = |fault: &dyn std::fmt::Display| tell(&format!("{file}: {fault}"));
     let config = match settings.read() {
         Ok(config) => config,
         Err(error) if error.is_unreadable() => {
-            eprintln!("{}", concealed(&error.to_string()));
+            tell(&error.to_string());
             return ExitCode::from(2);
         }
         Err(error) => {
-            error.faults.iter().for_each(|fault| tell(fault));
+            error.faults.iter().for_each(|fault| tell_of(fault));
             return ExitCode::FAILURE;
         }
     };
     for warning in check::warnings(&config) {
-        tell(&warning);
+        tell_of(&warning);
     }
     let services = config.services.len();
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     let faults = check::faults(config, with_keys, now.unwrap_or_default().as_secs());
     if faults.is_empty() {
-        println!("{services} service{}", if services == 1 { "" } else { "s" });
+        say(&format!("{services} service{}", if services == 1 { "" } else { "s" }));
         return ExitCode::SUCCESS;
     }
     for fault in &faults {
-        tell(fault);
+        tell_of(fault);
     }
     ExitCode::FAILURE
 }
@@ -154,22 +154,27 @@ fn forget(settings: &Settings, service: &str) -> ExitCode {
     let config = match settings.read() {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{}", concealed(&error.to_string()));
+            tell(&error.to_string());
             return ExitCode::from(2);
         }
     };
     match forget::forget(&config.socket.path, service) {
         Ok(count) => {
-            println!("{count} forgotten");
+            say(&format!("{count} forgotten"));
             ExitCode::SUCCESS
         }
         Err(error) => {
             let place = config.socket.path.display();
-            eprintln!("{}", concealed(&format!("{place}: {error}")));
+            tell(&format!("{place}: {error}"));
             match error {
                 ForgetError::Refused(_) => ExitCode::FAILURE,
                 ForgetError::Unreachable(_) => ExitCode::from(2),
             }
         }
     }
+}
+
+/// Writes a line to standard output. That nobody reads it ends nothing.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -336,3 +336,28 @@ fn the_running_daemon_forgets_on_demand() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("there is no such service"), "{text}");
 }
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let folder = Folder::new("full");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let bad = folder.write("bad.json", r#"{"services": 1, "admin": 2}"#);
+    let checked = command()
+        .args(["--check", "--config"])
+        .arg(&bad)
+        .stderr(full())
+        .status()
+        .unwrap();
+    assert_eq!(checked.code(), Some(1));
+    let socket = folder.0.join("run").join("snapshot.sock");
+    let good = folder.write(
+        "good.json",
+        &format!(r#"{{"socket": {{"path": "{}"}}}}"#, socket.display()),
+    );
+    let daemon = command().arg("--config").arg(&good).stderr(full()).spawn().unwrap();
+    let mut daemon = Daemon(daemon);
+    wait("the socket", || socket.exists());
+    daemon.signal("-HUP");
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended(), 0);
+}
