@@ -99,12 +99,12 @@ impl Upstream {
         let answer = answer.map_err(|trouble| self.tell(&trouble))?;
         let server = self.address;
         match answer.metadata.response_code {
-            ResponseCode::NoError if answer.answers.is_empty() => match referral(&answer) {
+            ResponseCode::NoError | ResponseCode::NXDomain if !answer.answers.is_empty() => Ok(answer),
+            ResponseCode::NoError => match referral(&answer) {
                 Some(zone) => Err(AskError::Referral { server, zone }),
                 None if is_lame(&answer, &asked(&question)) => Err(AskError::Lame { server }),
                 None => Ok(answer),
             },
-            ResponseCode::NoError => Ok(answer),
             ResponseCode::NXDomain => Ok(answer),
             code => Err(AskError::Refused { server, code }),
         }

@@ -6,7 +6,7 @@ mod entries;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::Ipv6Addr,
     path::PathBuf,
     sync::{
@@ -192,20 +192,7 @@ impl Model {
             );
         }
         let mut former = self.leave(stored, now, config.dns.ttl_most);
-        let names = config.services.iter().map(|service| {
-            let place = former.iter().position(|former| former.name == service.name)?;
-            Some(former.swap_remove(place).stored)
-        });
-        let mut found: Vec<Option<Stored>> = names.collect();
-        // A service that was renamed is known by its domain name.
-        for (service, found) in config.services.iter().zip(&mut found) {
-            let same = |former: &Former| former.stored.domain.is_some() && former.stored.domain == domain_of(service);
-            if found.is_none()
-                && let Some(place) = former.iter().position(same)
-            {
-                *found = Some(former.swap_remove(place).stored);
-            }
-        }
+        let found = heirs(&config, &mut former);
         former.truncate(MAX_SERVICES);
         self.former = former;
         let adopted = config.services.iter().zip(found).map(|(service, found)| {
@@ -564,6 +551,55 @@ impl Model {
         }
         left
     }
+}
+
+/// The ways in which a service takes over what was known, the surest first.
+#[derive(Clone, Copy)]
+enum Heir {
+    Unchanged,
+    ByName,
+    ByDomain,
+    AtLeastByName,
+}
+
+/// Returns what each service of a configuration takes over: what was known by its name, or by its domain name where it was
+/// renamed, or where services have exchanged or passed on their domain names.
+fn heirs(config: &Config, former: &mut Vec<Former>) -> Vec<Option<Stored>> {
+    let mut found: Vec<Option<Stored>> = config.services.iter().map(|_| None).collect();
+    let passed_on: HashSet<String> = former
+        .iter()
+        .filter(|former| config.services.iter().any(|service| service.name == former.name))
+        .filter_map(|former| {
+            let domain = former.stored.domain.clone();
+            let has_it = |service: &Service| service.name != former.name && domain_of(service) == domain;
+            domain.clone().filter(|_| config.services.iter().any(has_it))
+        })
+        .collect();
+    let is_passed_on = |domain: Option<&String>| domain.is_some_and(|domain| passed_on.contains(domain));
+    for way in [Heir::Unchanged, Heir::ByName, Heir::ByDomain, Heir::AtLeastByName] {
+        for (service, found) in config.services.iter().zip(&mut found) {
+            if found.is_some() {
+                continue;
+            }
+            let domain = domain_of(service);
+            let is_heir = |former: &Former| {
+                let by_name = former.name == service.name;
+                let by_domain = domain.is_some() && former.stored.domain == domain;
+                let is_passed_on = is_passed_on(domain.as_ref()) || is_passed_on(former.stored.domain.as_ref());
+                match way {
+                    Heir::Unchanged => by_name && by_domain,
+                    Heir::ByName => by_name && !is_passed_on,
+                    Heir::ByDomain => by_domain,
+                    Heir::AtLeastByName => by_name,
+                }
+            };
+            *found = former
+                .iter()
+                .position(is_heir)
+                .map(|place| former.swap_remove(place).stored);
+        }
+    }
+    found
 }
 
 fn domain_of(service: &Service) -> Option<String> {

@@ -369,6 +369,37 @@ fn a_service_that_is_renamed_keeps_its_rules() {
 }
 
 #[test]
+fn services_that_exchange_their_domain_names_keep_their_rules() {
+    let named = |name: &str, domain: &str| {
+        service(name).replace(r#""allowed""#, &format!(r#""domain": "{domain}", "allowed""#))
+    };
+    let both = |first: &str, second: &str| format!("{},{}", named("x", first), named("y", second));
+    let of = |number: u8| answers(&format!("2:2001:db8:{number}::/64"), &[RULE], &[]);
+    let addressed = |number: u8| Answers {
+        addresses: Ok(Answer {
+            value: vec![format!("2001:db8:{number}::1").parse().unwrap()],
+            ..of(number).addresses.unwrap()
+        }),
+        ..of(number)
+    };
+    let mut model = model(&both("a.test", "b.test"));
+    model.take("x", addressed(1), 1000);
+    model.take("y", addressed(2), 1000);
+    let all = [vec![known("x", 1), known("y", 1)], vec![known("x", 1), known("y", 1)]];
+    assert_eq!(read(&mut model, 1000), all);
+    model.configure(config(&both("b.test", "a.test")), 1001);
+    assert_eq!(read(&mut model, 1001), all);
+    model.take("x", addressed(2), 1002);
+    model.take("y", addressed(1), 1002);
+    assert_eq!(read(&mut model, 1002), all);
+    // One moves on, and another takes its place.
+    model.configure(config(&both("c.test", "b.test")), 1003);
+    model.take("y", addressed(2), 1004);
+    model.take("x", addressed(3), 1004);
+    assert_eq!(read(&mut model, 1004), all);
+}
+
+#[test]
 fn a_service_that_comes_back_is_known() {
     let mut model = model(&service("web"));
     model.take("web", answers(LIST, &[RULE], &["2001:db8:6::1"]), 1000);
