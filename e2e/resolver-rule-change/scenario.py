@@ -110,7 +110,7 @@ def run(stage):
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         reason = shim.wait_state("web", role, "stale")
-        stage.claim_in(f"{shim.host.name} says why", "no answer from", reason)
+        stage.claim_in(f"{shim.host.name} says why", "connection refused", reason)
     so_far = far.inbound()
     stage.wait(20, "connections go on", lambda: far.inbound() > so_far + 4 * RATE)
     for zone in zones:
