@@ -3,15 +3,13 @@
 use serde::de::DeserializeOwned;
 
 /// What the reader of JSON says, and what is meant.
-const WORDS: [(&str, &str); 24] = [
+const WORDS: [(&str, &str); 22] = [
     ("invalid type: ", "found "),
     ("invalid value: ", "found "),
     ("invalid length ", "found a list of "),
     (", expected ", " where there should be "),
-    ("should be one of ", "should be one of "),
     ("found map", "found an object"),
     ("found sequence", "found a list"),
-    ("found null", "found null"),
     ("found string", "found the text"),
     ("found integer", "found the number"),
     ("found floating point", "found the number"),

@@ -24,7 +24,7 @@ use self::wire::Code;
 pub use self::{
     answer::Received,
     asker::Asker,
-    offer::{Limits, MAX_TTL, Offer, Timed},
+    offer::{Limits, MAX_TTL, Offer},
     query::{Asked, Query},
     upstreams::Upstreams,
 };

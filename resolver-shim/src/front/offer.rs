@@ -39,7 +39,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, Default)]
 pub struct Offer {
     /// The rules, that with the greatest `from` first.
-    pub rules: Vec<Timed>,
+    pub rules: Vec<Rule>,
     /// The sources of this host, item by item.
     pub sources: Vec<(Ipv6Net, Ipv6Addr)>,
     /// The port, where connections to the name can only be for one.
@@ -54,26 +54,18 @@ pub struct Offer {
     pub limits: Limits,
 }
 
-/// A rule, and the seconds of its time step.
-#[derive(Clone, Debug)]
-pub struct Timed {
-    /// The rule.
-    pub rule: Rule,
-    /// The step, where it has one.
-    pub step: Option<u32>,
-}
-
 impl Offer {
     /// Says whether an address is in the service's items, those for legacy devices included.
     pub(super) fn owns(&self, address: Ipv6Addr) -> bool {
         let mut rules = self.rules.iter();
-        rules.any(|timed| timed.rule.class(address) != Class::Outside)
+        rules.any(|rule| rule.class(address) != Class::Outside)
     }
 
     /// Composes an address, and says how long it is good, in seconds; nothing where none can be.
     pub(super) fn compose(&self, asker: Whose, now: Now, random: &mut impl FnMut() -> u64) -> Option<(Ipv6Addr, u32)> {
         let time = now.time.0;
-        let Timed { rule, step } = self.rules.iter().find(|timed| timed.rule.from().0 <= time)?;
+        let rule = self.rules.iter().find(|rule| rule.from().0 <= time)?;
+        let step = rule.time_step();
         let foreign_key = self.own_keys && rule.kdf().is_some() && asker != Whose::Host;
         let hasty = step.is_some_and(|step| step < self.limits.min_time_step);
         if foreign_key || hasty || rule.pow() > self.limits.max_pow {
@@ -103,7 +95,7 @@ impl Offer {
         let to_next = |step: u64| time.checked_rem(step).map(|gone| step.saturating_sub(gone));
         let steps = [step.map(u64::from), (rule.pow() > 0).then_some(60)];
         let changes = steps.into_iter().flatten().filter_map(to_next);
-        let others = self.rules.iter().map(|timed| timed.rule.from().0);
+        let others = self.rules.iter().map(|rule| rule.from().0);
         let starts = others.filter(|from| *from > time).map(|from| from.saturating_sub(time));
         let left = changes.chain(starts).chain([fresh.max(least), MAX_TTL]).min()?;
         Some((address.0, u32::try_from(left).ok()?))

@@ -26,19 +26,16 @@ pub(super) fn asker(text: &str) -> Asker {
     }
 }
 
-fn timed(rule: &str, list: &str, key: &Key) -> Timed {
+fn prepared(rule: &str, list: &str, key: &Key) -> Rule {
     let record: Record = rule.parse().unwrap();
     let space = AddressSpace::new(&list.parse().unwrap()).unwrap().unwrap();
-    Timed {
-        rule: Rule::prepare(&record, Some(&space), key).unwrap(),
-        step: record.time_step(),
-    }
+    Rule::prepare(&record, Some(&space), key).unwrap()
 }
 
 fn offer(rules: &[&str], key: &Key) -> Offer {
     let list = "2:2001:db8:5::/64 2:2001:db8:7::/64 !2:2001:db8:6::/120";
     Offer {
-        rules: rules.iter().map(|rule| timed(rule, list, key)).collect(),
+        rules: rules.iter().map(|rule| prepared(rule, list, key)).collect(),
         sources: vec![
             ("2001:db8:5::/64".parse().unwrap(), "2001:db8:1::5".parse().unwrap()),
             ("2001:db8:7::/64".parse().unwrap(), "2001:db8:1::7".parse().unwrap()),
@@ -71,7 +68,7 @@ fn verdict(offer: &Offer, source: &str, address: Ipv6Addr) -> Verdict {
         port: Some(Port(443)),
         time: NOW.time,
     };
-    offer.rules[0].rule.verify(&flow).unwrap()
+    offer.rules[0].verify(&flow).unwrap()
 }
 
 #[test]

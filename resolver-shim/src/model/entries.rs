@@ -8,7 +8,7 @@ use ssa_rules::{Key, KeyId, Record, Rule};
 
 use crate::{
     config::{Action, Finding, Front, Inbound, Keys, Mode, Outbound},
-    front::{Offer, Timed},
+    front::Offer,
     memory::{Publishable, State, View, publishable},
     secrets::{self, Keyring},
 };
@@ -135,16 +135,14 @@ pub(super) fn outbound_entry(name: &Arc<str>, config: &Outbound, view: &View, ke
 
 /// Returns what the front composes, but for this host's sources.
 pub(super) fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Keyring) -> Offer {
-    let timed = view.pairs.iter().filter_map(|pair| {
+    let prepared = view.pairs.iter().filter_map(|pair| {
         let record: Record = pair.record().parse().ok()?;
         let key = pair.key.as_ref().filter(|_| front.keyed);
         let key = key.map_or(Key::None, |key| client_key(config, keyring, key));
-        let rule = Rule::prepare(&record, Some(&pair.space), &key).ok()?;
-        let step = record.time_step();
-        Some(Timed { rule, step })
+        Rule::prepare(&record, Some(&pair.space), &key).ok()
     });
-    let mut rules: Vec<Timed> = timed.collect();
-    rules.sort_by_key(|timed| std::cmp::Reverse(timed.rule.from().0));
+    let mut rules: Vec<Rule> = prepared.collect();
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.from().0));
     let port = match (config.port, config.ports.as_slice()) {
         (None, [port]) => Some(*port),
         _ => None,
