@@ -5,7 +5,8 @@
 #
 #   hack/chart.sh [WORD…]                        only checks whose name has one of these words
 #   SSA_HELM=PROGRAM                             this Helm 3
-#   SSA_PROMTOOL=PROGRAM                         this promtool, Prometheus' own tool, plays the alerts; skipped without any
+#   SSA_PROMTOOL=PROGRAM                         this promtool, Prometheus' own tool, plays the alerts; skipped where there is
+#                                                none and none can be had (hack/promtool.sh)
 #   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER, SSA_CLI these programs and this module instead of those found or built
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -41,9 +42,10 @@ fi
 envoy=$("$root/hack/envoy.sh")
 # From elsewhere: operations.md tells to call it, and not from where. A path in SSA_FILTER is of this folder.
 module=$(if [ -z "${SSA_FILTER:-}" ]; then cd /; fi && "$root/hack/module.sh")
+promtool=$("$root/hack/promtool.sh") || promtool=
 packages=()
 if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
 if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
 if [ "${#packages[@]}" -gt 0 ]; then cargo build --quiet --release --locked "${packages[@]}"; fi
 exec python3 -B "$root/k8s/tests/check.py" "$@" --helm "$helm" --envoy "$envoy" --module "$module" \
-  --ssa "${SSA_CLI:-$target_dir/release/ssa}" --resolver "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}"
+  --promtool "$promtool" --ssa "${SSA_CLI:-$target_dir/release/ssa}" --resolver "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}"

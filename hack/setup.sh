@@ -224,6 +224,15 @@ setup_envoy() {
   fi
 }
 
+setup_promtool() {
+  local path
+  if path=$("$root/hack/promtool.sh"); then
+    found "promtool ($path): the chart's alerts are played by it"
+  else
+    lacking "$path"
+  fi
+}
+
 if [ "$quiet" = 0 ]; then say "setup for ${profiles[*]}: what is here, what is installed and why"; fi
 mkdir -p "$root/.cache"
 # Servers are where only root looks.
@@ -245,7 +254,10 @@ if wanted native; then
   setup_apt_tool knotd knot "tests of ssa resolve ask it too"
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi
-if wanted chart; then setup_apt_tool jq jq "the chart's checks play the script of slices, which reads plans with it"; fi
+if wanted chart; then
+  setup_apt_tool jq jq "the chart's checks play the script of slices, which reads plans with it"
+  setup_promtool
+fi
 if wanted kind; then setup_apt_tool redis-check-rdb redis-tools "a scenario in the cluster replicates it"; fi
 if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"; fi
 if wanted e2e; then setup_apt_tool nft nftables "a scenario closes UDP by it"; fi

@@ -1,9 +1,7 @@
 """Alerts, dashboard and relabelling."""
 
 import json
-import os
 import re
-import shutil
 
 from room import ROOT, Room, Skipped, must, relabel
 
@@ -146,9 +144,8 @@ class Monitoring(Room):
         }
 
     def alerts_fire_when_they_ought_to(self):
-        promtool = os.environ.get("SSA_PROMTOOL") or shutil.which("promtool")
-        if not promtool:
-            raise Skipped("no promtool: apt-get install prometheus, or SSA_PROMTOOL=PROGRAM")
+        if not self.options.promtool:
+            raise Skipped("there is no promtool: hack/promtool.sh says why")
         folder = self.folder / "alerts"
         folder.mkdir()
         (folder / "rules.json").write_text(json.dumps(self.all["PrometheusRule", "ssa"]["spec"]))
@@ -179,12 +176,12 @@ class Monitoring(Room):
             "SsaPortPastFilter": {"server"},
             "SsaLabelsUnknown": set(),
         }
-        self._promtool(promtool, folder, series, wanted)
+        self._play(folder, series, wanted)
         # Another service's port is no fault, and labels that nobody tells are found out.
         series = ['ssa_inbound_snapshot_age_max_seconds{namespace="shop", pod="server"}', excluded % ("server", "9467")]
-        self._promtool(promtool, folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()})
+        self._play(folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()})
 
-    def _promtool(self, promtool, folder, series, wanted):
+    def _play(self, folder, series, wanted):
         """Has Prometheus' own tool play an hour of these series; `wanted` are the pods of each alert."""
         rules = {rule["alert"]: rule for rule in self.all["PrometheusRule", "ssa"]["spec"]["groups"][0]["rules"]}
 
@@ -209,7 +206,7 @@ class Monitoring(Room):
             }],
         }
         (folder / "test.json").write_text(json.dumps(test))
-        must(promtool, "test", "rules", folder / "test.json")
+        must(self.options.promtool, "test", "rules", folder / "test.json")
 
     def the_dashboard_shows_series_without_a_namespace(self):
         # As those of Envoys and shims that no operator of Prometheus found: with all chosen, the label may be missing.
