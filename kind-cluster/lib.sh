@@ -66,6 +66,25 @@ fetch() {
     || die "$url is another file than kind-cluster/build/sha256sums has: $(sha256sum "$into/$name" | cut -d' ' -f1)"
 }
 
+# Pulls an image by the digest that build/image-digests has of it, whatever its tag is by now: pull NAME:TAG. One that is not
+# listed comes by its tag, and what came is told.
+pull() {
+  local image=$1 digest kept
+  digest=$(awk -v image="$image" '$1 == image { print $2 }' "$here/build/image-digests")
+  kept=$(docker image inspect -f '{{range .RepoDigests}}{{.}} {{end}}' "$image" 2>/dev/null) || kept=none
+  if [ -n "$digest" ]; then
+    case $kept in *"@$digest "*) return ;; esac
+    step "pulling $image"
+    logged pull docker pull -q "${image%:*}@$digest"
+    docker tag "${image%:*}@$digest" "$image"
+  elif [ "$kept" = none ]; then
+    step "pulling $image"
+    logged pull docker pull -q "$image"
+    kept=$(docker image inspect -f '{{range .RepoDigests}}{{.}} {{end}}' "$image")
+    say "not pinned: $image came as ${kept% }; kind-cluster/build/image-digests has no digest of it" >&2
+  fi
+}
+
 daemon_pid() {
   local pid
   pid=$(cat "$daemon/pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] && echo "$pid"

@@ -8,6 +8,7 @@ import textwrap
 import traceback
 from pathlib import Path
 
+from fetching import Fetching
 from injection import Injection
 from mesh import Mesh
 from monitoring import Monitoring
@@ -22,7 +23,7 @@ from server import Server
 from sidecar import Sidecar
 from workloads import Workloads
 
-ROOMS = (Rendering, Names, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Sidecar, Server)
+ROOMS = (Rendering, Names, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Fetching, Sidecar, Server)
 
 
 def main():

@@ -4,7 +4,7 @@ import json
 import subprocess
 import textwrap
 
-from room import K8S, ROOT, VALUES, Room, must, plugin, run
+from room import K8S, ROOT, VALUES, Room, plugin, run
 
 
 class Programs(Room):
@@ -12,10 +12,8 @@ class Programs(Room):
 
     def the_resolver_takes_its_configurations(self):
         for role, services in (("inbound", 1), ("outbound", 2), ("both", 2)):
-            file = self.folder / f"{role}.json"
-            file.write_text(json.dumps(self._resolver(role)))
-            text = must(self.options.resolver, "--check", "--without-keys", "--config", file)
-            assert text.strip() == f"{services} service{'' if services == 1 else 's'}", text
+            text = self._checked(self._resolver(role))
+            assert text == f"{services} service{'' if services == 1 else 's'}", text
 
     def nobody_reads_more_than_its_role(self):
         for role, roles in (("inbound", ["inbound"]), ("outbound", ["outbound"]), ("both", ["inbound", "outbound"])):
@@ -79,10 +77,9 @@ class Programs(Room):
         for example in examples:
             objects = self.helm.objects("-f", example / "values.yaml", "--set", f"module.sha256={'0' * 64},resolver.image=ssa-resolver:test")
             for role in ("inbound", "outbound"):
-                file = self.folder / f"{example.name}-{role}.json"
-                file.write_text(objects["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"])
-                must(self.options.resolver, "--check", "--without-keys", "--config", file)
-                (service,) = json.loads(file.read_text())["services"]
+                told = objects["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"]
+                self._checked(told)
+                (service,) = json.loads(told)["services"]
                 static = service["static"]
                 _, text = run(
                     self.options.ssa,

@@ -1,7 +1,8 @@
-"""What the rooms of checks share: the chart as values, and what to look for in it."""
+"""What the rooms of checks share: the chart as values, what to look for in it, and programs that read it or stand in."""
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 K8S = Path(__file__).resolve().parent.parent
@@ -66,6 +67,30 @@ class Room:
     def _resolver(self, role):
         """Returns the configuration of shims in pods of a role."""
         return json.loads(self.all["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"])
+
+    def _check(self, configuration):
+        """Has the shim check a configuration, as text or values; returns exit code and what it printed."""
+        file = self.folder / "resolver.json"
+        file.write_text(configuration if isinstance(configuration, str) else json.dumps(configuration))
+        return run(self.options.resolver, "--check", "--without-keys", "--config", file)
+
+    def _checked(self, configuration):
+        """The same, for what the shim has to take; returns what it printed."""
+        code, text = self._check(configuration)
+        assert code == 0, text
+        return text.strip()
+
+    def _stand_in(self, name, text):
+        """Writes a program that stands in for another, and returns its folder, which has nothing else."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+        return folder
+
+    def _needs_namespaces(self):
+        """Skips the check where namespaces cannot be made."""
+        if run("unshare", "-Urnm", "true")[0] != 0:
+            raise Skipped("no user and network namespaces here")
 
     def _refused(self, setting, place):
         code, text = self.helm.template("-f", VALUES, *setting)

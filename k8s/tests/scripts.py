@@ -1,17 +1,15 @@
 """The scripts in images and for slices."""
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import textwrap
 import threading
 
-from room import K8S, ROOT, Room, Skipped, must, run
+from room import K8S, Room, must, run
 
 # Answers from files, and writes down what is done.
 FAKE_KUBECTL = """#!/usr/bin/env python3
@@ -181,24 +179,20 @@ class Scripts(Room):
 
     def _routes(self, script, **env):
         """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its own."""
-        if run("unshare", "-Urn", "true")[0] != 0:
-            raise Skipped("no user and network namespaces here")
+        self._needs_namespaces()
         env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", "SSA_ALLOWED": "fd77::/40 2001:db8:5::/50", **env}
         env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
         return must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
 
     def a_plan_reaches_pods_before_nodes_and_leaves_pods_last(self):
-        kubectl = self.folder / "bin" / "kubectl"
-        kubectl.parent.mkdir()
-        kubectl.write_text(FAKE_KUBECTL)
-        kubectl.chmod(0o755)
+        programs = self._stand_in("kubectl", FAKE_KUBECTL)
         cluster = self.folder / "cluster"
         cluster.mkdir()
         env = {
             **os.environ,
             "CLUSTER": str(cluster),
             "SSA": str(self.options.ssa),
-            "PATH": f"{kubectl.parent}:{os.environ['PATH']}",
+            "PATH": f"{programs}:{os.environ['PATH']}",
         }
 
         def pod(name, node, address, **more):
@@ -290,14 +284,13 @@ class Scripts(Room):
     def the_shim_is_told_of_a_new_configuration(self):
         folder = self.folder / "shim"
         folder.mkdir()
-        fake = folder / "ssa-resolver"
         # As the shim: SIGHUP reads again, SIGTERM ends it well.
-        fake.write_text(
-            "#!/bin/sh\ntrap 'echo hup' HUP\ntrap 'echo term; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n"
+        programs = self._stand_in(
+            "ssa-resolver",
+            "#!/bin/sh\ntrap 'echo hup' HUP\ntrap 'echo term; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n",
         )
-        fake.chmod(0o755)
         (folder / "resolver.json").write_text("{}")
-        env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+        env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
         process = subprocess.Popen(
             [K8S / "images/resolver/ssa-shim", folder / "resolver.json"],
             env=env,
@@ -321,36 +314,3 @@ class Scripts(Room):
             limit.cancel()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-
-    def a_program_of_another_digest_is_not_taken(self):
-        folder = self.folder / "fetched"
-        (folder / "kind-cluster/build").mkdir(parents=True)
-        (folder / "bin").mkdir()
-        (folder / "new").mkdir()
-        shutil.copytree(ROOT / "hack", folder / "hack")
-        for name in ("lib.sh", "versions.env", "build/sha256sums"):
-            shutil.copy(ROOT / "kind-cluster" / name, folder / "kind-cluster" / name)
-        good = hashlib.sha256(b"as released\n").hexdigest()
-        sums = folder / "kind-cluster/build/sha256sums"
-        listed = sums.read_text()
-        sums.write_text(f"{listed}{good}  tool-v1\n")
-        curl = folder / "bin/curl"
-        env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SSA_KIND_CACHE": str(folder / "cache")}
-
-        def fetch(name, answer):
-            curl.write_text(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n{answer}\n')
-            curl.chmod(0o755)
-            script = f'. "{folder}/kind-cluster/lib.sh"; fetch https://a.example/{name} {name} "{folder}/new" && echo taken || echo none'
-            return run("bash", "-euc", script, env=env)
-
-        assert fetch("tool-v1", "echo 'as released' >\"$2\"") == (0, "taken\n")
-        assert fetch("tool-v1", "exit 22") == (0, "none\n")
-        code, text = fetch("tool-v1", "echo 'as released, and more' >\"$2\"")
-        assert code == 1 and "https://a.example/tool-v1 is another file than kind-cluster/build/sha256sums has" in text, text
-        code, text = fetch("tool-v2", "echo 'as released' >\"$2\"")
-        assert code == 1 and "tool-v2 has no digest" in text, text
-        # The versions that are wanted are listed.
-        versions = dict(re.findall(r"(?m)^(\w+)=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text()))
-        for machine in ("amd64", "arm64"):
-            assert f"  kind-{versions['KIND_VERSION']}-linux-{machine}\n" in listed
-            assert f"  helm-{versions['HELM_VERSION']}-linux-{machine}.tar.gz\n" in listed

@@ -6,11 +6,7 @@ need_docker
 
 tag=$(image_tag)
 node=kindest/node:$KINDEST_NODE_VERSION
-for image in "$node" docker.io/istio/{pilot,proxyv2,istioctl}:"$ISTIO_VERSION"; do
-  docker image inspect "$image" >/dev/null 2>&1 && continue
-  step "pulling $image"
-  logged pull docker pull -q "$image"
-done
+for image in "$node" docker.io/istio/{pilot,proxyv2,istioctl}:"$ISTIO_VERSION"; do pull "$image"; done
 
 # Copies a program out of an image: take IMAGE PATH FOLDER
 take() {
@@ -55,6 +51,7 @@ fi
 if ! docker image inspect "localhost/ssa-kind/tools:$tag" >/dev/null 2>&1; then
   step "making the image of tools"
   docker rm -f ssa-kind-tools-builder >/dev/null 2>&1 || true
+  pull debian:bookworm-slim
   # A daemon that was started here has no bridge.
   logged tools docker run --network host --name ssa-kind-tools-builder debian:bookworm-slim sh -euc \
     'apt-get update -q; apt-get install -q -y --no-install-recommends ca-certificates curl busybox-static ldnsutils iproute2 iptables'
