@@ -5,7 +5,7 @@ source and one made for another. The release serves the module itself.
 
 Expected: where the module cannot be fetched, connections are closed on both sides, also those of a client that says
 nothing to a server that speaks first; put right, they are answered without a restart. Where the digest is another, what
-was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its label a pod has a plain sidecar. After `helm uninstall` no
+was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its labels a pod has a plain sidecar. After `helm uninstall` no
 object of the release is there, no sidecar has anything of it, and traffic by the mesh goes on.
 """
 
@@ -36,7 +36,7 @@ def configuration_of(pod, role):
 
 def traces(pod, *pages):
     """Returns what there is of the release on pages of a pod's Envoy, such as clusters; without pages everywhere."""
-    words = ["ssa_resolver_", "ssa_demoted", *(f"ssa-{role}.{pod.stage.name}.ssa" for role in ("inbound", "outbound"))]
+    words = ["ssa_resolver_", "ssa_demoted", "ssa-closed", *(f"ssa-{role}.{pod.stage.name}.ssa" for role in ("inbound", "outbound"))]
     dump = "".join(pod.admin(f"config_dump?resource={page}") for page in pages) or pod.admin("config_dump")
     return [word for word in words if word in dump]
 
@@ -146,9 +146,11 @@ def unlabel(stage, play):
     stage.note("labels are taken away")
     server, client = play.server, play.client
     stage.kubectl("label", "pod", server.name, "ssa-inbound-")
+    stage.wait(60, "the server without the first of them is closed", lambda: play.dial(play.own) == "refused")
+    stage.kubectl("label", "pod", server.name, "ssa-server-of-")
     stage.wait(30, "the server has a plain sidecar", lambda: not traces(server, *PAGES))
     stage.claim("an address of another source", "served", play.dial(play.wrong))
-    stage.kubectl("label", "pod", server.name, "ssa-inbound=enabled")
+    stage.kubectl("label", "pod", server.name, "ssa-inbound=enabled", "ssa-server-of=ssa")
     stage.wait_filter((server, "inbound"))
     stage.claim("an address of another source, with the label again", "refused", play.dial(play.wrong))
     stage.kubectl("label", "pod", client.name, "ssa-outbound-")

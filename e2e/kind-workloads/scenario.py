@@ -8,17 +8,17 @@ dialled on Redis' port from all pods' addresses, by Redis' own service account a
 
 Expected: each pod is told of what it serves, and judged on the ports of that. The replica follows its server under
 enforcement; others at the same address and port, from the same prefix, are refused, and served without the principals. A
-label that names nothing keeps a pod from starting.
+label that names nothing keeps a pod from starting. When the last service of a workload goes its pods are closed, also by a
+label that is changed while they run, and the others are not.
 """
 
 import json
 
-from lib.claims import Answer
 from lib.cluster import Cluster, Service
-from lib.programs import redis
+from lib.programs import redis, redis_talk as ask
 
 CLUSTER = True
-LIMIT = 420
+LIMIT = 600
 RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
 REDIS = Service(0x31, "redis", RULE, ports=((6379, "TCP"),))
 WEB = Service(0x32, "web", RULE, ports=((8080, "HTTP"),))
@@ -42,14 +42,6 @@ exec busybox httpd -f -p "[::]:8080" -h /tmp/www
 def ready(port):
     """Returns the probe of a server's container."""
     return {"readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1}}
-
-
-def ask(pod, host, *words, at=None):
-    """Says something to Redis over a connection of its own, and returns what came of it."""
-    text = " ".join(words)
-    talk = f"exec 3<>/dev/tcp/$0/6379 && printf '{text}\\r\\nQUIT\\r\\n' >&3 && cat <&3"
-    done = pod.attempt("timeout", 5, "bash", "-c", talk, at or host)
-    return Answer("served", done.stdout.strip()) if done.stdout.strip() else Answer("refused", done.stderr.strip())
 
 
 def run(stage):
@@ -84,6 +76,7 @@ def run(stage):
     stage.note("exempt by their prefix alone")
     stage.release(*entries, inbound={"accessLog": "/dev/stdout", "exempt": [exempt]})
     stage.wait(30, "everybody in it is let in", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served")
+    gone(stage, entries, exempt, primary, web, client, stranger)
     misnamed(stage)
     elsewhere(stage, web)
     stage.claim("configurations that proxies refused", [], stage.nacks())
@@ -135,6 +128,41 @@ def own(stage, web, client, stranger):
     stage.claim_answers("and past it", "refused", stranger.http("web"))
 
 
+def gone(stage, entries, exempt, primary, web, client, stranger):
+    """Takes the last service of Redis' pods out of the values, and puts it back; then has a pod's label name nothing."""
+    stage.note("the last service of a workload goes")
+    clients = REDIS.values()
+    del clients["inbound"]
+    more = {"accessLog": "/dev/stdout", "exempt": [exempt]}
+    stage.release(clients, entries[1], inbound=more)
+
+    def closed():
+        stage.wait(60, "it is closed", lambda: "ssa-closed" in primary.admin("config_dump?resource=dynamic_listeners"))
+        stage.wait(60, "no old listener answers", lambda: ask(stranger, "redis-0.redis", "PING").kind == "refused")
+        own = str(stage.ssa.compose(REDIS.published, client.address)[0])
+        for pod, at in ((stranger, None), (stranger, own), (client, None)):
+            stage.claim(f"{pod} at {at or 'its own address'}", "refused", ask(pod, "redis-0.redis", "PING", at=at).kind)
+        stage.claim("it is ready all the same", True, primary.is_ready())
+
+    def opened():
+        stage.wait_filter((primary, "inbound"))
+        stage.wait(60, "it answers again", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served")
+
+    closed()
+    # By this SsaServerWithoutFilter fires.
+    metric = "ssa_inbound_snapshot_age_max_seconds"
+    stage.wait(90, "its filter tells nothing any more", lambda: metric not in {name for name, _, _ in primary.metrics()})
+    stage.claim_answers("the other workload's service is, by its rule,", "served", client.http(WEB.name))
+    stage.claim_answers("and past it", "refused", stranger.http("web"))
+    stage.release(*entries, inbound=more)
+    opened()
+    stage.note("a label is changed to one that names nothing, while the pod runs")
+    stage.kubectl("label", "pod", primary.name, "ssa-inbound=rdeis", "--overwrite")
+    closed()
+    stage.kubectl("label", "pod", primary.name, "ssa-inbound=redis", "--overwrite")
+    opened()
+
+
 def misnamed(stage):
     """Claims that a pod does not start whose label names nothing."""
     wrong = stage.workload("wrong", "server", labels={"ssa-inbound": "wbe"})
@@ -171,7 +199,7 @@ def elsewhere(stage, web):
         kinds = "envoyfilters,services,authorizationpolicies"
         names = front.kubectl("get", kinds, "-l", "app.kubernetes.io/name=ssa", "-o", "name").split()
         # Besides what clients need, what closes a pod that says it were a server.
-        wanted = [f"envoyfilter.networking.istio.io/ssa-{word}" for word in ("closed", "outbound")]
+        wanted = [f"envoyfilter.networking.istio.io/ssa-{word}" for word in ("closed", "closed-enabled", "outbound")]
         stage.claim("what the release has there", wanted, sorted(names))
     finally:
         front.close()

@@ -86,6 +86,10 @@ class Helm:
         return items
 
     def inject(self, template, labels, annotations, native, spec=None):
+        """Returns what the injection template adds to a pod's spec, as pod()."""
+        return self.pod(template, labels, annotations, native, spec)["spec"]
+
+    def pod(self, template, labels, annotations, native, spec=None):
         """Returns what the injection template adds to a pod: Istio renders it with the same functions.
 
         `spec` has what the pod says itself, by the names of Go's fields.
@@ -99,7 +103,7 @@ class Helm:
         )
         pod = self.chart(around, {"injection": template, "metadata": metadata, "spec": json.dumps(spec or {})})
         assert "Error" not in pod, pod
-        return pod["spec"]
+        return pod
 
 
 def relabel(rules, labels):

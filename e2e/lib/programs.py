@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from .claims import Broken, Skip
+from .claims import Answer, Broken, Skip
 from .cluster_shared import ROOT, cache, run
 
 
@@ -21,6 +21,14 @@ def redis():
     files = {library: f"{folder}/{library.rpartition('/')[2]}" for library in libraries}
     command = f"{files[loader]} --library-path {folder} {folder}/redis-server"
     return {**files, program: f"{folder}/redis-server"}, command
+
+
+def redis_talk(pod, host, *words, at=None):
+    """Says something to Redis over a connection of its own, and returns what came of it."""
+    text = " ".join(words)
+    talk = f"exec 3<>/dev/tcp/$0/6379 && printf '{text}\\r\\nQUIT\\r\\n' >&3 && cat <&3"
+    done = pod.attempt("timeout", 5, "bash", "-c", talk, at or host)
+    return Answer("served", done.stdout.strip()) if done.stdout.strip() else Answer("refused", done.stderr.strip())
 
 
 def grpc():

@@ -8,6 +8,7 @@ import textwrap
 import traceback
 from pathlib import Path
 
+from closed import Closed
 from fetching import Fetching
 from injection import Injection
 from mesh import Mesh
@@ -23,7 +24,7 @@ from server import Server
 from sidecar import Sidecar
 from workloads import Workloads
 
-ROOMS = (Rendering, Names, Workloads, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Fetching, Sidecar, Server)
+ROOMS = (Rendering, Names, Workloads, Closed, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Fetching, Sidecar, Server)
 
 
 def main():

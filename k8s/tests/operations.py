@@ -21,9 +21,7 @@ class Operations(Room):
         values = self.folder / "first.yaml"
         values.write_text(self._block("A first `values.yaml`").replace("DIGEST", "0" * 64))
         objects = self.helm.objects("-f", values)
-        file = self.folder / "first.json"
-        file.write_text(objects["ConfigMap", "ssa-resolver-both"]["data"]["resolver.json"])
-        assert must(self.options.resolver, "--check", "--without-keys", "--config", file).strip() == "1 service"
+        assert self._checked(objects["ConfigMap", "ssa-resolver-both"]["data"]["resolver.json"]) == "1 service"
 
     def a_configuration_can_be_checked_before_an_upgrade(self):
         folder = self.folder / "before"
@@ -44,8 +42,8 @@ class Operations(Room):
 
     def several_services_and_clients_alone_are_installed_as_told(self):
         for before, wanted in (
-            ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed"}),
-            ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound", "ssa-closed"}),
+            ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
+            ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
         ):
             values = self.folder / "told.yaml"
             values.write_text(f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\nresolver: {{ image: "ssa:test" }}\n')
@@ -77,15 +75,12 @@ class Operations(Room):
             assert preflight() == (2, why), why
 
     def preflight_looks_at_each_node(self):
-        folder = self.folder / "nodes"
-        folder.mkdir()
-        fake = folder / "kubectl"
         # The second node has an error; of the third nothing is heard.
-        fake.write_text(
+        folder = self._stand_in(
+            "kubectl",
             "#!/bin/sh\ncase \"$*\" in\n*'get nodes'*) echo 'n1 n2 n.3';;\n*'apply'*) cat >/dev/null;;\n"
-            "*'logs ssa-preflight-n1') echo fine;;\n*'logs ssa-preflight-n2') echo 'error: host-ipv6';;\n*logs*) exit 1;;\nesac\n"
+            "*'logs ssa-preflight-n1') echo fine;;\n*'logs ssa-preflight-n2') echo 'error: host-ipv6';;\n*logs*) exit 1;;\nesac\n",
         )
-        fake.chmod(0o755)
         env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
         code, text = run(K8S / "preflight.sh", "image:test", env=env)
         wanted = "== n1\nfine\n== n2\nerror: host-ipv6\n== n.3\n  it could not be looked at\n"

@@ -15,32 +15,6 @@ class Rendering(Room):
             code, text = self.helm.lint(*flags)
             assert code == 0 and "0 chart(s) failed" in text, text
 
-    def without_services_no_sidecar_is_touched_but_of_servers(self):
-        objects = self.helm.objects(*IMAGE)
-        kinds = {kind for kind, _ in objects}
-        assert kinds == {"ConfigMap", "Pod", "EnvoyFilter"}, kinds
-        assert [name for kind, name in objects if kind == "EnvoyFilter"] == ["ssa-closed"]
-        assert objects["EnvoyFilter", "ssa-closed"]["spec"]["workloadSelector"]["labels"] == {"ssa-inbound": "enabled"}
-        kinds = {kind for kind, _ in self.helm.objects(*IMAGE, "--set", "inbound.withoutServices=open")}
-        assert kinds == {"ConfigMap", "Pod"}, kinds
-
-    def servers_whose_last_service_went_are_closed(self):
-        values = self.folder / "clients.json"
-        services = json.loads(json.dumps(self.helm.read([VALUES.read_text()])[0]["services"]))
-        for service in services:
-            service.pop("inbound", None)
-            service.setdefault("outbound", {})
-        values.write_text(json.dumps({"services": services}))
-        objects = self.helm.objects("-f", VALUES, "-f", values)
-        assert ("EnvoyFilter", "ssa-inbound") not in objects and ("EnvoyFilter", "ssa-closed") not in self.all
-        closed = objects["EnvoyFilter", "ssa-closed"]["spec"]
-        assert closed["workloadSelector"] == self.inbound["spec"]["workloadSelector"]
-        assert len(closed["configPatches"]) == 2
-        for patch in closed["configPatches"]:
-            # Of all ports: which ones were the services' nobody knows any more.
-            assert patch["match"] == {"context": "SIDECAR_INBOUND", "listener": {"name": "virtualInbound"}}
-            assert patch["patch"]["operation"] == "INSERT_FIRST"
-
     def metrics_and_modules_are_for_those_who_need_them(self):
         module = self.all["NetworkPolicy", "ssa-module"]["spec"]
         assert module["podSelector"] == {"matchLabels": self.all["Deployment", "ssa-module"]["spec"]["selector"]["matchLabels"]}
@@ -73,12 +47,12 @@ class Rendering(Room):
         for (kind, _), item in self.all.items():
             if kind in ("ServiceEntry", "DestinationRule"):
                 assert item["spec"]["exportTo"] == ["."]
-        assert [kind for kind, _ in self.all].count("EnvoyFilter") == 2
+        assert {name for kind, name in self.all if kind == "EnvoyFilter"} == {"ssa-inbound", "ssa-outbound", "ssa-closed"}
 
     def the_filter_is_first_on_each_port_and_by_ecds(self):
         def listeners(filter_):
             for patch in patches(filter_, "NETWORK_FILTER"):
-                if patch["patch"]["operation"] == "MERGE":
+                if patch["patch"]["operation"] in ("MERGE", "REMOVE"):
                     continue
                 assert patch["patch"]["operation"] == "INSERT_FIRST"
                 value = patch["patch"]["value"]

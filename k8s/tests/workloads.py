@@ -2,7 +2,7 @@
 
 import json
 
-from room import K8S, VALUES, Room, must, patches, run
+from room import K8S, VALUES, Room, patches, run
 
 from lib.helm import kubernetes_version  # noqa: I001 # after room, which says where it is
 
@@ -42,12 +42,15 @@ class Workloads(Room):
     def a_pod_is_judged_on_the_ports_of_what_it_serves_alone(self):
         objects = self._several("--set", "inbound.mtls=STRICT,inbound.principals[0]=cluster.local/ns/shop/sa/a")
         found = {name for kind, name in objects if kind == "EnvoyFilter"}
-        assert found == {self._named(workload) for workload in PORTS} | {"ssa-outbound"}, found
+        assert found == {self._named(workload) for workload in PORTS} | {"ssa-outbound", "ssa-closed"}, found
         for workload, ports in PORTS.items():
             name, labels = self._named(workload), {"ssa-inbound": workload}
             filter_ = objects["EnvoyFilter", name]
             assert filter_["spec"]["workloadSelector"]["labels"] == labels
-            on = [patch["match"]["listener"]["portNumber"] for patch in patches(filter_, "NETWORK_FILTER")]
+            on = [
+                patch["match"]["listener"]["portNumber"] for patch in patches(filter_, "NETWORK_FILTER")
+                if patch["patch"]["operation"] == "INSERT_FIRST"
+            ]
             # One fixes where connections end, one judges them.
             assert on[::2] == on[1::2] == ports, (workload, on)
             service = objects["Service", name]["spec"]
@@ -67,9 +70,7 @@ class Workloads(Room):
                 inbound = sorted(one["name"] for one in told["services"] if "inbound" in one)
                 outbound = sorted(one["name"] for one in told["services"] if "outbound" in one)
                 assert (inbound, outbound) == (serves, sorted(every)), (workload, inbound, outbound)
-                file = self.folder / "view.json"
-                file.write_text(json.dumps(told))
-                must(self.options.resolver, "--check", "--without-keys", "--config", file)
+                self._checked(told)
 
     def a_label_that_names_nothing_finds_no_configuration(self):
         known = {name for kind, name in self._several() if kind == "ConfigMap"}

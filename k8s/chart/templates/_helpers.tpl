@@ -19,6 +19,11 @@ ssa-{{ .role }}: {{ .workload | default "enabled" }}
 ssa-{{ .role }}.{{ .root.Release.Namespace }}.{{ .root.Release.Name }}
 {{- end }}
 
+{{/* What closes a server that no service judges: the name of its filters, without what the second has besides. */}}
+{{- define "ssa.closing" -}}
+ssa-closed.{{ .Release.Namespace }}.{{ .Release.Name }}
+{{- end }}
+
 {{- define "ssa.moduleUrl" -}}
 {{- if .Values.module.serve.enabled -}}
 http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.wasm
