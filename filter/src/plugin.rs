@@ -8,6 +8,7 @@
 //! ```
 
 mod client;
+mod ends;
 mod held;
 
 use ssa_rules::{Part, Unchecked, UnixTime};
@@ -211,10 +212,14 @@ impl Plugin {
         let Some(target) = client.open.remove(&connection) else {
             return;
         };
+        if !client.ends.worth_asking() {
+            return;
+        }
         let service = target.place.service;
         // A source means that the connection was made, which is the rule: one question suffices then.
         let source = proxy.endpoint(End::UpstreamSource).ok();
         let failed = source.is_none() && proxy.failed_upstream() == Ok(true);
+        client.ends.note(source.is_some() || failed);
         if failed {
             let now = proxy.time().map_or(UnixTime(0), seconds);
             client.failures.add(target.place, now);

@@ -93,6 +93,7 @@ impl Variant {
                             "conforming": "allow",
                             "legacy": "demote",
                             "violation": "deny",
+                            "unchecked": "allow",
                             "outside": "deny",
                             "other_port": "deny",
                             "no_rule": "deny"

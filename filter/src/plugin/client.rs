@@ -6,6 +6,7 @@ use ssa_rules::UnixTime;
 
 use super::{
     Fate, Plugin, Side,
+    ends::Ends,
     held::{OVER, Why},
     seconds,
 };
@@ -29,6 +30,7 @@ pub(super) struct Client {
     pub(super) random: Random,
     pub(super) pool: Pool,
     pub(super) failures: Failures,
+    pub(super) ends: Ends,
     pub(super) works: Works,
     /// Where open connections that were composed go.
     pub(super) open: Numbers<ContextId, Target>,
@@ -44,6 +46,7 @@ impl Client {
             random,
             pool,
             failures: Failures::default(),
+            ends: Ends::default(),
             works: Works::default(),
             open: Numbers::default(),
         }

@@ -178,3 +178,30 @@ fn other_sources_than_the_one_composed_for_are_counted() {
         assert_eq!(table.count(name), count, "{upstream_source:?}");
     }
 }
+
+#[test]
+fn ends_that_never_tell_anything_are_seldom_asked() {
+    let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
+    let mut plugin = plugin(OUTBOUND, &table);
+    let mut end = |table: &Table, number| {
+        plugin.on_new_connection(ContextId(number), table);
+        plugin.on_delete(ContextId(number), table);
+    };
+    for number in 2..1002 {
+        end(&table, number);
+    }
+    assert!(
+        (16..=16 + 1000 / 16).contains(&table.asked.get()),
+        "{}",
+        table.asked.get()
+    );
+    // What fails after that is learned all the same.
+    let table = Table {
+        failed_upstream: true,
+        ..table
+    };
+    for number in 1002..1018 {
+        end(&table, number);
+    }
+    assert_ne!(table.count("ssa_outbound_connect_failures_total.service.web"), 0);
+}

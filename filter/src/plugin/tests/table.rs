@@ -14,6 +14,8 @@ pub(super) struct Table {
     pub(super) destination: RefCell<String>,
     pub(super) upstream_source: &'static str,
     pub(super) failed_upstream: bool,
+    /// How often it was asked for that.
+    pub(super) asked: Cell<u32>,
     pub(super) time: Cell<u64>,
     /// How far each look at the clock moves it on.
     pub(super) step: u64,
@@ -124,6 +126,7 @@ impl Proxy for Table {
         Ok(())
     }
     fn failed_upstream(&self) -> Result<bool, Refused> {
+        self.asked.set(self.asked.get() + 1);
         self.answer("failed_upstream", self.failed_upstream)
     }
     fn tick(&self, pause_ms: u32) -> Result<(), Refused> {
