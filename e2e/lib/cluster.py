@@ -205,11 +205,22 @@ class Cluster(Claims):
         names = [pod.name for pod in pods]
         self.kubectl("annotate", "pod", *names, f"ssa-looked={time.time_ns()}", "--overwrite")
 
-    def slices(self, one, selector, bits=2):
-        """Gives a service's slices to the pods with these labels, by k8s/slices/apply.sh."""
-        command = [ROOT / "k8s/slices/apply.sh", self.name, one.name, "--apl", f"2:{one.space}"]
-        command += ["--bits", str(bits), "--selector", selector]
-        environment = {**os.environ, "SSA": str(self.tools["ssa"])}
+    def slices(self, one, selector, bits=2, dns=None):
+        """Gives a service's slices to the pods with these labels, by k8s/slices/apply.sh.
+
+        The service's list is said, or with `dns`, a pod with a shim, found by the DNS that this pod has.
+        """
+        command = [ROOT / "k8s/slices/apply.sh", self.name, one.name, "--bits", str(bits), "--selector", selector]
+        ssa = self.tools["ssa"]
+        if dns:
+            # This machine's DNS knows nothing of the cluster's.
+            ssa = self.own / "ssa-by-dns"
+            there = f"exec kubectl -n {self.name} exec {dns.name} -c ssa-resolver -- ssa"
+            ssa.write_text(f'#!/bin/sh\nif [ "$1" = resolve ]; then {there} "$@"; fi\nexec "{self.tools["ssa"]}" "$@"\n')
+            ssa.chmod(0o755)
+        else:
+            command += ["--apl", f"2:{one.space}"]
+        environment = {**os.environ, "SSA": str(ssa)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         if done.returncode != 0:
             raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")

@@ -25,7 +25,7 @@ if [ "${2-}" = --remove ]; then
   # Pods first: their routes end with them, those of the nodes do not.
   if k get daemonset ssa-routes >/dev/null 2>&1; then
     for pod in $(k get pods -l ssa-routes=node -o name); do
-      sed -n 's/^ *apl: "2:\([^ "]*\).*/item \1/p' "$here/$name/values.yaml" | k exec -i "$pod" -- ssa-routes node -
+      sed -n 's/^ *apl: "2:\([^ "]*\).*/item \1/p' "$here/$name/values.yaml" | k exec -i "$pod" -c routes -- ssa-routes node -
     done
   fi
   "$helm" uninstall ssa -n "$namespace" || true

@@ -43,6 +43,7 @@ class Operations(Room):
     def several_services_and_clients_alone_are_installed_as_told(self):
         for before, wanted in (
             ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
+            ("Beside the service of clients the values have", {"ssa-inbound", "ssa-outbound", "ssa-closed"}),
             ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
         ):
             values = self.folder / "told.yaml"
