@@ -193,11 +193,27 @@ fn a_stretch_outside_ascii_is_one_fault_and_many_are_not_all_told() {
     let told: Vec<_> = error.faults.iter().filter(not_ascii).collect();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].place.offset, told[0].place.length), (27, 800));
+    assert_eq!(error.faults.len(), 1, "{error}");
     let apart = "é ".repeat(300);
     let error = format!("v=ssa1; addr=rand:64; salt={apart}")
         .parse::<Record>()
         .unwrap_err();
     assert_eq!(error.faults.iter().filter(not_ascii).count(), 16);
+    for text in [
+        "v=ssa1; addr=rand:64; \u{1f980}=1",
+        "v=ssa1; addr=rand:64; item=\u{1f980}",
+        "v=ssa1; addr=rand:64 \u{1f980}",
+        "v=ssa1; addr=rand:6\u{1f980}",
+        "v=ssa1; addr=src[\u{1f980}]",
+        "v=ssa1; addr=const(\u{1f980}):64",
+        "v=ssa1; addr=hash(\u{1f980}):64",
+        "v=ssa1; addr=mac(obj):64; key=\u{1f980}",
+        "v=ssa1; addr=mac(obj):64; key=k1; kdf=\u{1f980}",
+    ] {
+        let error = text.parse::<Record>().unwrap_err();
+        assert_eq!(error.faults.iter().filter(not_ascii).count(), 1, "{error}");
+        assert!(!error.to_string().contains("1a"), "{error}");
+    }
 }
 
 #[test]

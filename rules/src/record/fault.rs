@@ -195,6 +195,24 @@ pub enum Problem {
     AplFit(FitFault),
 }
 
+impl Problem {
+    /// Says whether the message repeats what stands in the record.
+    pub(super) fn repeats_text(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownTag
+                | Self::Number { .. }
+                | Self::Name { .. }
+                | Self::ItemChoice { .. }
+                | Self::Field { .. }
+                | Self::Input { .. }
+                | Self::Kdf { .. }
+                | Self::ConstDigits { .. }
+                | Self::BitRange { .. }
+        )
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -52,6 +52,7 @@ impl Record {
         parser.faults.extend(not_ascii(txt).take(MAX_NOT_ASCII));
         parser.tags(whole);
         let record = parser.finish(whole);
+        parser.faults.retain(|fault| !follows_from_not_ascii(fault, txt));
         record
             .filter(|_| parser.faults.is_empty())
             .ok_or(RecordError { faults: parser.faults })
@@ -80,6 +81,12 @@ fn not_ascii(txt: &[u8]) -> impl Iterator<Item = RecordFault> {
         let problem = Problem::NotAscii { byte: *byte };
         Some(RecordFault { place, problem })
     })
+}
+
+/// Says whether a fault repeats a text that is not ASCII, of which that is told already.
+fn follows_from_not_ascii(fault: &RecordFault, txt: &[u8]) -> bool {
+    let Place { offset, length, .. } = fault.place;
+    fault.problem.repeats_text() && txt.iter().skip(offset).take(length).any(|byte| !byte.is_ascii())
 }
 
 /// Returns the text with a control character in place of every byte that is not ASCII, so that offsets stay.
