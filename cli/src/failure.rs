@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use ssa_input::secrets::{concealed, masked};
 
 use crate::style;
 
@@ -69,8 +70,8 @@ pub(crate) struct Excerpt {
 impl Fault {
     pub(crate) fn new(place: impl Into<String>, message: impl fmt::Display) -> Self {
         Self {
-            place: conceal(&place.into(), |_| "(hidden)".into()),
-            message: conceal(&message.to_string(), |_| "(hidden)".into()),
+            place: concealed(&place.into()).into_owned(),
+            message: concealed(&message.to_string()).into_owned(),
             code: None,
             excerpt: None,
         }
@@ -83,7 +84,7 @@ impl Fault {
 
     pub(crate) fn with_excerpt(mut self, text: &str, offset: usize, length: usize) -> Self {
         self.excerpt = Some(Excerpt {
-            text: conceal(text, |run| "*".repeat(run)),
+            text: masked(text).into_owned(),
             offset,
             length,
         });
@@ -165,45 +166,4 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
-}
-
-/// So many hex digits in a row may be a key: one has 32, and one that was copied badly some fewer.
-const KEY_DIGITS: usize = 24;
-
-/// Says whether a text has what may be a key.
-pub(crate) fn has_key(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_hexdigit())
-        .any(|run| run.len() >= KEY_DIGITS)
-}
-
-/// The longest salt.
-const SALT: usize = 32;
-
-/// Says whether so many characters after this text are a salt's, which is public and may be of hex digits alone.
-fn ends_in_salt(text: &str, length: usize) -> bool {
-    let is_of_salt = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.rsplit_once("salt=")
-        .is_some_and(|(_, begun)| begun.len() + length <= SALT && begun.bytes().all(is_of_salt))
-}
-
-/// Returns the text without what may be a key, each replaced by what is made of its length: a secret may stand where
-/// something else is expected.
-pub(crate) fn conceal(text: &str, replacement: impl Fn(usize) -> String) -> String {
-    if !has_key(text) {
-        return text.into();
-    }
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
-        let (before, run) = rest.split_at(start);
-        let (run, after) = run.split_at(run.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(run.len()));
-        shown.push_str(before);
-        shown.push_str(&if run.len() < KEY_DIGITS || ends_in_salt(&shown, run.len()) {
-            run.into()
-        } else {
-            replacement(run.len())
-        });
-        rest = after;
-    }
-    shown + rest
 }

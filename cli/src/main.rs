@@ -24,7 +24,9 @@ use std::{io::Write, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use failure::{Failure, Fault, Kind, conceal};
+use ssa_input::{files::reason, secrets::concealed};
+
+use failure::{Failure, Fault, Kind};
 use output::{Colour, Output};
 
 /// Structured Service Addressing: an address is a template, and this reads, fills and checks it.
@@ -109,7 +111,7 @@ fn main() -> ExitCode {
     match out.finish() {
         Ok(()) => ExitCode::from(code),
         Err(error) => {
-            Output::new(false, Colour::Auto).faults(&[Fault::new("standard output", error)]);
+            Output::new(false, Colour::Auto).faults(&[Fault::new("standard output", reason(&error))]);
             ExitCode::from(2)
         }
     }
@@ -145,15 +147,14 @@ fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|arg| arg == "--json");
     if json && error.use_stderr() {
         let mut out = Output::new(true, Colour::Never);
-        let text = conceal(&without_hyphen_tip(&error.render().to_string()), |_| "(hidden)".into());
+        let text = without_hyphen_tip(&error.render().to_string());
         let message = text.trim().trim_start_matches("error: ");
         out.faults(&[Fault::new("command line", message)]);
         let _ = out.finish();
     } else if error.use_stderr() {
         // A reader that left is no one to tell.
         let rendered = without_hyphen_tip(&error.render().ansi().to_string());
-        let shown = conceal(&rendered, |_| "(hidden)".into());
-        let _ = write!(anstream::stderr(), "{shown}");
+        let _ = write!(anstream::stderr(), "{}", concealed(&rendered));
     } else {
         let _ = error.print();
     }

@@ -7,10 +7,11 @@ use std::{
 
 use anstream::AutoStream;
 use serde::Serialize;
+use ssa_input::secrets::concealed;
 
 use crate::{
     counts::counted,
-    failure::{Fault, clean, conceal},
+    failure::{Fault, clean},
     style,
 };
 
@@ -88,7 +89,8 @@ impl Output {
             let result = if self.shows_keys {
                 write!(self.stdout, "{text}")
             } else {
-                let text = conceal(&text.to_string(), |_| "(hidden)".into());
+                let text = text.to_string();
+                let text = concealed(&text);
                 self.stdout.write_all(text.as_bytes())
             };
             self.note(result);
@@ -113,8 +115,8 @@ impl Output {
         self.flush();
         let warning = style::paint(style::WARN, "warning");
         // Where standard error is gone too there is no one left to tell.
-        let text = conceal(&text.to_string(), |_| "(hidden)".into());
-        let _ = writeln!(self.stderr, "{warning}: {}", clean(&text));
+        let text = text.to_string();
+        let _ = writeln!(self.stderr, "{warning}: {}", clean(&concealed(&text)));
     }
 
     /// Writes faults: as a JSON document to standard output where JSON is wanted, else as text to standard error.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     Outcome,
     failure::{Failure, Fault, Faults, Kind, clean},
-    input::{files, json},
+    input::files,
     output::Output,
     style::{self, paint},
 };
@@ -45,10 +45,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         let Some(text) = faults.take(&name, files::read_text(&path)) else {
             continue;
         };
-        let Some(report) = faults.take(
-            &name,
-            ssa_vectors::run(&text).map_err(|error| json::in_words(&error.to_string())),
-        ) else {
+        let Some(report) = faults.take(&name, ssa_vectors::run(&text)) else {
             continue;
         };
         if report.passed == 0 && report.failures.is_empty() {

@@ -147,7 +147,7 @@ pub fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, ResolveErro
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ResolveError {
         question: question(name, "APL"),
-        error: AskError::NoRuntime(error.to_string()),
+        error: AskError::NoRuntime(ssa_input::files::reason(&error)),
     })?;
     runtime.block_on(async {
         let failed = |name: &Name, kind: &str| {

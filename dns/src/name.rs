@@ -1,6 +1,7 @@
 //! Domain names as people and configurations write them.
 
 use hickory_resolver::proto::rr::Name;
+use ssa_input::secrets::has_key;
 
 /// Reads a name. It is absolute, with or without a dot at its end. Escapes are those of zone files (RFC 1035 §5.1), and
 /// labels beyond ASCII are taken as internationalised ones (RFC 5891).
@@ -14,15 +15,21 @@ pub fn name(text: &str) -> Result<Name, String> {
         return Err("a domain name is not empty".into());
     }
     // A blank in `--secret k1= HEX` makes a name of the secret: it must reach neither a server nor a log.
-    if text.len() >= 32 && text.bytes().rev().take(32).all(|b| b.is_ascii_hexdigit()) {
+    if !text.contains('.') && has_key(text) || ends_in_hex(text) {
         return Err("looks like a key, not like a domain name (what was given is not shown)".into());
     }
     if text == "." {
         return Ok(Name::root());
     }
-    let mut name = Name::from_labels(labels(text).map_err(bad)?).map_err(|error| bad(error.to_string()))?;
+    let mut name = Name::from_labels(labels(text).map_err(bad)?)
+        .map_err(|_| bad("it is longer than 255 octets, or has more labels than that has room for".into()))?;
     name.set_fqdn(true);
     Ok(name)
+}
+
+/// Says whether a text ends as a key in hex does.
+fn ends_in_hex(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().rev().take(32).all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A label while it is read.

@@ -46,7 +46,10 @@ pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
         Err(error) if matches!(error.kind(), NotFound | PermissionDenied | IsADirectory | NotADirectory) => {
             Ok(Vec::new())
         }
-        Err(error) => Err(AskError::NoServers(format!("{path}: {error}"))),
+        Err(error) => Err(AskError::NoServers(format!(
+            "{path}: {}",
+            ssa_input::files::reason(&error)
+        ))),
     }
 }
 
@@ -72,8 +75,8 @@ pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
 /// [`AskError::NoServers`], where nothing can be read of them.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
-    let (config, _) =
-        hickory_resolver::system_conf::read_system_conf().map_err(|error| AskError::NoServers(error.to_string()))?;
+    let (config, _) = hickory_resolver::system_conf::read_system_conf()
+        .map_err(|_| AskError::NoServers("none can be read".into()))?;
     let servers = config.name_servers().iter();
     Ok(servers
         .map(|server| SocketAddr::new(server.ip, crate::address::PORT))

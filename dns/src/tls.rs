@@ -92,14 +92,23 @@ pub(crate) fn configuration(roots: Roots<'_>) -> Result<Arc<ClientConfig>, Trust
             // One that nobody can read does not take the others away.
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
-                let faults: Vec<String> = found.errors.iter().take(4).map(ToString::to_string).collect();
-                return Err(none(format!("the system has none {}", faults.join("; "))));
+                let unread = match found.errors.len() {
+                    0 => String::new(),
+                    count => format!(", for {count} of its files cannot be read"),
+                };
+                return Err(none(format!("the system has none{unread}; give a file of them")));
             }
         }
         Roots::Pem(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|error| none(error.to_string()))?;
-                store.add(certificate).map_err(|error| none(error.to_string()))?;
+            for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
+                let Ok(certificate) = certificate else {
+                    return Err(none(format!("block {number} of the file is not PEM (RFC 7468)")));
+                };
+                if store.add(certificate).is_err() {
+                    return Err(none(format!(
+                        "certificate {number} of the file is none that can be trusted"
+                    )));
+                }
             }
             if store.is_empty() {
                 return Err(none("the file has no certificate as PEM".into()));
@@ -108,9 +117,7 @@ pub(crate) fn configuration(roots: Roots<'_>) -> Result<Arc<ClientConfig>, Trust
     }
     let versions =
         ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-    let versions = versions.map_err(|error| TrustError::Setup {
-        reason: error.to_string(),
-    })?;
+    let versions = versions.map_err(|error| TrustError::Setup { reason: told(&error) })?;
     let mut config = versions.with_root_certificates(store).with_no_client_auth();
     config.alpn_protocols = vec![b"dot".to_vec()];
     Ok(Arc::new(config))
@@ -179,6 +186,39 @@ pub(crate) fn is_of_tls(error: &std::io::Error) -> bool {
         .is_some()
 }
 
+/// Says in words what is wrong with TLS.
+pub(crate) fn in_words(error: &std::io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(error) => told(error),
+        None => ssa_input::files::reason(error),
+    }
+}
+
+fn told(error: &rustls::Error) -> String {
+    use rustls::{CertificateError as Certificate, Error};
+    let words = match error {
+        Error::InvalidCertificate(fault) => match fault {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
+            Certificate::UnknownIssuer => "no authority that is trusted has signed its certificate",
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "its certificate is for another name"
+            }
+            Certificate::Revoked => "its certificate is revoked",
+            Certificate::BadEncoding => "its certificate cannot be decoded",
+            Certificate::BadSignature => "its certificate's signature is wrong",
+            _ => "its certificate cannot be trusted",
+        },
+        Error::NoCertificatesPresented => "it shows no certificate",
+        Error::AlertReceived(_) => "it refuses the connection by an alert of TLS",
+        Error::PeerIncompatible(_) => "it has no version or cipher of TLS in common with this host",
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "what it sends is not TLS",
+        Error::NoApplicationProtocol => "it does not speak DNS over TLS (ALPN dot)",
+        _ => "TLS fails",
+    };
+    words.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +232,13 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
         ] {
             let told = configuration(Roots::Pem(pem.as_bytes()));
-            assert!(matches!(told, Err(TrustError::NoRoots { .. })), "{pem}");
+            let Err(error @ TrustError::NoRoots { .. }) = told else {
+                panic!("{pem}")
+            };
+            assert!(
+                error.to_string().contains("of the file") || error.to_string().contains("as PEM"),
+                "{error}"
+            );
         }
     }
 

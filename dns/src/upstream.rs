@@ -15,6 +15,7 @@ use hickory_resolver::{
         rr::RecordType,
     },
 };
+use ssa_input::files::reason;
 use tokio::{
     net::UdpSocket,
     time::{Instant, sleep, timeout, timeout_at},
@@ -241,7 +242,7 @@ impl Upstream {
             #[cfg(feature = "secure")]
             Trouble::Net(NetError::Io(error)) if crate::tls::is_of_tls(error) => AskError::Tls {
                 server,
-                reason: error.to_string(),
+                reason: crate::tls::in_words(error),
             },
             Trouble::Net(error) => AskError::Unreachable {
                 server,
@@ -251,17 +252,20 @@ impl Upstream {
     }
 }
 
-/// Says what is wrong in the words of the system's errors, without their numbers.
+/// Says what is wrong in words, without numbers of the system and without types of a library.
 fn plain(error: &NetError) -> String {
     match error {
         NetError::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => "connection refused: no DNS server listens there".into(),
-            io::ErrorKind::ConnectionReset => "connection reset".into(),
             io::ErrorKind::HostUnreachable => "no route to the host".into(),
             io::ErrorKind::NetworkUnreachable => "the network is unreachable".into(),
-            _ => error.to_string(),
+            _ => reason(error),
         },
-        error => error.to_string(),
+        NetError::Busy => "too many questions are under way".into(),
+        NetError::Proto(_) | NetError::Dns(_) => "what it sends is not a DNS message".into(),
+        NetError::Message(text) => (*text).into(),
+        NetError::Msg(text) => text.clone(),
+        _ => "the connection failed".into(),
     }
 }
 

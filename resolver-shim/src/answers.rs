@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use ssa_dns::Absence;
 use ssa_rules::{Apl, AplItem, AplPrefix, Record, apl::MAX_ITEMS, published::MAX_RECORDS, record::MAX_RECORD_BYTES};
 
-use crate::concealed::concealed;
+use ssa_input::secrets::concealed;
 
 /// The most plain addresses kept of an answer.
 pub const MAX_ADDRESSES: usize = 64;

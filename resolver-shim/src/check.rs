@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use ssa_input::secrets::concealed;
 use ssa_rules::Record;
 
 use crate::{
     answers::Seconds,
-    concealed::concealed,
     config::{Config, Keys, Origin, Role},
     daemon::unusable_files,
     memory::State,

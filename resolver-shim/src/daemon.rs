@@ -379,7 +379,7 @@ fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored
         return BTreeMap::new();
     };
     store::load(path, &clock.moment()).unwrap_or_else(|error| {
-        tracing::error!(path = %path.display(), %error, "the state is not used");
+        tracing::error!(path = %path.display(), error = ssa_input::files::reason(&error), "the state is not used");
         board
             .counters
             .count("ssa_resolver_state_reads_total", &[("outcome", "failed")]);

@@ -29,7 +29,7 @@ pub enum ForgetError {
 impl fmt::Display for ForgetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(error) => write!(f, "no daemon answers: {error}"),
+            Self::Unreachable(error) => write!(f, "no daemon answers: {}", ssa_input::files::reason(error)),
             Self::Refused(reason) => f.write_str(reason),
         }
     }

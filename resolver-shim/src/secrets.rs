@@ -9,9 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ssa_input::{files::reason, secrets::has_key};
 use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
-use crate::{concealed::looks_like_key, files};
+use crate::files;
 
 /// The most keys of a directory.
 pub const MAX_KEYS: usize = 64;
@@ -194,7 +195,7 @@ fn is_open(path: &Path) -> bool {
 fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) => return (known.clone(), vec![format!("cannot be read: {error}")]),
+        Err(error) => return (known.clone(), vec![format!("cannot be read: {}", reason(&error))]),
     };
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -217,7 +218,7 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
             ));
             continue;
         }
-        if looks_like_key(&name) {
+        if has_key(&name) {
             faults.push("the name of a file looks like a key: its name is the key's name, its content the key".into());
             continue;
         }
@@ -229,7 +230,7 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
                 }
                 format!("{name}: no 32 hex digits")
             }
-            Err(error) => format!("{name}: {error}"),
+            Err(error) => format!("{name}: {}", reason(&error)),
         };
         faults.push(fault);
         // A file that is just being written must not take the key from those who use it.

@@ -214,7 +214,10 @@ pub async fn serve(bound: Bound, served: Served) {
             }
             Err(error) => {
                 // Out of descriptors, most likely: it passes, or not, but is not tried in a tight loop.
-                tracing::warn!(%error, "no connection could be accepted");
+                tracing::warn!(
+                    error = ssa_input::files::reason(&error),
+                    "no connection could be accepted"
+                );
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -68,7 +68,12 @@ impl Sources {
 /// Says whenever addresses, routes or links may have changed, without end.
 pub async fn watch(changes: mpsc::Sender<()>) {
     let mut kernel = listen()
-        .inspect_err(|error| tracing::warn!(%error, "the kernel does not tell of address changes; they are polled"))
+        .inspect_err(|error| {
+            tracing::warn!(
+                error = ssa_input::files::reason(error),
+                "the kernel does not tell of address changes; they are polled"
+            );
+        })
         .ok();
     loop {
         let poll = if kernel.is_some() { POLL } else { POLL_ALONE };
@@ -81,7 +86,10 @@ pub async fn watch(changes: mpsc::Sender<()>) {
         };
         if let Err(error) = told {
             // What was lost is made good by asking for all.
-            tracing::debug!(%error, "messages of the kernel were lost");
+            tracing::debug!(
+                error = ssa_input::files::reason(&error),
+                "messages of the kernel were lost"
+            );
             tokio::time::sleep(GATHER).await;
         }
         if changes.send(()).await.is_err() {

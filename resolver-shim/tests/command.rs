@@ -112,9 +112,9 @@ fn a_check_ends_by_what_it_found() {
     );
     assert_eq!(code, Some(1), "{text}");
     for wanted in [
-        "standard input: servises: unknown field",
-        "standard input: off: invalid type: integer `1`, expected a boolean (line 1, column 25)",
-        "standard input: services[0].allowed[0]: invalid type: integer `1`, expected a string (line 1, column",
+        "standard input: servises: unknown key",
+        "standard input: off: found the number 1 where there should be true or false (line 1, column 25)",
+        "standard input: services[0].allowed[0]: found the number 1 where there should be a text (line 1, column",
     ] {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
@@ -360,4 +360,69 @@ fn a_log_that_cannot_be_written_ends_nothing() {
     daemon.signal("-HUP");
     daemon.signal("-TERM");
     assert_eq!(daemon.ended(), 0);
+}
+
+#[test]
+fn no_key_is_told_wherever_it_was_given() {
+    const HEX: &str = "5c1e9d0b7a3f48e2960d4b8f1a27c3e5";
+    let folder = Folder::new("misplaced");
+    let pairs: Vec<&str> = (0..32).step_by(2).filter_map(|at| HEX.get(at..at + 2)).collect();
+    for key in [
+        HEX.to_owned(),
+        HEX.to_uppercase(),
+        pairs.join(":"),
+        pairs.join("-"),
+        pairs.join(" "),
+        "XB6dC3o-SOKWDUuPGifD5Q==".to_owned(),
+        "XB6dC3o_SOKWDUuPGifD5Q".to_owned(),
+    ] {
+        let config = folder.write("x.json", r#"{"socket": {"path": "/none/x.sock"}}"#);
+        let config = config.to_str().unwrap();
+        let flag = format!("--{key}");
+        for args in [
+            &["--check", "--config", &key][..],
+            &["--config", &key],
+            &["--config", config, "--admin", &key],
+            &["--config", config, "--server", &key],
+            &["--config", config, "--log-level", &key],
+            &["--config", config, "--log-format", &key],
+            &["--config", config, "--forget", &key],
+            &["--config", config, "--socket", &key, "--forget", "a"],
+            &["--config", config, &key],
+            &["--config", config, &flag],
+        ] {
+            let (code, text) = told(&command().args(args).output().unwrap());
+            assert!(matches!(code, Some(1 | 2)) && !text.is_empty(), "{args:?}: {text}");
+            assert!(
+                !text.contains(&key[..12]) && !text.contains("os error"),
+                "{args:?}: {text}"
+            );
+        }
+        for variable in [
+            "SSA_RESOLVER_ADMIN",
+            "SSA_RESOLVER_SERVERS",
+            "SSA_RESOLVER_LOG_LEVEL",
+            "SSA_RESOLVER_LOG_FORMAT",
+        ] {
+            let output = command()
+                .args(["--check", "--config", config])
+                .env(variable, &key)
+                .output();
+            let (code, text) = told(&output.unwrap());
+            assert!(code == Some(2) && !text.is_empty(), "{variable}: {text}");
+            assert!(!text.contains(&key[..12]), "{variable}: {text}");
+        }
+        // What was written to the file of a key is told by its length at most.
+        let keys = folder.write("keys/k1", &format!("{key} x"));
+        let masters = keys.parent().unwrap().to_str().unwrap();
+        let service = format!(
+            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "inbound": {{"ports": [80], "masters": "{masters}"}}}}]}}"#
+        );
+        let (code, text) = check(&service, &[]);
+        assert!(
+            code == Some(1) && text.contains("inbound.masters: k1: no 32 hex digits"),
+            "{text}"
+        );
+        assert!(!text.contains(&key[..12]), "{text}");
+    }
 }

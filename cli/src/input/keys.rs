@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
+use ssa_input::secrets::has_key;
 use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
 use super::files;
-use crate::{
-    failure::{Faults, has_key},
-    output::Output,
-};
+use crate::{failure::Faults, output::Output};
 
 /// Where secrets come from.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,6 @@
 
 pub(crate) mod files;
 mod flow;
-pub(crate) mod json;
 mod keys;
 mod service;
 

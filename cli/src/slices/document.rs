@@ -5,10 +5,7 @@ use std::{net::Ipv6Addr, path::Path};
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{
-    failure::Faults,
-    input::{files, json},
-};
+use crate::{failure::Faults, input::files};
 
 /// A plan, or a state. To start from, `endpoints` with their `name` and `prefixes` are all that is needed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,6 +92,15 @@ pub(super) struct Report {
 
 /// Reads a JSON file, noting what is wrong with it.
 pub(super) fn read_json<T: DeserializeOwned>(place: &str, path: &Path, faults: &mut Faults) -> Option<T> {
-    let text = faults.take(place, files::read_text(path))?;
-    faults.take(place, json::read(&text))
+    let text = faults.take(place, files::read(path))?;
+    match ssa_input::json::read(&text) {
+        Ok(read) => Some(read),
+        Err(wrong) => {
+            for fault in wrong {
+                let within = if fault.path.is_empty() { "" } else { " " };
+                faults.push(format!("{place}{within}{}", fault.path), fault.reason());
+            }
+            None
+        }
+    }
 }

@@ -102,7 +102,7 @@ pub(super) fn run(judge: &Judge<'_>, mut batch: Batch, out: &mut Output) -> Outc
                 break;
             }
         };
-        match text.and_then(|text| connection::read(&place, &text, &mut faults)) {
+        match text.and_then(|text| connection::read(&place, &text, judge.by_its_time, &mut faults)) {
             Some(Line::Connection(connection)) => tally.judge(judge, &place, &connection, &mut faults, out),
             Some(Line::Other) => tally.others += 1,
             Some(Line::Nothing) | None => {}

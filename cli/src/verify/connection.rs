@@ -5,11 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::{Map, Value};
 use ssa_rules::{Destination, Port, Source, UnixTime};
 
-use crate::{
-    counts::counted,
-    failure::Faults,
-    input::{json, number},
-};
+use crate::{counts::counted, failure::Faults, input::number};
 
 /// The keys of a line of JSON, the first of them that is there: those of the configurations in envoy/ and of the chart,
 /// then those of Envoy's and Istio's own formats.
@@ -39,13 +35,13 @@ pub(super) enum Line {
     Other,
 }
 
-/// Reads a line, noting every fault.
-pub(super) fn read(place: &str, text: &str, faults: &mut Faults) -> Option<Line> {
+/// Reads a line, noting every fault. Its time is of interest only where the line is judged by that.
+pub(super) fn read(place: &str, text: &str, by_its_time: bool, faults: &mut Faults) -> Option<Line> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         Some(Line::Nothing)
     } else if text.starts_with('{') {
-        faults.take(place, of_json(text))
+        faults.take(place, of_json(text, by_its_time))
     } else {
         of_words(place, text, faults).map(Line::Connection)
     }
@@ -95,8 +91,11 @@ fn of_words(place: &str, text: &str, faults: &mut Faults) -> Option<Connection> 
     })
 }
 
-fn of_json(text: &str) -> Result<Line, String> {
-    let line: Map<String, Value> = json::read(text)?;
+fn of_json(text: &str, by_its_time: bool) -> Result<Line, String> {
+    let line: Map<String, Value> = ssa_input::json::read(text.as_bytes()).map_err(|faults| {
+        // A line's columns say where, and its number is known.
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    })?;
     let (Some(source), Some(destination)) = (address(&line, &SOURCES)?, address(&line, &DESTINATIONS)?) else {
         return Ok(Line::Other);
     };
@@ -107,12 +106,18 @@ fn of_json(text: &str) -> Result<Line, String> {
     if is_mapped(source) || is_mapped(destination) {
         return Ok(Line::Other);
     }
-    let time = TIMES.iter().find_map(|key| line.get(*key)).and_then(Value::as_str);
+    let time = match TIMES.iter().find_map(|key| Some((key, line.get(*key)?))) {
+        None | Some((_, Value::Null)) => None,
+        Some((_, Value::String(text))) if matches!(text.as_str(), "" | "-") => None,
+        Some((key, value)) => Some(value.as_str().and_then(start_time).ok_or_else(|| {
+            format!("{key}: not a time in UTC, such as 2026-11-29T17:18:04.123Z; --time UNIX judges all lines by one")
+        })),
+    };
     Ok(Line::Connection(Connection {
         source: Source(source),
         destination: Destination(destination),
         port: port.map(Port),
-        time: time.and_then(start_time),
+        time: time.filter(|_| by_its_time).transpose()?,
     }))
 }
 
@@ -135,15 +140,25 @@ fn address(line: &Map<String, Value>, keys: &[&str; 2]) -> Result<Option<(IpAddr
     }
 }
 
-/// Reads an address with or without a port: `ADDRESS`, `[ADDRESS]`, `[ADDRESS]:PORT`, or of IPv4 `ADDRESS:PORT`.
+/// Reads an address with or without a port, and with a zone where it is link-local: `ADDRESS`, `[ADDRESS]`, `[ADDRESS]:PORT`, or of IPv4 `ADDRESS:PORT`.
 fn socket(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     let error = || format!("`{text}` is not an IPv6 address, such as 2001:db8::7 or [2001:db8::7]:443");
+    // A link-local address has its zone behind it (RFC 4007 §11): Envoy writes the number of an interface.
+    let ipv6 = |text: &str| {
+        let (address, zone) = text
+            .split_once('%')
+            .map_or((text, None), |(address, zone)| (address, Some(zone)));
+        let is_zone = |zone: &str| !zone.is_empty() && !zone.contains(|c: char| c.is_whitespace() || c == '%');
+        let address: Ipv6Addr = address.parse().ok()?;
+        zone.is_none_or(|zone| is_zone(zone) && address.is_unicast_link_local())
+            .then_some(address)
+    };
     let port = |digits: &str| {
         let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         digits.parse().ok().filter(|_| plain).ok_or_else(error)
     };
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let address: Ipv6Addr = address.parse().map_err(|_| error())?;
+        let address = ipv6(address).ok_or_else(error)?;
         let port = match rest.strip_prefix(':') {
             Some(digits) => Some(port(digits)?),
             None if rest.is_empty() => None,
@@ -151,30 +166,29 @@ fn socket(text: &str) -> Result<(IpAddr, Option<u16>), String> {
         };
         return Ok((address.into(), port));
     }
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok((address, None));
+    if let Some(address) = ipv6(text) {
+        return Ok((address.into(), None));
+    }
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Ok((address.into(), None));
     }
     let (address, digits) = text.split_once(':').ok_or_else(error)?;
     let address: Ipv4Addr = address.parse().map_err(|_| error())?;
     Ok((address.into(), Some(port(digits)?)))
 }
 
-/// Reads a time as Envoy's `%START_TIME%` writes it, in UTC: `2026-11-29T17:18:04.123Z`.
+/// Reads a time as Envoy's `%START_TIME%` writes it, in UTC: `2026-11-29T17:18:04.123Z` (RFC 3339, of which a leap second
+/// is none that Unix time has).
 fn start_time(text: &str) -> Option<UnixTime> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let parts = |text: &str, separator: char| -> Option<[u64; 3]> {
-        let numbers: Option<Vec<u64>> = text.split(separator).map(|part| part.parse().ok()).collect();
-        numbers?.try_into().ok()
-    };
-    let [year, month, day] = parts(date, '-')?;
-    let [hour, minute, second] = parts(time.split('.').next()?, ':')?;
-    let in_bounds = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 61;
-    if !in_bounds {
+    let (time, fraction) = time
+        .split_once('.')
+        .map_or((time, "0"), |(time, fraction)| (time, fraction));
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+    let is_time = hour < 24 && minute < 60 && second < 60;
+    let has_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if year < 1970 || !is_time || !has_fraction || day == 0 || day > days_in(year, month)? {
         return None;
     }
     // The year begins in March, so that the leap day is its last.
@@ -189,13 +203,36 @@ fn start_time(text: &str) -> Option<UnixTime> {
     Some(UnixTime((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second))
 }
 
+/// Reads three numbers of so many digits each.
+fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[u64; 3]> {
+    let parts: Vec<&str> = text.split(separator).collect();
+    let number = |(part, digits): (&&str, usize)| {
+        let plain = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse().ok().filter(|_| plain)
+    };
+    let numbers: Option<Vec<u64>> = parts.iter().zip(digits).map(number).collect();
+    numbers.filter(|_| parts.len() == digits.len())?.try_into().ok()
+}
+
+/// Returns how many days a month has, if there is such a month.
+fn days_in(year: u64, month: u64) -> Option<u64> {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => Some(if is_leap { 29 } else { 28 }),
+        4 | 6 | 9 | 11 => Some(30),
+        1..=12 => Some(31),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(text: &str) -> Result<Line, String> {
         let mut faults = Faults::default();
-        read("line", text, &mut faults).ok_or_else(|| faults.0.iter().map(|fault| fault.message.clone()).collect())
+        read("line", text, true, &mut faults)
+            .ok_or_else(|| faults.0.iter().map(|fault| fault.message.clone()).collect())
     }
 
     fn connection(text: &str) -> Connection {
@@ -216,6 +253,37 @@ mod tests {
         ] {
             assert_eq!(connection(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn link_local_addresses_have_zones() {
+        let wanted = connection("fe80::1 2001:db8:5::1 443");
+        for text in [
+            "[fe80::1%2]:5 [2001:db8:5::1]:443",
+            "fe80::1%eth0 2001:db8:5::1 443",
+            "[fe80::1%eth0] 2001:db8:5::1 443",
+            r#"{"source":"[fe80::1%2]:5","destination":"[2001:db8:5::1]:443"}"#,
+        ] {
+            assert_eq!(connection(text), wanted, "{text}");
+        }
+        for text in [
+            "[fe80::1%]:5 2001:db8::1",
+            "2001:db8::7%2 2001:db8::1",
+            "fe80::1%a%b 2001:db8::1",
+        ] {
+            assert!(line(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_told_where_the_line_is_judged_by_it() {
+        let text =
+            r#"{"start_time":"2026-02-30T00:00:00Z","source":"[2001:db8::7]:5","destination":"[2001:db8:5::1]:443"}"#;
+        assert!(line(text).unwrap_err().contains("start_time: not a time in UTC"));
+        let mut faults = Faults::default();
+        assert!(read("line", text, false, &mut faults).is_some() && faults.0.is_empty());
+        let without = text.replace("2026-02-30T00:00:00Z", "-");
+        assert_eq!(connection(&without).time, None);
     }
 
     #[test]
@@ -248,6 +316,8 @@ mod tests {
         let at = |text: &str| start_time(text).map(|time| time.0);
         assert_eq!(at("1970-01-01T00:00:00.000Z"), Some(0));
         assert_eq!(at("2000-02-29T12:00:00Z"), Some(951_825_600));
+        assert_eq!(at("2024-02-29T23:59:59.999999Z"), Some(1_709_251_199));
+        assert_eq!(at("2026-12-31T00:00:00Z"), Some(1_798_675_200));
         assert_eq!(at("2026-09-21T14:13:20.123Z"), Some(1_790_000_000));
         for bad in [
             "",
@@ -256,6 +326,20 @@ mod tests {
             "x-y-zT1:2:3Z",
             "1969-12-31T23:59:59Z",
             "2026-09-21T24:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2100-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-09-00T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-09-21T23:60:00Z",
+            "2026-09-21T23:59:60Z",
+            "2026-9-21T00:00:00Z",
+            "+026-09-21T00:00:00Z",
+            "2026-09-21T00:00:00.Z",
+            "2026-09-21T00:00:00.xZ",
+            "2026-09-21T00:00:00+00:00",
+            "2026-09-21-01T00:00:00Z",
         ] {
             assert_eq!(at(bad), None, "{bad}");
         }

@@ -3,9 +3,8 @@
 use std::{fmt, net::SocketAddr};
 
 use ipnet::Ipv6Net;
+use ssa_input::{files, secrets::concealed};
 use ssa_rules::apl::TextError;
-
-use crate::concealed::concealed;
 
 /// Why a configuration is refused: every fault of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +154,7 @@ impl ConfigError {
             faults: vec![Fault {
                 place: place.to_owned(),
                 problem: Problem::Unreadable {
-                    reason: error.to_string(),
+                    reason: files::reason(error),
                 },
             }],
         }

@@ -16,9 +16,8 @@ use std::{
 
 use ipnet::{IpNet, Ipv6Net};
 use ssa_dns::{Name, Server};
+use ssa_input::secrets::{concealed, has_key};
 use ssa_rules::{Apl, Record};
-
-use crate::concealed::{concealed, looks_like_key};
 
 pub use fault::{ConfigError, Fault, Problem};
 use shape::Shaped;
@@ -227,7 +226,7 @@ impl Config {
         if json.len() > MAX_BYTES {
             return Err(whole(Problem::TooLong { most: MAX_BYTES }));
         }
-        let shaped = shape::read(json).map_err(|fault| ConfigError { faults: vec![fault] })?;
+        let shaped = shape::read(json).map_err(|faults| ConfigError { faults })?;
         Self::read(shaped)
     }
 
@@ -511,7 +510,7 @@ impl Reader {
     fn service(&mut self, place: &str, raw: raw::Service) -> Option<Service> {
         let allowed_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let good = matches!(raw.name.len(), 1..=253) && raw.name.bytes().all(allowed_byte);
-        if looks_like_key(&raw.name) {
+        if has_key(&raw.name) {
             // It would be a label of metrics.
             self.fault(format!("{place}.name"), Problem::Key);
         }

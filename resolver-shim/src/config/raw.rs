@@ -16,8 +16,9 @@ pub(super) struct Config {
     pub(super) sources: Option<bool>,
     #[serde(default)]
     pub(super) dns: Dns,
-    #[serde(default)]
-    pub(super) services: Vec<Service>,
+    /// Its members are read one by one.
+    #[serde(default, rename = "services")]
+    pub(super) _services: Vec<Service>,
     pub(super) front: Option<Front>,
 }
 

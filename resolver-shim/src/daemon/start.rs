@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use ssa_dns::{AskError, Server, TrustError};
+use ssa_input::files::reason;
 
 use crate::config::{Config, ConfigError};
 
@@ -86,10 +87,10 @@ impl fmt::Display for StartError {
             Self::Trust(error) => error.fmt(f),
             Self::Anchors(path, reason) => write!(f, "{}: {reason}", path.display()),
             Self::FrontByTls => f.write_str("the front asks no server by TLS: set front.servers"),
-            Self::Socket(path, error) | Self::File(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Admin(address, error) | Self::Front(address, error) => write!(f, "{address}: {error}"),
+            Self::Socket(path, error) | Self::File(path, error) => write!(f, "{}: {}", path.display(), reason(error)),
+            Self::Admin(address, error) | Self::Front(address, error) => write!(f, "{address}: {}", reason(error)),
             Self::Loop(address) => write!(f, "the system's DNS server {address} is the front: set dns.servers"),
-            Self::Signals(error) => error.fmt(f),
+            Self::Signals(error) => f.write_str(&reason(error)),
         }
     }
 }

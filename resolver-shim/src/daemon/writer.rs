@@ -45,7 +45,7 @@ impl Writer {
             let result = match store::save(&path, services, now) {
                 Ok(()) => "written",
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the state cannot be written");
+                    tracing::error!(path = %path.display(), error = ssa_input::files::reason(&error), "the state cannot be written");
                     "failed"
                 }
             };

@@ -218,7 +218,10 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
         let (length, from) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::debug!(%error, "no datagram could be received");
+                tracing::debug!(
+                    error = ssa_input::files::reason(&error),
+                    "no datagram could be received"
+                );
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
@@ -260,7 +263,10 @@ async fn connections(listener: TcpListener, shared: Shared) {
         match listener.accept().await {
             Ok((stream, from)) => begin(stream, from, &shared, &mut tasks),
             Err(error) => {
-                tracing::debug!(%error, "no connection could be accepted");
+                tracing::debug!(
+                    error = ssa_input::files::reason(&error),
+                    "no connection could be accepted"
+                );
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -279,7 +285,10 @@ fn begin(stream: TcpStream, from: SocketAddr, shared: &Shared, tasks: &mut JoinS
     let shared = shared.clone();
     tasks.spawn(async move {
         if let Err(error) = converse(stream, asker, &shared).await {
-            tracing::debug!(%error, "a connection to the front ends");
+            tracing::debug!(
+                error = ssa_input::files::reason(&error),
+                "a connection to the front ends"
+            );
         }
         drop(place);
     });

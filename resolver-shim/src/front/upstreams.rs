@@ -332,7 +332,7 @@ impl Way {
                 Err(error) => Some(error),
             };
             if let Some(error) = failed {
-                tracing::debug!(%error, "a socket to a server fails");
+                tracing::debug!(error = ssa_input::files::reason(&error), "a socket to a server fails");
                 return self.fail();
             }
             buffer.clear();
@@ -341,7 +341,7 @@ impl Way {
                 Ok(_) => self.hand(&buffer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    tracing::debug!(%error, "a server is gone");
+                    tracing::debug!(error = ssa_input::files::reason(&error), "a server is gone");
                     return self.fail();
                 }
             }

@@ -12,6 +12,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
+use ssa_input::secrets::concealed;
 use ssa_rules::{
     AddressSpace, Class, Key, KeyId, Record, Role, Rule,
     published::{MAX_RECORDS, Publication},
@@ -26,10 +27,7 @@ use self::{
     seen::{Seen, by_age, mark},
 };
 pub use crate::answers::GRACE;
-use crate::{
-    answers::{Answers, List, Seconds, Slot},
-    concealed::concealed,
-};
+use crate::answers::{Answers, List, Seconds, Slot};
 
 /// What a role is told of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]

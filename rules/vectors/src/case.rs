@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, net::Ipv6Addr};
 
 use serde::Deserialize;
 use serde_json::Value;
+use ssa_input::json;
 use ssa_rules::Secret;
 
 /// A case. Which keys it needs depends on `op`; keys that no operation has are ignored.
@@ -38,7 +39,7 @@ pub(crate) struct Case {
 
 /// A TXT record: its text, or the strings that it is made of.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "is neither a text nor a list of texts")]
 pub(crate) enum Txt {
     Whole(String),
     Strings(Vec<String>),
@@ -57,9 +58,11 @@ impl Txt {
 #[derive(Debug)]
 pub enum FormatError {
     /// It is not JSON.
-    Json(serde_json::Error),
+    Json(json::Fault),
     /// It is neither an array nor an object with an array under `cases`.
     NoCases,
+    /// A case lacks a key, or has a value of the wrong type.
+    Shape(json::Fault),
     /// A case has not the shape that its operation needs.
     Case {
         /// The number of the case, counted from 0.
@@ -72,8 +75,6 @@ pub enum FormatError {
 /// What is wrong with a case.
 #[derive(Debug)]
 pub enum Field {
-    /// A key has a value of the wrong type.
-    Type(serde_json::Error),
     /// A key is missing.
     Missing(&'static str),
     /// A key has a value that is not allowed.
@@ -93,6 +94,7 @@ impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(error) => write!(f, "no file of vectors: {error}"),
+            Self::Shape(error) => error.fmt(f),
             Self::NoCases => {
                 f.write_str("no file of vectors: neither a list of cases nor an object with one under `cases`")
             }
@@ -104,7 +106,6 @@ impl fmt::Display for FormatError {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Type(error) => write!(f, ": {error}"),
             Self::Missing(key) => write!(f, ".{key}: missing"),
             Self::Value { key, allowed } => write!(f, ".{key}: not {allowed}"),
             Self::Unusable(why) => write!(f, ".rule: unusable: {why}"),
@@ -119,22 +120,28 @@ impl fmt::Display for Field {
 
 impl std::error::Error for FormatError {}
 
-pub(crate) fn read(json: &str) -> Result<Vec<Case>, FormatError> {
-    let cases = match serde_json::from_str(json).map_err(FormatError::Json)? {
-        Value::Array(cases) => cases,
-        Value::Object(mut file) => match file.remove("cases") {
-            Some(Value::Array(cases)) => cases,
+pub(crate) fn read(text: &str) -> Result<Vec<Case>, FormatError> {
+    let document = json::Document::new(text.as_bytes()).map_err(FormatError::Json)?;
+    let (way, cases): (Option<&str>, &Vec<Value>) = match document.value() {
+        Value::Array(cases) => (None, cases),
+        Value::Object(file) => match file.get("cases") {
+            Some(Value::Array(cases)) => (Some("cases"), cases),
             _ => return Err(FormatError::NoCases),
         },
         _ => return Err(FormatError::NoCases),
     };
-    let case = |(case, value)| {
-        serde_json::from_value(value).map_err(|error| FormatError::Case {
-            case,
-            fault: Field::Type(error),
-        })
+    let case = |(number, value)| {
+        let steps = way.into_iter().map(json::Step::from);
+        let way: Vec<json::Step> = steps.chain([json::Step::At(number)]).collect();
+        let mut faults = Vec::new();
+        let case = document.part(value, &way, &mut faults);
+        match (case, faults.into_iter().next()) {
+            (_, Some(fault)) => Err(FormatError::Shape(fault)),
+            (Some(case), None) => Ok(case),
+            (None, None) => Err(FormatError::NoCases),
+        }
     };
-    cases.into_iter().enumerate().map(case).collect()
+    cases.iter().enumerate().map(case).collect()
 }
 
 impl Case {
