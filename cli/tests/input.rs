@@ -2,7 +2,45 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use support::{APL, DESTINATION, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, ssa_reading, text};
+
+/// What no error says: words of Rust and of its libraries.
+const WORDS: [&str; 21] = [
+    "struct",
+    "enum",
+    "variant",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "usize",
+    "f64",
+    "EOF",
+    "os error",
+    "Err(",
+    "Errors",
+    "Some(",
+    "None",
+    "sequence",
+    "a map",
+    "invalid type",
+    "expected",
+    "::Error",
+    "panicked",
+];
+
+/// Insists that bad input is refused, with something told and nothing of it in words of a library.
+#[track_caller]
+fn refused(args: &[&str], path: &str) -> String {
+    let run = ssa(args).exits(2);
+    assert!(run.stderr.starts_with("error: "), "{args:?}: {}", run.stderr);
+    let told = run.stderr.replace(path, "");
+    for word in WORDS {
+        assert!(!told.contains(word), "`{word}` of {args:?}: {told}");
+    }
+    told
+}
 
 #[test]
 fn no_type_of_rust_is_in_an_error() {
@@ -16,9 +54,12 @@ fn no_type_of_rust_is_in_an_error() {
         r#"[{"name": "a", "weight": -1}]"#,
         r#"[{"name": "a", "weight": 1.5}]"#,
         r#"[{"name": "a", "via": "x"}]"#,
+        r#"[{"name": "a", "name": "b"}]"#,
         "{}",
         r#"{"endpoints": 7}"#,
         "",
+        "[",
+        "\u{0}",
         r#"{"endpoints": [{"name": "a", "prefixes": ["x"]}]}"#,
         r#"{"endpoints": [{"name": "a", "share": "x"}]}"#,
         r#"{"endpoints": [], "bits": 300}"#,
@@ -27,34 +68,13 @@ fn no_type_of_rust_is_in_an_error() {
         r#"[{"op": "parse", "expect": 1, "records": [7]}]"#,
         r#"[{"op": "verify", "expect": 1, "port": 70000}]"#,
     ];
-    let words = [
-        "struct", "enum", "variant", "u8", "u16", "u32", "u64", "usize", "f64", "EOF", "os error", "Err(", "Errors",
-        "Some(", "sequence", "a map",
-    ];
+    let plan = ["slices", "plan", "--apl", APL, "--bits", "4"];
     for (index, json) in texts.iter().enumerate() {
         let path = file(&format!("usage_json_{index}"), json);
         let path = text(&path);
-        for args in [
-            &["slices", "plan", "--apl", APL, "--bits", "4", "--endpoints", path][..],
-            &[
-                "slices",
-                "plan",
-                "--apl",
-                APL,
-                "--bits",
-                "4",
-                "--endpoint",
-                "a",
-                "--current",
-                path,
-            ],
-            &["vectors", path],
-        ] {
-            let run = ssa(args);
-            for word in words {
-                assert!(!run.stderr.replace(path, "").contains(word), "{json}: {}", run.stderr);
-            }
-        }
+        refused(&[&plan[..], &["--endpoints", path]].concat(), path);
+        refused(&[&plan[..], &["--endpoint", "a", "--current", path]].concat(), path);
+        refused(&["vectors", path], path);
     }
     let long = "a".repeat(64);
     for name in [
@@ -65,13 +85,174 @@ fn no_type_of_rust_is_in_an_error() {
         "-",
         &long,
         "xn--a.example",
-        ".",
     ] {
-        let run = ssa(&["resolve", name, "--server", "127.0.0.1:9", "--timeout", "1"]);
-        for word in words {
-            assert!(!run.stderr.contains(word), "{name}: {}", run.stderr);
+        refused(&["resolve", name, "--server", "127.0.0.1:9", "--timeout", "1"], name);
+    }
+}
+
+/// Returns the way to every value, as a pointer (RFC 6901) and as errors write it.
+fn ways(value: &Value, pointer: &str, way: &str, found: &mut Vec<(String, String)>) {
+    found.push((pointer.to_owned(), way.to_owned()));
+    match value {
+        Value::Object(fields) => {
+            for (key, inner) in fields {
+                let dot = if way.is_empty() { "" } else { "." };
+                ways(inner, &format!("{pointer}/{key}"), &format!("{way}{dot}{key}"), found);
+            }
+        }
+        Value::Array(members) => {
+            for (number, inner) in members.iter().enumerate() {
+                ways(
+                    inner,
+                    &format!("{pointer}/{number}"),
+                    &format!("{way}[{number}]"),
+                    found,
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_value_of_a_document_of_another_type_is_told_by_its_path() {
+    let plan = ["slices", "plan", "--apl", APL, "--bits", "2"];
+    let endpoints = json!([{"name": "a", "weight": 2, "domain": "d", "via": "2001:db8::1"}]);
+    let first = file("fields_endpoints", &endpoints.to_string());
+    let made = ssa(&[&plan[..], &["--endpoints", text(&first), "--json"]].concat())
+        .exits(0)
+        .json();
+    for (flag, document) in [("--endpoints", endpoints), ("--current", made)] {
+        let mut all = Vec::new();
+        ways(&document, "", "", &mut all);
+        assert!(all.len() > 4, "{document}");
+        for (pointer, way) in all {
+            let other = match document.pointer(&pointer) {
+                Some(Value::Null) | None => continue,
+                Some(Value::String(_)) => json!(7),
+                Some(Value::Array(_)) => json!({}),
+                Some(Value::Object(_)) => json!([]),
+                Some(Value::Number(_) | Value::Bool(_)) => json!("x"),
+            };
+            let mut changed = document.clone();
+            *changed.pointer_mut(&pointer).expect("it is there") = other;
+            let path = file("fields_changed", &changed.to_string());
+            let mut args = [&plan[..], &[flag, text(&path)]].concat();
+            if flag == "--current" {
+                args.extend(["--endpoint", "a"]);
+            }
+            let told = refused(&args, text(&path));
+            assert!(
+                told.contains(&way) && told.contains("(line 1, column "),
+                "{way}: {told}"
+            );
         }
     }
+    let fields = [
+        ("records", json!([7])),
+        ("source", json!("x")),
+        ("chunk", json!(-1)),
+        ("port", json!(70000)),
+        ("secrets", json!([])),
+        ("unchecked", json!(7)),
+    ];
+    for (key, value) in fields {
+        let case = json!([{"op": "parse", "expect": 1, key: value}]);
+        let path = file("fields_vectors", &case.to_string());
+        let told = refused(&["vectors", text(&path)], text(&path));
+        assert!(told.contains(&format!("[0].{key}")), "{key}: {told}");
+    }
+    for (line, wanted) in [
+        (r#"{"source": 7, "destination": "2001:db8::1"}"#, "source: not a text"),
+        (r#"{"source": "2001:db8::1"}"#, "no key `destination`"),
+        (
+            r#"{"source": "2001:db8::1", "source": "2001:db8::2"}"#,
+            "the key `source` stands twice",
+        ),
+        ("{", "the document ends within an object"),
+        ("{x", "a key has to be a text in double quotes"),
+    ] {
+        let path = file("fields_batch", line);
+        let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", text(&path)];
+        let run = ssa(&args).exits(2).tells(&["line 1", wanted]);
+        let told = run.stderr.replace(text(&path), "");
+        assert!(WORDS.iter().all(|word| !told.contains(word)), "{told}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_to_what_is_no_file_and_no_reader_is_waited_for() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let pipe = folder.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let socket = folder.join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let simulate = |path: &str| {
+        ssa(&[
+            "simulate",
+            "--apl",
+            APL,
+            "--rule",
+            HASHED,
+            "--clients",
+            "2001:db8::/32=10",
+            "--endpoints",
+            "5",
+            "--svg",
+            path,
+        ])
+    };
+    simulate(text(&pipe))
+        .exits(2)
+        .tells(&["--svg", "is a pipe; a file is wanted, or - for standard output"]);
+    simulate(text(&socket))
+        .exits(2)
+        .tells(&["--svg", "is a socket; a file is wanted"]);
+    simulate(text(&folder))
+        .exits(2)
+        .tells(&["--svg", "is a directory; a file is wanted"]);
+    simulate("/dev/null").exits(0);
+    // Standard output is a pipe here, and open.
+    assert!(simulate("/dev/stdout").exits(0).stdout.contains("<svg"));
+    for path in [text(&socket), text(&folder)] {
+        let rule = ["--apl", APL, "--rule", HASHED];
+        let plan = ["slices", "plan", "--apl", APL, "--bits", "4"];
+        for args in [
+            [&["verify", "--batch", path][..], &rule].concat(),
+            [&["compose", "--source", SOURCE, "--secret-file", path][..], &rule].concat(),
+            [&["simulate", "--endpoints", "5", "--clients-file", path][..], &rule].concat(),
+            [&["simulate", "--endpoints", "5", "--objects", path][..], &rule].concat(),
+            [&plan[..], &["--endpoints", path]].concat(),
+            [&plan[..], &["--endpoint", "a", "--current", path]].concat(),
+            vec!["lint", "--envoy", path],
+            vec!["vectors", path],
+        ] {
+            let told = refused(&args, path);
+            assert!(told.contains("; a file is wanted"), "{args:?}: {told}");
+        }
+    }
+    // A pipe that is written is read.
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, "k1=5c1e9d0b7a3f48e2960d4b8f1a27c3e5\n")
+    });
+    ssa(&[
+        "compose",
+        "--apl",
+        APL,
+        "--rule",
+        MACED,
+        "--source",
+        SOURCE,
+        "--secret-file",
+        text(&pipe),
+    ])
+    .exits(0);
+    writer.join().expect("it ends").expect("it is written");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Files that are read and written: `-` is standard input or output, sizes are bounded, and what fails is told in words.
+//!
+//! A pipe that is read is waited for, as by every command. Nothing is written to a pipe of a name: opening it would wait for
+//! a reader, who may never come.
 
 use std::{
-    fs::{File, OpenOptions, remove_file},
+    fs::{File, FileType, OpenOptions, remove_file},
     io::{self, ErrorKind, Read},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -12,8 +15,6 @@ const MAX_FILE: u64 = 256 << 20;
 
 /// Whether a flag reads standard input already.
 static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
-
-const A_DIRECTORY: &str = "is a directory; a file is wanted";
 
 /// Says whether a path stands for standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
@@ -28,8 +29,8 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, String> {
         }
         return Ok(Box::new(io::stdin()));
     }
-    if path.is_dir() {
-        return Err(A_DIRECTORY.into());
+    if let Some(kind) = path.metadata().ok().and_then(|found| unfit(found.file_type())) {
+        return Err(format!("is {kind}; a file is wanted"));
     }
     match File::open(path) {
         Ok(file) => Ok(Box::new(file)),
@@ -59,32 +60,59 @@ pub(crate) fn read_text(path: &Path) -> Result<String, String> {
 /// Says before any work is done why a file could not be written after it. What is there is left as it is.
 pub(crate) fn check_writable(path: &Path) -> Result<(), String> {
     let told = |error: io::Error| reason(path, &error);
-    match path.metadata() {
-        Ok(found) if found.is_dir() => Err(A_DIRECTORY.into()),
-        Ok(found) if found.is_file() => OpenOptions::new().write(true).open(path).map(drop).map_err(told),
-        // Opening a pipe would wait for its reader.
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let created = OpenOptions::new().write(true).create_new(true).open(path);
-            created.map_err(told)?;
-            remove_file(path).map_err(told)
+    let Ok(found) = path.metadata() else {
+        let created = OpenOptions::new().write(true).create_new(true).open(path);
+        created.map_err(told)?;
+        return remove_file(path).map_err(told);
+    };
+    let kind = unfit(found.file_type()).or_else(|| pipe(path, found.file_type()));
+    if let Some(kind) = kind {
+        return Err(format!("is {kind}; a file is wanted, or - for standard output"));
+    }
+    if found.is_file() {
+        OpenOptions::new().write(true).open(path).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Says what something is that is neither read nor written as a file.
+fn unfit(kind: FileType) -> Option<&'static str> {
+    if kind.is_dir() {
+        return Some("a directory");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_socket() {
+            return Some("a socket");
+        }
+        if kind.is_block_device() {
+            return Some("a block device");
         }
     }
+    None
+}
+
+/// Says whether something is a pipe of a name. One below `/dev` or `/proc`, such as `/dev/stdout` and what shells make of
+/// `>(command)`, is open already.
+#[cfg(unix)]
+fn pipe(path: &Path, kind: FileType) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_open = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+    (kind.is_fifo() && !is_open).then_some("a pipe")
+}
+
+#[cfg(not(unix))]
+fn pipe(_path: &Path, _kind: FileType) -> Option<&'static str> {
+    None
 }
 
 /// Says in words why a file cannot be used.
 pub(crate) fn reason(path: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) if !parent.exists() => format!("the directory {} does not exist", parent.display()),
-            _ => "there is no such file".into(),
-        },
-        ErrorKind::PermissionDenied => "permission is denied".into(),
-        ErrorKind::IsADirectory => A_DIRECTORY.into(),
-        ErrorKind::NotADirectory => "a part of the path is not a directory".into(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) if error.kind() == ErrorKind::NotFound && !parent.exists() => {
+            format!("the directory {} does not exist", parent.display())
         }
+        _ => ssa_input::files::reason(error),
     }
 }

@@ -73,6 +73,10 @@ pub(crate) struct Args {
     /// Checks a configuration of Envoy for what takes the source from elsewhere: YAML or JSON; may repeat
     #[arg(long, value_name = "FILE")]
     envoy: Vec<std::path::PathBuf>,
+    /// With --host: where a resolver serves snapshots, its socket.path [default: where the chart's does, or one whose
+    /// configuration names no socket]
+    #[arg(long, value_name = "PATH", requires = "host")]
+    resolver_socket: Option<std::path::PathBuf>,
     /// Leaves notes out
     #[arg(long)]
     no_notes: bool,
@@ -103,9 +107,10 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let given = read::given(&args, &mut faults)?;
     let of_envoy = envoy::check_all(&args.envoy, &mut faults);
     faults.check()?;
-    let host = args
-        .host
-        .then(|| host::checks(&given.as_ref().map(read::Published::items).unwrap_or_default()));
+    let host = args.host.then(|| {
+        let items = given.as_ref().map(read::Published::items).unwrap_or_default();
+        host::checks(&items, args.resolver_socket.as_deref())
+    });
     let found = given.map(|published| {
         let mut around = around;
         around.aaaa.extend(published.aaaa);

@@ -36,6 +36,10 @@ pub(super) fn checks(items: &[Ipv6Net]) -> Vec<Check> {
             "host-route",
             "a server answers for its slices by local routes, which Linux has",
         ));
+        checks.push(only(
+            "host-resolver",
+            "a sidecar learns the services from the resolver beside it, which runs on Linux",
+        ));
     }
     checks
 }

@@ -1,14 +1,15 @@
 //! Whether this machine takes part in a service: as a server by local routes, beside a resolver, in a network of its own.
 
-use std::{fs, io::ErrorKind, net::Ipv6Addr, os::unix::net::UnixStream};
+use std::{fs, io::ErrorKind, net::Ipv6Addr, os::unix::net::UnixStream, path::Path};
 
 use ipnet::Ipv6Net;
+use ssa_input::files::reason;
 
 use super::{Check, State};
 use crate::counts::plain;
 
-/// Where the chart's resolver listens for its sidecar.
-const SOCKET: &str = "/run/ssa/snapshot.sock";
+/// Where resolvers listen for the sidecar beside them: the chart's, and one whose configuration names no socket.
+const SOCKETS: [&str; 2] = ["/run/ssa/snapshot.sock", "/run/ssa-resolver/snapshot.sock"];
 
 /// A route's flags in `/proc/net/ipv6_route`: to this machine itself, and refused (`RTF_LOCAL`, `RTF_REJECT`).
 const LOCAL: u32 = 0x8000_0000;
@@ -20,21 +21,21 @@ const SHIM: &str = "a sidecar learns the services from the resolver beside it, a
 const NETWORK: &str = "a pod on its node's network has the node's address and routes: sidecars do not capture its connections, and \
                        no slice is routed to it";
 
-/// Checks this machine against the items of a service, and where it is a pod, its network.
-pub(super) fn checks(items: &[Ipv6Net]) -> Vec<Check> {
+/// Checks this machine against the items of a service and for a resolver at a socket, and where it is a pod, its network.
+pub(super) fn checks(items: &[Ipv6Net], socket: Option<&Path>) -> Vec<Check> {
     let mut checks = Vec::new();
     if !items.is_empty() {
         let routes = fs::read_to_string("/proc/net/ipv6_route");
         match &routes {
             Ok(text) => checks.extend(items.iter().map(|item| route(*item, &local_routes(text)))),
             Err(error) => {
-                let what = format!("/proc/net/ipv6_route cannot be read: {error}");
+                let what = format!("/proc/net/ipv6_route cannot be read: {}", reason(error));
                 checks.push(Check::new("host-route", State::Unavailable, what, ROUTE));
             }
         }
-        checks.push(resolver(
-            UnixStream::connect(SOCKET).map_err(|error| error.kind()).err(),
-        ));
+    }
+    if !items.is_empty() || socket.is_some() {
+        checks.push(found(socket));
     }
     let told = |name: &str| std::env::var(name).ok();
     if told("KUBERNETES_SERVICE_HOST").is_some() {
@@ -85,21 +86,34 @@ fn route(item: Ipv6Net, routes: &[Ipv6Net]) -> Check {
         .instead("on a server ip -6 route replace local PREFIX dev lo; in Kubernetes the pod template of the chart")
 }
 
-fn resolver(error: Option<ErrorKind>) -> Check {
+/// Looks for a resolver: at the socket that is given, or where one listens by default.
+fn found(socket: Option<&Path>) -> Check {
+    let met = |path: &Path| UnixStream::connect(path).map_err(|error| error.kind()).err();
+    if let Some(path) = socket {
+        return resolver(&path.display().to_string(), met(path));
+    }
+    let others = SOCKETS.iter().map(|path| (*path, met(Path::new(path))));
+    match others.into_iter().find(|(_, met)| *met != Some(ErrorKind::NotFound)) {
+        Some((path, met)) => resolver(path, met),
+        None => resolver(&SOCKETS.join(", nor at "), Some(ErrorKind::NotFound)),
+    }
+}
+
+fn resolver(socket: &str, error: Option<ErrorKind>) -> Check {
     let code = "host-resolver";
     match error {
-        None => Check::new(code, State::Fine, format!("a resolver listens at {SOCKET}"), SHIM),
+        None => Check::new(code, State::Fine, format!("a resolver listens at {socket}"), SHIM),
         Some(ErrorKind::NotFound) => {
-            let what = format!("no resolver's socket at {SOCKET}");
+            let what = format!("no resolver's socket at {socket}");
             Check::new(code, State::Note, what, SHIM)
                 .instead("in Kubernetes the pod template of the chart; elsewhere ssa-resolver beside each Envoy")
         }
         Some(ErrorKind::PermissionDenied) => {
-            let what = format!("{SOCKET} is there, and this user may not connect to it");
+            let what = format!("{socket} is there, and this user may not connect to it");
             Check::new(code, State::Unavailable, what, SHIM)
         }
         Some(kind) => {
-            let what = format!("{SOCKET} is there, and nobody answers at it: {kind}");
+            let what = format!("{socket} is there, and nobody answers at it: {}", reason(&kind.into()));
             Check::new(code, State::Warning, what, SHIM).instead("ssa-resolver running: its log says why it ended")
         }
     }
@@ -173,9 +187,12 @@ mod tests {
 
     #[test]
     fn a_resolver_that_does_not_answer_is_told_from_none() {
-        assert_eq!(resolver(None).state, State::Fine);
-        assert_eq!(resolver(Some(ErrorKind::NotFound)).state, State::Note);
-        assert_eq!(resolver(Some(ErrorKind::ConnectionRefused)).state, State::Warning);
-        assert_eq!(resolver(Some(ErrorKind::PermissionDenied)).state, State::Unavailable);
+        assert_eq!(resolver("/x", None).state, State::Fine);
+        assert_eq!(resolver("/x", Some(ErrorKind::NotFound)).state, State::Note);
+        assert_eq!(resolver("/x", Some(ErrorKind::ConnectionRefused)).state, State::Warning);
+        assert_eq!(
+            resolver("/x", Some(ErrorKind::PermissionDenied)).state,
+            State::Unavailable
+        );
     }
 }

@@ -1,0 +1,101 @@
+//! `ssa lint` of what is around a record: Envoy's configuration, and the resolver of this machine.
+
+mod support;
+
+use support::{file, ssa, text};
+
+#[test]
+fn what_is_no_configuration_of_envoy_is_refused() {
+    for (name, content, wanted) in [
+        ("none", "a: [1\nb: 2", "is neither YAML nor JSON (line 2, column"),
+        ("text", "hello", "is not a configuration of Envoy"),
+        ("empty", "", "is not a configuration of Envoy"),
+        ("comment", "# static_resources:\n", "is not a configuration of Envoy"),
+        (
+            "other",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n",
+            "is not a configuration of Envoy",
+        ),
+        ("json", "{\"services\": []}", "is not a configuration of Envoy"),
+        ("bytes", "\u{0}\u{1}", "neither YAML nor JSON"),
+    ] {
+        let path = file(&format!("lint_envoy_{name}"), content);
+        ssa(&["lint", "--envoy", text(&path)])
+            .exits(2)
+            .tells(&["--envoy ", wanted]);
+    }
+    ssa(&["lint", "--envoy", "/no/such.yaml"])
+        .exits(2)
+        .tells(&["the directory /no does not exist"]);
+}
+
+#[test]
+fn the_proxy_protocol_is_found_in_every_form_and_in_no_mention() {
+    let kind = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
+    let dump =
+        format!("{{\"configs\": [{{\"listener_filters\": [\n{{\"typed_config\": {{\"@type\": \"{kind}\"}}}}]}}]}}");
+    let map = format!(
+        "kind: ConfigMap\ndata:\n  envoy.yaml: |\n    static_resources:\n      listeners:\n      - listener_filters:\n        - typed_config: {{\"@type\": {kind}}}\n"
+    );
+    for (name, content, lines) in [
+        ("dump", dump, vec![2]),
+        ("map", map, vec![7]),
+        (
+            "name",
+            "listener_filters:\n- name: envoy.filters.listener.proxy_protocol\n".to_owned(),
+            vec![2],
+        ),
+        (
+            "mention",
+            format!("static_resources: {{}} # {kind}\nadmin:\n  note: \"# {kind}\"\n"),
+            vec![],
+        ),
+        (
+            "other",
+            "resources:\n- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n".to_owned(),
+            vec![],
+        ),
+    ] {
+        let path = file(&format!("lint_proxy_{name}"), &content);
+        let run = ssa(&["lint", "--envoy", text(&path)]).exits(i32::from(!lines.is_empty()));
+        for line in &lines {
+            assert!(
+                run.stdout.contains(&format!("{}:{line}: ", text(&path))),
+                "{}",
+                run.stdout
+            );
+        }
+        assert_eq!(
+            run.stdout.matches("[proxy-protocol]").count(),
+            lines.len(),
+            "{}",
+            run.stdout
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_resolver_is_looked_for_where_it_is_said_to_be() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("lint_resolver.sock");
+    let _ = std::fs::remove_file(&path);
+    let state = |path: &str| {
+        let run = ssa(&["lint", "--host", "--json", "--resolver-socket", path]);
+        let checks = run.json()["host"].as_array().cloned().expect("checks are a list");
+        let check = checks
+            .into_iter()
+            .find(|check| check["code"] == "host-resolver")
+            .expect("it is checked");
+        (check["state"].as_str().map(str::to_owned), check["what"].to_string())
+    };
+    let (found, what) = state(text(&path));
+    assert_eq!(found.as_deref(), Some("note"), "{what}");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let (found, what) = state(text(&path));
+    assert_eq!(found.as_deref(), Some("fine"), "{what}");
+    assert!(what.contains(text(&path)), "{what}");
+    drop(listener);
+    let (found, what) = state(text(&path));
+    assert_eq!(found.as_deref(), Some("warning"), "{what}");
+    ssa(&["lint", "--resolver-socket", "/x"]).exits(2);
+}
