@@ -23,6 +23,7 @@ space='2:2001:db8:5::/64 !2:2001:db8:5:0:ffff:ffff:ffff:0/112'
 rule='v=ssa1; addr=hash(src/128):20 rand:44'
 plain=2001:db8:5:0:ffff:ffff:ffff:1
 namespace='ssa-smoke'
+since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 
 passed=0 failed=0
 check() {
@@ -155,12 +156,13 @@ for port in 8080 9000; do
 done
 
 step "asking istiod"
+# Of this run's proxies: scenarios of e2e/ have some refuse what they ought to.
 no_rejection() {
   local log
-  log=$(kubectl logs -n istio-system deploy/istiod)
-  [ -n "$log" ] && ! grep -q 'ACK ERROR' <<<"$log"
+  log=$(kubectl logs -n istio-system deploy/istiod --since-time="$since")
+  [ -n "$log" ] && ! grep -q "ACK ERROR [^ ]*\.$namespace-" <<<"$log"
 }
-check "istiod saw no rejected configuration" no_rejection
+check "istiod saw no configuration rejected" no_rejection
 
 say "$passed passed, $failed failed"
 [ "$failed" = 0 ]

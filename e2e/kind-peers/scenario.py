@@ -85,6 +85,7 @@ def strangers(stage, first, second, client, stranger, outsider):
     stage.note("others")
     stage.claim_answers("a client at the service of clients is", "served", *(ask(client, PEERED.name, "PING") for _ in range(3)))
     stage.claim_answers("a client at a server's own name is", "refused", ask(client, PEERS[0].name, "PING"))
+    stage.claim_between("what its shim says of keys at fault", 1, 100, client.shim("ssa_resolver_key_faults"))
     key = stage.own / "key"
     key.write_text(f"p1={SECRET}\n")
     theirs = str(stage.ssa.compose(PEERS[0].published, second.address, secret_file=key)[0])
