@@ -14,15 +14,7 @@ class Mesh(Room):
 
     def _release(self, *services, **values):
         base = {"name": "store.example", "allowed": ["2001:db8:5::/48"], "ports": PORTS, "inbound": {}, "outbound": {}}
-        whole = {
-            "module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64},
-            "resolver": {"image": "ssa-resolver:test"},
-            "services": [{**base, **one} for one in services or ({},)],
-            **values,
-        }
-        file = self.folder / "mesh.json"
-        file.write_text(json.dumps(whole))
-        return file
+        return self._values([{**base, **one} for one in services or ({},)], **values)
 
     def _objects(self, *services, **values):
         return self.helm.objects("-f", self._release(*services, **values))

@@ -68,6 +68,13 @@ class Room:
         """Returns the configuration of shims in pods of a role."""
         return json.loads(self.all["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"])
 
+    def _values(self, services, **values):
+        """Returns a file of values with these services, and what every release needs besides."""
+        needed = {"module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64}, "resolver": {"image": "ssa-resolver:test"}}
+        file = self.folder / "values.json"
+        file.write_text(json.dumps({**needed, "services": services, **values}))
+        return file
+
     def _check(self, configuration):
         """Has the shim check a configuration, as text or values; returns exit code and what it printed."""
         file = self.folder / "resolver.json"

@@ -31,9 +31,7 @@ class Workloads(Room):
         return self._release(services, *flags)
 
     def _release(self, services, *flags):
-        file = self.folder / "several.json"
-        file.write_text(json.dumps({"module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64}, "services": services, "resolver": {"image": "ssa-resolver:test"}}))
-        return self.helm.objects("-f", file, *flags)
+        return self.helm.objects("-f", self._values(services), *flags)
 
     @staticmethod
     def _named(workload):
