@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Changes rules' code one place at a time and reports the changes that no test notices (cargo-mutants; .cargo/mutants.toml).
+# Changes the code of rules and slices one place at a time and reports the changes that no test notices (cargo-mutants; .cargo/mutants.toml).
 #
-#   hack/mutants.sh                           the whole crate; hours
+#   hack/mutants.sh                           both crates; hours
 #   hack/mutants.sh -f rules/src/verdict.rs   one file; any other flag of cargo-mutants works too
 #   hack/mutants.sh --in-diff CHANGE.diff     what a change touches
 #
@@ -20,7 +20,7 @@ binary=$(cargo_tool cargo-mutants "$version" cargo-mutants)
 # Thousands of builds: without debug information each is quicker, and panics name their line all the same.
 export CARGO_PROFILE_DEV_DEBUG=none CARGO_PROFILE_TEST_DEBUG=none
 status=0
-"$binary" mutants --package ssa-rules --jobs 2 --colors never --no-shuffle "$@" || status=$?
+"$binary" mutants --package ssa-rules --package ssa-slices --jobs 2 --colors never --no-shuffle "$@" || status=$?
 
 out=$root/mutants.out
 lines() { if [ -f "$out/$1" ]; then wc -l <"$out/$1"; else echo 0; fi; }

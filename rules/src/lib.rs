@@ -55,7 +55,6 @@ mod order;
 pub mod published;
 pub mod record;
 pub mod rule;
-pub mod slices;
 mod types;
 pub mod verdict;
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 use ssa_rules::{
     Chunk, ItemIndex, ItemSet, Port, Progress, Record, Replica, Request, Rule, Source, UnixTime,
     record::{Field, ItemChoice},
-    slices::SliceSpace,
 };
+use ssa_slices::SliceSpace;
 
 use super::{
     endpoints::Fleet,
@@ -289,7 +289,7 @@ impl Attack<'_> {
         let mut draw = || random.next();
         let mut search = self.rule.search_in(item, request, &mut draw).ok()?;
         match self.rule.advance(&mut search, request, 1, &mut draw).ok()? {
-            Progress::Found(destination) => self.space.slice_of(destination.0).map(ssa_rules::slices::SliceId::get),
+            Progress::Found(destination) => self.space.slice_of(destination.0).map(ssa_slices::SliceId::get),
             Progress::More => None,
         }
     }

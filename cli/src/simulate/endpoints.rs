@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use ssa_rules::slices::{Endpoint, EndpointIdx, MAX_ENDPOINTS, Plan, PlanError, Replicas, SliceSpace, plan};
+use ssa_slices::{Endpoint, EndpointIdx, MAX_ENDPOINTS, Plan, PlanError, Replicas, SliceSpace, plan};
 
 /// Endpoints as given: a number of them, or `NAME[=WEIGHT],…`.
 #[derive(Clone, Debug, PartialEq, Eq)]

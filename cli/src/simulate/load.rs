@@ -11,7 +11,8 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use ssa_rules::{Chunk, ComposeError, Port, Replica, Request, Rule, Source, UnixTime, slices::SliceSpace};
+use ssa_rules::{Chunk, ComposeError, Port, Replica, Request, Rule, Source, UnixTime};
+use ssa_slices::SliceSpace;
 
 use super::{clients::Population, distinct::Distinct, random::Seeded};
 

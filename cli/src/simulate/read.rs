@@ -3,12 +3,8 @@
 use std::{borrow::Cow, path::Path};
 
 use ipnet::Ipv6Net;
-use ssa_rules::{
-    AddressSpace, Key, Port, Record, Rule, Secret, UnixTime,
-    published::Role,
-    record::Field,
-    slices::{MAX_SLICES, Replicas, SliceBits, SliceSpace},
-};
+use ssa_rules::{AddressSpace, Key, Port, Record, Rule, Secret, UnixTime, published::Role, record::Field};
+use ssa_slices::{MAX_SLICES, Replicas, SliceBits, SliceSpace};
 
 use super::{
     Args,

@@ -4,9 +4,9 @@ use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
 use ipnet::Ipv6Net;
 use serde_json::json;
-use ssa_rules::{
-    AddressSpace, Record,
-    slices::{self, Bound, DomainId, EndpointIdx, Plan, Replicas, SliceBits, SliceError, SliceId, SliceSpace},
+use ssa_rules::{AddressSpace, Record};
+use ssa_slices::{
+    self as slices, Bound, DomainId, EndpointIdx, Plan, Replicas, SliceBits, SliceError, SliceId, SliceSpace,
 };
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ssa_rules::slices::{Endpoint, EndpointIdx, Replicas, SliceSpace};
+use ssa_slices::{Endpoint, EndpointIdx, Replicas, SliceSpace};
 
 use crate::common::Case;
 

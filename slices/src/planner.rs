@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::problem::{NOBODY, Problem, Score};
-use super::table::Table;
-use super::targets::{moves_for, targets};
-use super::{Endpoint, EndpointIdx, ReplicaError, Replicas, Siblings, SliceId, SliceSpace};
-use super::{chains, exact, refit, scratch};
+use crate::problem::{NOBODY, Problem, Score};
+use crate::table::Table;
+use crate::targets::{moves_for, targets};
+use crate::{Endpoint, EndpointIdx, ReplicaError, Replicas, Siblings, SliceId, SliceSpace};
+use crate::{chains, exact, refit, scratch};
 
 /// The greatest number of endpoints of a service, drained ones included.
 pub const MAX_ENDPOINTS: usize = 1 << 16;
@@ -98,7 +98,7 @@ pub enum Bound {
 /// # Example
 ///
 /// ```
-/// use ssa_rules::slices::{Endpoint, EndpointIdx, Replicas, SliceBits, SliceSpace, plan};
+/// use ssa_slices::{Endpoint, EndpointIdx, Replicas, SliceBits, SliceSpace, plan};
 ///
 /// let space = SliceSpace::new(&["2001:db8:5::/64".parse()?], SliceBits::new(10)?)?;
 /// let three = Replicas::new(3, 20)?;

@@ -1,7 +1,7 @@
 //! Problems that only the whole search solves well: leaving out a part of it, such as chains through a third endpoint
 //! or the domain that a block was in, or turning a comparison round, loses some of them.
 
-use ssa_rules::slices::Method;
+use ssa_slices::Method;
 
 use crate::common::{Case, Kind};
 use crate::naive::{self, Score};

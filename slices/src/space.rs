@@ -6,7 +6,7 @@ use core::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::{MAX_SLICES, SliceBits, SliceId};
+use crate::{MAX_SLICES, SliceBits, SliceId};
 
 /// Cuts each positive item of a service into 2^s equal slices.
 ///
@@ -21,7 +21,7 @@ use super::{MAX_SLICES, SliceBits, SliceId};
 /// Slices are numbered item by item, the items in ascending order whatever the order they were given in: see [`SliceId`].
 ///
 /// ```
-/// use ssa_rules::slices::{SliceBits, SliceId, SliceSpace};
+/// use ssa_slices::{SliceBits, SliceId, SliceSpace};
 ///
 /// // A /64 in 16384 slices of /78.
 /// let space = SliceSpace::new(&["2001:db8:5::/64".parse()?], SliceBits::new(14)?)?;
@@ -153,7 +153,7 @@ impl SliceSpace {
     /// [`SliceError::UnknownSlice`] for a slice that the space lacks.
     ///
     /// ```
-    /// use ssa_rules::slices::{SliceBits, SliceId, SliceSpace};
+    /// use ssa_slices::{SliceBits, SliceId, SliceSpace};
     ///
     /// let space = SliceSpace::new(&["2001:db8:5::/64".parse()?], SliceBits::new(4)?)?;
     /// let prefixes = space.aggregate((3..8).map(SliceId::new))?;
@@ -195,13 +195,13 @@ impl SliceSpace {
 
 /// 2^order slices, the first one a multiple of 2^order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) start: usize,
-    pub(super) order: u8,
+pub(crate) struct Block {
+    pub(crate) start: usize,
+    pub(crate) order: u8,
 }
 
 /// Joins slices, ascending and each once, into the fewest blocks that stay within an item.
-pub(super) fn blocks(positions: &[usize], bits: SliceBits) -> impl Iterator<Item = Block> + '_ {
+pub(crate) fn blocks(positions: &[usize], bits: SliceBits) -> impl Iterator<Item = Block> + '_ {
     let mut rest = positions;
     core::iter::from_fn(move || {
         let start = *rest.first()?;

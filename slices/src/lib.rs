@@ -6,10 +6,28 @@
 //! The planner gives values for values: it announces nothing, knows no loads but the weights it is told, and keeps no
 //! state between calls. A plan is handed over by others, who may take its [moves](Move) in any order and pace.
 
+//!
+//! # What this crate does not do
+//!
+//! It reads no rule records and resolves no names: a space is given to it as prefixes. It has no clock, no I/O and no
+//! logging.
+#![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 #![allow(
     clippy::arithmetic_side_effects,
     reason = "sums of at most 2^20 slices, 2^16 endpoints and 32-bit weights, kept in 64 bits"
 )]
+extern crate alloc;
 
 mod chains;
 mod exact;

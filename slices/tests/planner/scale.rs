@@ -1,6 +1,6 @@
 //! Scaling: thousands of slices, hundreds of endpoints.
 
-use ssa_rules::slices::{Bound, Endpoint, EndpointIdx, Plan, Replicas, SliceSpace, plan};
+use ssa_slices::{Bound, Endpoint, EndpointIdx, Plan, Replicas, SliceSpace, plan};
 
 use crate::common::{Xorshift, alike, as_current, replicas, space, unassigned};
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::SliceError;
+use crate::SliceError;
 
 /// The greatest number of slices of a service.
 pub const MAX_SLICES: usize = 1 << 20;
@@ -10,11 +10,11 @@ pub const MAX_SLICES: usize = 1 << 20;
 /// Says into how many slices each item is cut: 2^s, s being 0 to 20.
 ///
 /// ```
-/// use ssa_rules::slices::SliceBits;
+/// use ssa_slices::SliceBits;
 ///
 /// assert_eq!(SliceBits::new(14)?.per_item(), 16_384);
 /// assert!(SliceBits::new(21).is_err());
-/// # Ok::<(), ssa_rules::slices::SliceError>(())
+/// # Ok::<(), ssa_slices::SliceError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SliceBits(u8);
@@ -75,12 +75,12 @@ impl SliceId {
         self.0
     }
 
-    pub(super) const fn position(self) -> usize {
+    pub(crate) const fn position(self) -> usize {
         self.0 as usize
     }
 
     /// Numbers the slice at a position, which a space keeps below [`MAX_SLICES`].
-    pub(super) fn at(position: usize) -> Self {
+    pub(crate) fn at(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }
 }
@@ -111,12 +111,12 @@ impl EndpointIdx {
         self.0
     }
 
-    pub(super) const fn position(self) -> usize {
+    pub(crate) const fn position(self) -> usize {
         self.0 as usize
     }
 
     /// Numbers the endpoint at a place, which the planner keeps below [`MAX_ENDPOINTS`](super::MAX_ENDPOINTS).
-    pub(super) fn at(position: usize) -> Self {
+    pub(crate) fn at(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }
 }
@@ -150,7 +150,7 @@ impl DomainId {
 /// Describes an endpoint to the planner.
 ///
 /// ```
-/// use ssa_rules::slices::{DomainId, Endpoint};
+/// use ssa_slices::{DomainId, Endpoint};
 ///
 /// let twice_as_large = Endpoint { weight: 2, domain: Some(DomainId::new(7)) };
 /// assert_ne!(twice_as_large, Endpoint::of_weight(2));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_rules::slices::{MAX_SLICES, SliceBits, SliceError, SliceId, SliceSpace};
+use ssa_slices::{MAX_SLICES, SliceBits, SliceError, SliceId, SliceSpace};
 
 use crate::common::{Xorshift, space};
 

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::pool::{Pool, around_part};
-use super::problem::{NOBODY, Problem};
-use super::space::{Block, blocks};
-use super::table::Table;
+use crate::pool::{Pool, around_part};
+use crate::problem::{NOBODY, Problem};
+use crate::space::{Block, blocks};
+use crate::table::Table;
 
 /// Lays out all slices where none stays with its holder.
 ///
@@ -13,7 +13,7 @@ use super::table::Table;
 /// alone in theirs count as alike), and as large as its arcs stay shorter than the least distance between siblings:
 /// within a group nothing can conflict, and arcs of one domain lie side by side, which keeps the domain's siblings few.
 /// Within its arcs a group hands out the largest aligned blocks first.
-pub(super) fn lay_out(problem: &Problem, targets: &Table<usize>) -> Table<usize> {
+pub(crate) fn lay_out(problem: &Problem, targets: &Table<usize>) -> Table<usize> {
     let items = problem.slices() >> problem.bits.get();
     let mut holder = Table::filled(problem.slices(), NOBODY);
     let mut before = 0;

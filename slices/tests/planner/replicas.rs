@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ssa_rules::slices::{ReplicaError, Replicas, Siblings, SliceBits, SliceId, SliceSpace};
+use ssa_slices::{ReplicaError, Replicas, Siblings, SliceBits, SliceId, SliceSpace};
 
 use crate::common::{replicas, space};
 use crate::naive;

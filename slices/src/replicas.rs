@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{SliceBits, SliceId, SliceSpace};
+use crate::{SliceBits, SliceId, SliceSpace};
 
 /// Says how many replicas an address has and which bits tell them apart.
 ///
@@ -20,11 +20,11 @@ use super::{SliceBits, SliceId, SliceSpace};
 /// ```
 ///
 /// ```
-/// use ssa_rules::slices::Replicas;
+/// use ssa_slices::Replicas;
 ///
 /// let three = Replicas::new(3, 20)?;
 /// assert_eq!(three.steps().collect::<Vec<_>>(), [0, 349_525, 699_050]);
-/// # Ok::<(), ssa_rules::slices::ReplicaError>(())
+/// # Ok::<(), ssa_slices::ReplicaError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Replicas {
@@ -84,7 +84,7 @@ impl Replicas {
     /// ceiling of k·2ⁿ/c with k = q − r; against r = 0 it is the floor, and backwards the ceiling, so both occur.
     /// With s ≥ n that is a multiple of 2^(s−n) slices. With s < n it is a number of whole slices and a rest; a rest
     /// carries some addresses of the slice, though not all, into the next one.
-    pub(super) fn distances(self, slice_bits: SliceBits) -> Distances {
+    pub(crate) fn distances(self, slice_bits: SliceBits) -> Distances {
         let field = u32::from(self.first_field_bits);
         let slice = u32::from(slice_bits.get());
         let count = u128::from(self.count);
@@ -116,11 +116,11 @@ impl Replicas {
 
 /// By how many slices replicas of one address lie apart, upwards and around the item.
 #[derive(Debug)]
-pub(super) struct Distances {
+pub(crate) struct Distances {
     /// Above 0, below 2^s, ascending, and with every d also 2^s − d.
-    pub(super) between: Vec<usize>,
+    pub(crate) between: Vec<usize>,
     /// Two replicas of one address can lie in one slice.
-    pub(super) own: bool,
+    pub(crate) own: bool,
 }
 
 /// Tells which slices are siblings: some address has one replica in the first and another in the second.
@@ -128,7 +128,7 @@ pub(super) struct Distances {
 /// The relation is symmetric and stays within an item. Where an item has few slices, a slice can be its own sibling.
 ///
 /// ```
-/// use ssa_rules::slices::{Replicas, Siblings, SliceBits, SliceId, SliceSpace};
+/// use ssa_slices::{Replicas, Siblings, SliceBits, SliceId, SliceSpace};
 ///
 /// let space = SliceSpace::new(&["2001:db8:5::/64".parse()?], SliceBits::new(4)?)?;
 /// let siblings = Siblings::new(&space, Replicas::new(3, 20)?)?;
@@ -179,13 +179,13 @@ impl Siblings {
         self.distances.own
     }
 
-    pub(super) fn into_distances(self) -> Vec<usize> {
+    pub(crate) fn into_distances(self) -> Vec<usize> {
         self.distances.between
     }
 }
 
 /// Goes up by a distance from a slice, around its item of `per_item` slices, a power of two.
-pub(super) fn around(position: usize, distance: usize, per_item: usize) -> usize {
+pub(crate) fn around(position: usize, distance: usize, per_item: usize) -> usize {
     let mask = per_item.saturating_sub(1);
     (position & !mask) + (position.wrapping_add(distance) & mask)
 }

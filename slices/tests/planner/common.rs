@@ -1,7 +1,7 @@
 //! Small tools of all tests here.
 
 use ipnet::Ipv6Net;
-use ssa_rules::slices::{DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas, SliceBits, SliceSpace, plan_by};
+use ssa_slices::{DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas, SliceBits, SliceSpace, plan_by};
 
 /// Deterministic pseudo-random numbers (xorshift64, Marsaglia 2003).
 pub(crate) struct Xorshift(pub(crate) u64);

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::problem::{Conflicts, NOBODY, Problem};
-use super::table::Table;
+use crate::problem::{Conflicts, NOBODY, Problem};
+use crate::table::Table;
 
 /// Up to this many endpoints a chain may pass through any; beyond, only through the slices of two.
 const LONG_CHAINS: usize = 64;
@@ -20,7 +20,7 @@ const MOST_WORK: usize = 1 << 27;
 /// first endpoint, or to one that may hold one more while another gives one less. First come only chains
 /// that move no more slices in all than moved before; then, conflicts counting more than moves, any others.
 /// Passes repeat until one finds nothing, or the bound on work is reached.
-pub(super) fn part_siblings(problem: &Problem, holder: Table<usize>) -> Table<usize> {
+pub(crate) fn part_siblings(problem: &Problem, holder: Table<usize>) -> Table<usize> {
     if problem.distances.is_empty() {
         return holder;
     }
@@ -351,8 +351,8 @@ impl<'a> Chains<'a> {
 mod tests {
     use alloc::vec;
 
-    use super::super::{Endpoint, EndpointIdx, SliceBits};
     use super::*;
+    use crate::{Endpoint, EndpointIdx, SliceBits};
 
     /// Eight slices on two endpoints, each slice the sibling of the fourth after it.
     fn problem(holders: [u32; 8]) -> Problem {

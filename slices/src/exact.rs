@@ -1,12 +1,12 @@
 //! The best plan of a small problem, found by trying all.
 
-use super::problem::{Conflicts, NOBODY, Problem, Score};
-use super::table::Table;
+use crate::problem::{Conflicts, NOBODY, Problem, Score};
+use crate::table::Table;
 
 /// Up to this many slices the planner tries to find the best plan of all.
-pub(super) const EXACT_SLICES: usize = 12;
+pub(crate) const EXACT_SLICES: usize = 12;
 /// Up to this many endpoints, too.
-pub(super) const EXACT_ENDPOINTS: usize = 8;
+pub(crate) const EXACT_ENDPOINTS: usize = 8;
 /// Bounds the partial assignments tried: enough for 8 slices on 4 endpoints, of which there are (4⁹ − 1) / 3.
 const EXACT_STEPS: usize = 100_000;
 
@@ -14,7 +14,7 @@ const EXACT_STEPS: usize = 100_000;
 ///
 /// A branch ends where it is worse already than the best assignment known, at first `known`. None if there are too
 /// many to try.
-pub(super) fn best(problem: &Problem, known: &Table<usize>) -> Option<Table<usize>> {
+pub(crate) fn best(problem: &Problem, known: &Table<usize>) -> Option<Table<usize>> {
     let score = problem.score(known);
     let endpoints = problem.endpoints();
     let mut search = Search {

@@ -3,12 +3,12 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::replicas::around;
-use super::table::Table;
-use super::{DomainId, Endpoint, EndpointIdx, SliceBits};
+use crate::replicas::around;
+use crate::table::Table;
+use crate::{DomainId, Endpoint, EndpointIdx, SliceBits};
 
 /// Stands for no endpoint: a slice that is unassigned, or whose endpoint is gone or drained.
-pub(super) const NOBODY: usize = usize::MAX;
+pub(crate) const NOBODY: usize = usize::MAX;
 
 /// Holds a planning problem in canonical numbers.
 ///
@@ -16,32 +16,32 @@ pub(super) const NOBODY: usize = usize::MAX;
 /// weight, domain and place. So the plan follows the endpoints wherever they stand in the caller's list; only
 /// newcomers that nothing else tells apart are told apart by their place.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) bits: SliceBits,
+pub(crate) struct Problem {
+    pub(crate) bits: SliceBits,
     /// Distances between siblings within an item: see `Distances`.
-    pub(super) distances: Vec<usize>,
+    pub(crate) distances: Vec<usize>,
     /// Who holds each slice, or [`NOBODY`].
-    pub(super) current: Table<usize>,
+    pub(crate) current: Table<usize>,
     /// The domain that each slice is in now, even on a drained endpoint; [`NOBODY`] if unknown.
-    pub(super) former_domain: Table<usize>,
+    pub(crate) former_domain: Table<usize>,
     /// How many slices each endpoint holds.
-    pub(super) held: Table<usize>,
+    pub(crate) held: Table<usize>,
     /// The floor of each endpoint's weighted share.
-    pub(super) low: Table<usize>,
+    pub(crate) low: Table<usize>,
     /// Its ceiling.
-    pub(super) high: Table<usize>,
+    pub(crate) high: Table<usize>,
     /// Each endpoint's domain; an endpoint without one has a domain of its own.
-    pub(super) domain: Table<usize>,
+    pub(crate) domain: Table<usize>,
     /// Whether the endpoint shares its domain with another.
-    pub(super) shares_domain: Table<bool>,
-    pub(super) domains: usize,
+    pub(crate) shares_domain: Table<bool>,
+    pub(crate) domains: usize,
     /// The caller's number of each endpoint.
-    pub(super) place: Table<usize>,
+    pub(crate) place: Table<usize>,
 }
 
 impl Problem {
     /// Renumbers a request that has been checked: one current holder per slice, and at least one endpoint of weight.
-    pub(super) fn new(
+    pub(crate) fn new(
         bits: SliceBits,
         distances: Vec<usize>,
         current: &[Option<EndpointIdx>],
@@ -128,24 +128,24 @@ impl Problem {
     }
 
     /// The caller's number of an endpoint.
-    pub(super) fn endpoint(&self, endpoint: usize) -> EndpointIdx {
+    pub(crate) fn endpoint(&self, endpoint: usize) -> EndpointIdx {
         EndpointIdx::at(self.place.at(endpoint))
     }
 
-    pub(super) fn slices(&self) -> usize {
+    pub(crate) fn slices(&self) -> usize {
         self.current.len()
     }
 
-    pub(super) fn endpoints(&self) -> usize {
+    pub(crate) fn endpoints(&self) -> usize {
         self.low.len()
     }
 
-    pub(super) fn per_item(&self) -> usize {
+    pub(crate) fn per_item(&self) -> usize {
         self.bits.per_item()
     }
 
     /// Lists the siblings of a slice, itself never among them.
-    pub(super) fn siblings(&self, slice: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn siblings(&self, slice: usize) -> impl Iterator<Item = usize> + '_ {
         let per_item = self.per_item();
         self.distances
             .iter()
@@ -153,7 +153,7 @@ impl Problem {
     }
 
     /// Counts a slice's conflicts if `endpoint` held it, its siblings staying with `holder`.
-    pub(super) fn conflicts(&self, holder: &Table<usize>, slice: usize, endpoint: usize) -> Conflicts {
+    pub(crate) fn conflicts(&self, holder: &Table<usize>, slice: usize, endpoint: usize) -> Conflicts {
         let mut found = Conflicts::default();
         if self.distances.is_empty() {
             return found;
@@ -171,7 +171,7 @@ impl Problem {
     }
 
     /// Scores a complete assignment; the lesser score is the better plan.
-    pub(super) fn score(&self, holder: &Table<usize>) -> Score {
+    pub(crate) fn score(&self, holder: &Table<usize>) -> Score {
         let mut conflicts = Conflicts::default();
         for (slice, endpoint) in holder.iter().enumerate() {
             let found = self.conflicts(holder, slice, endpoint);
@@ -196,50 +196,50 @@ impl Problem {
 
 /// Counts pairs of siblings that one failure would take together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Conflicts {
+pub(crate) struct Conflicts {
     /// Both with one endpoint.
-    pub(super) on_endpoint: i64,
+    pub(crate) on_endpoint: i64,
     /// With two endpoints of one domain.
-    pub(super) in_domain: i64,
+    pub(crate) in_domain: i64,
 }
 
 impl Conflicts {
-    pub(super) fn minus(self, other: Self) -> Self {
+    pub(crate) fn minus(self, other: Self) -> Self {
         Self {
             on_endpoint: self.on_endpoint - other.on_endpoint,
             in_domain: self.in_domain - other.in_domain,
         }
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             on_endpoint: self.on_endpoint + other.on_endpoint,
             in_domain: self.in_domain + other.in_domain,
         }
     }
 
-    pub(super) fn any(self) -> bool {
+    pub(crate) fn any(self) -> bool {
         self > Self::default()
     }
 
     /// A difference of two counts that is for the better.
-    pub(super) fn improves(self) -> bool {
+    pub(crate) fn improves(self) -> bool {
         self < Self::default()
     }
 }
 
 /// Orders balanced assignments by the planner's aims, the first field deciding first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Score {
-    pub(super) conflicts: Conflicts,
-    pub(super) moves: usize,
-    pub(super) prefixes: usize,
+pub(crate) struct Score {
+    pub(crate) conflicts: Conflicts,
+    pub(crate) moves: usize,
+    pub(crate) prefixes: usize,
 }
 
 /// Counts the prefixes that all endpoints together announce.
 ///
 /// Every slice is a prefix; whenever two halves of a block have one holder throughout, they join and one is saved.
-pub(super) fn prefixes(holder: &Table<usize>, bits: SliceBits) -> usize {
+pub(crate) fn prefixes(holder: &Table<usize>, bits: SliceBits) -> usize {
     let mut level: Vec<usize> = holder.iter().collect();
     let mut count = level.len();
     for _ in 0..bits.get() {

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
 
-use super::problem::Problem;
-use super::space::blocks;
-use super::table::Table;
+use crate::problem::Problem;
+use crate::space::blocks;
+use crate::table::Table;
 
 /// Picks each endpoint's number of slices, floor or ceiling of its share, so that the fewest slices must move.
 ///
@@ -13,7 +13,7 @@ use super::table::Table;
 /// then to those that must take slices anyway; last to those that could stay at their floor. Among equals, those keep the
 /// ceiling that would have to split a block, and those get it whom one more slice costs the fewest prefixes; then
 /// domains take turns, so that endpoints alike in alike domains fill them alike.
-pub(super) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize> {
+pub(crate) fn targets(problem: &Problem, keepable: &Table<usize>) -> Table<usize> {
     let ceilings = problem.slices() - problem.low.iter().sum::<usize>();
     let smallest = smallest_blocks(problem);
     let turn = turns(problem);
@@ -55,7 +55,7 @@ enum Rank {
 }
 
 /// Counts the slices that move when each endpoint keeps as many of `keepable` as its target allows.
-pub(super) fn moves_for(problem: &Problem, keepable: &Table<usize>) -> usize {
+pub(crate) fn moves_for(problem: &Problem, keepable: &Table<usize>) -> usize {
     let targets = targets(problem, keepable);
     let kept: usize = targets
         .iter()

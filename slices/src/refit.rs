@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::pool::{Pool, around_part};
-use super::problem::{Conflicts, NOBODY, Problem};
-use super::space::{Block, blocks};
-use super::table::Table;
+use crate::pool::{Pool, around_part};
+use crate::problem::{Conflicts, NOBODY, Problem};
+use crate::space::{Block, blocks};
+use crate::table::Table;
 
 /// How many blocks a taker looks at before it settles for smaller ones, and in the end for conflicts.
 const LOOKS: usize = 64;
@@ -17,7 +17,7 @@ const SEPARATE_DOMAINS: usize = 64;
 /// Takers are served the largest blocks first, from slices that nobody holds and from givers alike; a block is
 /// taken where it conflicts with nothing its taker holds and, if one of its own domain gave it, first. So only
 /// endpoints above their target give and only those below it take.
-pub(super) fn refit(problem: &Problem, targets: &Table<usize>) -> Table<usize> {
+pub(crate) fn refit(problem: &Problem, targets: &Table<usize>) -> Table<usize> {
     let mut refit = Refit::new(problem, targets);
     for order in (0..=problem.bits.get()).rev() {
         for taker in 0..problem.endpoints() {

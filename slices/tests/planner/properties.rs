@@ -1,6 +1,6 @@
 //! What holds for every plan, small or middling.
 
-use ssa_rules::slices::{Bound, DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas};
+use ssa_slices::{Bound, DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas};
 
 use crate::common::{Case, Xorshift, alike, as_current, endpoint, replicas, space, unassigned};
 use crate::naive;

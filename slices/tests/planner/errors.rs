@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use ssa_rules::slices::{
+use ssa_slices::{
     Endpoint, EndpointIdx, MAX_ENDPOINTS, PlanError, ReplicaError, Replicas, SliceBits, SliceError, SliceId,
     SliceSpace, plan,
 };

@@ -1,6 +1,6 @@
 //! Small problems, solved by trying every assignment.
 
-use ssa_rules::slices::{Bound, Method, Plan};
+use ssa_slices::{Bound, Method, Plan};
 
 use crate::common::{Case, Kind, Xorshift};
 use crate::naive::{self, Score};
