@@ -30,6 +30,7 @@
 extern crate alloc;
 
 mod chains;
+pub mod document;
 mod exact;
 mod ids;
 mod planner;

@@ -107,6 +107,12 @@ impl SliceSpace {
         128_u8.saturating_sub(self.item_len)
     }
 
+    /// Gives the prefix length of a slice.
+    #[must_use]
+    pub const fn slice_length(&self) -> u8 {
+        self.item_len.saturating_add(self.bits.get())
+    }
+
     /// Lists the items in ascending order.
     #[must_use]
     pub fn items(&self) -> impl ExactSizeIterator<Item = Ipv6Net> + '_ {

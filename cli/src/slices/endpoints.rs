@@ -2,38 +2,12 @@
 
 use std::{collections::BTreeSet, net::Ipv6Addr, path::Path};
 
-use serde::{Deserialize, Serialize};
+use ssa_slices::document::{Wanted, is_name};
 
 use crate::failure::Faults;
 
-/// A wanted endpoint, read but not yet checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an endpoint, an object with the key `name`")]
-pub(super) struct Wanted {
-    /// 1 to 253 of `a-z A-Z 0-9 - _ . :`.
-    pub(super) name: String,
-    /// Its share of the slices, relative to the others, 0 to 2^32-1; 0 drains it.
-    #[serde(default = "one")]
-    pub(super) weight: u32,
-    /// Its failure domain; without one it shares a domain with no other.
-    #[serde(default)]
-    pub(super) domain: Option<String>,
-    /// The next hop of routes to it.
-    #[serde(default)]
-    pub(super) via: Option<Ipv6Addr>,
-}
-
-const fn one() -> u32 {
-    1
-}
-
 /// The form of `--endpoint`.
 pub(super) const FORM: &str = "NAME[=WEIGHT][@DOMAIN][,via=ADDRESS]";
-
-fn is_name(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    matches!(text.len(), 1..=253) && text.bytes().all(allowed)
-}
 
 /// Reads one `--endpoint`.
 fn parse(text: &str) -> Result<Wanted, String> {
@@ -86,7 +60,7 @@ pub(super) fn read(flags: &[String], file: Option<&Path>, faults: &mut Faults) -
     }
     if let Some(path) = file {
         let place = format!("--endpoints {}", path.display());
-        let list: Option<Vec<Wanted>> = super::document::read_json(&place, path, faults);
+        let list: Option<Vec<Wanted>> = super::read::json(&place, path, faults);
         let numbered = list.unwrap_or_default().into_iter().enumerate();
         all.extend(numbered.map(|(index, wanted)| (format!("{place} [{index}]"), wanted)));
     }

@@ -1,8 +1,8 @@
 //! `ssa slices`: how the cluster spreads a service's addresses over its endpoints.
 
-mod document;
 mod endpoints;
 mod plan;
+mod read;
 mod routes;
 
 use clap::Subcommand;

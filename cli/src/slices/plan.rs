@@ -1,19 +1,16 @@
 //! `ssa slices plan`.
 
-use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
+use std::{borrow::Cow, path::PathBuf};
 
 use ipnet::Ipv6Net;
 use serde_json::json;
 use ssa_rules::{AddressSpace, Record};
 use ssa_slices::{
-    self as slices, Bound, DomainId, EndpointIdx, Plan, Replicas, SliceBits, SliceError, SliceId, SliceSpace,
+    self as slices, Replicas, SliceBits, SliceError, SliceSpace,
+    document::{Document, Endpoint, Roster, StateFault},
 };
 
-use super::{
-    document::{self, Document, Endpoint, Move, Report},
-    endpoints::{self, Wanted},
-    routes,
-};
+use super::{endpoints, read, routes};
 use crate::{
     Outcome,
     counts::{counted, grouped},
@@ -98,7 +95,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let wanted = endpoints::read(&args.endpoint, args.endpoints.as_deref(), &mut faults);
     let former = args.current.as_deref().and_then(|path| {
         let place = format!("--current {}", path.display());
-        document::read_json::<Document>(&place, path, &mut faults).map(|document| (place, document))
+        read::json::<Document>(&place, path, &mut faults).map(|document| (place, document))
     });
     if args.local.is_some() && args.format != Format::IpRoute {
         faults.push("--local", "goes with --format ip-route");
@@ -113,15 +110,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         return Err(Failure::input("command line", "incomplete"));
     };
 
-    let team = Team::new(wanted, former.as_ref().map(|(_, former)| former));
+    let roster = Roster::new(wanted, former.as_ref().map(|(_, former)| former));
     let current = match &former {
-        Some((place, former)) => team.current(&space, place, former, &mut faults),
+        Some((place, former)) => roster.current(&space, former).unwrap_or_else(|wrong| {
+            for fault in wrong {
+                let endpoint = fault
+                    .endpoint()
+                    .map_or_else(String::new, |name| format!(" endpoint {name}"));
+                let help = match fault {
+                    StateFault::BelowSlice { .. } => "; more --bits are needed",
+                    StateFault::OtherService | StateFault::Shared { .. } => "",
+                };
+                faults.push(format!("{place}{endpoint}"), format!("{fault}{help}"));
+            }
+            Vec::new()
+        }),
         None => vec![None; space.count()],
     };
     faults.check()?;
-    let plan = slices::plan(&space, replicas, &current, &team.planned());
+    let plan = slices::plan(&space, replicas, &current, &roster.planned());
     let plan = plan.map_err(|error| Failure::input("plan", error))?;
-    let document = team.document(&space, replicas, &plan)?;
+    let document = roster.document(&space, replicas, &plan);
+    let document = document.map_err(|error| Failure::input("plan", error))?;
     let former = former.map(|(_, former)| former);
     match args.format {
         Format::IpRoute => {
@@ -216,209 +226,6 @@ fn space(service: &Service, record: Option<&Record>, faults: &mut Faults) -> Opt
     space
 }
 
-fn overlap(one: Ipv6Net, other: Ipv6Net) -> bool {
-    one.contains(&other) || other.contains(&one)
-}
-
-/// The wanted endpoints, then those that leave.
-struct Team {
-    endpoints: Vec<Wanted>,
-    places: BTreeMap<String, usize>,
-}
-
-impl Team {
-    fn new(wanted: Vec<Wanted>, former: Option<&Document>) -> Self {
-        let places = wanted
-            .iter()
-            .enumerate()
-            .map(|(place, one)| (one.name.clone(), place))
-            .collect();
-        let mut team = Self {
-            endpoints: wanted,
-            places,
-        };
-        for endpoint in former.into_iter().flat_map(|former| &former.endpoints) {
-            match team
-                .places
-                .get(&endpoint.name)
-                .and_then(|place| team.endpoints.get_mut(*place))
-            {
-                // The next hop is kept where none is given anew.
-                Some(one) => one.via = one.via.or(endpoint.via),
-                None if endpoint.prefixes.is_empty() => {}
-                None => {
-                    let (name, domain, via) = (endpoint.name.clone(), endpoint.domain.clone(), endpoint.via);
-                    team.places.insert(name.clone(), team.endpoints.len());
-                    team.endpoints.push(Wanted {
-                        name,
-                        weight: 0,
-                        domain,
-                        via,
-                    });
-                }
-            }
-        }
-        team
-    }
-
-    fn index(&self, name: &str) -> Option<EndpointIdx> {
-        u32::try_from(*self.places.get(name)?).ok().map(EndpointIdx::new)
-    }
-
-    fn name(&self, index: EndpointIdx) -> String {
-        let place = usize::try_from(index.get()).unwrap_or(usize::MAX);
-        self.endpoints
-            .get(place)
-            .map_or_else(|| index.to_string(), |endpoint| endpoint.name.clone())
-    }
-
-    /// Returns the endpoint of each slice in a former plan, which may have been cut more coarsely.
-    fn current(
-        &self,
-        space: &SliceSpace,
-        place: &str,
-        former: &Document,
-        faults: &mut Faults,
-    ) -> Vec<Option<EndpointIdx>> {
-        let mut current = vec![None; space.count()];
-        let mut prefixes = former.endpoints.iter().flat_map(|one| &one.prefixes).peekable();
-        let is_ours = |prefix: &Ipv6Net| space.items().any(|item| overlap(*prefix, item));
-        if prefixes.peek().is_some() && !prefixes.any(is_ours) {
-            let wrong = "no prefix in it is of this address list: it is the plan of another service";
-            faults.push(place, wrong);
-        }
-        let length = space
-            .prefix_of(SliceId::new(0))
-            .map_or(128, |prefix| prefix.prefix_len());
-        for endpoint in &former.endpoints {
-            let Some(index) = self.index(&endpoint.name) else {
-                continue;
-            };
-            for prefix in &endpoint.prefixes {
-                let place = || format!("{place} endpoint {}", endpoint.name);
-                if prefix.prefix_len() > length {
-                    faults.push(
-                        place(),
-                        format!("{prefix} is smaller than a slice of /{length}; more --bits are needed"),
-                    );
-                    continue;
-                }
-                // An item that is gone takes its slices with it; a prefix around items covers all of theirs.
-                for item in space.items().filter(|item| overlap(*prefix, *item)) {
-                    let from = if prefix.contains(&item) { item } else { *prefix };
-                    let count = 1_usize << (length - from.prefix_len());
-                    let Some(start) = space.slice_of(from.network()) else {
-                        continue;
-                    };
-                    let start = usize::try_from(start.get()).unwrap_or(usize::MAX);
-                    for slot in current.iter_mut().skip(start).take(count) {
-                        if slot.is_some_and(|taken| taken != index) {
-                            faults.push(place(), format!("{prefix} is another endpoint's too"));
-                            break;
-                        }
-                        *slot = Some(index);
-                    }
-                }
-            }
-        }
-        current
-    }
-
-    fn planned(&self) -> Vec<slices::Endpoint> {
-        let mut domains: BTreeMap<&str, u32> = BTreeMap::new();
-        let endpoints = self.endpoints.iter().map(|endpoint| {
-            let domain = endpoint.domain.as_deref().map(|name| {
-                let next = u32::try_from(domains.len()).unwrap_or(u32::MAX);
-                DomainId::new(*domains.entry(name).or_insert(next))
-            });
-            slices::Endpoint {
-                weight: endpoint.weight,
-                domain,
-            }
-        });
-        endpoints.collect()
-    }
-
-    fn document(&self, space: &SliceSpace, replicas: Replicas, plan: &Plan) -> Result<Document, Failure> {
-        let mut held: BTreeMap<EndpointIdx, Vec<SliceId>> = BTreeMap::new();
-        for (slice, endpoint) in space.slices().zip(&plan.assignment) {
-            held.entry(*endpoint).or_default().push(slice);
-        }
-        let mut moved: BTreeMap<(Option<EndpointIdx>, EndpointIdx), Vec<SliceId>> = BTreeMap::new();
-        let (mut ins, mut outs) = (BTreeMap::new(), BTreeMap::new());
-        for one in &plan.moves {
-            *ins.entry(one.to).or_insert(0) += 1;
-            if let Some(from) = one.from {
-                *outs.entry(from).or_insert(0) += 1;
-            }
-            moved.entry((one.from, one.to)).or_default().push(one.slice);
-        }
-        let prefixes = |slices: &[SliceId]| {
-            space
-                .aggregate(slices.iter().copied())
-                .map_err(|error| Failure::input("plan", error))
-        };
-        let weights: u64 = self.endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
-        let mut endpoints = Vec::new();
-        for (index, endpoint) in (0..).map(EndpointIdx::new).zip(&self.endpoints) {
-            let slices = held.remove(&index).unwrap_or_default();
-            endpoints.push(Endpoint {
-                name: endpoint.name.clone(),
-                weight: endpoint.weight,
-                domain: endpoint.domain.clone(),
-                via: endpoint.via,
-                slices: slices.len(),
-                share: share(space.count(), endpoint.weight, weights),
-                moves_in: ins.get(&index).copied().unwrap_or(0),
-                moves_out: outs.get(&index).copied().unwrap_or(0),
-                prefixes: prefixes(&slices)?,
-            });
-        }
-        let moves = moved.iter().map(|((from, to), slices)| {
-            let (from, to) = (from.map(|from| self.name(from)), self.name(*to));
-            Ok(Move {
-                from,
-                to,
-                slices: slices.len(),
-                prefixes: prefixes(slices)?,
-            })
-        });
-        let report = plan.report;
-        Ok(Document {
-            items: space.items().collect(),
-            bits: space.bits().get(),
-            replicas: replicas.count(),
-            endpoints,
-            moves: moves.collect::<Result<_, Failure>>()?,
-            report: Some(Report {
-                slices: space.count(),
-                moves: plan.moves.len(),
-                lower_bound: report.lower_bound,
-                bound: bound(report.bound).into(),
-                endpoint_conflicts: report.endpoint_conflicts,
-                domain_conflicts: report.domain_conflicts,
-                prefixes: report.prefixes,
-            }),
-        })
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "at most 2^20 slices and sums of 2^16 weights, for people to read"
-)]
-fn share(slices: usize, weight: u32, weights: u64) -> f64 {
-    slices as f64 * f64::from(weight) / (weights.max(1) as f64)
-}
-
-fn bound(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Balance => "balance",
-        Bound::Replicas => "replicas",
-        Bound::Exact => "exact",
-    }
-}
-
 fn list(prefixes: &[Ipv6Net], out: &mut Output) {
     for prefix in prefixes {
         out.line(paint(style::DIM, format!("  {prefix}")));
@@ -476,9 +283,7 @@ fn print(plan: &Document, space: &SliceSpace, verbose: bool, out: &mut Output) {
     let Some(report) = &plan.report else {
         return;
     };
-    let length = space
-        .prefix_of(SliceId::new(0))
-        .map_or(128, |prefix| prefix.prefix_len());
+    let length = space.slice_length();
     let line = |name: &str, text: String| format!("{} {text}", paint(style::HEADING, format!("{name:<9}")));
     out.line(line(
         "slices",

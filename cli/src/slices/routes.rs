@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, net::Ipv6Addr};
 
 use ipnet::Ipv6Net;
+use ssa_slices::document::Document;
 
-use super::document::Document;
 use crate::failure::Failure;
 
 /// The commands of a router: every prefix to its endpoint's next hop.
