@@ -6,7 +6,7 @@ with the shim's front, which two clients may ask and a third may not. One client
 
 Expected: curl, getaddrinfo and dig get addresses that the server accepts from the asker and refuses from another; TTLs end
 with time steps. So do the front's own host, by an address of its own, and who asks for an alias or for a service without
-an AAAA record. No hint and no additional record leads past the rule. Answers to every other type, with EDNS, DNSSEC OK,
+an AAAA record. No hint, no additional record and no flag of answers in a query leads past the rule. Answers to every other type, with EDNS, DNSSEC OK,
 TCP, ANY, cut short and 60 kB long, are those of the server byte for byte, but for cookies. Rules that name an object, and
 keys that the configuration keeps, leave the published address. What is no query for records is handed to nobody. Junk
 changes nothing; a dead server is told soon; an asker that is no client is refused.
@@ -154,6 +154,15 @@ def run(stage):
     stage.claim("a rule with a secret that is not allowed", KEYED.plain, asking.address("keyed.demo.test")[0])
     stage.claim("with DNSSEC OK", WEB.plain, asking.address("web.demo.test", "+dnssec")[0])
     stage.claim("with checks disabled", WEB.plain, asking.address("web.demo.test", "+cd")[0])
+    for name, flags in (("AA", 0x0500), ("TC", 0x0300), ("RA and a code", 0x018F)):
+        told = asking.raw(question("web.demo.test", 28, flags=flags), front_host.address)
+        address = str(ipaddress.IPv6Address(told[-16:]))
+        stage.claim(f"with {name}, which means nothing there", "served", stage.dial(one, address).kind)
+    misplaced = bytearray(question("web.demo.test", 28))
+    misplaced += b"\xc0\x0c" + bytes([0, 28, 0, 1, 0, 0, 0, 9, 0, 16]) + ipaddress.IPv6Address(WEB.plain).packed
+    for name, count in (("an answer", 7), ("an authority", 9)):
+        message = bytes(1 if at == count else byte for at, byte in enumerate(misplaced))
+        stage.claim(f"with {name} in the query: FORMERR", 1, asking.raw(message, front_host.address)[3] & 0x0F)
     flags = re.search(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
     stage.claim_in("the server is authoritative still", "aa", flags)
     direct = Client(stage, one, dns.address)

@@ -79,18 +79,20 @@ pub fn faults(mut config: Config, with_keys: bool, now: Seconds) -> Vec<Fault> {
             Role::Inbound => "verifiers",
             Role::Outbound => "clients",
         };
-        // What is one record's fault has its place.
-        let reason = standing.reason.as_deref().unwrap_or_default();
-        for reason in reason.split("; ") {
-            let (place, reason) = match reason.strip_prefix("records[").and_then(|rest| rest.split_once("]: ")) {
-                Some((record, reason)) => (format!("services[{number}].static.rules[{record}]"), reason),
-                None => (format!("services[{number}].static"), reason),
-            };
-            let state = standing.state.name();
+        let state = standing.state.name();
+        let mut tell = |place: String, reason: &str| {
             faults.push(Fault {
                 place,
                 reason: format!("{state} for {role}: {reason}"),
             });
+        };
+        // What is one record's fault has its place.
+        for (record, reason) in &standing.faults {
+            tell(format!("services[{number}].static.rules[{record}]"), reason);
+        }
+        if standing.faults.is_empty() {
+            let reason = standing.reason.as_deref().unwrap_or_default();
+            tell(format!("services[{number}].static"), reason);
         }
     }
     faults

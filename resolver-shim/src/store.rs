@@ -133,6 +133,7 @@ mod tests {
         let terms = crate::memory::Terms {
             key_of: &|_| ssa_rules::Key::None,
             forbidden: &|_| None,
+            taken: &|_| None,
             ttl_most: 1000,
         };
         let view = memory.verifier(350 + 59, &terms);

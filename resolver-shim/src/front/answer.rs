@@ -150,7 +150,7 @@ impl Table {
             edns::write(&mut own, PAYLOAD, extended, opt.map_or(dnssec, |opt| opt.dnssec), back);
             own
         });
-        if asked.is_plain && !self.offers.is_empty() {
+        if asked.is_plain && !self.offers.is_empty() && asker.whose().is_some() {
             let mut known = Composed {
                 table: self,
                 by_name: HashMap::new(),
@@ -205,8 +205,29 @@ struct Composed<'a> {
 enum Fate {
     Stays,
     Goes,
+    /// It cannot be read, and goes with its whole set.
+    Malformed,
     /// It has another TTL, where one is given, and other data.
     Becomes(Option<u32>, Vec<u8>),
+}
+
+/// Takes away every set with a record that cannot be read: nobody is to use any of it (RFC 9460 §2.2), and what some read
+/// of it all the same could lead past the rule.
+fn reject_sets(message: &Message<'_>, fates: &mut [Fate]) {
+    let set_of = |record: &Record| (record.kind, record.class, message.owner(record));
+    let pairs = message.records.iter().zip(fates.iter());
+    let rejected: Vec<_> = pairs
+        .filter(|(_, fate)| matches!(fate, Fate::Malformed))
+        .map(|(record, _)| set_of(record))
+        .collect();
+    if rejected.is_empty() {
+        return;
+    }
+    for (record, fate) in message.records.iter().zip(fates) {
+        if rejected.contains(&set_of(record)) {
+            *fate = Fate::Goes;
+        }
+    }
 }
 
 impl Composed<'_> {
@@ -235,8 +256,13 @@ impl Composed<'_> {
         let mut told = Vec::new();
         let mut fates = Vec::new();
         for record in &message.records {
-            fates.push(self.fate(message, record, &mut told, compose));
+            let Some(owner) = message.owner(record) else {
+                // Whose it is may still be read by others.
+                return Edited::Failed;
+            };
+            fates.push(self.fate(message, record, owner, &mut told, compose));
         }
+        reject_sets(message, &mut fates);
         let cut = message.flags & TRUNCATED != 0;
         let ends = message.flags & CODE == 0 && !cut;
         let missing = target.filter(|(name, _)| ends && !told.contains(&(Section::Answer, name.clone())));
@@ -277,6 +303,7 @@ impl Composed<'_> {
         &mut self,
         message: &Message<'_>,
         record: &Record,
+        owner: Vec<u8>,
         told: &mut Vec<(Section, Vec<u8>)>,
         compose: &mut impl FnMut(&[u8]) -> Option<(Ipv6Addr, u32)>,
     ) -> Fate {
@@ -285,9 +312,6 @@ impl Composed<'_> {
         }
         match record.kind {
             kind::AAAA => {
-                let Some(owner) = message.owner(record) else {
-                    return Fate::Stays;
-                };
                 let Some((address, ttl)) = self.of(&owner, compose) else {
                     return Fate::Stays;
                 };
@@ -300,9 +324,9 @@ impl Composed<'_> {
             }
             kind::SVCB | kind::HTTPS => {
                 let Some(service) = Service::read(message.data(record)) else {
-                    return Fate::Stays;
+                    return Fate::Malformed;
                 };
-                if service.hints().next().is_some() && self.hints_at(message, record, &service, compose) {
+                if service.hints().next().is_some() && self.hints_at(owner, &service, compose) {
                     Fate::Becomes(None, service.without_hints())
                 } else {
                     Fate::Stays
@@ -315,17 +339,16 @@ impl Composed<'_> {
     /// Says whether hints lead to a service that is composed for the asker: by its name, or by its addresses.
     fn hints_at(
         &mut self,
-        message: &Message<'_>,
-        record: &Record,
+        owner: Vec<u8>,
         service: &Service<'_>,
         compose: &mut impl FnMut(&[u8]) -> Option<(Ipv6Addr, u32)>,
     ) -> bool {
         let target = if service.target == [0] {
-            message.owner(record)
+            owner
         } else {
-            Some(service.target.clone())
+            service.target.clone()
         };
-        if target.is_some_and(|target| self.of(&target, compose).is_some()) {
+        if self.of(&target, compose).is_some() {
             return true;
         }
         let table = self.table;
@@ -370,7 +393,7 @@ fn rebuilt(
         }
         match fate {
             Fate::Stays => builder.copy(message, record)?,
-            Fate::Goes => {}
+            Fate::Goes | Fate::Malformed => {}
             Fate::Becomes(ttl, data) => {
                 let (owner, _) = wire::name(message.bytes, record.start)?;
                 let fixed = (record.kind, record.class, ttl.unwrap_or(record.ttl));

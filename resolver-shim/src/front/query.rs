@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::wire::{
     self, AUTHORITATIVE, Builder, CHECKING_DISABLED, CODE, Code, HEADER, Message, OPCODE, PAYLOAD, RECURSION_AVAILABLE,
-    RECURSION_DESIRED, RESPONSE, Section, TRUNCATED,
+    RECURSION_DESIRED, RESPONSE, Record, Section, TRUNCATED,
     edns::{self, Opt},
     kind, number,
 };
@@ -87,7 +87,19 @@ impl<'a> Query<'a> {
         if class != kind::IN || !(is_data || transfers && is_transfer(kind)) {
             return Err(Code::Refused);
         }
-        let signed = message.records.last().is_some_and(|record| {
+        // What answers are made of has no place in a query, but for the version that an asker has of a zone (RFC 1995
+        // §3); and a signature is of all that stands before it (RFC 8945 §5.1).
+        let (last, others) = message.records.split_last().unzip();
+        let is_foreign = |record: &Record| match record.section {
+            Section::Answer => true,
+            Section::Authority => (kind, record.kind) != (kind::IXFR, kind::SOA),
+            Section::Additional => false,
+        };
+        let is_early = |record: &Record| record.kind == kind::TSIG;
+        if message.records.iter().any(is_foreign) || others.into_iter().flatten().any(is_early) {
+            return Err(Code::FormatError);
+        }
+        let signed = last.is_some_and(|record: &Record| {
             let covers_nothing = || number(message.data(record), 0) == Some(0);
             record.section == Section::Additional
                 && (record.kind == kind::TSIG || record.kind == kind::SIG && covers_nothing())
@@ -102,13 +114,12 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Says whether an answer alone can say what the asker wants: no signatures, no checks left out, and recursion.
+    /// Says whether an answer alone can say what the asker wants: no signatures, no checks left out, and recursion. What
+    /// means nothing in a query makes no other of it: flags of answers, records beside its OPT.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        let unwanted = AUTHORITATIVE | TRUNCATED | CHECKING_DISABLED | CODE;
-        let flags = self.message.flags & (RECURSION_DESIRED | unwanted);
-        let only_opt = self.message.records.len() == usize::from(self.opt.is_some());
-        flags == RECURSION_DESIRED && only_opt && !self.opt.is_some_and(|opt| opt.dnssec)
+        let flags = self.message.flags & (RECURSION_DESIRED | CHECKING_DISABLED);
+        flags == RECURSION_DESIRED && !self.signed && !self.opt.is_some_and(|opt| opt.dnssec)
     }
 
     /// Answers with one address.
@@ -147,15 +158,25 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Writes the query with an OPT record of the front's own in place of the asker's.
+    /// Writes the query with an OPT record of the front's own in place of the asker's, and without the flags of answers,
+    /// at which servers take offence.
     fn onward(&self) -> Option<Vec<u8>> {
-        let Some(opt) = self.opt.filter(|_| !self.signed) else {
+        if self.signed {
             return Some(self.message.bytes.to_vec());
+        }
+        let mut onward = match self.opt {
+            None => self.message.bytes.to_vec(),
+            Some(opt) => {
+                let mut own = Vec::new();
+                let size = opt.size.clamp(wire::MIN_PAYLOAD, PAYLOAD);
+                edns::write(&mut own, size, 0, opt.dnssec, opt.onward());
+                replace_opt(&self.message, Some(&own))?
+            }
         };
-        let mut own = Vec::new();
-        let size = opt.size.clamp(wire::MIN_PAYLOAD, PAYLOAD);
-        edns::write(&mut own, size, 0, opt.dnssec, opt.onward());
-        replace_opt(&self.message, Some(&own))
+        let of_answers = AUTHORITATIVE | TRUNCATED | RECURSION_AVAILABLE | CODE;
+        let flags = self.message.flags & !of_answers;
+        onward.get_mut(2..4)?.copy_from_slice(&flags.to_be_bytes());
+        Some(onward)
     }
 }
 

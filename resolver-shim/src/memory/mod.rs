@@ -67,8 +67,10 @@ impl Kept {
 pub struct Terms<'a> {
     /// What is known of the secret of a name.
     pub key_of: &'a dyn Fn(&KeyId) -> Key,
-    /// Why the service must not have a prefix, if so.
+    /// Why the service must not have a prefix, whoever else has it, if so.
     pub forbidden: &'a dyn Fn(Ipv6Net) -> Option<String>,
+    /// Who else has addresses of a prefix, if so: why the service must not have it now.
+    pub taken: &'a dyn Fn(Ipv6Net) -> Option<String>,
     /// The longest that a TTL counts, in seconds.
     pub ttl_most: u64,
 }
@@ -95,10 +97,38 @@ pub struct Memory {
 }
 
 /// What the answers say.
-struct Judged {
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
     list: Option<AddressSpace>,
     usable: Vec<(Record, AddressSpace)>,
+    /// What would be usable if no other service had addresses of it.
+    contested: Vec<AddressSpace>,
     standing: Standing,
+}
+
+impl Judged {
+    /// Returns the items of each record that is usable.
+    pub(crate) fn usable(&self) -> impl Iterator<Item = Vec<Ipv6Net>> {
+        self.usable.iter().map(|(_, space)| items(space).collect())
+    }
+
+    /// Returns the items of each record that would be, if no other service had addresses of them.
+    pub(crate) fn contested(&self) -> impl Iterator<Item = Vec<Ipv6Net>> {
+        self.contested.iter().map(|space| items(space).collect())
+    }
+}
+
+fn items(space: &AddressSpace) -> impl Iterator<Item = Ipv6Net> {
+    space.positive().iter().chain(space.negated()).copied()
+}
+
+/// What verifiers accept.
+struct Paired {
+    pairs: Vec<Pair>,
+    /// How many there is no room for.
+    dropped: usize,
+    /// To whom something that is kept gives way.
+    gives_way: Option<String>,
 }
 
 impl Memory {
@@ -181,9 +211,8 @@ impl Memory {
         failure.map(|failure| format!("{}: {}", failure.kind, failure.reason))
     }
 
-    /// Says what the service's verifiers are told, and remembers it.
-    pub fn verifier(&mut self, now: Seconds, terms: &Terms<'_>) -> View {
-        let judged = self.judge(Role::Verifier, terms);
+    /// Says what the service's verifiers are told by what the answers say, and remembers it.
+    pub(crate) fn tell_verifiers(&mut self, judged: Option<Judged>, now: Seconds, terms: &Terms<'_>) -> View {
         let usable = judged.as_ref().filter(|judged| !judged.usable.is_empty());
         self.is_usable = usable.is_some();
         if let Some(judged) = usable {
@@ -204,7 +233,11 @@ impl Memory {
         let counts = |ends: Option<Seconds>| ends.is_none_or(|ends| ends > now);
         self.seen_records.retain(|seen| counts(seen.ends(terms.ttl_most)));
         self.seen_lists.retain(|seen| counts(seen.ends(terms.ttl_most)));
-        let (mut pairs, dropped) = self.pairs(terms);
+        let Paired {
+            mut pairs,
+            dropped,
+            gives_way,
+        } = self.pairs(terms);
         tell_apart(&mut pairs);
         let records = self.seen_records.iter().filter_map(|seen| seen.ends(terms.ttl_most));
         let lists = self.seen_lists.iter().filter_map(|seen| seen.ends(terms.ttl_most));
@@ -215,22 +248,18 @@ impl Memory {
         };
         let until = records.chain(lists).min();
         let standing = match (judged, pairs.is_empty()) {
-            (None, true) => Standing {
-                state: State::Pending,
-                reason: self.failure().or_else(unanswered),
-            },
-            (None, false) => Standing {
-                state: State::Stale,
-                reason: self.failure().or_else(unanswered),
-            },
+            (None, true) => Standing::new(State::Pending, self.failure().or_else(unanswered)),
+            (None, false) => Standing::new(State::Stale, self.failure().or_else(unanswered)),
             (Some(judged), true) => judged.standing,
             (Some(judged), false) if judged.usable.is_empty() => Standing {
                 state: State::Kept,
-                reason: judged.standing.reason,
+                ..judged.standing
             },
             (Some(judged), false) => self.freshness(judged.standing),
         };
-        let reason = standing.reason.or_else(|| self.remark(dropped, kept, terms.ttl_most));
+        let gives_way = || gives_way.map(|why| format!("what is gone from the DNS gives way: {why}"));
+        let remark = || gives_way().or_else(|| self.remark(dropped, kept, terms.ttl_most));
+        let reason = standing.reason.clone().or_else(remark);
         View {
             pairs,
             addresses: Vec::new(),
@@ -258,30 +287,31 @@ impl Memory {
         }
     }
 
-    /// Says what the service's clients are told; `stale` is how many seconds they may live on expired answers.
+    /// Says what the service's clients are told by what the answers say; `stale` is how many seconds they may live on
+    /// expired answers, and `ttl_most` for how many a TTL counts.
     #[must_use]
-    pub fn client(&self, now: Seconds, stale: u64, terms: &Terms<'_>) -> View {
-        let nothing = |state, reason, until| View {
+    pub(crate) fn tell_clients(&self, judged: Option<Judged>, now: Seconds, stale: u64, ttl_most: u64) -> View {
+        let nothing = |standing, until| View {
             pairs: Vec::new(),
             addresses: Vec::new(),
-            standing: Standing { state, reason },
+            standing,
             until,
             kept: Kept::default(),
         };
-        let Some(judged) = self.judge(Role::Client, terms) else {
-            return nothing(State::Pending, self.failure().or_else(unanswered), None);
+        let Some(judged) = judged else {
+            return nothing(Standing::new(State::Pending, self.failure().or_else(unanswered)), None);
         };
         let ends = [
-            self.list.good_until(stale, terms.ttl_most),
-            self.records.good_until(stale, terms.ttl_most),
-            self.addresses.good_until(stale, terms.ttl_most),
+            self.list.good_until(stale, ttl_most),
+            self.records.good_until(stale, ttl_most),
+            self.addresses.good_until(stale, ttl_most),
         ];
         let until = ends.into_iter().flatten().min();
         if until.is_some_and(|until| until <= now) {
-            return nothing(State::Expired, self.failure(), None);
+            return nothing(Standing::new(State::Expired, self.failure()), None);
         }
         if judged.usable.is_empty() {
-            return nothing(judged.standing.state, judged.standing.reason, until);
+            return nothing(judged.standing, until);
         }
         let spaces: Vec<&AddressSpace> = judged.usable.iter().map(|(_, space)| space).collect();
         let own = |address: &Ipv6Addr| spaces.iter().any(|space| space.class(*address) != Class::Outside);
@@ -289,14 +319,11 @@ impl Memory {
         let (addresses, foreign): (Vec<Ipv6Addr>, Vec<Ipv6Addr>) = told.copied().partition(|address| own(address));
         if let (true, Some(address)) = (addresses.is_empty(), foreign.first()) {
             let reason = format!("no AAAA record lies in an item of the list, not {address}");
-            return nothing(State::Refused, Some(reason), until);
+            return nothing(Standing::new(State::Refused, Some(reason)), until);
         }
         let published = if addresses.is_empty() {
             // Filters wait for connections to a published address; the front composes without one.
-            Standing {
-                state: State::Absent,
-                reason: Some("no AAAA record stands for the service".to_owned()),
-            }
+            Standing::new(State::Absent, Some("no AAAA record stands for the service".to_owned()))
         } else {
             judged.standing
         };
@@ -321,21 +348,19 @@ impl Memory {
     /// Says of usable answers whether they are the newest.
     fn freshness(&self, judged: Standing) -> Standing {
         match self.failure() {
-            Some(reason) => Standing {
-                state: State::Stale,
-                reason: Some(reason),
-            },
+            Some(reason) => Standing::new(State::Stale, Some(reason)),
             None => judged,
         }
     }
 
     /// Judges the answers; nothing where there are none yet.
-    fn judge(&self, role: Role, terms: &Terms<'_>) -> Option<Judged> {
+    pub(crate) fn judge(&self, role: Role, terms: &Terms<'_>) -> Option<Judged> {
         let (list, records) = (self.list.value.as_ref()?, self.records.value.as_ref()?);
         let none = |state, reason: Option<String>| Judged {
             list: None,
             usable: Vec::new(),
-            standing: Standing { state, reason },
+            contested: Vec::new(),
+            standing: Standing::new(state, reason),
         };
         let apl = match list {
             List::Absent => None,
@@ -361,12 +386,12 @@ impl Memory {
         }
         let mut refused = false;
         let mut usable = Vec::new();
+        let mut contested = Vec::new();
         for candidate in publication.candidates {
-            let place = format!("records[{}]", candidate.index);
             let record = match (candidate.record, candidate.rule) {
                 (Ok(record), Ok(_)) => record,
                 (_, Err(error)) => {
-                    faults.push(format!("{place}: {error}"));
+                    faults.push((candidate.index, error.to_string()));
                     continue;
                 }
                 // A rule comes from a record alone.
@@ -375,30 +400,38 @@ impl Memory {
             let Some(own) = record.space(space.as_ref()).map(std::borrow::Cow::into_owned) else {
                 continue;
             };
-            if let Some(why) = forbidden_of(&own, terms) {
-                refused = true;
-                faults.push(format!("{place}: {why}"));
-            } else {
+            let forbidden = items(&own).find_map(terms.forbidden);
+            let is_contested = forbidden.is_none();
+            let why = forbidden.or_else(|| items(&own).find_map(terms.taken));
+            let Some(why) = why else {
                 usable.push((record, own));
-            }
+                continue;
+            };
+            refused = true;
+            faults.push((candidate.index, why));
+            contested.extend(is_contested.then_some(own));
         }
         let state = match (usable.is_empty(), refused) {
             (false, _) => State::Usable,
             (true, true) => State::Refused,
             (true, false) => State::Unusable,
         };
-        let reason = (!faults.is_empty()).then(|| concealed(&faults.join("; ")).chars().take(400).collect());
+        let told = faults.iter().map(|(index, fault)| format!("records[{index}]: {fault}"));
+        let told = told.collect::<Vec<_>>().join("; ");
+        let reason = (!faults.is_empty()).then(|| concealed(&told).chars().take(400).collect());
         Some(Judged {
             list: space,
             usable,
-            standing: Standing { state, reason },
+            contested,
+            standing: Standing { state, reason, faults },
         })
     }
 
     /// Returns what verifiers accept: every record that stands or is kept with every list that does, those that stand
     /// first; and how many there is no room for.
-    fn pairs(&self, terms: &Terms<'_>) -> (Vec<Pair>, usize) {
-        let mut found: Vec<(bool, Pair)> = Vec::new();
+    fn pairs(&self, terms: &Terms<'_>) -> Paired {
+        let mut found: Vec<Pair> = Vec::new();
+        let mut gives_way = None;
         for list in by_age(&self.seen_lists) {
             let published = match &list.value {
                 None => None,
@@ -416,33 +449,36 @@ impl Memory {
                 };
                 let key = record.key().map_or(Key::None, terms.key_of);
                 let usable = Rule::prepare(&record, Some(&space), &key).is_ok_and(|rule| rule.can_verify());
-                if !usable || forbidden_of(&space, terms).is_some() {
+                if !usable || items(&space).find_map(terms.forbidden).is_some() {
                     continue;
                 }
-                let pair = Pair::new(&record, space);
-                let gone = list.gone.is_some() || seen.gone.is_some();
+                if let Some(why) = items(&space).find_map(terms.taken) {
+                    gives_way.get_or_insert(why);
+                    continue;
+                }
+                let mut pair = Pair::new(&record, space);
+                pair.is_kept = list.gone.is_some() || seen.gone.is_some();
                 match found
                     .iter_mut()
-                    .find(|(_, other)| other.core == pair.core && other.space == pair.space)
+                    .find(|other| other.core == pair.core && other.space == pair.space)
                 {
-                    Some((_, other)) => other.from = other.from.min(pair.from),
-                    None => found.push((gone, pair)),
+                    Some(other) => other.from = other.from.min(pair.from),
+                    None => found.push(pair),
                 }
             }
         }
-        found.sort_by_key(|(gone, _)| *gone);
+        found.sort_by_key(|pair| pair.is_kept);
         let dropped = found.len().saturating_sub(MAX_RECORDS);
-        let pairs = found.into_iter().take(MAX_RECORDS).map(|(_, pair)| pair).collect();
-        (pairs, dropped)
+        found.truncate(MAX_RECORDS);
+        Paired {
+            pairs: found,
+            dropped,
+            gives_way,
+        }
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where there is no failure")]
 fn unanswered() -> Option<String> {
     Some("no question has been answered yet".into())
-}
-
-fn forbidden_of(space: &AddressSpace, terms: &Terms<'_>) -> Option<String> {
-    let mut items = space.positive().iter().chain(space.negated());
-    items.find_map(|item| (terms.forbidden)(*item))
 }

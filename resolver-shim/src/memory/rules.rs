@@ -14,6 +14,8 @@ pub struct Pair {
     pub space: AddressSpace,
     /// The secret that it names.
     pub key: Option<KeyId>,
+    /// Whether it is kept though gone.
+    pub is_kept: bool,
     by_hash: bool,
 }
 
@@ -29,6 +31,7 @@ impl Pair {
             from: record.from().0,
             space,
             key: record.key().cloned(),
+            is_kept: false,
             by_hash: matches!(record.item(), ItemChoice::Hash(_)),
         }
     }

@@ -63,4 +63,18 @@ pub struct Standing {
     pub state: State,
     /// Why, where there is something to say.
     pub reason: Option<String>,
+    /// What is wrong with single records, each with its number: the reason is made of that.
+    pub faults: Vec<(usize, String)>,
+}
+
+impl Standing {
+    /// Says how, and why.
+    #[must_use]
+    pub const fn new(state: State, reason: Option<String>) -> Self {
+        Self {
+            state,
+            reason,
+            faults: Vec::new(),
+        }
+    }
 }

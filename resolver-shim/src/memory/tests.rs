@@ -13,7 +13,22 @@ pub(super) fn terms() -> Terms<'static> {
     Terms {
         key_of: &|_| Key::None,
         forbidden: &|_| None,
+        taken: &|_| None,
         ttl_most: MOST,
+    }
+}
+
+impl Memory {
+    /// Says what verifiers are told by the answers alone.
+    pub(crate) fn verifier(&mut self, now: Seconds, terms: &Terms<'_>) -> View {
+        let judged = self.judge(Role::Verifier, terms);
+        self.tell_verifiers(judged, now, terms)
+    }
+
+    /// Says what clients are told by the answers alone.
+    fn client(&self, now: Seconds, stale: u64, terms: &Terms<'_>) -> View {
+        let judged = self.judge(Role::Client, terms);
+        self.tell_clients(judged, now, stale, terms.ttl_most)
     }
 }
 
@@ -286,6 +301,7 @@ fn what_must_not_be_is_refused_and_the_last_kept() {
     let terms = Terms {
         key_of: &|_| Key::None,
         forbidden: &forbidden,
+        taken: &|_| None,
         ttl_most: MOST,
     };
     let view = memory.verifier(1001, &terms);
@@ -343,6 +359,7 @@ fn a_secret_that_comes_later_makes_the_record_usable() {
     let given = Terms {
         key_of: &|_| key,
         forbidden: &|_| None,
+        taken: &|_| None,
         ttl_most: MOST,
     };
     let view = memory.verifier(1, &given);

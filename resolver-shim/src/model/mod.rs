@@ -4,6 +4,7 @@ mod advice;
 mod entries;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -17,16 +18,15 @@ use std::{
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
-use ssa_rules::{Apl, Key, KeyId};
+use ssa_rules::Apl;
 
 pub use self::entries::{Entries, InboundEntry, OutboundEntry};
-use self::entries::{ItemSource, client_key, inbound_entry, offer, outbound_entry};
+use self::entries::{ItemSource, inbound_entry, offer, outbound_entry};
 use crate::{
     answers::{Answer, Answers, List, Seconds, records},
-    claims::Claims,
     config::{Config, Keys, MAX_SERVICES, Origin, Role, Service},
     front::{self, Offer},
-    memory::{GRACE, Kept, Memory, Standing, State, Terms, View, publishable},
+    memory::{GRACE, Kept, Memory, Standing, State, publishable},
     secrets::Keyring,
     sources::Sources,
 };
@@ -62,7 +62,7 @@ struct Former {
 struct Known {
     name: Arc<str>,
     memory: Memory,
-    /// The prefixes that it had in the last snapshots.
+    /// The prefixes that were in force in the last snapshots: not those of what is kept though gone.
     held: BTreeSet<Ipv6Net>,
     standings: HashMap<Role, Standing>,
     dropped: usize,
@@ -399,12 +399,7 @@ impl Model {
 
     /// Makes the snapshots of now.
     pub fn build(&mut self, now: Seconds) -> Built {
-        let mut views = self.views(now);
-        // Who left a place makes it free for another.
-        if self.hold(&views) && views.iter().any(|view| view.overlaps) {
-            views = self.views(now);
-            self.hold(&views);
-        }
+        let views = self.settle(now);
         let mut built = Built {
             inbound: Entries::Inbound(Vec::new()),
             outbound: Entries::Outbound(Vec::new()),
@@ -482,75 +477,6 @@ impl Model {
         built.outbound = Entries::Outbound(outbound);
         built
     }
-
-    /// Returns what each service's roles are told. Those who hold a place keep it; of those who want the same new one,
-    /// the first in the configuration gets it.
-    fn views(&mut self, now: Seconds) -> Vec<Views> {
-        let mut claims = Claims::default();
-        for (number, known) in self.services.iter().enumerate() {
-            known.held.iter().for_each(|prefix| claims.take(*prefix, number));
-        }
-        let names: Vec<Arc<str>> = self.services.iter().map(|known| known.name.clone()).collect();
-        let (stale, ttl_most) = (self.config.dns.stale, self.config.dns.ttl_most);
-        let mut all = Vec::new();
-        for (number, (service, known)) in self.config.services.iter().zip(&mut self.services).enumerate() {
-            let overlaps = std::cell::Cell::new(false);
-            let forbidden = |prefix: Ipv6Net| {
-                if !service.allowed.iter().any(|allowed| allowed.contains(&prefix)) {
-                    return Some(format!("{prefix} lies in no allowed prefix"));
-                }
-                let other = claims.other(prefix, number)?;
-                overlaps.set(true);
-                let name = names.get(other).map_or("", |name| name);
-                Some(format!("{prefix} shares addresses with {name}"))
-            };
-            let inbound = service.inbound.as_ref().map(|inbound| {
-                let masters = inbound.masters.as_ref();
-                let key_of = |key: &KeyId| masters.map_or(Key::None, |path| self.keyring.secret(path, key));
-                known.memory.verifier(
-                    now,
-                    &Terms {
-                        key_of: &key_of,
-                        forbidden: &forbidden,
-                        ttl_most,
-                    },
-                )
-            });
-            let outbound = service.outbound.as_ref().map(|outbound| {
-                let key_of = |key: &KeyId| client_key(outbound, &self.keyring, key);
-                known.memory.client(
-                    now,
-                    stale,
-                    &Terms {
-                        key_of: &key_of,
-                        forbidden: &forbidden,
-                        ttl_most,
-                    },
-                )
-            });
-            let views = Views {
-                inbound,
-                outbound,
-                overlaps: overlaps.get(),
-            };
-            for prefix in views.prefixes() {
-                claims.take(prefix, number);
-            }
-            all.push(views);
-        }
-        all
-    }
-
-    /// Notes what each service holds now, and says whether any left something.
-    fn hold(&mut self, views: &[Views]) -> bool {
-        let mut left = false;
-        for (known, views) in self.services.iter_mut().zip(views) {
-            let held: BTreeSet<Ipv6Net> = views.prefixes().collect();
-            left |= !known.held.is_subset(&held);
-            known.held = held;
-        }
-        left
-    }
 }
 
 /// The ways in which a service takes over what was known, the surest first.
@@ -606,19 +532,6 @@ fn domain_of(service: &Service) -> Option<String> {
     match &service.origin {
         Origin::Dns(name) => Some(name.to_string()),
         Origin::Fixed(_) => None,
-    }
-}
-
-struct Views {
-    inbound: Option<View>,
-    outbound: Option<View>,
-    overlaps: bool,
-}
-
-impl Views {
-    fn prefixes(&self) -> impl Iterator<Item = Ipv6Net> {
-        let views = self.inbound.iter().chain(&self.outbound);
-        views.flat_map(|view| &view.pairs).flat_map(crate::memory::Pair::items)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Models of a few services, and what they tell.
 
+mod exchange;
+
 use std::fmt::Write;
 
 use ssa_filter::config::Snapshot;

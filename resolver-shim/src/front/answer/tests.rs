@@ -272,6 +272,62 @@ fn hints_do_not_lead_past_the_rule() {
     assert_eq!(message.data(&message.records[0]), data("", &[]));
 }
 
+/// RFC 9460 §2.2 and §7.3: who meets such a record is to use none of its set; but there are those who read what they can.
+#[test]
+fn hints_that_cannot_be_read_do_not_get_through() {
+    let plain: Ipv6Addr = PLAIN.parse().unwrap();
+    let param = |key: u8, value: &[u8]| [&[0, key, 0, u8::try_from(value.len()).unwrap()][..], value].concat();
+    let hint = param(6, &plain.octets());
+    let data = |priority: u8, params: &[&[u8]]| [&[0, priority, 0][..], &params.concat()].concat();
+    let good = data(1, &[&param(1, b"\x02h2")]);
+    let cases = [
+        // Cut short, behind the hint and in it.
+        data(1, &[&hint, b"\0\x07\0"]),
+        data(1, &[&hint, b"\0\x07\0\x09x"]),
+        data(1, &[b"\0\x06\0\x20", &plain.octets()]),
+        // Hints that are no addresses.
+        data(1, &[&param(6, &[])]),
+        data(1, &[&param(6, &[&plain.octets()[..], &[0]].concat())]),
+        data(1, &[&param(6, &plain.octets()[..15])]),
+        // Keys out of order, and one twice.
+        data(1, &[&hint, &param(1, b"\x02h2")]),
+        data(1, &[&hint, &hint]),
+        // A name behind a pointer, and one that does not end.
+        [b"\0\x01\xc0\x0c", &hint[..]].concat(),
+        [b"\0\x01\x3fweb", &hint[..]].concat(),
+        vec![0],
+    ];
+    for kind in [kind::HTTPS, kind::SVCB] {
+        let asking = query("www.demo.test", kind, 0, &[]);
+        for (number, case) in cases.iter().enumerate() {
+            let records = [good.as_slice(), case].map(|data| record(b"\xc0\x0c", kind, 300, data));
+            let answer = reply(&asking, RESPONSE, [&records, &[], &[]]);
+            let received = receive(&asking, &answer, ASKER).unwrap().bytes;
+            assert!(Message::read(&received).unwrap().records.is_empty(), "case {number}");
+            // To whom nothing is composed, it comes as it is.
+            assert_eq!(receive(&asking, &answer, "192.0.2.1").unwrap().bytes, answer);
+        }
+        // An alias has no hints that count (RFC 9460 §2.4.2), and they go all the same.
+        let alias = record(b"\xc0\x0c", kind, 300, &data(0, &[&hint]));
+        let received = receive(&asking, &reply(&asking, RESPONSE, [&[alias], &[], &[]]), ASKER).unwrap();
+        let message = Message::read(&received.bytes).unwrap();
+        assert_eq!(message.data(&message.records[0]), data(0, &[]));
+    }
+}
+
+/// C libraries follow pointers that lead forward; whose such a record is the front does not know.
+#[test]
+fn owners_that_cannot_be_read_do_not_get_through() {
+    let asking = query("www.demo.test", kind::AAAA, 0, &[]);
+    let own = record(b"\xc0\x0c", kind::CNAME, 60, &labels("web.demo.test"));
+    let at = u8::try_from(asking.len() + own.len() + 28).unwrap();
+    let hidden = aaaa(&[0xc0, at], PLAIN);
+    let name = record(&labels("web.demo.test"), kind::A, 60, &[192, 0, 2, 1]);
+    let answer = reply(&asking, RESPONSE, [&[own, hidden, name], &[], &[]]);
+    assert_eq!(receive(&asking, &answer, ASKER), None);
+    assert_eq!(receive(&asking, &answer, "192.0.2.1").unwrap().bytes, answer);
+}
+
 /// RFC 1034 §4.3.1, RFC 6672 §2.2, RFC 6891 §6.1.3.
 #[test]
 fn other_servers_are_asked_where_one_does_not_say() {

@@ -35,21 +35,74 @@ fn plain_questions_for_addresses_are_read_and_answered() {
 #[test]
 fn whatever_wants_more_is_not_plain() {
     let plain = query("web.demo.test", kind::AAAA, 0, &[]);
-    let other = record(&[0], kind::A, 0, &[192, 0, 2, 1]);
     let cases = [
         query("web.demo.test", kind::AAAA, 1, &opt(0, true, &[])),
-        query("web.demo.test", kind::AAAA, 1, &other),
         with(&plain, 2, 0),
-        with(&plain, 2, 0x03),
-        with(&plain, 2, 0x05),
         with(&plain, 3, 0x10),
-        with(&plain, 3, 0x01),
     ];
     for (number, message) in cases.iter().enumerate() {
         assert!(!Query::read(message, false).unwrap().is_plain(), "case {number}");
     }
     // That the asker would believe a server's own checks is no demand (RFC 6840 §5.7).
     assert!(Query::read(&with(&plain, 3, 0x20), false).unwrap().is_plain());
+}
+
+/// RFC 1035 §4.1.1: AA, TC, RA and RCODE are of answers. No asker gets past the rule by them, nor does a server see them.
+#[test]
+fn flags_of_answers_mean_nothing_in_a_query() {
+    let plain = query("web.demo.test", kind::AAAA, 0, &[]);
+    let with_edns = query("web.demo.test", kind::AAAA, 1, &opt(0, false, &[]));
+    for message in [&plain, &with_edns] {
+        for (at, value) in [(2, 0x05), (2, 0x03), (2, 0x07), (3, 0x80), (3, 0x0f), (3, 0x8f)] {
+            let message = with(message, at, value);
+            let read = Query::read(&message, false).unwrap();
+            assert!(read.is_plain(), "{at} {value:x}");
+            let onward = read.asked().unwrap().onward;
+            assert_eq!(onward[2..4], [1, 0], "{at} {value:x}");
+        }
+    }
+    // Whatever else stands there stays.
+    let message = with(&with(&plain, 2, 0x07), 3, 0xff);
+    let onward = Query::read(&message, false).unwrap().asked().unwrap().onward;
+    assert_eq!(onward[2..4], [1, 0x70]);
+    // Records that nobody asks for make no other of it.
+    let other = record(&[0], kind::A, 0, &[192, 0, 2, 1]);
+    assert!(
+        Query::read(&query("web.demo.test", kind::AAAA, 1, &other), false)
+            .unwrap()
+            .is_plain()
+    );
+}
+
+/// RFC 1995 §3: of what answers are made of, IXFR alone has something. RFC 8945 §5.1: TSIG stands at the end.
+#[test]
+fn records_of_answers_are_none_of_a_query() {
+    let counted = |kind: u16, at: usize, record: &[u8]| with(&query("demo.test", kind, 0, record), at, 1);
+    let (answer, authority) = (7, 9);
+    let address = record(b"\xc0\x0c", kind::AAAA, 7, &[7; 16]);
+    let soa = record(b"\xc0\x0c", kind::SOA, 7, &[0; 22]);
+    let tsig = record(b"\x01k\0", kind::TSIG, 0, &[7; 40]);
+    for (asked, at, record) in [
+        (kind::AAAA, answer, &address),
+        (kind::AAAA, authority, &soa),
+        (kind::IXFR, answer, &soa),
+        (kind::IXFR, authority, &address),
+        (kind::AXFR, authority, &soa),
+        (kind::AAAA, authority, &tsig),
+    ] {
+        let message = counted(asked, at, record);
+        assert_eq!(
+            Query::read(&message, true).err(),
+            Some(Code::FormatError),
+            "{asked} {at}"
+        );
+    }
+    assert!(Query::read(&counted(kind::IXFR, authority, &soa), true).is_ok());
+    let signed = [tsig, opt(0, false, &[])].concat();
+    assert_eq!(
+        code(&query("web.demo.test", kind::AAAA, 2, &signed)),
+        Some(Code::FormatError)
+    );
 }
 
 /// RFC 1035 §4.1.1, RFC 9619 §4, RFC 6891 §6.1.1 and §6.1.2.
@@ -190,7 +243,7 @@ fn signed_queries_are_handed_on_as_they_are() {
         );
         let read = Query::read(&message, false).unwrap();
         let asked = read.asked().unwrap();
-        assert!(!read.is_plain());
+        assert_eq!(read.is_plain(), !signed);
         assert_eq!((asked.is_signed, asked.onward == message), (signed, signed));
         assert_eq!(without_edns(&message), None);
     }

@@ -14,7 +14,8 @@ const MANDATORY: u16 = 0;
 /// IPv6 addresses (RFC 9460 §7.3).
 const IPV6_HINT: u16 = 6;
 
-/// A record's data in the form for services; that for aliases has no hints.
+/// A record's data. What the form for aliases has besides a name counts for nobody (RFC 9460 §2.4.2), and is read all the
+/// same, for there are clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service<'a> {
     /// The name whose addresses the hints are, in lower case; the root stands for the record's owner.
@@ -24,21 +25,24 @@ pub struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    /// Reads data; nothing where they are none of a service.
+    /// Reads data; nothing where they are malformed: cut short, with keys that are not in order, or with hints that are
+    /// no addresses (RFC 9460 §2.2, §7.3).
     #[must_use]
     pub fn read(data: &'a [u8]) -> Option<Self> {
-        if number(data, 0)? == 0 {
-            return None;
-        }
         // The name is never behind a pointer (RFC 9460 §2.2).
         let named = data.get(2..)?;
         let (mut target, end) = name(named, 0)?;
         target.make_ascii_lowercase();
         let (head, mut rest) = data.split_at_checked(end.checked_add(2)?)?;
-        let mut params = Vec::new();
+        let mut params: Vec<(u16, &[u8])> = Vec::new();
         while !rest.is_empty() {
             let (key, length) = (number(rest, 0)?, number(rest, 2)?);
             let (value, left) = rest.get(4..)?.split_at_checked(length.into())?;
+            let is_address = !value.is_empty() && value.as_chunks::<16>().1.is_empty();
+            let is_late = params.last().is_some_and(|(last, _)| *last >= key);
+            if is_late || key == IPV6_HINT && !is_address {
+                return None;
+            }
             params.push((key, value));
             rest = left;
         }

@@ -261,10 +261,19 @@ fn hints_go_and_so_does_the_demand_to_understand_them() {
     assert_eq!(read.without_hints(), data(1, &[0, 1], &[&alpn]));
     assert_eq!(without(&data(1, &[0, 6], &[&hint])), data(1, &[], &[]));
     assert_eq!(without(&data(1, &[], &[&alpn])), data(1, &[], &[&alpn]));
-    // An alias has no parameters, and what is cut short has none either.
-    assert_eq!(svcb::Service::read(&data(0, &[], &[&hint])), None);
+    // An alias has no parameters that count, and they go all the same.
+    assert_eq!(without(&data(0, &[], &[&hint])), data(0, &[], &[]));
+    // What is cut short, out of order or no addresses is none.
     for end in 0..whole.len() {
         let cut = svcb::Service::read(&whole[..end]);
         assert!(cut.is_none_or(|service| service.hints().next().is_none()), "{end}");
+    }
+    for params in [
+        [&hint[..], &alpn],
+        [&alpn, &alpn],
+        [&alpn, b"\0\x06\0\x01x"],
+        [&alpn, b"\0\x06\0\0"],
+    ] {
+        assert_eq!(svcb::Service::read(&data(1, &[], &params)), None);
     }
 }

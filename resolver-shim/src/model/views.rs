@@ -1,0 +1,265 @@
+//! What each service is told. Whose addresses are whose is decided for all services together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ipnet::Ipv6Net;
+use ssa_rules::{Key, KeyId, Role as Party};
+
+use super::{Known, Model, entries::client_key};
+use crate::{
+    answers::Seconds,
+    claims::Claims,
+    config::{Role, Service},
+    memory::{Judged, Terms, View},
+    secrets::Keyring,
+};
+
+/// How often it is seen anew who gets what, when services leave addresses or fail to move.
+const MAX_ROUNDS: usize = 32;
+
+/// What a service's roles are told.
+pub(super) struct Views {
+    pub(super) inbound: Option<View>,
+    pub(super) outbound: Option<View>,
+    /// What is published of it, by record.
+    wants: Vec<Want>,
+    /// Whether others have addresses of it.
+    overlaps: bool,
+    /// Whether they have of every record, so that its verifiers live on what was published before.
+    is_refused: bool,
+}
+
+/// The addresses of a record that may be used, as far as nobody else has them.
+struct Want {
+    role: Role,
+    items: Vec<Ipv6Net>,
+}
+
+/// The services that are to leave what they hold for what they publish, by number, each with what it holds on to.
+type Moves = BTreeMap<usize, Vec<Ipv6Net>>;
+
+impl Views {
+    /// Returns the prefixes of what is in force: what is kept though gone is of the past.
+    fn in_force(&self) -> impl Iterator<Item = Ipv6Net> {
+        self.pairs()
+            .filter(|pair| !pair.is_kept)
+            .flat_map(crate::memory::Pair::items)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &crate::memory::Pair> {
+        let views = self.inbound.iter().chain(&self.outbound);
+        views.flat_map(|view| &view.pairs)
+    }
+}
+
+/// Whom a service is judged against.
+struct Court<'a> {
+    claims: &'a Claims,
+    names: &'a [Arc<str>],
+    keyring: &'a Keyring,
+    ttl_most: u64,
+}
+
+impl Court<'_> {
+    /// Does something by the terms of a service's role.
+    fn terms<T>(&self, number: usize, service: &Service, role: Role, act: impl FnOnce(&Terms<'_>) -> T) -> T {
+        let key_of = |key: &KeyId| match (role, &service.inbound, &service.outbound) {
+            (Role::Inbound, Some(inbound), _) => {
+                let masters = inbound.masters.as_ref();
+                masters.map_or(Key::None, |path| self.keyring.secret(path, key))
+            }
+            (Role::Outbound, _, Some(outbound)) => client_key(outbound, self.keyring, key),
+            _ => Key::None,
+        };
+        let forbidden = |prefix: Ipv6Net| {
+            let is_allowed = service.allowed.iter().any(|allowed| allowed.contains(&prefix));
+            (!is_allowed).then(|| format!("{prefix} lies in no allowed prefix"))
+        };
+        let taken = |prefix: Ipv6Net| {
+            let other = self.claims.other(prefix, number)?;
+            let name = self.names.get(other).map_or("", |name| name);
+            Some(format!("{prefix} shares addresses with {name}"))
+        };
+        act(&Terms {
+            key_of: &key_of,
+            forbidden: &forbidden,
+            taken: &taken,
+            ttl_most: self.ttl_most,
+        })
+    }
+}
+
+impl Model {
+    /// Returns what each service's roles are told. Those who hold addresses keep them; of those who want the same new
+    /// ones, the first in the configuration gets them. Services that publish one another's addresses exchange them.
+    pub(super) fn settle(&mut self, now: Seconds) -> Vec<Views> {
+        let mut views = self.views(now, &Moves::new());
+        for _ in 0..MAX_ROUNDS {
+            // Who left a place makes it free for another.
+            let left = self.hold(&views);
+            if !views.iter().any(|view| view.overlaps) {
+                break;
+            }
+            let moves = self.moves(&views);
+            if !left && moves.is_empty() {
+                break;
+            }
+            views = self.views(now, &moves);
+        }
+        self.hold(&views);
+        views
+    }
+
+    fn views(&mut self, now: Seconds, moves: &Moves) -> Vec<Views> {
+        let names: Vec<Arc<str>> = self.services.iter().map(|known| known.name.clone()).collect();
+        let (stale, ttl_most) = (self.config.dns.stale, self.config.dns.ttl_most);
+        let keyring = &self.keyring;
+        let mut claims = claimed(&self.services, moves);
+        // What is published comes first, whoever had the addresses before; then what is kept though gone.
+        let mut judged = Vec::new();
+        for (number, (service, known)) in self.config.services.iter().zip(&self.services).enumerate() {
+            let court = Court {
+                claims: &claims,
+                names: &names,
+                keyring,
+                ttl_most,
+            };
+            let judge = |role, party| {
+                let judge = |terms: &Terms<'_>| known.memory.judge(party, terms);
+                court.terms(number, service, role, judge)
+            };
+            let inbound = service.inbound.as_ref().map(|_| judge(Role::Inbound, Party::Verifier));
+            let outbound = service.outbound.as_ref().map(|_| judge(Role::Outbound, Party::Client));
+            for prefix in [&inbound, &outbound].into_iter().flatten().flatten().flat_map(usable) {
+                claims.take(prefix, number);
+            }
+            judged.push((inbound, outbound));
+        }
+        let mut all = Vec::new();
+        let services = self.config.services.iter().zip(&mut self.services);
+        for (number, ((service, known), (inbound, outbound))) in services.zip(judged).enumerate() {
+            let court = Court {
+                claims: &claims,
+                names: &names,
+                keyring,
+                ttl_most,
+            };
+            let by_role = [(Role::Inbound, &inbound), (Role::Outbound, &outbound)];
+            let found = by_role.map(|(role, judged)| (role, judged.as_ref().and_then(Option::as_ref)));
+            let (wants, overlaps, is_refused) = wanted(found);
+            let inbound = inbound.map(|judged| {
+                let tell = |terms: &Terms<'_>| known.memory.tell_verifiers(judged, now, terms);
+                court.terms(number, service, Role::Inbound, tell)
+            });
+            let outbound = outbound.map(|judged| known.memory.tell_clients(judged, now, stale, ttl_most));
+            let views = Views {
+                inbound,
+                outbound,
+                wants,
+                overlaps,
+                is_refused,
+            };
+            for prefix in views.pairs().flat_map(crate::memory::Pair::items) {
+                claims.take(prefix, number);
+            }
+            all.push(views);
+        }
+        all
+    }
+
+    /// Notes what each service holds now, and says whether any left something.
+    fn hold(&mut self, views: &[Views]) -> bool {
+        let mut left = false;
+        for (known, views) in self.services.iter_mut().zip(views) {
+            let held: BTreeSet<Ipv6Net> = views.in_force().collect();
+            left |= !known.held.is_subset(&held);
+            known.held = held;
+        }
+        left
+    }
+
+    /// Returns the services that can get what they publish, if all of them leave what they hold for it. Each of them gives
+    /// up by its own answers what others get: nobody has to who publishes it still, or nothing that is usable.
+    fn moves(&self, views: &[Views]) -> Moves {
+        let held_on = |number: usize, views: &Views| {
+            let held = self.services.get(number).into_iter().flat_map(|known| &known.held);
+            let wanted = |held: &Ipv6Net| {
+                let wants = views.wants.iter().flat_map(|want| &want.items);
+                let common = wants.filter_map(|item| common(*item, *held));
+                common.collect::<Vec<_>>()
+            };
+            held.flat_map(wanted).collect::<Vec<_>>()
+        };
+        let refused = views.iter().enumerate().filter(|(_, views)| views.is_refused);
+        let mut moves: Moves = refused
+            .map(|(number, views)| (number, held_on(number, views)))
+            .collect();
+        for _ in 0..MAX_ROUNDS {
+            let mut claims = claimed(&self.services, &moves);
+            let mut served = BTreeSet::new();
+            for (number, views) in views.iter().enumerate() {
+                for want in &views.wants {
+                    if want.items.iter().any(|item| claims.other(*item, number).is_some()) {
+                        continue;
+                    }
+                    want.items.iter().for_each(|item| claims.take(*item, number));
+                    if want.role == Role::Inbound {
+                        served.insert(number);
+                    }
+                }
+            }
+            let before = moves.len();
+            // Who gets nothing stays where it is, which others may not get then.
+            moves.retain(|number, _| served.contains(number));
+            if moves.len() == before {
+                return moves;
+            }
+        }
+        Moves::new()
+    }
+}
+
+/// Returns what services hold, but for what they are to leave.
+fn claimed(services: &[Known], moves: &Moves) -> Claims {
+    let mut claims = Claims::default();
+    for (number, known) in services.iter().enumerate() {
+        match moves.get(&number) {
+            Some(held_on) => held_on.iter().for_each(|prefix| claims.take(*prefix, number)),
+            None => known.held.iter().for_each(|prefix| claims.take(*prefix, number)),
+        }
+    }
+    claims
+}
+
+/// Returns the addresses that two prefixes have in common: one of them has all of the other's, or none.
+fn common(one: Ipv6Net, other: Ipv6Net) -> Option<Ipv6Net> {
+    if one.contains(&other) {
+        Some(other)
+    } else {
+        other.contains(&one).then_some(one)
+    }
+}
+
+fn usable(judged: &Judged) -> Vec<Ipv6Net> {
+    judged.usable().flatten().collect()
+}
+
+/// Returns what a service publishes and may have, whether others have addresses of it, and whether its verifiers can use
+/// nothing of it for that.
+fn wanted(judged: [(Role, Option<&Judged>); 2]) -> (Vec<Want>, bool, bool) {
+    let mut wants = Vec::new();
+    let (mut overlaps, mut is_refused) = (false, false);
+    for (role, judged) in judged {
+        let Some(judged) = judged else { continue };
+        let of = |items| Want { role, items };
+        let usable: Vec<Want> = judged.usable().map(of).collect();
+        let contested: Vec<Want> = judged.contested().map(of).collect();
+        overlaps |= !contested.is_empty();
+        is_refused |= role == Role::Inbound && usable.is_empty() && !contested.is_empty();
+        wants.extend(usable.into_iter().chain(contested));
+    }
+    (wants, overlaps, is_refused)
+}
