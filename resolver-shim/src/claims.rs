@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv6Addr};
 use ipnet::Ipv6Net;
 
 /// Ranges of addresses, each with its owner.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Claims {
     /// By first address: the last one and the owner. They do not overlap.
     ranges: BTreeMap<u128, (u128, usize)>,
@@ -19,17 +19,16 @@ impl Claims {
     /// Returns another than this owner who has an address of the prefix.
     #[must_use]
     pub fn other(&self, prefix: Ipv6Net, owner: usize) -> Option<usize> {
+        self.others(prefix, owner).next()
+    }
+
+    /// Returns all others than this owner who have an address of the prefix, some of them more than once.
+    pub fn others(&self, prefix: Ipv6Net, owner: usize) -> impl Iterator<Item = usize> {
         let (first, last) = range(prefix);
         // Prefixes nest or are apart, so whoever is met walking down is inside, around, or the end of the walk.
-        for (_, (end, other)) in self.ranges.range(..=last).rev() {
-            if *end < first {
-                return None;
-            }
-            if *other != owner {
-                return Some(*other);
-            }
-        }
-        None
+        let met = self.ranges.range(..=last).rev().map(|(_, range)| *range);
+        let inside = met.take_while(move |(end, _)| *end >= first);
+        inside.map(|(_, other)| other).filter(move |other| *other != owner)
     }
 
     /// Gives an owner a prefix of which no other has anything.
@@ -106,5 +105,8 @@ mod tests {
         claims.take(net("2001:db8:5:1::/64"), 2);
         claims.take(net("2001:db8:5:2::/64"), 1);
         assert_eq!(claims.other(net("2001:db8:5::/48"), 1), Some(2));
+        claims.take(net("2001:db8:5:3::/64"), 3);
+        let others = |owner| claims.others(net("2001:db8:5::/48"), owner).collect::<Vec<_>>();
+        assert_eq!((others(1), others(9)), (vec![3, 2], vec![3, 1, 2]));
     }
 }

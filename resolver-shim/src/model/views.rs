@@ -17,28 +17,25 @@ use crate::{
     secrets::Keyring,
 };
 
-/// How often it is seen anew who gets what, when services leave addresses or fail to move.
+/// How often it is seen anew who gets what, when services leave addresses.
 const MAX_ROUNDS: usize = 32;
+
+/// How many prefixes are looked at to find out who can move.
+const MAX_LOOKS: usize = 1 << 16;
 
 /// What a service's roles are told.
 pub(super) struct Views {
     pub(super) inbound: Option<View>,
     pub(super) outbound: Option<View>,
-    /// What is published of it, by record.
-    wants: Vec<Want>,
+    /// The prefixes that it publishes and may have, as far as nobody else has them.
+    wants: BTreeSet<Ipv6Net>,
     /// Whether others have addresses of it.
     overlaps: bool,
     /// Whether they have of every record, so that its verifiers live on what was published before.
     is_refused: bool,
 }
 
-/// The addresses of a record that may be used, as far as nobody else has them.
-struct Want {
-    role: Role,
-    items: Vec<Ipv6Net>,
-}
-
-/// The services that are to leave what they hold for what they publish, by number, each with what it holds on to.
+/// The services that leave what they hold for what they publish, by number, each with that.
 type Moves = BTreeMap<usize, Vec<Ipv6Net>>;
 
 impl Views {
@@ -47,6 +44,10 @@ impl Views {
         self.pairs()
             .filter(|pair| !pair.is_kept)
             .flat_map(crate::memory::Pair::items)
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = Ipv6Net> {
+        self.wants.iter().copied()
     }
 
     fn pairs(&self) -> impl Iterator<Item = &crate::memory::Pair> {
@@ -181,66 +182,60 @@ impl Model {
         left
     }
 
-    /// Returns the services that can get what they publish, if all of them leave what they hold for it. Each of them gives
-    /// up by its own answers what others get: nobody has to who publishes it still, or nothing that is usable.
+    /// Returns the services that can get what they publish if others leave it at the same time. Each of them gives up by
+    /// its own answers what others get: nobody has to who publishes it still, or nothing that is usable. That one moves has
+    /// all those move who hold what it wants, and so on; if one of these does not, or two of them want the same, it stays.
     fn moves(&self, views: &[Views]) -> Moves {
-        let held_on = |number: usize, views: &Views| {
-            let held = self.services.get(number).into_iter().flat_map(|known| &known.held);
-            let wanted = |held: &Ipv6Net| {
-                let wants = views.wants.iter().flat_map(|want| &want.items);
-                let common = wants.filter_map(|item| common(*item, *held));
-                common.collect::<Vec<_>>()
-            };
-            held.flat_map(wanted).collect::<Vec<_>>()
-        };
-        let refused = views.iter().enumerate().filter(|(_, views)| views.is_refused);
-        let mut moves: Moves = refused
-            .map(|(number, views)| (number, held_on(number, views)))
-            .collect();
-        for _ in 0..MAX_ROUNDS {
-            let mut claims = claimed(&self.services, &moves);
-            let mut served = BTreeSet::new();
-            for (number, views) in views.iter().enumerate() {
-                for want in &views.wants {
-                    if want.items.iter().any(|item| claims.other(*item, number).is_some()) {
-                        continue;
+        let held = claimed(&self.services, &Moves::new());
+        let can_move = |number: usize| views.get(number).is_some_and(|views| views.is_refused);
+        let mut moves = Moves::new();
+        let mut taken = Claims::default();
+        let mut looks = MAX_LOOKS;
+        'next: for first in (0..views.len()).filter(|number| can_move(*number)) {
+            if moves.contains_key(&first) {
+                continue;
+            }
+            let mut claims = taken.clone();
+            let mut moving = Moves::new();
+            let mut open = BTreeSet::from([first]);
+            while let Some(number) = open.pop_first() {
+                let wanted: Vec<Ipv6Net> = views.get(number).into_iter().flat_map(Views::wanted).collect();
+                for prefix in &wanted {
+                    let Some(left) = looks.checked_sub(1) else { return moves };
+                    looks = left;
+                    if claims.other(*prefix, number).is_some() {
+                        continue 'next;
                     }
-                    want.items.iter().for_each(|item| claims.take(*item, number));
-                    if want.role == Role::Inbound {
-                        served.insert(number);
+                    for holder in held.others(*prefix, number) {
+                        if moves.contains_key(&holder) || moving.contains_key(&holder) {
+                            continue;
+                        }
+                        if !can_move(holder) {
+                            continue 'next;
+                        }
+                        open.insert(holder);
                     }
+                    claims.take(*prefix, number);
                 }
+                moving.insert(number, wanted);
             }
-            let before = moves.len();
-            // Who gets nothing stays where it is, which others may not get then.
-            moves.retain(|number, _| served.contains(number));
-            if moves.len() == before {
-                return moves;
-            }
+            taken = claims;
+            moves.append(&mut moving);
         }
-        Moves::new()
+        moves
     }
 }
 
-/// Returns what services hold, but for what they are to leave.
+/// Returns what services hold, or get by moving.
 fn claimed(services: &[Known], moves: &Moves) -> Claims {
     let mut claims = Claims::default();
     for (number, known) in services.iter().enumerate() {
         match moves.get(&number) {
-            Some(held_on) => held_on.iter().for_each(|prefix| claims.take(*prefix, number)),
+            Some(wanted) => wanted.iter().for_each(|prefix| claims.take(*prefix, number)),
             None => known.held.iter().for_each(|prefix| claims.take(*prefix, number)),
         }
     }
     claims
-}
-
-/// Returns the addresses that two prefixes have in common: one of them has all of the other's, or none.
-fn common(one: Ipv6Net, other: Ipv6Net) -> Option<Ipv6Net> {
-    if one.contains(&other) {
-        Some(other)
-    } else {
-        other.contains(&one).then_some(one)
-    }
 }
 
 fn usable(judged: &Judged) -> Vec<Ipv6Net> {
@@ -249,17 +244,16 @@ fn usable(judged: &Judged) -> Vec<Ipv6Net> {
 
 /// Returns what a service publishes and may have, whether others have addresses of it, and whether its verifiers can use
 /// nothing of it for that.
-fn wanted(judged: [(Role, Option<&Judged>); 2]) -> (Vec<Want>, bool, bool) {
-    let mut wants = Vec::new();
+fn wanted(judged: [(Role, Option<&Judged>); 2]) -> (BTreeSet<Ipv6Net>, bool, bool) {
+    let mut wants = BTreeSet::new();
     let (mut overlaps, mut is_refused) = (false, false);
     for (role, judged) in judged {
         let Some(judged) = judged else { continue };
-        let of = |items| Want { role, items };
-        let usable: Vec<Want> = judged.usable().map(of).collect();
-        let contested: Vec<Want> = judged.contested().map(of).collect();
-        overlaps |= !contested.is_empty();
-        is_refused |= role == Role::Inbound && usable.is_empty() && !contested.is_empty();
-        wants.extend(usable.into_iter().chain(contested));
+        let is_usable = judged.usable().next().is_some();
+        let is_contested = judged.contested().next().is_some();
+        overlaps |= is_contested;
+        is_refused |= role == Role::Inbound && !is_usable && is_contested;
+        wants.extend(judged.usable().chain(judged.contested()).flatten());
     }
     (wants, overlaps, is_refused)
 }

@@ -209,7 +209,7 @@ fn nobody_takes_what_its_holder_has_not_left() {
     }
 }
 
-/// Of two that want the same place, the first in the configuration gets it; the other stays, and so nobody gets its place.
+/// Of two that want the same place, the first in the configuration gets it, unless it could not without the other's place.
 #[test]
 fn who_does_not_get_a_place_keeps_its_own() {
     let mut model = model(&["a", "b", "c"].map(service).join(","));
@@ -217,20 +217,47 @@ fn who_does_not_get_a_place_keeps_its_own() {
     publish(&mut model, "b", PLACES[1], 1000);
     publish(&mut model, "c", PLACES[2], 1000);
     lists(&mut model, 1000);
-    // c leaves its place to a and b, and wants that of b.
+    // c leaves its place to a and b, and wants that of b: these two can exchange, and a cannot.
     publish(&mut model, "a", PLACES[2], 1010);
     publish(&mut model, "b", PLACES[2], 1010);
     publish(&mut model, "c", PLACES[1], 1010);
     let found = lists(&mut model, 1010);
     assert_eq!(
         found,
-        told(&[("a", &PLACES[..1]), ("b", &PLACES[1..2]), ("c", &PLACES[2..])])
+        told(&[("a", &PLACES[..1]), ("b", &PLACES[2..]), ("c", &PLACES[1..2])])
     );
-    // Of what is free both want it, and the first gets it.
+    assert_eq!(status(&model, "a").0, "kept");
+    // Of what is free a and c want the same, and the first gets it.
+    publish(&mut model, "a", "2:2001:db8:d::/64", 1020);
     publish(&mut model, "c", "2:2001:db8:d::/64", 1020);
     let found = lists(&mut model, 1020);
-    assert_eq!((&*found["a"][0], &*found["b"][0]), (PLACES[2], PLACES[1]));
-    assert_eq!(status(&model, "b").0, "kept");
+    assert_eq!((&*found["a"][0], &*found["c"][0]), ("2:2001:db8:d::/64", PLACES[1]));
+    assert_eq!(status(&model, "c").0, "kept");
+}
+
+/// Who wants what two others exchange does not get between them, wherever it stands in the configuration.
+#[test]
+fn a_third_does_not_hinder_an_exchange() {
+    for order in [
+        ["evil", "web", "vault"],
+        ["web", "evil", "vault"],
+        ["vault", "web", "evil"],
+    ] {
+        let mut model = model(&order.map(service).join(","));
+        publish(&mut model, "web", PLACES[0], 1000);
+        publish(&mut model, "vault", PLACES[1], 1000);
+        publish(&mut model, "evil", PLACES[2], 1000);
+        lists(&mut model, 1000);
+        for step in [["web", "vault", "evil"], ["evil", "vault", "web"]] {
+            for name in step {
+                let new = if name == "vault" { PLACES[0] } else { PLACES[1] };
+                publish(&mut model, name, new, 1010);
+                lists(&mut model, 1010);
+            }
+            let expected = told(&[("web", &PLACES[1..2]), ("vault", &PLACES[..1]), ("evil", &PLACES[2..])]);
+            assert_eq!(lists(&mut model, 1010), expected, "{order:?}");
+        }
+    }
 }
 
 /// However services publish, no two of them are told the same address as in force, and filters read it.
