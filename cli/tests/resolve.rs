@@ -313,6 +313,30 @@ fn servers_that_fail_are_told_apart() {
         .tells(&["cannot be decoded"]);
 }
 
+/// As dig has it: a host by its name, as the system knows it, and an IPv4 address with fewer parts (inet_aton(3)).
+#[test]
+fn a_server_may_be_a_host_of_the_system() {
+    let server = Liar::start(|_, _| Some((0, vec![])));
+    let address = server.address();
+    let (_, port) = address.rsplit_once(':').unwrap();
+    for host in ["localhost", "127.1"] {
+        // Of several addresses of a host the next is asked where the first does not answer.
+        resolve("store.example", &format!("{host}:{port}"), &[])
+            .exits(1)
+            .prints(&["store.example"]);
+    }
+    for (text, what) in [
+        ("fe80::1", "without an interface"),
+        ("ff02::fb", "multicast"),
+        ("127.0.0.1:0", "without a port"),
+        ("::", "unspecified"),
+    ] {
+        resolve("store.example", text, &[])
+            .exits(2)
+            .tells(&["--server: ", what]);
+    }
+}
+
 #[test]
 fn bad_names_and_servers_are_bad_input() {
     let label = "a".repeat(64);

@@ -1,6 +1,9 @@
 //! Addresses of servers and of listeners as people and configurations write them.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs},
+};
 
 /// The port of the DNS.
 pub(crate) const PORT: u16 = 53;
@@ -17,19 +20,116 @@ pub struct Server {
     pub tls: Option<String>,
 }
 
+/// Why an address is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressError {
+    /// It is not written as one.
+    Text(String),
+    /// Nobody can be asked or listen there.
+    Unusable {
+        /// The address as it was written.
+        text: String,
+        /// What it is.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(reason) => f.write_str(reason),
+            Self::Unusable { text, what } => write!(f, "`{text}` is {what}"),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+/// Says what an address is that no host has as its own, or that says too little to reach one.
+pub(crate) fn of_no_host(address: &SocketAddr) -> Option<&'static str> {
+    match address {
+        _ if address.port() == 0 => Some("without a port: 0 is none"),
+        _ if address.ip().is_multicast() => Some("a multicast address, which is no single host's"),
+        SocketAddr::V4(v4) if v4.ip().is_broadcast() => Some("the broadcast address, which is no single host's"),
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            Some("a link-local address without an interface: write ADDRESS%INTERFACE, such as fe80::53%eth0")
+        }
+        _ => None,
+    }
+}
+
+/// Says what an address is at which no server can be asked.
+fn of_no_server(address: &SocketAddr) -> Option<&'static str> {
+    let unspecified = address.ip().is_unspecified();
+    of_no_host(address).or_else(|| unspecified.then_some("the unspecified address, which is no server's"))
+}
+
+fn usable(
+    text: &str,
+    address: SocketAddr,
+    what: fn(&SocketAddr) -> Option<&'static str>,
+) -> Result<SocketAddr, AddressError> {
+    match what(&address) {
+        None => Ok(address),
+        Some(what) => Err(AddressError::Unusable {
+            text: text.to_owned(),
+            what,
+        }),
+    }
+}
+
 /// Reads `ADDR`, `ADDR:PORT`, `[ADDR]` or `[ADDR]:PORT`; the port is 53 where none is given. A link-local address has its
 /// zone behind it, `fe80::53%eth0`: the name of an interface of this host, or its number (RFC 4007 §11).
 ///
 /// # Errors
 ///
 /// What is wrong with the text.
-pub fn server_address(text: &str) -> Result<SocketAddr, String> {
-    with_port(text, PORT).unwrap_or_else(|| {
+pub fn server_address(text: &str) -> Result<SocketAddr, AddressError> {
+    let found = with_port(text, PORT).unwrap_or_else(|| {
         Err(format!(
             "`{text}` is not ADDR:PORT, such as 192.0.2.53:53, [2001:db8::53]:53, [fe80::53%eth0]:53 or 192.0.2.53 \
              (port 53)"
         ))
-    })
+    });
+    usable(text, found.map_err(AddressError::Text)?, of_no_server)
+}
+
+/// Reads a server as [`server_address`] does, or by what the system's library makes of the text in front of a port: the
+/// name of a host, such as `localhost`, or an IPv4 address with fewer parts, such as `127.1` (inet_aton(3)). A name may
+/// have several addresses. The library may ask the system's servers for it.
+///
+/// # Errors
+///
+/// What is wrong with the text, or that there is no such host.
+pub fn server_host(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
+    let error = match server_address(text) {
+        Ok(address) => return Ok(vec![address]),
+        Err(AddressError::Text(reason)) => reason,
+        Err(error) => return Err(error),
+    };
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok().filter(|_| is_number(port))),
+        None => (text, Some(PORT)),
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let Some(port) = port.filter(|_| !host.is_empty() && host.chars().all(is_name)) else {
+        return Err(AddressError::Text(error));
+    };
+    let found = (host, port).to_socket_addrs();
+    let found =
+        found.map_err(|reason| AddressError::Text(format!("{error}, and there is no host `{host}`: {reason}")))?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        let address = usable(text, address, of_no_server)?;
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// Reads an address as [`server_address`] does, or `ADDR#NAME` or `ADDR:PORT#NAME` of a server that is asked by TLS and
@@ -38,14 +138,15 @@ pub fn server_address(text: &str) -> Result<SocketAddr, String> {
 /// # Errors
 ///
 /// What is wrong with the text.
-pub fn server(text: &str) -> Result<Server, String> {
+pub fn server(text: &str) -> Result<Server, AddressError> {
     let Some((place, name)) = text.split_once('#') else {
         let address = server_address(text)?;
         return Ok(Server { address, tls: None });
     };
-    let address = with_port(place, TLS_PORT).unwrap_or_else(|| Err(format!("`{place}` is not ADDR:PORT")))?;
+    let found = with_port(place, TLS_PORT).unwrap_or_else(|| Err(format!("`{place}` is not ADDR:PORT")));
+    let address = usable(place, found.map_err(AddressError::Text)?, of_no_server)?;
     if name.is_empty() {
-        return Err(format!("`{text}` has no name behind #"));
+        return Err(AddressError::Text(format!("`{text}` has no name behind #")));
     }
     Ok(Server {
         address,
@@ -59,12 +160,13 @@ pub fn server(text: &str) -> Result<Server, String> {
 /// # Errors
 ///
 /// What is wrong with the text.
-pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    whole(text).unwrap_or_else(|| {
+pub fn socket_address(text: &str) -> Result<SocketAddr, AddressError> {
+    let found = whole(text).unwrap_or_else(|| {
         Err(format!(
             "`{text}` is not ADDR:PORT, such as 127.0.0.1:53, [::1]:53 or [fe80::1%eth0]:53"
         ))
-    })
+    });
+    usable(text, found.map_err(AddressError::Text)?, of_no_host)
 }
 
 /// Reads an address without a port; nothing where the text is no address at all.
@@ -93,10 +195,7 @@ pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, String>> 
 
 fn whole(text: &str) -> Option<Result<SocketAddr, String>> {
     let (address, port) = text.rsplit_once(':')?;
-    let port = port
-        .parse()
-        .ok()
-        .filter(|_| port.bytes().all(|digit| digit.is_ascii_digit()))?;
+    let port = port.parse().ok().filter(|_| is_number(port))?;
     match unbracketed(address) {
         Some(inner) => inner.contains(':').then(|| host(inner, port)).flatten(),
         None => address
@@ -182,7 +281,7 @@ mod tests {
             let expected = SocketAddrV6::new("fe80::53".parse().unwrap(), port, 0, index);
             assert_eq!(server_address(text), Ok(expected.into()), "{text}");
         }
-        let missing = server_address("fe80::53%nosuch0").unwrap_err();
+        let missing = server_address("fe80::53%nosuch0").unwrap_err().to_string();
         assert!(missing.contains("no interface nosuch0"), "{missing}");
     }
 
@@ -206,6 +305,71 @@ mod tests {
             "[fe80::1%nosuch0]:53",
         ] {
             assert!(socket_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_at_addresses_of_no_single_host() {
+        let unusable = |error: AddressError| matches!(error, AddressError::Unusable { .. });
+        for text in [
+            "fe80::1",
+            "[fe80::1]:53",
+            "ff02::fb",
+            "ff02::fb%1",
+            "224.0.0.251",
+            "255.255.255.255",
+            "::ffff:224.0.0.251",
+            "192.0.2.53:0",
+            "[2001:db8::53]:0",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+        ] {
+            assert!(server_address(text).is_err_and(unusable), "{text}");
+            assert!(server_host(text).is_err_and(unusable), "{text}");
+            assert!(
+                server(&format!("{text}#dns.example.net")).is_err_and(unusable),
+                "{text}"
+            );
+        }
+        for text in [
+            "[fe80::1]:53",
+            "[ff02::fb]:53",
+            "224.0.0.251:53",
+            "[::1]:0",
+            "0.0.0.0:0",
+        ] {
+            assert!(socket_address(text).is_err_and(unusable), "{text}");
+        }
+        // Whoever listens there does so at all addresses of the host.
+        assert!(socket_address("[::]:9467").is_ok() && socket_address("0.0.0.0:9467").is_ok());
+    }
+
+    /// As `dig @localhost` and `dig @127.1` do.
+    #[test]
+    fn servers_may_be_given_by_the_name_of_a_host() {
+        let localhost = server_host("localhost").unwrap();
+        assert!(!localhost.is_empty());
+        for address in &localhost {
+            assert!(address.ip().is_loopback() && address.port() == 53, "{address}");
+        }
+        let found = server_host("localhost:5353").unwrap();
+        assert!(found.iter().all(|address| address.port() == 5353));
+        assert_eq!(server_host("[::1]:5353"), Ok(vec!["[::1]:5353".parse().unwrap()]));
+        for (text, expected) in [("127.1", "127.0.0.1:53"), ("127.1:5353", "127.0.0.1:5353")] {
+            assert_eq!(server_host(text), Ok(vec![expected.parse().unwrap()]), "{text}");
+        }
+        for text in [
+            "",
+            ":53",
+            "no host",
+            "localhost:",
+            "localhost:+53",
+            "localhost:65536",
+            "a:b:c",
+        ] {
+            let error = server_host(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}` is not ADDR:PORT")), "{error}");
         }
     }
 

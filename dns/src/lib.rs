@@ -25,7 +25,7 @@ pub use hickory_resolver::proto::rr::Name;
 use hickory_resolver::proto::rr::{RData, RecordType};
 use ssa_rules::{Apl, apl::WireError};
 
-pub use address::{Server, server, server_address, socket_address};
+pub use address::{AddressError, Server, server, server_address, server_host, socket_address};
 #[cfg(feature = "secure")]
 pub use dnssec::Anchors;
 pub use error::AskError;
@@ -63,8 +63,13 @@ pub struct Resolution {
 pub struct RecordSet<T> {
     /// The records; none where `absence` says why.
     pub records: Vec<T>,
-    /// The least TTL of the records and of the aliases that led to them, in seconds.
+    /// The least TTL of the records and of the aliases that led to them, in seconds: how long the answer holds.
     pub ttl: Option<u32>,
+    /// The TTL of the records themselves, in seconds: how long others may use them, by whatever alias.
+    pub own_ttl: Option<u32>,
+    /// The greatest TTL of the aliases, in seconds: how long others may be led to these records, whatever the aliases say
+    /// by then.
+    pub alias_ttl: Option<u32>,
     /// Why there are none.
     pub absence: Option<Absence>,
     /// How long their absence holds in seconds (RFC 2308 §5), where the answer says it.
@@ -219,6 +224,7 @@ async fn lookup<T>(
 ) -> Result<(Name, RecordSet<T>), AskError> {
     let mut current = name.clone();
     let mut ttl: Option<u32> = None;
+    let mut alias_ttl: Option<u32> = None;
     let mut followed = 0;
     let mut proof = Proof::Secure;
     loop {
@@ -229,6 +235,7 @@ async fn lookup<T>(
             return Err(AskError::AliasLoop { followed: MAX_ALIASES });
         }
         ttl = servers::least(ttl, reply.ttl);
+        alias_ttl = alias_ttl.max(reply.alias_ttl);
         current = reply.canonical;
         if reply.records.is_empty() && reply.followed > 0 && !reply.no_name {
             // The chain leaves what the server is authoritative for, or it simply has none of this type: ask again.
@@ -243,6 +250,8 @@ async fn lookup<T>(
         let set = RecordSet {
             records,
             ttl,
+            own_ttl: reply.own_ttl,
+            alias_ttl,
             absence,
             absence_ttl: absence.and(reply.absence_ttl),
             proof,

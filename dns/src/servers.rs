@@ -62,6 +62,10 @@ pub(crate) struct Reply {
     pub(crate) followed: usize,
     /// The least TTL of the records and aliases.
     pub(crate) ttl: Option<u32>,
+    /// The TTL of the records.
+    pub(crate) own_ttl: Option<u32>,
+    /// The greatest TTL of the aliases.
+    pub(crate) alias_ttl: Option<u32>,
     /// The data of the type asked for at the canonical name, each once.
     pub(crate) records: Vec<RData>,
     /// Whether that name does not exist.
@@ -73,12 +77,6 @@ pub(crate) struct Reply {
 }
 
 impl Servers {
-    /// The one server given.
-    #[must_use]
-    pub fn one(address: SocketAddr, timeout: Duration) -> Self {
-        Self::new(vec![address], timeout)
-    }
-
     /// These servers; without any, every question fails.
     #[must_use]
     pub fn new(addresses: Vec<SocketAddr>, timeout: Duration) -> Self {
@@ -230,6 +228,8 @@ pub(crate) fn reply(
         canonical: name.clone(),
         followed: 0,
         ttl: None,
+        own_ttl: None,
+        alias_ttl: None,
         records: Vec::new(),
         no_name: answer.metadata.response_code == ResponseCode::NXDomain,
         absence_ttl: negative_ttl(answer),
@@ -249,6 +249,7 @@ pub(crate) fn reply(
             return Err(AskError::AliasLoop { followed: MAX_ALIASES });
         }
         found.ttl = least(found.ttl, Some(alias.ttl));
+        found.alias_ttl = found.alias_ttl.max(Some(alias.ttl));
         found.canonical = target.0.clone();
     }
     for record in at(&found.canonical, kind) {
@@ -256,6 +257,7 @@ pub(crate) fn reply(
             return Err(malformed(&kind.to_string(), &record.name));
         }
         found.ttl = least(found.ttl, Some(record.ttl));
+        found.own_ttl = least(found.own_ttl, Some(record.ttl));
         // Servers ought not to send one twice (RFC 2181 §5).
         if !found.records.contains(&record.data) {
             found.records.push(record.data.clone());

@@ -6,7 +6,7 @@ use std::{io, net::Ipv4Addr};
 
 use crate::AskError;
 #[cfg(all(unix, not(target_vendor = "apple")))]
-use crate::address::{PORT, host};
+use crate::address::{PORT, host, of_no_host};
 
 /// The most servers taken. C libraries take three.
 #[cfg(all(unix, not(target_vendor = "apple")))]
@@ -95,7 +95,9 @@ pub(crate) fn servers_of(text: &str) -> Vec<SocketAddr> {
         }
         let address = words.next().unwrap_or_default();
         let address = address.split(['#', ';']).next().unwrap_or_default();
+        // C libraries take the unspecified address for this host, and get nowhere with those of no single one.
         let found = host(address, PORT).and_then(Result::ok);
+        let found = found.filter(|found| of_no_host(found).is_none());
         // A server that is named twice is not waited for twice.
         servers.extend(found.filter(|found| !servers.contains(found)));
         if servers.len() == MAX_SERVERS {
@@ -164,6 +166,12 @@ mod tests {
         ] {
             assert_eq!(told(text), ["127.0.0.1:53"], "{text:?}");
         }
+    }
+
+    #[test]
+    fn addresses_of_no_single_host_are_passed_over() {
+        let text = "nameserver fe80::1\nnameserver ff02::fb\nnameserver 255.255.255.255\nnameserver 0.0.0.0\n";
+        assert_eq!(told(text), ["0.0.0.0:53"]);
     }
 
     #[test]

@@ -365,6 +365,7 @@ async fn aliases_are_followed_in_any_order() {
     let (canonical, set) = lists(&servers(&[server]), &web()).await.unwrap();
     assert_eq!(canonical, crate::name("two.test").unwrap());
     assert_eq!((set.records.len(), set.ttl), (1, Some(6)));
+    assert_eq!((set.own_ttl, set.alias_ttl), (Some(8), Some(7)));
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ pub(crate) struct FlagArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "DNS")]
 pub(crate) struct NameArgs {
-    /// The DNS server to ask, ADDR:PORT, an IPv6 ADDR in brackets; the port is 53 unless given [default: the system's]
+    /// The DNS server to ask, ADDR:PORT, an IPv6 ADDR in brackets, or a host's name in its place; the port is 53 unless
+    /// given [default: the system's]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) server: Option<String>,
     /// How long to wait for each DNS server, in seconds, 1 to 60 [default: 5]
@@ -62,9 +63,9 @@ impl NameArgs {
         let server = self
             .server
             .as_deref()
-            .map(|text| faults.take("--server", dns::server_address(text)));
+            .map(|text| faults.take("--server", dns::server_host(text)));
         match (server, timeout?) {
-            (Some(server), timeout) => Some(Servers::one(server?, timeout)),
+            (Some(server), timeout) => Some(Servers::new(server?, timeout)),
             (None, timeout) => faults.take("--server", Servers::of_system(timeout)),
         }
     }
