@@ -313,7 +313,7 @@ fn servers_that_fail_are_told_apart() {
         .tells(&["cannot be decoded"]);
 }
 
-/// As dig has it: a host by its name, as the system knows it, and an IPv4 address with fewer parts (inet_aton(3)).
+/// As dig has it: a host by its name, as the system knows it, and an IPv4 address with fewer parts (`inet_aton`).
 #[test]
 fn a_server_may_be_a_host_of_the_system() {
     let server = Liar::start(|_, _| Some((0, vec![])));

@@ -95,7 +95,7 @@ pub fn server_address(text: &str) -> Result<SocketAddr, AddressError> {
 }
 
 /// Reads a server as [`server_address`] does, or by what the system's library makes of the text in front of a port: the
-/// name of a host, such as `localhost`, or an IPv4 address with fewer parts, such as `127.1` (inet_aton(3)). A name may
+/// name of a host, such as `localhost`, or an IPv4 address with fewer parts, such as `127.1` (`inet_aton`). A name may
 /// have several addresses. The library may ask the system's servers for it.
 ///
 /// # Errors

@@ -139,6 +139,8 @@ pub struct Answer<T> {
     pub value: T,
     /// How long it holds, in seconds.
     pub ttl: u64,
+    /// How long others may hold it or a part of it, in seconds.
+    pub held: u64,
     /// Why there are no records, where there are none. The TTL of an absence is another thing.
     pub absence: Option<Absence>,
 }
@@ -150,6 +152,7 @@ impl<T> Answer<T> {
         Answer {
             value,
             ttl: self.ttl,
+            held: self.held,
             absence: self.absence,
         }
     }
@@ -196,6 +199,9 @@ pub struct Slot<T> {
     pub value: Option<T>,
     /// How long it holds, in seconds.
     pub ttl: u64,
+    /// How long others may hold it or a part of it, in seconds.
+    #[serde(default)]
+    pub held: u64,
     /// When it came.
     pub at: Seconds,
     /// The greatest TTL of records met lately.
@@ -217,6 +223,7 @@ impl<T> Default for Slot<T> {
         Self {
             value: None,
             ttl: 0,
+            held: 0,
             at: 0,
             greatest: Greatest::default(),
             greatest_absent: Greatest::default(),
@@ -238,7 +245,9 @@ impl<T: PartialEq> Slot<T> {
                 } else {
                     &mut self.greatest_absent
                 };
-                greatest.meet(ttl, now);
+                let held = answer.held.min(MAX_TTL).max(ttl);
+                greatest.meet(held, now);
+                self.held = held;
                 self.value = Some(answer.value);
                 self.absence = answer.absence;
                 self.ttl = ttl;
@@ -265,7 +274,7 @@ impl<T: PartialEq> Slot<T> {
     pub fn forget(&mut self) {
         self.greatest = Greatest::default();
         self.greatest_absent = Greatest::default();
-        self.greatest.meet(self.ttl, self.at);
+        self.greatest.meet(self.held.max(self.ttl), self.at);
     }
 
     /// Moves what is known to another time.
@@ -424,6 +433,7 @@ mod tests {
             Ok(Answer {
                 value,
                 ttl,
+                held: ttl,
                 absence: None,
             })
         };

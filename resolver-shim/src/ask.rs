@@ -131,7 +131,12 @@ pub async fn ask(servers: &Servers, name: &Name, dns: &Dns) -> (Answers, Option<
     };
     let answers = Answers {
         list: Ok(answer(&list, united, dns)),
-        records: texts.map(|set| answer(&set, records(set.records.iter().cloned()), dns)),
+        records: texts.map(|set| {
+            let found = answer(&set, records(set.records.iter().cloned()), dns);
+            // The aliases of the name lead to where these are, too.
+            let held = found.held.max(list.alias_ttl.map_or(0, u64::from));
+            Answer { held, ..found }
+        }),
         addresses: addresses.map(|set| {
             let mut addresses = set.records.clone();
             addresses.dedup();
@@ -154,9 +159,17 @@ fn answer<T, V>(set: &RecordSet<T>, value: V, dns: &Dns) -> Answer<V> {
             ttl.map_or(absence, |ttl| absence.min(ttl.into()))
         }
     };
+    // An alias that is held longer leads to the records for longer, and records that are held longer are used under it
+    // however often it is asked anew.
+    let own = if set.absence.is_some() {
+        ttl
+    } else {
+        set.own_ttl.map_or(0, u64::from)
+    };
     Answer {
         value,
         ttl,
+        held: own.max(set.alias_ttl.map_or(0, u64::from)),
         absence: set.absence,
     }
 }
@@ -197,11 +210,13 @@ mod tests {
             list: Ok(Answer {
                 value: List::Absent,
                 ttl,
+                held: ttl,
                 absence: None,
             }),
             records: Ok(Answer {
                 value: Vec::new(),
                 ttl: ttl + 9,
+                held: ttl + 9,
                 absence: None,
             }),
             addresses: Err(Failure::new("timeout", "")),
@@ -228,6 +243,7 @@ mod tests {
             addresses: Ok(Answer {
                 value: addresses.iter().map(|address| address.parse().unwrap()).collect(),
                 ttl: 9,
+                held: 9,
                 absence: None,
             }),
             ..answers(9)
@@ -259,11 +275,34 @@ mod tests {
         assert!(pause(&failed, u32::MAX, &dns(), &mut random) <= Duration::from_secs(30));
     }
 
+    /// A verifier keeps what is gone for as long as somebody may still come by it: the longer of alias and record.
+    #[test]
+    fn records_behind_aliases_are_held_as_long_as_the_longer_of_both() {
+        let held = |own: u32, alias: Option<u32>| {
+            let set = RecordSet {
+                records: vec![()],
+                ttl: Some(alias.unwrap_or(own).min(own)),
+                own_ttl: Some(own),
+                alias_ttl: alias,
+                absence: None,
+                absence_ttl: None,
+                proof: Proof::Unchecked,
+            };
+            let answer = answer(&set, (), &dns());
+            (answer.ttl, answer.held)
+        };
+        assert_eq!(held(60, None), (60, 60));
+        assert_eq!(held(60, Some(3600)), (60, 3600));
+        assert_eq!(held(3600, Some(60)), (60, 3600));
+    }
+
     #[test]
     fn absences_count_no_longer_than_allowed() {
         let set = |ttl, absence_ttl| RecordSet::<()> {
             records: Vec::new(),
             ttl,
+            own_ttl: None,
+            alias_ttl: None,
             absence: Some(ssa_dns::Absence::NoData),
             absence_ttl,
             proof: Proof::Unchecked,

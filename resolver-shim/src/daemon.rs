@@ -207,7 +207,8 @@ impl Daemon {
     /// Reads the configuration again; one at fault changes nothing.
     fn reload(&mut self) {
         let outcome = match self.settings.read().map_err(StartError::Config).and_then(|config| {
-            let chosen = Chosen::new(&config, ssa_dns::system_servers)?;
+            let of_system = || servers::of_system(Some(&self.chosen), ssa_dns::system_servers);
+            let chosen = Chosen::new(&config, of_system)?;
             Ok((config, chosen))
         }) {
             Ok((config, chosen)) => {
@@ -217,10 +218,11 @@ impl Daemon {
                     || old.socket.group != config.socket.group
                     || old.admin != config.admin
                     || old.state != config.state
+                    || old.folders != config.folders
                     || listens(&old) != listens(&config)
                 {
                     tracing::warn!(
-                        "socket.path, socket.mode, socket.group, admin, state and front.listen change at the next start"
+                        "socket.path, socket.mode, socket.group, admin, state, shared_folders and front.listen change at the next start"
                     );
                 }
                 let by_same = self.chosen.is_same(&chosen);
@@ -248,7 +250,7 @@ impl Daemon {
 
     /// Takes the system's servers when they have changed; those that cannot be used change nothing.
     fn look_at_system(&mut self) {
-        let Some(found) = self.watch.look(&self.chosen, servers::of_system()) else {
+        let Some(found) = self.watch.look(&self.chosen, servers::named()) else {
             return;
         };
         let config = self.model.config().clone();
@@ -378,7 +380,7 @@ fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored
     let Some(path) = &config.state else {
         return BTreeMap::new();
     };
-    store::load(path, &clock.moment()).unwrap_or_else(|error| {
+    store::load(path, config.folders, &clock.moment()).unwrap_or_else(|error| {
         tracing::error!(path = %path.display(), error = ssa_input::files::reason(&error), "the state is not used");
         board
             .counters
@@ -394,7 +396,7 @@ fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored
 /// Why it does not start.
 pub async fn run(settings: Settings) -> Result<(), StartError> {
     let config = settings.read().map_err(StartError::Config)?;
-    let chosen = Chosen::new(&config, ssa_dns::system_servers)?;
+    let chosen = Chosen::new(&config, || servers::of_system(None, ssa_dns::system_servers))?;
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let clock = Clock::new();
     let board = Arc::new(Board::default());
@@ -403,7 +405,8 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     let own = files::own_user();
     let (access, allowed) = watch::channel(Access::new(&config.socket, own));
     let publisher = Publisher::default();
-    let bound = Bound::new(&config.socket).map_err(|error| StartError::Socket(config.socket.path.clone(), error))?;
+    let bound = Bound::new(&config.socket, config.folders);
+    let bound = bound.map_err(|error| StartError::Socket(config.socket.path.clone(), error))?;
     let (orders_in, orders) = mpsc::channel(1);
     let served = Served {
         inbound: publisher.latest(Role::Inbound),
@@ -446,7 +449,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         "started"
     );
     let mut daemon = Daemon {
-        writer: Writer::new(config.state.clone(), clock, board.clone()),
+        writer: Writer::new(config.state.clone(), config.folders, clock, board.clone()),
         model: Model::new(config, stored, clock.now()),
         settings,
         clock,

@@ -14,11 +14,13 @@ use rustix::{
     io::Errno,
 };
 
+use crate::folders::{self, Folders, Missing};
+
 /// The permissions that let others than a folder's owner make and replace files in it.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
+pub(crate) const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// The bit of a folder in which only a file's owner replaces it, as `/tmp` has it.
-const STICKY: u32 = 0o1000;
+pub(crate) const STICKY: u32 = 0o1000;
 
 /// Reads a file of at most so many bytes. Links are followed, for a mounted Kubernetes Secret is full of them.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
@@ -65,30 +67,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens the folder of a path.
+    /// Opens the folder of a path, if only root and the daemon's own user can put anything on the way there, or if the
+    /// configuration takes folders that are shared.
     ///
     /// # Errors
     ///
-    /// There is none, or another user rules over it: one who is neither root nor the daemon's own owns it. Root does not
-    /// take one either that others may write to without the sticky bit, for they could replace what it makes.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// There is none, or another user rules over a part of the way.
+    pub(crate) fn open(path: &Path, folders: Folders, missing: Missing) -> io::Result<Self> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no path of a file"));
         };
-        let opened = rustix::fs::open(
-            folder,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        let folder = File::from(opened);
-        let found = rustix::fs::fstat(&folder)?;
-        let own = own_user();
-        let shared = trust(found.st_uid, found.st_mode, own).map_err(|reason| {
-            io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!("its folder {reason}: make it a folder that belongs to root or user {own}, with mode 755"),
-            )
-        })?;
+        let (folder, shared) = folders::reach(folder, folders, missing)?;
         Ok(Self {
             folder,
             name: name.to_owned(),
@@ -213,21 +202,6 @@ fn under(folder: &File, name: &OsStr) -> PathBuf {
         .join(name)
 }
 
-/// Says whether others may put files into a folder of this owner and mode, or why it is not used.
-fn trust(owner: u32, mode: u32, own: u32) -> Result<bool, String> {
-    if ![0, own].contains(&owner) {
-        return Err(format!("belongs to user {owner}"));
-    }
-    let shared = mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0;
-    if shared && own == 0 {
-        return Err(format!(
-            "has mode {:o}, so that others can replace files of root",
-            mode & 0o7777
-        ));
-    }
-    Ok(shared)
-}
-
 /// Says whether what was found is a socket.
 pub(crate) fn is_socket(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::Socket
@@ -245,8 +219,12 @@ mod tests {
         assert!(made.success());
     }
 
+    fn open(path: &Path) -> io::Result<Place> {
+        Place::open(path, Folders::Own, Missing::Fails)
+    }
+
     fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        Place::open(path)?.replace(bytes)
+        open(path)?.replace(bytes)
     }
 
     #[test]
@@ -257,7 +235,7 @@ mod tests {
         replace(&path, b"three").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read(&path, 5).unwrap(), b"three");
-        assert_eq!(Place::open(&path).unwrap().read(5).unwrap(), b"three");
+        assert_eq!(open(&path).unwrap().read(5).unwrap(), b"three");
         assert_eq!(read(&path, 4).unwrap_err().to_string(), "has more than 4 bytes");
         assert_eq!(read(folder.path(), 9).unwrap_err().to_string(), "is not a regular file");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -269,14 +247,14 @@ mod tests {
         let path = folder.path().join("a");
         pipe(&path);
         assert_eq!(read(&path, 9).unwrap_err().to_string(), "is not a regular file");
-        let place = Place::open(&path).unwrap();
+        let place = open(&path).unwrap();
         assert!(place.read(9).is_err());
         for beside in ["a.new", "b.new"] {
             pipe(&folder.path().join(beside));
         }
         place.replace(b"one").unwrap();
         assert_eq!(read(&path, 9).unwrap(), b"one");
-        let other = Place::open(&folder.path().join("b")).unwrap();
+        let other = open(&folder.path().join("b")).unwrap();
         other.replace_by(|path| fs::write(path, "two")).unwrap();
         assert_eq!(read(&folder.path().join("b"), 9).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
@@ -288,7 +266,7 @@ mod tests {
         let (path, victim) = (folder.path().join("a"), folder.path().join("victim"));
         fs::write(&victim, "of another").unwrap();
         fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
-        let place = Place::open(&path).unwrap();
+        let place = open(&path).unwrap();
         for round in 0..2 {
             symlink(&victim, folder.path().join("a.new")).unwrap();
             if round == 0 {
@@ -314,7 +292,7 @@ mod tests {
         let folder = Folder::new("files");
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
         fs::create_dir(&one).unwrap();
-        let place = Place::open(&one.join("a")).unwrap();
+        let place = open(&one.join("a")).unwrap();
         fs::rename(&one, &two).unwrap();
         fs::create_dir(&one).unwrap();
         fs::write(one.join("a"), "of another").unwrap();
@@ -330,25 +308,10 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = Place::open(&path).unwrap().read(9).unwrap_err().to_string();
+            let error = open(&path).unwrap().read(9).unwrap_err().to_string();
             assert!(error.contains("others can write it"), "{error}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(Place::open(&path).unwrap().read(9).unwrap(), b"{}");
-    }
-
-    #[test]
-    fn folders_of_other_users_are_refused_and_root_shares_none() {
-        assert_eq!(trust(1000, 0o40755, 1000), Ok(false));
-        assert_eq!(trust(0, 0o40755, 1000), Ok(false));
-        assert!(trust(1001, 0o40755, 1000).unwrap_err().contains("user 1001"));
-        assert!(trust(1000, 0o40755, 0).is_err());
-        // A volume of a pod, whose containers have users of their own.
-        assert_eq!(trust(0, 0o40777, 1338), Ok(true));
-        assert_eq!(trust(0, 0o42775, 1338), Ok(true));
-        assert!(trust(0, 0o40777, 0).unwrap_err().contains("mode 777"));
-        assert!(trust(0, 0o40775, 0).is_err());
-        // In one with the sticky bit nobody replaces what is another's.
-        assert_eq!(trust(0, 0o41777, 0), Ok(false));
+        assert_eq!(open(&path).unwrap().read(9).unwrap(), b"{}");
     }
 }

@@ -13,6 +13,7 @@ pub mod concealed;
 pub mod config;
 pub mod daemon;
 mod files;
+mod folders;
 pub mod forget;
 pub mod front;
 mod http;

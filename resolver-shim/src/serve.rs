@@ -1,9 +1,8 @@
 //! Serves snapshots over a Unix socket, each role to whom the configuration says.
 
 use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    fs, io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     sync::Arc,
     time::Duration,
 };
@@ -21,6 +20,7 @@ use tokio::{
 use crate::{
     config::{Peer, Role, Socket},
     files::{self, Place},
+    folders::{Folders, Missing},
     http::{self, Answer, Limits, Room},
     metrics::Counters,
     snapshot::Latest,
@@ -105,13 +105,10 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// Why it cannot be bound: another daemon serves there, something else is there, its folder is another user's, or the
-    /// system says no.
-    pub fn new(config: &Socket) -> io::Result<Self> {
-        if let Some(folder) = config.path.parent().filter(|folder| !folder.exists()) {
-            DirBuilder::new().mode(0o755).create(folder)?;
-        }
-        let place = Place::open(&config.path)?;
+    /// Why it cannot be bound: another daemon serves there, something else is there, a folder on the way is another user's,
+    /// or the system says no.
+    pub fn new(config: &Socket, folders: Folders) -> io::Result<Self> {
+        let place = Place::open(&config.path, folders, Missing::Made)?;
         if let Ok(found) = place.found() {
             if !files::is_socket(&found) {
                 return Err(io::Error::new(
@@ -125,7 +122,7 @@ impl Bound {
         }
         if place.shared {
             let path = config.path.display();
-            tracing::warn!(%path, "others may write to the socket's folder: they can put a socket of their own there");
+            tracing::info!(%path, "others may write to the socket's folder, as shared_folders says");
         }
         let (listener, file) = place.replace_by(|path| {
             let listener = UnixListener::bind(path)?;
@@ -427,7 +424,7 @@ mod tests {
             counters: counters.clone(),
             stop: stopped,
         };
-        let bound = Bound::new(&socket).unwrap();
+        let bound = Bound::new(&socket, Folders::Own).unwrap();
         let task = tokio::spawn(serve(bound, served));
         Running {
             publisher,
@@ -646,14 +643,20 @@ mod tests {
         let config = socket(&folder, "");
         // What a daemon that was killed leaves.
         drop(std::os::unix::net::UnixListener::bind(&config.path).unwrap());
-        let bound = Bound::new(&config).unwrap();
+        let bound = Bound::new(&config, Folders::Own).unwrap();
         let found = fs::metadata(&config.path).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o600);
-        assert_eq!(Bound::new(&config).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            Bound::new(&config, Folders::Own).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(bound);
         assert!(!config.path.exists());
         fs::write(&config.path, "").unwrap();
-        assert_eq!(Bound::new(&config).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            Bound::new(&config, Folders::Own).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert!(config.path.exists());
     }
 

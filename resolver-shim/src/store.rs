@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Moment, files::Place, model::Stored};
+use crate::{
+    clock::Moment,
+    files::Place,
+    folders::{Folders, Missing},
+    model::Stored,
+};
 
 /// The most bytes of the file.
 const MAX_BYTES: usize = 64 << 20;
@@ -26,8 +31,8 @@ struct File {
 /// # Errors
 ///
 /// Why the file cannot be used: it is at fault, or others can write it.
-pub fn load(path: &Path, now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
-    let bytes = match Place::open(path).and_then(|place| place.read(MAX_BYTES)) {
+pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
+    let bytes = match Place::open(path, folders, Missing::Fails).and_then(|place| place.read(MAX_BYTES)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
@@ -75,13 +80,13 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
 /// # Errors
 ///
 /// Why it cannot be written; the last file stays.
-pub fn save(path: &Path, services: BTreeMap<String, Stored>, now: Moment) -> io::Result<()> {
+pub fn save(path: &Path, folders: Folders, services: BTreeMap<String, Stored>, now: Moment) -> io::Result<()> {
     let file = File {
         version: VERSION,
         saved: Some(now),
         services,
     };
-    Place::open(path)?.replace(&serde_json::to_vec(&file)?)
+    Place::open(path, folders, Missing::Fails)?.replace(&serde_json::to_vec(&file)?)
 }
 
 #[cfg(test)]
@@ -102,7 +107,7 @@ mod tests {
     fn what_is_saved_is_loaded() {
         let folder = Folder::new("store");
         let path = folder.path().join("state.json");
-        assert!(load(&path, &moment(5, 5)).unwrap().is_empty());
+        assert!(load(&path, Folders::Own, &moment(5, 5)).unwrap().is_empty());
         let mut services = BTreeMap::new();
         let mut stored = Stored {
             held: ["2001:db8:5::/64".parse().unwrap()].into(),
@@ -110,11 +115,14 @@ mod tests {
         };
         stored.memory.list.at = 100;
         services.insert("web".to_owned(), stored.clone());
-        save(&path, services.clone(), moment(110, 10)).unwrap();
-        assert_eq!(load(&path, &moment(110, 10)).unwrap(), services);
+        save(&path, Folders::Own, services.clone(), moment(110, 10)).unwrap();
+        assert_eq!(load(&path, Folders::Own, &moment(110, 10)).unwrap(), services);
         // Half a minute passed, whatever the system's clock says.
         for now in [50, 140, 100_000] {
-            let at = load(&path, &moment(now, 40)).unwrap()["web"].memory.list.at;
+            let at = load(&path, Folders::Own, &moment(now, 40)).unwrap()["web"]
+                .memory
+                .list
+                .at;
             assert_eq!(at, now - 40);
         }
     }
@@ -159,7 +167,7 @@ mod tests {
             "[[[[",
         ] {
             std::fs::write(&path, bad).unwrap();
-            assert!(load(&path, &moment(0, 0)).is_err(), "{bad}");
+            assert!(load(&path, Folders::Own, &moment(0, 0)).is_err(), "{bad}");
         }
     }
 }

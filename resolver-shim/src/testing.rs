@@ -1,6 +1,7 @@
 //! What tests share.
 
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -14,6 +15,7 @@ impl Folder {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("ssa-resolver-{}-{number}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder for a test");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
         Self(path)
     }
 

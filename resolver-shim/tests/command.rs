@@ -3,7 +3,10 @@
 use std::{
     env, fs,
     io::Write,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -425,4 +428,126 @@ fn no_key_is_told_wherever_it_was_given() {
         );
         assert!(!text.contains(&key[..12]), "{text}");
     }
+}
+
+/// Runs the command as a user until it says that it cannot start, or until its socket is there.
+fn started(user: u32, program: &Path, config: &Path, socket: &Path) -> (Option<i32>, String) {
+    let mut child = Command::new(program)
+        .env_clear()
+        .uid(user)
+        .gid(user)
+        .arg("--config")
+        .arg(config)
+        .current_dir("/")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait("it starts or does not", || {
+        child.try_wait().unwrap().is_some() || std::os::unix::net::UnixStream::connect(socket).is_ok()
+    });
+    if child.try_wait().unwrap().is_none() {
+        let done = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(done.unwrap().success());
+    }
+    told(&child.wait_with_output().unwrap())
+}
+
+/// What other users can replace on the way to the socket and the state is neither used nor changed.
+#[test]
+fn folders_that_others_rule_over_are_refused() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("skipped: only root has other users to meet");
+        return;
+    }
+    let (shim, other) = (1338, 1001);
+    let folder = Folder::new("others");
+    let program = folder.0.join("ssa-resolver");
+    // Whatever this process writes, a child of another test could still hold open for writing.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_ssa-resolver"))
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
+    let at = |name: &str| folder.0.join(name);
+    for name in ["open/inner", "of-root", "of-other"] {
+        fs::create_dir_all(at(name)).unwrap();
+    }
+    fs::set_permissions(at("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    chown(at("open/inner"), Some(shim), Some(shim)).unwrap();
+    // Another user turns a link in a folder of its own to one of root.
+    symlink(at("of-root"), at("of-other/sub")).unwrap();
+    chown(at("of-other"), Some(other), Some(other)).unwrap();
+    fs::write(at("of-root/state.json"), "of root").unwrap();
+    let config = |socket: &str, more: &str| {
+        let json = format!(r#"{{"socket": {{"path": "{}"}}{more}}}"#, at(socket).display());
+        folder.write("config.json", &json)
+    };
+    let shared = r#", "shared_folders": true"#;
+    for (user, socket, more, whose) in [
+        // Somebody could rename it, and put another in its place.
+        (0, "open/inner/s.sock", "", "open, which has mode 777"),
+        (0, "open/inner/s.sock", shared, "open, which has mode 777"),
+        (shim, "open/inner/s.sock", "", "open, which has mode 777"),
+        // It is missing, and would be made there.
+        (0, "open/missing/s.sock", "", "open, which has mode 777"),
+        (shim, "open/missing/s.sock", "", "open, which has mode 777"),
+        (0, "of-other/sub/s.sock", "", "of-other on its way belongs to user 1001"),
+        (
+            shim,
+            "of-other/sub/s.sock",
+            shared,
+            "of-other on its way belongs to user 1001",
+        ),
+    ] {
+        let (code, text) = started(user, &program, &config(socket, more), &at(socket));
+        assert_eq!(code, Some(2), "{user} {socket}: {text}");
+        assert!(text.contains(whose), "{whose} in {text}");
+    }
+    assert!(!at("open/missing").exists());
+    for socket in ["open/inner/s.sock", "open/s.sock", "open/missing/s.sock"] {
+        let (code, text) = started(shim, &program, &config(socket, shared), &at(socket));
+        assert_eq!(code, Some(0), "{socket}: {text}");
+    }
+    let state = format!(r#", "state": "{}""#, at("of-other/sub/state.json").display());
+    let (code, text) = started(0, &program, &config("s.sock", &state), &at("s.sock"));
+    assert_eq!(code, Some(0), "{text}");
+    for wanted in [
+        "the state is not used",
+        "the state cannot be written",
+        "belongs to user 1001",
+    ] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    assert_eq!(fs::read_to_string(at("of-root/state.json")).unwrap(), "of root");
+}
+
+/// A check tells what stands for the same place, flags included, and each fault of a record once.
+#[test]
+fn a_check_tells_what_collides() {
+    let folder = Folder::new("collisions");
+    let path = folder.0.canonicalize().unwrap().join("x");
+    let json = format!(r#"{{"state": "{}"}}"#, path.display());
+    let (code, text) = check(&json, &["--socket", &format!("{}/../x", folder.0.join(".").display())]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = check(&json, &["--socket", path.to_str().unwrap()]);
+    assert_eq!(
+        (code, &*text),
+        (
+            Some(1),
+            "standard input: state: stands for the same place as socket.path\n"
+        )
+    );
+    let rule = "v=ssa1; addr=src[0:64] rand:70; unknown=1";
+    let fixed = format!(r#"{{"apl": "2:2001:db8:5::/64", "rules": ["{rule}"]}}"#);
+    let (code, text) = check(
+        &format!(
+            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8::/32"], "static": {fixed}, "inbound": {{"ports": [1]}}}}]}}"#
+        ),
+        &[],
+    );
+    assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
+    assert!(
+        text.contains("services[0].static.rules[0]: unusable for verifiers: ") && text.contains("; "),
+        "{text}"
+    );
 }

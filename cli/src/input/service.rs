@@ -1,9 +1,10 @@
 //! A service: its address list and rule records, from flags (`--apl`, `--rule`) or from the DNS (`NAME`).
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use ipnet::Ipv6Net;
-use ssa_dns::{self as dns, Resolution, ResolveError, Servers};
+use ssa_dns::{self as dns, AddressError, Resolution, ResolveError, Servers};
+use ssa_input::secrets::has_key;
 use ssa_rules::{
     Apl, Record,
     apl::{TextError, TextFault},
@@ -63,7 +64,7 @@ impl NameArgs {
         let server = self
             .server
             .as_deref()
-            .map(|text| faults.take("--server", dns::server_host(text)));
+            .map(|text| faults.take("--server", servers_of(text)));
         match (server, timeout?) {
             (Some(server), timeout) => Some(Servers::new(server?, timeout)),
             (None, timeout) => faults.take("--server", Servers::of_system(timeout)),
@@ -78,6 +79,14 @@ impl NameArgs {
             }
         }
     }
+}
+
+/// Reads a server. Nobody is asked for a host whose name looks like a key.
+fn servers_of(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
+    if has_key(text) {
+        return dns::server_address(text).map(|address| vec![address]);
+    }
+    dns::server_host(text)
 }
 
 /// A service as it was given or found.

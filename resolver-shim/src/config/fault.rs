@@ -105,6 +105,11 @@ pub enum Problem {
     },
     /// A text that looks like a key.
     Key,
+    /// A path or an address that another field has too, or lies in.
+    Collides {
+        /// That field.
+        with: String,
+    },
     /// A server that is the front itself.
     Loop {
         /// The server.
@@ -131,6 +136,7 @@ impl fmt::Display for Problem {
             Self::Relative => f.write_str("is no absolute path"),
             Self::Without { missing } => write!(f, "has no meaning without {missing}"),
             Self::Key => f.write_str("looks like a key, which is told to nobody"),
+            Self::Collides { with } => write!(f, "stands for the same place as {with}"),
             Self::Loop { server } => write!(f, "{server} would be asked by the front itself"),
         }
     }

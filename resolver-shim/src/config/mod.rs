@@ -1,5 +1,6 @@
 //! The configuration: JSON in, validated values out, every fault of a value at once.
 
+mod collisions;
 mod fault;
 mod raw;
 mod shape;
@@ -15,7 +16,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv6Net};
-use ssa_dns::{Name, Server};
+use ssa_dns::{AddressError, Name, Server};
 use ssa_input::secrets::{concealed, has_key};
 use ssa_rules::{Apl, Record};
 
@@ -25,6 +26,7 @@ use shape::Shaped;
 pub use raw::{Action, Dnssec, Finding, Mode, Role};
 pub use shared::SharedPort;
 
+pub use crate::folders::Folders;
 use crate::front::Limits;
 
 /// The most bytes of a configuration.
@@ -52,6 +54,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The file that outlives the daemon, if any.
     pub state: Option<PathBuf>,
+    /// Whose folders the socket and that file may be in.
+    pub folders: Folders,
     /// The kill switch: every service is off.
     pub off: bool,
     /// Whether snapshots say which source each item's connections use.
@@ -277,6 +281,11 @@ impl Config {
                 socket,
                 admin,
                 state,
+                folders: if raw.shared_folders {
+                    Folders::Shared
+                } else {
+                    Folders::Own
+                },
                 off: raw.off,
                 sources: raw.sources.unwrap_or(true),
                 dns,
@@ -339,28 +348,42 @@ impl Reader {
     }
 
     /// Takes an address, or says what it is not: a link-local one names an interface, which has to be there.
-    fn address<T>(&mut self, place: &str, text: &str, read: Result<T, String>, wanted: &'static str) -> Option<T> {
-        let wanted = if text.contains('%') {
-            "no address with an interface of this host behind %"
-        } else {
-            wanted
+    fn address<T>(
+        &mut self,
+        place: &str,
+        text: &str,
+        read: Result<T, AddressError>,
+        wanted: &'static str,
+    ) -> Option<T> {
+        let wanted = match &read {
+            Err(AddressError::Unusable { what, .. }) => what,
+            _ if text.contains('%') => "no address with an interface of this host behind %",
+            _ => wanted,
         };
         self.parsed(place, text, read.ok(), wanted)
     }
 
-    fn servers<T>(
+    /// Takes addresses, each of which stands once.
+    fn addresses<T: PartialEq>(
         &mut self,
         place: &str,
         list: &[String],
-        read: fn(&str) -> Result<T, String>,
+        read: impl Fn(&str) -> Result<T, AddressError>,
         wanted: &'static str,
     ) -> Vec<T> {
         self.count(place, list.len(), [1, MAX_MEMBERS]);
-        let mut servers = Vec::new();
+        let mut found: Vec<(usize, T)> = Vec::new();
         for (number, text) in list.iter().enumerate() {
-            servers.extend(self.address(&format!("{place}[{number}]"), text, read(text), wanted));
+            let place = format!("{place}[{number}]");
+            let Some(address) = self.address(&place, text, read(text), wanted) else {
+                continue;
+            };
+            match found.iter().find(|(_, other)| *other == address) {
+                Some((first, _)) => self.fault(place, Problem::Repeated { first: *first }),
+                None => found.push((number, address)),
+            }
         }
-        servers
+        found.into_iter().map(|(_, address)| address).collect()
     }
 
     fn socket(&mut self, raw: raw::Socket) -> Socket {
@@ -402,16 +425,12 @@ impl Reader {
     }
 
     fn front(&mut self, raw: raw::Front, dns: &Dns) -> Front {
-        self.count("front.listen", raw.listen.len(), [1, MAX_MEMBERS]);
-        let mut listen = Vec::new();
-        for (number, text) in raw.listen.iter().enumerate() {
-            // From an address that stands for all, answers would not come from where they were asked.
-            let one = |address: &SocketAddr| !address.ip().is_unspecified();
-            let address =
-                ssa_dns::socket_address(text).and_then(|found| Some(found).filter(one).ok_or_else(String::new));
-            let place = format!("front.listen[{number}]");
-            listen.extend(self.address(&place, text, address, "no ADDRESS:PORT of one address"));
-        }
+        // From an address that stands for all, answers would not come from where they were asked.
+        let one = |text: &str| match ssa_dns::socket_address(text) {
+            Ok(address) if address.ip().is_unspecified() => Err(AddressError::Text(String::new())),
+            read => read,
+        };
+        let listen = self.addresses("front.listen", &raw.listen, one, "no ADDRESS:PORT of one address");
         self.count("front.clients", raw.clients.len(), [0, MAX_MEMBERS]);
         let mut clients = Vec::new();
         for (number, text) in raw.clients.iter().enumerate() {
@@ -419,7 +438,7 @@ impl Reader {
             clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "no prefix"));
         }
         let servers = raw.servers.map(|list| {
-            self.servers(
+            self.addresses(
                 "front.servers",
                 &list,
                 ssa_dns::server_address,
@@ -461,7 +480,7 @@ impl Reader {
         let servers = raw
             .servers
             .as_ref()
-            .map(|list| self.servers("dns.servers", list, ssa_dns::server, wanted));
+            .map(|list| self.addresses("dns.servers", list, ssa_dns::server, wanted));
         let ca = raw.tls.as_ref().map(|tls| tls.ca.clone());
         if let Some(path) = &ca {
             self.absolute("dns.tls.ca", path);

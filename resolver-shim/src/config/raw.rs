@@ -12,6 +12,8 @@ pub(super) struct Config {
     pub(super) admin: Option<String>,
     pub(super) state: Option<PathBuf>,
     #[serde(default)]
+    pub(super) shared_folders: bool,
+    #[serde(default)]
     pub(super) off: bool,
     pub(super) sources: Option<bool>,
     #[serde(default)]

@@ -106,9 +106,23 @@ fn uses_system(config: &Config) -> bool {
     config.dns.servers.is_none() && (asks || front.is_some_and(|front| front.servers.is_none()))
 }
 
+/// Returns the system's servers for a configuration that is taken. Those that are used already stay: [`Watch`] alone sees
+/// when others take their place, for a file that is read once may be just being written. Where none are used yet, those are
+/// taken that the system names, and this host where it names none, as C libraries do (resolv.conf(5)): what names no server
+/// at the start names others soon, or never does.
+pub(super) fn of_system(
+    used: Option<&Chosen>,
+    read: impl FnOnce() -> Result<Vec<SocketAddr>, AskError>,
+) -> Result<Vec<SocketAddr>, AskError> {
+    match used.filter(|used| used.of_system) {
+        Some(used) => Ok(used.listed.iter().map(|server| server.address).collect()),
+        None => read(),
+    }
+}
+
 /// Returns the system's servers as they stand now. A file that names none, as one that is being written, says nothing: it
 /// does not mean that those of this host are to be asked, as it does at the start.
-pub(super) fn of_system() -> Option<Vec<SocketAddr>> {
+pub(super) fn named() -> Option<Vec<SocketAddr>> {
     ssa_dns::named_servers().ok().filter(|servers| !servers.is_empty())
 }
 
@@ -184,6 +198,24 @@ mod tests {
         let used = chosen(&given, "192.0.2.53:53").unwrap();
         assert_eq!(watch.look(&used, Some(two.clone())), None);
         assert_eq!(watch.look(&used, Some(two)), None);
+    }
+
+    #[test]
+    fn a_reload_does_not_lose_the_servers_of_the_system() {
+        let one: Vec<SocketAddr> = vec!["192.0.2.53:53".parse().unwrap()];
+        let this_host: Vec<SocketAddr> = vec!["127.0.0.1:53".parse().unwrap()];
+        let read = || Ok(this_host.clone());
+        let used = chosen(ASKS, "192.0.2.53:53").unwrap();
+        // resolv.conf is empty just now.
+        assert_eq!(of_system(Some(&used), read).unwrap(), one);
+        assert_eq!(of_system(None, read).unwrap(), this_host);
+        // Servers of the configuration are none of the system's.
+        let given = ASKS.replace(r#"{"services""#, r#"{"dns": {"servers": ["192.0.2.1"]}, "services""#);
+        let given = chosen(&given, "192.0.2.53:53").unwrap();
+        assert_eq!(of_system(Some(&given), read).unwrap(), this_host);
+        let failing = || Err(AskError::NoServers("resolv.conf: cannot be read".into()));
+        assert_eq!(of_system(Some(&used), failing).unwrap(), one);
+        assert!(of_system(None, failing).is_err());
     }
 
     #[test]

@@ -48,7 +48,13 @@ impl Settings {
         if !self.servers.is_empty() {
             config.dns.servers = Some(self.servers.clone());
         }
-        Ok(config)
+        let file = (!self.is_standard_input()).then_some(self.file.as_path());
+        let faults = config.collisions(file);
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError { faults })
+        }
     }
 }
 

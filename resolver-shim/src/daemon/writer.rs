@@ -5,11 +5,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::WRITE;
-use crate::{admin::Board, clock::Clock, model::Model, store};
+use crate::{admin::Board, clock::Clock, folders::Folders, model::Model, store};
 
 /// Writes the state, one file at a time and not too often.
 pub(super) struct Writer {
     path: Option<PathBuf>,
+    folders: Folders,
     pub(super) due: Option<Instant>,
     clock: Clock,
     board: Arc<Board>,
@@ -17,9 +18,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(path: Option<PathBuf>, clock: Clock, board: Arc<Board>) -> Self {
+    pub(super) fn new(path: Option<PathBuf>, folders: Folders, clock: Clock, board: Arc<Board>) -> Self {
         Self {
             path,
+            folders,
             due: None,
             clock,
             board,
@@ -39,10 +41,10 @@ impl Writer {
             self.want(WRITE[0]);
             return;
         }
-        let (services, now) = (model.to_store(), self.clock.moment());
+        let (services, now, folders) = (model.to_store(), self.clock.moment(), self.folders);
         let board = self.board.clone();
         self.running = Some(tokio::task::spawn_blocking(move || {
-            let result = match store::save(&path, services, now) {
+            let result = match store::save(&path, folders, services, now) {
                 Ok(()) => "written",
                 Err(error) => {
                     tracing::error!(path = %path.display(), error = ssa_input::files::reason(&error), "the state cannot be written");

@@ -37,6 +37,7 @@ pub(super) fn answer<T>(value: T, ttl: u64) -> Result<Answer<T>, Failure> {
     Ok(Answer {
         value,
         ttl,
+        held: ttl,
         absence: None,
     })
 }
@@ -97,6 +98,23 @@ fn a_longer_ttl_of_the_past_counts() {
     assert_eq!(told(&mut memory, 1200 + 5000 + GRACE).1.len(), 2);
 }
 
+/// An alias or a record that others hold for longer than the answer says: they come by what is gone for as long.
+#[test]
+fn what_others_hold_for_longer_is_kept_for_longer() {
+    let mut memory = Memory::default();
+    let mut found = answers(Some(LIST), &[RULE]);
+    found.records = found.records.map(|records| Answer { held: 300, ..records });
+    memory.take(found, 1000);
+    assert_eq!(told(&mut memory, 1000).1.len(), 2);
+    // The answer itself is good for its own time alone.
+    assert_eq!(memory.fresh_until(MOST), 1100);
+    memory.take(answers(Some(LIST), &[NEXT]), 1050);
+    let kept = |memory: &mut Memory, now| memory.verifier(now, &terms()).pairs.len();
+    assert_eq!(kept(&mut memory, 1050), 2);
+    assert_eq!(kept(&mut memory, 1050 + 300 + GRACE - 1), 2);
+    assert_eq!(kept(&mut memory, 1050 + 300 + GRACE), 1);
+}
+
 #[test]
 fn a_ttl_counts_no_longer_than_the_operator_lets_it() {
     let mut memory = Memory::default();
@@ -135,11 +153,19 @@ fn a_ttl_counts_no_longer_than_the_operator_lets_it() {
 fn a_ttl_that_a_cache_tells_only_with_the_successor_counts() {
     let mut memory = Memory::default();
     let mut left = answers(Some("2:2001:db8:5::/64 2:2001:db8:7::/64"), &[RULE]);
-    left.list = left.list.map(|list| Answer { ttl: 7, ..list });
+    left.list = left.list.map(|list| Answer {
+        ttl: 7,
+        held: 7,
+        ..list
+    });
     memory.take(left, 1000);
     told(&mut memory, 1000);
     let mut fresh = answers(Some("2:2001:db8:5::/64"), &[RULE]);
-    fresh.list = fresh.list.map(|list| Answer { ttl: 150, ..list });
+    fresh.list = fresh.list.map(|list| Answer {
+        ttl: 150,
+        held: 150,
+        ..list
+    });
     memory.take(fresh, 1006);
     let lists = |memory: &mut Memory, now| memory.verifier(now, &terms()).pairs.len();
     assert_eq!(lists(&mut memory, 1006), 2);

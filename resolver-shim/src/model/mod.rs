@@ -214,6 +214,7 @@ impl Model {
                 let answer = || Answer {
                     value: (),
                     ttl: FIXED_TTL,
+                    held: FIXED_TTL,
                     absence: None,
                 };
                 let texts = fixed.rules.iter().map(|rule| rule.as_bytes().to_vec());

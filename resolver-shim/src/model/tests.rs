@@ -26,6 +26,7 @@ fn answers(list: &str, records: &[&str], addresses: &[&str]) -> Answers {
     let answer = Answer {
         value: (),
         ttl: 100,
+        held: 100,
         absence: None,
     };
     Answers {

@@ -164,6 +164,36 @@ fn faults_are_told_at_once() {
 }
 
 #[test]
+fn addresses_are_of_one_host_and_stand_once() {
+    let json = r#"{"admin": "[fe80::1]:9467", "dns": {"servers": ["fe80::1", "ff02::fb", "192.0.2.1:0", "::", "192.0.2.1",
+            "192.0.2.1:53", "::ffff:192.0.2.1", "192.0.2.1#a", "255.255.255.255"]},
+        "front": {"listen": ["[fe80::1]:53", "[ff02::fb]:53", "[::1]:0", "[::1]:54", "127.0.0.1:54", "[::ffff:127.0.0.1]:54"],
+                  "servers": ["0.0.0.0", "192.0.2.1", "192.0.2.1"]}}"#;
+    let error = Config::from_json(json.as_bytes()).unwrap_err();
+    let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
+    let zoneless = |text: &str| {
+        format!("`{text}` is a link-local address without an interface: write ADDRESS%INTERFACE, such as fe80::53%eth0")
+    };
+    let expected = [
+        format!("admin: {}", zoneless("[fe80::1]:9467")),
+        format!("dns.servers[0]: {}", zoneless("fe80::1")),
+        "dns.servers[1]: `ff02::fb` is a multicast address, which is no single host's".into(),
+        "dns.servers[2]: `192.0.2.1:0` is without a port: 0 is none".into(),
+        "dns.servers[3]: `::` is the unspecified address, which is no server's".into(),
+        "dns.servers[5]: stands already at [4]".into(),
+        "dns.servers[6]: stands already at [4]".into(),
+        "dns.servers[8]: `255.255.255.255` is the broadcast address, which is no single host's".into(),
+        format!("front.listen[0]: {}", zoneless("[fe80::1]:53")),
+        "front.listen[1]: `[ff02::fb]:53` is a multicast address, which is no single host's".into(),
+        "front.listen[2]: `[::1]:0` is without a port: 0 is none".into(),
+        "front.listen[5]: stands already at [4]".into(),
+        "front.servers[0]: `0.0.0.0` is the unspecified address, which is no server's".into(),
+        "front.servers[2]: stands already at [1]".into(),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn sizes_are_bounded() {
     assert!(Config::from_json(&vec![b' '; MAX_BYTES + 1]).is_err());
     let service = |number: usize| format!(r#"{{"name": "s{number}", "allowed": ["2001:db8::/32"], "outbound": {{}}}}"#);

@@ -1,0 +1,313 @@
+//! The way to a folder, judged step by step: whoever can replace a part of it can replace all that lies behind.
+
+use std::{
+    collections::VecDeque,
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::{
+    fd::OwnedFd,
+    fs::{FileType, Mode, OFlags, Stat},
+    io::Errno,
+};
+
+use crate::files::{STICKY, WRITABLE_BY_OTHERS, own_user};
+
+/// The most links followed on a way, as the kernel has it.
+const MAX_LINKS: usize = 40;
+
+/// Whose folders files are made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folders {
+    /// Those that root and the daemon's own user alone can change.
+    Own,
+    /// Those too that others may write to, as the configuration says; root takes none of them.
+    Shared,
+}
+
+/// What becomes of a last folder that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is made, with mode 755.
+    Made,
+    /// That is an error.
+    Fails,
+}
+
+/// Opens a folder by a way on which nobody but root and the daemon's own user can put anything. Every folder of it
+/// belongs to one of these, or to whoever owns the root folder, and nobody else may write to it; or it has the sticky bit,
+/// as `/tmp` has, for there only a file's owner replaces it. Links are followed where they belong to these users. Says
+/// whether a folder of it is shared.
+///
+/// # Errors
+///
+/// Which part of the way is another user's, or none.
+pub(crate) fn reach(folder: &Path, folders: Folders, missing: Missing) -> io::Result<(File, bool)> {
+    let root = open_root()?;
+    let owner = rustix::fs::fstat(&root)?.st_uid;
+    let own = own_user();
+    let mut way = Way {
+        trusted: [0, own, owner],
+        own,
+        folders,
+        is_shared: false,
+        path: PathBuf::from("/"),
+        at: root,
+    };
+    way.judge()?;
+    way.walk(&std::path::absolute(folder)?, missing)?;
+    // What is only a place to look from cannot be read from or written to.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(&way.at, ".", flags, Mode::empty())?;
+    Ok((File::from(opened), way.is_shared))
+}
+
+fn open_root() -> Result<OwnedFd, Errno> {
+    rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// A way to a folder, as far as it has been gone.
+struct Way {
+    /// Who may own folders and links of it.
+    trusted: [u32; 3],
+    own: u32,
+    folders: Folders,
+    is_shared: bool,
+    /// Where it has led to, to be told.
+    path: PathBuf,
+    at: OwnedFd,
+}
+
+impl Way {
+    fn walk(&mut self, folder: &Path, missing: Missing) -> io::Result<()> {
+        let mut left: VecDeque<OsString> = steps(folder).collect();
+        let mut links = 0_usize;
+        while let Some(name) = left.pop_front() {
+            if name.as_bytes() == b"/" {
+                (self.at, self.path) = (open_root()?, PathBuf::from("/"));
+                continue;
+            }
+            let is_last = left.is_empty();
+            let found = match self.open(&name) {
+                Err(Errno::NOENT) if is_last && missing == Missing::Made => {
+                    rustix::fs::mkdirat(
+                        &self.at,
+                        &name,
+                        Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH,
+                    )?;
+                    self.open(&name)?
+                }
+                found => found?,
+            };
+            let stat = rustix::fs::fstat(&found)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Symlink => {
+                    self.belongs(&stat, &self.path.join(&name), "the link ")?;
+                    links = links.saturating_add(1);
+                    if links > MAX_LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    let target = rustix::fs::readlinkat(&found, "", Vec::new())?;
+                    let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+                    for step in steps(&target).collect::<Vec<_>>().into_iter().rev() {
+                        left.push_front(step);
+                    }
+                }
+                FileType::Directory => {
+                    if name.as_bytes() == b".." {
+                        self.path.pop();
+                    } else {
+                        self.path.push(&name);
+                    }
+                    self.at = found;
+                    self.judge()?;
+                }
+                _ => return Err(Errno::NOTDIR.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what has this name, itself and not where it leads.
+    fn open(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.at, name, flags, Mode::empty())
+    }
+
+    /// Says whether the folder that has been reached may be on the way.
+    fn judge(&mut self) -> io::Result<()> {
+        let stat = rustix::fs::fstat(&self.at)?;
+        self.belongs(&stat, &self.path, "")?;
+        if !is_shared(stat.st_mode) {
+            return Ok(());
+        }
+        if self.folders == Folders::Shared && self.own != 0 {
+            self.is_shared = true;
+            return Ok(());
+        }
+        let remedy = if self.own == 0 {
+            "root takes none that others may write to: make it one with mode 755"
+        } else {
+            "make it one with mode 755, or set shared_folders where that is meant, as in a pod's volume"
+        };
+        Err(denied(format!(
+            "others may write to its folder {}, which has mode {:o}: {remedy}",
+            self.path.display(),
+            stat.st_mode & 0o7777
+        )))
+    }
+
+    fn belongs(&self, stat: &Stat, path: &Path, what: &str) -> io::Result<()> {
+        if self.trusted.contains(&stat.st_uid) {
+            return Ok(());
+        }
+        let own = match self.own {
+            0 => String::new(),
+            own => format!(" or user {own}"),
+        };
+        Err(denied(format!(
+            "{what}{} on its way belongs to user {}, not to root{own}",
+            path.display(),
+            stat.st_uid
+        )))
+    }
+}
+
+/// Says whether others may replace files of a folder of this mode, whoever owns them.
+fn is_shared(mode: u32) -> bool {
+    mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0
+}
+
+fn denied(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+/// Returns the names of a path, `/` for the root.
+fn steps(path: &Path) -> impl Iterator<Item = OsString> {
+    let named = path.components().filter(|component| *component != Component::CurDir);
+    named.map(|component| component.as_os_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink},
+    };
+
+    use super::*;
+    use crate::testing::Folder;
+
+    /// Another user.
+    const OTHER: u32 = 1001;
+
+    fn opened(path: &Path) -> io::Result<u64> {
+        let (folder, _) = reach(path, Folders::Own, Missing::Fails)?;
+        Ok(folder.metadata()?.ino())
+    }
+
+    fn refused(path: &Path) -> String {
+        let error = opened(path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        error.to_string()
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn ways_lead_where_the_kernel_leads() {
+        let folder = Folder::new("folders");
+        let deep = folder.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        symlink("a/b", folder.path().join("relative")).unwrap();
+        symlink(&deep, folder.path().join("absolute")).unwrap();
+        symlink("../absolute/../../a/./b", folder.path().join("a/winding")).unwrap();
+        symlink("circle", folder.path().join("circle")).unwrap();
+        for way in ["a/b", "relative", "absolute", "a/winding", "a/../relative/.", "a//b"] {
+            let path = folder.path().join(way);
+            assert_eq!(opened(&path).unwrap(), fs::metadata(&deep).unwrap().ino(), "{way}");
+        }
+        for way in ["none", "file", "file/b", "circle", "a/b/none/.."] {
+            let found = opened(&folder.path().join(way)).unwrap_err();
+            let expected = fs::read_dir(folder.path().join(way)).unwrap_err();
+            assert_eq!(found.raw_os_error(), expected.raw_os_error(), "{way}");
+        }
+    }
+
+    #[test]
+    fn every_folder_of_a_way_is_judged() {
+        let folder = Folder::new("folders");
+        let (open, inner) = (folder.path().join("open"), folder.path().join("open/inner"));
+        fs::create_dir_all(&inner).unwrap();
+        for bits in [0o777, 0o775, 0o757, 0o2775] {
+            mode(&open, bits);
+            for path in [&open, &inner, &inner.join("..")] {
+                let told = refused(path);
+                assert!(
+                    told.contains(&format!("{}, which has mode {bits:o}", open.display())),
+                    "{told}"
+                );
+            }
+            // A missing folder is not made there either.
+            let missing = open.join("missing");
+            assert!(reach(&missing, Folders::Own, Missing::Made).is_err());
+            assert!(!missing.exists());
+        }
+        // Where only a file's owner replaces it, as in /tmp.
+        mode(&open, 0o1777);
+        assert!(opened(&inner).is_ok());
+        let missing = open.join("missing");
+        assert!(reach(&missing, Folders::Own, Missing::Fails).is_err());
+        assert!(reach(&missing, Folders::Own, Missing::Made).is_ok());
+        assert_eq!(fs::metadata(&missing).unwrap().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn what_another_user_has_on_a_way_is_not_passed() {
+        if own_user() != 0 {
+            eprintln!("skipped: only root has files of other users to meet");
+            return;
+        }
+        let folder = Folder::new("folders");
+        let (of_root, of_other) = (folder.path().join("root"), folder.path().join("other"));
+        fs::create_dir_all(of_root.join("deep")).unwrap();
+        fs::create_dir_all(of_other.join("deep")).unwrap();
+        chown(&of_other, Some(OTHER), None).unwrap();
+        // A link in the folder of another, which that one may turn anywhere.
+        symlink(&of_root, of_other.join("link")).unwrap();
+        for way in ["other", "other/deep", "other/link", "other/link/deep", "other/.."] {
+            let told = refused(&folder.path().join(way));
+            assert!(
+                told.contains(&format!("other on its way belongs to user {OTHER}")),
+                "{told}"
+            );
+        }
+        // In a folder with the sticky bit everybody may make a link.
+        let sticky = folder.path().join("sticky");
+        fs::create_dir(&sticky).unwrap();
+        mode(&sticky, 0o1777);
+        let (link, good) = (sticky.join("link"), sticky.join("good"));
+        symlink(&of_root, &link).unwrap();
+        lchown(&link, Some(OTHER), None).unwrap();
+        symlink(&of_root, &good).unwrap();
+        let told = refused(&link.join("deep"));
+        assert!(
+            told.starts_with("the link ") && told.contains(&format!("user {OTHER}")),
+            "{told}"
+        );
+        assert!(opened(&good.join("deep")).is_ok());
+        fs::create_dir(sticky.join("theirs")).unwrap();
+        chown(sticky.join("theirs"), Some(OTHER), None).unwrap();
+        refused(&sticky.join("theirs"));
+        // Root shares none, whatever the configuration says.
+        mode(&of_root, 0o777);
+        assert!(reach(&of_root, Folders::Shared, Missing::Fails).is_err());
+    }
+}
