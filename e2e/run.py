@@ -113,7 +113,8 @@ def build():
     wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
     packages = [package for package, variable in wanted.items() if variable not in os.environ]
     if packages:
-        command = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in packages)]
+        # Both, as hack/lib.sh has it: built alone, one gets its libraries with other features.
+        command = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in wanted)]
         if subprocess.run(command, cwd=ROOT).returncode != 0:
             die(f"{' and '.join(packages)} cannot be built")
     paths = {

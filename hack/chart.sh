@@ -43,9 +43,6 @@ envoy=$("$root/hack/envoy.sh")
 # From elsewhere: operations.md tells to call it, and not from where. A path in SSA_FILTER is of this folder.
 module=$(if [ -z "${SSA_FILTER:-}" ]; then cd /; fi && "$root/hack/module.sh")
 promtool=$("$root/hack/promtool.sh") || promtool=
-packages=()
-if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
-if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
-if [ "${#packages[@]}" -gt 0 ]; then cargo build --quiet --release --locked "${packages[@]}"; fi
+if [ -z "${SSA_CLI:-}" ] || [ -z "${SSA_RESOLVER:-}" ]; then build_programs; fi
 exec python3 -B "$root/k8s/tests/check.py" "$@" --helm "$helm" --envoy "$envoy" --module "$module" \
   --promtool "$promtool" --ssa "${SSA_CLI:-$target_dir/release/ssa}" --resolver "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}"

@@ -26,12 +26,9 @@ export PATH=$PATH:/usr/sbin:/sbin
 envoy=$("$root/hack/envoy.sh")
 if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32, where it is not built (minutes)"; fi
 module=$("$root/hack/module.sh")
-packages=()
-if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
-if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
-if [ "${#packages[@]}" -gt 0 ]; then
+if [ -z "${SSA_CLI:-}" ] || [ -z "${SSA_RESOLVER:-}" ]; then
   say "building the programs, where they are not built (minutes)"
-  cargo build --release --locked "${packages[@]}"
+  build_programs
 fi
 ssa=${SSA_CLI:-$target_dir/release/ssa}
 resolver=${SSA_RESOLVER:-$target_dir/release/ssa-resolver}

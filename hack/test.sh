@@ -97,6 +97,7 @@ group_lint() {
   step deny "cargo deny: bans, licences, sources" "$root/hack/deny.sh" bans licenses sources
   step advisories "cargo deny: advisories" "$root/hack/deny.sh" advisories
   step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
+  step ruff "ruff: the Python" "$root/hack/ruff.sh"
 }
 
 group_native() {
@@ -126,7 +127,7 @@ group_vectors() {
     skip "ssa vectors" "the ssa command is not in this tree"
     return
   fi
-  step vectors "ssa vectors: rules/vectors/*.json" cargo run --quiet --locked -p ssa -- vectors rules/vectors/*.json
+  step vectors "ssa vectors: rules/vectors/*.json" "$root/hack/vectors.sh"
 }
 
 group_cross() {

@@ -10,7 +10,7 @@ cd "$root"
 
 envoy=$("$root/hack/envoy.sh")
 module=$("$root/hack/module.sh")
-if [ -z "${SSA_RESOLVER:-}" ]; then cargo build --quiet --release --locked -p ssa-resolver; fi
+if [ -z "${SSA_RESOLVER:-}" ]; then build_programs; fi
 resolver=${SSA_RESOLVER:-$target_dir/release/ssa-resolver}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

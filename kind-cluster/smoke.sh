@@ -16,7 +16,7 @@ if ! flock -n 9; then
 fi
 
 module=$("$root/hack/module.sh")
-if [ -z "${SSA_CLI:-}" ]; then (cd "$root" && cargo build --quiet --release --locked -p ssa); fi
+if [ -z "${SSA_CLI:-}" ]; then build_programs; fi
 ssa=${SSA_CLI:-$target_dir/release/ssa}
 
 space='2:2001:db8:5::/64 !2:2001:db8:5:0:ffff:ffff:ffff:0/112'
