@@ -13,7 +13,8 @@ from ipaddress import ip_network
 
 from lib.cluster import CLIENTS, SERVERS, Service
 from lib.cluster_load import Load, rules
-from lib.cluster_shared import KIND, run as program
+from lib.cluster_shared import KIND
+from lib.cluster_shared import run as program
 
 CLUSTER = True
 LIMIT = 420

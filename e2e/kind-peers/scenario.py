@@ -12,7 +12,8 @@ After a server came back under another address it is found again.
 """
 
 from lib.cluster import Service
-from lib.programs import redis, redis_talk as ask
+from lib.programs import redis
+from lib.programs import redis_talk as ask
 
 CLUSTER = True
 LIMIT = 420

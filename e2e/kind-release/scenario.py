@@ -5,7 +5,8 @@ source and one made for another. The release serves the module itself.
 
 Expected: where the module cannot be fetched, connections are closed on both sides, also those of a client that says
 nothing to a server that speaks first; put right, they are answered without a restart. Where the digest is another, what
-was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its labels a pod has a plain sidecar. After `helm uninstall` no
+was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its labels a pod has a plain
+sidecar. After `helm uninstall` no
 object of the release is there, no sidecar has anything of it, and traffic by the mesh goes on.
 """
 

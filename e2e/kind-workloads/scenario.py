@@ -15,7 +15,8 @@ label that is changed while they run, and the others are not.
 import json
 
 from lib.cluster import Cluster, Service
-from lib.programs import redis, redis_talk as ask
+from lib.programs import redis
+from lib.programs import redis_talk as ask
 
 CLUSTER = True
 LIMIT = 600

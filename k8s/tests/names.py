@@ -2,9 +2,8 @@
 
 import re
 
-from room import VALUES, Room, all_of, run
-
 from lib.helm import CHART, kubernetes_version
+from room import VALUES, Room, all_of, run
 
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 RULES = {

@@ -55,8 +55,15 @@ class Scripts(Room):
             ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
             ip -6 addr add fd00::1/64 dev v0 nodad
             ip -6 route add 2001:db8:5:0:ffff::/80 via fd00::99
-            pods() { printf 'item 2001:db8:5::/64\\nslice 2001:db8:5::/65 %s fd00::a n1 fd00::11\\nslice 2001:db8:5:0:8000::/65 b fd00::b n2 fd00::12\\nslice 2001:db8:5:0:4000::1/128 a fd00::a n1 fd00::11\\n' "$1"; }
-            show() { ip -6 route show table local proto 199 | awk '{print $2}' | sort | xargs; ip -6 route show proto 199 | awk '{print $1, $3}' | sort | xargs; }
+            pods() {
+                printf 'item 2001:db8:5::/64\\nslice 2001:db8:5::/65 %s fd00::a n1 fd00::11\\n' "$1"
+                printf 'slice 2001:db8:5:0:8000::/65 b fd00::b n2 fd00::12\\n'
+                printf 'slice 2001:db8:5:0:4000::1/128 a fd00::a n1 fd00::11\\n'
+            }
+            show() {
+                ip -6 route show table local proto 199 | awk '{print $2}' | sort | xargs
+                ip -6 route show proto 199 | awk '{print $1, $3}' | sort | xargs
+            }
             pods a | ssa-routes pod -; pods a | ssa-routes node -; show
             pods b | ssa-routes pod - --keep; show
             pods b | ssa-routes pod -; show

@@ -2,9 +2,8 @@
 
 import json
 
-from room import K8S, VALUES, Room, patches, run
-
 from lib.helm import kubernetes_version  # noqa: I001 # after room, which says where it is
+from room import K8S, VALUES, Room, patches, run
 
 # Services, the workloads that serve them, and their ports.
 SERVICES = (
