@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(value_parser = ssa_dns::server)]
     server: Vec<ssa_dns::Server>,
     /// What is logged at least
-    #[arg(long, env = "SSA_RESOLVER_LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "SSA_RESOLVER_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = level)]
     log_level: LevelFilter,
     /// How logs are written, to standard error
     #[arg(long, env = "SSA_RESOLVER_LOG_FORMAT", default_value = "text")]
@@ -61,6 +61,12 @@ enum LogFormat {
     Text,
     /// A line of JSON for each event
     Json,
+}
+
+/// Reads the least level that is logged.
+fn level(text: &str) -> Result<LevelFilter, &'static str> {
+    let found = text.parse();
+    found.map_err(|_| "a level is off, error, warn, info, debug or trace")
 }
 
 fn main() -> ExitCode {
