@@ -664,6 +664,10 @@ mod tests {
             };
             assert!(!told.contains("Err(") && !told.contains("Errors"), "{text}: {told}");
         }
+        let Err(told) = Anchors::from_text("; a comment\ndemo.test. IN DNSKEY 257 3\n") else {
+            panic!("no key is read")
+        };
+        assert!(told.starts_with("line 2 is not a DNSKEY record"), "{told}");
     }
 
     #[test]
