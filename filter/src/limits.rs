@@ -1,73 +1,24 @@
-//! What records may ask of clients: whoever publishes a record chooses the work and the haste, and clients pay for it.
+//! What is done for records where the operator says nothing else, and why no address is composed.
 
 use core::fmt;
 
-use ssa_rules::{ComposeError, Rule};
+use ssa_rules::{ComposeError, LimitError, Limits};
 
-/// The most bits of a proof of work by default: some 0.1 s of a core for each service and port in each minute.
-pub const DEFAULT_MAX_POW: u8 = 20;
-
-/// The shortest time step by default, in seconds: any, for [`crate::random::Pool::for_step`] bounds its addresses.
-pub const DEFAULT_MIN_TIME_STEP: u32 = 1;
-
-/// What an operator has clients do for a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The most bits of a proof of work, 0 to 24.
-    pub max_pow: u8,
-    /// The shortest time step in seconds, 1 to 86400.
-    pub min_time_step: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_pow: DEFAULT_MAX_POW,
-            min_time_step: DEFAULT_MIN_TIME_STEP,
-        }
-    }
-}
-
-impl Limits {
-    /// Says whether a rule asks for no more than that.
-    ///
-    /// # Errors
-    ///
-    /// What it asks for.
-    pub fn check(&self, rule: &Rule) -> Result<(), Failure> {
-        let (pow, most) = (rule.pow(), self.max_pow);
-        if pow > most {
-            return Err(Failure::Pow { pow, most });
-        }
-        match rule.time_step() {
-            Some(step) if step < self.min_time_step => Err(Failure::TimeStep {
-                step,
-                least: self.min_time_step,
-            }),
-            _ => Ok(()),
-        }
-    }
-}
+/// The limits of a sidecar by default.
+pub const DEFAULT: Limits = Limits {
+    // Some 0.1 s of a core for each service and port in each minute.
+    max_pow: 20,
+    // Any: crate::random::Pool::for_step bounds the addresses.
+    min_time_step: 1,
+};
 
 /// Why no address is composed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The rule gives none.
     Compose(ComposeError),
-    /// The record asks for more work than is done for it.
-    Pow {
-        /// The bits that it asks for.
-        pow: u8,
-        /// The most.
-        most: u8,
-    },
-    /// The record asks for other addresses more often than they are made.
-    TimeStep {
-        /// Its step, in seconds.
-        step: u32,
-        /// The shortest.
-        least: u32,
-    },
+    /// The record asks for more than the operator lets it.
+    Limit(LimitError),
 }
 
 impl From<ComposeError> for Failure {
@@ -76,17 +27,17 @@ impl From<ComposeError> for Failure {
     }
 }
 
+impl From<LimitError> for Failure {
+    fn from(error: LimitError) -> Self {
+        Self::Limit(error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Compose(error) => error.fmt(f),
-            Self::Pow { pow, most } => write!(f, "the record asks for pow={pow}: max_pow is {most}"),
-            Self::TimeStep { step, least } => {
-                write!(
-                    f,
-                    "the record asks for time steps of {step} s: min_time_step_s is {least}"
-                )
-            }
+            Self::Limit(error) => error.fmt(f),
         }
     }
 }

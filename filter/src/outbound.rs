@@ -4,7 +4,7 @@ use core::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use ssa_rules::{
-    Class, ComposeError, ItemIndex, ItemSet, Port, Progress, Replica, Request, Rule, Search, Source, UnixTime,
+    Class, ComposeError, ItemIndex, ItemSet, Limits, Port, Progress, Replica, Request, Rule, Search, Source, UnixTime,
     ValidFrom,
 };
 
@@ -13,7 +13,7 @@ use crate::{
     config::Service,
     endpoint::Endpoint,
     index::{self, Index},
-    limits::{Failure, Limits},
+    limits::Failure,
     random::{Draw, Share},
     table::Table,
 };
@@ -460,7 +460,7 @@ fn request(source: Ipv6Addr, port: u16, now: UnixTime, replica: Replica) -> Requ
 mod tests {
     use std::collections::BTreeSet;
 
-    use ssa_rules::{Destination, Flow, Verdict};
+    use ssa_rules::{Destination, Flow, LimitError, Verdict};
 
     use super::*;
     use crate::{
@@ -626,7 +626,10 @@ mod tests {
             "the record needs inputs that are not given: object key"
         );
         let toil = outbound("v=ssa1; addr=rand:64; pow=21", "");
-        assert_eq!(target(&toil, 1, &none), Err(Failure::Pow { pow: 21, most: 20 }));
+        assert_eq!(
+            target(&toil, 1, &none),
+            Err(Failure::Limit(LimitError::Pow { pow: 21, max: 20 }))
+        );
     }
 
     const ITEMS: &str = r#"{"role": "outbound", "source": "2001:db8:1::7", "services": [{"name": "web",

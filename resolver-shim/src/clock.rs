@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use ssa_rules::UnixTime;
 use tokio::time::Instant;
 
 use crate::{answers::Seconds, files};
@@ -25,6 +26,15 @@ fn since_boot() -> Duration {
 pub(crate) fn system() -> Duration {
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     time.unwrap_or_default()
+}
+
+/// The time, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// As rules have it.
+    pub time: UnixTime,
+    /// As the daemon has it, by which records expire.
+    pub daemon: Seconds,
 }
 
 /// A clock of seconds since 1970 that does not jump while the daemon runs.
@@ -54,6 +64,14 @@ impl Clock {
     /// Returns how long the machine slept since the daemon's start.
     pub(crate) fn slept(&self) -> Duration {
         self.elapsed().1
+    }
+
+    /// Returns the time by both clocks: rules go by the system's, as those who verify do.
+    pub(crate) fn both(&self) -> Now {
+        Now {
+            time: UnixTime(system().as_secs()),
+            daemon: self.now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Seconds {

@@ -5,15 +5,9 @@ mod servers;
 mod start;
 mod writer;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use ssa_dns::Proof;
-use ssa_rules::UnixTime;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
@@ -21,7 +15,6 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-pub(crate) use crate::clock::Clock;
 pub(crate) use servers::unusable_files;
 pub use start::{Settings, StartError};
 
@@ -34,9 +27,10 @@ use crate::{
     admin::{self, Board},
     answers::Seconds,
     ask::Report,
+    clock::Clock,
     config::{Config, Front, Role},
     files,
-    front::{self, Now, Table},
+    front::{self, Table},
     metrics::Figure,
     model::{Model, Stored},
     serve::{self, Access, Bound, Order, Served},
@@ -58,17 +52,6 @@ const WRITE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
 /// How long the machine has slept when answers are asked for anew: clocks of tasks stand still meanwhile.
 const SLEPT: Duration = Duration::from_secs(2);
-
-impl Clock {
-    /// Returns the time for the front: rules go by the system's clock, as those who verify do.
-    pub(crate) fn both(&self) -> Now {
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Now {
-            time: UnixTime(time.unwrap_or_default().as_secs()),
-            daemon: self.now(),
-        }
-    }
-}
 
 /// Everything that the loop changes.
 struct Daemon {
@@ -261,10 +244,7 @@ impl Daemon {
                 self.front.send_modify(|table| {
                     *table = Arc::new(Table {
                         upstreams: chosen.upstreams.clone(),
-                        clients: table.clients.clone(),
-                        transfers: table.transfers,
-                        offers: table.offers.clone(),
-                        probe: table.probe.clone(),
+                        ..Table::clone(table)
                     });
                 });
                 self.chosen = chosen;

@@ -413,7 +413,10 @@ fn no_key_is_told_wherever_it_was_given() {
                 .output();
             let (code, text) = told(&output.unwrap());
             assert!(code == Some(2) && !text.is_empty(), "{variable}: {text}");
-            assert!(!text.contains(&key[..12]) && !text.contains("expected"), "{variable}: {text}");
+            assert!(
+                !text.contains(&key[..12]) && !text.contains("expected"),
+                "{variable}: {text}"
+            );
         }
         // What was written to the file of a key is told by its length at most.
         let keys = folder.write("keys/k1", &format!("{key} x"));

@@ -61,7 +61,9 @@ pub mod verdict;
 pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Class};
 pub use published::{Judgement, Publication, Published, Role};
 pub use record::Record;
-pub use rule::{ComposeError, Flow, ItemIndex, ItemSet, Key, PrepareError, Progress, Request, Rule, Search};
+pub use rule::{
+    ComposeError, Flow, ItemIndex, ItemSet, Key, LimitError, Limits, PrepareError, Progress, Request, Rule, Search,
+};
 pub use types::{
     Chunk, ClientKey, Destination, KeyId, KeyMaterialError, Port, Replica, Secret, Source, SourceBits, UnixTime,
     ValidFrom,

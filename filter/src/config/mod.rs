@@ -30,7 +30,7 @@ mod snapshot;
 use core::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_rules::record::MAX_POW;
+use ssa_rules::{Limits, record::MAX_POW};
 
 pub use fault::{ConfigError, Fault, Problem};
 use json::Json;
@@ -43,7 +43,7 @@ pub use snapshot::{MAX_SNAPSHOT, Snapshot};
 use crate::{
     inbound::Inbound,
     index::Map,
-    limits::Limits,
+    limits,
     outbound::{Outbound, OutboundService},
     table::Table,
 };
@@ -263,7 +263,7 @@ fn read_outbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool)
     let source = source.map(|(place, value)| reader.address(&place, value));
     let seed = object.text(reader, "seed").unwrap_or_default();
     let pool = object.number(reader, "pool", DEFAULT_POOL, [1, 4096]);
-    let Limits { max_pow, min_time_step } = Limits::default();
+    let Limits { max_pow, min_time_step } = limits::DEFAULT;
     let max_pow = object.number(reader, "max_pow", max_pow, [0, MAX_POW.into()]);
     let min_time_step = object.number(reader, "min_time_step_s", min_time_step, [1, 86_400]);
     let services = services?;

@@ -18,7 +18,7 @@ use std::{
 use ipnet::{IpNet, Ipv6Net};
 use ssa_dns::{AddressError, Name, Server};
 use ssa_input::secrets::{concealed, has_key};
-use ssa_rules::{Apl, Record};
+use ssa_rules::{Apl, Limits, Record};
 
 pub use fault::{ConfigError, Fault, Problem};
 use shape::Shaped;
@@ -27,7 +27,7 @@ pub use raw::{Action, Dnssec, Finding, Mode, Role};
 pub use shared::SharedPort;
 
 pub use crate::folders::Folders;
-use crate::front::Limits;
+use crate::front::DEFAULT_LIMITS;
 
 /// The most bytes of a configuration.
 pub const MAX_BYTES: usize = 8 << 20;
@@ -458,7 +458,7 @@ impl Reader {
         {
             self.fault("front.listen", Problem::Loop { server: *server });
         }
-        let Limits { max_pow, min_time_step } = Limits::default();
+        let Limits { max_pow, min_time_step } = DEFAULT_LIMITS;
         let max_pow = self.bounded("front.max_pow", raw.max_pow, max_pow.into(), [0, 16]);
         let step = raw.min_time_step_s;
         let min_time_step = self.bounded("front.min_time_step_s", step, min_time_step.into(), [1, 86_400]);

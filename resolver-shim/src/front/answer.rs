@@ -4,7 +4,7 @@
 use std::{collections::HashMap, net::Ipv6Addr};
 
 use super::{
-    Asker, Now, Table,
+    Asker, Table,
     query::{Asked, replace_opt},
     wire::{
         self, AUTHENTIC_DATA, AUTHORITATIVE, Builder, CODE, Message, PAYLOAD, RECURSION_DESIRED, Record, Section,
@@ -14,6 +14,7 @@ use super::{
         svcb::Service,
     },
 };
+use crate::clock::Now;
 
 /// The most aliases followed in an answer.
 const MAX_ALIASES: usize = 16;

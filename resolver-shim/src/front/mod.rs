@@ -18,20 +18,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use ipnet::IpNet;
 use ssa_dns::Name;
-use ssa_rules::UnixTime;
 
 use self::wire::Code;
 pub use self::{
     answer::Received,
     asker::Asker,
-    offer::{Limits, MAX_TTL, Offer},
+    offer::{DEFAULT_LIMITS, MAX_TTL, Offer},
     query::{Asked, Query},
     upstreams::Upstreams,
 };
-use crate::{answers::Seconds, probe::Probe};
+use crate::{clock::Now, probe::Probe};
 
 /// What the front knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Who may ask, besides this host.
     pub clients: Vec<IpNet>,
@@ -95,15 +94,6 @@ pub enum Decision {
     Answer(Outcome, Vec<u8>),
     /// A server is asked.
     Pass(Outcome, Asked),
-}
-
-/// The time, by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// As rules have it.
-    pub time: UnixTime,
-    /// As the daemon has it, by which records expire.
-    pub daemon: Seconds,
 }
 
 impl Table {

@@ -9,34 +9,24 @@ use std::{
 };
 
 use ipnet::Ipv6Net;
-use ssa_rules::{Class, ItemIndex, ItemSet, Port, Progress, Replica, Request, Rule, Source};
+use ssa_rules::{Class, ItemIndex, ItemSet, Limits, Port, Progress, Replica, Request, Rule, Source};
 
-use super::{Now, answer::STALE_TTL, asker::Whose};
+use super::{answer::STALE_TTL, asker::Whose};
+use crate::clock::Now;
 
 /// The longest TTL of an answer, in seconds: what changes in the DNS must reach askers soon.
 pub const MAX_TTL: u64 = 300;
 
-/// What a record may ask of the front: it composes for all of its askers, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The most bits of a proof of work, 0 to 16.
-    pub max_pow: u8,
-    /// The shortest time step in seconds, 1 to 86400: answers are good for what is left of one.
-    pub min_time_step: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            // Some 4000 hashes.
-            max_pow: 12,
-            min_time_step: 1,
-        }
-    }
-}
+/// What a record may ask of the front by default: it composes for all of its askers, one after the other.
+pub const DEFAULT_LIMITS: Limits = Limits {
+    // Some 4000 hashes; the configuration allows 16 bits.
+    max_pow: 12,
+    // Answers are good for what is left of one.
+    min_time_step: 1,
+};
 
 /// What is composed for the askers of a name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Offer {
     /// The rules, that with the greatest `from` first.
     pub rules: Vec<Rule>,
@@ -54,6 +44,20 @@ pub struct Offer {
     pub limits: Limits,
 }
 
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            sources: Vec::new(),
+            port: None,
+            own_keys: false,
+            is_stale: false,
+            fresh_until: Arc::default(),
+            limits: DEFAULT_LIMITS,
+        }
+    }
+}
+
 impl Offer {
     /// Says whether an address is in the service's items, those for legacy devices included.
     pub(super) fn owns(&self, address: Ipv6Addr) -> bool {
@@ -67,8 +71,7 @@ impl Offer {
         let rule = self.rules.iter().find(|rule| rule.from().0 <= time)?;
         let step = rule.time_step();
         let foreign_key = self.own_keys && rule.kdf().is_some() && asker != Whose::Host;
-        let hasty = step.is_some_and(|step| step < self.limits.min_time_step);
-        if foreign_key || hasty || rule.pow() > self.limits.max_pow {
+        if foreign_key || self.limits.check(rule).is_err() {
             return None;
         }
         let replica = random().checked_rem(rule.replicas().into()).unwrap_or(0);

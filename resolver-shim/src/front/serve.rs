@@ -18,7 +18,7 @@ use super::{
     upstreams::{Reply, Transport},
     wire::{self, Code, MAX_MESSAGE},
 };
-use crate::{daemon::Clock, http::stopped, metrics::Counters, random::Bits};
+use crate::{clock::Clock, http::stopped, metrics::Counters, random::Bits};
 
 /// The most queries by UDP that servers are asked at once; a large one counts for several.
 const MAX_QUERIES: usize = 2048;

@@ -3,7 +3,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ssa_rules::{AddressSpace, ClientKey, Destination, Flow, Key, Port, Record, Rule, Secret, Source, Verdict};
+use ssa_rules::{
+    AddressSpace, ClientKey, Destination, Flow, Key, Limits, Port, Record, Rule, Secret, Source, UnixTime, Verdict,
+};
 
 use super::{
     wire::tests::{opt, query},
@@ -44,7 +46,7 @@ fn offer(rules: &[&str], key: &Key) -> Offer {
         own_keys: matches!(key, Key::Client(_)),
         is_stale: false,
         fresh_until: Arc::new(AtomicU64::new(1100)),
-        limits: Limits::default(),
+        limits: DEFAULT_LIMITS,
     }
 }
 

@@ -7,6 +7,7 @@
 mod compose;
 mod context;
 pub mod hash;
+mod limits;
 mod prepare;
 mod search;
 mod verify;
@@ -18,6 +19,7 @@ use subtle::ConstantTimeEq;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use compose::{ComposeError, ItemIndex, ItemSet, Missing, Request};
+pub use limits::{LimitError, Limits};
 pub use prepare::{Key, PrepareError, PrepareFault};
 pub use search::{Progress, Search};
 pub use verify::{Flow, SecretMissing};
