@@ -9,6 +9,11 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
+case ${1:-} in
+  '' | --fix | --path) ;;
+  *) die "$1 is neither --fix nor --path" ;;
+esac
+
 version=0.17.6
 # The wheels of that version, by machine: nothing else is installed, whatever an index serves.
 wheels=(
@@ -18,8 +23,7 @@ wheels=(
 
 # Prints why there is no ruff, and ends.
 cannot() {
-  say "ruff $version is missing: $*; SSA_RUFF=PROGRAM uses another" >&2
-  say "ruff is missing: see make setup"
+  say "ruff $version is missing: $*; SSA_RUFF=PROGRAM uses another"
   exit 77
 }
 
@@ -47,6 +51,5 @@ cd "$root"
 case ${1:-} in
   --path) echo "$ruff" ;;
   --fix) "$ruff" check --no-cache --fix . ;;
-  '') "$ruff" check --no-cache . ;;
-  *) die "$1 is neither --fix nor --path" ;;
+  *) "$ruff" check --no-cache . ;;
 esac

@@ -116,8 +116,7 @@ pub fn server_host(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
         return Err(AddressError::Text(error));
     };
     let found = (host, port).to_socket_addrs();
-    let found =
-        found.map_err(|reason| AddressError::Text(format!("{error}, and there is no host `{host}`: {reason}")))?;
+    let found = found.map_err(|_| AddressError::Text(format!("{error}, and the system knows no host `{host}`")))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found {
         let address = usable(text, address, of_no_server)?;

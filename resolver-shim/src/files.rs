@@ -87,9 +87,7 @@ impl Place {
 
     /// Returns the name beside it under which its successor is made.
     fn beside(&self) -> OsString {
-        let mut name = self.name.clone();
-        name.push(".new");
-        name
+        successor(&self.name)
     }
 
     /// Returns what is there, itself and not where it leads.
@@ -205,6 +203,13 @@ fn under(folder: &File, name: &OsStr) -> PathBuf {
 /// Says whether what was found is a socket.
 pub(crate) fn is_socket(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::Socket
+}
+
+/// Returns the name under which the successor of a file or socket is made, beside it.
+pub(crate) fn successor(name: &OsStr) -> OsString {
+    let mut name = name.to_owned();
+    name.push(".new");
+    name
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const MAX_LINKS: usize = 40;
 /// Whose folders files are made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folders {
-    /// Those that root and the daemon's own user alone can change.
+    /// Those that only root, the daemon's own user and the owner of `/` can change.
     Own,
     /// Those too that others may write to, as the configuration says; root takes none of them.
     Shared,
@@ -45,7 +45,8 @@ pub(crate) enum Missing {
 ///
 /// # Errors
 ///
-/// Which part of the way is another user's, or none.
+/// A part of the path belongs to another user, may be written by others, is missing, or is not a directory: the error
+/// names it.
 pub(crate) fn reach(folder: &Path, folders: Folders, missing: Missing) -> io::Result<(File, bool)> {
     let root = open_root()?;
     let owner = rustix::fs::fstat(&root)?.st_uid;
@@ -98,18 +99,20 @@ impl Way {
                         &self.at,
                         &name,
                         Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH,
-                    )?;
-                    self.open(&name)?
+                    )
+                    .map_err(|errno| self.failed(&name, errno))?;
+                    self.open(&name)
                 }
-                found => found?,
+                found => found,
             };
+            let found = found.map_err(|errno| self.failed(&name, errno))?;
             let stat = rustix::fs::fstat(&found)?;
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Symlink => {
                     self.belongs(&stat, &self.path.join(&name), "the link ")?;
                     links = links.saturating_add(1);
                     if links > MAX_LINKS {
-                        return Err(Errno::LOOP.into());
+                        return Err(self.failed(&name, Errno::LOOP));
                     }
                     let target = rustix::fs::readlinkat(&found, "", Vec::new())?;
                     let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
@@ -126,7 +129,7 @@ impl Way {
                     self.at = found;
                     self.judge()?;
                 }
-                _ => return Err(Errno::NOTDIR.into()),
+                _ => return Err(self.failed(&name, Errno::NOTDIR)),
             }
         }
         Ok(())
@@ -136,6 +139,18 @@ impl Way {
     fn open(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(&self.at, name, flags, Mode::empty())
+    }
+
+    /// Says what became of a part of the path.
+    fn failed(&self, name: &OsStr, errno: Errno) -> io::Error {
+        let error = io::Error::from(errno);
+        let reason = match errno {
+            Errno::NOENT => "there is no such folder".to_owned(),
+            Errno::NOTDIR => "is not a directory".to_owned(),
+            Errno::LOOP => format!("more than {MAX_LINKS} links lead there"),
+            _ => ssa_input::files::reason(&error),
+        };
+        io::Error::new(error.kind(), format!("{}: {reason}", self.path.join(name).display()))
     }
 
     /// Says whether the folder that has been reached may be on the way.
@@ -237,7 +252,8 @@ mod tests {
         for way in ["none", "file", "file/b", "circle", "a/b/none/.."] {
             let found = opened(&folder.path().join(way)).unwrap_err();
             let expected = fs::read_dir(folder.path().join(way)).unwrap_err();
-            assert_eq!(found.raw_os_error(), expected.raw_os_error(), "{way}");
+            assert_eq!(found.kind(), expected.kind(), "{way}");
+            assert!(found.to_string().starts_with('/'), "{found}");
         }
     }
 

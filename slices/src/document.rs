@@ -200,23 +200,23 @@ impl Roster {
             .enumerate()
             .map(|(place, one)| (one.name.clone(), place))
             .collect();
-        let mut team = Self {
+        let mut roster = Self {
             endpoints: wanted,
             places,
         };
         for endpoint in former.into_iter().flat_map(|former| &former.endpoints) {
-            match team
+            match roster
                 .places
                 .get(&endpoint.name)
-                .and_then(|place| team.endpoints.get_mut(*place))
+                .and_then(|place| roster.endpoints.get_mut(*place))
             {
                 // The next hop is kept where none is given anew.
                 Some(one) => one.via = one.via.or(endpoint.via),
                 None if endpoint.prefixes.is_empty() => {}
                 None => {
                     let (name, domain, via) = (endpoint.name.clone(), endpoint.domain.clone(), endpoint.via);
-                    team.places.insert(name.clone(), team.endpoints.len());
-                    team.endpoints.push(Wanted {
+                    roster.places.insert(name.clone(), roster.endpoints.len());
+                    roster.endpoints.push(Wanted {
                         name,
                         weight: 0,
                         domain,
@@ -225,7 +225,7 @@ impl Roster {
                 }
             }
         }
-        team
+        roster
     }
 
     fn index(&self, name: &str) -> Option<EndpointIdx> {

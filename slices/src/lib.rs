@@ -5,7 +5,6 @@
 //!
 //! The planner gives values for values: it announces nothing, knows no loads but the weights it is told, and keeps no
 //! state between calls. A plan is handed over by others, who may take its [moves](Move) in any order and pace.
-
 //!
 //! # What this crate does not do
 //!

@@ -29,8 +29,8 @@ impl Vacant for bool {
 
 /// Holds one value for every slice, endpoint or domain.
 ///
-/// The planner only asks for positions that exist, which builds with debug assertions check. In others a read elsewhere
-/// gives [`Vacant::VACANT`], so that nothing falls to the first endpoint, and a write elsewhere is dropped.
+/// The planner only reads positions that exist, which builds with debug assertions check. In others a read elsewhere
+/// gives [`Vacant::VACANT`], so that nothing falls to the first endpoint. A write elsewhere, as for [`NOBODY`], is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Table<T>(Vec<T>);
 
@@ -41,13 +41,15 @@ impl<T: Copy + Vacant> Table<T> {
 
     pub(crate) fn at(&self, position: usize) -> T {
         debug_assert!(position < self.0.len(), "position {position} of {}", self.0.len());
+        self.or_vacant(position)
+    }
+
+    fn or_vacant(&self, position: usize) -> T {
         self.0.get(position).copied().unwrap_or(T::VACANT)
     }
 
     pub(crate) fn set(&mut self, position: usize, value: T) {
-        if let Some(slot) = self.0.get_mut(position) {
-            *slot = value;
-        }
+        self.update(position, |_| value);
     }
 
     pub(crate) fn update(&mut self, position: usize, change: impl FnOnce(T) -> T) {
@@ -76,16 +78,24 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(not(debug_assertions))]
     fn a_position_that_is_not_there_is_nobodys() {
-        assert_eq!(Table::<usize>::default().at(0), NOBODY);
-        assert_eq!(Table::filled(3, 0_usize).at(3), NOBODY);
+        assert_eq!(Table::<usize>::default().or_vacant(0), NOBODY);
+        assert_eq!(Table::filled(3, 0_usize).or_vacant(3), NOBODY);
+        assert_eq!(Table::filled(3, 0_usize).or_vacant(2), 0);
     }
 
     #[test]
     #[cfg(debug_assertions)]
     #[should_panic = "position 3 of 3"]
-    fn a_position_that_is_not_there_is_a_fault() {
+    fn reading_a_position_that_is_not_there_is_a_fault() {
         Table::filled(3, 0_usize).at(3);
+    }
+
+    #[test]
+    fn what_is_written_for_nobody_is_dropped() {
+        let mut table = Table::filled(3, 0_usize);
+        table.set(NOBODY, 1);
+        table.update(3, |_| 1);
+        assert_eq!(table, Table::filled(3, 0));
     }
 }

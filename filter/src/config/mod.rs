@@ -265,7 +265,12 @@ fn read_outbound(reader: &mut Reader, object: &mut Object<'_>, subscribed: bool)
     let pool = object.number(reader, "pool", DEFAULT_POOL, [1, 4096]);
     let Limits { max_pow, min_time_step } = limits::DEFAULT;
     let max_pow = object.number(reader, "max_pow", max_pow, [0, MAX_POW.into()]);
-    let min_time_step = object.number(reader, "min_time_step_s", min_time_step, [1, 86_400]);
+    let min_time_step = object.number(
+        reader,
+        "min_time_step_s",
+        min_time_step,
+        [Limits::MIN_STEP.into(), Limits::MAX_STEP.into()],
+    );
     let services = services?;
     check_addresses(reader, &services);
     let limits = Limits {

@@ -142,9 +142,9 @@ impl de::Error for Wrong {
         Problem::of_length(length, wanted).into()
     }
 
-    fn unknown_variant(found: &str, allowed: &'static [&'static str]) -> Self {
-        let (found, allowed) = (found.to_owned(), owned(allowed));
-        Problem::NoneOf { found, allowed }.into()
+    fn unknown_variant(_found: &str, allowed: &'static [&'static str]) -> Self {
+        let allowed = owned(allowed);
+        Problem::NoneOf { allowed }.into()
     }
 
     fn unknown_field(key: &str, allowed: &'static [&'static str]) -> Self {

@@ -16,8 +16,6 @@ pub enum Problem {
     },
     /// It is none of the texts that are allowed.
     NoneOf {
-        /// What is there.
-        found: String,
         /// What is allowed.
         allowed: Vec<String>,
     },
@@ -79,7 +77,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Type { found, wanted } => write!(f, "found {found} where there should be {wanted}"),
-            Self::NoneOf { found, allowed } => write!(f, "`{found}` is not {}", choice(allowed)),
+            Self::NoneOf { allowed } => write!(f, "is not {}", choice(allowed)),
             Self::UnknownKey { key, allowed } if allowed.is_empty() => write!(f, "unknown key `{key}`; there are none"),
             Self::UnknownKey { key, allowed } => {
                 write!(f, "unknown key `{key}`; there are {}", list(allowed))

@@ -47,16 +47,16 @@ fn told(json: &str) -> Vec<String> {
 fn every_fault_is_told_with_its_place_in_words_of_json() {
     let json = r#"{
         "nmae": 1, "off": 1, "path": ["00112233445566778899aabbccddeeff"],
-        "share": "x", "address": "2001:db8::g", "mode": "on ", "by_mode": {"of": 1, "off": -1},
+        "share": "x", "address": "2001:db8::g", "mode": "0123456789abcdef0123", "by_mode": {"of": 1, "off": -1},
         "parts": [{"ports": [80, "http", true]}, {"ports": [70000]}, {"port": [], "ports": {}}, 7, {}]
     }"#;
     assert_eq!(
         told(json),
         [
             "address: is not an IPv6 address, such as 2001:db8::7 (line 3, column 34)",
-            "by_mode.of: `of` is not one of `on`, `off` (line 3, column 82)",
-            "by_mode.off: found the number -1 where there should be a whole number from 0 to 4294967295 (line 3, column 92)",
-            "mode: `on ` is not one of `on`, `off` (line 3, column 57)",
+            "by_mode.of: is not one of `on`, `off` (line 3, column 99)",
+            "by_mode.off: found the number -1 where there should be a whole number from 0 to 4294967295 (line 3, column 109)",
+            "mode: is not one of `on`, `off` (line 3, column 57)",
             "nmae: unknown key `nmae`; there are `off`, `name`, `path`, `share`, `address`, `mode`, `by_mode`, `parts` (line 2, column 17)",
             "off: found the number 1 where there should be true or false (line 2, column 27)",
             "parts[0].ports[1]: found a text where there should be a whole number from 0 to 65535 (line 4, column 34)",

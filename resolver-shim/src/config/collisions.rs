@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Config, Fault, Keys, Problem};
+use crate::files::successor;
 
 /// A place that a field names.
 struct Named {
@@ -87,9 +88,8 @@ impl Named {
 /// Returns where a file is written: at its place, and before that beside it.
 fn with_successor(path: &Path) -> Vec<PathBuf> {
     let place = place(path);
-    let mut beside = place.clone().into_os_string();
-    beside.push(".new");
-    vec![place, beside.into()]
+    let beside = successor(place.as_os_str()).into();
+    vec![place, beside]
 }
 
 /// Returns where a path leads, but for its last part: a link there is replaced and not followed.

@@ -461,7 +461,8 @@ impl Reader {
         let Limits { max_pow, min_time_step } = DEFAULT_LIMITS;
         let max_pow = self.bounded("front.max_pow", raw.max_pow, max_pow.into(), [0, 16]);
         let step = raw.min_time_step_s;
-        let min_time_step = self.bounded("front.min_time_step_s", step, min_time_step.into(), [1, 86_400]);
+        let steps = [Limits::MIN_STEP.into(), Limits::MAX_STEP.into()];
+        let min_time_step = self.bounded("front.min_time_step_s", step, min_time_step.into(), steps);
         Front {
             listen,
             clients,

@@ -102,7 +102,7 @@ mod tests {
                 "(line 6,",
             ),
             (
-                "services[3].inbound.mode: `on` is not one of `enforce`, `shadow`, `off`",
+                "services[3].inbound.mode: is not one of `enforce`, `shadow`, `off`",
                 "(line 7,",
             ),
             ("services[3]: the key is missing: `name`", "(line 7,"),

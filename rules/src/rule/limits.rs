@@ -21,11 +21,16 @@ use super::Rule;
 pub struct Limits {
     /// The most bits of a proof of work, 0 to 24.
     pub max_pow: u8,
-    /// The shortest time step in seconds, 1 to 86400.
+    /// The shortest time step in seconds, [`Limits::MIN_STEP`] to [`Limits::MAX_STEP`].
     pub min_time_step: u32,
 }
 
 impl Limits {
+    /// The shortest time step that a record can have, in seconds.
+    pub const MIN_STEP: u32 = 1;
+    /// The longest that it may have to be: a day, in seconds.
+    pub const MAX_STEP: u32 = 86_400;
+
     /// Checks that a rule asks for no more.
     ///
     /// # Errors
@@ -68,12 +73,9 @@ pub enum LimitError {
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pow { pow, max } => write!(f, "the record asks for pow={pow}: max_pow is {max}"),
+            Self::Pow { pow, max } => write!(f, "the record asks for pow={pow}, which exceeds {max}"),
             Self::TimeStep { step, min } => {
-                write!(
-                    f,
-                    "the record asks for time steps of {step} s: min_time_step_s is {min}"
-                )
+                write!(f, "the record asks for time steps of {step} s, which are below {min} s")
             }
         }
     }
