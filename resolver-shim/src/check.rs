@@ -1,6 +1,6 @@
 //! What can be said of a configuration before a daemon lives by it.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, fmt, io, path::Path};
 
 use ssa_input::secrets::concealed;
 use ssa_rules::Record;
@@ -9,9 +9,12 @@ use crate::{
     answers::Seconds,
     config::{Config, Keys, Origin, Role},
     daemon::unusable_files,
+    files::Place,
+    folders::Missing,
     memory::State,
     model::Model,
     secrets::faults_of,
+    store,
 };
 
 /// A fault, and the field that it is of.
@@ -128,10 +131,54 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
     warnings
 }
 
+/// Returns why socket and state cannot be made where they are to be, seen from this host and this user.
+#[must_use]
+pub fn places(config: &Config) -> Vec<Fault> {
+    let open = |path: &Path| Place::open(path, config.folders, Missing::Fails).map(drop);
+    // The last folder of the socket is made where it is missing.
+    let socket = open(&config.socket.path).or_else(|error| match config.socket.path.parent() {
+        Some(folder) if error.kind() == io::ErrorKind::NotFound => open(folder),
+        _ => Err(error),
+    });
+    let state = config.state.as_ref().map(|path| {
+        let place = store::place(path, config.folders);
+        ("state", path, place.map(drop))
+    });
+    let found = [("socket.path", &config.socket.path, socket)].into_iter().chain(state);
+    let warned = found.filter_map(|(field, path, result)| {
+        Some(Fault {
+            place: format!("warning: {field}"),
+            reason: format!("{}: {}", path.display(), ssa_input::files::reason(&result.err()?)),
+        })
+    });
+    warned.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Folder;
+
+    #[test]
+    fn places_where_nothing_can_be_made_are_warned_of() {
+        let folder = Folder::new("check");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let told = |socket: &str, state: &str| {
+            let json = format!(
+                r#"{{"socket": {{"path": "{}"}}, "state": "{}"}}"#,
+                path(socket),
+                path(state)
+            );
+            let warnings = places(&Config::from_json(json.as_bytes()).unwrap());
+            warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(told("a.sock", "state").is_empty() && told("made/a.sock", "state").is_empty());
+        std::fs::write(folder.path().join("key"), "mine").unwrap();
+        let warned = told("none/none/a.sock", "key");
+        assert_eq!(warned.len(), 2, "{warned:?}");
+        assert!(warned[0].starts_with("warning: socket.path: ") && warned[0].ends_with("there is no such folder"));
+        assert!(warned[1].starts_with("warning: state: ") && warned[1].ends_with("and stays as it is"));
+    }
 
     fn told(json: &str, with_keys: bool) -> Vec<String> {
         let config = Config::from_json(json.as_bytes()).unwrap();

@@ -32,10 +32,16 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 
 /// Reads at most so many bytes of what is open, if it is a file.
 fn bounded(file: File, most: usize) -> io::Result<Vec<u8>> {
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
-    }
+    regular(&file)?;
     read_at_most(file, most)
+}
+
+fn regular(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"))
+    }
 }
 
 /// Reads a stream of at most so many bytes to its end.
@@ -77,6 +83,12 @@ impl Place {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no path of a file"));
         };
+        // A bare name is of the folder that the daemon runs in.
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         let (folder, shared) = folders::reach(folder, folders, missing)?;
         Ok(Self {
             folder,
@@ -107,6 +119,19 @@ impl Place {
 
     /// Reads a file of at most so many bytes that only root or the daemon's own user can have written.
     pub(crate) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
+        bounded(self.open_own()?, most)
+    }
+
+    /// Reads the first bytes of such a file, at most so many.
+    pub(crate) fn head(&self, most: u64) -> io::Result<Vec<u8>> {
+        let file = self.open_own()?;
+        regular(&file)?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn open_own(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()).map_err(|error| {
             if error == Errno::LOOP {
@@ -127,7 +152,7 @@ impl Place {
                 ),
             ));
         }
-        bounded(file, most)
+        Ok(file)
     }
 
     /// Replaces it by a file, readable by its owner alone.

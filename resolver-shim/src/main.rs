@@ -139,7 +139,8 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for warning in check::warnings(&config) {
+    let places = if with_keys { check::places(&config) } else { Vec::new() };
+    for warning in places.into_iter().chain(check::warnings(&config)) {
         tell_of(&warning);
     }
     let services = config.services.len();

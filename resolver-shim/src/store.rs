@@ -26,18 +26,45 @@ struct File {
     services: BTreeMap<String, Stored>,
 }
 
+/// What the files begin with that this version writes or has written, without spaces: nothing else is replaced.
+const HEADS: [&str; 2] = [r#"{"version":2,"saved":"#, r#"{"version":1,"services":"#];
+
 /// Reads what was stored; nothing where there is no file.
 ///
 /// # Errors
 ///
-/// Why the file cannot be used: it is at fault, or others can write it.
+/// Why the file cannot be used: its folder is missing or others can change it, it is at fault, or others can write it.
 pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
-    let bytes = match Place::open(path, folders, Missing::Fails).and_then(|place| place.read(MAX_BYTES)) {
+    let bytes = match Place::open(path, folders, Missing::Fails)?.read(MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };
+    if bytes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     parse(&bytes, now)
+}
+
+/// Opens the place of the state, if what is there is one, empty, or nothing.
+///
+/// # Errors
+///
+/// Its folder is missing or others can change it, or what is there is something else, which stays.
+pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<Place> {
+    let place = Place::open(path, folders, Missing::Fails)?;
+    let stays = |reason: &str| io::Error::new(io::ErrorKind::AlreadyExists, format!("{reason}, and stays as it is"));
+    let head = match place.head(64) {
+        Ok(head) => head,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(place),
+        Err(error) => return Err(stays(&ssa_input::files::reason(&error))),
+    };
+    let head: Vec<u8> = head.into_iter().filter(|octet| !octet.is_ascii_whitespace()).collect();
+    if head.is_empty() || HEADS.iter().any(|known| head.starts_with(known.as_bytes())) {
+        Ok(place)
+    } else {
+        Err(stays("what is there is no state of version 1 or 2"))
+    }
 }
 
 /// Reads what was stored from its bytes, with all times by the clock of now.
@@ -79,14 +106,14 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
 ///
 /// # Errors
 ///
-/// Why it cannot be written; the last file stays.
+/// Why it cannot be written; the last file stays, and so does whatever is no state.
 pub fn save(path: &Path, folders: Folders, services: BTreeMap<String, Stored>, now: Moment) -> io::Result<()> {
     let file = File {
         version: VERSION,
         saved: Some(now),
         services,
     };
-    Place::open(path, folders, Missing::Fails)?.replace(&serde_json::to_vec(&file)?)
+    place(path, folders)?.replace(&serde_json::to_vec(&file)?)
 }
 
 #[cfg(test)]
@@ -128,6 +155,67 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_state_stays_as_it_is() {
+        let folder = Folder::new("store");
+        let path = folder.path().join("state.json");
+        let save = || save(&path, Folders::Own, BTreeMap::new(), moment(5, 5));
+        let texts = [
+            "key = 1\n",
+            r#"{"version": 3, "saved": {}}"#,
+            r#"{"version": 20, "saved": {}}"#,
+            "00112233445566778899aabbccddeeff",
+            "{}",
+        ];
+        for text in texts {
+            std::fs::write(&path, text).unwrap();
+            let error = save().unwrap_err().to_string();
+            assert_eq!(error, "what is there is no state of version 1 or 2, and stays as it is");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        // A state of its own that was cut off in the middle, or never begun, is replaced.
+        for text in [
+            "",
+            "\n",
+            r#"{"version":2,"saved":{"now":5"#,
+            "{\"version\": 1,\n \"services\": {}}",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            save().unwrap();
+            assert!(load(&path, Folders::Own, &moment(5, 5)).unwrap().is_empty());
+        }
+        for make in [
+            |path: &Path| {
+                let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+                assert!(made.success());
+            },
+            |path: &Path| std::os::unix::fs::symlink("elsewhere", path).unwrap(),
+            |path: &Path| std::fs::create_dir(path).unwrap(),
+            |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+        ] {
+            let other = folder.path().join("other");
+            make(&other);
+            let before = std::fs::symlink_metadata(&other).unwrap();
+            let error = super::save(&other, Folders::Own, BTreeMap::new(), moment(5, 5)).unwrap_err();
+            assert!(error.to_string().ends_with("and stays as it is"), "{error}");
+            let after = std::fs::symlink_metadata(&other).unwrap();
+            assert_eq!(before.file_type(), after.file_type());
+            if before.is_dir() {
+                std::fs::remove_dir(&other).unwrap();
+            } else {
+                std::fs::remove_file(&other).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_folder_is_told_at_once() {
+        let folder = Folder::new("store");
+        let path = folder.path().join("none/state.json");
+        let error = load(&path, Folders::Own, &moment(5, 5)).unwrap_err().to_string();
+        assert!(error.ends_with("none: there is no such folder"), "{error}");
+    }
+
+    #[test]
     fn files_of_version_1_are_read() {
         let memory = r#"{"list": {"value": {"items": "2:2001:db8:5::/64"}, "ttl": 300, "at": 100},
             "records": {"value": ["v=ssa1; addr=rand:64"], "ttl": 300, "at": 100},
@@ -159,7 +247,6 @@ mod tests {
         let folder = Folder::new("store");
         let path = folder.path().join("state.json");
         for bad in [
-            "",
             "{}",
             r#"{"version": 2, "services": {}}"#,
             r#"{"version": 3, "services": {}}"#,

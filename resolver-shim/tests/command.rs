@@ -248,7 +248,7 @@ fn no_key_is_printed_wherever_it_was_written() {
 #[test]
 fn a_state_file_s_keys_and_what_lies_in_its_way_are_neither_told_nor_waited_for() {
     let folder = Folder::new("state");
-    let state = folder.write("state.json", &format!(r#"{{"version": 2, "{KEY}": 1}}"#));
+    let state = folder.write("state.json", &format!(r#"{{"version": 2, "saved": "{KEY}"}}"#));
     let victim = folder.write("victim", "of another");
     fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
     let socket = folder.0.join("s.sock");

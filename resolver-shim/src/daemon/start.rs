@@ -1,6 +1,9 @@
 //! What the daemon starts by, and why it does not.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use ssa_dns::{AskError, Server, TrustError};
 use ssa_input::files::reason;
@@ -41,21 +44,27 @@ impl Settings {
             Config::from_file(&self.file)?
         };
         if let Some(path) = &self.socket {
-            config.socket.path.clone_from(path);
+            config.socket.path = absolute(path);
         }
         config.admin = self.admin.or(config.admin);
-        config.state = self.state.clone().or(config.state);
+        config.state = self.state.as_deref().map(absolute).or(config.state);
         if !self.servers.is_empty() {
             config.dns.servers = Some(self.servers.clone());
         }
-        let file = (!self.is_standard_input()).then_some(self.file.as_path());
-        let faults = config.collisions(file);
+        let file = (!self.is_standard_input()).then(|| absolute(&self.file));
+        let faults = config.collisions(file.as_deref());
         if faults.is_empty() {
             Ok(config)
         } else {
             Err(ConfigError { faults })
         }
     }
+}
+
+/// Returns a path of a flag, which may be of the folder that the daemon is started in, as an absolute one.
+fn absolute(path: &Path) -> PathBuf {
+    // It fails for an empty path alone, which no flag has.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Why the daemon does not run.
