@@ -68,14 +68,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     also: Vec<PathBuf>,
     /// Rounds of every variant, after those that warm up; with --http, 41 where nothing else is said.
-    #[arg(long, default_value = "401", default_value_if("http", ArgPredicate::IsPresent, "41"))]
+    #[arg(long, default_value = "401", default_value_if("http", ArgPredicate::Equals("true".into()), "41"))]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     rounds: u16,
     /// Connections of each round; with --http, 1000 where nothing else is said.
     #[arg(
         long,
         default_value = "100",
-        default_value_if("http", ArgPredicate::IsPresent, "1000")
+        default_value_if("http", ArgPredicate::Equals("true".into()), "1000")
     )]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     connections: u64,
