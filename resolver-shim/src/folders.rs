@@ -165,9 +165,9 @@ impl Way {
             return Ok(());
         }
         let remedy = if self.own == 0 {
-            "root takes none that others may write to: make it one with mode 755"
+            "root takes none that others may write to: take that right away with chmod go-w"
         } else {
-            "make it one with mode 755, or set shared_folders where that is meant, as in a pod's volume"
+            "take that right away with chmod go-w, or set shared_folders where that is meant, as in a pod's volume"
         };
         Err(denied(format!(
             "others may write to its folder {}, which has mode {:o}: {remedy}",
