@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use ssa_input::secrets::{concealed, masked};
+use ssa_input::{
+    secrets::{concealed, masked},
+    text::clean,
+};
 
 use crate::style;
 
@@ -159,11 +162,4 @@ fn column(byte: u8) -> char {
     } else {
         '·'
     }
-}
-
-/// Returns the text without what would steer a terminal.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }

@@ -7,13 +7,9 @@ use std::{
 
 use anstream::AutoStream;
 use serde::Serialize;
-use ssa_input::secrets::concealed;
+use ssa_input::{secrets::concealed, text::clean};
 
-use crate::{
-    counts::counted,
-    failure::{Fault, clean},
-    style,
-};
+use crate::{counts::counted, failure::Fault, style};
 
 /// The most faults that are told at once: nobody reads more.
 const MAX_FAULTS: usize = 50;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, net::Ipv6Addr};
 use serde::Serialize;
 use serde_json::{Value, json};
 use ssa_dns::{self as dns, RecordSet, Resolution};
+use ssa_input::text::clean;
 use ssa_rules::{
     AddressSpace, Class, Record, UnixTime,
     published::{Candidate, Publication, Role},
@@ -13,7 +14,7 @@ use ssa_rules::{
 use crate::{
     Outcome,
     counts::counted,
-    failure::{Failure, Fault, Faults, Rendered, clean},
+    failure::{Failure, Fault, Faults, Rendered},
     input::{Keys, NameArgs, Service, now, number, unanswered},
     output::Output,
     published,
@@ -359,7 +360,7 @@ impl View {
                 let text = candidate
                     .record
                     .as_ref()
-                    .map_or_else(|_| clean(&text), ToString::to_string);
+                    .map_or_else(|_| clean(&text).into_owned(), ToString::to_string);
                 line("", &format!("{} {text}", paint(style, format!("{role:<10}"))));
             }
             if let Some(record) = self.in_force() {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use ssa_input::text::clean;
 
 use crate::{
     Outcome,
-    failure::{Failure, Fault, Faults, Kind, clean},
+    failure::{Failure, Fault, Faults, Kind},
     input::files,
     output::Output,
     style::{self, paint},
@@ -71,7 +72,8 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
                 .push(json!({ "file": name, "passed": report.passed, "failed": failures.len(), "failures": failures }));
         } else {
             for failure in &report.failures {
-                let text = clean(&failure.to_string());
+                let text = failure.to_string();
+                let text = clean(&text);
                 out.line(format_args!("{} {name}: {text}", paint(style::BAD, "failed")));
             }
         }

@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::path::Path;
+
+use ssa_input::secrets::concealed;
 use support::{APL, DESTINATION, HASHED, SOURCE, file, ssa, text};
 
 /// A key in every writing that people and tools have for it.
@@ -11,6 +14,7 @@ fn written() -> Vec<String> {
         let groups: Vec<&str> = (0..32).step_by(size).filter_map(|at| HEX.get(at..at + size)).collect();
         groups.join(separator)
     };
+    let octets = |before: &str, separator: &str| format!("{before}{}", grouped(2, &format!("{separator}{before}")));
     let escapes: Vec<String> = HEX.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
     vec![
         HEX.to_owned(),
@@ -24,6 +28,8 @@ fn written() -> Vec<String> {
         // As Kubernetes writes a Secret that holds the hex digits.
         "NWMxZTlkMGI3YTNmNDhlMjk2MGQ0YjhmMWEyN2MzZTU=".to_owned(),
         escapes.concat(),
+        octets("0x", ", "),
+        octets("\\x", ""),
     ]
 }
 
@@ -38,6 +44,54 @@ fn hides(args: &[&str], key: &str) {
     );
     assert!(!told.contains(&key[..12].to_lowercase()), "{args:?}: {told}");
     assert!(!told.contains("5c1e9d0b7a3f"), "{args:?}: {told}");
+}
+
+/// Returns the lines of a crate's sources that are no tests, with those that a backslash continues as one.
+fn sources(folder: &Path, lines: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "tests" {
+                sources(&path, lines);
+            }
+        } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let mut line = String::new();
+            for part in code.lines() {
+                line.push_str(part.trim());
+                if line.ends_with('\\') {
+                    line.pop();
+                } else {
+                    lines.push((path.display().to_string(), std::mem::take(&mut line)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_message_has_an_example_that_would_be_hidden() {
+    let mut lines = Vec::new();
+    for part in ["cli", "resolver-shim", "dns", "rules", "input", "slices"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(part).join("src");
+        sources(&folder, &mut lines);
+    }
+    assert!(
+        lines
+            .iter()
+            .any(|(_, line)| line.contains("such as k1= and 32 hex digits"))
+    );
+    // Octets of a program are no text that anybody is told.
+    for (path, line) in lines.into_iter().filter(|(_, line)| !line.contains("b\"")) {
+        assert_eq!(concealed(&line), line, "{path}");
+    }
+    let told = ssa(&[
+        "compose", "--apl", APL, "--rule", HASHED, "--source", SOURCE, "--secret", "k1",
+    ])
+    .exits(2);
+    assert!(!told.stderr.contains("(hidden)"), "{}", told.stderr);
 }
 
 #[test]

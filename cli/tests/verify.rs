@@ -140,6 +140,43 @@ fn every_fault_of_a_batch_is_told() {
 }
 
 #[test]
+fn a_source_that_no_connection_has_is_a_fault_of_its_line() {
+    let logged = |source: &str| format!(r#"{{"source":"[{source}]:5","destination":"[{DESTINATION}]:443"}}"#);
+    let lines = [
+        format!(":: {DESTINATION}"),
+        format!("[ff02::1]:5 {DESTINATION}"),
+        format!("::ffff:192.0.2.7 {DESTINATION}"),
+        logged("::"),
+        logged("ff02::1"),
+        // As of any connection of IPv4, whose lines a log has too.
+        logged("::ffff:192.0.2.7"),
+        format!("{SOURCE} {DESTINATION}"),
+    ];
+    let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
+    let run = ssa_reading(&args, &lines.join("\n")).exits(2);
+    run.prints(&["1 connection: 1 conforming, 0 legacy, 0 violation, 0 outside; 1 line passed over"])
+        .tells(&[
+            "line 1: the source :: is the unspecified address",
+            "line 2: the source ff02::1 is multicast",
+            "line 3: the source ::ffff:192.0.2.7 is IPv4-mapped",
+            "line 4: the source :: is the unspecified address",
+            "line 5: the source ff02::1 is multicast",
+        ]);
+}
+
+#[test]
+fn a_byte_order_mark_before_a_file_is_passed_over() {
+    let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", "-"];
+    ssa_reading(&args, &format!("\u{feff}{SOURCE} {DESTINATION}\n")).exits(0);
+    // One that stands elsewhere is no part of an address.
+    ssa_reading(&args, &format!("# first\n\u{feff}{SOURCE} {DESTINATION}\n")).exits(2);
+    let secrets = file("verify_marked", &format!("\u{feff}k1={SECRET_HEX}\n"));
+    let rule = ["--apl", APL, "--rule", MACED, "--source", SOURCE];
+    let run = ssa(&[&["compose", "--secret-file", text(&secrets)][..], &rule].concat()).exits(0);
+    assert!(run.stdout.starts_with("2001:db8:5:"), "{}", run.stdout);
+}
+
+#[test]
 fn lines_of_envoys_access_log_are_judged() {
     let own = format!(
         r#"{{"time":"2026-09-21T14:13:20.123Z","source":"[{SOURCE}]:50000","destination":"[{DESTINATION}]:443","ssa":"verdict=conforming"}}"#

@@ -1,7 +1,7 @@
 //! Domain names as people and configurations write them.
 
 use hickory_resolver::proto::rr::Name;
-use ssa_input::secrets::has_key;
+use ssa_input::{secrets::has_key, text::clean};
 
 /// Reads a name. It is absolute, with or without a dot at its end. Escapes are those of zone files (RFC 1035 §5.1), and
 /// labels beyond ASCII are taken as internationalised ones (RFC 5891).
@@ -10,7 +10,7 @@ use ssa_input::secrets::has_key;
 ///
 /// Why it is none.
 pub fn name(text: &str) -> Result<Name, String> {
-    let bad = |reason: String| format!("`{text}` is not a domain name: {reason}");
+    let bad = |reason: String| format!("`{}` is not a domain name: {reason}", clean(text));
     if text.is_empty() {
         return Err("a domain name is not empty".into());
     }
@@ -80,7 +80,14 @@ fn labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
             }
             '\\' => label.push(escaped(&mut rest)?),
             c if c.is_whitespace() || c.is_control() => {
-                return Err(format!("{c:?} has to be written as \\DDD, its octet in decimal"));
+                let code = u32::from(c);
+                return Err(if c.is_ascii() {
+                    format!(
+                        "a blank or a control character has to be written by its octet in decimal, here \\{code:03}"
+                    )
+                } else {
+                    format!("no name has the blank or control character U+{code:04X}")
+                });
             }
             c => {
                 if let Ok(octet @ 0..=127) = u8::try_from(c) {
@@ -151,6 +158,22 @@ mod tests {
         assert_eq!(told(r"\255\032\\.test"), [vec![255, 32, b'\\'], b"test".to_vec()]);
         for text in [r"a\", r"a\25", r"a\256.test", r"a\1x3.test", "a\\\u{fc}.test"] {
             assert!(name(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_blank_is_told_as_zones_write_it() {
+        for (text, wanted) in [
+            ("a b", r"decimal, here \032"),
+            ("a\u{1b}[31m", r"decimal, here \027"),
+            ("a\n", r"decimal, here \010"),
+            ("a\u{a0}b", "character U+00A0"),
+            ("a\u{2003}b", "character U+2003"),
+        ] {
+            let told = name(text).unwrap_err();
+            assert!(told.ends_with(wanted), "{text:?}: {told}");
+            let rust = ['\'', '{'];
+            assert!(!told.contains(rust) && !told.contains(char::is_control), "{told:?}");
         }
     }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use problem::Problem;
 
-use crate::secrets::concealed;
+use crate::{secrets::concealed, text::without_mark};
 
 /// The most faults that are told of one document.
 pub const MAX_FAULTS: usize = 64;
@@ -86,6 +86,7 @@ impl<'a> Document<'a> {
     ///
     /// Where it stops to be JSON, or which key stands twice.
     pub fn new(text: &'a [u8]) -> Result<Self, Fault> {
+        let text = without_mark(text);
         let value = syntax::read(text)?;
         Ok(Self { text, value })
     }

@@ -6,6 +6,7 @@
 //! - [`yaml`] reads YAML, and JSON with it, into a tree whose values know their lines.
 //! - [`secrets`] finds what may be key material in a text, and hides it. It is the second line of defence. The first is
 //!   that what stands where a key belongs is never repeated, whatever it looks like, and that [`json`] repeats no text.
+//! - [`text`] takes a byte order mark off a text, and what would steer a terminal out of it.
 //! - [`files`] says in words why the system refuses a file, a socket or an address.
 //!
 //! The crate is pure: texts in, values or faults out. It opens nothing, prints nothing, and knows no service.
@@ -13,4 +14,5 @@
 pub mod files;
 pub mod json;
 pub mod secrets;
+pub mod text;
 pub mod yaml;

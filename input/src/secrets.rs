@@ -9,6 +9,12 @@ use std::{borrow::Cow, ops::Range};
 /// So many hex digits are taken for a key: one has 32, and one that was copied badly some fewer.
 const HEX: usize = 24;
 
+/// So many octets in a row, each written as a number of a program, are taken for a key.
+const OCTETS: usize = HEX / 2;
+
+/// The most characters between two of them.
+const BETWEEN: usize = 8;
+
 /// The most groups of hex digits that are taken together.
 const GROUPS: usize = 64;
 
@@ -83,7 +89,7 @@ fn keys(text: &str) -> Vec<Range<usize>> {
         if at >= run {
             run = at + count(&bytes, at, is_base64);
         }
-        let hex = in_hex(&bytes, at);
+        let hex = in_hex(&bytes, at).or_else(|| in_octets(&bytes, at));
         let found = hex.or_else(|| in_base64(&bytes, at, run));
         if let Some(length) = found.filter(|length| !is_public(&bytes, at, *length)) {
             // What runs into a key may look like one with its beginning.
@@ -164,6 +170,29 @@ fn in_hex(bytes: &[u8], at: usize) -> Option<usize> {
     let key = bytes.get(at..end)?;
     let is_mixed = key.iter().any(u8::is_ascii_alphabetic) && key.iter().any(u8::is_ascii_digit);
     (group * groups >= HEX && is_mixed && !is_address).then_some(end - at)
+}
+
+/// Returns the length of a key that begins here as programs write octets: `0xb9, 0xe1` and so on, or `\xb9\xe1`.
+fn in_octets(bytes: &[u8], at: usize) -> Option<usize> {
+    let octet = |from: usize| {
+        let lead = match bytes.get(from)? {
+            b'0' => 1,
+            b'\\' => count(bytes.get(..bytes.len().min(from + BETWEEN))?, from, |byte| {
+                byte == b'\\'
+            }),
+            _ => return None,
+        };
+        let is_hex = bytes.get(from + lead).is_some_and(|byte| b"xX".contains(byte));
+        let digits = count(bytes, from + lead + 1, |byte| byte.is_ascii_hexdigit());
+        (is_hex && matches!(digits, 1 | 2)).then_some(from + lead + 1 + digits)
+    };
+    let mut end = octet(at)?;
+    let mut octets = 1;
+    while let Some(next) = octet(end + count(bytes, end, |byte| b",;: \t\r\n\"'".contains(&byte)).min(BETWEEN)) {
+        end = next;
+        octets += 1;
+    }
+    (octets >= OCTETS).then_some(end - at)
 }
 
 /// Returns the length of a key in base64 that begins here, of characters that end at `run`.

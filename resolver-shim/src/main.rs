@@ -1,11 +1,15 @@
 //! `ssa-resolver`: from DNS records to the snapshots that Envoy filters live on.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, ValueEnum};
+use clap::{
+    Parser, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
+use ssa_input::text::clean;
 use ssa_resolver::{
     check,
-    concealed::{Log, tell},
+    concealed::{Log, say, tell},
     daemon::{self, Settings},
     forget::{self, ForgetError},
 };
@@ -33,7 +37,7 @@ struct Arguments {
     #[arg(long, env = "SSA_RESOLVER_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Serve health and metrics here, in place of admin
-    #[arg(long, env = "SSA_RESOLVER_ADMIN", value_name = "ADDRESS:PORT", value_parser = ssa_dns::socket_address)]
+    #[arg(long, env = "SSA_RESOLVER_ADMIN", value_name = "ADDRESS:PORT", value_parser = admin)]
     admin: Option<SocketAddr>,
     /// Keep the state in this file, in place of state
     #[arg(long, env = "SSA_RESOLVER_STATE", value_name = "FILE")]
@@ -45,7 +49,7 @@ struct Arguments {
         value_name = "ADDRESS[:PORT][#NAME]",
         value_delimiter = ','
     )]
-    #[arg(value_parser = ssa_dns::server)]
+    #[arg(value_parser = server)]
     server: Vec<ssa_dns::Server>,
     /// What is logged at least
     #[arg(long, env = "SSA_RESOLVER_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = level)]
@@ -63,6 +67,16 @@ enum LogFormat {
     Json,
 }
 
+/// Reads where health and metrics are served.
+fn admin(text: &str) -> Result<SocketAddr, String> {
+    ssa_dns::socket_address(text).map_err(|error| clean(&error.to_string()).into_owned())
+}
+
+/// Reads a DNS server.
+fn server(text: &str) -> Result<ssa_dns::Server, String> {
+    ssa_dns::server(text).map_err(|error| clean(&error.to_string()).into_owned())
+}
+
 /// Reads the least level that is logged.
 fn level(text: &str) -> Result<LevelFilter, &'static str> {
     let found = text.parse();
@@ -72,7 +86,7 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(error),
     };
     let settings = Settings {
         file: arguments.config,
@@ -109,14 +123,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with flags, without what somebody gave for one that looks like a key.
-fn explain(error: &clap::Error) -> ExitCode {
+/// Says what is wrong with flags, without what somebody gave for one that looks like a key, and on the lines that the text
+/// itself has.
+fn explain(mut error: clap::Error) -> ExitCode {
+    let given: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, clean(text).into_owned())),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in given {
+        error.insert(kind, ContextValue::String(text));
+    }
     let told = error.render().to_string();
     if error.use_stderr() {
-        tell(told.trim_end());
+        told.trim_end().lines().for_each(tell);
         return ExitCode::from(2);
     }
-    say(told.trim_end());
+    told.trim_end().lines().for_each(say);
     ExitCode::SUCCESS
 }
 
@@ -179,9 +204,4 @@ fn forget(settings: &Settings, service: &str) -> ExitCode {
             }
         }
     }
-}
-
-/// Writes a line to standard output. That nobody reads it ends nothing.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

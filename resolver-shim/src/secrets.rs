@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ssa_input::{files::reason, secrets::has_key};
+use ssa_input::{files::reason, secrets::has_key, text::without_mark};
 use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
 use crate::files;
@@ -26,7 +26,7 @@ pub struct Material(String);
 
 impl Material {
     fn read(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?.trim();
+        let text = std::str::from_utf8(without_mark(bytes)).ok()?.trim();
         text.parse::<Secret>().ok()?;
         Some(Self(text.to_ascii_lowercase()))
     }

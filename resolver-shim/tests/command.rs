@@ -433,6 +433,87 @@ fn no_key_is_told_wherever_it_was_given() {
     }
 }
 
+#[test]
+fn nothing_that_is_told_steers_a_terminal_or_forges_a_line() {
+    let folder = Folder::new("control");
+    let plain = |text: &str| {
+        let control = text.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(control, None, "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("INFO")), "{text}");
+        assert!(text.contains("forged"), "{text}");
+    };
+    let escaped = r"a\u001b[31mb\u009b\u0000\nINFO forged";
+    let raw = "a\u{1b}[31mb\u{9b}\nINFO forged";
+    for json in [
+        format!(r#"{{"{escaped}": 1}}"#),
+        format!(r#"{{"services": [{{"name": "{escaped}", "{escaped}": 1}}]}}"#),
+        format!(r#"{{"socket": {{"path": "/none/{escaped}"}}}}"#),
+        format!(
+            r#"{{"services": [{{"name": "a", "domain": "a.test", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80], "masters": "/none/{escaped}"}}}}], "{escaped}": 1}}"#
+        ),
+    ] {
+        let (_, text) = check(&json, &[]);
+        if text != "0 services\n" {
+            plain(&text);
+        }
+        for format in ["text", "json"] {
+            let file = folder.write("c.json", &json);
+            let run = command().args(["--log-format", format, "--config"]).arg(&file).output();
+            let (code, text) = told(&run.unwrap());
+            assert_eq!(code, Some(2), "{text}");
+            plain(&text);
+        }
+    }
+    let config = folder.write("x.json", "{}");
+    let config = config.to_str().unwrap();
+    for args in [
+        &["--check", "--config", raw][..],
+        &["--config", raw],
+        &["--config", config, "--admin", raw],
+        &["--config", config, "--server", raw],
+        &["--config", config, "--log-level", raw],
+        &["--config", config, "--log-format", raw],
+        &["--config", config, "--socket", raw, "--forget", raw],
+        &["--config", config, raw],
+    ] {
+        plain(&told(&command().args(args).output().unwrap()).1);
+    }
+    let (_, help) = told(
+        &command()
+            .arg("--help")
+            .env("SSA_RESOLVER_CONFIG", raw)
+            .output()
+            .unwrap(),
+    );
+    plain(&help);
+    // And as the running daemon says it.
+    let socket = folder.0.join("run").join("snapshot.sock");
+    let good = format!(r#"{{"socket": {{"path": "{}"}}}}"#, socket.display());
+    let (config, log) = (folder.write("daemon.json", &good), folder.0.join("log"));
+    let mut daemon = Daemon::start(&config, &log);
+    wait("the socket", || socket.exists());
+    fs::write(&config, format!(r#"{{"{escaped}": 1}}"#)).unwrap();
+    daemon.signal("-HUP");
+    wait("the fault", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("forged"))
+    });
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended(), 0);
+    plain(&fs::read_to_string(&log).unwrap());
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let folder = Folder::new("mark");
+    let key = folder.write("keys/k1", &format!("\u{feff}{KEY}\n"));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let masters = key.parent().unwrap().display();
+    let json = format!(
+        "\u{feff}{{\"services\": [{{\"name\": \"a\", \"domain\": \"a.test\", \"allowed\": [\"2001:db8:5::/48\"], \"inbound\": {{\"ports\": [80], \"masters\": \"{masters}\"}}}}]}}"
+    );
+    assert_eq!(check(&json, &[]), (Some(0), "1 service\n".into()));
+}
+
 /// Runs the command as a user until it says that it cannot start, or until its socket is there.
 fn started(user: u32, program: &Path, config: &Path, socket: &Path) -> (Option<i32>, String) {
     let mut child = Command::new(program)

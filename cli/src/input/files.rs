@@ -10,6 +10,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use ssa_input::text::without_mark;
+
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -38,7 +40,7 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, String> {
     }
 }
 
-/// Reads a whole file that is not too large.
+/// Reads a whole file that is not too large, without a byte order mark before it.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes);
@@ -46,7 +48,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
         return Err(format!("more than {MAX_FILE} bytes, which is the most that is read"));
     }
-    Ok(bytes)
+    Ok(without_mark(&bytes).to_vec())
 }
 
 /// Reads a whole file of text.

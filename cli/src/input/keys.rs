@@ -75,7 +75,7 @@ impl Keys {
         let Some((id, hex)) = line.split_once('=') else {
             return faults.push(
                 place,
-                "not NAME=HEX, such as k1=00112233445566778899aabbccddeeff (what was given is not shown)",
+                "not NAME=HEX, such as k1= and 32 hex digits (what was given is not shown)",
             );
         };
         let id = faults.take(place, key_name(id.trim()));

@@ -16,11 +16,12 @@ mod spread;
 mod subject;
 
 use serde::Serialize;
+use ssa_input::text::clean;
 
 use crate::{
     Outcome,
     counts::counted,
-    failure::{Failure, Faults, clean},
+    failure::{Failure, Faults},
     input::ServiceArgs,
     output::Output,
     style::{self, paint},

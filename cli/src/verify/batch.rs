@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
+use ssa_input::text::without_mark;
 use ssa_rules::{Flow, Verdict};
 
 use super::{
@@ -31,6 +32,8 @@ const MAX_LINE: u64 = 64 << 10;
 pub(super) struct Batch {
     place: String,
     lines: BufReader<Box<dyn Read>>,
+    /// Whether no line was read so far.
+    is_new: bool,
 }
 
 /// Opens a file, noting why it cannot be.
@@ -38,7 +41,11 @@ pub(super) fn open(path: &str, faults: &mut Faults) -> Option<Batch> {
     let place = format!("--batch {path}");
     let file = faults.take(&place, files::open(Path::new(path)))?;
     let lines = BufReader::new(file);
-    Some(Batch { place, lines })
+    Some(Batch {
+        place,
+        lines,
+        is_new: true,
+    })
 }
 
 impl Batch {
@@ -54,6 +61,9 @@ impl Batch {
             return Ok(Some(Err(format!(
                 "more than {MAX_LINE} bytes, which is the longest line"
             ))));
+        }
+        if std::mem::take(&mut self.is_new) {
+            bytes = without_mark(&bytes).to_vec();
         }
         Ok(Some(String::from_utf8(bytes).map_err(|_| "not UTF-8".into())))
     }

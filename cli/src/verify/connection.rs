@@ -5,7 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::{Map, Value};
 use ssa_rules::{Destination, Port, Source, UnixTime};
 
-use crate::{counts::counted, failure::Faults, input::number};
+use crate::{
+    counts::counted,
+    failure::Faults,
+    input::{never_a_source, number},
+};
 
 /// The keys of a line of JSON, the first of them that is there: those of the configurations in envoy/ and of the chart,
 /// then those of Envoy's and Istio's own formats.
@@ -69,6 +73,7 @@ fn of_words(place: &str, text: &str, faults: &mut Faults) -> Option<Connection> 
         }
     };
     let (source, destination) = (ipv6(source), ipv6(destination));
+    let source = source.filter(|(source, _)| faults.take(place, of_a_connection(*source)).is_some());
     let (port_given, port) = match port {
         Some(port) => (true, number(place, port, 0, u16::MAX, faults)),
         None => (false, None),
@@ -106,6 +111,7 @@ fn of_json(text: &str, by_its_time: bool) -> Result<Line, String> {
     if is_mapped(source) || is_mapped(destination) {
         return Ok(Line::Other);
     }
+    of_a_connection(source)?;
     let time = match TIMES.iter().find_map(|key| Some((key, line.get(*key)?))) {
         None | Some((_, Value::Null)) => None,
         Some((_, Value::String(text))) if matches!(text.as_str(), "" | "-") => None,
@@ -119,6 +125,11 @@ fn of_json(text: &str, by_its_time: bool) -> Result<Line, String> {
         port: port.map(Port),
         time: time.filter(|_| by_its_time).transpose()?,
     }))
+}
+
+/// Insists on a source that connections have.
+fn of_a_connection(source: Ipv6Addr) -> Result<(), String> {
+    never_a_source(&source.into()).map_or(Ok(()), |why| Err(format!("the source {source} is {why}")))
 }
 
 /// Reads the address under the first of some keys; nothing where Envoy has none to tell, or one of another kind.

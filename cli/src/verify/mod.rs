@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
             out.warn(format_args!(
                 "{}: {}",
                 fault.place,
-                crate::failure::clean(&fault.message)
+                ssa_input::text::clean(&fault.message)
             ));
         }
     }

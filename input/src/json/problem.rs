@@ -107,12 +107,21 @@ fn in_words(found: Unexpected<'_>) -> String {
         Unexpected::Bool(value) => value.to_string(),
         Unexpected::Unsigned(number) => format!("the number {number}"),
         Unexpected::Signed(number) => format!("the number {number}"),
-        Unexpected::Float(number) => format!("the number {number}"),
+        Unexpected::Float(number) => format!("the number {}", short(number)),
         Unexpected::Str(_) | Unexpected::Char(_) | Unexpected::Bytes(_) => "a text".into(),
         Unexpected::Unit | Unexpected::Option => "null".into(),
         Unexpected::Seq => "a list".into(),
         _ => "an object".into(),
     }
+}
+
+/// Writes a number without a long row of digits: of one that is beyond all bounds, what its size is.
+fn short(number: f64) -> String {
+    if number == 0.0 || (1e-6..1e20).contains(&number.abs()) {
+        return number.to_string();
+    }
+    let rounded = format!("{number:.5e}");
+    rounded.parse::<f64>().map_or(rounded, |rounded| format!("{rounded:e}"))
 }
 
 /// Says in words of JSON what a type wants.

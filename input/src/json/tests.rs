@@ -91,6 +91,32 @@ fn a_list_is_no_object() {
 }
 
 #[test]
+fn a_number_is_no_key_however_large_it_is() {
+    let huge = format!("1{}", "0".repeat(30));
+    for (json, wanted) in [
+        ("1e300", "the number 1e300 "),
+        (&huge, "the number 1e30 "),
+        ("-1e300", "the number -1e300 "),
+        ("1.7976931348623157e308", "the number 1.79769e308 "),
+        ("5e-324", "the number 5e-324 "),
+        ("18446744073709551615", "the number 18446744073709551615 "),
+        ("18446744073709551616", "the number 18446744073709552000 "),
+        ("1.0", "the number 1 "),
+        ("0.0", "the number 0 "),
+        ("0.1", "the number 0.1 "),
+    ] {
+        let told = told(&format!(r#"{{"name": {json}}}"#)).concat();
+        assert!(told.contains(wanted), "{json}: {told}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    assert_eq!(told("\u{feff}{\"name\": \"a\"}"), [""; 0]);
+    assert!(told("\u{feff}{\"name\": 1}").concat().contains("(line 1, column 10)"));
+}
+
+#[test]
 fn what_is_no_json_is_told_once_with_its_line() {
     for (json, wanted) in [
         ("{\n\"off\": }", "no JSON value stands here (line 2, column 8)"),

@@ -16,7 +16,14 @@ fn written(octets: [u8; 16]) -> Vec<String> {
         let escapes: Vec<String> = text.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
         escapes.concat()
     };
+    let octets = |each: &dyn Fn(u8) -> String, separator: &str| octets.map(each).join(separator);
     vec![
+        octets(&|octet| format!("0x{octet:02x}"), ", "),
+        octets(&|octet| format!("0x{octet:02X}"), ","),
+        octets(&|octet| format!("0x{octet:x}"), ",\n    "),
+        octets(&|octet| format!("0x{octet:02x}"), " "),
+        octets(&|octet| format!("\\x{octet:02x}"), ""),
+        octets(&|octet| format!("\\\\x{octet:02x}"), ""),
         hex.to_uppercase(),
         grouped(2, ":"),
         grouped(2, ":").to_uppercase(),
@@ -119,6 +126,8 @@ fn what_people_have_to_read_stays() {
         "2026-11-29T20:24:26.123Z 18446744073709551615",
         "aaaa aaaa aaaa aaaa bbbb bbbb bbbb cccc cccc cccc cccc",
         "a== size",
+        "0x1 0x2 0x3 0x4 0x5 0x6 0x7 0x8",
+        "0x1234, 0x5678, 0x9abc, 0xdef0, 0x1234, 0x5678",
     ] {
         assert_eq!(concealed(text), text);
         assert!(!has_key(text));
@@ -128,7 +137,7 @@ fn what_people_have_to_read_stays() {
 #[test]
 fn a_long_text_is_looked_through_in_no_time() {
     let began = std::time::Instant::now();
-    for part in ["z", "zf", "Agf-", "00:", "/a", "\\u0030g"] {
+    for part in ["z", "zf", "Agf-", "00:", "/a", "\\u0030g", "\\", "0x0 g"] {
         assert!(!has_key(&part.repeat(1 << 16)), "{part}");
     }
     // Were each octet's run counted anew, this would take hours.

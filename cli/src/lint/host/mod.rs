@@ -16,11 +16,10 @@ use std::{
 
 use ipnet::Ipv6Net;
 use serde::Serialize;
-use ssa_input::files::reason;
+use ssa_input::{files::reason, text::clean};
 
 use super::finding::Severity;
 use crate::{
-    failure::clean,
     output::Output,
     style::{self, paint},
 };
