@@ -46,6 +46,53 @@ fn the_proxy_protocol_is_found_in_every_form_and_in_no_mention() {
             vec![2],
         ),
         (
+            "flag",
+            "filter_chains:\n- filters: []\n  use_proxy_proto: true\n- {useProxyProto: True}\n- {use_proxy_proto: false}\n".to_owned(),
+            vec![3, 4],
+        ),
+        (
+            "discovered",
+            format!(
+                "listener_filters:\n- name: envoy.filters.listener.proxy_protocol\n  config_discovery:\n    type_urls:\n    - type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector\n    - {kind}\n"
+            ),
+            vec![6],
+        ),
+        (
+            "discovered_json",
+            format!("{{\"listener_filters\": [{{\"configDiscovery\":\n{{\"typeUrls\": [\"{kind}\"]}}}}]}}"),
+            vec![2],
+        ),
+        (
+            "discovered_other",
+            "listener_filters:\n- name: envoy.filters.listener.proxy_protocol\n  config_discovery:\n    type_urls: [type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector]\n".to_owned(),
+            vec![],
+        ),
+        (
+            "udpa",
+            format!("listener_filters:\n- typed_config:\n    \"@type\": type.googleapis.com/udpa.type.v1.TypedStruct\n    type_url: {kind}\n"),
+            vec![4],
+        ),
+        (
+            "xds",
+            format!("listener_filters:\n- typedConfig:\n    \"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n    value: {{}}\n    typeUrl: {kind}\n"),
+            vec![5],
+        ),
+        (
+            "typed_struct_alone",
+            format!("name: a\ntyped_config:\n  \"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n  type_url: {kind}\n"),
+            vec![4],
+        ),
+        (
+            "second",
+            "listener_filters:\n- typed_config: {\"@type\": type.googleapis.com/envoy.config.filter.listener.proxy_protocol.v2.ProxyProtocol}\n".to_owned(),
+            vec![2],
+        ),
+        (
+            "upstream",
+            "static_resources:\n  clusters:\n  - transport_socket:\n      typed_config: {\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport}\n".to_owned(),
+            vec![],
+        ),
+        (
             "mention",
             format!("static_resources: {{}} # {kind}\nadmin:\n  note: \"# {kind}\"\n"),
             vec![],

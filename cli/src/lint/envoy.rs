@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ssa_input::yaml::{self, Node};
+use ssa_input::yaml::{self, Kind, Node};
 
 use super::finding::{Code::ProxyProtocol, Finding, Severity::Warning};
 use crate::{failure::Faults, input::files};
@@ -13,8 +13,18 @@ use crate::{failure::Faults, input::files};
 /// What types of Envoy begin with.
 const TYPES: &str = "type.googleapis.com/envoy.";
 
-/// The type of the listener filter, whatever its version.
-const PROXY_PROTOCOL: &str = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.";
+/// What the listener filter's type has in its name, whatever its version.
+const PROXY_PROTOCOL: &str = ".filter.listener.proxy_protocol.";
+
+/// Keys that name the type of a value: of an `Any`, of a `TypedStruct` in it, and the types that a value discovered later
+/// may have. JSON has the names of Protobuf's fields in both ways.
+const TYPE_KEYS: [&str; 5] = ["@type", "type_url", "typeUrl", "type_urls", "typeUrls"];
+
+/// The deprecated field of a filter chain that puts the listener filter before it.
+const FLAGS: [&str; 2] = ["use_proxy_proto", "useProxyProto"];
+
+/// What YAML may have for true.
+const TRUE: [&str; 4] = ["true", "yes", "on", "y"];
 
 /// The name of the same, by which older configurations have it without a type.
 const NAMES: [&str; 2] = ["envoy.filters.listener.proxy_protocol", "envoy.listener.proxy_protocol"];
@@ -80,20 +90,17 @@ impl Seen {
     fn look(&mut self, document: &Node, before: usize, nesting: usize) {
         self.is_envoys |= KEYS.iter().any(|key| document.get(key).is_some());
         document.visit(&mut |node| {
-            let of = |key| node.get(key).and_then(|value| Some((value.text()?, value.line)));
-            if let Some((text, line)) = of("@type") {
-                self.is_envoys |= text.starts_with(TYPES);
-                if text.starts_with(PROXY_PROTOCOL) {
-                    self.lines.push(before + line);
-                }
-            } else if let Some((_, line)) = of("name").filter(|(name, _)| NAMES.contains(name)) {
-                let typed = node
-                    .get("typed_config")
-                    .is_some_and(|config| config.get("@type").is_some());
-                if !typed {
-                    self.lines.push(before + line);
-                }
-            }
+            let types = types(node);
+            self.is_envoys |= types.iter().any(|(name, _)| name.starts_with(TYPES));
+            let filters = types.iter().filter(|(name, _)| is_proxy_protocol(name));
+            self.lines.extend(filters.map(|(_, line)| before + line));
+            let scalar = |key: &&str| node.get(key).and_then(|value| Some((value.text()?, value.line)));
+            let is_true = |(text, _): &(&str, usize)| TRUE.iter().any(|word| text.eq_ignore_ascii_case(word));
+            let flag = FLAGS.iter().find_map(scalar).filter(is_true);
+            // A filter that has a type is what the type says.
+            let named = scalar(&"name").filter(|(name, _)| NAMES.contains(name) && types.is_empty() && !is_typed(node));
+            self.lines
+                .extend([flag, named].into_iter().flatten().map(|(_, line)| before + line));
             // A text of several lines may be a configuration itself, which begins on the text's own first line.
             if let Some(text) = node.text().filter(|text| nesting > 0 && text.contains('\n')) {
                 for inner in yaml::read(text).unwrap_or_default() {
@@ -102,6 +109,35 @@ impl Seen {
             }
         });
     }
+}
+
+/// Returns the types that a mapping names, each with its line.
+fn types(node: &Node) -> Vec<(&str, usize)> {
+    let mut found = Vec::new();
+    for value in TYPE_KEYS.iter().filter_map(|key| node.get(key)) {
+        let members = match &value.kind {
+            Kind::List(members) => members.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        found.extend(members.iter().filter_map(|member| Some((member.text()?, member.line))));
+    }
+    found
+}
+
+/// Says whether a filter has a type, or will have one of some types once its configuration is there.
+fn is_typed(filter: &Node) -> bool {
+    let configs = ["typed_config", "typedConfig", "config_discovery", "configDiscovery"];
+    configs
+        .iter()
+        .filter_map(|key| filter.get(key))
+        .any(|config| !types(config).is_empty())
+}
+
+/// Says whether a type is the listener filter's. What stands before the last slash tells Envoy nothing.
+fn is_proxy_protocol(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    // In `envoy.extensions` the names have `filters`.
+    name.starts_with("envoy.") && name.replace(".filters.", ".filter.").contains(PROXY_PROTOCOL)
 }
 
 fn finding(name: &str, line: usize) -> Finding {
