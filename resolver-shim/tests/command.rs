@@ -447,7 +447,7 @@ fn nothing_that_is_told_steers_a_terminal_or_forges_a_line() {
     for json in [
         format!(r#"{{"{escaped}": 1}}"#),
         format!(r#"{{"services": [{{"name": "{escaped}", "{escaped}": 1}}]}}"#),
-        format!(r#"{{"socket": {{"path": "/none/{escaped}"}}}}"#),
+        format!(r#"{{"socket": {{"path": "{}/{escaped}"}}}}"#, folder.0.display()),
         format!(
             r#"{{"services": [{{"name": "a", "domain": "a.test", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80], "masters": "/none/{escaped}"}}}}], "{escaped}": 1}}"#
         ),
