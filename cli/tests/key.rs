@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 
 use support::{APL, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text, verify};
 
-/// The record, the secret, the source and the client's key of docs/spec.md, section 9.11.
+/// The record, the secret, the source and the client's key of docs/spec-examples.md, 9.11.
 const RULE: &str = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/3600):44; key=k1; kdf=src/48";
 const MASTER: &str = "k1=000102030405060708090a0b0c0d0e0f";
 const CLIENT: &str = "2001:db8:77:1::7";

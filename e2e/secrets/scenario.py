@@ -19,7 +19,7 @@ from lib import snapshots
 from lib.service import Service, inbound, outbound
 
 RATE = 500
-# docs/spec.md, 9.11: the client's key, and the secret that it comes from.
+# docs/spec-examples.md, 9.11: the client's key, and the secret that it comes from.
 SOURCE, SECRET, CLIENT_KEY = "2001:db8:77:1::7", "000102030405060708090a0b0c0d0e0f", "b1d7b7ef9470d8fe502685b8a2e25ac0"
 OLD, NEW = "6f6c6420736563726574206f662077eb", "6e65772073656372657420206f66eb77"
 WRONG = "77726f6e6720736563726574eb776562"

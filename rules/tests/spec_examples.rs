@@ -1,4 +1,4 @@
-//! The worked examples of docs/spec.md: its JSON blocks are vectors, and what its text states stands in them too.
+//! The worked examples of docs/spec-examples.md: its JSON blocks are vectors, and what its text states stands in them too.
 
 #[allow(dead_code, reason = "shared with the vectors' own test, which uses all of it")]
 #[path = "oracle/cases.rs"]
@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-const SPEC: &str = include_str!("../../docs/spec.md");
+const SPEC: &str = include_str!("../../docs/spec-examples.md");
 
-/// The examples of section 9, each with its heading.
+/// The examples, which are section 9, each with its heading.
 fn examples() -> impl Iterator<Item = &'static str> {
-    SPEC.split("\n### ").filter(|section| section.starts_with("9."))
+    SPEC.split("\n## ").filter(|section| section.starts_with("9."))
 }
 
 /// The blocks of a language in a piece of the text.
