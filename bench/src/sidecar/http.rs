@@ -9,12 +9,14 @@ use super::{
     Arguments, COMPOSED, Programs,
     envoy::{Envoy, Memory},
     error::Error,
+    modules::{self, JUDGING, LEAST, REDIRECTED, REDIRECTING},
     network::Shape,
     report::{self, Row},
     requests::{self, Kept},
     rounds::{self, Done, Subject, Work},
     variant,
     variant::{Filter, Protocol, Variant},
+    written,
 };
 
 /// The least rate of new connections with a request each, as a share of that without the filter.
@@ -33,32 +35,47 @@ const HELD: u16 = 500;
 
 /// Envoy alone, to one address: what the bars compare with.
 const ALONE: usize = 0;
+/// The fewest host calls that redirect and judge: no Wasm filter of this kind costs less.
+const FLOOR: usize = 1;
+/// Envoy alone, to as many addresses as the filter makes.
+const SPREAD: usize = 2;
 /// The filter, which makes several addresses of the one that is dialled.
-const SSA: usize = 3;
+const SSA: usize = 4;
 
 /// Measures and prints both tables, what upstream connections there were, and memory; says whether the bars are held.
 pub(crate) fn measure(arguments: &Arguments, programs: &Programs) -> Result<bool, Error> {
     let none = || Filter::None;
     let ours = || Filter::Ssa(programs.filter.clone());
+    let least = |name, deeds| written(name, |path| modules::write(LEAST, deeds, path));
+    let (redirecting, judging) = (least("redirecting", &REDIRECTING)?, least("judging", &JUDGING)?);
+    debug_assert_eq!(FLOOR, usize::from(REDIRECTED), "it sets addresses of its own number");
+    let both = |filter: Filter| [filter.clone(), filter];
+    let idle = Filter::Idle(programs.idle.clone());
     let mut pairs = vec![
-        ("Envoy alone".into(), none(), 1),
-        (format!("Envoy alone, to {COMPOSED} addresses"), none(), COMPOSED),
-        ("nothing, with the SDK".into(), Filter::Idle(programs.idle.clone()), 1),
-        ("SSA".into(), ours(), 1),
+        ("Envoy alone".into(), both(none()), 1),
+        ("the least that redirects and judges".into(), [redirecting, judging], 1),
+        (
+            format!("Envoy alone, to {COMPOSED} addresses"),
+            both(none()),
+            COMPOSED,
+        ),
+        ("nothing, with the SDK".into(), both(idle), 1),
+        ("SSA".into(), both(ours()), 1),
     ];
     for also in &arguments.also {
         let module = also.canonicalize().map_err(Error::io("find", also))?;
-        pairs.push((format!("SSA, {}", also.display()), Filter::Ssa(module), 1));
+        pairs.push((format!("SSA, {}", also.display()), both(Filter::Ssa(module)), 1));
     }
     let mut subjects = Vec::new();
-    for ((name, filter, addresses), number) in pairs.into_iter().zip(0..) {
-        let of = |shape| Variant {
+    for ((name, filters, addresses), number) in pairs.into_iter().zip(0..) {
+        let of = |(shape, filter)| Variant {
             protocol: Protocol::Http,
             access_log: arguments.access_log,
             addresses,
-            ..variant(name.clone(), shape, filter.clone())
+            ..variant(name.clone(), shape, filter)
         };
-        let sides = [Shape::Outbound, Shape::Inbound].map(of);
+        let [client, server] = filters;
+        let sides = [(Shape::Outbound, client), (Shape::Inbound, server)].map(of);
         let start = |side| Envoy::start(&programs.envoy, side, number, arguments.concurrency);
         let envoys = sides.iter().map(start).collect::<Result<_, _>>()?;
         subjects.push(Subject::new(&name, envoys, sides[0].destinations(number)));
@@ -89,9 +106,18 @@ pub(crate) fn measure(arguments: &Arguments, programs: &Programs) -> Result<bool
             if holds { "holds" } else { "MISSED" },
             rate.show_sure(3)
         );
-        for (than, name) in [(ALONE, "Envoy alone"), (ALONE + 1, "Envoy alone, to as many addresses")] {
-            let cpu = report::ratio(rows, SSA, than, |sample| sample.cpu);
-            println!("        {what}: CPU time of SSA / of {name}: {}", cpu.show_sure(3));
+        let floor = report::ratio(rows, FLOOR, ALONE, |sample| sample.rate);
+        println!(
+            "        {what}: rate of the least that redirects and judges / of Envoy alone: {}",
+            floor.show_sure(3)
+        );
+        for (of, than, name) in [
+            (SSA, ALONE, "SSA / of Envoy alone"),
+            (SSA, SPREAD, "SSA / of Envoy alone, to as many addresses"),
+            (FLOOR, ALONE, "the least that redirects and judges / of Envoy alone"),
+        ] {
+            let cpu = report::ratio(rows, of, than, |sample| sample.cpu);
+            println!("        {what}: CPU time of {name}: {}", cpu.show_sure(3));
         }
     }
     Ok(held)

@@ -145,6 +145,15 @@ const LOG: Call = Call {
     ..PROPERTY
 };
 
+/// The same, one of 16 addresses in turn: as many as the filter has in use.
+const STATE_OF_FEW: Call = Call {
+    before: "(i32.store (i32.const 24) (i32.add (i32.load (i32.const 24)) (i32.const 1)))
+        (i32.store8 (i32.const 1517) (i32.add (i32.const 48) (i32.and (i32.load (i32.const 24)) (i32.const 7))))
+        (i32.store8 (i32.const 1516) (i32.add (i32.const 48)
+            (i32.and (i32.shr_u (i32.load (i32.const 24)) (i32.const 3)) (i32.const 1))))",
+    ..STATE
+};
+
 /// What is measured one by one.
 pub(crate) const HOST_CALLS: [Call; 10] = [
     SOURCE,
@@ -170,6 +179,15 @@ pub(crate) const OUTBOUND_CALLS: [Deed<'_>; 2] = [
     (NEW_CONNECTION, &[DESTINATION, TIME, STATE, COUNT, NOTE]),
     ("proxy_on_delete", &[UPSTREAM]),
 ];
+
+/// The number of the variant whose addresses [`REDIRECTING`] sets.
+pub(crate) const REDIRECTED: u16 = 1;
+
+/// The fewest host calls by which any Wasm filter can send a connection elsewhere, by where it was going.
+pub(crate) const REDIRECTING: [Deed<'_>; 1] = [(NEW_CONNECTION, &[DESTINATION, STATE_OF_FEW])];
+
+/// The fewest by which any can judge a connection by its ends.
+pub(crate) const JUDGING: [Deed<'_>; 1] = [(NEW_CONNECTION, &[SOURCE, DESTINATION])];
 
 const NEW_CONNECTION: &str = "proxy_on_new_connection";
 
@@ -341,5 +359,7 @@ mod tests {
         }
         written("inbound", &INBOUND_CALLS);
         written("outbound", &OUTBOUND_CALLS);
+        written("redirecting", &REDIRECTING);
+        written("judging", &JUDGING);
     }
 }
