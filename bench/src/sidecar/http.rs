@@ -54,11 +54,7 @@ pub(crate) fn measure(arguments: &Arguments, programs: &Programs) -> Result<bool
     let mut pairs = vec![
         ("Envoy alone".into(), both(none()), 1),
         ("the least that redirects and judges".into(), [redirecting, judging], 1),
-        (
-            format!("Envoy alone, to {COMPOSED} addresses"),
-            both(none()),
-            COMPOSED,
-        ),
+        (format!("Envoy alone, to {COMPOSED} addresses"), both(none()), COMPOSED),
         ("nothing, with the SDK".into(), both(idle), 1),
         ("SSA".into(), both(ours()), 1),
     ];
