@@ -42,9 +42,9 @@ class Operations(Room):
 
     def several_services_and_clients_alone_are_installed_as_told(self):
         for before, wanted in (
-            ("have the pods' label say it", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
-            ("Beside the service of clients the values have", {"ssa-inbound", "ssa-outbound", "ssa-closed"}),
-            ("`k8s/slices/apply.sh` and `slices.nodes` are the servers' business", {"ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
+            ("use them as the value of the pods' label", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
+            ("beside the service for clients", {"ssa-inbound", "ssa-outbound", "ssa-closed"}),
+            ("release needs `k8s/slices/apply.sh` and `slices.nodes`", {"ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
         ):
             values = self.folder / "told.yaml"
             values.write_text(f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\nresolver: {{ image: "ssa:test" }}\n')
