@@ -22,12 +22,9 @@ mod verify;
 
 use std::{io::Write, process::ExitCode};
 
-use clap::{
-    CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::{ContextKind, ContextValue},
-};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use ssa_input::{files::reason, secrets::concealed, text::clean};
+use ssa_input::{files::reason, secrets::concealed, usage::cleaned};
 
 use failure::{Failure, Fault, Kind};
 use output::{Colour, Output};
@@ -87,7 +84,7 @@ fn main() -> ExitCode {
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let cli = match parsed.and_then(|mut found| Cli::from_arg_matches_mut(&mut found)) {
         Ok(cli) => cli,
-        Err(error) => return usage(&harmless(error)),
+        Err(error) => return usage(&cleaned(error)),
     };
     let mut out = Output::new(cli.json, cli.color);
     let result = match cli.command {
@@ -143,21 +140,6 @@ fn without_hyphen_tip(text: &str) -> String {
         }
     }
     kept.join("\n") + "\n"
-}
-
-/// Takes out of an error what would steer a terminal or forge a line.
-fn harmless(mut error: clap::Error) -> clap::Error {
-    let given: Vec<(ContextKind, String)> = error
-        .context()
-        .filter_map(|(kind, value)| match value {
-            ContextValue::String(text) => Some((kind, clean(text).into_owned())),
-            _ => None,
-        })
-        .collect();
-    for (kind, text) in given {
-        error.insert(kind, ContextValue::String(text));
-    }
-    error
 }
 
 /// Tells what clap found: help and version as they are, errors of usage as JSON where that is wanted.

@@ -3,32 +3,8 @@
 mod support;
 
 use serde_json::{Value, json};
+use ssa_input::testing::{library_word, paths};
 use support::{APL, DESTINATION, HASHED, MACED, SECRET_HEX, SOURCE, file, ssa, ssa_reading, text};
-
-/// What no error says: words of Rust and of its libraries.
-const WORDS: [&str; 21] = [
-    "struct",
-    "enum",
-    "variant",
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "usize",
-    "f64",
-    "EOF",
-    "os error",
-    "Err(",
-    "Errors",
-    "Some(",
-    "None",
-    "sequence",
-    "a map",
-    "invalid type",
-    "expected",
-    "::Error",
-    "panicked",
-];
 
 /// Insists that bad input is refused, with something told and nothing of it in words of a library.
 #[track_caller]
@@ -36,9 +12,7 @@ fn refused(args: &[&str], path: &str) -> String {
     let run = ssa(args).exits(2);
     assert!(run.stderr.starts_with("error: "), "{args:?}: {}", run.stderr);
     let told = run.stderr.replace(path, "");
-    for word in WORDS {
-        assert!(!told.contains(word), "`{word}` of {args:?}: {told}");
-    }
+    assert_eq!(library_word(&told), None, "{args:?}: {told}");
     told
 }
 
@@ -90,30 +64,6 @@ fn no_type_of_rust_is_in_an_error() {
     }
 }
 
-/// Returns the way to every value, as a pointer (RFC 6901) and as errors write it.
-fn ways(value: &Value, pointer: &str, way: &str, found: &mut Vec<(String, String)>) {
-    found.push((pointer.to_owned(), way.to_owned()));
-    match value {
-        Value::Object(fields) => {
-            for (key, inner) in fields {
-                let dot = if way.is_empty() { "" } else { "." };
-                ways(inner, &format!("{pointer}/{key}"), &format!("{way}{dot}{key}"), found);
-            }
-        }
-        Value::Array(members) => {
-            for (number, inner) in members.iter().enumerate() {
-                ways(
-                    inner,
-                    &format!("{pointer}/{number}"),
-                    &format!("{way}[{number}]"),
-                    found,
-                );
-            }
-        }
-        _ => {}
-    }
-}
-
 #[test]
 fn every_value_of_a_document_of_another_type_is_told_by_its_path() {
     let plan = ["slices", "plan", "--apl", APL, "--bits", "2"];
@@ -123,8 +73,7 @@ fn every_value_of_a_document_of_another_type_is_told_by_its_path() {
         .exits(0)
         .json();
     for (flag, document) in [("--endpoints", endpoints), ("--current", made)] {
-        let mut all = Vec::new();
-        ways(&document, "", "", &mut all);
+        let all = paths(&document);
         assert!(all.len() > 4, "{document}");
         for (pointer, way) in all {
             let other = match document.pointer(&pointer) {
@@ -176,7 +125,7 @@ fn every_value_of_a_document_of_another_type_is_told_by_its_path() {
         let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", text(&path)];
         let run = ssa(&args).exits(2).tells(&["line 1", wanted]);
         let told = run.stderr.replace(text(&path), "");
-        assert!(WORDS.iter().all(|word| !told.contains(word)), "{told}");
+        assert_eq!(library_word(&told), None, "{told}");
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`secrets`] finds what may be key material in a text, and hides it. It is the second line of defence. The first is
 //!   that what stands where a key belongs is never repeated, whatever it looks like, and that [`json`] repeats no text.
 //! - [`text`] takes a byte order mark off a text, and what would steer a terminal out of it.
+//! - `usage`, by the feature `clap`, does the same to what clap says of flags.
 //! - [`files`] says in words why the system refuses a file, a socket or an address.
 //!
 //! The crate is pure: texts in, values or faults out. It opens nothing, prints nothing, and knows no service.
@@ -14,5 +15,9 @@
 pub mod files;
 pub mod json;
 pub mod secrets;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
+#[cfg(feature = "clap")]
+pub mod usage;
 pub mod yaml;

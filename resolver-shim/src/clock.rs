@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ssa_rules::UnixTime;
 use tokio::time::Instant;
 
-use crate::{answers::Seconds, files};
+use crate::{answers::Seconds, reading};
 
 /// Later than this nobody waits.
 const YEAR: Duration = Duration::from_hours(366 * 24);
@@ -86,7 +86,7 @@ impl Clock {
 
     /// Returns this moment by all clocks.
     pub(crate) fn moment(&self) -> Moment {
-        let boot = files::read(BOOT.as_ref(), 64).unwrap_or_default();
+        let boot = reading::read(BOOT.as_ref(), 64).unwrap_or_default();
         Moment {
             now: self.now(),
             system: system().as_secs(),

@@ -29,13 +29,12 @@ use crate::{
     ask::Report,
     clock::Clock,
     config::{Config, Front, Role},
-    files,
     front::{self, Table},
     metrics::Figure,
     model::{Model, Stored},
     serve::{self, Access, Bound, Order, Served},
     snapshot::Publisher,
-    sources, store,
+    sources, store, users,
 };
 
 /// How long changes are gathered before snapshots are made.
@@ -382,7 +381,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     let board = Arc::new(Board::default());
     let stored = load(&config, clock, &board);
     let (stop, stopped) = watch::channel(false);
-    let own = files::own_user();
+    let own = users::own_user();
     let (access, allowed) = watch::channel(Access::new(&config.socket, own));
     let publisher = Publisher::default();
     let bound = Bound::new(&config.socket, config.folders);

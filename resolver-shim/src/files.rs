@@ -1,5 +1,5 @@
-//! Files of bounded size, and folders in which files are made and replaced by handle: what somebody else puts in the way
-//! is neither followed, waited for nor changed.
+//! Files that are made and replaced by a handle of their folder: what somebody else puts in the way is neither followed,
+//! waited for nor changed.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,54 +14,11 @@ use rustix::{
     io::Errno,
 };
 
-use crate::folders::{self, Folders, Missing};
-
-/// The permissions that let others than a folder's owner make and replace files in it.
-pub(crate) const WRITABLE_BY_OTHERS: u32 = 0o022;
-
-/// The bit of a folder in which only a file's owner replaces it, as `/tmp` has it.
-pub(crate) const STICKY: u32 = 0o1000;
-
-/// Reads a file of at most so many bytes. Links are followed, for a mounted Kubernetes Secret is full of them.
-pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    // A pipe or a device could be waited for without end.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    bounded(file, most)
-}
-
-/// Reads at most so many bytes of what is open, if it is a file.
-fn bounded(file: File, most: usize) -> io::Result<Vec<u8>> {
-    regular(&file)?;
-    read_at_most(file, most)
-}
-
-fn regular(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"))
-    }
-}
-
-/// Reads a stream of at most so many bytes to its end.
-pub(crate) fn read_at_most(stream: impl Read, most: usize) -> io::Result<Vec<u8>> {
-    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    stream.take(limit).read_to_end(&mut bytes)?;
-    if bytes.len() > most {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("has more than {most} bytes"),
-        ));
-    }
-    Ok(bytes)
-}
-
-/// The user that the daemon runs as.
-pub(crate) fn own_user() -> u32 {
-    std::fs::metadata("/proc/self").map_or(u32::MAX, |found| found.uid())
-}
+use crate::{
+    folders::{self, Folders, Missing},
+    reading::{bounded, regular},
+    users::{WRITABLE_BY_OTHERS, is_own, own_user},
+};
 
 /// A place in a folder that is held open: a name in it means the same file whatever becomes of the path.
 #[derive(Debug)]
@@ -82,12 +39,6 @@ impl Place {
     pub(crate) fn open(path: &Path, folders: Folders, missing: Missing) -> io::Result<Self> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no path of a file"));
-        };
-        // A bare name is of the folder that the daemon runs in.
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
         };
         let (folder, shared) = folders::reach(folder, folders, missing)?;
         Ok(Self {
@@ -143,7 +94,7 @@ impl Place {
         let file = File::from(opened);
         let found = file.metadata()?;
         let own = own_user();
-        if ![0, own].contains(&found.uid()) || found.mode() & WRITABLE_BY_OTHERS != 0 {
+        if !is_own(found.uid()) || found.mode() & WRITABLE_BY_OTHERS != 0 {
             let (uid, mode) = (found.uid(), found.mode() & 0o7777);
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -242,7 +193,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::symlink};
 
     use super::*;
-    use crate::testing::Folder;
+    use crate::{reading::read, testing::Folder};
 
     fn pipe(path: &Path) {
         let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();

@@ -15,7 +15,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::files::{STICKY, WRITABLE_BY_OTHERS, own_user};
+use crate::users::{STICKY, WRITABLE_BY_OTHERS, overflow_user, own_user};
 
 /// The most links followed on a way, as the kernel has it.
 const MAX_LINKS: usize = 40;
@@ -52,7 +52,7 @@ pub(crate) fn reach(folder: &Path, folders: Folders, missing: Missing) -> io::Re
     let owner = rustix::fs::fstat(&root)?.st_uid;
     let own = own_user();
     let mut way = Way {
-        trusted: [0, own, owner],
+        trusted: trusted(own, owner, overflow_user()),
         own,
         folders,
         is_shared: false,
@@ -67,6 +67,13 @@ pub(crate) fn reach(folder: &Path, folders: Folders, missing: Missing) -> io::Re
     Ok((File::from(opened), way.is_shared))
 }
 
+/// Returns who may own the folders and links of a way: root, the daemon's own user and the owner of the root folder. A user
+/// who stands for all that are not mapped may not: anybody of another user namespace is shown as that one.
+fn trusted(own: u32, owner: u32, overflow: Option<u32>) -> Vec<u32> {
+    let is_somebody = |user: &u32| Some(*user) != overflow;
+    [0, own, owner].into_iter().filter(is_somebody).collect()
+}
+
 fn open_root() -> Result<OwnedFd, Errno> {
     rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
@@ -74,7 +81,7 @@ fn open_root() -> Result<OwnedFd, Errno> {
 /// A way to a folder, as far as it has been gone.
 struct Way {
     /// Who may own folders and links of it.
-    trusted: [u32; 3],
+    trusted: Vec<u32>,
     own: u32,
     folders: Folders,
     is_shared: bool,
@@ -156,7 +163,10 @@ impl Way {
     /// Says whether the folder that has been reached may be on the way.
     fn judge(&mut self) -> io::Result<()> {
         let stat = rustix::fs::fstat(&self.at)?;
-        self.belongs(&stat, &self.path, "")?;
+        // Whoever has the root folder rules over this process anyhow, mapped or not.
+        if self.path.as_os_str() != "/" {
+            self.belongs(&stat, &self.path, "")?;
+        }
         if !is_shared(stat.st_mode) {
             return Ok(());
         }
@@ -184,8 +194,13 @@ impl Way {
             0 => String::new(),
             own => format!(" or user {own}"),
         };
+        let unmapped = if Some(stat.st_uid) == overflow_user() {
+            ", who stands for all users that this user namespace does not map"
+        } else {
+            ""
+        };
         Err(denied(format!(
-            "{what}{} on its way belongs to user {}, not to root{own}",
+            "{what}{} on its way belongs to user {}{unmapped}, not to root{own}",
             path.display(),
             stat.st_uid
         )))
@@ -255,6 +270,16 @@ mod tests {
             assert_eq!(found.kind(), expected.kind(), "{way}");
             assert!(found.to_string().starts_with('/'), "{found}");
         }
+    }
+
+    #[test]
+    fn the_owner_of_the_root_folder_is_trusted_unless_it_stands_for_all_who_are_not_mapped() {
+        assert_eq!(trusted(1000, 7, None), [0, 1000, 7]);
+        assert_eq!(trusted(1000, 7, Some(65_534)), [0, 1000, 7]);
+        assert_eq!(trusted(1000, 65_534, Some(65_534)), [0, 1000]);
+        assert_eq!(trusted(65_534, 65_534, Some(65_534)), [0]);
+        // Where the number is mapped it is somebody.
+        assert_eq!(trusted(65_534, 0, None), [0, 65_534, 0]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod random;
+mod reading;
 pub mod secrets;
 pub mod serve;
 pub mod snapshot;
@@ -29,3 +30,4 @@ pub mod sources;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod users;

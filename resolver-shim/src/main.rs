@@ -2,11 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{
-    Parser, ValueEnum,
-    error::{ContextKind, ContextValue},
-};
-use ssa_input::text::clean;
+use clap::{Parser, ValueEnum};
+use ssa_input::{text::clean, usage::cleaned};
 use ssa_resolver::{
     check,
     concealed::{Log, say, tell},
@@ -86,7 +83,7 @@ fn level(text: &str) -> Result<LevelFilter, &'static str> {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return explain(error),
+        Err(error) => return explain(&cleaned(error)),
     };
     let settings = Settings {
         file: arguments.config,
@@ -123,19 +120,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with flags, without what somebody gave for one that looks like a key, and on the lines that the text
-/// itself has.
-fn explain(mut error: clap::Error) -> ExitCode {
-    let given: Vec<(ContextKind, String)> = error
-        .context()
-        .filter_map(|(kind, value)| match value {
-            ContextValue::String(text) => Some((kind, clean(text).into_owned())),
-            _ => None,
-        })
-        .collect();
-    for (kind, text) in given {
-        error.insert(kind, ContextValue::String(text));
-    }
+/// Says what is wrong with flags, on the lines that the text itself has and without what looks like a key.
+fn explain(error: &clap::Error) -> ExitCode {
     let told = error.render().to_string();
     if error.use_stderr() {
         told.trim_end().lines().for_each(tell);

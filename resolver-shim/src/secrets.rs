@@ -12,7 +12,7 @@ use std::{
 use ssa_input::{files::reason, secrets::has_key, text::without_mark};
 use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
-use crate::files;
+use crate::reading;
 
 /// The most keys of a directory.
 pub const MAX_KEYS: usize = 64;
@@ -222,7 +222,7 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
             faults.push("the name of a file looks like a key: its name is the key's name, its content the key".into());
             continue;
         }
-        let fault = match files::read(&path.join(&name), MAX_FILE) {
+        let fault = match reading::read(&path.join(&name), MAX_FILE) {
             Ok(bytes) => {
                 if let Some(material) = Material::read(&bytes) {
                     keys.insert(name, material);

@@ -24,6 +24,7 @@ use crate::{
     http::{self, Answer, Limits, Room},
     metrics::Counters,
     snapshot::Latest,
+    users,
 };
 
 /// The most connections at once.
@@ -57,6 +58,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 pub struct Access {
     /// Those named, or everyone of this user.
     rules: Result<Vec<Peer>, u32>,
+    /// The user and the group that stand for all that are not mapped: whoever is shown as them may be anybody.
+    unmapped: [Option<u32>; 2],
 }
 
 impl Access {
@@ -65,6 +68,7 @@ impl Access {
     pub fn new(socket: &Socket, own: u32) -> Self {
         Self {
             rules: socket.peers.clone().ok_or(own),
+            unmapped: [users::overflow_user(), users::overflow_group()],
         }
     }
 
@@ -79,12 +83,13 @@ impl Access {
     /// Says whether a process may fetch what is for a role.
     #[must_use]
     pub fn allows(&self, uid: u32, gid: u32, role: Role) -> bool {
+        let [user, group] = self.unmapped;
+        let is_user = |wanted: u32| wanted == uid && Some(uid) != user;
+        let is_group = |wanted: u32| wanted == gid && Some(gid) != group;
         match &self.rules {
-            Err(own) => uid == *own,
+            Err(own) => is_user(*own),
             Ok(peers) => peers.iter().any(|peer| {
-                peer.uid.is_none_or(|wanted| wanted == uid)
-                    && peer.gid.is_none_or(|wanted| wanted == gid)
-                    && peer.roles.contains(&role)
+                peer.uid.is_none_or(is_user) && peer.gid.is_none_or(is_group) && peer.roles.contains(&role)
             }),
         }
     }
@@ -241,7 +246,8 @@ async fn forget(service: &str, method: &Method, uid: u32, served: &Served) -> An
     if method != Method::POST {
         return http::last(http::text(StatusCode::METHOD_NOT_ALLOWED, "POST alone\n"));
     }
-    if uid != 0 && uid != served.own {
+    let is_own = uid == served.own && Some(uid) != users::overflow_user();
+    if uid != 0 && !is_own {
         tracing::warn!(
             uid,
             "a process asks to forget, which is for root and the daemon's own user"
@@ -552,7 +558,10 @@ mod tests {
             gid: None,
             roles: vec![Role::Outbound],
         };
-        running.access.send_replace(Access { rules: Ok(vec![peer]) });
+        running.access.send_replace(Access {
+            rules: Ok(vec![peer]),
+            unmapped: [None; 2],
+        });
         assert_eq!(status(&get(&running.path, "/v1/outbound", "").await), "200");
         let figures = running.counters.figures();
         let refused = figures
@@ -578,7 +587,10 @@ mod tests {
         while running.publisher.waiting(Role::Inbound) < held + 2 {
             tokio::task::yield_now().await;
         }
-        running.access.send_replace(Access { rules: Err(own() + 1) });
+        running.access.send_replace(Access {
+            rules: Err(own() + 1),
+            unmapped: [None; 2],
+        });
         running.publisher.publish(Role::Inbound, true, &nothing).unwrap();
         assert_eq!(status(&waiting.await.unwrap()), "403");
     }
@@ -633,6 +645,12 @@ mod tests {
         assert!(!access.allows(1, 9, Role::Inbound));
         assert!(!access.allows(0, 0, Role::Inbound));
         assert!(access.allows(9, 3, Role::Outbound));
+        // In a user namespace some number stands for all who are not mapped, and so for nobody.
+        let namespaced = Access {
+            unmapped: [Some(1), Some(3)],
+            ..access
+        };
+        assert!(!namespaced.allows(1, 2, Role::Inbound) && !namespaced.allows(9, 3, Role::Outbound));
         let own = Access::new(&socket(&folder, ""), 7);
         assert!(own.allows(7, 7, Role::Inbound) && !own.allows(8, 7, Role::Inbound));
     }

@@ -14,8 +14,22 @@ use crate::{
 /// The most bytes of the file.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The version of the format. Files of version 1 are read too: they do not say when they were written.
+/// The version of the format that is written.
 const VERSION: u32 = 2;
+
+/// The versions that are read, each with its field behind the version. Files of version 1 do not say when they were written.
+const FORMATS: [(u32, &str); 2] = [(1, "services"), (VERSION, "saved")];
+
+/// Says whether a file begins, but for spaces, as one of those versions does: nothing else is replaced.
+fn is_state(head: &[u8]) -> bool {
+    let begins = |(version, field): (u32, &str)| format!("{{\"version\":{version},\"{field}\":").into_bytes();
+    FORMATS.into_iter().any(|format| head.starts_with(&begins(format)))
+}
+
+/// Names the versions that are read.
+fn versions() -> String {
+    FORMATS.map(|(version, _)| version.to_string()).join(" or ")
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,9 +39,6 @@ struct File {
     saved: Option<Moment>,
     services: BTreeMap<String, Stored>,
 }
-
-/// What the files begin with that this version writes or has written, without spaces: nothing else is replaced.
-const HEADS: [&str; 2] = [r#"{"version":2,"saved":"#, r#"{"version":1,"services":"#];
 
 /// Reads what was stored; nothing where there is no file.
 ///
@@ -60,10 +71,10 @@ pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<Place> {
         Err(error) => return Err(stays(&ssa_input::files::reason(&error))),
     };
     let head: Vec<u8> = head.into_iter().filter(|octet| !octet.is_ascii_whitespace()).collect();
-    if head.is_empty() || HEADS.iter().any(|known| head.starts_with(known.as_bytes())) {
+    if head.is_empty() || is_state(&head) {
         Ok(place)
     } else {
-        Err(stays("what is there is no state of version 1 or 2"))
+        Err(stays(&format!("what is there is no state of version {}", versions())))
     }
 }
 
@@ -82,17 +93,18 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
         )
     })?;
     let mut services = file.services;
+    let is_known = FORMATS.iter().any(|(version, _)| *version == file.version);
     match (file.version, &file.saved) {
-        (VERSION, Some(saved)) => {
+        (1, None) => {}
+        (_, Some(saved)) if is_known && file.version > 1 => {
             for stored in services.values_mut() {
                 stored.memory.shift(|time| now.of(time, saved));
             }
         }
-        (1, None) => {}
         (version, _) => {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("is no state of version 1 or {VERSION}, but of {version}"),
+                format!("is no state of version {}, but of {version}", versions()),
             ));
         }
     }
@@ -152,6 +164,17 @@ mod tests {
                 .at;
             assert_eq!(at, now - 40);
         }
+    }
+
+    #[test]
+    fn what_is_saved_may_be_replaced() {
+        let folder = Folder::new("store");
+        let path = folder.path().join("state.json");
+        for now in [5, 6, 7] {
+            save(&path, Folders::Own, BTreeMap::new(), moment(now, now)).unwrap();
+            assert!(is_state(&std::fs::read(&path).unwrap()));
+        }
+        assert!(FORMATS.iter().any(|(version, _)| *version == VERSION));
     }
 
     #[test]

@@ -606,6 +606,35 @@ fn folders_that_others_rule_over_are_refused() {
 }
 
 /// A check tells what stands for the same place, flags included, and each fault of a record once.
+/// In a user namespace every user that it does not map is shown as one and the same: folders of that one are of anybody.
+#[test]
+fn folders_of_users_that_are_not_mapped_are_refused() {
+    let folder = Folder::new("unmapped");
+    let socket = folder.0.join("snapshot.sock");
+    let config = folder.write(
+        "x.json",
+        &format!(r#"{{"socket": {{"path": "{}"}}}}"#, socket.display()),
+    );
+    let within = |program: &str| {
+        let mut command = Command::new("unshare");
+        command.env_clear().args(["--user", program]);
+        command
+    };
+    if !within("/bin/true").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: folders of users that are not mapped: no user namespace can be made here");
+        return;
+    }
+    let mut command = within(env!("CARGO_BIN_EXE_ssa-resolver"));
+    let log = fs::File::create(folder.0.join("log")).unwrap();
+    let mut daemon = Daemon(command.arg("--config").arg(&config).stderr(log).spawn().unwrap());
+    assert_eq!(daemon.ended(), 2);
+    let text = fs::read_to_string(folder.0.join("log")).unwrap();
+    assert!(
+        text.contains("who stands for all users that this user namespace does not map"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_check_tells_what_collides() {
     let folder = Folder::new("collisions");

@@ -116,6 +116,11 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
 {{- toJson $entry -}}
 {{- end }}
 
+{{/* Where the shim serves snapshots: `ssa lint --host` looks there too. */}}
+{{- define "ssa.socket" -}}
+/run/ssa/snapshot.sock
+{{- end }}
+
 {{/* The patches that both roles have: the module, and the cluster of the shim beside it. The caller adds the filter. */}}
 {{- define "ssa.module" -}}
 {{- $context := printf "SIDECAR_%s" (upper .role) -}}
@@ -130,7 +135,7 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
       connect_timeout: 1s
       load_assignment:
         cluster_name: ssa_resolver_{{ .role }}
-        endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: /run/ssa/snapshot.sock } } } }] }]
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: {{ include "ssa.socket" . }} } } } }] }]
 # By ECDS, for only that goes through pilot-agent, which fetches the module.
 - applyTo: EXTENSION_CONFIG
   match: { context: {{ $context }} }

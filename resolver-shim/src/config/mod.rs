@@ -35,6 +35,9 @@ pub const MAX_BYTES: usize = 8 << 20;
 /// The most services: as many as a filter takes.
 pub const MAX_SERVICES: usize = 1024;
 
+/// Where snapshots are served unless the configuration says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/ssa-resolver/snapshot.sock";
+
 /// The most members of other lists.
 pub const MAX_MEMBERS: usize = 64;
 
@@ -240,7 +243,7 @@ impl Config {
     ///
     /// Why it cannot be read, or all of its faults.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        match crate::files::read(path, MAX_BYTES) {
+        match crate::reading::read(path, MAX_BYTES) {
             Ok(json) => Self::from_json(&json),
             Err(error) => Err(ConfigError::unreadable(&path.display().to_string(), &error)),
         }
@@ -253,7 +256,7 @@ impl Config {
     /// Why it cannot be read, or all of its faults.
     pub fn from_stream(stream: impl std::io::Read) -> Result<Self, ConfigError> {
         let place = "standard input";
-        match crate::files::read_at_most(stream, MAX_BYTES) {
+        match crate::reading::read_at_most(stream, MAX_BYTES) {
             Ok(json) if json.is_empty() => Err(ConfigError::unreadable(
                 place,
                 &std::io::Error::other("is empty: nothing was given, or it was read before"),
@@ -335,12 +338,29 @@ impl Reader {
         value
     }
 
+    /// Says whether a list can be judged: members of another shape were passed over, and those behind them have moved up.
+    fn is_whole(&self, place: &str) -> bool {
+        let of_member = |fault: &Fault| {
+            fault
+                .place
+                .strip_prefix(place)
+                .is_some_and(|rest| rest.starts_with('['))
+        };
+        !self.faults.iter().any(of_member)
+    }
+
     fn count(&mut self, place: &str, found: usize, [least, most]: [usize; 2]) {
         if found > most {
             self.fault(place, Problem::TooMany { found, most });
-        } else if found < least {
+        } else if found < least && self.is_whole(place) {
             self.fault(place, Problem::Empty);
         }
+    }
+
+    /// Takes the number of a user or a group. The last one is none: to chown(2) it means that nothing is to change.
+    fn id(&mut self, place: &str, id: Option<u32>) -> Option<u32> {
+        self.bounded(place, id.map(u64::from), 0, [0, u64::from(u32::MAX) - 1]);
+        id
     }
 
     fn socket_address(&mut self, place: &str, text: &str) -> Option<SocketAddr> {
@@ -372,6 +392,9 @@ impl Reader {
         wanted: &'static str,
     ) -> Vec<T> {
         self.count(place, list.len(), [1, MAX_MEMBERS]);
+        if !self.is_whole(place) {
+            return Vec::new();
+        }
         let mut found: Vec<(usize, T)> = Vec::new();
         for (number, text) in list.iter().enumerate() {
             let place = format!("{place}[{number}]");
@@ -387,9 +410,7 @@ impl Reader {
     }
 
     fn socket(&mut self, raw: raw::Socket) -> Socket {
-        let path = raw
-            .path
-            .unwrap_or_else(|| PathBuf::from("/run/ssa-resolver/snapshot.sock"));
+        let path = raw.path.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
         self.absolute("socket.path", &path);
         // A Unix socket's path has 108 bytes, and a name beside it is used while it is made.
         if path.as_os_str().len() > 100 {
@@ -403,7 +424,10 @@ impl Reader {
         });
         let peers = raw.peers.map(|peers| {
             self.count("socket.peers", peers.len(), [1, MAX_MEMBERS]);
-            for (number, peer) in peers.iter().enumerate() {
+            let judged: &[raw::Peer] = if self.is_whole("socket.peers") { &peers } else { &[] };
+            for (number, peer) in judged.iter().enumerate() {
+                self.id(&format!("socket.peers[{number}].uid"), peer.uid);
+                self.id(&format!("socket.peers[{number}].gid"), peer.gid);
                 if peer.uid.is_none() && peer.gid.is_none() {
                     self.fault(format!("socket.peers[{number}].uid"), Problem::Missing);
                 }
@@ -419,7 +443,7 @@ impl Reader {
         Socket {
             path,
             mode: mode.unwrap_or(0o600),
-            group: raw.group,
+            group: self.id("socket.group", raw.group),
             peers,
         }
     }
@@ -433,7 +457,12 @@ impl Reader {
         let listen = self.addresses("front.listen", &raw.listen, one, "no ADDRESS:PORT of one address");
         self.count("front.clients", raw.clients.len(), [0, MAX_MEMBERS]);
         let mut clients = Vec::new();
-        for (number, text) in raw.clients.iter().enumerate() {
+        let judged: &[String] = if self.is_whole("front.clients") {
+            &raw.clients
+        } else {
+            &[]
+        };
+        for (number, text) in judged.iter().enumerate() {
             let place = format!("front.clients[{number}]");
             clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "no prefix"));
         }

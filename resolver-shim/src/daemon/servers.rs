@@ -4,11 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use ssa_dns::{Anchors, AskError, Roots, Server, Servers};
 
+use ssa_input::text::without_mark;
+
 use super::StartError;
 use crate::{
     config::{Config, Dnssec, Origin},
-    files,
     front::Upstreams,
+    reading,
 };
 
 /// The most bytes of a file of certificates or trust anchors.
@@ -44,8 +46,10 @@ impl Chosen {
         if config.dns.has_tls() && front.is_some_and(|front| front.servers.is_none()) {
             return Err(StartError::FrontByTls);
         }
-        let read =
-            |path: &PathBuf| files::read(path, MAX_TRUSTED).map_err(|error| StartError::File(path.clone(), error));
+        let read = |path: &PathBuf| match reading::read(path, MAX_TRUSTED) {
+            Ok(bytes) => Ok(without_mark(&bytes).to_vec()),
+            Err(error) => Err(StartError::File(path.clone(), error)),
+        };
         let ca = config.dns.ca.as_ref().map(read).transpose()?;
         let anchors = match (config.dns.dnssec, &config.dns.trust_anchors) {
             (Dnssec::Off, _) => None,
@@ -216,6 +220,34 @@ mod tests {
         let failing = || Err(AskError::NoServers("resolv.conf: cannot be read".into()));
         assert_eq!(of_system(Some(&used), failing).unwrap(), one);
         assert!(of_system(None, failing).is_err());
+    }
+
+    /// As editors of some systems write it.
+    #[test]
+    fn a_byte_order_mark_before_trust_anchors_and_certificates_is_passed_over() {
+        const KEY: &str = "mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==";
+        const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        let folder = crate::testing::Folder::new("marks");
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        for mark in ["", "\u{feff}"] {
+            std::fs::write(at("anchors"), format!("{mark}demo.test. 60 IN DNSKEY 257 3 13 {KEY}\n")).unwrap();
+            let json = format!(
+                r#"{{"dns": {{"servers": ["192.0.2.1"], "dnssec": "validate", "trust_anchors": "{}"}}}}"#,
+                at("anchors")
+            );
+            assert!(chosen(&json, "192.0.2.53:53").is_ok(), "{mark:?}");
+            // It is taken for a certificate, if not for a good one.
+            std::fs::write(at("ca.pem"), format!("{mark}{CERTIFICATE}")).unwrap();
+            let json = format!(
+                r#"{{"dns": {{"servers": ["192.0.2.1#dns.example"], "tls": {{"ca": "{}"}}}}}}"#,
+                at("ca.pem")
+            );
+            let told = chosen(&json, "192.0.2.53:53").err().unwrap().to_string();
+            assert_eq!(
+                told, "no certificates to trust: block 1 of the file is not PEM (RFC 7468)",
+                "{mark:?}"
+            );
+        }
     }
 
     #[test]

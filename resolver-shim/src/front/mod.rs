@@ -6,11 +6,13 @@
 mod answer;
 mod asker;
 mod connection;
+mod framing;
 mod kept;
 mod offer;
 mod query;
 pub mod serve;
 pub(crate) mod share;
+mod shared;
 mod upstreams;
 pub mod wire;
 

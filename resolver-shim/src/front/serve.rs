@@ -1,4 +1,4 @@
-//! The front's sockets, and what is asked of servers: what is not composed is handed to one, and its answer back.
+//! The front's sockets.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -6,182 +6,14 @@ use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     sync::watch,
     task::JoinSet,
-    time::timeout,
 };
 
-use super::{
-    Asked, Asker, Decision, Outcome, Table, Upstreams, answer,
-    asker::Askers,
-    connection::converse,
-    kept::Kept,
-    share::{Share, Shares},
-    upstreams::{Reply, Transport},
-    wire::{self, Code, MAX_MESSAGE},
-};
-use crate::{clock::Clock, http::stopped, metrics::Counters, random::Bits};
-
-/// The most queries by UDP that servers are asked at once; a large one counts for several.
-const MAX_QUERIES: usize = 2048;
+pub(crate) use super::shared::Shared;
+use super::{Decision, Outcome, answer, connection::converse, upstreams::Transport, wire::MAX_MESSAGE};
+use crate::{http::stopped, random::Bits};
 
 /// The bytes of a query for which it takes a place.
 const PLACE: usize = 1024;
-
-/// The most connections at once. Each may have several descriptors, of which processes often have 1024.
-const MAX_CONNECTIONS: usize = 128;
-
-/// The most queries by TCP that servers are asked at once: each is a connection, and an answer of up to 64 KiB.
-const MAX_STREAMED: usize = 256;
-
-/// How long servers are waited for where something can be told without them (RFC 8767 §5), and how long when it is known
-/// that they do not answer: for the service's own records, or the last that was asked of them.
-const PATIENCE: [Duration; 2] = [Duration::from_millis(1800), Duration::from_millis(100)];
-
-/// What all conversations share.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    table: watch::Receiver<Arc<Table>>,
-    clock: Clock,
-    counters: Arc<Counters>,
-    askers: Askers,
-    kept: Kept,
-    queries: Shares,
-    streamed: Shares,
-    connections: Shares,
-}
-
-impl Shared {
-    pub(crate) fn new(table: watch::Receiver<Arc<Table>>, clock: Clock, counters: Arc<Counters>) -> Self {
-        Self {
-            table,
-            clock,
-            counters,
-            askers: Askers::default(),
-            kept: Kept::default(),
-            queries: Shares::new(MAX_QUERIES),
-            streamed: Shares::new(MAX_STREAMED),
-            connections: Shares::new(MAX_CONNECTIONS),
-        }
-    }
-
-    pub(super) fn count(&self, transport: Transport, outcome: Outcome) {
-        let labels = [("transport", transport.name()), ("outcome", outcome.name())];
-        self.counters.count("ssa_resolver_front_queries_total", &labels);
-    }
-
-    fn table(&self) -> Arc<Table> {
-        self.table.borrow().clone()
-    }
-
-    pub(super) fn decide(&self, message: &[u8], asker: Asker, bits: &mut Bits) -> Decision {
-        self.table()
-            .decide(message, asker, self.clock.both(), &mut || bits.draw())
-    }
-
-    pub(super) fn upstreams(&self) -> Arc<Upstreams> {
-        self.table.borrow().upstreams.clone()
-    }
-
-    /// Takes a place for a query by TCP.
-    pub(super) fn take_streamed(&self, asker: Asker) -> Option<Share> {
-        self.streamed.take(asker.address, 1)
-    }
-
-    /// Asks servers in an asker's place, and returns what it is told.
-    pub(super) async fn hand_on(
-        self,
-        outcome: Outcome,
-        asked: Asked,
-        asker: Asker,
-        transport: Transport,
-        place: Share,
-    ) -> (Outcome, Vec<u8>) {
-        let told = if Kept::is_for(&self.table(), &asked) {
-            match self.ask_impatiently(&asked, asker, transport, place).await {
-                Ok(told) => told,
-                Err(without) => return (Outcome::Stale, without),
-            }
-        } else {
-            let told = self.ask(&asked, asker, transport).await;
-            drop(place);
-            told
-        };
-        match told {
-            Told::Answer(bytes, true) => (Outcome::Composed, bytes),
-            Told::Answer(bytes, false) | Told::Failure(bytes) => (outcome, bytes),
-            Told::Nothing => {
-                let failure = wire::failure(&asked.onward, Code::ServerFailure);
-                (Outcome::Failed, failure.unwrap_or_default())
-            }
-        }
-    }
-
-    /// Asks for what programs ask beside the address of a service. Where that can be composed for the asker and servers
-    /// do not answer soon, it is told what is known without them: that is the error.
-    async fn ask_impatiently(
-        &self,
-        asked: &Asked,
-        asker: Asker,
-        transport: Transport,
-        place: Share,
-    ) -> Result<Told, Vec<u8>> {
-        let upstreams = self.upstreams();
-        let is_stale = self.table().offers.get(&asked.name).is_some_and(|offer| offer.is_stale);
-        let patience = PATIENCE[usize::from(is_stale || upstreams.are_silent())];
-        let (asking, question) = (self.clone(), asked.clone());
-        // It goes on when nobody waits any more: its answer is kept.
-        let mut task = tokio::spawn(async move {
-            let told = asking.ask(&question, asker, transport).await;
-            drop(place);
-            told
-        });
-        let told = timeout(patience, &mut task).await;
-        if let Ok(Ok(Told::Answer(bytes, is_composed))) = told {
-            return Ok(Told::Answer(bytes, is_composed));
-        }
-        if told.is_err() {
-            upstreams.note_silence();
-        }
-        let mut bits = Bits::default();
-        let composed = (self.table()).compose(&asked.name, asker, self.clock.both(), &mut || bits.draw());
-        if composed.is_some()
-            && let Some(without) = self.kept.answer(asked)
-        {
-            return Err(without);
-        }
-        let told = match told {
-            Ok(told) => told,
-            Err(_) => task.await,
-        };
-        Ok(told.unwrap_or(Told::Nothing))
-    }
-
-    async fn ask(&self, asked: &Asked, asker: Asker, transport: Transport) -> Told {
-        let (answer, is_final) = match self.upstreams().ask(&asked.onward, transport).await {
-            Reply::Answer(answer) => (answer, true),
-            Reply::Failure(answer) => (answer, false),
-            Reply::Silence => return Told::Nothing,
-        };
-        let table = self.table();
-        let mut bits = Bits::default();
-        let received = table.receive(asked, answer, asker, self.clock.both(), &mut || bits.draw());
-        let Some(received) = received else { return Told::Nothing };
-        if !is_final {
-            return Told::Failure(received.bytes);
-        }
-        self.kept.keep(&table, asked, &received.bytes);
-        Told::Answer(received.bytes, received.is_composed)
-    }
-}
-
-/// What is known from servers.
-enum Told {
-    /// An answer, and whether an address that was asked for is composed.
-    Answer(Vec<u8>, bool),
-    /// That they cannot or will not say.
-    Failure(Vec<u8>),
-    /// Nothing.
-    Nothing,
-}
 
 /// An address that is listened at.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     answer,
-    connection::{read, write},
+    framing::{read, write},
     query,
     wire::{self, MAX_MESSAGE, set_number},
 };

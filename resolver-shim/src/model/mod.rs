@@ -46,6 +46,9 @@ pub struct Model {
     source_of: fn(&mut Sources, Ipv6Net) -> Option<Ipv6Addr>,
     /// Whether the front composes for any service.
     offers: bool,
+    bounds: views::Bounds,
+    /// Whether the last snapshots say all of who has which prefixes.
+    is_settled: bool,
     /// What is known of services that the configuration has no more.
     former: Vec<Former>,
 }
@@ -167,6 +170,8 @@ impl Model {
             sources: Sources::default(),
             source_of: Sources::of,
             offers: false,
+            bounds: views::Bounds::default(),
+            is_settled: true,
             former: Vec::new(),
         };
         model.adopt(config, stored, now);

@@ -17,21 +17,46 @@ use crate::{
     secrets::Keyring,
 };
 
-/// How often it is seen anew who gets what, when services leave addresses.
+/// How far it is looked for who can have which prefixes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) rounds: usize,
+    pub(super) looks: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            rounds: MAX_ROUNDS,
+            looks: MAX_LOOKS,
+        }
+    }
+}
+
+/// The most rounds in which services leave prefixes and others get them. A chain of services, each of which waits for the
+/// one before, takes a round a service; each round judges all services anew, some milliseconds for a thousand. What is left
+/// then is settled with the next snapshots.
 const MAX_ROUNDS: usize = 32;
 
-/// How many prefixes are looked at to find out who can move.
+/// The most prefixes that a round looks at to find who can exchange prefixes. Each service publishes 64 items in 5 records
+/// at most, and a thousand services that publish one another's prefixes could ask for a search that is quadratic in that.
 const MAX_LOOKS: usize = 1 << 16;
 
 /// What a service's roles are told.
 pub(super) struct Views {
     pub(super) inbound: Option<View>,
     pub(super) outbound: Option<View>,
-    /// The prefixes that it publishes and may have, as far as nobody else has them.
-    wants: BTreeSet<Ipv6Net>,
-    /// Whether others have addresses of it.
-    overlaps: bool,
-    /// Whether they have of every record, so that its verifiers live on what was published before.
+    demand: Demand,
+}
+
+/// The prefixes that a service publishes, against those that others hold.
+#[derive(Default)]
+struct Demand {
+    /// What it publishes and may have, held by others or not.
+    prefixes: BTreeSet<Ipv6Net>,
+    /// Whether others hold some of it.
+    is_contested: bool,
+    /// Whether they hold some of every record, so that its verifiers live on what was published before.
     is_refused: bool,
 }
 
@@ -46,25 +71,38 @@ impl Views {
             .flat_map(crate::memory::Pair::items)
     }
 
-    fn wanted(&self) -> impl Iterator<Item = Ipv6Net> {
-        self.wants.iter().copied()
-    }
-
     fn pairs(&self) -> impl Iterator<Item = &crate::memory::Pair> {
         let views = self.inbound.iter().chain(&self.outbound);
         views.flat_map(|view| &view.pairs)
     }
 }
 
-/// Whom a service is judged against.
-struct Court<'a> {
+impl Demand {
+    /// Returns it by what is found of a service's records in each role.
+    fn of(judged: [(Role, Option<&Judged>); 2]) -> Self {
+        let mut demand = Self::default();
+        for (role, judged) in judged {
+            let Some(judged) = judged else { continue };
+            let is_usable = judged.usable().next().is_some();
+            let is_contested = judged.contested().next().is_some();
+            demand.is_contested |= is_contested;
+            demand.is_refused |= role == Role::Inbound && !is_usable && is_contested;
+            let prefixes = judged.usable().chain(judged.contested()).flatten();
+            demand.prefixes.extend(prefixes);
+        }
+        demand
+    }
+}
+
+/// What services are judged by.
+struct Judging<'a> {
     claims: &'a Claims,
     names: &'a [Arc<str>],
     keyring: &'a Keyring,
     ttl_most: u64,
 }
 
-impl Court<'_> {
+impl Judging<'_> {
     /// Does something by the terms of a service's role.
     fn terms<T>(&self, number: usize, service: &Service, role: Role, act: impl FnOnce(&Terms<'_>) -> T) -> T {
         let key_of = |key: &KeyId| match (role, &service.inbound, &service.outbound) {
@@ -98,19 +136,33 @@ impl Model {
     /// ones, the first in the configuration gets them. Services that publish one another's addresses exchange them.
     pub(super) fn settle(&mut self, now: Seconds) -> Vec<Views> {
         let mut views = self.views(now, &Moves::new());
-        for _ in 0..MAX_ROUNDS {
+        let mut is_settled = false;
+        let mut is_searched = true;
+        for _ in 0..self.bounds.rounds {
             // Who left a place makes it free for another.
             let left = self.hold(&views);
-            if !views.iter().any(|view| view.overlaps) {
+            is_settled = !views.iter().any(|view| view.demand.is_contested);
+            if is_settled {
                 break;
             }
-            let moves = self.moves(&views);
-            if !left && moves.is_empty() {
+            let (moves, is_whole) = self.moves(&views);
+            is_searched &= is_whole;
+            is_settled = !left && moves.is_empty();
+            if is_settled {
                 break;
             }
             views = self.views(now, &moves);
         }
         self.hold(&views);
+        let was_settled = std::mem::replace(&mut self.is_settled, is_settled && is_searched);
+        if was_settled && !self.is_settled {
+            tracing::warn!(
+                rounds = self.bounds.rounds,
+                prefixes = self.bounds.looks,
+                "too many services publish prefixes of others to see in one go who can exchange which; those left keep what \
+                 they have"
+            );
+        }
         views
     }
 
@@ -122,7 +174,7 @@ impl Model {
         // What is published comes first, whoever had the addresses before; then what is kept though gone.
         let mut judged = Vec::new();
         for (number, (service, known)) in self.config.services.iter().zip(&self.services).enumerate() {
-            let court = Court {
+            let judging = Judging {
                 claims: &claims,
                 names: &names,
                 keyring,
@@ -130,7 +182,7 @@ impl Model {
             };
             let judge = |role, party| {
                 let judge = |terms: &Terms<'_>| known.memory.judge(party, terms);
-                court.terms(number, service, role, judge)
+                judging.terms(number, service, role, judge)
             };
             let inbound = service.inbound.as_ref().map(|_| judge(Role::Inbound, Party::Verifier));
             let outbound = service.outbound.as_ref().map(|_| judge(Role::Outbound, Party::Client));
@@ -142,7 +194,7 @@ impl Model {
         let mut all = Vec::new();
         let services = self.config.services.iter().zip(&mut self.services);
         for (number, ((service, known), (inbound, outbound))) in services.zip(judged).enumerate() {
-            let court = Court {
+            let judging = Judging {
                 claims: &claims,
                 names: &names,
                 keyring,
@@ -150,18 +202,16 @@ impl Model {
             };
             let by_role = [(Role::Inbound, &inbound), (Role::Outbound, &outbound)];
             let found = by_role.map(|(role, judged)| (role, judged.as_ref().and_then(Option::as_ref)));
-            let (wants, overlaps, is_refused) = wanted(found);
+            let demand = Demand::of(found);
             let inbound = inbound.map(|judged| {
                 let tell = |terms: &Terms<'_>| known.memory.tell_verifiers(judged, now, terms);
-                court.terms(number, service, Role::Inbound, tell)
+                judging.terms(number, service, Role::Inbound, tell)
             });
             let outbound = outbound.map(|judged| known.memory.tell_clients(judged, now, stale, ttl_most));
             let views = Views {
                 inbound,
                 outbound,
-                wants,
-                overlaps,
-                is_refused,
+                demand,
             };
             for prefix in views.pairs().flat_map(crate::memory::Pair::items) {
                 claims.take(prefix, number);
@@ -185,12 +235,13 @@ impl Model {
     /// Returns the services that can get what they publish if others leave it at the same time. Each of them gives up by
     /// its own answers what others get: nobody has to who publishes it still, or nothing that is usable. That one moves has
     /// all those move who hold what it wants, and so on; if one of these does not, or two of them want the same, it stays.
-    fn moves(&self, views: &[Views]) -> Moves {
+    /// Says too whether all were looked at.
+    fn moves(&self, views: &[Views]) -> (Moves, bool) {
         let held = claimed(&self.services, &Moves::new());
-        let can_move = |number: usize| views.get(number).is_some_and(|views| views.is_refused);
+        let can_move = |number: usize| views.get(number).is_some_and(|views| views.demand.is_refused);
         let mut moves = Moves::new();
         let mut taken = Claims::default();
-        let mut looks = MAX_LOOKS;
+        let mut looks = self.bounds.looks;
         'next: for first in (0..views.len()).filter(|number| can_move(*number)) {
             if moves.contains_key(&first) {
                 continue;
@@ -199,9 +250,14 @@ impl Model {
             let mut moving = Moves::new();
             let mut open = BTreeSet::from([first]);
             while let Some(number) = open.pop_first() {
-                let wanted: Vec<Ipv6Net> = views.get(number).into_iter().flat_map(Views::wanted).collect();
+                let wanted: Vec<Ipv6Net> = (views.get(number).into_iter())
+                    .flat_map(|views| &views.demand.prefixes)
+                    .copied()
+                    .collect();
                 for prefix in &wanted {
-                    let Some(left) = looks.checked_sub(1) else { return moves };
+                    let Some(left) = looks.checked_sub(1) else {
+                        return (moves, false);
+                    };
                     looks = left;
                     if claims.other(*prefix, number).is_some() {
                         continue 'next;
@@ -222,7 +278,7 @@ impl Model {
             taken = claims;
             moves.append(&mut moving);
         }
-        moves
+        (moves, true)
     }
 }
 
@@ -240,20 +296,4 @@ fn claimed(services: &[Known], moves: &Moves) -> Claims {
 
 fn usable(judged: &Judged) -> Vec<Ipv6Net> {
     judged.usable().flatten().collect()
-}
-
-/// Returns what a service publishes and may have, whether others have addresses of it, and whether its verifiers can use
-/// nothing of it for that.
-fn wanted(judged: [(Role, Option<&Judged>); 2]) -> (BTreeSet<Ipv6Net>, bool, bool) {
-    let mut wants = BTreeSet::new();
-    let (mut overlaps, mut is_refused) = (false, false);
-    for (role, judged) in judged {
-        let Some(judged) = judged else { continue };
-        let is_usable = judged.usable().next().is_some();
-        let is_contested = judged.contested().next().is_some();
-        overlaps |= is_contested;
-        is_refused |= role == Role::Inbound && !is_usable && is_contested;
-        wants.extend(judged.usable().chain(judged.contested()).flatten());
-    }
-    (wants, overlaps, is_refused)
 }

@@ -207,3 +207,60 @@ fn sizes_are_bounded() {
         "services: 1025 members exceed 1024"
     );
 }
+
+/// The number that means "no change" to chown(2) is no user and no group.
+#[test]
+fn the_last_number_is_no_user_and_no_group() {
+    let peers = |uid: u64, gid: u64, group: u64| {
+        let json = format!(
+            r#"{{"socket": {{"group": {group}, "peers": [{{"uid": {uid}, "gid": {gid}, "roles": ["inbound"]}}]}}}}"#
+        );
+        match Config::from_json(json.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.faults.iter().map(ToString::to_string).collect(),
+        }
+    };
+    let greatest = u64::from(u32::MAX) - 1;
+    assert_eq!(peers(greatest, greatest, greatest), [""; 0]);
+    let last = greatest + 1;
+    assert_eq!(
+        peers(last, last, last),
+        ["socket.peers[0].uid", "socket.peers[0].gid", "socket.group"]
+            .map(|field| format!("{field}: {last} is not 0 to {greatest}"))
+    );
+}
+
+#[test]
+fn what_follows_from_a_fault_is_not_told_besides() {
+    let told = |json: &str| -> Vec<String> {
+        let error = Config::from_json(json.as_bytes()).unwrap_err();
+        error.faults.iter().map(|fault| fault.place.clone()).collect()
+    };
+    for (json, place) in [
+        (
+            r#"{"socket": {"peers": [{"uid": 1, "roles": ["filter"]}]}}"#,
+            "socket.peers[0].roles[0]",
+        ),
+        (r#"{"socket": {"peers": [7]}}"#, "socket.peers[0]"),
+        (r#"{"dns": {"servers": [7]}}"#, "dns.servers[0]"),
+        // Those behind it have moved up: what is told of them would be told of others.
+        (
+            r#"{"dns": {"servers": [7, "192.0.2.1", "192.0.2.1", "x"]}}"#,
+            "dns.servers[0]",
+        ),
+        (
+            r#"{"socket": {"peers": [7, {"roles": ["inbound"]}]}}"#,
+            "socket.peers[0]",
+        ),
+        (
+            r#"{"front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"], "clients": [7, "x"]}}"#,
+            "front.clients[0]",
+        ),
+        (
+            r#"{"front": {"listen": [7], "servers": ["192.0.2.1"]}}"#,
+            "front.listen[0]",
+        ),
+    ] {
+        assert_eq!(told(json), [place], "{json}");
+    }
+}

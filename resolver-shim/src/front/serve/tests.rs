@@ -3,11 +3,18 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::{
     super::{
-        connection::{IDLE, MAX_UNDER_WAY, read, write},
+        Table, Upstreams,
+        connection::MAX_UNDER_WAY,
+        framing::{IDLE, read, write},
+        share::Shares,
+        shared::PATIENCE,
         tests::offers,
         wire::{
             Message, kind,
@@ -16,7 +23,7 @@ use super::{
     },
     *,
 };
-use crate::random::Random;
+use crate::{clock::Clock, metrics::Counters, random::Random};
 
 /// What tests have room for; a single asker has half of it.
 const QUERIES: usize = 40;

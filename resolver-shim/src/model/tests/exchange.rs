@@ -260,6 +260,30 @@ fn a_third_does_not_hinder_an_exchange() {
     }
 }
 
+#[test]
+fn what_is_not_found_within_bounds_stays_as_it_is() {
+    for (rounds, looks, is_found) in [(32, 1 << 16, true), (0, 1 << 16, false), (32, 0, false), (32, 1, false)] {
+        let mut model = model(&["web", "vault"].map(service).join(","));
+        publish(&mut model, "web", PLACES[0], 1000);
+        publish(&mut model, "vault", PLACES[1], 1000);
+        let before = lists(&mut model, 1000);
+        assert!(model.is_settled);
+        model.bounds = views::Bounds { rounds, looks };
+        publish(&mut model, "web", PLACES[1], 1010);
+        publish(&mut model, "vault", PLACES[0], 1010);
+        let after = lists(&mut model, 1010);
+        assert_eq!(
+            (before != after, model.is_settled),
+            (is_found, is_found),
+            "{rounds} {looks}"
+        );
+        // It is found with the next snapshots.
+        model.bounds = views::Bounds::default();
+        assert_ne!(lists(&mut model, 1010), before);
+        assert!(model.is_settled);
+    }
+}
+
 /// However services publish, no two of them are told the same address as in force, and filters read it.
 #[test]
 fn no_address_is_ever_of_two() {
