@@ -2,7 +2,7 @@
 
 use core::net::Ipv6Addr;
 
-use ssa_rules::{ItemIndex, Replica, UnixTime};
+use ssa_rules::{Candidate, Destination, ItemIndex, Replica, UnixTime};
 
 /// The most failures remembered; the oldest give way.
 pub const MOST: usize = 64;
@@ -21,6 +21,18 @@ pub struct Place {
     pub replica: Replica,
     /// The address.
     pub address: Ipv6Addr,
+}
+
+impl Place {
+    /// Returns the place as a candidate of its service's rule.
+    #[must_use]
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            item: self.item,
+            replica: self.replica,
+            address: Destination(self.address),
+        }
+    }
 }
 
 /// The failures of late.
@@ -42,7 +54,7 @@ impl Failures {
     }
 
     /// Returns the places of a service that failed of late.
-    pub fn of(&self, service: usize, now: UnixTime) -> impl Iterator<Item = &Place> {
+    pub fn of(&self, service: usize, now: UnixTime) -> impl Iterator<Item = &Place> + Clone {
         self.failures
             .iter()
             .filter(move |(place, at)| place.service == service && counts(*at, now))

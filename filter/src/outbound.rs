@@ -2,10 +2,9 @@
 
 use core::net::Ipv6Addr;
 
-use ipnet::Ipv6Net;
+pub use ssa_rules::ItemSource;
 use ssa_rules::{
-    Class, ComposeError, ItemIndex, ItemSet, Limits, Port, Progress, Replica, Request, Rule, Search, Source, UnixTime,
-    ValidFrom,
+    Choice, Chosen, Class, ComposeError, Connection, Limits, Port, RandomBits, Sources, UnixTime, ValidFrom, choice,
 };
 
 use crate::{
@@ -17,12 +16,6 @@ use crate::{
     random::{Draw, Share},
     table::Table,
 };
-
-/// How many draws are tried for one that has not failed of late.
-const DRAWS: usize = 8;
-
-/// Where inputs decide this many bits before the first random one, slices are no longer: draws choose none.
-const DECIDING: u32 = 16;
 
 /// What an outbound filter knows.
 #[derive(Clone, Debug)]
@@ -55,15 +48,6 @@ pub struct OutboundService {
     pub port: Option<u16>,
     /// The sources that upstream connections really use, item by item.
     pub sources: Vec<ItemSource>,
-}
-
-/// The source that connections to an item really use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ItemSource {
-    /// The item.
-    pub item: Ipv6Net,
-    /// The source.
-    pub source: Ipv6Addr,
 }
 
 impl AsRef<Service> for OutboundService {
@@ -152,6 +136,21 @@ pub struct Target {
     pub source: Ipv6Addr,
 }
 
+impl Target {
+    fn new(service: usize, port: u16, Chosen { candidate, source }: Chosen) -> Self {
+        Self {
+            place: Place {
+                service,
+                item: candidate.item,
+                replica: candidate.replica,
+                address: candidate.address.0,
+            },
+            port,
+            source,
+        }
+    }
+}
+
 /// An address under search: it lacks its proof of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
@@ -162,9 +161,7 @@ pub struct Work {
     /// When it began: the address is for this minute.
     pub began: UnixTime,
     rule: ValidFrom,
-    source: Ipv6Addr,
-    replica: Replica,
-    search: Search,
+    choice: choice::Work,
     draw: Draw,
 }
 
@@ -284,90 +281,30 @@ impl Outbound {
             return Ok(None);
         };
         self.limits.check(rule)?;
-        let share = share(rule);
-        let mut draw = || draw(share, rule.time_step());
-        let failed: Vec<&Place> = failures.of(number, now).collect();
-        let mut composed = self.start(service, rule, number, port, now, &failed, draw())?;
-        // Where the first bits are random each draw leads elsewhere; other rules choose among replicas and items.
-        for _ in 1..DRAWS {
-            match &composed {
-                Composed::Target(target) if failed.iter().any(|place| place.address == target.place.address) => {}
-                _ => break,
-            }
-            if !rule.leads_at_random() {
-                break;
-            }
-            composed = self.start(service, rule, number, port, now, &failed, draw())?;
-        }
-        Ok(Some(composed))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "all of it is what one connection brings")]
-    fn start(
-        &self,
-        service: &OutboundService,
-        rule: &Rule,
-        number: usize,
-        port: u16,
-        now: UnixTime,
-        failed: &[&Place],
-        mut draw: Draw,
-    ) -> Result<Composed, ComposeError> {
-        let replicas = rule.replicas();
-        let first = draw.bits();
-        let failed_in = |item: ItemIndex| failed.iter().filter(move |place| place.item == item);
-        // An item is passed over when all its replicas failed.
-        let spent = |item: ItemIndex| {
-            let open = |replica: u8| !failed_in(item).any(|place| place.replica.0 == replica);
-            !rule.leads_at_random() && !(0..replicas).any(open)
+        let share = if rule.spreads_at_random() {
+            Share::All
+        } else {
+            Share::Few
         };
-        let items = || rule.positive_items().map(|(item, _)| item);
-        let mut avoid = items().filter(|item| spent(*item)).fold(ItemSet::EMPTY, ItemSet::with);
-        if items().all(|item| avoid.contains(item)) {
-            avoid = ItemSet::EMPTY;
-        }
-        loop {
-            let (item, source) = self.choose_item(service, rule, port, now, avoid, &mut draw)?;
-            let replica = (0..replicas)
-                .map(|step| {
-                    let replica = first.wrapping_add(step.into()).checked_rem(replicas.into());
-                    u8::try_from(replica.unwrap_or(0)).unwrap_or(0)
-                })
-                .min_by_key(|replica| failed_in(item).any(|place| place.replica.0 == *replica))
-                .map_or(Replica(0), Replica);
-            let request = request(source, port, now, replica);
-            let mut search = match rule.search_in(item, &request, &mut || draw.bits()) {
-                Err(ComposeError::NotInService) if !rule.computes_item() && !avoid.contains(item) => {
-                    avoid = avoid.with(item);
-                    continue;
-                }
-                search => search?,
-            };
-            if rule.pow() == 0
-                && let Progress::Found(address) = rule.advance(&mut search, &request, 1, &mut || draw.bits())?
-            {
-                return Ok(Composed::Target(Target {
-                    place: Place {
-                        service: number,
-                        item,
-                        replica,
-                        address: address.0,
-                    },
-                    port,
-                    source,
-                }));
-            }
-            return Ok(Composed::Work(Box::new(Work {
+        let mut next = || draw(share, rule.time_step());
+        let mut draws = Draws { draw: next(), next };
+        let sources = Sources {
+            by_item: &service.sources,
+            default: self.source,
+        };
+        let failed = failures.of(number, now).map(Place::candidate);
+        let choice = rule.choose(&connection(port, now), &sources, &failed, &mut draws)?;
+        Ok(Some(match choice {
+            Choice::Chosen(chosen) => Composed::Target(Target::new(number, port, chosen)),
+            Choice::Work(work) => Composed::Work(Box::new(Work {
                 service: number,
                 port,
                 began: now,
                 rule: rule.from(),
-                source,
-                replica,
-                search,
-                draw,
-            })));
-        }
+                choice: work,
+                draw: draws.draw,
+            })),
+        }))
     }
 
     /// Goes on with a search for at most `tries` addresses; nothing while it is not done.
@@ -381,86 +318,41 @@ impl Outbound {
         let Some(rule) = rules.iter().find(|rule| rule.from() == work.rule) else {
             return Err(ComposeError::Corrupt);
         };
-        let request = request(work.source, work.port, work.began, work.replica);
-        let mut draw = work.draw;
-        let progress = rule.advance(&mut work.search, &request, tries, &mut || draw.bits())?;
-        work.draw = draw;
-        Ok(match progress {
-            Progress::More => None,
-            Progress::Found(address) => Some(Target {
-                place: Place {
-                    service: work.service,
-                    item: work.search.item(),
-                    replica: work.replica,
-                    address: address.0,
-                },
-                port: work.port,
-                source: work.source,
-            }),
-        })
-    }
-
-    /// Chooses an item, and the source that connections to it use.
-    ///
-    /// The choice may depend on the source, and the source on the choice: one is taken that agrees with itself.
-    fn choose_item(
-        &self,
-        service: &OutboundService,
-        rule: &Rule,
-        port: u16,
-        now: UnixTime,
-        avoid: ItemSet,
-        draw: &mut Draw,
-    ) -> Result<(ItemIndex, Ipv6Addr), ComposeError> {
-        let source_of = |item: ItemIndex| {
-            let prefix = rule.positive_items().find(|(index, _)| *index == item)?.1;
-            let mut sources = service.sources.iter();
-            let own = sources.find(|source| source.item == prefix);
-            own.map(|own| own.source).or(self.source)
-        };
-        let all = service.sources.iter().map(|source| source.source).chain(self.source);
-        let mut chosen = Err(ComposeError::NoItemLeft);
-        for source in all {
-            let request = request(source, port, now, Replica(0));
-            chosen = rule.choose_item(&request, avoid, &mut || draw.bits());
-            if let Ok(item) = chosen
-                && source_of(item) == Some(source)
-            {
-                return Ok((item, source));
-            }
-        }
-        let item = chosen?;
-        match source_of(item) {
-            // A random item, or the one nearest to an address that it is not reached from: both may be chosen.
-            Some(source) if !rule.computes_item() => Ok((item, source)),
-            _ => Err(ComposeError::NoItemLeft),
-        }
+        let connection = connection(work.port, work.began);
+        let chosen = rule.resume(&mut work.choice, &connection, tries, &mut || work.draw.bits())?;
+        Ok(chosen.map(|chosen| Target::new(work.service, work.port, chosen)))
     }
 }
 
-/// Says how many draws are of use: all, where they choose a slice, a replica or an item.
-fn share(rule: &Rule) -> Share {
-    let items = rule.computes_item() || rule.positive_items().nth(1).is_none();
-    if items && rule.replicas() == 1 && rule.deciding_bits() >= DECIDING {
-        Share::Few
-    } else {
-        Share::All
+/// The draws that one address is chosen from.
+struct Draws<F> {
+    draw: Draw,
+    next: F,
+}
+
+impl<F: FnMut() -> Draw> RandomBits for Draws<F> {
+    fn bits(&mut self) -> u64 {
+        self.draw.bits()
+    }
+
+    fn redraw(&mut self) {
+        self.draw = (self.next)();
     }
 }
 
-fn request(source: Ipv6Addr, port: u16, now: UnixTime, replica: Replica) -> Request<'static> {
-    let mut request = Request::new(Source(source));
-    request.port = Some(Port(port));
-    request.time = Some(now);
-    request.replica = replica;
-    request
+fn connection(port: u16, now: UnixTime) -> Connection<'static> {
+    Connection {
+        port: Some(Port(port)),
+        time: Some(now),
+        ..Connection::default()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use ssa_rules::{Destination, Flow, LimitError, Verdict};
+    use ssa_rules::{Destination, Flow, LimitError, Source, Verdict};
 
     use super::*;
     use crate::{

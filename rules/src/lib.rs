@@ -51,6 +51,7 @@ extern crate alloc;
 
 pub mod apl;
 mod bits;
+pub mod choice;
 mod order;
 pub mod published;
 pub mod record;
@@ -59,6 +60,7 @@ mod types;
 pub mod verdict;
 
 pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Class};
+pub use choice::{Candidate, Choice, Chosen, Connection, ItemSource, RandomBits, Sources, Work};
 pub use published::{Judgement, Publication, Published, Role};
 pub use record::Record;
 pub use rule::{

@@ -2,8 +2,8 @@
 
 use allocation_counter::measure;
 use ssa_rules::{
-    AddressSpace, Apl, Chunk, Destination, Flow, ItemSet, Key, Port, Published, Record, Replica, Request, Rule, Secret,
-    Source, UnixTime,
+    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSet, ItemSource, Key, Port,
+    Published, Record, Replica, Request, Rule, Secret, Source, Sources, UnixTime,
 };
 
 const RECORDS: [&str; 14] = [
@@ -62,6 +62,38 @@ fn composing_and_verifying_allocate_nothing() {
             let _ = rule.search(&request, ItemSet::EMPTY, &mut random);
         });
         assert_eq!(failing.count_total, 0, "failing to compose {record}");
+
+        let connection = Connection {
+            object: request.object,
+            chunk: request.chunk,
+            port: request.port,
+            time: request.time,
+        };
+        let sources = rule
+            .positive_items()
+            .map(|(_, item)| ItemSource { item, source: source.0 });
+        let sources: Vec<ItemSource> = sources.collect();
+        let sources = Sources {
+            by_item: &sources,
+            default: None,
+        };
+        let failed = rule.positive_items().map(|(item, _)| Candidate {
+            item,
+            replica: Replica(0),
+            address: composed.unwrap(),
+        });
+        let failed = failed.collect::<Vec<_>>().repeat(32);
+        let mut chosen = None;
+        let choosing = measure(|| {
+            chosen = rule
+                .choose(&connection, &sources, &failed.iter().copied(), &mut random)
+                .ok();
+            if let Some(Choice::Work(work)) = &mut chosen {
+                let _ = rule.resume(work, &connection, u32::MAX, &mut random);
+            }
+        });
+        assert_eq!(choosing.count_total, 0, "choosing {record}");
+        assert!(chosen.is_some(), "{record}");
 
         let destination = composed.unwrap();
         let flow = Flow {

@@ -11,6 +11,7 @@ use std::net::Ipv6Addr;
 
 use oracle::{
     apl::Place,
+    choose::{self, Situation},
     compose::{Client, bits, compose, fill, groups, object_number, pow_ok, winner},
     generate::{self, Draw, NOW},
     hash,
@@ -18,9 +19,9 @@ use oracle::{
     verify::{self, Part, Seen, Verdict},
 };
 use ssa_rules::{
-    AddressSpace, Apl, Chunk, Class, ComposeError, Destination, Expected, Flow, ItemIndex, ItemSet, Key, KeyId, Port,
-    Progress, Publication, Record, Replica, Request, Role, Rule, Secret, Source, SourceBits, UnixTime, ValidFrom,
-    Violation,
+    AddressSpace, Apl, Candidate, Choice, Chunk, Class, ComposeError, Connection, Destination, Expected, Flow,
+    ItemIndex, ItemSet, ItemSource, Key, KeyId, Port, Progress, Publication, Record, Replica, Request, Role, Rule,
+    Secret, Source, SourceBits, Sources, UnixTime, ValidFrom, Violation,
     record::{Field as CrateField, Input as CrateInput, Inputs, ItemChoice},
     rule::hash::siphash24,
 };
@@ -934,6 +935,129 @@ fn items_to_avoid_are_passed_over() {
             assert_eq!(first, group, "{}", case.text);
         }
     }
+}
+
+/// The sources of a client, and what failed of late: some candidates, or all of an item.
+fn situation(draw: &mut Draw, case: &Case, client: &Client) -> Situation {
+    let items = case.usable.apl.positives();
+    let mut situation = Situation {
+        default: draw.percent(60).then_some(client.values.source),
+        ..Situation::default()
+    };
+    for item in &items {
+        if draw.percent(50) {
+            // Near the item, near another, or the same for several.
+            let near = draw.of(&items).address ^ u128::from(draw.below(4));
+            let source = draw.of(&[item.address ^ 1, near, client.values.source]);
+            situation.sources.push((item.address, source));
+        }
+    }
+    for _ in 0..draw.of(&[0, 0, 1, 3, 20]) {
+        let item = draw.of(&items).address;
+        let replica = draw.below(u64::from(case.usable.record.replicas)) as u32;
+        let address = fill(&case.usable, client, item, &case.rand_of(draw.next().into())).unwrap_or(item);
+        situation.failed.push((item, replica, address));
+    }
+    situation
+}
+
+#[test]
+fn what_is_chosen_is_among_what_may_be() {
+    let mut draw = Draw::new(21);
+    let (mut chosen_of, mut refused) = (0, 0);
+    for case in cases(&mut draw, 400) {
+        let mut client = client(&mut draw, &case);
+        client.values.object = Some(b"42".to_vec());
+        client.replica = 0;
+        let situation = situation(&mut draw, &case, &client);
+        let item = |address: u128| {
+            let mut items = case.rule.positive_items();
+            items.find(|(_, net)| u128::from(net.addr()) == address).unwrap()
+        };
+        let by_item: Vec<ItemSource> = situation
+            .sources
+            .iter()
+            .map(|(address, source)| ItemSource {
+                item: item(*address).1,
+                source: (*source).into(),
+            })
+            .collect();
+        let sources = Sources {
+            by_item: &by_item,
+            default: situation.default.map(Ipv6Addr::from),
+        };
+        let failed: Vec<Candidate> = situation
+            .failed
+            .iter()
+            .map(|(address, replica, found)| Candidate {
+                item: item(*address).0,
+                replica: Replica(*replica as u8),
+                address: Destination((*found).into()),
+            })
+            .collect();
+        let given = request(&client);
+        let connection = Connection {
+            object: given.object,
+            chunk: given.chunk,
+            port: given.port,
+            time: given.time,
+        };
+        // The draws are bounded: now and then an address that failed remains, where hardly another is left.
+        let may_be = choose::of_one_draw(&case.usable, &client, &situation);
+        for _ in 0..8 {
+            let random = &mut || draw.next();
+            let choice = case.rule.choose(&connection, &sources, &failed.iter().copied(), random);
+            let found = choice.and_then(|choice| match choice {
+                Choice::Chosen(chosen) => Ok(Some(chosen)),
+                Choice::Work(mut work) => case.rule.resume(&mut work, &connection, u32::MAX, random),
+            });
+            let found = match found {
+                Ok(found) => found.expect("as many tries as there may be"),
+                Err(error) => {
+                    let wide = matches!(error, ComposeError::NotInService | ComposeError::PowExhausted { .. });
+                    assert!(may_be.is_err() || wide, "{}: {error}: {may_be:x?}", case.text);
+                    refused += 1;
+                    continue;
+                }
+            };
+            let outcome = |address| choose::Outcome {
+                item: u128::from(item_address(&case.rule, found.candidate.item)),
+                source: found.source.into(),
+                replica: found.candidate.replica.0.into(),
+                address,
+            };
+            let exact = outcome(Some(found.candidate.address.0.into()));
+            let may_be = may_be.as_ref().unwrap_or_else(|error| panic!("{}: {error}", case.text));
+            assert!(
+                may_be.contains(&exact) || may_be.contains(&outcome(None)),
+                "{}: {exact:x?} of {may_be:x?} for {situation:x?}",
+                case.text
+            );
+            chosen_of += 1;
+            // A verifier takes it.
+            let seen = Flow {
+                source: Source(found.source),
+                destination: found.candidate.address,
+                port: given.port,
+                object: given.object,
+                chunk: given.chunk,
+                time: UnixTime(client.time.unwrap()),
+            };
+            if case.rule.can_verify() {
+                let verdict = case.rule.verify(&seen).unwrap();
+                assert!(matches!(verdict, ssa_rules::Verdict::Conforming(_)), "{}", case.text);
+            }
+        }
+    }
+    assert!(
+        chosen_of > 2000 && refused > 100,
+        "{chosen_of} chosen, {refused} refused"
+    );
+}
+
+fn item_address(rule: &Rule, wanted: ItemIndex) -> Ipv6Addr {
+    let mut items = rule.positive_items();
+    items.find(|(index, _)| *index == wanted).unwrap().1.addr()
 }
 
 fn prepared(rule: &str, apl: &str) -> Case {

@@ -1,6 +1,7 @@
 //! What is composed for the askers of a name.
 
 use std::{
+    iter,
     net::Ipv6Addr,
     sync::{
         Arc,
@@ -8,8 +9,7 @@ use std::{
     },
 };
 
-use ipnet::Ipv6Net;
-use ssa_rules::{Class, ItemIndex, ItemSet, Limits, Port, Progress, Replica, Request, Rule, Source};
+use ssa_rules::{Choice, Class, Connection, ItemSource, Limits, Port, Rule, Sources};
 
 use super::{answer::STALE_TTL, asker::Whose};
 use crate::clock::Now;
@@ -31,7 +31,7 @@ pub struct Offer {
     /// The rules, that with the greatest `from` first.
     pub rules: Vec<Rule>,
     /// The sources of this host, item by item.
-    pub sources: Vec<(Ipv6Net, Ipv6Addr)>,
+    pub sources: Vec<ItemSource>,
     /// The port, where connections to the name can only be for one.
     pub port: Option<u16>,
     /// Whether keys are this host's own: they are none for other askers.
@@ -74,23 +74,25 @@ impl Offer {
         if foreign_key || self.limits.check(rule).is_err() {
             return None;
         }
-        let replica = random().checked_rem(rule.replicas().into()).unwrap_or(0);
-        let request = |source: Ipv6Addr| Request {
+        let connection = Connection {
             port: self.port.map(Port),
             time: Some(now.time),
-            replica: Replica(u8::try_from(replica).unwrap_or(0)),
-            ..Request::new(Source(source))
+            ..Connection::default()
         };
-        let (source, mut search) = match asker {
-            Whose::Other(source) => (source, rule.search(&request(source), ItemSet::EMPTY, random).ok()?),
-            Whose::Host => {
-                let (item, source) = self.choose_item(rule, random, &request)?;
-                (source, rule.search_in(item, &request(source), random).ok()?)
+        let sources = match asker {
+            Whose::Other(source) => Sources::all(source),
+            Whose::Host => Sources {
+                by_item: &self.sources,
+                default: None,
+            },
+        };
+        let choice = rule.choose(&connection, &sources, &iter::empty(), random).ok()?;
+        let chosen = match choice {
+            Choice::Chosen(chosen) => chosen,
+            Choice::Work(mut work) => {
+                let tries = 64_u32.checked_shl(rule.pow().into())?;
+                rule.resume(&mut work, &connection, tries, random).ok()??
             }
-        };
-        let tries = 64_u32.checked_shl(rule.pow().into())?;
-        let Ok(Progress::Found(address)) = rule.advance(&mut search, &request(source), tries, random) else {
-            return None;
         };
         let fresh = self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.daemon);
         // What is stale holds a little too: nobody is to ask at every turn (RFC 8767 §4).
@@ -101,31 +103,6 @@ impl Offer {
         let others = self.rules.iter().map(|rule| rule.from().0);
         let starts = others.filter(|from| *from > time).map(|from| from.saturating_sub(time));
         let left = changes.chain(starts).chain([fresh.max(least), MAX_TTL]).min()?;
-        Some((address.0, u32::try_from(left).ok()?))
-    }
-
-    /// Chooses an item, and the source that this host's connections to it use: the one may depend on the other, and a
-    /// pair is taken that agrees with itself.
-    fn choose_item<'r>(
-        &self,
-        rule: &Rule,
-        random: &mut impl FnMut() -> u64,
-        request: &impl Fn(Ipv6Addr) -> Request<'r>,
-    ) -> Option<(ItemIndex, Ipv6Addr)> {
-        let source_of = |item: ItemIndex| {
-            let (_, prefix) = rule.positive_items().find(|(index, _)| *index == item)?;
-            let (_, source) = self.sources.iter().find(|(item, _)| *item == prefix)?;
-            Some(*source)
-        };
-        let mut last = None;
-        for (_, source) in &self.sources {
-            let item = rule.choose_item(&request(*source), ItemSet::EMPTY, random).ok()?;
-            let own = source_of(item);
-            if own == Some(*source) {
-                return Some((item, *source));
-            }
-            last = own.map(|own| (item, own));
-        }
-        last.filter(|_| !rule.computes_item())
+        Some((chosen.candidate.address.0, u32::try_from(left).ok()?))
     }
 }

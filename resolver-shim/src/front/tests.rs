@@ -4,7 +4,8 @@ use std::{
 };
 
 use ssa_rules::{
-    AddressSpace, ClientKey, Destination, Flow, Key, Limits, Port, Record, Rule, Secret, Source, UnixTime, Verdict,
+    AddressSpace, ClientKey, Destination, Flow, ItemSource, Key, Limits, Port, Record, Rule, Secret, Source, UnixTime,
+    Verdict,
 };
 
 use super::{
@@ -34,13 +35,20 @@ fn prepared(rule: &str, list: &str, key: &Key) -> Rule {
     Rule::prepare(&record, Some(&space), key).unwrap()
 }
 
+fn own(item: &str, source: &str) -> ItemSource {
+    ItemSource {
+        item: item.parse().unwrap(),
+        source: source.parse().unwrap(),
+    }
+}
+
 fn offer(rules: &[&str], key: &Key) -> Offer {
     let list = "2:2001:db8:5::/64 2:2001:db8:7::/64 !2:2001:db8:6::/120";
     Offer {
         rules: rules.iter().map(|rule| prepared(rule, list, key)).collect(),
         sources: vec![
-            ("2001:db8:5::/64".parse().unwrap(), "2001:db8:1::5".parse().unwrap()),
-            ("2001:db8:7::/64".parse().unwrap(), "2001:db8:1::7".parse().unwrap()),
+            own("2001:db8:5::/64", "2001:db8:1::5"),
+            own("2001:db8:7::/64", "2001:db8:1::7"),
         ],
         port: Some(443),
         own_keys: matches!(key, Key::Client(_)),
@@ -114,12 +122,24 @@ fn this_host_is_told_by_the_sources_that_it_uses() {
         let mut offer = offer(&[rule], &Key::None);
         for asker in ["::1", "127.0.0.1"] {
             let (address, _) = compose(&offer, asker).unwrap();
-            let (_, source) = offer.sources.iter().find(|(item, _)| item.contains(&address)).unwrap();
-            let verdict = verdict(&offer, &source.to_string(), address);
+            let own = offer.sources.iter().find(|own| own.item.contains(&address)).unwrap();
+            let verdict = verdict(&offer, &own.source.to_string(), address);
             assert!(matches!(verdict, Verdict::Conforming(_)), "{rule}");
         }
         offer.sources.clear();
         assert_eq!(compose(&offer, "::1"), None);
+    }
+}
+
+#[test]
+fn items_that_this_host_cannot_reach_are_passed_over() {
+    for rule in ["v=ssa1; addr=rand:64; item=rand", "v=ssa1; addr=hash(src/128):64"] {
+        let mut offer = offer(&[rule], &Key::None);
+        offer.sources.truncate(1);
+        for _ in 0..40 {
+            let (address, _) = compose(&offer, "::1").unwrap();
+            assert!(offer.sources[0].item.contains(&address), "{rule}: {address}");
+        }
     }
 }
 
@@ -249,9 +269,9 @@ fn this_host_may_ask_from_any_address_of_its_own() {
     };
     let address = Ipv6Addr::from(<[u8; 16]>::try_from(&answer[answer.len() - 16..]).unwrap());
     let offer = table.offers.values().next().unwrap();
-    let (_, source) = offer.sources.iter().find(|(item, _)| item.contains(&address)).unwrap();
+    let used = offer.sources.iter().find(|own| own.item.contains(&address)).unwrap();
     assert!(matches!(
-        verdict(offer, &source.to_string(), address),
+        verdict(offer, &used.source.to_string(), address),
         Verdict::Conforming(_)
     ));
     let other = Asker { is_host: false, ..own };

@@ -456,7 +456,11 @@ impl Model {
                     }
                     if let Some(front) = self.config.front.as_ref().filter(|_| !self.config.off) {
                         let mut offer = offer(config, front, &view, &self.keyring);
-                        offer.sources = entry.sources.iter().map(|own| (own.item, own.source)).collect();
+                        let own = |ItemSource { item, source }: &ItemSource| ssa_rules::ItemSource {
+                            item: *item,
+                            source: *source,
+                        };
+                        offer.sources = entry.sources.iter().map(own).collect();
                         offer.fresh_until = known.fresh_until.clone();
                         let name = match &service.origin {
                             Origin::Dns(name) => Some(name.clone()),

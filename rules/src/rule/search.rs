@@ -29,6 +29,12 @@ impl Search {
         self.item
     }
 
+    /// Returns the address that is tried next: by a rule without a proof of work, the final one.
+    #[must_use]
+    pub fn candidate(&self) -> Destination {
+        Destination(self.candidate.into())
+    }
+
     /// Returns how many addresses were tried.
     #[must_use]
     pub fn tries(&self) -> u64 {

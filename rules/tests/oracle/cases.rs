@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::oracle::apl;
+use crate::oracle::choose::{self, Situation};
 use crate::oracle::compose::{Client, Secrets, compose};
 use crate::oracle::hash::{self, Values};
 use crate::oracle::published;
@@ -89,7 +90,8 @@ pub fn values(case: &Value) -> Values {
         _ => panic!("two objects in {case}"),
     };
     Values {
-        source: address(string(case, "source")),
+        // A choice may be without one.
+        source: case["source"].as_str().map_or(0, address),
         object,
         chunk: case["chunk"].as_u64(),
         port: case["port"].as_u64().map(|port| port.try_into().unwrap()),
@@ -111,6 +113,29 @@ pub fn seen(case: &Value) -> Seen {
         destination: address(string(case, "destination")),
         time: case["time"].as_u64().expect("time"),
         secrets: secrets(case),
+    }
+}
+
+/// What a client knows of its sources and of failures.
+pub fn situation(case: &Value) -> Situation {
+    let network = |value: &Value| {
+        let text = value["item"].as_str().unwrap();
+        address(text.split('/').next().unwrap())
+    };
+    let list = |key: &str| case[key].as_array().cloned().unwrap_or_default();
+    Situation {
+        sources: list("sources")
+            .iter()
+            .map(|own| (network(own), address(string(own, "source"))))
+            .collect(),
+        default: case["source"].as_str().map(address),
+        failed: list("failed")
+            .iter()
+            .map(|failed| {
+                let replica = failed["replica"].as_u64().unwrap() as u32;
+                (network(failed), replica, address(string(failed, "address")))
+            })
+            .collect(),
     }
 }
 
@@ -191,6 +216,18 @@ pub fn answer(case: &Value) -> Vec<(&'static str, Value)> {
             let word = if found.is_err() { "error" } else { "address" };
             vec![("expect", json!(word))]
         }
+        "choose" => {
+            let found = choose::choices(&usable(case).unwrap(), &client(case), &situation(case));
+            let outcomes: Vec<Value> = found
+                .unwrap_or_default()
+                .iter()
+                .map(|outcome| {
+                    let address = outcome.address.expect("few random bits, no proof of work");
+                    json!({"address": text(address), "source": text(outcome.source)})
+                })
+                .collect();
+            vec![("expect", json!(outcomes))]
+        }
         "verify" => {
             let found = verify(&usable(case).unwrap(), &seen(case)).unwrap();
             let mut keys = vec![("expect", json!(found.name()))];
@@ -267,7 +304,7 @@ pub fn check(case: &Value) -> Result<(), String> {
 }
 
 /// The order of keys in a written case.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "note",
     "op",
     "rule",
@@ -279,6 +316,8 @@ const ORDER: [&str; 23] = [
     "secret",
     "kdf",
     "source",
+    "sources",
+    "failed",
     "object",
     "object-hex",
     "chunk",
@@ -290,7 +329,6 @@ const ORDER: [&str; 23] = [
     "expect",
     "part",
     "unchecked",
-    "",
 ];
 
 /// A file's text: one case a line.

@@ -14,6 +14,7 @@
 )]
 
 pub mod apl;
+pub mod choose;
 pub mod compose;
 pub mod generate;
 pub mod hash;

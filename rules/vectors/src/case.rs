@@ -19,6 +19,10 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) apl: String,
     pub(crate) source: Option<Ipv6Addr>,
+    #[serde(default)]
+    pub(crate) sources: Vec<OwnSource>,
+    #[serde(default)]
+    pub(crate) failed: Vec<Failed>,
     pub(crate) destination: Option<Ipv6Addr>,
     object: Option<String>,
     object_hex: Option<String>,
@@ -35,6 +39,28 @@ pub(crate) struct Case {
     pub(crate) message: Option<String>,
     pub(crate) secret: Option<String>,
     pub(crate) kdf: Option<u8>,
+}
+
+/// The source that connections to an item use.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OwnSource {
+    pub(crate) item: String,
+    pub(crate) source: Ipv6Addr,
+}
+
+/// A candidate that failed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Failed {
+    pub(crate) item: String,
+    pub(crate) replica: u8,
+    pub(crate) address: Ipv6Addr,
+}
+
+/// What may be chosen.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Outcome {
+    pub(crate) address: Ipv6Addr,
+    pub(crate) source: Ipv6Addr,
 }
 
 /// A TXT record: its text, or the strings that it is made of.
@@ -111,8 +137,8 @@ impl fmt::Display for Field {
             Self::Unusable(why) => write!(f, ".rule: unusable: {why}"),
             Self::UnknownOp(op) => write!(
                 f,
-                ".op: `{op}` is none of parse, compose, compose-error, verify, verify-refused, published, client-key, \
-                 siphash, apl-wire"
+                ".op: `{op}` is none of parse, compose, compose-error, choose, verify, verify-refused, published, \
+                 client-key, siphash, apl-wire"
             ),
         }
     }

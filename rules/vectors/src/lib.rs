@@ -24,6 +24,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("apl-negated.json", include_str!("../apl-negated.json")),
     ("apl-tag.json", include_str!("../apl-tag.json")),
     ("apl-wire.json", include_str!("../apl-wire.json")),
+    ("choice.json", include_str!("../choice.json")),
     ("client-key.json", include_str!("../client-key.json")),
     ("composing.json", include_str!("../composing.json")),
     ("fields.json", include_str!("../fields.json")),

@@ -1,19 +1,21 @@
 //! The operations: each asks the crate what the case asks, and compares.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write},
     net::Ipv6Addr,
 };
 
 use serde_json::Value;
 use ssa_rules::{
-    AddressSpace, Apl, Chunk, Destination, Flow, Key, KeyId, Part, Port, Publication, Record, Replica, Request, Role,
-    Rule, Secret, Source, SourceBits, UnixTime, Verdict, rule::hash::siphash24,
+    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSource, Key, KeyId, Part, Port,
+    Publication, Record, Replica, Request, Role, Rule, Secret, Source, SourceBits, Sources, UnixTime, Verdict,
+    rule::hash::siphash24,
 };
 
 use crate::{
     Difference,
-    case::{Case, Field, Txt, need, unhex},
+    case::{self, Case, Field, Outcome, Txt, need, unhex},
 };
 
 pub(crate) fn run(case: &Case) -> Result<Vec<Difference>, Field> {
@@ -21,6 +23,7 @@ pub(crate) fn run(case: &Case) -> Result<Vec<Difference>, Field> {
         "parse" => parse(case),
         "compose" => compose(case),
         "compose-error" => compose_error(case),
+        "choose" => choose(case),
         "verify" => verify(case),
         "verify-refused" => verify_refused(case),
         "published" => published(case),
@@ -88,6 +91,15 @@ fn parse(case: &Case) -> Result<Vec<Difference>, Field> {
     Ok(differences)
 }
 
+/// Returns a source of random bits, the same for the same seed.
+fn random(seed: u64) -> impl FnMut() -> u64 {
+    let mut count = 0_u64;
+    move || {
+        count = count.wrapping_add(1);
+        siphash24(&[1; 16], &(u128::from(seed) << 64 | u128::from(count)).to_be_bytes())
+    }
+}
+
 /// Composes four times with different random bits: a case leaves nothing to them.
 fn composed(case: &Case) -> Result<Result<Ipv6Addr, String>, Field> {
     let rule = prepared(case)?;
@@ -101,12 +113,7 @@ fn composed(case: &Case) -> Result<Result<Ipv6Addr, String>, Field> {
         replica: Replica(case.replica.unwrap_or(0)),
     };
     let once = |seed: u64| {
-        let mut state = seed;
-        let mut random = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            siphash24(&[1; 16], &state.to_be_bytes())
-        };
-        rule.compose(&request, &mut random)
+        rule.compose(&request, &mut random(seed))
             .map(|Destination(address)| address)
             .map_err(|error| error.to_string())
     };
@@ -137,6 +144,83 @@ fn compose_error(case: &Case) -> Result<Vec<Difference>, Field> {
         &case.expect,
         if composed(case)?.is_err() { "error" } else { "address" },
     ))
+}
+
+/// How often a choice is made: of at most eight outcomes each is met, but for one choice in 10¹³.
+const CHOICES: u64 = 256;
+
+/// Chooses many times: every outcome must be met, and no other.
+fn choose(case: &Case) -> Result<Vec<Difference>, Field> {
+    let rule = prepared(case)?;
+    let object = case.object()?;
+    let connection = Connection {
+        object: object.as_deref(),
+        chunk: case.chunk.map(Chunk),
+        port: case.port.map(Port),
+        time: case.time.map(UnixTime),
+    };
+    let sources: Vec<ItemSource> = case.sources.iter().map(own_source).collect::<Result<_, _>>()?;
+    let sources = Sources {
+        by_item: &sources,
+        default: case.source,
+    };
+    let failed = case.failed.iter().map(|failed| candidate(&rule, failed));
+    let failed: Vec<Candidate> = failed.collect::<Result<_, _>>()?;
+    let mut found = BTreeSet::new();
+    for seed in 0..CHOICES {
+        let mut random = random(seed);
+        let choice = rule.choose(&connection, &sources, &failed.iter().copied(), &mut random);
+        let chosen = match choice {
+            Ok(Choice::Chosen(chosen)) => chosen,
+            Ok(Choice::Work(mut work)) => match rule.resume(&mut work, &connection, u32::MAX, &mut random) {
+                Ok(Some(chosen)) => chosen,
+                Ok(None) | Err(_) => continue,
+            },
+            Err(_) => continue,
+        };
+        found.insert(Outcome {
+            address: chosen.candidate.address.0,
+            source: chosen.source,
+        });
+    }
+    let expected: Option<BTreeSet<Outcome>> = serde_json::from_value(case.expect.clone()).ok();
+    let text = |outcomes: &BTreeSet<Outcome>| {
+        let outcomes = outcomes.iter();
+        let texts: Vec<String> = outcomes
+            .map(|found| format!("{} from {}", found.address, found.source))
+            .collect();
+        texts.join(", ")
+    };
+    let expected = expected.ok_or(Field::Value {
+        key: "expect",
+        allowed: "a list of addresses and their sources",
+    })?;
+    Ok(compare("expect", &Value::String(text(&expected)), text(&found)))
+}
+
+fn own_source(own: &case::OwnSource) -> Result<ItemSource, Field> {
+    let item = own.item.parse().map_err(|_| Field::Value {
+        key: "sources",
+        allowed: "items with their sources",
+    })?;
+    Ok(ItemSource {
+        item,
+        source: own.source,
+    })
+}
+
+fn candidate(rule: &Rule, failed: &case::Failed) -> Result<Candidate, Field> {
+    let mut items = rule.positive_items();
+    let item = items.find(|(_, prefix)| prefix.to_string() == failed.item);
+    let (item, _) = item.ok_or(Field::Value {
+        key: "failed",
+        allowed: "candidates in positive items",
+    })?;
+    Ok(Candidate {
+        item,
+        replica: Replica(failed.replica),
+        address: Destination(failed.address),
+    })
 }
 
 fn with_flow<T>(case: &Case, judge: impl FnOnce(&Flow<'_>) -> T) -> Result<T, Field> {

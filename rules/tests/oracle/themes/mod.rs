@@ -18,6 +18,7 @@ use crate::oracle::apl::{Place, from_text, to_wire};
 use crate::oracle::compose::{fill, groups, pow_ok};
 use crate::oracle::record::usable;
 
+mod choice;
 mod composing;
 mod fields;
 mod items;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Theme> {
         theme("unchecked.json", fields::unchecked()),
         theme("replicas.json", fields::replicas()),
         theme("composing.json", composing::composing()),
+        theme("choice.json", choice::choice()),
         theme("mac.json", mac::mac()),
         theme("client-key.json", mac::client_key()),
         theme("time.json", time::time()),
