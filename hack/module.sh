@@ -2,6 +2,8 @@
 # Prints the path of the Envoy module, and builds it where it is missing or old.
 #
 #   SSA_FILTER=FILE     uses that one instead
+#
+# Arguments are rustc's: filter/tests/module has the linker write a map.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -11,5 +13,6 @@ if [ -n "${SSA_FILTER:-}" ]; then
   exit 0
 fi
 # As a cdylib alone: with an rlib beside it there is no link-time optimisation.
-"$root/hack/wasm-cargo.sh" rustc --quiet --profile module --locked -p ssa-filter --lib --crate-type cdylib >&2
+SSA_WASM_LD=$root/hack/wasm-ld.sh "$root/hack/wasm-cargo.sh" rustc --quiet --profile module --locked -p ssa-filter --lib \
+  --crate-type cdylib -- "$@" >&2
 echo "$target_dir/wasm32-unknown-unknown/module/ssa_filter.wasm"

@@ -5,7 +5,7 @@
 #   hack/wasm-cargo.sh clippy -p ssa-filter                 77 where this toolchain has no clippy
 #   hack/wasm-cargo.sh test -p ssa-rules --test wasm        tests of wasm-bindgen-test, under Node.js
 #
-# Name the test file: a crate's other integration tests are for native targets.
+# Name the test file: a crate's other integration tests are for native targets. SSA_WASM_LD names another linker.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 load_toolchain module SSA_WASM_TOOLCHAIN
@@ -36,6 +36,7 @@ fi
 
 case $SSA_WASM_TOOLCHAIN in
   rustup)
+    if [ -n "${SSA_WASM_LD:-}" ]; then export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$SSA_WASM_LD; fi
     exec cargo "$subcommand" --target wasm32-unknown-unknown "$@"
     ;;
   debian)
@@ -45,7 +46,7 @@ case $SSA_WASM_TOOLCHAIN in
       exit 77
     fi
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
-    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Clinker=wasm-ld -Clinker-flavor=wasm-ld"
+    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Clinker=${SSA_WASM_LD:-wasm-ld} -Clinker-flavor=wasm-ld"
     exec /usr/bin/cargo "$subcommand" --target wasm32-unknown-unknown -Zbuild-std=std,panic_abort "$@"
     ;;
   *) die "no toolchain for wasm32-unknown-unknown: see make setup" ;;

@@ -11,7 +11,7 @@
 //! destination, verifies source and destination by its rules, and lets pass, marks for low priority, or closes.
 //!
 //! What happens on a connection is decided by values alone: [`plugin`] talks to a [`proxy::Proxy`], which
-//! `host.rs` implements with Envoy's host calls and the tests with a table of answers. Services come from the
+//! `envoy/host.rs` implements with Envoy's host calls and the tests with a table of answers. Services come from the
 //! plugin's configuration, or from a [snapshot](config::Snapshot) that the plugin fetches, with secrets then.
 //!
 //! # What this crate does not do
@@ -49,6 +49,4 @@ pub mod table;
 pub mod works;
 
 #[cfg(target_arch = "wasm32")]
-mod entry;
-#[cfg(target_arch = "wasm32")]
-mod host;
+mod envoy;

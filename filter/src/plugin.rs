@@ -257,8 +257,8 @@ impl Plugin {
         self.set_tick(proxy);
     }
 
-    /// Takes an answer, which the proxy shows.
-    pub fn on_response(&mut self, call: Call, proxy: &impl Proxy) {
+    /// Takes an answer, which the proxy shows if there is one.
+    pub fn on_response(&mut self, call: Call, answered: bool, proxy: &impl Proxy) {
         let time = proxy.time().unwrap_or(0);
         self.allowance = MOST_AT_ONCE;
         let Some(feed) = &mut self.feed else {
@@ -268,7 +268,8 @@ impl Plugin {
             return;
         }
         let (ready, refused) = (feed.ready(), feed.refused());
-        match proxy.response() {
+        let response = if answered { proxy.response() } else { Err(Refused) };
+        match response {
             Ok(response) if response.status == 200 => match proxy.body(MAX_SNAPSHOT.saturating_add(1)) {
                 Ok(body) => self.read_snapshot(&body, response.etag, proxy, time),
                 Err(Refused) => self.missed(proxy, time, "the answer has no body"),

@@ -43,7 +43,7 @@ fn snapshot(generation: &str, rule: &str, extra: &str) -> String {
 /// Answers the question that is on its way.
 fn respond(plugin: &mut Plugin, table: &Table, status: u16, body: &str) {
     table.answer.replace(Some((status, body.to_owned())));
-    plugin.on_response(Call(table.calls.get()), table);
+    plugin.on_response(Call(table.calls.get()), true, table);
 }
 
 fn inbound_snapshot(generation: &str, extra: &str) -> String {

@@ -11,7 +11,7 @@ use std::{
 pub(crate) fn shipped() -> &'static [u8] {
     static SHIPPED: OnceLock<Vec<u8>> = OnceLock::new();
     SHIPPED.get_or_init(|| {
-        let path = run("hack/module.sh", &[], &target());
+        let path = run("hack/module.sh", &[], &target(), &[]);
         read(Path::new(path.trim()))
     })
 }
@@ -26,15 +26,16 @@ pub(crate) struct Mapped {
 pub(crate) fn mapped() -> &'static Mapped {
     static MAPPED: OnceLock<Mapped> = OnceLock::new();
     MAPPED.get_or_init(|| {
-        // As hack/module.sh does it, with one more wish to the linker. It has a folder of its own, for it runs meanwhile.
+        // With one more wish to the linker. It has a folder of its own, for it runs meanwhile.
         let target = target().join("mapped");
         let folder = target.join("wasm32-unknown-unknown/module");
         let map = folder.join("ssa_filter.map");
-        let arguments = "rustc --quiet --profile module --locked -p ssa-filter --lib --crate-type cdylib --";
-        let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
-        let wish = format!("-Clink-arg=-Map={}", map.display());
-        arguments.push(&wish);
-        run("hack/wasm-cargo.sh", &arguments, &target);
+        run(
+            "hack/module.sh",
+            &[&format!("-Clink-arg=-Map={}", map.display())],
+            &target,
+            &["SSA_FILTER"],
+        );
         Mapped {
             wasm: read(&folder.join("ssa_filter.wasm")),
             map: String::from_utf8(read(&map)).expect("a text"),
@@ -59,9 +60,13 @@ fn target() -> PathBuf {
         .unwrap_or(target.to_owned())
 }
 
-/// Runs a script of the project, and returns what it prints.
-fn run(script: &str, arguments: &[&str], target: &Path) -> String {
-    let output = Command::new(root().join(script))
+/// Runs a script of the project without these variables, and returns what it prints.
+fn run(script: &str, arguments: &[&str], target: &Path, without: &[&str]) -> String {
+    let mut command = Command::new(root().join(script));
+    for variable in without {
+        command.env_remove(variable);
+    }
+    let output = command
         .args(arguments)
         .current_dir(root())
         .env("CARGO_TARGET_DIR", target)

@@ -215,6 +215,9 @@ impl<'a> Guest<'a> {
             })
             .collect();
         let fault = caller.data_mut().enter(call.name, call.kind);
+        // The plugin's own context is there while its callbacks run.
+        let own = call.name == "proxy_set_effective_context" && arguments == [u64::from(ROOT)];
+        let fault = fault.filter(|_| !own);
         if let Some(How::Status(status)) = fault {
             return status;
         }

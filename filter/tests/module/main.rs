@@ -13,4 +13,5 @@ mod panics;
 mod scenario;
 mod scripts;
 mod shape;
+mod statuses;
 mod world;

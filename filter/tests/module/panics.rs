@@ -39,6 +39,9 @@ const PANICKING: [&str; 24] = [
     "std::thread::local::panic_access_error",
 ];
 
+/// What lines begin with that name a crate of the lock: those that nothing reaches any more have to go.
+const LOCKED: [&str; 2] = ["proxy-wasm-", "serde_json-"];
+
 const ALLOWED: &str = include_str!("panics.allowed");
 
 /// A panic that can be reached.
@@ -98,7 +101,9 @@ fn no_panic_can_be_reached() {
     let allowed = allowed();
     let panics = panics(&image);
     let reached = image.reached(|_| false);
-    let matches = |panic: &Panic, allowed: &str| panic.place.starts_with(allowed) || panic.how.starts_with(allowed);
+    let matches = |panic: &Panic, allowed: &str| {
+        format!("{}: {}", panic.place, panic.how).starts_with(allowed) || panic.how.starts_with(allowed)
+    };
     let mut faults = Vec::new();
     for (panic, functions) in &panics {
         let excused = allowed.iter().find(|allowed| matches(panic, allowed));
@@ -109,12 +114,15 @@ fn no_panic_can_be_reached() {
             faults.extend(ways.take(3).map(|way| format!("    by {way}")));
         }
     }
-    // Which ones are reached depends on the compiler too: that is no fault.
-    for unmet in allowed
+    let unmet = allowed
         .iter()
-        .filter(|allowed| !panics.keys().any(|panic| matches(panic, allowed)))
-    {
+        .filter(|allowed| !panics.keys().any(|panic| matches(panic, allowed)));
+    for unmet in unmet {
         println!("panics.allowed: {unmet}: not reached");
+        // Which ones of the standard library are reached depends on the compiler too: that is no fault.
+        if LOCKED.iter().any(|start| unmet.starts_with(start)) {
+            faults.push(format!("panics.allowed: {unmet}: not reached any more, to be removed"));
+        }
     }
     assert!(faults.is_empty(), "panics can be reached:\n{}", faults.join("\n"));
 }

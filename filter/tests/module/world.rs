@@ -12,8 +12,6 @@ impl Status {
     pub(crate) const INVALID_MEMORY_ACCESS: Self = Self(6);
     pub(crate) const CAS_MISMATCH: Self = Self(8);
     pub(crate) const UNIMPLEMENTED: Self = Self(12);
-    /// Every failure that the ABI names, one that it does not, and one that is no number of an enumeration.
-    pub(crate) const FAILURES: [u32; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 99, u32::MAX];
 }
 
 /// A way in which a host call goes wrong.

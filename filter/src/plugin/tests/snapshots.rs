@@ -84,7 +84,7 @@ fn answers_that_nobody_asked_for_change_nothing() {
     table
         .answer
         .replace(Some((200, inbound_snapshot("g1", r#", "off": true"#))));
-    plugin.on_response(Call(9), &table);
+    plugin.on_response(Call(9), true, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
     assert!(table.told("note").is_empty());
 }

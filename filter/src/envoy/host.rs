@@ -1,0 +1,201 @@
+//! Envoy's host calls: the only file that makes them.
+//!
+//! The functions of `hostcalls` are called, and what they return is looked at: the methods of the SDK's `Context` unwrap
+//! it. At a status that the SDK does not expect of a call, the function itself panics. docs/host-calls.md lists which
+//! statuses Envoy returns for each.
+
+use core::time::Duration;
+use std::time::UNIX_EPOCH;
+
+use arrayvec::{ArrayVec, CapacityError};
+use proxy_wasm::{
+    hostcalls,
+    types::{BufferType, MapType, MetricType},
+};
+
+use crate::{
+    config,
+    endpoint::{self, Endpoint},
+    proxy::{Call, ContextId, Counter, End, Gauge, Proxy, Refused, Request, Response, Version},
+};
+
+/// How long a filter state lives: as long as the downstream connection.
+const SPAN_CONNECTION: u8 = 2;
+
+/// The response flags that say that no upstream connection was made: no healthy upstream, connection failure.
+const FLAGS_NOT_CONNECTED: i64 = 0x2 | 0x20;
+
+/// Where `ORIGINAL_DST` clusters look for a destination first.
+const DESTINATION_STATE: &str = "envoy.network.transport_socket.original_dst_address";
+
+/// Where `tcp_proxy` looks for its cluster first.
+const CLUSTER_STATE: &str = "envoy.tcp_proxy.cluster";
+
+/// What a filter state's message takes besides the value, at most.
+const MESSAGE: usize = 64;
+
+/// Envoy, showing the context whose callback runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Envoy;
+
+/// Returns the answer of a call that may say that there is none.
+fn found<T, E>(answer: Result<Option<T>, E>) -> Result<T, Refused> {
+    answer.ok().flatten().ok_or(Refused)
+}
+
+/// Returns what a call says of itself, or that the proxy did not do it.
+fn done<T, E>(answer: Result<T, E>) -> Result<T, Refused> {
+    answer.map_err(|_| Refused)
+}
+
+/// Sets a filter state; `N` bytes hold the message.
+fn set_state<const N: usize>(path: &str, value: &[u8]) -> Result<(), Refused> {
+    let message = state::<N>(path, value).map_err(|_| Refused)?;
+    done(hostcalls::call_foreign_function(
+        "set_envoy_filter_state",
+        Some(&message),
+    ))
+    .map(drop)
+}
+
+/// Writes the protobuf message of a filter state.
+fn state<const N: usize>(path: &str, value: &[u8]) -> Result<ArrayVec<u8, N>, CapacityError> {
+    let mut message = ArrayVec::new();
+    for (number, bytes) in [(1, path.as_bytes()), (2, value)] {
+        message.try_extend_from_slice(&[number << 3 | 2])?;
+        // A varint: seven bits in a byte, the low ones first. Values are shorter than 2^14 bytes.
+        let low = u8::try_from(bytes.len() & 0x7f).unwrap_or(0);
+        match u8::try_from(bytes.len() >> 7).unwrap_or(0) {
+            0 => message.try_extend_from_slice(&[low])?,
+            high => message.try_extend_from_slice(&[low | 0x80, high])?,
+        }
+        message.try_extend_from_slice(bytes)?;
+    }
+    message.try_extend_from_slice(&[3 << 3, SPAN_CONNECTION])?;
+    Ok(message)
+}
+
+impl Proxy for Envoy {
+    fn time(&self) -> Result<u64, Refused> {
+        let time = done(hostcalls::get_current_time())?;
+        let since = time.duration_since(UNIX_EPOCH).map_err(|_| Refused)?;
+        u64::try_from(since.as_nanos()).map_err(|_| Refused)
+    }
+
+    fn endpoint(&self, end: End) -> Result<Endpoint, Refused> {
+        let path = match end {
+            End::Source => ["source", "address"],
+            End::Destination => ["destination", "address"],
+            End::UpstreamSource => ["upstream", "local_address"],
+        };
+        let text = found(hostcalls::get_property(path.into()))?;
+        Endpoint::parse(&text).ok_or(Refused)
+    }
+
+    fn note(&self, key: &str, value: &str) -> Result<(), Refused> {
+        done(hostcalls::set_property(vec![key], Some(value.as_bytes())))
+    }
+
+    fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        let mut text = ArrayVec::<u8, { endpoint::LONGEST }>::new();
+        to.write(&mut text).map_err(|_| Refused)?;
+        set_state::<{ MESSAGE + endpoint::LONGEST }>(DESTINATION_STATE, &text)
+    }
+
+    fn set_cluster(&self, name: &str) -> Result<(), Refused> {
+        set_state::<{ MESSAGE + config::MAX_CLUSTER }>(CLUSTER_STATE, name.as_bytes())
+    }
+
+    fn close(&self) -> Result<(), Refused> {
+        done(hostcalls::close_downstream())
+    }
+
+    fn resume(&self) -> Result<(), Refused> {
+        done(hostcalls::resume_downstream())
+    }
+
+    fn show(&self, context: ContextId) -> Result<(), Refused> {
+        done(hostcalls::set_effective_context(context.0))
+    }
+
+    fn failed_upstream(&self) -> Result<bool, Refused> {
+        let flags = found(hostcalls::get_property(vec!["response", "flags"]))?;
+        let flags = flags.as_slice().try_into().map_err(|_| Refused)?;
+        Ok(i64::from_le_bytes(flags) & FLAGS_NOT_CONNECTED != 0)
+    }
+
+    fn tick(&self, pause_ms: u32) -> Result<(), Refused> {
+        done(hostcalls::set_tick_period(Duration::from_millis(pause_ms.into())))
+    }
+
+    fn fetch(&self, request: &Request<'_>) -> Result<Call, Refused> {
+        let wait = format!("wait={}", request.wait_s);
+        let mut headers = vec![
+            (":method", "GET"),
+            (":path", request.path),
+            (":authority", "ssa-resolver"),
+            ("accept", "application/json"),
+        ];
+        if let Some(etag) = request.etag {
+            headers.push(("if-none-match", etag));
+        }
+        if request.wait_s > 0 {
+            headers.push(("prefer", &wait));
+        }
+        let timeout = Duration::from_millis(request.timeout_ms.into());
+        done(hostcalls::dispatch_http_call(
+            request.cluster,
+            headers,
+            None,
+            Vec::new(),
+            timeout,
+        ))
+        .map(Call)
+    }
+
+    fn response(&self) -> Result<Response, Refused> {
+        let header = |name| found(hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name));
+        let status = header(":status")?;
+        let status = core::str::from_utf8(&status).ok().and_then(|text| text.parse().ok());
+        let etag = header("etag").ok().and_then(|etag| String::from_utf8(etag).ok());
+        Ok(Response {
+            status: status.ok_or(Refused)?,
+            etag: etag.filter(|etag| !etag.is_empty()),
+        })
+    }
+
+    fn body(&self, most: usize) -> Result<Vec<u8>, Refused> {
+        // Envoy gives an empty body no buffer.
+        let body = done(hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most));
+        body.map(Option::unwrap_or_default)
+    }
+
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
+        let (data, version) = done(hostcalls::get_shared_data(key))?;
+        Ok((data.ok_or(Refused)?, Version(version.unwrap_or(0))))
+    }
+
+    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
+        done(hostcalls::set_shared_data(key, Some(value), Some(version.0)))
+    }
+
+    fn counter(&self, name: &str) -> Result<Counter, Refused> {
+        done(hostcalls::define_metric(MetricType::Counter, name)).map(Counter)
+    }
+
+    fn increment(&self, counter: Counter) -> Result<(), Refused> {
+        done(hostcalls::increment_metric(counter.0, 1))
+    }
+
+    fn gauge(&self, name: &str) -> Result<Gauge, Refused> {
+        done(hostcalls::define_metric(MetricType::Gauge, name)).map(Gauge)
+    }
+
+    fn record(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
+        done(hostcalls::record_metric(gauge.0, value))
+    }
+
+    fn log(&self, line: &str) {
+        log::warn!("{line}");
+    }
+}

@@ -1,0 +1,23 @@
+//! The contexts that Envoy creates and calls, on the proxy-wasm SDK: a file for each kind of them.
+//!
+//! [`root`] is a plugin, [`stream`] a connection; [`host`] is what they ask of Envoy.
+
+mod host;
+mod root;
+mod stream;
+
+/// What the linker keeps of the SDK's callbacks; named here so that cargo links anew when the list changes.
+const _: &str = include_str!("../../exports.txt");
+
+/// What Envoy calls first.
+#[allow(
+    unsafe_code,
+    reason = "the symbol's name is fixed, and a fixed name counts as unsafe"
+)]
+mod start {
+    proxy_wasm::main! {{
+        // This sets the panic hook too: without it, a trap would leave no word in Envoy's log.
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Warn);
+        proxy_wasm::set_root_context(|context| Box::new(super::root::Root::new(context)));
+    }}
+}

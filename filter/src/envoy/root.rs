@@ -1,0 +1,91 @@
+//! A plugin as Envoy knows it: its root context in one VM.
+
+use core::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use proxy_wasm::{
+    hostcalls,
+    traits::{Context, RootContext, StreamContext},
+    types::{BufferType, ContextType},
+};
+
+use super::{host::Envoy, stream::Connection};
+use crate::{
+    config::Config,
+    plugin::Plugin,
+    proxy::{Call, ContextId},
+    random::Identity,
+};
+
+thread_local! {
+    /// What the plugins of this VM draw from.
+    static IDENTITY: Cell<Option<Identity>> = const { Cell::new(None) };
+}
+
+fn keep(identity: Identity) {
+    let _ = IDENTITY.try_with(|place| place.set(Some(identity)));
+}
+
+/// A root context.
+pub(super) struct Root {
+    context: ContextId,
+    /// The plugin, once it is configured. Its connections share it.
+    plugin: Option<Rc<RefCell<Plugin>>>,
+}
+
+impl Root {
+    pub(super) const fn new(context: u32) -> Self {
+        Self {
+            context: ContextId(context),
+            plugin: None,
+        }
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Plugin)) {
+        // No callback runs within another: Envoy defers what a host call would lead to until the callback has returned.
+        if let Some(Ok(mut plugin)) = self.plugin.as_ref().map(|plugin| plugin.try_borrow_mut()) {
+            act(&mut plugin);
+        }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, _body: usize, _trailers: usize) {
+        self.with(|plugin| {
+            // Envoy says by none that there was no answer; it would refuse to look one up.
+            plugin.on_response(Call(call), headers > 0, &Envoy);
+            keep(plugin.identity());
+        });
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+        match Config::from_json(&json.ok().flatten().unwrap_or_default()) {
+            Ok(config) => {
+                let identity = IDENTITY.try_with(Cell::get).ok().flatten();
+                let plugin = Plugin::new(config, &Envoy, self.context, identity);
+                keep(plugin.identity());
+                self.plugin = Some(Rc::new(RefCell::new(plugin)));
+                true
+            }
+            Err(error) => {
+                log::error!("configuration refused: {error}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        self.with(|plugin| plugin.on_tick(&Envoy));
+    }
+
+    fn create_stream_context(&self, context: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(Connection::new(context, self.plugin.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::StreamContext)
+    }
+}
