@@ -287,16 +287,24 @@ fn alone(record: &Record, address: Ipv6Addr, index: usize) -> Option<Record> {
     });
     let field = record.template().fields().get(index)?;
     let mac = matches!(field, Field::Mac { .. });
-    let replicas = (index == 0 && record.replicas() > 1).then(|| format!("replicas={}", record.replicas()));
-    let tags = [
-        Some(format!("v=ssa1; addr={}", fields.collect::<Vec<_>>().join(" "))),
-        record.salt().map(|salt| format!("salt={}", salt.as_str())),
-        replicas,
-        record.key().filter(|_| mac).map(|key| format!("key={key}")),
-        record.kdf().filter(|_| mac).map(|bits| format!("kdf=src/{bits}")),
-        Some(format!("skew={}", record.skew())),
-    ];
-    tags.into_iter().flatten().collect::<Vec<_>>().join("; ").parse().ok()
+    let mut tags = record.tags();
+    tags.set("addr", &fields.collect::<Vec<_>>().join(" ")).ok()?;
+    // Of another template it might be another by default.
+    tags.set("skew", &record.skew()).ok()?;
+    for (name, stays) in [
+        ("replicas", index == 0),
+        ("key", mac),
+        ("kdf", mac),
+        ("item", false),
+        ("pow", false),
+        ("from", false),
+        ("apl", false),
+    ] {
+        if !stays {
+            tags.remove(name);
+        }
+    }
+    tags.record().ok()
 }
 
 /// Prepares such a record, with the address's own item for its list.

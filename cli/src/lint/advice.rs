@@ -198,8 +198,7 @@ mod tests {
     fn parts(record: &str) -> BTreeMap<String, String> {
         let record: Record = record.parse().expect("what is advised is a record");
         let mut parts = BTreeMap::new();
-        for tag in record.to_string().split("; ") {
-            let (name, value) = tag.split_once('=').unwrap();
+        for (name, value) in record.tags().iter() {
             parts.insert(name.to_string(), value.to_string());
         }
         for (index, field) in record.template().fields().iter().enumerate() {

@@ -104,8 +104,9 @@ fn mac(subject: &Subject<'_>, index: usize, inputs: &Inputs, width: u8, found: &
             let serves = u64::from(step) + 2 * u64::from(subject.record.skew());
             let what = format!("time steps of {step} s");
             let why = format!("a token that leaks serves for up to {serves} s (the step + 2·skew)");
-            let text = subject.record.to_string().replace(&format!("time/{step}"), "time/3600");
-            let instead = text.parse::<ssa_rules::Record>().ok().map(|record| record.to_string());
+            let fields = subject.record.template().to_string();
+            let fields = fields.replace(&format!("time/{step}"), "time/3600");
+            let instead = subject.with_tags(&[("addr", &fields)]);
             found.push(Finding::new(MacWindowLong, Note, &place, what, why).record(instead));
         }
         Some(_) => {}

@@ -44,13 +44,9 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 }
 
 fn without_tag(subject: &Subject<'_>, name: &str) -> Option<String> {
-    let text = subject.record.to_string();
-    let tags = text
-        .split(';')
-        .map(str::trim)
-        .filter(|tag| tag.split('=').next() != Some(name));
-    let record: ssa_rules::Record = tags.collect::<Vec<_>>().join("; ").parse().ok()?;
-    Some(record.to_string())
+    let mut tags = subject.record.tags();
+    tags.remove(name);
+    Some(tags.record().ok()?.to_string())
 }
 
 /// The first hash of the source that places, with its number.

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use ssa_rules::{
     AddressSpace, Record, UnixTime,
-    record::{Field, Input, Inputs},
+    record::{Field, Input, Inputs, Tags},
 };
 
 use crate::simulate::clients::ClientGroup;
@@ -87,14 +87,11 @@ impl Subject<'_> {
 
     /// Writes the record with tags set, if that is a record that fits.
     pub(crate) fn with_tags(&self, set: &[(&str, &str)]) -> Option<String> {
-        let text = self.record.to_string();
-        let name = |tag: &str| tag.split('=').next().map(str::trim).map(ToString::to_string);
-        let mut tags: Vec<String> = text.split(';').map(|tag| tag.trim().to_string()).collect();
+        let mut tags = self.record.tags();
         for (tag, value) in set {
-            tags.retain(|known| name(known).as_deref() != Some(*tag));
-            tags.push(format!("{tag}={value}"));
+            tags.set(tag, *value).ok()?;
         }
-        self.fitting(&tags.join("; "))
+        self.fitting(&tags)
     }
 
     /// Writes the record with other fields, if that is a record that fits.
@@ -109,8 +106,8 @@ impl Subject<'_> {
         self.with_fields(&fields)
     }
 
-    fn fitting(&self, text: &str) -> Option<String> {
-        let record: Record = text.parse().ok()?;
+    fn fitting(&self, tags: &Tags) -> Option<String> {
+        let record = tags.record().ok()?;
         record
             .template()
             .misfits(self.space)

@@ -306,12 +306,9 @@ fn key(record: &Record, keys: &Keys, seed: u64) -> (Key, bool) {
 
 /// Returns the record without its proof of work: a solution is an address like any other, only found later.
 fn without_pow(record: &Record) -> Option<Record> {
-    let text = record.to_string();
-    let tags: Vec<&str> = text
-        .split(';')
-        .filter(|tag| !tag.trim_start().starts_with("pow="))
-        .collect();
-    tags.join(";").parse().ok()
+    let mut tags = record.tags();
+    tags.remove("pow");
+    tags.record().ok()
 }
 
 fn slice_bits(wanted: Option<u8>, width: u8, items: usize, endpoints: usize) -> Result<SliceBits, Failure> {

@@ -1,13 +1,17 @@
 //! Rules with the addresses that they decide about, and how a snapshot has them.
 
 use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Apl, Key, KeyId, Record, Rule, published::MAX_RECORDS, record::ItemChoice};
+use ssa_rules::{
+    AddressSpace, Apl, Key, KeyId, Record, Rule,
+    published::MAX_RECORDS,
+    record::{ItemChoice, Tags},
+};
 
 /// A rule with the addresses that it decides about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The record without its tags `from` and `apl`.
-    pub core: String,
+    pub core: Tags,
     /// Its `from`.
     pub from: u64,
     /// The addresses.
@@ -21,13 +25,11 @@ pub struct Pair {
 
 impl Pair {
     pub(super) fn new(record: &Record, space: AddressSpace) -> Self {
-        let text = record.to_string();
-        let tags = text.split(';').map(str::trim);
-        let core: Vec<&str> = tags
-            .filter(|tag| !tag.starts_with("from=") && !tag.starts_with("apl="))
-            .collect();
+        let mut core = record.tags();
+        core.remove("from");
+        core.remove("apl");
         Self {
-            core: core.join("; "),
+            core,
             from: record.from().0,
             space,
             key: record.key().cloned(),
@@ -39,11 +41,16 @@ impl Pair {
     /// Returns the record without its tag `apl`.
     #[must_use]
     pub fn record(&self) -> String {
-        if self.from == 0 {
-            self.core.clone()
-        } else {
-            format!("{}; from={}", self.core, self.from)
+        self.tags().to_string()
+    }
+
+    fn tags(&self) -> Tags {
+        let mut tags = self.core.clone();
+        if self.from != 0 {
+            // A number has no semicolon.
+            let _ = tags.set("from", &self.from);
         }
+        tags
     }
 
     /// Returns all items, positive and negated.
@@ -68,9 +75,7 @@ pub(super) fn tell_apart(pairs: &mut [Pair]) {
 
 /// Returns the items of a space as an address list.
 pub(super) fn text(space: &AddressSpace) -> String {
-    let positive = space.positive().iter().map(|item| format!("2:{item}"));
-    let negated = space.negated().iter().map(|item| format!("!2:{item}"));
-    positive.chain(negated).collect::<Vec<_>>().join(" ")
+    space.apl().to_string()
 }
 
 pub(super) fn space_of(text: &str) -> Option<AddressSpace> {
@@ -109,8 +114,9 @@ pub fn publishable(pairs: &[Pair]) -> Publishable {
         return with_list(text(&first.space), pairs.iter().collect());
     }
     let own = |pair: &Pair| {
-        let record = format!("{}; apl={}", pair.record(), text(&pair.space));
-        Record::from_bytes(record.as_bytes()).is_ok().then_some(record)
+        let mut tags = pair.tags();
+        tags.set("apl", &pair.space.apl()).ok()?;
+        tags.record().is_ok().then(|| tags.to_string())
     };
     if let Some(rules) = pairs.iter().map(own).collect() {
         return Publishable {
@@ -123,7 +129,7 @@ pub fn publishable(pairs: &[Pair]) -> Publishable {
     let union = space_of(&union.join(" "));
     let fits = |space: &AddressSpace| {
         pairs.iter().all(|pair| {
-            let record = pair.core.parse::<Record>();
+            let record = pair.core.record();
             !pair.by_hash && record.is_ok_and(|record| Rule::prepare(&record, Some(space), &Key::None).is_ok())
         })
     };

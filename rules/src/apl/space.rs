@@ -5,7 +5,7 @@ use core::{fmt, net::Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-use super::{Apl, MAX_ITEMS, MIN_POSITIVE_LENGTH};
+use super::{Apl, AplItem, AplPrefix, MAX_ITEMS, MIN_POSITIVE_LENGTH};
 use crate::order;
 
 /// The validated items of family 2 of a service's list.
@@ -129,6 +129,25 @@ impl AddressSpace {
     #[must_use]
     pub fn negated(&self) -> &[Ipv6Net] {
         &self.negated
+    }
+
+    /// Returns the items as a list: the positive ones, then the negated ones.
+    #[must_use]
+    pub fn apl(&self) -> Apl {
+        let items = |prefixes: &[Ipv6Net], negated| {
+            let items: Vec<AplItem> = prefixes
+                .iter()
+                .map(|prefix| AplItem {
+                    negated,
+                    prefix: AplPrefix::V6(*prefix),
+                })
+                .collect();
+            items
+        };
+        items(&self.positive, false)
+            .into_iter()
+            .chain(items(&self.negated, true))
+            .collect()
     }
 
     /// Says what an address is to the service.

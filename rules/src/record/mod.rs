@@ -12,6 +12,7 @@
 //! # Ok::<(), ssa_rules::record::RecordError>(())
 //! ```
 
+mod edit;
 mod fault;
 mod fit;
 mod needs;
@@ -20,6 +21,7 @@ mod print;
 
 use alloc::vec::Vec;
 
+pub use edit::{TagError, Tags};
 pub use fault::{Place, Problem, RecordError, RecordFault};
 pub use fit::FitFault;
 pub use needs::Needs;

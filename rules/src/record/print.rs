@@ -7,14 +7,23 @@ use alloc::{
 };
 use core::fmt;
 
-use super::{BitRange, Field, Input, Inputs, ItemChoice, MAX_RECORD_BYTES, Record, Template};
+use super::{BitRange, Field, Input, Inputs, ItemChoice, Record, Template};
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut tags = Vec::from(["v=ssa1".to_string(), format!("addr={}", self.template)]);
+        self.tags().fmt(f)
+    }
+}
+
+impl Record {
+    /// Returns the tags that are no defaults, in canonical order.
+    pub(super) fn canonical(&self) -> Vec<(String, String)> {
+        let mut tags = Vec::new();
         let mut tag = |name: &str, value: Option<String>| {
-            tags.extend(value.map(|value| format!("{name}={value}")));
+            tags.extend(value.map(|value| (name.to_string(), value)));
         };
+        tag("v", Some("ssa1".into()));
+        tag("addr", Some(self.template.to_string()));
         tag("item", (self.item != ItemChoice::Near).then(|| self.item.to_string()));
         tag("salt", self.salt.as_ref().map(|salt| salt.0.clone()));
         tag("replicas", (self.replicas != 1).then(|| self.replicas.to_string()));
@@ -27,13 +36,7 @@ impl fmt::Display for Record {
         );
         tag("from", (self.from.0 != 0).then(|| self.from.to_string()));
         tag("apl", self.apl.as_ref().map(ToString::to_string));
-        let readable = tags.join("; ");
-        // The blanks are for readers; what the record may be long is spent on the record first.
-        if readable.len() <= MAX_RECORD_BYTES {
-            f.write_str(&readable)
-        } else {
-            f.write_str(&tags.join(";"))
-        }
+        tags
     }
 }
 

@@ -1,5 +1,7 @@
 //! Services that take over addresses from one another, and who must not.
 
+use ssa_rules::record::Tags;
+
 use super::*;
 
 const PLACES: [&str; 3] = ["2:2001:db8:a::/64", "2:2001:db8:b::/64", "2:2001:db8:c::/64"];
@@ -17,8 +19,8 @@ fn lists(model: &mut Model, now: Seconds) -> BTreeMap<String, Vec<String>> {
     let of = |entry: &serde_json::Value| {
         let mut own: Vec<String> = entry["apl"].as_str().map(str::to_owned).into_iter().collect();
         for rule in entry["rules"].as_array().unwrap() {
-            let (_, list) = rule.as_str().unwrap().split_once("apl=").unwrap_or_default();
-            own.extend((!list.is_empty()).then(|| list.to_owned()));
+            let tags = Tags::read(rule.as_str().unwrap()).ok();
+            own.extend(tags.and_then(|tags| Some(tags.get("apl")?.to_owned())));
         }
         (entry["name"].as_str().unwrap().to_owned(), own)
     };
