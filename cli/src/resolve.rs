@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         return Err(Failure::input("command line", "incomplete"));
     };
     let time = time.flatten().unwrap_or_else(now);
-    let resolution = dns::resolve(&name, &servers).map_err(unanswered)?;
+    let resolution = dns::resolve(&name, &servers).map_err(|error| unanswered(&error))?;
     let view = View::new(resolution, time);
     if out.is_json() {
         out.json(&view.json());

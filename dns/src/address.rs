@@ -1,9 +1,6 @@
 //! Addresses of servers and of listeners as people and configurations write them.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs},
-};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 
 /// The port of the DNS.
 pub(crate) const PORT: u16 = 53;
@@ -21,11 +18,52 @@ pub struct Server {
 }
 
 /// Why an address is not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// It is not written as one.
-    Text(String),
+    /// It is not written as a server's.
+    #[error(
+        "`{text}` is not ADDR:PORT, such as 192.0.2.53:53, [2001:db8::53]:53, [fe80::53%eth0]:53 or 192.0.2.53 (port 53)"
+    )]
+    NoServer {
+        /// What was written.
+        text: String,
+    },
+    /// What stands before `#` is no address.
+    #[error("`{text}` is not ADDR:PORT")]
+    NoNamedServer {
+        /// What stands there.
+        text: String,
+    },
+    /// Nothing stands behind `#`.
+    #[error("`{text}` has no name behind #")]
+    NoName {
+        /// What was written.
+        text: String,
+    },
+    /// It is not written as an address to listen at.
+    #[error("`{text}` is not ADDR:PORT, such as 127.0.0.1:53, [::1]:53 or [fe80::1%eth0]:53")]
+    NoListener {
+        /// What was written.
+        text: String,
+    },
+    /// It names an interface that is not there.
+    #[error("`{text}`: this host has no interface {zone}, or the address is none that needs one (fe80::/10)")]
+    NoInterface {
+        /// What was written.
+        text: String,
+        /// The interface.
+        zone: String,
+    },
+    /// It is neither an address nor a host that the system knows.
+    #[error("{address}, and the system knows no host `{host}`")]
+    UnknownHost {
+        /// Why it is no address.
+        address: Box<AddressError>,
+        /// The host.
+        host: String,
+    },
     /// Nobody can be asked or listen there.
+    #[error("`{text}` is {what}")]
     Unusable {
         /// The address as it was written.
         text: String,
@@ -33,17 +71,6 @@ pub enum AddressError {
         what: &'static str,
     },
 }
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(reason) => f.write_str(reason),
-            Self::Unusable { text, what } => write!(f, "`{text}` is {what}"),
-        }
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 /// Says what an address is that no host has as its own, or that says too little to reach one.
 pub(crate) fn of_no_host(address: &SocketAddr) -> Option<&'static str> {
@@ -85,13 +112,8 @@ fn usable(
 ///
 /// What is wrong with the text.
 pub fn server_address(text: &str) -> Result<SocketAddr, AddressError> {
-    let found = with_port(text, PORT).unwrap_or_else(|| {
-        Err(format!(
-            "`{text}` is not ADDR:PORT, such as 192.0.2.53:53, [2001:db8::53]:53, [fe80::53%eth0]:53 or 192.0.2.53 \
-             (port 53)"
-        ))
-    });
-    usable(text, found.map_err(AddressError::Text)?, of_no_server)
+    let found = with_port(text, PORT).unwrap_or_else(|| Err(AddressError::NoServer { text: text.to_owned() }));
+    usable(text, found?, of_no_server)
 }
 
 /// Reads a server as [`server_address`] does, or by what the system's library makes of the text in front of a port: the
@@ -104,8 +126,8 @@ pub fn server_address(text: &str) -> Result<SocketAddr, AddressError> {
 pub fn server_host(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
     let error = match server_address(text) {
         Ok(address) => return Ok(vec![address]),
-        Err(AddressError::Text(reason)) => reason,
-        Err(error) => return Err(error),
+        Err(error @ AddressError::Unusable { .. }) => return Err(error),
+        Err(error) => error,
     };
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok().filter(|_| is_number(port))),
@@ -113,10 +135,13 @@ pub fn server_host(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let Some(port) = port.filter(|_| !host.is_empty() && host.chars().all(is_name)) else {
-        return Err(AddressError::Text(error));
+        return Err(error);
     };
     let found = (host, port).to_socket_addrs();
-    let found = found.map_err(|_| AddressError::Text(format!("{error}, and the system knows no host `{host}`")))?;
+    let found = found.map_err(|_| AddressError::UnknownHost {
+        address: Box::new(error),
+        host: host.to_owned(),
+    })?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found {
         let address = usable(text, address, of_no_server)?;
@@ -142,10 +167,11 @@ pub fn server(text: &str) -> Result<Server, AddressError> {
         let address = server_address(text)?;
         return Ok(Server { address, tls: None });
     };
-    let found = with_port(place, TLS_PORT).unwrap_or_else(|| Err(format!("`{place}` is not ADDR:PORT")));
-    let address = usable(place, found.map_err(AddressError::Text)?, of_no_server)?;
+    let found =
+        with_port(place, TLS_PORT).unwrap_or_else(|| Err(AddressError::NoNamedServer { text: place.to_owned() }));
+    let address = usable(place, found?, of_no_server)?;
     if name.is_empty() {
-        return Err(AddressError::Text(format!("`{text}` has no name behind #")));
+        return Err(AddressError::NoName { text: text.to_owned() });
     }
     Ok(Server {
         address,
@@ -160,16 +186,12 @@ pub fn server(text: &str) -> Result<Server, AddressError> {
 ///
 /// What is wrong with the text.
 pub fn socket_address(text: &str) -> Result<SocketAddr, AddressError> {
-    let found = whole(text).unwrap_or_else(|| {
-        Err(format!(
-            "`{text}` is not ADDR:PORT, such as 127.0.0.1:53, [::1]:53 or [fe80::1%eth0]:53"
-        ))
-    });
-    usable(text, found.map_err(AddressError::Text)?, of_no_host)
+    let found = whole(text).unwrap_or_else(|| Err(AddressError::NoListener { text: text.to_owned() }));
+    usable(text, found?, of_no_host)
 }
 
 /// Reads an address without a port; nothing where the text is no address at all.
-pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, String>> {
+pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, AddressError>> {
     let Some((address, zone)) = text.split_once('%') else {
         // What is written in the IPv6 form of an IPv4 address needs no IPv6 socket.
         return text
@@ -187,12 +209,13 @@ pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, String>> 
     }
     // The system's library knows the interfaces' numbers; of an address it asks nobody.
     let found = (text, port).to_socket_addrs().ok().and_then(|mut found| found.next());
-    Some(found.ok_or_else(|| {
-        format!("`{text}`: this host has no interface {zone}, or the address is none that needs one (fe80::/10)")
+    Some(found.ok_or_else(|| AddressError::NoInterface {
+        text: text.to_owned(),
+        zone: zone.to_owned(),
     }))
 }
 
-fn whole(text: &str) -> Option<Result<SocketAddr, String>> {
+fn whole(text: &str) -> Option<Result<SocketAddr, AddressError>> {
     let (address, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|_| is_number(port))?;
     match unbracketed(address) {
@@ -204,7 +227,7 @@ fn whole(text: &str) -> Option<Result<SocketAddr, String>> {
     }
 }
 
-fn with_port(text: &str, port: u16) -> Option<Result<SocketAddr, String>> {
+fn with_port(text: &str, port: u16) -> Option<Result<SocketAddr, AddressError>> {
     whole(text).or_else(|| host(unbracketed(text).unwrap_or(text), port))
 }
 

@@ -151,7 +151,7 @@ fn any_name_is_taken_or_refused() {
                 );
                 taken += 1;
             }
-            Err(reason) => assert!(!reason.is_empty()),
+            Err(reason) => assert!(!reason.to_string().is_empty()),
         }
     }
     assert!(taken > CASES / 40, "{taken}");

@@ -16,18 +16,22 @@ use hickory_resolver::{
     proto::{
         ProtoError,
         dnssec::{
-            Algorithm, DigestType, PublicKey, SigningKey, TBS, TrustAnchors, Verifier,
+            Algorithm, DigestType, DnsSecError, PublicKey, SigningKey, TBS, TrustAnchors, Verifier,
             crypto::Ed25519SigningKey,
             rdata::{DNSKEY, DNSSECRData, DS, RRSIG, SigInput},
         },
         op::{DnsRequest, DnsResponse, Message, Query, ResponseCode},
         rr::{DNSClass, LowerName, Name, RData, Record, RecordType, SerialNumber},
-        serialize::txt::trust_anchor::{Entry, Parser},
+        serialize::txt::{
+            ParseError,
+            trust_anchor::{Entry, Parser},
+        },
     },
 };
 
 use crate::{
     AskError, Proof,
+    question::Question,
     upstream::{Trouble, Upstream, options},
 };
 
@@ -82,16 +86,17 @@ struct Above {
 impl Above {
     const TTL: u32 = 60;
 
-    fn new(keys: &[(Name, DNSKEY)]) -> Result<Self, String> {
-        let told = |_: ProtoError| "a key of it cannot be used".to_owned();
+    fn new(keys: &[(Name, DNSKEY)]) -> Result<Self, AnchorError> {
         let key = Ed25519SigningKey::generate_pkcs8().and_then(|pkcs8| Ed25519SigningKey::from_pkcs8(&pkcs8));
-        let key = key.map_err(|_| "no key can be made here".to_owned())?;
-        let dnskey = DNSKEY::from_key(&key.to_public_key().map_err(|_| "no key can be made here".to_owned())?);
+        let key = key.map_err(AnchorError::NoOwnKey)?;
+        let dnskey = DNSKEY::from_key(&key.to_public_key().map_err(AnchorError::NoOwnKey)?);
         let mut delegations: HashMap<LowerName, Vec<Record>> = HashMap::new();
         for (name, anchor) in keys {
-            let digest = anchor.to_digest(name, DigestType::SHA256).map_err(told)?;
+            let digest = anchor
+                .to_digest(name, DigestType::SHA256)
+                .map_err(AnchorError::Digest)?;
             let ds = DS::new(
-                anchor.calculate_key_tag().map_err(told)?,
+                anchor.calculate_key_tag().map_err(AnchorError::Digest)?,
                 anchor.public_key().algorithm(),
                 DigestType::SHA256,
                 digest.as_ref().to_vec(),
@@ -101,7 +106,7 @@ impl Above {
         }
         Ok(Self {
             key,
-            tag: dnskey.calculate_key_tag().map_err(told)?,
+            tag: dnskey.calculate_key_tag().map_err(AnchorError::Digest)?,
             dnskey,
             delegations,
         })
@@ -144,16 +149,53 @@ impl Above {
         let signature = self
             .key
             .sign(&signed)
-            .map_err(|error| ProtoError::from(error.to_string()))?;
+            .map_err(|_| ProtoError::from("nothing can be signed here"))?;
         let signature = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, signature)));
         let signature = Record::from_rdata(first.name.clone(), Self::TTL, signature);
         Ok(records.iter().cloned().chain([signature]).collect())
     }
 }
 
+/// Why a text has no trust anchors that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorError {
+    /// A line does not parse.
+    #[error("line {line} is not {WANTED}")]
+    NotRecord {
+        /// The first after which the text does not parse.
+        line: usize,
+        /// What the parser says.
+        source: ParseError,
+    },
+    /// The last record is cut short.
+    #[error("it does not end as {WANTED} does")]
+    Unfinished(#[source] ParseError),
+    /// It has records of another type.
+    #[error("only DNSKEY records are understood")]
+    NotDnskey,
+    /// A key that proves nothing.
+    #[error("the key of {name} is revoked, of no zone, or cannot be used (algorithm {algorithm})")]
+    UnusableKey {
+        /// Whose key it is.
+        name: Name,
+        /// The algorithm that it names.
+        algorithm: Algorithm,
+    },
+    /// It has no record.
+    #[error("there is no DNSKEY record")]
+    Empty,
+    /// No digest can be made of a key.
+    #[error("a key of it cannot be used")]
+    Digest(#[source] ProtoError),
+    /// This process cannot make a key of its own to sign with.
+    #[error("no key can be made here")]
+    NoOwnKey(#[source] DnsSecError),
+}
+
+const WANTED: &str = "a DNSKEY record as zone files have it, such as `example. 3600 IN DNSKEY 257 3 13 KEY`";
+
 /// Says which line of a file of trust anchors is at fault: the first after which it does not parse.
-fn no_anchors(text: &str) -> String {
-    let wanted = "a DNSKEY record as zone files have it, such as `example. 3600 IN DNSKEY 257 3 13 KEY`";
+fn no_anchors(text: &str, source: ParseError) -> AnchorError {
     let ends = text.split_inclusive('\n').scan(0, |end, line| {
         *end += line.len();
         Some(*end)
@@ -165,8 +207,8 @@ fn no_anchors(text: &str) -> String {
         !open(part) && Parser::new(part).parse().is_err()
     });
     match at_fault {
-        Some((line, _)) => format!("line {line} is not {wanted}"),
-        None => format!("it does not end as {wanted} does"),
+        Some((line, _)) => AnchorError::NotRecord { line, source },
+        None => AnchorError::Unfinished(source),
     }
 }
 
@@ -185,22 +227,20 @@ impl Anchors {
     /// # Errors
     ///
     /// What is wrong with the text.
-    pub fn from_text(text: &str) -> Result<Self, String> {
-        let entries = Parser::new(text).parse().map_err(|_| no_anchors(text))?;
+    pub fn from_text(text: &str) -> Result<Self, AnchorError> {
+        let entries = Parser::new(text).parse().map_err(|error| no_anchors(text, error))?;
         let mut root = TrustAnchors::empty();
         let mut keys = Vec::new();
         for entry in entries {
             let Entry::DNSKEY(entry) = entry else {
-                return Err("only DNSKEY records are understood".into());
+                return Err(AnchorError::NotDnskey);
             };
             let mut name = entry.name().clone();
             name.set_fqdn(true);
             let key = entry.data();
             if !key.zone_key() || key.revoke() || !key.algorithm().is_supported() || key.key().is_err() {
-                return Err(format!(
-                    "the key of {name} is revoked, of no zone, or cannot be used (algorithm {})",
-                    key.algorithm()
-                ));
+                let algorithm = key.algorithm();
+                return Err(AnchorError::UnusableKey { name, algorithm });
             }
             if name.is_root() {
                 root.insert(key.public_key());
@@ -209,7 +249,7 @@ impl Anchors {
             }
         }
         if keys.is_empty() && root.is_empty() {
-            return Err("there is no DNSKEY record".into());
+            return Err(AnchorError::Empty);
         }
         let zones = if keys.is_empty() {
             None
@@ -273,7 +313,7 @@ impl Validator {
         let zones = self.zones.as_ref();
         let under = zones.filter(|(names, _)| names.iter().any(|zone| zone.zone_of(name)));
         let Some(handle) = under.map(|(_, handle)| handle).or(self.root.as_ref()) else {
-            return Err(self.bogus("no trust anchor is above the name".into()));
+            return Err(self.bogus(BogusAnswer::NoAnchor));
         };
         let query = Query::query(name.clone(), kind);
         let asked = async {
@@ -286,9 +326,15 @@ impl Validator {
             Ok(response) => judge(response, &query),
             Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) => judge_unproven(*response, &query, proof),
             Err(error) => {
-                return Err(match trouble {
-                    Some((of, error)) if of == query => error,
-                    _ => self.upstream.tell(&Trouble::from(error)),
+                return Err(match (trouble, error) {
+                    (Some((of, error)), _) if of == query => error,
+                    (Some((of, source)), _) => unproven(&of, source),
+                    // What is wrong with the chain of trust and not with the connection.
+                    (
+                        None,
+                        error @ (NetError::Msg(_) | NetError::Message(_) | NetError::Proto(_) | NetError::Dns(_)),
+                    ) => self.bogus(BogusAnswer::NoChain(Box::new(error))),
+                    (None, error) => self.upstream.tell(Trouble::from(error)),
                 });
             }
         };
@@ -297,29 +343,63 @@ impl Validator {
             (Unfit::OffTopic, _) => AskError::OffTopic {
                 server: self.upstream.address,
             },
-            (Unfit::Bogus(_), Some((of, error))) => AskError::Unproven {
-                question: format!("{} {}", of.name(), of.query_type()),
-                error: Box::new(error),
-            },
-            (Unfit::Bogus(reason), None) => self.bogus(reason.into()),
+            (Unfit::Bogus(_), Some((of, source))) => unproven(&of, source),
+            (Unfit::Bogus(source), None) => self.bogus(source),
         })
     }
 
-    fn bogus(&self, reason: String) -> AskError {
+    fn bogus(&self, source: BogusAnswer) -> AskError {
         AskError::Bogus {
             server: self.upstream.address,
-            reason,
+            source,
         }
     }
+}
+
+/// Says that another question of the chain of trust got no answer.
+fn unproven(question: &Query, source: AskError) -> AskError {
+    AskError::Unproven {
+        question: Question::new(question.name(), question.query_type()),
+        source: Box::new(source),
+    }
+}
+
+/// Why an answer is not proven.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BogusAnswer {
+    /// No key is there to begin with.
+    #[error("no trust anchor is above the name")]
+    NoAnchor,
+    /// It has no records, and nobody signed that.
+    #[error("it has no records, and no proof that there are none")]
+    NoProofOfAbsence,
+    /// It may be made from a wildcard alone where nothing closer is (RFC 4035 §5.3.4).
+    #[error("it is made from a wildcard, without the proof that it may be")]
+    Wildcard,
+    /// It has no signature where its zone signs.
+    #[error("it has no signature, and its zone is not proven to be unsigned")]
+    Unsigned,
+    /// Its signature is of the past.
+    #[error("its signature has expired")]
+    Expired,
+    /// Its signature is of the future.
+    #[error("its signature is not valid yet")]
+    NotYetValid,
+    /// Its signature is none that counts.
+    #[error("its signature is wrong, or of a key that no trust anchor leads to")]
+    WrongSignature,
+    /// The chain of trust cannot be followed.
+    #[error("its chain of trust cannot be followed")]
+    NoChain(#[source] Box<NetError>),
 }
 
 /// Why an answer is not taken.
 enum Unfit {
     OffTopic,
-    Bogus(&'static str),
+    Bogus(BogusAnswer),
 }
 
-const NO_PROOF_OF_ABSENCE: Unfit = Unfit::Bogus("it has no records, and no proof that there are none");
+const NO_PROOF_OF_ABSENCE: Unfit = Unfit::Bogus(BogusAnswer::NoProofOfAbsence);
 
 /// Judges an answer by what hickory says of its records.
 fn judge(mut response: DnsResponse, query: &Query) -> Result<(DnsResponse, Proof), Unfit> {
@@ -354,9 +434,7 @@ fn judge(mut response: DnsResponse, query: &Query) -> Result<(DnsResponse, Proof
     }
     // The same: a record made from a wildcard needs the proof that there is no closer one.
     if proof == Proof::Secure && expanded && unsigned_authority {
-        return Err(Unfit::Bogus(
-            "it is made from a wildcard, without the proof that it may be",
-        ));
+        return Err(Unfit::Bogus(BogusAnswer::Wildcard));
     }
     Ok((without_target(response), proof))
 }
@@ -420,16 +498,16 @@ fn is_expanded(response: &DnsResponse, query: &Query) -> bool {
 }
 
 /// Returns what most likely is wrong where records are bogus.
-fn fault(response: &DnsResponse, query: &Query) -> &'static str {
+fn fault(response: &DnsResponse, query: &Query) -> BogusAnswer {
     let now = SerialNumber::new(now());
-    let mut fault = "it has no signature, and its zone is not proven to be unsigned";
+    let mut fault = BogusAnswer::Unsigned;
     for signature in signatures(response, query) {
         fault = if signature.sig_expiration < now {
-            "its signature has expired"
+            BogusAnswer::Expired
         } else if signature.sig_inception > now {
-            "its signature is not valid yet"
+            BogusAnswer::NotYetValid
         } else {
-            return "its signature is wrong, or of a key that no trust anchor leads to";
+            return BogusAnswer::WrongSignature;
         };
     }
     fault
@@ -473,9 +551,8 @@ impl Handle {
                 Ok(DnsResponse::from_message(answer)?)
             }
             Err(error) => {
-                let told = NetError::from(error.to_string());
                 let _ = TROUBLE.try_with(|trouble| trouble.replace(Some((query, error))));
-                Err(told)
+                Err(NetError::Message("no answer"))
             }
         }
     }
@@ -554,11 +631,11 @@ mod tests {
         response
     }
 
-    fn judged(answers: Vec<Record>, authorities: Vec<Record>) -> Result<(usize, Proof), &'static str> {
+    fn judged(answers: Vec<Record>, authorities: Vec<Record>) -> Result<(usize, Proof), String> {
         match judge(response(answers, authorities), &query()) {
             Ok((response, proof)) => Ok((response.answers.len(), proof)),
-            Err(Unfit::OffTopic) => Err("off topic"),
-            Err(Unfit::Bogus(reason)) => Err(reason),
+            Err(Unfit::OffTopic) => Err("off topic".to_owned()),
+            Err(Unfit::Bogus(reason)) => Err(reason.to_string()),
         }
     }
 
@@ -572,10 +649,13 @@ mod tests {
         );
         for proof in [Proven::Bogus, Proven::Indeterminate] {
             let told = judged(vec![text(own, Proven::Secure), text(own, proof)], vec![]);
-            assert!(told.unwrap_err().starts_with("it has no signature"), "{told:?}");
+            assert!(
+                told.as_ref().unwrap_err().starts_with("it has no signature"),
+                "{told:?}"
+            );
         }
         let others = vec![text("other.test", Proven::Secure)];
-        assert_eq!(judged(others, vec![]), Err("off topic"));
+        assert_eq!(judged(others, vec![]), Err("off topic".to_owned()));
         let beside = vec![text(own, Proven::Secure), text("other.test", Proven::Bogus)];
         assert_eq!(judged(beside, vec![]), Ok((1, Proof::Secure)));
     }
@@ -598,7 +678,7 @@ mod tests {
             signature(2, [0, u32::MAX / 2]),
         ];
         let told = judged(wild.clone(), vec![unrelated]);
-        assert!(told.unwrap_err().contains("wildcard"), "{told:?}");
+        assert!(told.as_ref().unwrap_err().contains("wildcard"), "{told:?}");
         assert_eq!(judged(wild, vec![]), Ok((1, Proof::Secure)));
     }
 
@@ -659,15 +739,17 @@ mod tests {
             &format!("demo.test. IN DNSKEY {}", KEY.replacen("257", "1", 1)),
             &format!("demo.test. IN DNSKEY {}", KEY.replacen("257", "385", 1)),
         ] {
-            let Err(told) = Anchors::from_text(text) else {
+            let Err(error) = Anchors::from_text(text) else {
                 panic!("{text}")
             };
+            let told = error.to_string();
             assert!(!told.contains("Err(") && !told.contains("Errors"), "{text}: {told}");
         }
         let Err(told) = Anchors::from_text("; a comment\ndemo.test. IN DNSKEY 257 3\n") else {
             panic!("no key is read")
         };
-        assert!(told.starts_with("line 2 is not a DNSKEY record"), "{told}");
+        assert!(std::error::Error::source(&told).is_some());
+        assert!(told.to_string().starts_with("line 2 is not a DNSKEY record"), "{told}");
     }
 
     #[test]

@@ -1,19 +1,32 @@
 //! Why a question got no answer.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::{
+    net::NetError,
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RecordType},
+    },
+};
+use ssa_input::files::reason;
+
+use crate::question::Question;
 
 /// Why a question got no answer.
-#[derive(Clone, Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The system names no server.
-    NoServers(String),
+    #[error("the system names no DNS server ({0}); give one with --server ADDR:PORT")]
+    NoServers(#[source] SystemError),
     /// There is no room for `_ssa.` in front of the name.
+    #[error("the name has no room for _ssa. in front of it (255 bytes in all)")]
     NameTooLong,
     /// This process cannot wait for sockets.
-    NoRuntime(String),
+    #[error("no sockets can be waited for: {}", reason(.0))]
+    NoRuntime(#[source] io::Error),
     /// No server answered in time.
+    #[error("timeout: no answer from {} within {} s", listed(servers), waited.as_secs_f32())]
     Timeout {
         /// Those asked.
         servers: Vec<SocketAddr>,
@@ -21,6 +34,7 @@ pub enum AskError {
         waited: Duration,
     },
     /// A server answered that it cannot or will not say.
+    #[error("{}: answer of {server}: {code}", code_name(*code))]
     Refused {
         /// The server.
         server: SocketAddr,
@@ -28,130 +42,233 @@ pub enum AskError {
         code: ResponseCode,
     },
     /// The server only refers to others: no answer, and no absence (RFC 2308 §2.2).
+    #[error("{server} does not answer, but refers to the name servers of {zone}")]
     Referral {
         /// The server.
         server: SocketAddr,
         /// The zone whose servers it names.
-        zone: String,
+        zone: Box<Name>,
     },
     /// The server says neither that there is something nor, with any right, that there is nothing.
+    #[error("the answer of {server} is empty, and it is neither responsible for the name nor asks others")]
     Lame {
         /// The server.
         server: SocketAddr,
     },
     /// The answer is cut short, and no whole one is to be had (RFC 2181 §9).
+    #[error("the answer of {server} is truncated ({source})")]
     Truncated {
         /// The server.
         server: SocketAddr,
         /// Why there is no whole one.
-        reason: String,
+        source: NoWhole,
     },
     /// What came in time fits the question in no way.
+    #[error("what {server} sends does not answer the question: it {source}")]
     Mismatched {
         /// The server.
         server: SocketAddr,
         /// What does not fit.
-        reason: &'static str,
+        source: Mismatch,
     },
     /// The answer is not a DNS message, or holds a record asked for that cannot be decoded.
+    #[error("the answer of {server} cannot be decoded: {source}")]
     Malformed {
         /// The server.
         server: SocketAddr,
         /// What is wrong with it.
-        reason: String,
+        source: Malformation,
     },
     /// The server cannot be reached.
+    #[error("{server} cannot be reached: {source}")]
     Unreachable {
         /// The server.
         server: SocketAddr,
         /// Why not.
-        reason: String,
+        source: ConnectError,
     },
     /// No TLS connection comes about with the server, or none that can be trusted.
+    #[cfg(feature = "secure")]
+    #[error("no TLS connection with {server}: {source}")]
     Tls {
         /// The server.
         server: SocketAddr,
         /// Why not.
-        reason: String,
+        source: crate::TlsError,
     },
     /// The answer is not signed as it should be.
+    #[cfg(feature = "secure")]
+    #[error("the answer of {server} is not to be trusted: {source}")]
     Bogus {
         /// The server.
         server: SocketAddr,
         /// What is wrong with it.
-        reason: String,
+        source: crate::BogusAnswer,
     },
     /// The answer's signatures cannot be checked, for another question has no answer.
+    #[error("signatures cannot be checked: {question}: {source}")]
     Unproven {
-        /// That question: name and type.
-        question: String,
+        /// That question.
+        question: Question,
         /// What became of it.
-        error: Box<AskError>,
+        source: Box<AskError>,
     },
     /// The answer has records, but none of them answers the question.
+    #[error("the answer of {server} has records, but none of the name and type asked for")]
     OffTopic {
         /// The server.
         server: SocketAddr,
     },
     /// The aliases lead nowhere.
+    #[error("{followed} aliases (CNAME) followed, and no end to them")]
     AliasLoop {
         /// How many were followed.
         followed: usize,
     },
     /// Each of several servers failed in a way of its own: the most telling first.
+    #[error("{}", told(.0))]
     Several(Vec<AskError>),
 }
 
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoServers(reason) => {
-                write!(
-                    f,
-                    "the system names no DNS server ({reason}); give one with --server ADDR:PORT"
-                )
-            }
-            Self::NameTooLong => f.write_str("the name has no room for _ssa. in front of it (255 bytes in all)"),
-            Self::NoRuntime(reason) => write!(f, "no sockets can be waited for: {reason}"),
-            Self::Timeout { servers, waited } => {
-                let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "timeout: no answer from {} within {} s",
-                    servers.join(", "),
-                    waited.as_secs_f32()
-                )
-            }
-            Self::Refused { server, code } => write!(f, "{}: answer of {server}: {code}", code_name(*code)),
-            Self::Referral { server, zone } => {
-                write!(f, "{server} does not answer, but refers to the name servers of {zone}")
-            }
-            Self::Lame { server } => write!(
-                f,
-                "the answer of {server} is empty, and it is neither responsible for the name nor asks others"
-            ),
-            Self::Truncated { server, reason } => write!(f, "the answer of {server} is truncated ({reason})"),
-            Self::Mismatched { server, reason } => {
-                write!(f, "what {server} sends does not answer the question: it {reason}")
-            }
-            Self::Malformed { server, reason } => write!(f, "the answer of {server} cannot be decoded: {reason}"),
-            Self::Unreachable { server, reason } => write!(f, "{server} cannot be reached: {reason}"),
-            Self::Tls { server, reason } => write!(f, "no TLS connection with {server}: {reason}"),
-            Self::Bogus { server, reason } => write!(f, "the answer of {server} is not to be trusted: {reason}"),
-            Self::Unproven { question, error } => write!(f, "signatures cannot be checked: {question}: {error}"),
-            Self::OffTopic { server } => write!(
-                f,
-                "the answer of {server} has records, but none of the name and type asked for"
-            ),
-            Self::AliasLoop { followed } => write!(f, "{followed} aliases (CNAME) followed, and no end to them"),
-            Self::Several(errors) => {
-                for (number, error) in errors.iter().enumerate() {
-                    write!(f, "{}{error}", if number == 0 { "" } else { "; " })?;
-                }
-                Ok(())
-            }
+/// Why the system's servers are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// The file that names them cannot be read.
+    #[error("{path}: {}", reason(source))]
+    Unreadable {
+        /// The file.
+        path: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It has none.
+    #[error("none found")]
+    None,
+    /// It does not tell.
+    #[error("none can be read")]
+    Untold(#[source] Box<NetError>),
+}
+
+/// Why there is no whole answer where one is truncated.
+#[derive(Debug, thiserror::Error)]
+pub enum NoWhole {
+    /// It came by a stream, where nothing has to be cut.
+    #[error("by a stream, which has room for all")]
+    Stream,
+    /// The server cannot be asked by TCP.
+    #[error("by TCP: {0}")]
+    Connect(#[source] ConnectError),
+    /// What it says by TCP cannot be decoded.
+    #[error("by TCP: {0}")]
+    Malformed(#[source] Malformation),
+    /// It says nothing by TCP that answers the question.
+    #[error("no answer by TCP")]
+    Silent,
+}
+
+/// Why a message is not the answer to a question, completing the words "it …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// It is too short for a DNS message.
+    #[error("is shorter than a header")]
+    Short,
+    /// It does not begin as a DNS message.
+    #[error("has no header of DNS")]
+    NoHeader,
+    /// Its ID is not that of the question.
+    #[error("has another number")]
+    OtherId,
+    /// It is a query.
+    #[error("is no response")]
+    NoResponse,
+    /// It answers no query of a name.
+    #[error("is of another opcode")]
+    OtherOpcode,
+    /// Its question is of another class.
+    #[error("is of another class")]
+    OtherClass,
+    /// Its question is of another name or type.
+    #[error("is to another question")]
+    OtherQuestion,
+    /// It repeats no question, and says that there is nothing.
+    #[error("has no question")]
+    NoQuestion,
+}
+
+/// Why an answer cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformation {
+    /// The question section is incomplete.
+    #[error("its question breaks off")]
+    Question,
+    /// The answer section is incomplete.
+    #[error("it breaks off in its answers")]
+    Answers,
+    /// The authority section is incomplete.
+    #[error("it breaks off in its authority section")]
+    Authority,
+    /// A record that was asked for cannot be decoded.
+    #[error("a {kind} record of {owner} is at fault")]
+    Record {
+        /// Its type.
+        kind: RecordType,
+        /// Its owner.
+        owner: Box<Name>,
+    },
+}
+
+/// Why a server cannot be talked with.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The system says why.
+    #[error("{}", io_reason(.0))]
+    Io(#[source] Arc<io::Error>),
+    /// Too many questions are under way.
+    #[error("too many questions are under way")]
+    Busy,
+    /// What comes is not DNS.
+    #[error("what it sends is not a DNS message")]
+    NotDns(#[source] Box<NetError>),
+    /// It has closed the connection.
+    #[error("the connection was closed before the answer")]
+    Closed,
+    /// The system gives no random number for the question's ID.
+    #[error("the system gives no random numbers")]
+    NoRandom(#[source] getrandom::Error),
+    /// The library says no more than that.
+    #[error("the connection failed")]
+    Failed(#[source] Box<NetError>),
+}
+
+impl From<NetError> for ConnectError {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Io(error) => Self::Io(error),
+            NetError::Busy => Self::Busy,
+            NetError::Proto(_) | NetError::Dns(_) => Self::NotDns(Box::new(error)),
+            // Texts of the library are its own affair: they stay in the source.
+            _ => Self::Failed(Box::new(error)),
         }
     }
+}
+
+fn io_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused: no DNS server listens there".into(),
+        io::ErrorKind::HostUnreachable => "no route to the host".into(),
+        io::ErrorKind::NetworkUnreachable => "the network is unreachable".into(),
+        _ => reason(error),
+    }
+}
+
+fn listed(servers: &[SocketAddr]) -> String {
+    let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    servers.join(", ")
+}
+
+fn told(errors: &[AskError]) -> String {
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    told.join("; ")
 }
 
 impl AskError {
@@ -170,9 +287,11 @@ impl AskError {
             Self::Mismatched { .. } => "mismatched",
             Self::Malformed { .. } => "malformed",
             Self::Unreachable { .. } => "unreachable",
+            #[cfg(feature = "secure")]
             Self::Tls { .. } => "tls",
+            #[cfg(feature = "secure")]
             Self::Bogus { .. } => "bogus",
-            Self::Unproven { error, .. } => error.name(),
+            Self::Unproven { source, .. } => source.name(),
             Self::OffTopic { .. } => "off_topic",
             Self::AliasLoop { .. } => "alias_loop",
             Self::Several(errors) => errors.first().map_or("timeout", Self::name),
@@ -182,8 +301,10 @@ impl AskError {
     /// Returns whether nothing came of the server at all.
     pub(crate) fn is_silence(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Tls { .. } | Self::Mismatched { .. } => true,
-            Self::Unproven { error, .. } => error.is_silence(),
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Mismatched { .. } => true,
+            #[cfg(feature = "secure")]
+            Self::Tls { .. } => true,
+            Self::Unproven { source, .. } => source.is_silence(),
             _ => false,
         }
     }
@@ -210,7 +331,9 @@ impl AskError {
         // Equals stay in the order of the servers.
         errors.sort_by_key(|error| match error {
             Self::Timeout { .. } => 3,
-            Self::Unreachable { .. } | Self::Tls { .. } => 2,
+            Self::Unreachable { .. } => 2,
+            #[cfg(feature = "secure")]
+            Self::Tls { .. } => 2,
             Self::Refused { .. } => 1,
             _ => 0,
         });
@@ -248,6 +371,34 @@ mod tests {
     }
 
     #[test]
+    fn every_cause_is_a_source_and_no_text_of_a_library_is_told() {
+        let of = |error: NetError| AskError::Unreachable {
+            server: at(1),
+            source: error.into(),
+        };
+        let text = "connection to ResolverError(0x7f) lost";
+        for error in [
+            of(NetError::Msg(text.into())),
+            of(NetError::Message(text)),
+            of(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
+        ] {
+            let source = std::error::Error::source(&error).unwrap();
+            assert!(source.source().is_some(), "{error}");
+            assert!(!error.to_string().contains(text), "{error}");
+        }
+        let unproven = AskError::Unproven {
+            question: Question::new(&Name::root(), RecordType::DNSKEY),
+            source: Box::new(AskError::NameTooLong),
+        };
+        assert!(
+            unproven
+                .to_string()
+                .starts_with("signatures cannot be checked: . DNSKEY: the name has")
+        );
+        assert!(std::error::Error::source(&unproven).is_some());
+    }
+
+    #[test]
     fn of_several_errors_the_most_telling_is_named_and_each_is_told() {
         let silent = |port| AskError::Timeout {
             servers: vec![at(port)],
@@ -259,7 +410,7 @@ mod tests {
         };
         let malformed = AskError::Malformed {
             server: at(4),
-            reason: "x".into(),
+            source: Malformation::Answers,
         };
         let both = AskError::of_all(vec![silent(1), silent(2)]);
         assert_eq!(
@@ -269,7 +420,7 @@ mod tests {
         let all = AskError::of_all(vec![silent(1), refused, malformed]);
         assert_eq!(all.name(), "malformed");
         for part in [
-            "192.0.2.53:4 cannot be decoded: x; ",
+            "192.0.2.53:4 cannot be decoded: it breaks off in its answers; ",
             "SERVFAIL",
             "no answer from 192.0.2.53:1",
         ] {

@@ -7,6 +7,7 @@ mod any_octets;
 mod dnssec;
 mod error;
 mod name;
+mod question;
 mod servers;
 mod stream;
 mod system;
@@ -27,13 +28,14 @@ use ssa_rules::{Apl, apl::WireError};
 
 pub use address::{AddressError, Server, server, server_address, server_host, socket_address};
 #[cfg(feature = "secure")]
-pub use dnssec::Anchors;
-pub use error::AskError;
-pub use name::name;
+pub use dnssec::{AnchorError, Anchors, BogusAnswer};
+pub use error::{AskError, ConnectError, Malformation, Mismatch, NoWhole, SystemError};
+pub use name::{LabelError, NameError, name};
+pub use question::Question;
 pub use servers::{Proof, Servers};
 pub use system::{named_servers, system_servers};
 #[cfg(feature = "secure")]
-pub use tls::{Roots, TrustError};
+pub use tls::{Roots, RootsError, TlsError, TrustError};
 
 /// The type number of APL, which hickory does not know.
 const APL: u16 = 42;
@@ -134,12 +136,13 @@ impl RecordSet<Result<Apl, WireError>> {
 }
 
 /// An error with the question that met it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{question}: {source}")]
 pub struct ResolveError {
-    /// The question: name and type.
-    pub question: String,
+    /// The question.
+    pub question: Question,
     /// What became of it.
-    pub error: AskError,
+    pub source: Box<AskError>,
 }
 
 /// Asks for everything that a service publishes, and waits for it: for programs that have no runtime of their own.
@@ -148,21 +151,26 @@ pub struct ResolveError {
 ///
 /// The first question without an answer.
 pub fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, ResolveError> {
-    let question = |name: &Name, kind: &str| format!("{name} {kind}");
+    let apl = RecordType::from(APL);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ResolveError {
-        question: question(name, "APL"),
-        error: AskError::NoRuntime(ssa_input::files::reason(&error)),
+        question: Question::new(name, apl),
+        source: Box::new(AskError::NoRuntime(error)),
     })?;
     runtime.block_on(async {
-        let failed = |name: &Name, kind: &str| {
-            let question = question(name, kind);
-            move |error| ResolveError { question, error }
+        let failed = |name: &Name, kind: RecordType| {
+            let question = Question::new(name, kind);
+            move |source| ResolveError {
+                question,
+                source: Box::new(source),
+            }
         };
-        let (canonical, apl) = lists(servers, name).await.map_err(failed(name, "APL"))?;
-        let rule_name = rule_name(&canonical).map_err(failed(&canonical, "TXT"))?;
-        let txt = texts(servers, &rule_name).await.map_err(failed(&rule_name, "TXT"))?;
-        let aaaa = addresses(servers, name).await.map_err(failed(name, "AAAA"))?;
+        let (canonical, apl) = lists(servers, name).await.map_err(failed(name, apl))?;
+        let rule_name = rule_name(&canonical).map_err(failed(&canonical, RecordType::TXT))?;
+        let txt = texts(servers, &rule_name)
+            .await
+            .map_err(failed(&rule_name, RecordType::TXT))?;
+        let aaaa = addresses(servers, name).await.map_err(failed(name, RecordType::AAAA))?;
         Ok(Resolution {
             name: name.clone(),
             canonical,

@@ -9,22 +9,72 @@ use ssa_input::{secrets::has_key, text::clean};
 /// # Errors
 ///
 /// Why it is none.
-pub fn name(text: &str) -> Result<Name, String> {
-    let bad = |reason: String| format!("`{}` is not a domain name: {reason}", clean(text));
+pub fn name(text: &str) -> Result<Name, NameError> {
+    let bad = |source| NameError::Label {
+        text: clean(text).into_owned(),
+        source,
+    };
     if text.is_empty() {
-        return Err("a domain name is not empty".into());
+        return Err(NameError::Empty);
     }
     // A blank in `--secret k1= HEX` makes a name of the secret: it must reach neither a server nor a log.
     if !text.contains('.') && has_key(text) || ends_in_hex(text) {
-        return Err("looks like a key, not like a domain name (what was given is not shown)".into());
+        return Err(NameError::Key);
     }
     if text == "." {
         return Ok(Name::root());
     }
-    let mut name = Name::from_labels(labels(text).map_err(bad)?)
-        .map_err(|_| bad("it is longer than 255 octets, or has more labels than that has room for".into()))?;
+    let mut name = Name::from_labels(labels(text).map_err(bad)?).map_err(|_| bad(LabelError::TooMany))?;
     name.set_fqdn(true);
     Ok(name)
+}
+
+/// Why a text is no domain name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It is empty.
+    #[error("a domain name is not empty")]
+    Empty,
+    /// It looks like a key.
+    #[error("looks like a key, not like a domain name (what was given is not shown)")]
+    Key,
+    /// Its labels are at fault.
+    #[error("`{text}` is not a domain name: {source}")]
+    Label {
+        /// What was written, as it may be shown.
+        text: String,
+        /// What is wrong with them.
+        source: LabelError,
+    },
+}
+
+/// Why a name has no labels as it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// All of them are too long together (RFC 1035 §2.3.4).
+    #[error("it is longer than 255 octets, or has more labels than that has room for")]
+    TooMany,
+    /// One is empty.
+    #[error("a label is empty")]
+    Empty,
+    /// One is too long.
+    #[error("a label has {0} octets, and 63 are allowed")]
+    TooLong(usize),
+    /// One is not allowed in an internationalised name. Why IDNA refuses it is not spelled out.
+    #[error("a label has characters that no name may have (RFC 5891)")]
+    Idna,
+    /// One maps to several.
+    #[error("`{0}` is not one label")]
+    NotOne(String),
+    /// A blank or a control character stands for itself.
+    #[error("a blank or a control character has to be written by its octet in decimal, here \\{0:03}")]
+    Blank(u32),
+    /// The same beyond ASCII.
+    #[error("no name has the blank or control character U+{0:04X}")]
+    BlankBeyondAscii(u32),
+    /// What follows a backslash is no escape.
+    #[error("\\ stands before one ASCII character, or before three digits up to 255")]
+    Escape,
 }
 
 /// Says whether a text ends as a key in hex does.
@@ -48,24 +98,23 @@ impl Label {
         }
     }
 
-    fn finished(self) -> Result<Vec<u8>, String> {
+    fn finished(self) -> Result<Vec<u8>, LabelError> {
         let Some(text) = self.text else {
             return match self.octets.len() {
-                0 => Err("a label is empty".into()),
+                0 => Err(LabelError::Empty),
                 1..=63 => Ok(self.octets),
-                long => Err(format!("a label has {long} octets, and 63 are allowed")),
+                long => Err(LabelError::TooLong(long)),
             };
         };
-        // Why IDNA refuses a label is not spelled out.
-        let mapped = Name::from_utf8(&text).map_err(|_| "a label has characters that no name may have (RFC 5891)")?;
+        let mapped = Name::from_utf8(&text).map_err(|_| LabelError::Idna)?;
         match (mapped.iter().next(), mapped.num_labels()) {
             (Some(label), 1) => Ok(label.to_vec()),
-            _ => Err(format!("`{text}` is not one label")),
+            _ => Err(LabelError::NotOne(text)),
         }
     }
 }
 
-fn labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
+fn labels(text: &str) -> Result<Vec<Vec<u8>>, LabelError> {
     let mut labels = Vec::new();
     let mut label = Label::default();
     let mut rest = text.chars();
@@ -82,11 +131,9 @@ fn labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
             c if c.is_whitespace() || c.is_control() => {
                 let code = u32::from(c);
                 return Err(if c.is_ascii() {
-                    format!(
-                        "a blank or a control character has to be written by its octet in decimal, here \\{code:03}"
-                    )
+                    LabelError::Blank(code)
                 } else {
-                    format!("no name has the blank or control character U+{code:04X}")
+                    LabelError::BlankBeyondAscii(code)
                 });
             }
             c => {
@@ -104,17 +151,16 @@ fn labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// Reads what follows a backslash: three decimal digits, or one character that stands for itself.
-fn escaped(rest: &mut std::str::Chars<'_>) -> Result<u8, String> {
-    let wrong = || "\\ stands before one ASCII character, or before three digits up to 255".to_owned();
-    let first = rest.next().ok_or_else(wrong)?;
+fn escaped(rest: &mut std::str::Chars<'_>) -> Result<u8, LabelError> {
+    let first = rest.next().ok_or(LabelError::Escape)?;
     if !first.is_ascii_digit() {
-        return u8::try_from(first).ok().filter(u8::is_ascii).ok_or_else(wrong);
+        return u8::try_from(first).ok().filter(u8::is_ascii).ok_or(LabelError::Escape);
     }
     let digits: String = std::iter::once(first).chain(rest.by_ref().take(2)).collect();
     if digits.len() == 3 && digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        digits.parse().map_err(|_| wrong())
+        digits.parse().map_err(|_| LabelError::Escape)
     } else {
-        Err(wrong())
+        Err(LabelError::Escape)
     }
 }
 
@@ -170,7 +216,7 @@ mod tests {
             ("a\u{a0}b", "character U+00A0"),
             ("a\u{2003}b", "character U+2003"),
         ] {
-            let told = name(text).unwrap_err();
+            let told = name(text).unwrap_err().to_string();
             assert!(told.ends_with(wanted), "{text:?}: {told}");
             let rust = ['\'', '{'];
             assert!(!told.contains(rust) && !told.contains(char::is_control), "{told:?}");
@@ -193,7 +239,7 @@ mod tests {
     #[test]
     fn what_may_be_a_key_is_not_shown() {
         let key = "00112233445566778899aabbccddeeff";
-        let told = name(key).unwrap_err();
+        let told = name(key).unwrap_err().to_string();
         assert!(!told.contains(key), "{told}");
     }
 }

@@ -13,7 +13,7 @@ use hickory_resolver::proto::{
 use tokio::time::Instant;
 
 use crate::{
-    APL, AskError, MAX_ALIASES, system_servers,
+    APL, AskError, MAX_ALIASES, Malformation, system_servers,
     upstream::{Upstream, options},
     wire::ttl,
 };
@@ -220,9 +220,12 @@ pub(crate) fn reply(
     proof: Proof,
     server: SocketAddr,
 ) -> Result<Reply, AskError> {
-    let malformed = |what: &str, owner: &Name| AskError::Malformed {
+    let malformed = |kind: RecordType, owner: &Name| AskError::Malformed {
         server,
-        reason: format!("a {what} record of {owner} is at fault"),
+        source: Malformation::Record {
+            kind,
+            owner: Box::new(owner.clone()),
+        },
     };
     let mut found = Reply {
         canonical: name.clone(),
@@ -242,7 +245,7 @@ pub(crate) fn reply(
     };
     while let Some(alias) = at(&found.canonical, RecordType::CNAME).next() {
         let RData::CNAME(target) = &alias.data else {
-            return Err(malformed("CNAME", &alias.name));
+            return Err(malformed(RecordType::CNAME, &alias.name));
         };
         found.followed += 1;
         if found.followed > MAX_ALIASES {
@@ -254,7 +257,7 @@ pub(crate) fn reply(
     }
     for record in at(&found.canonical, kind) {
         if !is_read(&record.data) {
-            return Err(malformed(&kind.to_string(), &record.name));
+            return Err(malformed(kind, &record.name));
         }
         found.ttl = least(found.ttl, Some(record.ttl));
         found.own_ttl = least(found.own_ttl, Some(record.ttl));

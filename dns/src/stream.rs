@@ -9,6 +9,7 @@ use hickory_resolver::{
 };
 
 use crate::{
+    error::ConnectError,
     upstream::{Trouble, asked, number},
     wire::{Unfit, decode},
 };
@@ -33,5 +34,5 @@ pub(crate) async fn converse<S: DnsTcpStream>(
             Err(unfit) => return Err(unfit.into()),
         }
     }
-    Err(NetError::from("the connection was closed before the answer").into())
+    Err(ConnectError::Closed.into())
 }

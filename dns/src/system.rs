@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 use std::{io, net::Ipv4Addr};
 
-use crate::AskError;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 use crate::address::{PORT, host, of_no_host};
+use crate::{AskError, SystemError};
 
 /// The most servers taken. C libraries take three.
 #[cfg(all(unix, not(target_vendor = "apple")))]
@@ -46,10 +46,7 @@ pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
         Err(error) if matches!(error.kind(), NotFound | PermissionDenied | IsADirectory | NotADirectory) => {
             Ok(Vec::new())
         }
-        Err(error) => Err(AskError::NoServers(format!(
-            "{path}: {}",
-            ssa_input::files::reason(&error)
-        ))),
+        Err(source) => Err(AskError::NoServers(SystemError::Unreadable { path, source })),
     }
 }
 
@@ -62,7 +59,7 @@ pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
 pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
     let addresses = named_servers()?;
     if addresses.is_empty() {
-        Err(AskError::NoServers("none found".into()))
+        Err(AskError::NoServers(SystemError::None))
     } else {
         Ok(addresses)
     }
@@ -76,7 +73,7 @@ pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
     let (config, _) = hickory_resolver::system_conf::read_system_conf()
-        .map_err(|_| AskError::NoServers("none can be read".into()))?;
+        .map_err(|error| AskError::NoServers(SystemError::Untold(Box::new(error))))?;
     let servers = config.name_servers().iter();
     Ok(servers
         .map(|server| SocketAddr::new(server.ip, crate::address::PORT))

@@ -1,7 +1,7 @@
 //! DNS over TLS (RFC 7858): whom to trust, and connections that are used again.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,7 +15,10 @@ use hickory_resolver::{
 };
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{
+        CertificateDer, InvalidDnsNameError, ServerName,
+        pem::{self, PemObject},
+    },
 };
 
 use crate::{
@@ -36,36 +39,71 @@ pub enum Roots<'a> {
 }
 
 /// Why TLS cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// No certificates are there to trust.
-    NoRoots {
-        /// Why not.
-        reason: String,
-    },
+    #[error("no certificates to trust: {0}")]
+    NoRoots(#[source] RootsError),
     /// A text is not the name of a server.
+    #[error("`{name}` is no name that a certificate can have")]
     BadName {
         /// The text.
         name: String,
+        /// What the library says.
+        source: InvalidDnsNameError,
     },
     /// TLS cannot be set up.
-    Setup {
-        /// Why not.
-        reason: String,
-    },
+    #[error("TLS cannot be set up: {}", told(.0))]
+    Setup(#[source] rustls::Error),
 }
 
-impl fmt::Display for TrustError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoots { reason } => write!(f, "no certificates to trust: {reason}"),
-            Self::BadName { name } => write!(f, "`{name}` is no name that a certificate can have"),
-            Self::Setup { reason } => write!(f, "TLS cannot be set up: {reason}"),
-        }
+/// Why there are no certificates to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum RootsError {
+    /// The system has none.
+    #[error("the system has none{}; give a file of them", unread(*.0))]
+    System(
+        /// How many of its files cannot be read.
+        usize,
+    ),
+    /// A part of the file is not PEM.
+    #[error("block {number} of the file is not PEM (RFC 7468)")]
+    NotPem {
+        /// Which of its blocks.
+        number: usize,
+        /// What the library says.
+        source: pem::Error,
+    },
+    /// A certificate of the file cannot be used.
+    #[error("certificate {number} of the file is none that can be trusted")]
+    Unusable {
+        /// Which of its certificates.
+        number: usize,
+        /// What the library says.
+        source: rustls::Error,
+    },
+    /// The file has none.
+    #[error("the file has no certificate as PEM")]
+    Empty,
+}
+
+fn unread(files: usize) -> String {
+    match files {
+        0 => String::new(),
+        count => format!(", for {count} of its files cannot be read"),
     }
 }
 
-impl std::error::Error for TrustError {}
+/// Why no TLS connection comes about.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", in_words(.0))]
+pub struct TlsError(#[source] Arc<io::Error>);
+
+impl From<Arc<io::Error>> for TlsError {
+    fn from(error: Arc<io::Error>) -> Self {
+        Self(error)
+    }
+}
 
 type Stream = TlsClientStream<<TokioRuntimeProvider as RuntimeProvider>::Tcp>;
 
@@ -85,39 +123,30 @@ impl fmt::Debug for Tls {
 /// Returns how connections are made with all servers.
 pub(crate) fn configuration(roots: Roots<'_>) -> Result<Arc<ClientConfig>, TrustError> {
     let mut store = RootCertStore::empty();
-    let none = |reason: String| TrustError::NoRoots { reason };
     match roots {
         Roots::System => {
             let found = rustls_native_certs::load_native_certs();
             // One that nobody can read does not take the others away.
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
-                let unread = match found.errors.len() {
-                    0 => String::new(),
-                    count => format!(", for {count} of its files cannot be read"),
-                };
-                return Err(none(format!("the system has none{unread}; give a file of them")));
+                return Err(TrustError::NoRoots(RootsError::System(found.errors.len())));
             }
         }
         Roots::Pem(pem) => {
             for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
-                let Ok(certificate) = certificate else {
-                    return Err(none(format!("block {number} of the file is not PEM (RFC 7468)")));
-                };
-                if store.add(certificate).is_err() {
-                    return Err(none(format!(
-                        "certificate {number} of the file is none that can be trusted"
-                    )));
-                }
+                let certificate = certificate.map_err(|source| RootsError::NotPem { number, source });
+                let certificate = certificate.map_err(TrustError::NoRoots)?;
+                let added = store.add(certificate);
+                added.map_err(|source| TrustError::NoRoots(RootsError::Unusable { number, source }))?;
             }
             if store.is_empty() {
-                return Err(none("the file has no certificate as PEM".into()));
+                return Err(TrustError::NoRoots(RootsError::Empty));
             }
         }
     }
     let versions =
         ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-    let versions = versions.map_err(|error| TrustError::Setup { reason: told(&error) })?;
+    let versions = versions.map_err(TrustError::Setup)?;
     let mut config = versions.with_root_certificates(store).with_no_client_auth();
     config.alpn_protocols = vec![b"dot".to_vec()];
     Ok(Arc::new(config))
@@ -125,7 +154,10 @@ pub(crate) fn configuration(roots: Roots<'_>) -> Result<Arc<ClientConfig>, Trust
 
 impl Tls {
     pub(crate) fn new(name: &str, config: Arc<ClientConfig>) -> Result<Self, TrustError> {
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| TrustError::BadName { name: name.to_owned() })?;
+        let name = ServerName::try_from(name.to_owned()).map_err(|source| TrustError::BadName {
+            name: name.to_owned(),
+            source,
+        })?;
         Ok(Self {
             name,
             config,
@@ -179,7 +211,7 @@ impl Tls {
 }
 
 /// Returns whether an error is of TLS and not of the connection below it.
-pub(crate) fn is_of_tls(error: &std::io::Error) -> bool {
+pub(crate) fn is_of_tls(error: &io::Error) -> bool {
     error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
@@ -187,7 +219,7 @@ pub(crate) fn is_of_tls(error: &std::io::Error) -> bool {
 }
 
 /// Says in words what is wrong with TLS.
-pub(crate) fn in_words(error: &std::io::Error) -> String {
+fn in_words(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(error) => told(error),
         None => ssa_input::files::reason(error),
@@ -232,9 +264,10 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
         ] {
             let told = configuration(Roots::Pem(pem.as_bytes()));
-            let Err(error @ TrustError::NoRoots { .. }) = told else {
+            let Err(error @ TrustError::NoRoots(_)) = told else {
                 panic!("{pem}")
             };
+            assert!(std::error::Error::source(&error).is_some());
             assert!(
                 error.to_string().contains("of the file") || error.to_string().contains("as PEM"),
                 "{error}"

@@ -12,17 +12,16 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider, tcp::TcpClientStream},
     proto::{
         op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode},
-        rr::RecordType,
+        rr::{Name, RecordType},
     },
 };
-use ssa_input::files::reason;
 use tokio::{
     net::UdpSocket,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
-    error::AskError,
+    error::{AskError, ConnectError, Mismatch, NoWhole},
     stream::converse,
     wire::{Unfit, decode, may_be_for_edns},
 };
@@ -48,21 +47,27 @@ pub(crate) enum Trouble {
     /// Nothing came in time.
     Silent,
     /// Only what answers another question came in time.
-    Mismatched(&'static str),
+    Mismatched(Mismatch),
     /// An answer came that does not do.
     Unfit(Unfit),
     /// The answer by UDP is truncated, and TCP gives none for this reason.
-    NoWhole(String),
+    NoWhole(NoWhole),
     /// The server cannot be reached, or left before it answered.
-    Net(NetError),
+    Net(ConnectError),
 }
 
 impl From<Unfit> for Trouble {
     fn from(unfit: Unfit) -> Self {
         match unfit {
-            Unfit::Stray(reason) => Self::Mismatched(reason),
+            Unfit::Stray(mismatch) => Self::Mismatched(mismatch),
             unfit => Self::Unfit(unfit),
         }
+    }
+}
+
+impl From<ConnectError> for Trouble {
+    fn from(error: ConnectError) -> Self {
+        Self::Net(error)
     }
 }
 
@@ -71,7 +76,7 @@ impl From<NetError> for Trouble {
         match &error {
             NetError::Timeout => Self::Silent,
             NetError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => Self::Silent,
-            _ => Self::Net(error),
+            _ => Self::Net(error.into()),
         }
     }
 }
@@ -97,12 +102,15 @@ impl Upstream {
             }
             first => first,
         };
-        let answer = answer.map_err(|trouble| self.tell(&trouble))?;
+        let answer = answer.map_err(|trouble| self.tell(trouble))?;
         let server = self.address;
         match answer.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain if !answer.answers.is_empty() => Ok(answer),
             ResponseCode::NoError => match referral(&answer) {
-                Some(zone) => Err(AskError::Referral { server, zone }),
+                Some(zone) => Err(AskError::Referral {
+                    server,
+                    zone: Box::new(zone),
+                }),
                 None if is_lame(&answer, &asked(&question)) => Err(AskError::Lame { server }),
                 None => Ok(answer),
             },
@@ -153,9 +161,9 @@ impl Upstream {
             // Of a truncated answer it matters why there is no whole one.
             (Err(Trouble::Unfit(Unfit::Truncated)), truncated) => Err(truncated),
             (Err(of_tcp), Trouble::Unfit(Unfit::Truncated)) => Err(Trouble::NoWhole(match of_tcp {
-                Trouble::Net(error) => format!("by TCP: {}", plain(&error)),
-                Trouble::Unfit(Unfit::Malformed(reason)) => format!("by TCP: {reason}"),
-                _ => "no answer by TCP".into(),
+                Trouble::Net(error) => NoWhole::Connect(error),
+                Trouble::Unfit(Unfit::Malformed(fault)) => NoWhole::Malformed(fault),
+                _ => NoWhole::Silent,
             })),
             (Err(_), trouble) => Err(trouble),
         }
@@ -198,7 +206,7 @@ impl Upstream {
                 received?;
                 match decode(&buffer, question.metadata.id, &asked) {
                     Ok(answer) => return Ok(answer),
-                    Err(Unfit::Stray(reason)) => stray = Some(reason),
+                    Err(Unfit::Stray(mismatch)) => stray = Some(mismatch),
                     Err(unfit) => return Err(unfit.into()),
                 }
             }
@@ -216,62 +224,36 @@ impl Upstream {
     }
 
     /// Says what one way's trouble means.
-    pub(crate) fn tell(&self, trouble: &Trouble) -> AskError {
+    pub(crate) fn tell(&self, trouble: Trouble) -> AskError {
         let server = self.address;
         match trouble {
             Trouble::Silent => AskError::Timeout {
                 servers: vec![server],
                 waited: self.timeout,
             },
-            Trouble::Mismatched(reason) | Trouble::Unfit(Unfit::Stray(reason)) => {
-                AskError::Mismatched { server, reason }
+            Trouble::Mismatched(source) | Trouble::Unfit(Unfit::Stray(source)) => {
+                AskError::Mismatched { server, source }
             }
             Trouble::Unfit(Unfit::Truncated) => AskError::Truncated {
                 server,
-                reason: "by a stream, which has room for all".into(),
+                source: NoWhole::Stream,
             },
-            Trouble::NoWhole(reason) => AskError::Truncated {
-                server,
-                reason: reason.clone(),
-            },
-            Trouble::Unfit(Unfit::Malformed(reason)) => AskError::Malformed {
-                server,
-                reason: (*reason).into(),
-            },
+            Trouble::NoWhole(source) => AskError::Truncated { server, source },
+            Trouble::Unfit(Unfit::Malformed(source)) => AskError::Malformed { server, source },
             Trouble::Unfit(Unfit::OffTopic) => AskError::OffTopic { server },
             #[cfg(feature = "secure")]
-            Trouble::Net(NetError::Io(error)) if crate::tls::is_of_tls(error) => AskError::Tls {
+            Trouble::Net(ConnectError::Io(error)) if crate::tls::is_of_tls(&error) => AskError::Tls {
                 server,
-                reason: crate::tls::in_words(error),
+                source: error.into(),
             },
-            Trouble::Net(error) => AskError::Unreachable {
-                server,
-                reason: plain(error),
-            },
+            Trouble::Net(source) => AskError::Unreachable { server, source },
         }
-    }
-}
-
-/// Says what is wrong in words, without numbers of the system and without types of a library.
-fn plain(error: &NetError) -> String {
-    match error {
-        NetError::Io(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => "connection refused: no DNS server listens there".into(),
-            io::ErrorKind::HostUnreachable => "no route to the host".into(),
-            io::ErrorKind::NetworkUnreachable => "the network is unreachable".into(),
-            _ => reason(error),
-        },
-        NetError::Busy => "too many questions are under way".into(),
-        NetError::Proto(_) | NetError::Dns(_) => "what it sends is not a DNS message".into(),
-        NetError::Message(text) => (*text).into(),
-        NetError::Msg(text) => text.clone(),
-        _ => "the connection failed".into(),
     }
 }
 
 /// Returns the zone that an answer without records refers to. RFC 2308 §2.2 tells a referral from an absence by the
 /// absence of SOA and the presence of NS in the authority section; without either it is an absence (its type 3).
-fn referral(answer: &Message) -> Option<String> {
+fn referral(answer: &Message) -> Option<Name> {
     let of = |kind| {
         let mut authorities = answer.authorities.iter();
         authorities.find(move |record| record.record_type() == kind)
@@ -279,7 +261,7 @@ fn referral(answer: &Message) -> Option<String> {
     if of(RecordType::SOA).is_some() {
         return None;
     }
-    of(RecordType::NS).map(|record| record.name.to_string())
+    of(RecordType::NS).map(|record| record.name.clone())
 }
 
 /// Says whether an answer without records comes from a server that has nothing to say of the name: its SOA is of a zone that
@@ -306,9 +288,9 @@ pub(crate) fn options() -> DnsRequestOptions {
 }
 
 /// Returns the number of a question.
-pub(crate) fn number() -> Result<u16, NetError> {
+pub(crate) fn number() -> Result<u16, ConnectError> {
     let mut random = [0; 2];
-    getrandom::fill(&mut random).map_err(|error| NetError::from(error.to_string()))?;
+    getrandom::fill(&mut random).map_err(ConnectError::NoRandom)?;
     Ok(u16::from_be_bytes(random))
 }
 

@@ -7,6 +7,8 @@ use hickory_resolver::proto::{
     serialize::binary::{BinDecodable, BinDecoder},
 };
 
+use crate::error::{Malformation, Mismatch};
+
 /// The octets of a header (RFC 1035 §4.1.1).
 const HEADER: usize = 12;
 
@@ -17,11 +19,11 @@ const FIXED: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
     /// They are none to this question; another message may be.
-    Stray(&'static str),
+    Stray(Mismatch),
     /// The answer is cut short (TC): whatever it has does not count (RFC 2181 §9).
     Truncated,
     /// They break off, or are no DNS message.
-    Malformed(&'static str),
+    Malformed(Malformation),
     /// The answer has records, of other classes alone.
     OffTopic,
 }
@@ -29,20 +31,20 @@ pub(crate) enum Unfit {
 /// Decodes the answer to a question that was asked under a number.
 pub(crate) fn decode(octets: &[u8], id: u16, query: &Query) -> Result<Message, Unfit> {
     if octets.len() < HEADER {
-        return Err(Unfit::Stray("is shorter than a header"));
+        return Err(Unfit::Stray(Mismatch::Short));
     }
     let mut decoder = BinDecoder::new(octets);
     let Ok(Header { metadata, counts }) = Header::read(&mut decoder) else {
-        return Err(Unfit::Stray("has no header of DNS"));
+        return Err(Unfit::Stray(Mismatch::NoHeader));
     };
     if metadata.id != id {
-        return Err(Unfit::Stray("has another number"));
+        return Err(Unfit::Stray(Mismatch::OtherId));
     }
     if metadata.message_type != MessageType::Response {
-        return Err(Unfit::Stray("is no response"));
+        return Err(Unfit::Stray(Mismatch::NoResponse));
     }
     if metadata.op_code != OpCode::Query {
-        return Err(Unfit::Stray("is of another opcode"));
+        return Err(Unfit::Stray(Mismatch::OtherOpcode));
     }
     let mut at = HEADER;
     for number in 0..counts.queries {
@@ -54,7 +56,7 @@ pub(crate) fn decode(octets: &[u8], id: u16, query: &Query) -> Result<Message, U
                 at = next;
             }
             None if metadata.truncation => return Err(Unfit::Truncated),
-            None => return Err(Unfit::Malformed("its question breaks off")),
+            None => return Err(Unfit::Malformed(Malformation::Question)),
         }
     }
     if metadata.truncation {
@@ -66,7 +68,7 @@ pub(crate) fn decode(octets: &[u8], id: u16, query: &Query) -> Result<Message, U
     if has_question {
         message.add_query(query.clone());
     }
-    let broken = Unfit::Malformed("it breaks off in its answers");
+    let broken = Unfit::Malformed(Malformation::Answers);
     let (answers, next) = section(octets, at, counts.answers).ok_or(broken)?;
     message.insert_answers(only(answers, query));
     if counts.answers > 0 && message.answers.is_empty() {
@@ -74,7 +76,7 @@ pub(crate) fn decode(octets: &[u8], id: u16, query: &Query) -> Result<Message, U
     }
     let authorities = next.and_then(|at| section(octets, at, counts.authorities));
     let Some((authorities, next)) = authorities.or((!message.answers.is_empty()).then(|| (Vec::new(), None))) else {
-        return Err(Unfit::Malformed("it breaks off in its authority section"));
+        return Err(Unfit::Malformed(Malformation::Authority));
     };
     message.insert_authorities(only(authorities, query));
     // Only the upper bits of the response code are of use here.
@@ -103,7 +105,7 @@ fn judge_bare(message: &mut Message, has_question: bool) -> Result<(), Unfit> {
         message.metadata.response_code = ResponseCode::FormErr;
         return Ok(());
     }
-    Err(Unfit::Stray("has no question"))
+    Err(Unfit::Stray(Mismatch::NoQuestion))
 }
 
 /// Says whether an answer is of an error that a server without EDNS may give to it (RFC 6891 §7, RFC 2671 §5.3).
@@ -120,11 +122,11 @@ pub(crate) fn may_be_for_edns(metadata: &Metadata) -> bool {
 
 fn fits(found: &Query, query: &Query) -> Result<(), Unfit> {
     if found.query_class() != query.query_class() {
-        return Err(Unfit::Stray("is of another class"));
+        return Err(Unfit::Stray(Mismatch::OtherClass));
     }
     // Names are compared without case: servers may or may not keep it.
     if found.query_type() != query.query_type() || found.name() != query.name() {
-        return Err(Unfit::Stray("is to another question"));
+        return Err(Unfit::Stray(Mismatch::OtherQuestion));
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ def prepare(tools, say):
         for namespace, name in (("ssa-dns", "tools"), ("istio-system", "istiod"))
     )
     programs = {tools["ssa"]: "ssa", tools["resolver"]: "ssa-resolver"}
-    programs |= {ROOT / "k8s/images/resolver" / name: name for name in ("ssa-routes", "ssa-shim")}
+    programs[ROOT / "k8s/images/resolver/ssa-routes"] = "ssa-routes"
     resolver = make_image("ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say)
     sha256 = hashlib.sha256(Path(tools["module"]).read_bytes()).hexdigest()
     server = f"module-{sha256[:8]}"

@@ -98,6 +98,12 @@ def run(stage):
     far_shim.reload(sevices=[])
     stage.claim("reloads that were refused", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
     stage.claim("a configuration at fault changes nothing", generation, far_shim.fetch("inbound")[1])
+    del far_shim.configuration["sevices"]
+    far_shim.reload(by_signal=False, off=True)
+    stage.wait(10, "a good one is taken without a signal", lambda: stage.dial(stranger, address).kind == "served")
+    far_shim.reload(by_signal=False, off=False)
+    stage.wait(10, "and the next", lambda: stage.dial(stranger, address).kind == "refused")
+    stage.claim("it was refused once", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
     told = load.end()
     stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
     stage.claim("connections without an answer", [], told["samples"])

@@ -22,7 +22,7 @@ context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 cp "${SSA_CLI:-$target_dir/release/ssa}" "$context/ssa"
 cp "${SSA_RESOLVER:-$target_dir/release/ssa-resolver}" "$context/ssa-resolver"
-cp "$root"/k8s/images/resolver/ssa-{routes,shim} "$context/"
+cp "$root"/k8s/images/resolver/ssa-routes "$context/"
 cp "$module" "$context/plugin.wasm"
 docker build -q ${SSA_BASE:+--build-arg "BASE=$SSA_BASE"} -t "$prefix/ssa-resolver:$tag" -f "$root/k8s/images/resolver/Dockerfile" "$context" >/dev/null
 docker build -q -t "$prefix/ssa-filter:$tag" -f "$root/k8s/images/filter/Dockerfile" "$context" >/dev/null

@@ -24,6 +24,9 @@ class Injection(Room):
             assert ("containers" in spec) != native
             shim = inits["ssa-resolver"]
             assert mount in shim["volumeMounts"] and shim["restartPolicy"] == "Always"
+            # It watches the file itself, which a mount of a single file (subPath) would never change.
+            assert shim["command"] == ["ssa-resolver", "--config", "/etc/ssa/config/resolver.json"]
+            assert {"name": "ssa-config", "mountPath": "/etc/ssa/config", "readOnly": True} in shim["volumeMounts"]
             assert shim["securityContext"]["runAsGroup"] == 1337, "its questions would be captured"
             assert shim["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             volumes = {volume["name"]: volume for volume in spec["volumes"]}

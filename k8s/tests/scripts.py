@@ -1,13 +1,9 @@
 """The scripts in images and for slices."""
 
-import contextlib
 import json
 import os
 import re
-import signal
-import subprocess
 import textwrap
-import threading
 
 from room import K8S, Room, must, run
 
@@ -287,37 +283,3 @@ class Scripts(Room):
         (cluster / "kept.json").unlink()
         apply(pod("s1", "n2", "fd00::b"), apl=())
         assert (cluster / "routes").read_text() == "item 2001:db8:9::/64\nslice 2001:db8:9::/64 s1 fd00::b n2 fd00::12\n"
-
-    def the_shim_is_told_of_a_new_configuration(self):
-        folder = self.folder / "shim"
-        folder.mkdir()
-        # As the shim: SIGHUP reads again, SIGTERM ends it well.
-        programs = self._stand_in(
-            "ssa-resolver",
-            "#!/bin/sh\ntrap 'echo hup' HUP\ntrap 'echo term; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n",
-        )
-        (folder / "resolver.json").write_text("{}")
-        env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
-        process = subprocess.Popen(
-            [K8S / "images/resolver/ssa-shim", folder / "resolver.json"],
-            env=env,
-            stdout=subprocess.PIPE,
-            text=True,
-            # No shell can trap what its parent ignores, as nohup makes it.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-            start_new_session=True,
-        )
-        # Whatever is waited for below comes within this time, or never.
-        limit = threading.Timer(30, os.killpg, (process.pid, signal.SIGKILL))
-        limit.start()
-        try:
-            assert process.stdout.readline() == "started\n"
-            (folder / "resolver.json").write_text('{"off": true}')
-            assert process.stdout.readline() == "hup\n"
-            process.terminate()
-            assert process.stdout.readline() == "term\n"
-            assert process.wait(10) == 0
-        finally:
-            limit.cancel()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)

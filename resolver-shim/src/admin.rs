@@ -33,16 +33,36 @@ const LIMITS: Limits = Limits {
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// What the daemon says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// Whether there is something to serve.
-    pub ready: bool,
+    pub has_snapshots: bool,
+    /// Whether it can be had at the socket's path.
+    pub has_socket: bool,
     /// How each service stands.
     pub statuses: Vec<Status>,
     /// Gauges.
     pub gauges: Vec<Figure>,
     /// When it last said so.
     pub at: Option<Instant>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            has_snapshots: false,
+            has_socket: true,
+            statuses: Vec::new(),
+            gauges: Vec::new(),
+            at: None,
+        }
+    }
+}
+
+impl Report {
+    fn is_ready(&self) -> bool {
+        self.has_snapshots && self.has_socket
+    }
 }
 
 /// What is told to whoever asks.
@@ -124,9 +144,18 @@ fn answer<B>(request: &Request<B>, board: &Board) -> Answer {
     };
     match request.uri().path() {
         "/healthz" => state(alive, "ok\n", "the daemon is silent\n"),
-        "/readyz" => state(alive && report.ready, "ready\n", "there is no usable snapshot\n"),
+        "/readyz" => state(
+            alive && report.is_ready(),
+            "ready\n",
+            "there is no usable snapshot, or no socket to have it at\n",
+        ),
         "/metrics" => {
             let mut figures = board.counters.figures();
+            figures.push(Figure {
+                name: "ssa_resolver_ready",
+                labels: Vec::new(),
+                value: u64::from(report.is_ready()),
+            });
             figures.extend(report.gauges);
             for status in report.statuses {
                 let role = status.role.name();
@@ -176,8 +205,10 @@ mod tests {
         assert_eq!((status(&board, "/healthz"), status(&board, "/readyz")), (503, 503));
         board.update(|_| {});
         assert_eq!((status(&board, "/healthz"), status(&board, "/readyz")), (200, 503));
-        board.update(|report| report.ready = true);
+        board.update(|report| report.has_snapshots = true);
         assert_eq!(status(&board, "/readyz"), 200);
+        board.update(|report| report.has_socket = false);
+        assert_eq!(status(&board, "/readyz"), 503);
         assert_eq!(
             (
                 status(&board, "/metrics"),

@@ -140,6 +140,12 @@ impl Bound {
         })?;
         Ok(Self { listener, place, file })
     }
+
+    /// Returns which file it is: device and inode.
+    #[must_use]
+    pub fn file(&self) -> (u64, u64) {
+        self.file
+    }
 }
 
 impl Drop for Bound {
@@ -186,8 +192,9 @@ pub struct Served {
     pub stop: watch::Receiver<bool>,
 }
 
-/// Serves until it is to stop, and then until every request is answered.
-pub async fn serve(bound: Bound, served: Served) {
+/// Serves until it is to stop, and then until every request is answered. A successor takes the place of the socket; who is
+/// connected stays so.
+pub async fn serve(mut bound: Bound, mut successors: mpsc::UnboundedReceiver<Bound>, served: Served) {
     let (room, strangers) = (Room::new(MAX_CONNECTIONS), Room::new(MAX_STRANGERS));
     let mut stop = served.stop.clone();
     let mut conversations = tokio::task::JoinSet::new();
@@ -196,6 +203,10 @@ pub async fn serve(bound: Bound, served: Served) {
             accepted = bound.listener.accept() => accepted,
             () = http::stopped(&mut stop) => break,
             Some(_) = conversations.join_next() => continue,
+            Some(successor) = successors.recv() => {
+                bound = successor;
+                continue;
+            }
         };
         match accepted {
             Ok((stream, _)) => {
@@ -431,7 +442,7 @@ mod tests {
             stop: stopped,
         };
         let bound = Bound::new(&socket, Folders::Own).unwrap();
-        let task = tokio::spawn(serve(bound, served));
+        let task = tokio::spawn(serve(bound, mpsc::unbounded_channel().1, served));
         Running {
             publisher,
             path: socket.path,

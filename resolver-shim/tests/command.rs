@@ -340,6 +340,109 @@ fn the_running_daemon_forgets_on_demand() {
     assert!(text.contains("there is no such service"), "{text}");
 }
 
+/// Makes a version of a folder as the kubelet makes it of a `ConfigMap`, and turns the folder to it.
+fn mount(folder: &Path, version: &str, files: &[(&str, &str)]) {
+    let inner = folder.join(version);
+    fs::create_dir_all(&inner).unwrap();
+    for (name, text) in files {
+        fs::write(inner.join(name), text).unwrap();
+    }
+    symlink(version, folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    for (name, _) in files {
+        let path = folder.join(name);
+        if fs::symlink_metadata(&path).is_err() {
+            symlink(Path::new("..data").join(name), path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_taken_as_kubernetes_and_editors_change_it() {
+    const ANCHOR: &str = "demo.test. 60 IN DNSKEY 257 3 13 \
+                          mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==\n";
+    let folder = Folder::new("mounted");
+    let (mounted, log) = (folder.0.join("mounted"), folder.0.join("log"));
+    fs::create_dir(&mounted).unwrap();
+    let json = |more: &str| {
+        format!(
+            r#"{{"socket": {{"path": "{0}/run/x.sock"}}, "dns": {{"servers": ["127.0.0.1:9"], "dnssec": "validate",
+                "trust_anchors": "{0}/mounted/anchors"}}{more}}}"#,
+            folder.0.display()
+        )
+    };
+    let version = |number: usize, config: &str, anchors: &str| {
+        mount(
+            &mounted,
+            &format!("..{number}"),
+            &[("x.json", config), ("anchors", anchors)],
+        );
+    };
+    version(1, &json(""), ANCHOR);
+    let mut daemon = Daemon::start(&mounted.join("x.json"), &log);
+    let lines = |what: &str| {
+        let text = fs::read_to_string(&log).unwrap();
+        text.lines().filter(|line| line.contains(what)).count()
+    };
+    let (taken, refused) = ("the configuration is reloaded", "the configuration is refused");
+    let told = |taken_times: usize, refused_times: usize| {
+        wait("it is told", || {
+            (lines(taken), lines(refused)) == (taken_times, refused_times)
+        });
+    };
+    wait("it starts", || lines("started") == 1);
+    // The kubelet swaps the whole folder.
+    version(2, &json(r#", "off": true"#), ANCHOR);
+    told(1, 0);
+    // One at fault is told once, whole or in what it names, and the last one stays.
+    version(3, &json(r#", "of": true"#), ANCHOR);
+    told(1, 1);
+    version(4, &json(""), "nothing");
+    told(1, 2);
+    // Then a good one is taken; what it names is mended by itself.
+    fs::write(mounted.join("..4/anchors"), ANCHOR).unwrap();
+    told(2, 2);
+    // An editor replaces a file, or empties and fills it.
+    let path = mounted.join("x.json");
+    fs::write(mounted.join("beside"), json(r#", "off": true"#)).unwrap();
+    fs::rename(mounted.join("beside"), &path).unwrap();
+    told(3, 2);
+    fs::write(&path, json("")).unwrap();
+    told(4, 2);
+    // So are trust anchors alone.
+    fs::write(mounted.join("anchors"), format!("{ANCHOR}; renewed\n")).unwrap();
+    told(5, 2);
+    daemon.signal("-HUP");
+    told(6, 2);
+    assert!(daemon.0.try_wait().unwrap().is_none());
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!((lines(taken), lines(refused)), (6, 2));
+}
+
+#[test]
+fn a_socket_whose_folder_is_replaced_is_served_again() {
+    let folder = Folder::new("replaced");
+    let (run, socket) = (folder.0.join("run"), folder.0.join("run/x.sock"));
+    let config = folder.write(
+        "x.json",
+        &format!(r#"{{"socket": {{"path": "{}"}}}}"#, socket.display()),
+    );
+    let mut daemon = Daemon::start(&config, &folder.0.join("log"));
+    let answers = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    wait("it starts", answers);
+    fs::rename(&run, folder.0.join("old")).unwrap();
+    wait("it is served in a folder of its own", answers);
+    fs::remove_dir_all(&run).unwrap();
+    fs::create_dir(&run).unwrap();
+    wait("it is served in the folder of another", answers);
+    // Who was led to the old folder is not served there, and nothing is left of it.
+    assert!(!folder.0.join("old/x.sock").exists());
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert!(!socket.exists());
+}
+
 #[test]
 fn a_log_that_cannot_be_written_ends_nothing() {
     let folder = Folder::new("full");

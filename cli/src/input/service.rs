@@ -116,13 +116,13 @@ impl ServiceArgs {
         let (Some(name), Some(servers), true) = (name, servers, faults.0.is_empty()) else {
             return Ok(None);
         };
-        Service::of_name(dns::resolve(&name, &servers).map_err(unanswered)?).map(Some)
+        Service::of_name(dns::resolve(&name, &servers).map_err(|error| unanswered(&error))?).map(Some)
     }
 }
 
 /// The failure of a name that the DNS says nothing about.
-pub(crate) fn unanswered(error: ResolveError) -> Failure {
-    let fault = Fault::new(error.question, &error.error).with_code(error.error.name());
+pub(crate) fn unanswered(error: &ResolveError) -> Failure {
+    let fault = Fault::new(error.question.to_string(), &error.source).with_code(error.source.name());
     Failure {
         faults: vec![fault],
         kind: crate::failure::Kind::Input,

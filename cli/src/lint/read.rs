@@ -99,7 +99,7 @@ pub(super) fn given(args: &Args, faults: &mut Faults) -> Result<Option<Published
             return Ok(None);
         };
         let found =
-            dns::resolve(&name, &servers).map_err(|error| Failure::input(error.question.clone(), error.error))?;
+            dns::resolve(&name, &servers).map_err(|error| Failure::input(error.question.to_string(), error.source))?;
         return Ok(Some(of_dns(&found)));
     }
     service.server.refuse(faults);

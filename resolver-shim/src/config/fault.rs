@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use ipnet::Ipv6Net;
+use ssa_dns::NameError;
 use ssa_input::{files, secrets::concealed};
 use ssa_rules::apl::TextError;
 
@@ -23,24 +24,28 @@ pub struct Fault {
 }
 
 /// What is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be read.
+    #[error("cannot be read: {reason}")]
     Unreadable {
         /// Why not.
         reason: String,
     },
     /// It is no JSON, or has fields or types that are not foreseen.
+    #[error("{reason}")]
     Shape {
         /// What the parser says.
         reason: String,
     },
     /// The whole is too long.
+    #[error("more than {most} bytes")]
     TooLong {
         /// The most bytes.
         most: usize,
     },
     /// There are too many members.
+    #[error("{found} members exceed {most}")]
     TooMany {
         /// How many there are.
         found: usize,
@@ -48,15 +53,19 @@ pub enum Problem {
         most: usize,
     },
     /// There have to be members.
+    #[error("has no members")]
     Empty,
     /// It is needed.
+    #[error("is missing")]
     Missing,
     /// One of two fields has to be there, and not both.
+    #[error("either {} or {} has to be there, and not both", .0[0], .0[1])]
     OneOf(
         /// The fields.
         [&'static str; 2],
     ),
     /// A number out of its bounds.
+    #[error("{value} is not {least} to {greatest}")]
     OutOfBounds {
         /// The number.
         value: u64,
@@ -66,6 +75,7 @@ pub enum Problem {
         greatest: u64,
     },
     /// A text that is not what it should be.
+    #[error("`{text}` is {wanted}")]
     NoText {
         /// The text, cut short.
         text: String,
@@ -73,23 +83,28 @@ pub enum Problem {
         wanted: &'static str,
     },
     /// A domain name that is none.
-    NoName {
+    #[error(transparent)]
+    NoName(
         /// Why.
-        reason: String,
-    },
+        NameError,
+    ),
     /// It stands twice.
+    #[error("stands already at [{first}]")]
     Repeated {
         /// Where it stood first.
         first: usize,
     },
     /// A list of addresses that is none.
+    #[error("{0}")]
     Apl(
         /// Its faults.
         TextError,
     ),
     /// A text that is no SSA record.
+    #[error("does not begin with v=ssa1")]
     NoRecord,
     /// A prefix that is no proper bound.
+    #[error("{prefix} is shorter than /{least}")]
     TooWide {
         /// The prefix.
         prefix: Ipv6Net,
@@ -97,49 +112,29 @@ pub enum Problem {
         least: u8,
     },
     /// A path that is not absolute.
+    #[error("is no absolute path")]
     Relative,
     /// A field that has no meaning without another.
+    #[error("has no meaning without {missing}")]
     Without {
         /// What is missing.
         missing: &'static str,
     },
     /// A text that looks like a key.
+    #[error("looks like a key, which is told to nobody")]
     Key,
     /// A path or an address that another field has too, or lies in.
+    #[error("stands for the same place as {with}")]
     Collides {
         /// That field.
         with: String,
     },
     /// A server that is the front itself.
+    #[error("{server} would be asked by the front itself")]
     Loop {
         /// The server.
         server: SocketAddr,
     },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
-            Self::TooLong { most } => write!(f, "more than {most} bytes"),
-            Self::TooMany { found, most } => write!(f, "{found} members exceed {most}"),
-            Self::Empty => f.write_str("has no members"),
-            Self::Missing => f.write_str("is missing"),
-            Self::OneOf([one, other]) => write!(f, "either {one} or {other} has to be there, and not both"),
-            Self::OutOfBounds { value, least, greatest } => write!(f, "{value} is not {least} to {greatest}"),
-            Self::NoText { text, wanted } => write!(f, "`{text}` is {wanted}"),
-            Self::Shape { reason } | Self::NoName { reason } => f.write_str(reason),
-            Self::Repeated { first } => write!(f, "stands already at [{first}]"),
-            Self::Apl(error) => error.fmt(f),
-            Self::NoRecord => f.write_str("does not begin with v=ssa1"),
-            Self::TooWide { prefix, least } => write!(f, "{prefix} is shorter than /{least}"),
-            Self::Relative => f.write_str("is no absolute path"),
-            Self::Without { missing } => write!(f, "has no meaning without {missing}"),
-            Self::Key => f.write_str("looks like a key, which is told to nobody"),
-            Self::Collides { with } => write!(f, "stands for the same place as {with}"),
-            Self::Loop { server } => write!(f, "{server} would be asked by the front itself"),
-        }
-    }
 }
 
 impl fmt::Display for Fault {
@@ -150,6 +145,12 @@ impl fmt::Display for Fault {
             format!("{}: {}", self.place, self.problem)
         };
         f.write_str(&concealed(&told))
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.problem)
     }
 }
 

@@ -451,7 +451,7 @@ impl Reader {
     fn front(&mut self, raw: raw::Front, dns: &Dns) -> Front {
         // From an address that stands for all, answers would not come from where they were asked.
         let one = |text: &str| match ssa_dns::socket_address(text) {
-            Ok(address) if address.ip().is_unspecified() => Err(AddressError::Text(String::new())),
+            Ok(address) if address.ip().is_unspecified() => Err(AddressError::NoListener { text: text.to_owned() }),
             read => read,
         };
         let listen = self.addresses("front.listen", &raw.listen, one, "no ADDRESS:PORT of one address");
@@ -580,8 +580,8 @@ impl Reader {
                 // A name that is at fault already says so once.
                 match ssa_dns::name(&domain) {
                     Ok(name) => Some(Origin::Dns(name)),
-                    Err(reason) => {
-                        self.fault(format!("{place}.domain"), Problem::NoName { reason });
+                    Err(error) => {
+                        self.fault(format!("{place}.domain"), Problem::NoName(error));
                         None
                     }
                 }

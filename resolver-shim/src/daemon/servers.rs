@@ -6,7 +6,7 @@ use ssa_dns::{Anchors, AskError, Roots, Server, Servers};
 
 use ssa_input::text::without_mark;
 
-use super::StartError;
+use super::error::StartError;
 use crate::{
     config::{Config, Dnssec, Origin},
     front::Upstreams,
@@ -217,7 +217,7 @@ mod tests {
         let given = ASKS.replace(r#"{"services""#, r#"{"dns": {"servers": ["192.0.2.1"]}, "services""#);
         let given = chosen(&given, "192.0.2.53:53").unwrap();
         assert_eq!(of_system(Some(&given), read).unwrap(), this_host);
-        let failing = || Err(AskError::NoServers("resolv.conf: cannot be read".into()));
+        let failing = || Err(AskError::NoServers(ssa_dns::SystemError::None));
         assert_eq!(of_system(Some(&used), failing).unwrap(), one);
         assert!(of_system(None, failing).is_err());
     }

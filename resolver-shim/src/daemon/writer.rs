@@ -4,8 +4,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::WRITE;
 use crate::{admin::Board, clock::Clock, folders::Folders, model::Model, store};
+
+/// How long a change of the state may be unwritten, and how long a mere renewal.
+pub(super) const WRITE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
 /// Writes the state, one file at a time and not too often.
 pub(super) struct Writer {

@@ -1,12 +1,11 @@
-//! What the daemon starts by, and why it does not.
+//! What the daemon starts by.
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use ssa_dns::{AskError, Server, TrustError};
-use ssa_input::files::reason;
+use ssa_dns::Server;
 
 use crate::config::{Config, ConfigError};
 
@@ -66,48 +65,3 @@ fn absolute(path: &Path) -> PathBuf {
     // It fails for an empty path alone, which no flag has.
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
-
-/// Why the daemon does not run.
-#[derive(Debug)]
-pub enum StartError {
-    /// The configuration is at fault.
-    Config(ConfigError),
-    /// There are no DNS servers.
-    Servers(AskError),
-    /// DNS servers cannot be asked by TLS.
-    Trust(TrustError),
-    /// A file of certificates or trust anchors cannot be read.
-    File(PathBuf, io::Error),
-    /// The trust anchors are at fault.
-    Anchors(PathBuf, String),
-    /// The front hands on by UDP and TCP alone.
-    FrontByTls,
-    /// The snapshot socket cannot be bound.
-    Socket(PathBuf, io::Error),
-    /// The address of health and metrics cannot be bound.
-    Admin(std::net::SocketAddr, io::Error),
-    /// The front cannot listen there.
-    Front(std::net::SocketAddr, io::Error),
-    /// The front would ask itself.
-    Loop(std::net::SocketAddr),
-    /// The system gives no signals.
-    Signals(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Servers(error) => error.fmt(f),
-            Self::Trust(error) => error.fmt(f),
-            Self::Anchors(path, reason) => write!(f, "{}: {reason}", path.display()),
-            Self::FrontByTls => f.write_str("the front asks no server by TLS: set front.servers"),
-            Self::Socket(path, error) | Self::File(path, error) => write!(f, "{}: {}", path.display(), reason(error)),
-            Self::Admin(address, error) | Self::Front(address, error) => write!(f, "{address}: {}", reason(error)),
-            Self::Loop(address) => write!(f, "the system's DNS server {address} is the front: set dns.servers"),
-            Self::Signals(error) => f.write_str(&reason(error)),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
