@@ -98,6 +98,8 @@ group_lint() {
   step advisories "cargo deny: advisories" "$root/hack/deny.sh" advisories
   step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
   step ruff "ruff: the Python" "$root/hack/ruff.sh"
+  step cycles-self-test "the check for circles of modules finds those that are planted" "$root/hack/cycles.py" --self-test
+  step cycles "no circles between the modules of a crate" "$root/hack/cycles.py"
 }
 
 group_native() {

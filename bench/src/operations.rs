@@ -6,7 +6,7 @@ use maglev::{ConsistentHasher, Maglev};
 use pingora_ketama::{Bucket, Continuum};
 use ssa_rules::{
     AddressSpace, Apl, Chunk, Destination, Flow, Key, Port, Record, Replica, Request, Rule, Secret, Source, UnixTime,
-    rule::hash::siphash24,
+    hash::siphash24,
 };
 use twox_hash::XxHash64;
 

@@ -1,8 +1,6 @@
 //! `ssa completions`: scripts that complete commands in a shell.
 
-use clap::CommandFactory;
-
-use crate::{Cli, Outcome, failure::Failure, output::Output};
+use crate::{Outcome, failure::Failure, output::Output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,9 +17,9 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, mut command: clap::Command, out: &mut Output) -> Result<Outcome, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ssa", &mut script);
+    clap_complete::generate(args.shell, &mut command, "ssa", &mut script);
     let script = String::from_utf8(script).map_err(|error| Failure::input("completions", error))?;
     if out.is_json() {
         out.json(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }));

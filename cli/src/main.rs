@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod key;
 mod lint;
+mod outcome;
 mod output;
 mod published;
 mod random;
@@ -27,6 +28,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ssa_input::{files::reason, secrets::concealed, usage::cleaned};
 
 use failure::{Failure, Fault, Kind};
+use outcome::Outcome;
 use output::{Colour, Output};
 
 /// Structured Service Addressing: an address is a template, and this reads, fills and checks it.
@@ -68,17 +70,6 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// What a command found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Conforming, usable, passed: exit 0.
-    Fine,
-    /// Not so: exit 1.
-    NotFine,
-    /// Some of the input was bad, and all of that is told: exit 2.
-    BadInput,
-}
-
 fn main() -> ExitCode {
     let mut command = numbers_are_values(Cli::command());
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
@@ -97,7 +88,7 @@ fn main() -> ExitCode {
         Command::Slices(args) => slices::run(&args, &mut out),
         Command::Key(args) => key::run(&args, &mut out),
         Command::Vectors(args) => vectors::run(args, &mut out),
-        Command::Completions(args) => completions::run(&args, &mut out),
+        Command::Completions(args) => completions::run(&args, Cli::command(), &mut out),
     };
     let code = match result {
         Ok(Outcome::Fine) => 0,

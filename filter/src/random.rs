@@ -3,7 +3,7 @@
 //! There is no source of randomness in a Wasm module. Bits are SipHash-2-4 over a counter, under a key made of the
 //! configured seed, the time and number of the VM, and the seeds of snapshots.
 
-use ssa_rules::{UnixTime, rule::hash::siphash24};
+use ssa_rules::{UnixTime, hash::siphash24};
 
 /// How long a slot of a [`Pool`] keeps its draw, in seconds.
 pub const ROTATION: u64 = 600;

@@ -52,10 +52,12 @@ extern crate alloc;
 pub mod apl;
 mod bits;
 pub mod choice;
+pub mod hash;
 mod order;
 pub mod published;
 pub mod record;
 pub mod rule;
+pub mod text;
 mod types;
 pub mod verdict;
 

@@ -5,7 +5,7 @@ use core::{fmt, net::Ipv6Addr, str::FromStr};
 
 use subtle::ConstantTimeEq;
 
-use crate::{bits, rule::hash};
+use crate::{bits, hash};
 
 /// The source address of a connection: the one that it will really use, seen by both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

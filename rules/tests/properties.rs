@@ -22,8 +22,8 @@ use ssa_rules::{
     AddressSpace, Apl, Candidate, Choice, Chunk, Class, ComposeError, Connection, Destination, Expected, Flow,
     ItemIndex, ItemSet, ItemSource, Key, KeyId, Port, Progress, Publication, Record, Replica, Request, Role, Rule,
     Secret, Source, SourceBits, Sources, UnixTime, ValidFrom, Violation,
+    hash::siphash24,
     record::{Field as CrateField, Input as CrateInput, Inputs, ItemChoice},
-    rule::hash::siphash24,
 };
 
 fn secret_of(id: &str) -> Key {

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::problem::{Conflicts, NOBODY, Problem};
-use crate::table::Table;
+use crate::problem::{Conflicts, Problem};
+use crate::table::{NOBODY, Table};
 
 /// Up to this many endpoints a chain may pass through any; beyond, only through the slices of two.
 const LONG_CHAINS: usize = 64;

@@ -1,7 +1,7 @@
 //! The best plan of a small problem, found by trying all.
 
-use crate::problem::{Conflicts, NOBODY, Problem, Score};
-use crate::table::Table;
+use crate::problem::{Conflicts, Problem, Score};
+use crate::table::{NOBODY, Table};
 
 /// Up to this many slices the planner tries to find the best plan of all.
 pub(crate) const EXACT_SLICES: usize = 12;

@@ -1,52 +1,6 @@
-//! Numbers that must not be mixed up: a slice, an endpoint, a domain, and the bits that cut an item.
+//! Numbers that must not be mixed up: a slice, an endpoint, a domain.
 
 use core::fmt;
-
-use crate::SliceError;
-
-/// The greatest number of slices of a service.
-pub const MAX_SLICES: usize = 1 << 20;
-
-/// Says into how many slices each item is cut: 2^s, s being 0 to 20.
-///
-/// ```
-/// use ssa_slices::SliceBits;
-///
-/// assert_eq!(SliceBits::new(14)?.per_item(), 16_384);
-/// assert!(SliceBits::new(21).is_err());
-/// # Ok::<(), ssa_slices::SliceError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SliceBits(u8);
-
-impl SliceBits {
-    /// The greatest s: one item cut into [`MAX_SLICES`].
-    pub const MAX: u8 = 20;
-
-    /// Takes s.
-    ///
-    /// # Errors
-    ///
-    /// [`SliceError::Bits`] if s exceeds [`SliceBits::MAX`].
-    pub const fn new(bits: u8) -> Result<Self, SliceError> {
-        if bits > Self::MAX {
-            return Err(SliceError::Bits { bits });
-        }
-        Ok(Self(bits))
-    }
-
-    /// Gives s back.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-
-    /// Counts the slices of one item: 2^s.
-    #[must_use]
-    pub const fn per_item(self) -> usize {
-        1 << self.0
-    }
-}
 
 /// Numbers a slice: the index of its item, then the s bits that follow the item's prefix.
 ///
@@ -79,7 +33,7 @@ impl SliceId {
         self.0 as usize
     }
 
-    /// Numbers the slice at a position, which a space keeps below [`MAX_SLICES`].
+    /// Numbers the slice at a position, which a space keeps below [`MAX_SLICES`](super::MAX_SLICES).
     pub(crate) fn at(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }

@@ -28,6 +28,7 @@
 )]
 extern crate alloc;
 
+mod bits;
 mod chains;
 pub mod document;
 mod exact;
@@ -42,7 +43,8 @@ mod space;
 mod table;
 mod targets;
 
-pub use ids::{DomainId, Endpoint, EndpointIdx, MAX_SLICES, SliceBits, SliceId};
+pub use bits::{MAX_SLICES, SliceBits, SliceBitsError};
+pub use ids::{DomainId, Endpoint, EndpointIdx, SliceId};
 pub use planner::{Bound, MAX_ENDPOINTS, Method, Move, Plan, PlanError, Report, plan, plan_by};
 pub use replicas::{ReplicaError, Replicas, Siblings};
 pub use space::{SliceError, SliceSpace};

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::problem::{NOBODY, Problem, Score};
-use crate::table::Table;
+use crate::problem::{Problem, Score};
+use crate::table::{NOBODY, Table};
 use crate::targets::{moves_for, targets};
 use crate::{Endpoint, EndpointIdx, ReplicaError, Replicas, Siblings, SliceId, SliceSpace};
 use crate::{chains, exact, refit, scratch};

@@ -4,11 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::replicas::around;
-use crate::table::Table;
+use crate::table::{NOBODY, Table};
 use crate::{DomainId, Endpoint, EndpointIdx, SliceBits};
-
-/// Stands for no endpoint: a slice that is unassigned, or whose endpoint is gone or drained.
-pub(crate) const NOBODY: usize = usize::MAX;
 
 /// Holds a planning problem in canonical numbers.
 ///

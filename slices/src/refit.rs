@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::pool::{Pool, around_part};
-use crate::problem::{Conflicts, NOBODY, Problem};
+use crate::problem::{Conflicts, Problem};
 use crate::space::{Block, blocks};
-use crate::table::Table;
+use crate::table::{NOBODY, Table};
 
 /// How many blocks a taker looks at before it settles for smaller ones, and in the end for conflicts.
 const LOOKS: usize = 64;

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::pool::{Pool, around_part};
-use crate::problem::{NOBODY, Problem};
+use crate::problem::Problem;
 use crate::space::{Block, blocks};
-use crate::table::Table;
+use crate::table::{NOBODY, Table};
 
 /// Lays out all slices where none stays with its holder.
 ///

@@ -237,11 +237,6 @@ fn net(address: u128, length: u8) -> Ipv6Net {
 pub enum SliceError {
     /// No item was given.
     NoItems,
-    /// s exceeds [`SliceBits::MAX`].
-    Bits {
-        /// The s asked for.
-        bits: u8,
-    },
     /// Items differ in length.
     ItemLength {
         /// The item's place in the list given.
@@ -288,7 +283,6 @@ impl fmt::Display for SliceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoItems => write!(f, "items: none"),
-            Self::Bits { bits } => write!(f, "slice bits: {bits} exceeds {}", SliceBits::MAX),
             Self::ItemLength {
                 index,
                 length,

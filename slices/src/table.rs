@@ -3,7 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::problem::NOBODY;
+/// Stands for no endpoint: a slice that is unassigned, or whose endpoint is gone or drained.
+pub(crate) const NOBODY: usize = usize::MAX;
 
 /// What a table answers for a position that it does not have.
 pub(crate) trait Vacant {

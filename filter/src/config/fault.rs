@@ -6,7 +6,7 @@ use ssa_rules::{
     KeyMaterialError,
     apl::{SpaceError, TextError},
     published::{SetError, Unusable},
-    record::write_all,
+    text::write_all,
 };
 
 /// Why a configuration is refused: every fault of it.

@@ -177,7 +177,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ssa_rules::record::write_all(f, &self.faults)
+        ssa_rules::text::write_all(f, &self.faults)
     }
 }
 

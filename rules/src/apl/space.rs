@@ -6,7 +6,7 @@ use core::{fmt, net::Ipv6Addr};
 use ipnet::Ipv6Net;
 
 use super::{Apl, AplItem, AplPrefix, MAX_ITEMS, MIN_POSITIVE_LENGTH};
-use crate::order;
+use crate::{order, text};
 
 /// The validated items of family 2 of a service's list.
 ///
@@ -77,7 +77,7 @@ impl fmt::Display for SpaceFault {
 
 impl fmt::Display for SpaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::record::write_all(f, &self.faults)
+        text::write_all(f, &self.faults)
     }
 }
 

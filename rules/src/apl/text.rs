@@ -21,7 +21,7 @@ use ipnet::Ipv4Net;
 use super::{Apl, AplItem, AplPrefix, OtherPrefix, exact};
 use crate::{
     bits,
-    record::{Repeated, write_all},
+    text::{BLANKS, Repeated, write_all},
 };
 
 /// The faults of a list in presentation format, every one of them.
@@ -148,7 +148,7 @@ impl FromStr for Apl {
     fn from_str(text: &str) -> Result<Self, TextError> {
         let mut items = Vec::new();
         let mut faults = Vec::new();
-        let words = text.split(crate::record::BLANKS).filter(|word| !word.is_empty());
+        let words = text.split(BLANKS).filter(|word| !word.is_empty());
         for (index, word) in words.enumerate() {
             match item(index, word) {
                 Ok(item) => items.push(item),

@@ -6,7 +6,8 @@ use alloc::{
 };
 use core::fmt;
 
-use super::{BLANKS, MAX_RECORD_BYTES, Record, RecordError};
+use super::{MAX_RECORD_BYTES, Record, RecordError};
+use crate::text::BLANKS;
 
 /// The tags of a record, in their order, those that SSA ignores (`x-…`) included.
 ///

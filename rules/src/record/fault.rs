@@ -5,9 +5,11 @@ use core::fmt;
 
 use super::{
     FitFault, MAX_FIELDS, MAX_RECORD_BYTES, MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA,
-    Repeated, harmless,
 };
-use crate::apl::{SpaceFault, TextFault};
+use crate::{
+    apl::{SpaceFault, TextFault},
+    text::{self, Repeated, harmless},
+};
 
 /// Why a text is no usable record: every fault of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,7 +314,7 @@ impl fmt::Display for RecordFault {
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::write_all(f, &self.faults)
+        text::write_all(f, &self.faults)
     }
 }
 

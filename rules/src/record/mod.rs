@@ -64,44 +64,6 @@ pub const POW_MARGIN_BITS: u8 = 8;
 /// How many values of the first field there are at the least for each replica.
 pub const MIN_VALUES_PER_REPLICA: u8 = 64;
 
-/// What separates words in a record and in a list: space and tab.
-pub(crate) const BLANKS: [char; 2] = [' ', '\t'];
-
-/// Writes the faults of an error, with `; ` between them.
-///
-/// # Errors
-///
-/// Those of the formatter.
-pub fn write_all<T: core::fmt::Display>(f: &mut core::fmt::Formatter<'_>, faults: &[T]) -> core::fmt::Result {
-    faults.iter().enumerate().try_for_each(|(index, fault)| {
-        f.write_str(if index == 0 { "" } else { "; " })?;
-        fault.fmt(f)
-    })
-}
-
-/// A text that a fault repeats: a log or a terminal that shows the fault takes it as text alone.
-pub(crate) struct Repeated<'a>(pub(crate) &'a str);
-
-impl core::fmt::Display for Repeated<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("`")?;
-        harmless(f, self.0)?;
-        f.write_str("`")
-    }
-}
-
-/// Writes a text with its control characters escaped.
-fn harmless(f: &mut core::fmt::Formatter<'_>, text: &str) -> core::fmt::Result {
-    use core::fmt::Write as _;
-    text.chars().try_for_each(|c| {
-        if c.is_control() {
-            write!(f, "{}", c.escape_default())
-        } else {
-            f.write_char(c)
-        }
-    })
-}
-
 /// A validated rule record.
 ///
 /// It parses by [`FromStr`](core::str::FromStr) or [`Record::from_bytes`] and prints canonically: tags in the order

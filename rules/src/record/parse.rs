@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::str::FromStr;
 
 use super::{
-    BLANKS, BitRange, Field, Input, Inputs, ItemChoice, MAX_FIELDS, MAX_POW, MAX_RECORD_BYTES, MAX_REPLICAS, MAX_SKEW,
+    BitRange, Field, Input, Inputs, ItemChoice, MAX_FIELDS, MAX_POW, MAX_RECORD_BYTES, MAX_REPLICAS, MAX_SKEW,
     MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MAX_TIME_STEP, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA, POW_MARGIN_BITS, Record,
     Salt, Template,
     fault::{Place, Problem, RecordError, RecordFault},
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     apl::{AddressSpace, Apl, SpaceFault},
+    text::BLANKS,
     types::{KeyId, SourceBits, ValidFrom},
 };
 

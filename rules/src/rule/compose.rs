@@ -5,10 +5,10 @@ use core::fmt;
 use super::{
     Item, Progress, Rule, Search,
     context::{Context, object_number},
-    field_kind, hash, item_choice, key_kind,
+    field_kind, item_choice, key_kind,
 };
 use crate::{
-    bits,
+    bits, hash,
     types::{Chunk, ClientKey, Destination, Port, Replica, Source, UnixTime},
 };
 

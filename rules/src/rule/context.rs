@@ -1,8 +1,9 @@
 //! What a composer and a verifier share: the inputs at hand and the value that a field takes of them.
 
-use super::{CompiledField, CompiledInputs, Rule, field_kind, hash, hash::Message, key_kind};
+use super::{CompiledField, CompiledInputs, Rule, field_kind, key_kind};
 use crate::{
     bits,
+    hash::{self, Message},
     types::{ClientKey, Secret, Source},
 };
 

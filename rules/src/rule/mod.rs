@@ -6,7 +6,6 @@
 
 mod compose;
 mod context;
-pub mod hash;
 mod limits;
 mod prepare;
 mod search;
@@ -26,7 +25,7 @@ pub use verify::{Flow, SecretMissing};
 
 use crate::{
     apl::{Class, MAX_ITEMS},
-    bits,
+    bits, hash,
     record::MAX_FIELDS,
     types::{SourceBits, ValidFrom},
 };

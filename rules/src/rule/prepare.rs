@@ -5,15 +5,14 @@ use core::{cmp::Reverse, fmt};
 
 use ipnet::Ipv6Net;
 
-use super::{
-    CompiledField, CompiledInputs, Item, Rule, field_kind,
-    hash::{self, Message},
-    item_choice, key_kind,
-};
+use super::{CompiledField, CompiledInputs, Item, Rule, field_kind, item_choice, key_kind};
 use crate::{
     apl::{AddressSpace, MAX_ITEMS},
-    bits, order,
+    bits,
+    hash::{self, Message},
+    order,
     record::{Field, FitFault, Input, Inputs, ItemChoice, MAX_FIELDS, Record},
+    text,
     types::{ClientKey, Secret, SourceBits},
 };
 
@@ -57,7 +56,7 @@ impl fmt::Display for PrepareFault {
 
 impl fmt::Display for PrepareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::record::write_all(f, &self.faults)
+        text::write_all(f, &self.faults)
     }
 }
 

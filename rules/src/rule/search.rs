@@ -1,7 +1,11 @@
 //! Proof of work: solved in steps of a bounded number of tries, verified with one hash a minute.
 
-use super::{ComposeError, ItemIndex, Request, Rule, hash, hash::Message};
-use crate::{record::MAX_POW, types::Destination};
+use super::{ComposeError, ItemIndex, Request, Rule};
+use crate::{
+    hash::{self, Message},
+    record::MAX_POW,
+    types::Destination,
+};
 
 /// An address under search: it becomes final once it carries its proof of work.
 ///

@@ -10,7 +10,7 @@ use serde_json::Value;
 use ssa_rules::{
     AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSource, Key, KeyId, Part, Port,
     Publication, Record, Replica, Request, Role, Rule, Secret, Source, SourceBits, Sources, UnixTime, Verdict,
-    rule::hash::siphash24,
+    hash::siphash24,
 };
 
 use crate::{

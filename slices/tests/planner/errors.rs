@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use ssa_slices::{
-    Endpoint, EndpointIdx, MAX_ENDPOINTS, PlanError, ReplicaError, Replicas, SliceBits, SliceError, SliceId,
-    SliceSpace, plan,
+    Endpoint, EndpointIdx, MAX_ENDPOINTS, PlanError, ReplicaError, Replicas, SliceBits, SliceBitsError, SliceError,
+    SliceId, SliceSpace, plan,
 };
 
 use crate::common::{alike, endpoint, replicas, space, unassigned};
@@ -97,7 +97,7 @@ fn errors_say_the_value_the_bound_and_the_place() {
     let item = "2001:db8::/64".parse().unwrap();
     let texts = [
         (SliceError::NoItems.to_string(), "items: none"),
-        (SliceError::Bits { bits: 21 }.to_string(), "slice bits: 21 exceeds 20"),
+        (SliceBitsError { bits: 21 }.to_string(), "slice bits: 21 exceeds 20"),
         (
             SliceError::ItemLength {
                 index: 2,

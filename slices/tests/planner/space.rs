@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_slices::{MAX_SLICES, SliceBits, SliceError, SliceId, SliceSpace};
+use ssa_slices::{MAX_SLICES, SliceBits, SliceBitsError, SliceError, SliceId, SliceSpace};
 
 use crate::common::{Xorshift, space};
 
@@ -174,7 +174,7 @@ fn slices_are_at_most_as_fine_as_the_item_allows() {
         refused(&["2001:db8::/120"], 9),
         SliceError::PastWidth { bits: 9, width: 8 }
     );
-    assert_eq!(SliceBits::new(21), Err(SliceError::Bits { bits: 21 }));
+    assert_eq!(SliceBits::new(21), Err(SliceBitsError { bits: 21 }));
     assert_eq!(SliceBits::new(20).unwrap().get(), SliceBits::MAX);
 }
 
