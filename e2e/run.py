@@ -2,16 +2,16 @@
 """Plays the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own; and, with --kind, in
 Istio's sidecars in the kind cluster that is up.
 
-Each scenario is a folder beside this file; its scenario.py says what it shows. Its claims are counted one by one, and
-one that breaks before its end counts as a failure more. The last line is `N passed, N failed, N skipped`; the exit
-status is 1 when anything failed or nothing passed, and 77 where nothing could be played: each scenario is skipped then,
-with the reason.
+Each scenario is a folder in sidecar/, resolver/ or kind/; its scenario.py says what it shows. Those in namespaces are played
+two at a time where there are two processors: one after another those that work, and beside them those that mostly wait.
+
+Claims are counted one by one, and a scenario that breaks before its end counts as a failure more. The last line is
+`N passed, N failed, N skipped`; the exit status is 1 when anything failed or nothing passed, and 77 where nothing could be
+played: each scenario is skipped then, with the reason.
 """
 
 import argparse
-import ast
 import contextlib
-import fnmatch
 import json
 import os
 import shutil
@@ -21,8 +21,9 @@ import sys
 import time
 from pathlib import Path
 
-from lib import cluster_shared
+from lib import cluster_shared, scenarios, timeouts
 from lib.claims import Broken
+from lib.lanes import Lanes
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -35,9 +36,9 @@ NAMESPACES = ROOT / "hack/namespaces.sh"
 # The exit status that tells the project's tests that nothing can be played here.
 CANNOT = 77
 # What a scenario may take beyond its own limit: the namespaces, the copies of logs.
-GRACE = 60
+GRACE = timeouts.STARTED
 # The same in the cluster, where a namespace that was left over goes first.
-GRACE_CLUSTER = 300
+GRACE_CLUSTER = timeouts.INSTALLED
 
 EPILOG = """environment:
   SSA_ENVOY=PROGRAM   this Envoy instead of the one from PyPI
@@ -46,28 +47,9 @@ EPILOG = """environment:
   SSA_RESOLVER=PROGRAM  this ssa-resolver instead of the one built from resolver-shim/
   KEEP=1              leaves the namespaces of scenarios in the cluster
   SSA_DNS=knot        Knot serves the zones of scenarios with a DNS server, in place of BIND
+  SSA_TIMEOUT_FACTOR=3  waits this many times as long before it gives up, on a slow machine
 
 It needs root, or a machine that lets users make namespaces; with --kind a cluster, by make kind-up."""
-
-
-class Scenario:
-    """A scenario's folder, and what can be known of it without playing it."""
-
-    def __init__(self, folder):
-        self.name = folder.name
-        self.file = folder / "scenario.py"
-        try:
-            tree = ast.parse(self.file.read_text())
-        except SyntaxError as error:
-            tree = ast.parse(repr(f"cannot be read: {error}"))
-        self.shows = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ")
-        values = {}
-        for statement in tree.body:
-            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-                values[statement.targets[0].id] = statement.value.value
-        self.long = values.get("LONG", False)
-        self.limit = values.get("LIMIT", 120)
-        self.cluster = values.get("CLUSTER", False)
 
 
 def say(text=""):
@@ -111,15 +93,11 @@ def build():
     if module.returncode != 0:
         die("the module does not build")
     wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
-    packages = [package for package, variable in wanted.items() if variable not in os.environ]
-    if packages:
-        # Both, as hack/lib.sh has it: built alone, one gets its libraries with other features.
-        command = ["cargo", "build", "--quiet", "--release", "--locked", *(f"-p{package}" for package in wanted)]
-        if subprocess.run(command, cwd=ROOT).returncode != 0:
-            die(f"{' and '.join(packages)} cannot be built")
-    paths = {
-        package: Path(os.environ.get(variable, TARGET / "release" / package)) for package, variable in wanted.items()
-    }
+    if not all(variable in os.environ for variable in wanted.values()):
+        # Which packages these are is known there alone.
+        if subprocess.run(["bash", "-c", f'. "{ROOT}/hack/lib.sh"; build_programs']).returncode != 0:
+            die("the programs do not build")
+    paths = {name: Path(os.environ.get(variable, TARGET / "release" / name)) for name, variable in wanted.items()}
     for path in paths.values():
         if not path.is_file():
             die(f"there is no {path}")
@@ -138,6 +116,8 @@ def play(scenario, tools, shared, keep):
     result = logs / "result.json"
     request = {
         "scenario": str(scenario.file),
+        "name": scenario.name,
+        "limit": scenario.limit * timeouts.FACTOR,
         "tools": {name: str(path) for name, path in tools.items()},
         "logs": str(logs),
         "result": str(result),
@@ -151,7 +131,7 @@ def play(scenario, tools, shared, keep):
     with open(logs / "story.log", "w") as story:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=story, stderr=subprocess.STDOUT)
         try:
-            process.wait(scenario.limit + (GRACE_CLUSTER if scenario.cluster else GRACE))
+            process.wait(scenario.limit * timeouts.FACTOR + (GRACE_CLUSTER if scenario.cluster else GRACE))
         except subprocess.TimeoutExpired:
             pass
         finally:
@@ -169,24 +149,26 @@ def play(scenario, tools, shared, keep):
 
 
 def report(scenario, told, seconds, keep):
-    """Prints what became of a scenario, and returns (passed, failed, skipped)."""
+    """Returns what is to be printed of a scenario, and (passed, failed, skipped)."""
     logs = LOGS / scenario.name
     failed = len(told["failures"]) + bool(told["broken"])
+    lines = []
+    took = f"{seconds:.0f} s" + (f", {told['cpu']:.0f} s of it CPU" if told.get("cpu") is not None else "")
     if told["skipped"] and not failed:
-        say(f"  SKIPPED: {scenario.name}: {told['skipped']}")
+        lines.append(f"  SKIPPED: {scenario.name}: {told['skipped']}")
     elif not failed:
-        say(f"  ok: {told['passed']} claims in {seconds:.0f} s")
+        lines.append(f"  ok: {scenario.name}: {told['passed']} claims in {took}")
     else:
-        for failure in told["failures"]:
-            say(f"  | not so: {failure}")
+        lines += [f"  | not so: {failure}" for failure in told["failures"]]
         if told["broken"]:
-            for line in (logs / "story.log").read_text(errors="replace").splitlines()[-40:]:
-                say(f"  | {line}")
-            say(f"  | broken: {told['broken']}")
-        say(f"  FAILED: {told['passed']} claims held, {failed} did not, in {seconds:.0f} s; logs: {logs}")
+            lines += [f"  | {line}" for line in (logs / "story.log").read_text(errors="replace").splitlines()[-40:]]
+            lines.append(f"  | broken: {told['broken']}")
+        lines.append(
+            f"  FAILED: {scenario.name}: {told['passed']} claims held, {failed} did not, in {took}; logs: {logs}"
+        )
     if not failed and not keep:
         shutil.rmtree(logs)
-    return told["passed"], failed, bool(told["skipped"])
+    return lines, (told["passed"], failed, bool(told["skipped"]))
 
 
 def main():
@@ -200,16 +182,18 @@ def main():
     parser.add_argument("--list", action="store_true", help="list the scenarios and what they show")
     parser.add_argument("--long", action="store_true", help="play the long scenarios too")
     parser.add_argument("--kind", action="store_true", help="play those in the kind cluster, and no others")
+    parser.add_argument(
+        "--lanes", type=int, choices=(1, 2), default=min(2, os.cpu_count() or 1), help="how many at a time (default: 2)"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the logs of scenarios that passed too")
     options = parser.parse_args()
-    everything = [Scenario(path.parent) for path in sorted(HERE.glob("*/scenario.py"))]
+    everything = scenarios.everything()
     if options.list:
         for scenario in everything:
-            marks = ("(kind) " if scenario.cluster else "") + ("(long) " if scenario.long else "")
-            say(f"{scenario.name:20} {marks}{scenario.shows}")
+            say(f"{scenario.name:23} {'(long) ' if scenario.long else ''}{scenario.shows}")
         return 0
-    chosen = [one for name in options.names for one in everything if fnmatch.fnmatchcase(one.name, name)]
-    unknown = [name for name in options.names if not fnmatch.filter((one.name for one in everything), name)]
+    chosen = [one for one in everything if any(one.is_meant_by(name) for name in options.names)]
+    unknown = [name for name in options.names if not any(one.is_meant_by(name) for one in everything)]
     if unknown:
         parser.error(f"there is no scenario {', '.join(unknown)}; --list shows them")
     if not options.names:
@@ -220,7 +204,7 @@ def main():
 
 
 def play_all(chosen, everything, options):
-    """Plays scenarios one after the other, and returns the exit status."""
+    """Plays scenarios, and returns the exit status."""
     wanted = {one.cluster for one in chosen}
     reasons = {
         False: no_namespaces() if False in wanted else None,
@@ -228,8 +212,8 @@ def play_all(chosen, everything, options):
     }
     playable = {within for within in wanted if not reasons[within]}
     began = time.monotonic()
-    totals = [0, 0, 0]
-    broken = []
+    can = [one for one in chosen if not reasons[one.cluster]]
+    cannot = [one for one in chosen if reasons[one.cluster]]
     with contextlib.ExitStack() as held:
         tools, shared = build() if playable else {}, None
         if False in playable:
@@ -240,18 +224,16 @@ def play_all(chosen, everything, options):
                 shared = cluster_shared.prepare(tools, say)
             except Broken as reason:
                 die(str(reason))
-        for scenario in chosen:
-            if reasons[scenario.cluster]:
-                say(f"  SKIPPED: {scenario.name}: {reasons[scenario.cluster]}")
-                totals[2] += 1
-                continue
-            say(f"→ {scenario.name}: {scenario.shows}")
+
+        def player(scenario):
             started = time.monotonic()
             told = play(scenario, tools, shared, options.keep)
-            figures = report(scenario, told, time.monotonic() - started, options.keep)
-            totals = [total + figure for total, figure in zip(totals, figures)]
-            if figures[1]:
-                broken.append(scenario.name)
+            return report(scenario, told, time.monotonic() - started, options.keep)
+
+        for scenario in cannot:
+            say(f"  SKIPPED: {scenario.name}: {reasons[scenario.cluster]}")
+        lanes = Lanes(can, 1 if True in playable else options.lanes, player, say)
+        lanes.play()
     if not options.names:
         left = [one for one in everything if one not in chosen]
         for option, names in {
@@ -260,11 +242,12 @@ def play_all(chosen, everything, options):
         }.items():
             if names:
                 say(f"== left out: {', '.join(names)}; {option} plays them")
-    say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(broken) if broken else ''}")
-    say(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
+    passed, failed, skipped = lanes.totals
+    say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(lanes.broken) if lanes.broken else ''}")
+    say(f"{passed} passed, {failed} failed, {skipped + len(cannot)} skipped")
     if not playable:
         return CANNOT
-    return 0 if totals[0] and not totals[1] else 1
+    return 0 if passed and not failed else 1
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import time
 from ipaddress import ip_network
 
-from . import cluster_logs, service, ssa
+from . import cluster_logs, service, ssa, timeouts
 from .claims import Broken, Claims
 from .cluster_shared import KIND, ROOT, cache, make_image, run
 from .helm import CHART, Helm, relabel
@@ -102,7 +102,7 @@ class Cluster(Claims):
 
     # ---- kubectl
 
-    def attempt(self, *arguments, reads=None, timeout=60, program="kubectl"):
+    def attempt(self, *arguments, reads=None, timeout=timeouts.COMMAND, program="kubectl"):
         """Runs kubectl in the scenario's namespace, and returns what became of it: returncode, stdout, stderr."""
         command = [program, "-n", self.name, *(str(one) for one in arguments)]
         try:
@@ -113,13 +113,18 @@ class Cluster(Claims):
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", f"no end in {timeout} s")
 
-    def kubectl(self, *arguments, reads=None, timeout=60, program="kubectl"):
+    def kubectl(self, *arguments, reads=None, timeout=timeouts.COMMAND, program="kubectl"):
         """The same, for what has to end well; returns what it printed."""
         done = self.attempt(*arguments, reads=reads, timeout=timeout, program=program)
         if done.returncode != 0:
             words = " ".join(str(one) for one in arguments)[:300]
             raise Broken(f"{program} {words} ended by {done.returncode}: {done.stderr.strip()[-2000:]}")
         return done.stdout
+
+    def rolled_out(self, what, *flags):
+        """Waits until a Deployment, StatefulSet or DaemonSet is as it is wanted."""
+        within = f"--timeout={timeouts.ROLLED_OUT:.0f}s"
+        self.kubectl(*flags, "rollout", "status", what, within, timeout=timeouts.ROLLED_OUT + timeouts.COMMAND)
 
     def apply(self, *objects):
         """Applies objects of Kubernetes."""
@@ -145,7 +150,7 @@ class Cluster(Claims):
     def remove(self, wait=False):
         """Removes all that the scenario made: its namespace, and the nodes' routes to its services."""
         flags = ["--ignore-not-found", f"--wait={str(wait).lower()}"]
-        self.kubectl("delete", "namespace", self.name, *flags, timeout=180)
+        self.kubectl("delete", "namespace", self.name, *flags, timeout=timeouts.INSTALLED)
         spaces = self.own / "spaces"
         for space in set(spaces.read_text().split()) if spaces.exists() else ():
             for node in NODES:
@@ -175,7 +180,7 @@ class Cluster(Claims):
         _merge(whole, values)
         file = self.own / "values.json"
         file.write_text(json.dumps(whole, indent=2))
-        self.kubectl("upgrade", "--install", "ssa", CHART, "-f", file, "--timeout", "3m", program="helm", timeout=200)
+        self.kubectl("upgrade", "--install", "ssa", CHART, "-f", file, "--timeout", "3m", program="helm", timeout=timeouts.INSTALLED)
 
     def upgrade(self, pods, *entries, **values):
         """Upgrades the release in what shims read, and waits until the shims of these pods have what concerns them."""
@@ -193,7 +198,7 @@ class Cluster(Claims):
             now = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in concerned}
             return all(count > reloads[name] for name, count in now.items())
 
-        self.wait(90, "shims have the new configuration", reloaded)
+        self.wait(timeouts.MOUNTED, "shims have the new configuration", reloaded)
 
     def _resolvers(self):
         """Returns the shims' configurations, by the name of their ConfigMap."""
@@ -221,7 +226,7 @@ class Cluster(Claims):
         else:
             command += ["--apl", f"2:{one.space}"]
         environment = {**os.environ, "SSA": str(ssa)}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeouts.ROLLED_OUT, env=environment)
         if done.returncode != 0:
             raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")
         self.note(f"        {done.stdout.strip()}")
@@ -311,7 +316,7 @@ class Cluster(Claims):
             },
         ]
 
-    def start(self, *workloads, seconds=120):
+    def start(self, *workloads, seconds=timeouts.ROLLED_OUT):
         """Starts workloads at once, and returns the first pod of each when all are ready."""
         self.apply(*(one for workload in workloads for one in workload))
         names = [workload[-1]["metadata"]["name"] for workload in workloads]
@@ -337,7 +342,7 @@ class Cluster(Claims):
         """Counts a claim, which holds when all answers are of a kind."""
         self.claim(what, [kind] * len(answers), [one.kind if one.kind == kind else repr(one) for one in answers])
 
-    def wait_filter(self, *pairs, seconds=60):
+    def wait_filter(self, *pairs, seconds=timeouts.PUSHED):
         """Waits until each pod has the filter with a snapshot, and its shim all services: pairs of pod and role."""
         for pod, role in pairs:
             self.wait(seconds, f"{pod.name} has the filter {role}", lambda: pod.has_filter(role))
@@ -352,7 +357,7 @@ class Cluster(Claims):
             self.wait(seconds, f"{pod.name}'s services are usable", usable)
 
     @contextlib.contextmanager
-    def taken(self, *pairs, seconds=60):
+    def taken(self, *pairs, seconds=timeouts.PUSHED):
         """Waits at the end until filters have the snapshots that come of what is done within: pairs of pod and role."""
         before = [pod.installed(role) for pod, role in pairs]
         yield

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import namedtuple
 
+from . import timeouts
 from .claims import Broken
 
 # What curl says of one request: HTTP status, its own exit status, seconds, and why.
@@ -48,7 +49,7 @@ class Load:
         with open(self.file, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self.began = time.monotonic()
-        stage.wait(60, "the load begins", self.connections)
+        stage.wait(timeouts.PUSHED, "the load begins", self.connections)
 
     def connections(self):
         """Returns what became of each connection so far."""
@@ -77,13 +78,13 @@ class Load:
         """Returns the connections that were not answered so far."""
         return [one for one in self.connections() if not one.answered]
 
-    def moves_on(self, what, count=100, seconds=60):
+    def moves_on(self, what, count=100, seconds=timeouts.PUSHED):
         """Waits until so many more connections were answered."""
         before = self.answered()
         more = f"{count} more connections are answered: {what}"
         self.stage.wait(seconds, more, lambda: self.answered() >= before + count)
 
-    def recovers(self, what, count=100, seconds=60):
+    def recovers(self, what, count=100, seconds=timeouts.PUSHED):
         """Waits until so many connections in a row were answered that were opened from now on; returns the seconds."""
         began, now = time.monotonic(), time.time()
 
@@ -97,7 +98,7 @@ class Load:
     def end(self):
         """Ends it, and returns what became of its connections: how many were answered, and the others."""
         self.process.stdin.close()
-        code = self.process.wait(60)
+        code = self.process.wait(timeouts.ENDED)
         seconds = time.monotonic() - self.began
         told, other = self._read()
         if code != 0 or not told:

@@ -3,10 +3,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+from . import timeouts
+
 
 def keep(stage, folder):
     """Writes down how things stand: pods with their logs, events, descriptions and Envoys' configurations."""
-    pods = stage.attempt("get", "pods", "-o", "json", timeout=20)
+    pods = stage.attempt("get", "pods", "-o", "json", timeout=timeouts.SOON)
     try:
         told = json.loads(pods.stdout)["items"]
     except (ValueError, KeyError):
@@ -38,7 +40,7 @@ def keep(stage, folder):
 
     def write(item):
         path, arguments = item
-        done = stage.attempt(*arguments, timeout=20)
+        done = stage.attempt(*arguments, timeout=timeouts.SOON)
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(done.stdout + done.stderr)

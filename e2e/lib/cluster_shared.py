@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from . import timeouts
 from .claims import Broken
 from .helm import Helm
 
@@ -25,7 +26,7 @@ NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK
 def missing():
     """Returns why nothing can be played in a cluster, or nothing; this process' environment leads to it then."""
     script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null && env -0'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=timeouts.COMMAND)
     if done.returncode != 0 or not done.stdout:
         return "no cluster is up: make kind-up"
     for pair in done.stdout.decode().split("\0"):
@@ -115,7 +116,7 @@ def _serve_module(server, image, say):
     said = run("kubectl", "apply", "-f", "-", reads=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     if "created" in said:
         say("serving the module in the cluster")
-    run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", "--timeout=120s")
+    run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", f"--timeout={timeouts.ROLLED_OUT:.0f}s")
 
 
 def _give_template(image, say):
@@ -130,7 +131,7 @@ def _give_template(image, say):
         say("giving istiod the injection template")
         operator = Path(folder) / "operator.yaml"
         operator.write_text(data["istio-operator.yaml"])
-        run("istioctl", "install", "-y", "-f", cache() / "istio.yaml", "-f", operator, timeout=300)
+        run("istioctl", "install", "-y", "-f", cache() / "istio.yaml", "-f", operator, timeout=timeouts.INSTALLED)
         if _injected() != wanted["sidecarInjectorWebhook"]["templates"]["ssa"]:
             raise Broken("istiod did not take the injection template")
 
@@ -141,7 +142,7 @@ def _injected():
     return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get("ssa")
 
 
-def run(*command, reads=None, timeout=180):
+def run(*command, reads=None, timeout=timeouts.INSTALLED):
     """Runs a program that has to end well, and returns what it printed."""
     command = [str(one) for one in command]
     try:

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 
+from . import timeouts
 from .metered import Metered
 
 # The address that envoy/client.yaml binds to.
@@ -101,7 +102,7 @@ class Sidecar(Metered):
 
     def wait_ready(self):
         """Waits until it is ready."""
-        self.stage.wait(60, f"the Envoy of {self.host.name} is ready", lambda: self.try_admin("ready") == "LIVE\n")
+        self.stage.wait(timeouts.STARTED, f"the Envoy of {self.host.name} is ready", lambda: self.try_admin("ready") == "LIVE\n")
 
     def stop(self):
         """Ends it."""
@@ -116,9 +117,9 @@ class Sidecar(Metered):
 
     def admin(self, path, method="GET"):
         """Asks the admin interface."""
-        connection = http.client.HTTPConnection("admin", timeout=10)
+        connection = http.client.HTTPConnection("admin", timeout=timeouts.ADMIN)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(10)
+        connection.sock.settimeout(timeouts.ADMIN)
         connection.sock.connect(str(self.folder / "admin.sock"))
         try:
             connection.request(method, f"/{path}")
@@ -155,7 +156,7 @@ class Sidecar(Metered):
         whole = path.read_text().rpartition("\n")[0]
         return [_found(json.loads(line)) for line in whole.splitlines()]
 
-    def logged(self, count, seconds=20):
+    def logged(self, count, seconds=timeouts.SOON):
         """Waits until the access log has so many new lines since the last call, and returns them."""
 
         def new():

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+from . import timeouts
+
 # Prints the addresses that the system's resolver gives.
 GETADDRINFO = """
 import socket, sys
@@ -25,7 +27,7 @@ class Stub:
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         with self.host:
             done = subprocess.run(
-                ["unshare", "--mount", "sh", "-c", script, self.conf, *command], capture_output=True, text=True, timeout=30
+                ["unshare", "--mount", "sh", "-c", script, self.conf, *command], capture_output=True, text=True, timeout=timeouts.HELD_EXCHANGE
             )
         return done.returncode, done.stdout.strip() or done.stderr.strip()
 
@@ -37,7 +39,7 @@ class Stub:
         """Asks by dig, and returns what it prints."""
         with self.host:
             done = subprocess.run(
-                ["dig", f"@{self.server}", "+tries=1", "+timeout=6", *words], capture_output=True, text=True, timeout=30
+                ["dig", f"@{self.server}", "+tries=1", "+timeout=6", *words], capture_output=True, text=True, timeout=timeouts.HELD_EXCHANGE
             )
         return done.stdout
 

@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from . import timeouts
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "k8s/chart"
 
@@ -29,7 +31,7 @@ def must(*command, reads=None, env=None):
 
 def _done(command, reads, env):
     words = [str(word) for word in command]
-    return subprocess.run(words, input=reads, capture_output=True, text=True, timeout=120, env=env, check=False)
+    return subprocess.run(words, input=reads, capture_output=True, text=True, timeout=timeouts.COMMAND, env=env, check=False)
 
 
 class Helm:

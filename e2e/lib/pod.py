@@ -3,6 +3,7 @@
 import json
 import re
 
+from . import timeouts
 from .claims import Answer, Broken
 from .metered import Metered
 
@@ -36,7 +37,7 @@ class Pod(Metered):
 
     # ---- running
 
-    def attempt(self, *command, container="app", reads=None, timeout=30):
+    def attempt(self, *command, container="app", reads=None, timeout=timeouts.IN_POD):
         """Runs a command in a container, and returns what became of it: returncode, stdout, stderr."""
         arguments = ["exec", *(["-i"] if reads is not None else []), self.name, "-c", container, "--", *command]
         return self.stage.attempt(*arguments, reads=reads, timeout=timeout)
@@ -174,7 +175,7 @@ class Pod(Metered):
         """Passes over what a log has so far: `access_log` or `verdicts`."""
         self.read_to[log] = len(getattr(self, log)())
 
-    def logged(self, count=1, log="access_log", seconds=20, **wanted):
+    def logged(self, count=1, log="access_log", seconds=timeouts.SOON, **wanted):
         """Waits until a log has so many lines with these values since mark(), and returns them."""
 
         def new():

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 
+from . import timeouts
 from .claims import Answer, Broken, Skip
 from .cluster_shared import ROOT, cache, run
 
@@ -33,7 +34,7 @@ def redis_talk(pod, host, *words, at=None):
 
 def grpc():
     """Returns grpc-go's interoperability programs as /opt/grpc/server and /opt/grpc/client, {file here: path in an image}."""
-    done = subprocess.run([ROOT / "hack/grpc.sh"], capture_output=True, text=True, timeout=900)
+    done = subprocess.run([ROOT / "hack/grpc.sh"], capture_output=True, text=True, timeout=timeouts.BUILT)
     if done.returncode == 77:
         raise Skip(done.stdout.strip())
     if done.returncode != 0:

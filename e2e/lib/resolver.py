@@ -1,7 +1,6 @@
 """Real DNS servers, and the resolver shim on hosts.
 
-SSA_RESOLVER=PROGRAM is the shim, if not the one built from resolver-shim/; SSA_DNS=knot has Knot serve the zone in place
-of BIND.
+SSA_DNS=knot has Knot serve the zone in place of BIND.
 """
 
 import http.client
@@ -13,22 +12,13 @@ import socket
 import struct
 from pathlib import Path
 
-from . import snapshots
+from . import snapshots, timeouts
 from .envoy import Sidecar
-from .stage import ROOT, Broken, Skip
+from .stage import Skip
 
 ZONE = "demo.test"
 ADMIN = 9467
 TYPES = {"SOA": 6, "TXT": 16, "AAAA": 28, "APL": 42}
-
-
-def program():
-    """Returns the path of the shim."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    found = Path(os.environ.get("SSA_RESOLVER", target / "release/ssa-resolver"))
-    if not found.is_file():
-        raise Broken(f"there is no {found}: cargo build --release -p ssa-resolver")
-    return found
 
 
 class NameServer:
@@ -86,7 +76,7 @@ class NameServer:
         self._settle()
 
     def _settle(self):
-        self.stage.wait(20, f"{self.kind} serves zone {self.serial}", lambda: self.served_serial() == self.serial)
+        self.stage.wait(timeouts.SOON, f"{self.kind} serves zone {self.serial}", lambda: self.served_serial() == self.serial)
 
     def stop(self):
         """Ends it."""
@@ -121,7 +111,7 @@ def quoted(text):
     return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
 
 
-def ask(host, server, name, kind, timeout=5, number=7):
+def ask(host, server, name, kind, timeout=timeouts.EXCHANGE, number=7):
     """Asks by UDP, and returns the answer's bytes; nothing where none comes."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
     question = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", TYPES[kind], 1)
@@ -165,9 +155,9 @@ class Shim:
     def start(self):
         """Starts it, and waits until it answers."""
         self._write()
-        command = [*self.wrapper, program(), "--config", self.folder / "configuration.json"]
+        command = [*self.wrapper, self.stage.tools["resolver"], "--config", self.folder / "configuration.json"]
         self.process = self.stage.start(self.host, f"{self.host.name}-resolver", command)
-        self.stage.wait(20, f"the shim of {self.host.name} is healthy", lambda: self.get("/healthz") == (200, "ok\n"))
+        self.stage.wait(timeouts.SOON, f"the shim of {self.host.name} is healthy", lambda: self.get("/healthz") == (200, "ok\n"))
 
     def _write(self):
         (self.folder / "configuration.json").write_text(json.dumps(self.configuration, indent=1))
@@ -186,14 +176,14 @@ class Shim:
         self._write()
         if by_signal:
             self.process.send_signal(signal.SIGHUP)
-        self.stage.wait(10, "the shim reloads", lambda: self.count("ssa_resolver_reloads_total") > before)
+        self.stage.wait(timeouts.SOON, "the shim reloads", lambda: self.count("ssa_resolver_reloads_total") > before)
 
     def get(self, path):
         """Asks its address of health and metrics: returns status and body, or nothing."""
-        connection = http.client.HTTPConnection("::1", ADMIN, timeout=5)
+        connection = http.client.HTTPConnection("::1", ADMIN, timeout=timeouts.ADMIN)
         try:
             with self.host:
-                connection.sock = socket.create_connection(("::1", ADMIN), 5)
+                connection.sock = socket.create_connection(("::1", ADMIN), timeouts.ADMIN)
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
@@ -204,9 +194,9 @@ class Shim:
 
     def fetch(self, role, etag=None, wait=0):
         """Fetches a snapshot: returns status, ETag and object."""
-        connection = http.client.HTTPConnection("resolver", timeout=wait + 10)
+        connection = http.client.HTTPConnection("resolver", timeout=wait + timeouts.ADMIN)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(wait + 10)
+        connection.sock.settimeout(wait + timeouts.ADMIN)
         connection.sock.connect(str(self.socket))
         try:
             headers = {"if-none-match": etag, "prefer": f"wait={wait}"} if etag else {}
@@ -230,7 +220,7 @@ class Shim:
                 return one["state"], one.get("reason", "")
         return None, ""
 
-    def wait_state(self, name, role, state, seconds=20):
+    def wait_state(self, name, role, state, seconds=timeouts.SOON):
         """Waits until a service is in a state, and returns the reason."""
         self.stage.wait(seconds, f"{name} is {state} at {self.host.name}", lambda: self.status(name, role)[0] == state)
         return self.status(name, role)[1]

@@ -12,6 +12,7 @@ import re
 import socket
 import threading
 
+from . import timeouts
 from .envoy import Sidecar
 
 FILES = {"inbound": "server.yaml", "outbound": "client.yaml"}
@@ -74,7 +75,7 @@ class Resolver:
             self.manner = manner
             self.changed.notify_all()
 
-    def wait_taken(self, seconds=20):
+    def wait_taken(self, seconds=timeouts.SOON):
         """Waits until every VM of the sidecar has what is served: one for each worker, and one more."""
 
         def everywhere():

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import envoy, net, ssa
+from . import envoy, net, ssa, timeouts
 from .claims import Answer, Broken, Claims
 from .claims import Skip as Skip  # scenarios raise it
 
@@ -61,7 +61,7 @@ class Stage(Claims):
         if process.poll() is None:
             process.send_signal(number)
         try:
-            return process.wait(20)
+            return process.wait(timeouts.ENDED)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
@@ -70,7 +70,7 @@ class Stage(Claims):
         """Starts the application on a host: it answers HTTP by its name, and echoes all else."""
         name = name or host.name
         process = self.start(host, f"{name}-app-{port}", [sys.executable, HERE / "app.py", name, address, port])
-        self.wait(20, f"the application of {name} listens", lambda: host.listens(address, port))
+        self.wait(timeouts.SOON, f"the application of {name} listens", lambda: host.listens(address, port))
         return process
 
     def server(self, number, *services):
@@ -104,7 +104,7 @@ class Stage(Claims):
 
     # ---- dialling
 
-    def dial(self, host, address, port=80, source=None, timeout=10, family=socket.AF_INET6):
+    def dial(self, host, address, port=80, source=None, timeout=timeouts.EXCHANGE, family=socket.AF_INET6):
         """Asks for / by HTTP over a connection of its own."""
         with host:
             connection = socket.socket(family, socket.SOCK_STREAM)
@@ -187,7 +187,7 @@ class Load:
         self.stage.forget(self.process)
         self.tell("end")
         told = self.event("done")
-        self.process.wait(20)
+        self.process.wait(timeouts.ENDED)
         return told
 
     def end_steady(self):

@@ -1,0 +1,128 @@
+"""A secret is rotated and a rule changed under load, and no conforming connection is refused.
+
+Two servers with slices and a client; masters and the client's own keys are Secrets of Kubernetes, the records are in
+the cluster's DNS with a TTL of 1 s. The load is curl in the client's pod, each request a connection of its own.
+
+Expected: the second key stands beside the first in the Secrets and is mounted while all runs, a record with its name is
+published beside the old one with a `from` ahead, and the old one goes after a TTL; then the same with another rule.
+Every connection is answered and conforms. The client is told its own keys alone. What was made with the first key is
+refused once that is taken away.
+"""
+
+import time
+
+from lib import timeouts
+from lib.cluster import CLIENTS, Service
+from lib.cluster_load import Load, rules, snapshot
+from lib.keys import client_key
+
+LIMIT = 300
+# Of records, and how long before they count they are published; in seconds.
+TTL, AHEAD = 1, 12
+MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
+# Secrets by role.
+SECRETS = {"inbound": "masters", "outbound": "client-keys"}
+SPREAD = "v=ssa1; addr=rand:20 mac(src/128):44; key={}; kdf=src/48"
+STICKY = "v=ssa1; addr=hash(src/64):16 rand:8 mac(src/128):40; key=k2; kdf=src/48; salt=2"
+
+
+def store(*texts):
+    return Service(0x20, "changes", *texts)
+
+
+NAME = store().name
+
+
+def keys_of(pod, role):
+    """Returns the names of the keys that a pod's shim has mounted."""
+    return pod.run("ls", f"/etc/ssa/secrets/{SECRETS[role]}", container="ssa-resolver").split()
+
+
+def wait_keys(stage, pods, *names):
+    """Waits until the shims of pods have these keys mounted, and no others."""
+    stage.look(*(pod for pod, _ in pods))
+    for pod, role in pods:
+        stage.wait(timeouts.MOUNTED, f"{pod} has the keys {names}", lambda: keys_of(pod, role) == list(names))
+
+
+def replace(stage, pods, old, new):
+    """Publishes a record beside another, lets it count, and takes the other away: make before break."""
+    began = int(time.time()) + AHEAD
+    since = f"from={began}"
+    new = f"{new}; {since}"
+    stage.publish(store(old, new))
+    for pod, role in pods:
+        stage.wait(timeouts.SOON, f"{pod} has the new record too", lambda: since in str(rules(pod, role, NAME)))
+    stage.claim_between("all have the new record before it counts, by s", 0.1, AHEAD, round(began - time.time(), 1))
+    stage.wait(timeouts.PUSHED, "the new record counts for a TTL", lambda: time.time() > began + TTL)
+    stage.publish(store(new))
+    for pod, role in pods:
+        if role == "outbound":
+            alone = f"{pod} has the new record alone"
+            stage.wait(timeouts.SOON, alone, lambda: [since in one for one in rules(pod, role, NAME)] == [True])
+    return new
+
+
+def run(stage):
+    first = SPREAD.format("k1")
+    network = stage.kubectl("get", "node", CLIENTS, "-o", "jsonpath={.spec.podCIDR}").partition("/")[0]
+    own = {name: client_key(master, 48, network) for name, master in MASTERS.items()}
+
+    def put(*names):
+        stage.secret("masters", **{name: MASTERS[name] for name in names})
+        stage.secret("client-keys", **{name: own[name] for name in names})
+
+    put("k1")
+    stage.publish(store(first))
+    stage.release(store().values({"masters": "masters"}, {"clientKeys": "client-keys"}))
+    _, client = stage.start(
+        stage.workload("server", "server", replicas=2, secrets=["masters"]),
+        stage.workload("client", "client", secrets=["client-keys"]),
+    )
+    servers = stage.pods("server")
+    stage.slices(store(), "app=server")
+    pods = [*((server, "inbound") for server in servers), (client, "outbound")]
+    stage.wait_filter(*pods)
+    made = stage.ssa.compose(store(first).published, client.address, secret=f"k1={MASTERS['k1']}")[0]
+    by_hand = []
+
+    def dial():
+        by_hand.append(client.http(NAME, 9000, at=made).kind)
+        return by_hand[-1]
+
+    stage.claim("what is made with the first key by hand is served", "served", dial())
+    load = Load(stage, client, f"http://{NAME}:9000/")
+
+    stage.note("the secret is rotated")
+    put("k1", "k2")
+    wait_keys(stage, pods, "k1", "k2")
+    second = replace(stage, pods, first, SPREAD.format("k2"))
+    told = snapshot(client, "outbound")["services"][0]["secrets"]
+    kinds = {name: list(one) for name, one in told.items()}
+    stage.claim("the client is told its own key alone", {"k2": ["client_key"]}, kinds)
+    put("k2")
+    wait_keys(stage, pods, "k2")
+    stage.wait(timeouts.PUSHED, "what is made with the first key is refused", lambda: dial() == "refused")
+    load.moves_on("with the second key")
+
+    stage.note("the rule changes")
+    last = replace(stage, pods, second, STICKY)
+    for server in servers:
+        server.mark()
+    load.moves_on("by the new rule")
+
+    def verdicts(rule):
+        lines = [line for server in servers for line in server.access_log()[server.read_to["access_log"] :]]
+        connections = [(line["source"], line["destination"], line["port"]) for line in lines if line["port"] == "9000"]
+        judged = stage.ssa.verify_all(store(rule).published, connections, secret=f"k2={MASTERS['k2']}")
+        return {verdict for verdict, _ in judged}
+
+    stage.wait(timeouts.SOON, "connections are logged", lambda: verdicts(last))
+    stage.claim("they conform to the new rule", {"conforming"}, verdicts(last))
+    stage.claim("and not to the old one", {"violation"}, verdicts(second))
+    answered = load.end_without_refusal()
+    counted = [sum(server.inbound(outcome=outcome) for server in servers) for outcome in ("allowed", "denied")]
+    expected = [answered + by_hand.count("served"), by_hand.count("refused")]
+    stage.claim("connections allowed and denied, those by hand too", expected, counted)
+    stage.claim("key files at fault", [0, 0, 0], [pod.shim("ssa_resolver_key_faults") for pod, _ in pods])
+    stage.claim("configurations that proxies refused", [], stage.nacks())

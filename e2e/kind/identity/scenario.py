@@ -1,0 +1,107 @@
+"""Who speaks is for mutual TLS to say: identities, names of peers and policies hold through addresses with tokens.
+
+Topology: a server and two clients of the chart, each with a service account of its own.
+
+Configuration: mutual TLS is STRICT. The rule has a mac under `kdf`: the server holds the secret, clients their own key.
+The chart's `principals` let in one client alone, its `subjectAltNames` say whom clients take for the service.
+
+Expected: both clients compose addresses that conform. The one that may is served, and server and application see its
+name; the other gets 403 in HTTP and no answer in TCP. With another name expected of the server nothing is sent. Neither
+secret nor key is in what Envoys and shims tell.
+"""
+
+import base64
+
+from lib import keys, timeouts
+from lib.cluster import CLIENTS, Service
+
+LIMIT = 300
+SECRET = "6f6c6420736563726574206f662077eb"
+STORE = Service(3, "identity", "v=ssa1; addr=hash(src/128):16 rand:16 mac(src/128):32; key=k1; kdf=src/64")
+PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "listeners", "server_info", "init_dump"]
+
+
+def run(stage):
+    name = f"spiffe://cluster.local/ns/{stage.name}/sa"
+    entry = STORE.values(
+        inbound={"masters": "masters"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/server"]}
+    )
+    principals = [f"cluster.local/ns/{stage.name}/sa/client"]
+    values = {"inbound": {"principals": principals, "mtls": "STRICT", "accessLog": "/dev/stdout"}}
+    stage.publish(STORE)
+    stage.release(entry, **values)
+    stage.secret("masters", k1=SECRET)
+    # Clients of one node share their first 64 bits, and so a key.
+    subnet = stage.kubectl("get", "node", CLIENTS, "-o", "jsonpath={.spec.podCIDR}")
+    key = keys.client_key(SECRET, 64, subnet.partition("/")[0])
+    stage.secret("client-keys", k1=key)
+    server, client, other = stage.start(
+        stage.workload("server", "server", secrets=["masters"]),
+        stage.workload("client", "client", secrets=["client-keys"]),
+        stage.workload("other", "client", secrets=["client-keys"]),
+    )
+    stage.slices(STORE, "app=server")
+    stage.wait_filter((server, "inbound"), (client, "outbound"), (other, "outbound"))
+
+    stage.note("who may")
+    answer = stage.wait(timeouts.PUSHED, "the policy is there", lambda: served(client.http(STORE.name, path="/cgi-bin/peer")))
+    fields = dict(pair.split("=", 1) for pair in answer.text.split(";"))
+    stage.claim("whom the application sees", f"{name}/client", fields["URI"])
+    stage.claim("as whom it was dialled", f"{name}/server", fields["By"])
+    server.mark("verdicts")
+    stage.claim_answers("TCP: it is", "served", client.tcp(STORE.name))
+    line = server.logged(log="verdicts", source=client.address, port=9001)[0]
+    stage.claim("whom the server's log has", (f"{name}/client", "conforming"), (line["peer"], line["verdict"]))
+
+    stage.note("who may not")
+    stage.wait(timeouts.PUSHED, "the policy is there", lambda: "403" in other.http(STORE.name).text)
+    server.mark()
+    server.mark("verdicts")
+    answers = other.http(STORE.name), other.http(STORE.name, port=9000)
+    stage.claim_answers("it is", "refused", *answers)
+    # Envoy asks the policy at the client's first octet: a greeting of the server may have gone out by then.
+    stage.claim("TCP: what it says comes to a server that speaks first", False, "got" in other.tcp(STORE.name).text)
+    stage.claim_in("HTTP: it is told", "403 RBAC: access denied", answers[0].text)
+    stage.claim("by", "403", server.logged(source=other.address, port="8080")[0]["code"])
+    line = server.logged(log="verdicts", source=other.address, port=9000)[0]
+    found = line["peer"], line["verdict"], line["outcome"]
+    stage.claim("its address conforms, its name does not", (f"{name}/other", "conforming", "allowed"), found)
+    stage.claim("what the filter refused", 0, server.inbound(outcome="denied"))
+
+    stage.note("whom clients expect")
+    wrong = STORE.values(inbound={"masters": "masters"},
+                         outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]})
+    stage.release(wrong, **values)
+    stage.wait(timeouts.PUSHED, "another name is expected", lambda: client.http(STORE.name).kind == "refused")
+    composed = client.outbound(outcome="composed")
+    client.mark()
+    stage.claim_answers("a server of another name is", "refused", client.http(STORE.name), client.tcp(STORE.name))
+    failures = {line["failure"] for line in client.logged(2, source=client.address)}
+    stage.claim("why", [True], ["SAN_matcher" in failure for failure in failures])
+    stage.claim("though composed", composed + 2, client.outbound(outcome="composed"))
+    stage.release(entry, **values)
+    stage.wait(timeouts.PUSHED, "the right name is expected", lambda: client.http(STORE.name).kind == "served")
+    stage.claim_answers("TCP: it is", "served", client.tcp(STORE.name))
+
+    stage.note("what is told")
+    stage.claim("secrets in it", [], list(leaks((server, client, other), {"secret": SECRET, "client key": key})))
+    stage.claim("configurations that proxies refused", [], stage.nacks())
+
+
+def served(answer):
+    """Returns an answer that was served."""
+    return answer if answer.kind == "served" else None
+
+
+def leaks(pods, secrets):
+    """Finds secrets in what sidecars and shims tell: their pages and logs."""
+    for pod in pods:
+        texts = {page: pod.admin(page) for page in PAGES}
+        texts |= {container: pod.logs(container) for container in ("istio-proxy", "ssa-resolver")}
+        for page in ("metrics", "status"):
+            texts[page] = pod.run("curl", "-s", f"localhost:9467/{page}", container="istio-proxy")
+        for place, text in texts.items():
+            for name, secret in secrets.items():
+                raw = base64.b64encode(bytes.fromhex(secret)).decode().rstrip("=")
+                if secret in text.lower() or raw in text:
+                    yield f"{name} in {place} of {pod.name}"

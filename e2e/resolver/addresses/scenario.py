@@ -1,0 +1,108 @@
+"""What the shim takes from its host: the source addresses that the kernel chooses, and the DNS servers of resolv.conf.
+
+Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a DNS
+server, and another that comes to be the system's.
+
+Configuration: envoy/client.yaml, its cluster bound to no address; the rule hashes the source. The shim alone has
+no `dns.servers`, and a resolv.conf whose first server is not there.
+
+Expected: under connections the client gets an address that is nearer to the service, and loses it again. Both times the
+snapshot has the source within seconds, long before it would be asked for by the clock; connections are refused between
+the change and the snapshot alone. The shim alone asks the second server; when resolv.conf is empty for a time nothing
+changes, and when it names another server that one is asked, without a signal.
+"""
+
+import time
+
+from lib import resolver, timeouts
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+LIMIT = 120
+LIGHT = True
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):64", policy={"violation": "deny"})
+# More leading bits in common with the service than the client's own.
+NEARER = "2001:db8:4::10"
+RATE = 20
+UNBOUND = [('        source_address: { address: "2001:db8:0:1::10", port_value: 0 }\n', "")]
+OWN_RESOLV_CONF = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"']
+
+
+class Alone(resolver.Shim):
+    """A shim with a resolv.conf of its own."""
+
+    def __init__(self, stage, host, conf, services):
+        self.wrapper = [*OWN_RESOLV_CONF, conf]
+        super().__init__(stage, host, None, services)
+
+
+def run(stage):
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    client = stage.net.client()
+    server = stage.net.server(1, WEB.prefixes)
+    for prefix in WEB.prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    zone = resolver.NameServer(stage, dns)
+    zone.publish(WEB, ttl=20)
+    far, _ = resolver.sidecar(stage, server, inbound(WEB), [dns.address], WEB)
+    near, shim = resolver.sidecar(stage, client, outbound(client), [dns.address], WEB, edits=UNBOUND)
+    stage.begin(far, near)
+
+    def sources():
+        return {one["source"] for one in shim.fetch("outbound")[2]["services"][0]["sources"]}
+
+    def conforming_from(source):
+        far.mark()
+        if stage.dial(client, WEB.plain, timeout=3).kind != "served":
+            return False
+        lines = [line for line in far.logged(1) if line["verdict"] == "conforming"]
+        return any(str(address(line["source"])) == source for line in lines)
+
+    stage.claim("source in the snapshot", {client.address}, sources())
+    load = stage.load(client, destinations=[WEB.plain], rate=RATE, timeout=3)
+    stage.wait(timeouts.SOON, "connections conform", lambda: far.inbound(verdict="conforming") > RATE)
+    stage.net.router.ip(f"route replace {NEARER}/128 via {client.address}")
+    changes = []
+    for what, command, source in (
+        ("a nearer address", f"address add {NEARER}/128 dev eth0 nodad", NEARER),
+        ("without it", f"address del {NEARER}/128 dev eth0", client.address),
+    ):
+        stage.note(what)
+        before, began = time.time(), time.monotonic()
+        client.ip(command)
+        stage.wait(timeouts.SOON, f"the snapshot has {source}", lambda: sources() == {source})
+        # Without the kernel's word it would be asked every 30 s.
+        stage.claim_between("seconds until the snapshot has it", 0, 5, round(time.monotonic() - began, 2))
+        stage.wait(timeouts.SOON, f"connections conform from {source}", lambda: conforming_from(source))
+        changes.append((before, time.time()))
+        so_far = far.inbound(verdict="conforming")
+        stage.wait(timeouts.SOON, "connections go on", lambda: far.inbound(verdict="conforming") > so_far + 2 * RATE)
+    told = load.end()
+    stage.note(f"        {told['opened']} connections, {told['opened'] - told['answered']} without an answer")
+    # A connection is told of when it has ended, which may take its whole time.
+    outside = [one for one in told["samples"] if not any(began <= one[0] <= ended + 4 for began, ended in changes)]
+    stage.claim("connections without an answer but at the changes", [], outside)
+    most = sum(RATE * (ended - began + 1) for began, ended in changes)
+    stage.claim_between("connections without an answer", 0, round(most), told["opened"] - told["answered"])
+
+    stage.note("the servers of resolv.conf")
+    host = stage.net.host("alone", "2001:db8:0:3::10")
+    conf = stage.work / "resolv.conf"
+    conf.write_text(f"nameserver 2001:db8:0:53::54\nnameserver {dns.address}\n")
+    alone = Alone(stage, host, conf, [resolver.entry(WEB, "outbound")])
+    alone.wait_state("web", "outbound", "usable")
+    stage.claim("rules that it has", WEB.rules, alone.rules("outbound", "web"))
+    stage.note("resolv.conf changes")
+    other = stage.net.host("other", "2001:db8:0:54::53")
+    moved = Service(1, "web", "v=ssa1; addr=hash(src/64):64")
+    resolver.NameServer(stage, other).publish(moved, ttl=20)
+    conf.write_text("")
+    asked = alone.count("ssa_resolver_resolutions_total")
+    stage.wait(timeouts.INTERVAL, "it asks again", lambda: alone.count("ssa_resolver_resolutions_total") > asked)
+    stage.claim("rules that it has", WEB.rules, alone.rules("outbound", "web"))
+    conf.write_text(f"nameserver {other.address}\n")
+    stage.wait(timeouts.SOON, "it has the rules of the other server", lambda: alone.rules("outbound", "web") == moved.rules)
+    stage.claim("changes of servers", 1, alone.count("ssa_resolver_server_changes_total", outcome="taken"))
+    for one in (shim, alone):
+        stage.claim(f"the shim of {one.host.name} ends well", 0, one.stop())

@@ -1,0 +1,220 @@
+"""The shim takes only answers that DNSSEC proves: what is not signed as it should be is a failure, never an absence.
+
+Topology: a router, a host with a DNS server, a host with a shim that validates, and one with a shim that does not.
+
+Configuration: demo.test is signed by this scenario, with a key for the zone and one for its keys; the latter alone is
+the trust anchor. inner.demo.test is signed too, and demo.test has its DS records; plain.demo.test is delegated without.
+
+Expected: services of all three are usable, by an alias too. Each damage of the list below leaves verifiers and clients
+what they had, with the reason; the shim that does not validate takes what it is told. Absence counts that is proven, by
+NSEC or NSEC3. The right records mend everything.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+
+from lib import resolver, timeouts
+from lib.service import Service
+from lib.stage import Skip
+
+LIMIT = 180
+LIGHT = True
+RULE = "v=ssa1; addr=rand:64"
+WEB = Service(1, "web", RULE)
+INNER = Service(2, "web.inner", RULE)
+PLAIN = Service(3, "web.plain", RULE)
+ALIAS = Service(4, "alias", RULE)
+SERVICES = [WEB, INNER, PLAIN, ALIAS]
+TTL = 2
+
+
+def records(service):
+    """Returns the types and data of what a service publishes: at its name, and below _ssa."""
+    return [f"APL {service.published['apl']}", f"AAAA {service.plain}"], [f"TXT {resolver.quoted(RULE)}"]
+
+
+class Signed(resolver.NameServer):
+    """A server whose zone is signed before it is damaged."""
+
+    def _configure(self):
+        super()._configure()
+        self.signatures = []
+        self.damage = str
+        self.keys = "keys"
+        self.anchor = None
+        for name in ("inner", "plain"):
+            kind = {
+                "bind": f'zone "{name}.demo.test" {{ type primary; file "{self.folder}/{name}"; }};\n',
+                "knot": f"- domain: {name}.demo.test\n  file: {self.folder}/{name}\n  zonefile-load: whole\n",
+            }[self.kind]
+            with open(self.folder / "configuration", "a") as configuration:
+                configuration.write(kind)
+        for keys in ("keys", "others"):
+            (self.folder / keys).mkdir()
+            for zone in ("demo.test", "inner.demo.test"):
+                made = [self._key(keys, zone, "-f", "KSK"), self._key(keys, zone)]
+                if (keys, zone) == ("keys", "demo.test"):
+                    self.anchor = self.folder / keys / f"{made[0]}.key"
+        for name, service in (("inner", INNER), ("plain", PLAIN)):
+            lines = [f"$ORIGIN {name}.demo.test.", "@ 2 SOA ns.demo.test. root 1 60 60 60 2", "@ 2 NS ns.demo.test."]
+            own, below = records(service)
+            lines += [f"web {TTL} {record}" for record in own] + [f"_ssa.web {TTL} {record}" for record in below]
+            (self.folder / name).write_text("\n".join(lines) + "\n")
+        self._sign("inner")
+
+    def _key(self, keys, zone, *options):
+        command = ["dnssec-keygen", "-q", "-K", self.folder / keys, "-a", "ECDSAP256SHA256", *options, zone]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def _sign(self, file, zone=None):
+        zone = zone or f"{file}.demo.test"
+        command = ["dnssec-signzone", "-q", "-S", "-g", "-O", "full", "-d", ".", "-K", self.keys, "-o", zone, "-f", "signed"]
+        told = subprocess.run([*command, *self.signatures, file], cwd=self.folder, capture_output=True, text=True)
+        if told.returncode:
+            raise RuntimeError(told.stderr)
+        os.replace(self.folder / "signed", self.folder / file)
+
+    def _write(self):
+        super()._write()
+        zone = self.folder / "zone"
+        # The server may read at any time: only the whole is put in place.
+        os.replace(zone, self.folder / "unsigned")
+        self._sign("unsigned", "demo.test")
+        new = self.folder / "new"
+        new.write_text(self.damage((self.folder / "unsigned").read_text()))
+        os.replace(new, zone)
+
+    def serve(self, damage=str, keys="keys", signatures=(), without=(), beside=()):
+        """Serves all, signed by these keys and then damaged; `without` are owners that are left out, `beside` more records."""
+        self.damage, self.keys, self.signatures = damage, keys, signatures
+        more = [(f"{name}", "NS ns") for name in ("inner", "plain")] + list(beside)
+        more += [("alias", "CNAME target")]
+        for service, name in ((WEB, "web"), (ALIAS, "target")):
+            own, below = records(service)
+            more += [(name, record) for record in own] + [(f"_ssa.{name}", record) for record in below]
+        self.publish(ttl=TTL, more=[one for one in more if one[0] not in without])
+
+
+def lines(pattern, replacement):
+    """Changes lines of a signed zone: each is one record."""
+
+    def change(zone):
+        changed = re.sub(f"(?m){pattern}", replacement, zone)
+        if changed == zone:
+            raise RuntimeError(f"nothing in the zone is {pattern}")
+        return changed
+
+    return change
+
+
+def unsigned(zone):
+    return lines(r"^.*\sIN\s(RRSIG|NSEC|DNSKEY)\s.*\n", "")(zone)
+
+
+OWNER = r"^_ssa\.web\.demo\.test\.\s.*\sIN\s"
+APL = r"^web\.demo\.test\.\s.*\sIN\sAPL\s+"
+# What is done to the zone; what the reason has.
+DAMAGES = [
+    ("a rule is changed", {"damage": lines(f"({OWNER}TXT.*)rand:64", r"\1hash(src/64):64")}, "signature is wrong"),
+    ("a list is changed", {"damage": lines(f"({APL})2:2001:db8:5:1::", r"\g<1>2:2001:db8:5:f::")}, "signature is wrong"),
+    ("a list has one more record", {"damage": lines(f"({APL})(.*)", r"\1\2\n\g<1>2:2001:db8:5:f::/64")}, "signature is wrong"),
+    ("a signature is changed", {"damage": lines(rf"({OWNER}RRSIG\sTXT\s.*)....==$", r"\1AAAA==")}, "signature is wrong"),
+    ("a signature is missing", {"damage": lines(rf"{OWNER}RRSIG\sTXT\s.*\n", "")}, "no signature"),
+    ("all signatures are missing", {"damage": unsigned}, "no signature"),
+    ("signatures have expired", {"signatures": ["-P", "-s", "now-7200", "-e", "now-3600"]}, "expired"),
+    ("signatures are of tomorrow", {"signatures": ["-P", "-s", "now+86400", "-e", "now+172800"]}, "not valid yet"),
+    ("others have signed", {"keys": "others"}, "no trust anchor leads to"),
+    ("a record is missing", {"damage": lines(rf"{OWNER}(RRSIG\s)?TXT.*\n", "")}, "no proof that there are none"),
+    (
+        "a name is missing",
+        {"damage": lines(r"^_ssa\.web\.demo\.test\..*\n", "")},
+        "no proof that there are none",
+    ),
+    ("a list is empty", {"damage": lines(f"({APL}).*", r"\1")}, "signature is wrong"),
+]
+
+
+def run(stage):
+    for program in ("dnssec-keygen", "dnssec-signzone"):
+        if not shutil.which(program):
+            raise Skip(f"there is no {program}")
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    host = stage.net.host("host", "2001:db8:0:1::10")
+    other = stage.net.host("other", "2001:db8:0:2::10")
+    zone = Signed(stage, dns)
+    zone.serve()
+    entries = [resolver.entry(service, "inbound", "outbound") for service in SERVICES]
+    ways = {"servers": [dns.address], "timeout_ms": 1000, "retry_most_s": 1}
+    proving = {**ways, "dnssec": "validate", "trust_anchors": str(zone.anchor)}
+    shim = resolver.Shim(stage, host, [], entries, dns=proving)
+    plain = resolver.Shim(stage, other, [], [resolver.entry(WEB, "inbound", "outbound")], dns=ways)
+
+    def both(shim, name, inbound, outbound):
+        return [shim.status(name, "inbound")[0], shim.status(name, "outbound")[0]] == [inbound, outbound]
+
+    for service in SERVICES:
+        stage.wait(timeouts.SOON, f"{service.name} is usable", lambda: both(shim, service.name, "usable", "usable"))
+        stage.claim(f"the rules of {service.name}", [RULE], shim.rules("inbound", service.name))
+    count = lambda proof: shim.count("ssa_resolver_validations_total", proof=proof)  # noqa: E731
+    before = count("secure"), count("insecure")
+    stage.wait(timeouts.SOON, "both proofs are counted", lambda: count("secure") > before[0] + 8 and count("insecure") > before[1] + 2)
+    stage.wait(timeouts.SOON, "the other shim has it", lambda: both(plain, "web", "usable", "usable"))
+    stage.claim("it has proven nothing", 0, plain.count("ssa_resolver_validations_total"))
+
+    for what, damage, reason in DAMAGES:
+        stage.note(what)
+        zone.serve(**damage)
+        stage.wait(timeouts.SOON, f"{what}: stale", lambda: both(shim, "web", "stale", "stale"))
+        told = shim.status("web", "inbound")[1]
+        stage.claim_in(f"{what}: the reason", reason, told)
+        for role in ("inbound", "outbound"):
+            stage.claim(f"{what}: the {role} snapshot has", [RULE], shim.rules(role, "web"))
+        if what == "a rule is changed":
+            changed = RULE.replace("rand:64", "hash(src/64):64")
+            stage.wait(timeouts.SOON, "who does not validate takes it", lambda: plain.rules("outbound", "web") == [changed])
+        if what == "a record is missing":
+            stage.wait(timeouts.SOON, "who does not validate takes it for gone", lambda: both(plain, "web", "kept", "absent"))
+        zone.serve()
+        stage.wait(timeouts.SOON, "the right records mend it", lambda: both(shim, "web", "usable", "usable"))
+    stage.claim_between("answers counted as bogus", len(DAMAGES) - 1, 10_000, shim.count("ssa_resolver_resolutions_total", outcome="bogus"))
+
+    for way, signatures in (("NSEC", []), ("NSEC3", ["-3", "-"])):
+        stage.note(f"absence by {way}")
+        zone.serve(signatures=signatures, damage=lines(rf"{OWNER}(RRSIG\s)?TXT.*\n", ""))
+        stage.wait(timeouts.SOON, f"{way}: it is not proven", lambda: both(shim, "web", "stale", "stale"))
+        zone.serve(signatures=signatures)
+        stage.wait(timeouts.SOON, f"{way}: web is back", lambda: both(shim, "web", "usable", "usable"))
+        zone.serve(signatures=signatures, without=["_ssa.web"])
+        stage.wait(timeouts.SOON, f"{way}: it is proven", lambda: both(shim, "web", "kept", "absent"))
+        zone.serve(signatures=signatures)
+        stage.wait(timeouts.SOON, f"{way}: web is back again", lambda: both(shim, "web", "usable", "usable"))
+        stage.claim(f"the clients have by {way}", [RULE], shim.rules("outbound", "web"))
+
+    stage.note("a list without items beside the other")
+    zone.serve(beside=[("web", "APL")])
+    before = count("secure")
+    stage.wait(timeouts.SOON, "it is proven", lambda: count("secure") > before + 6)
+    stage.claim("web with it", True, both(shim, "web", "usable", "usable"))
+    stage.wait(timeouts.SOON, "the other shim takes it too", lambda: both(plain, "web", "usable", "usable"))
+    zone.serve()
+
+    stage.note("anchors that do not fit")
+    wrong = next((zone.folder / "others").glob("Kdemo.test.*.key"))
+    shim.reload(dns={**proving, "trust_anchors": str(wrong)})
+    stage.wait(timeouts.SOON, "web is stale", lambda: both(shim, "web", "stale", "stale"))
+    stage.claim_in("the reason", "no trust anchor leads to", shim.status("web", "inbound")[1])
+    shim.reload(dns={key: value for key, value in proving.items() if key != "trust_anchors"})
+    stage.wait(timeouts.SOON, "by the root's keys it is stale too", lambda: both(shim, "web", "stale", "stale"))
+    for text in ("", "demo.test. IN DNSKEY 257 3 13 AAAA\n", "demo.test. IN A 192.0.2.1\n"):
+        (stage.work / "anchors").write_text(text)
+        refused = shim.count("ssa_resolver_reloads_total", outcome="refused")
+        shim.reload(dns={**proving, "trust_anchors": str(stage.work / "anchors")})
+        stage.claim(f"anchors that are none: {text!r}", refused + 1, shim.count("ssa_resolver_reloads_total", outcome="refused"))
+    shim.reload(dns=proving)
+    stage.wait(timeouts.SOON, "with the right ones it is usable", lambda: both(shim, "web", "usable", "usable"))
+
+    stage.claim_between("memory in kB", 1, 30_000, shim.resident())
+    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("the other shim ends well", 0, plain.stop())

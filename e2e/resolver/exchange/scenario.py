@@ -1,0 +1,76 @@
+"""Two services exchange their lists in the DNS, and neither refuses the other for it; a third that publishes the list of one
+of them gets nothing.
+
+Topology: a DNS server, a host with a shim that verifies for all three services.
+
+Expected: after the exchange both are usable with each other's former list, what is kept of their own gives way and
+/status says so, and a restart of the shim changes nothing. The third is refused before and after, and while the records of
+the one are gone.
+"""
+
+import signal
+
+from lib import resolver, timeouts
+from lib.service import Service
+
+LIMIT = 90
+LIGHT = True
+RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
+
+
+def named(service, name):
+    """Returns a service of this name with the list of another."""
+    other = Service(1, name, RULE, items=service.items)
+    other.plain, other.plain_item = service.plain, service.plain_item
+    return other
+
+
+def run(stage):
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    host = stage.net.host("shim", "2001:db8:0:1::10")
+    zone = resolver.NameServer(stage, dns)
+    web, vault, evil = (Service(number, name, RULE) for number, name in enumerate(("web", "vault", "evil"), 1))
+    zone.publish(web, vault, evil)
+    entries = [resolver.entry(service, "inbound") for service in (evil, web, vault)]
+    shim = resolver.Shim(stage, host, [dns.address], entries)
+
+    def lists(name):
+        """Returns the positive items that verifiers of a service are told, of what is kept too."""
+        found = next(one for one in shim.fetch("inbound")[2]["services"] if one["name"] == name)
+        own = [found.get("apl") or ""] + [rule.partition("apl=")[2] for rule in found["rules"]]
+        return {item[2:] for text in own for item in text.split() if item.startswith("2:")}
+
+    for service in (web, vault, evil):
+        shim.wait_state(service.name, "inbound", "usable")
+        stage.claim(f"the list of {service.name}", set(service.items), lists(service.name))
+
+    stage.note("one publishes another's list")
+    zone.publish(web, vault, named(vault, "evil"))
+    reason = shim.wait_state("evil", "inbound", "kept")
+    stage.claim_in("it is refused", "shares addresses with vault", reason)
+    stage.claim("its holder has it", set(vault.items), lists("vault"))
+    zone.publish(web, named(vault, "evil"))
+    shim.wait_state("vault", "inbound", "kept")
+    stage.claim("even when its own records are gone", (set(vault.items), set(evil.items)), (lists("vault"), lists("evil")))
+    zone.publish(web, vault, named(vault, "evil"))
+    shim.wait_state("vault", "inbound", "usable")
+
+    stage.note("two exchange their lists")
+    zone.publish(named(vault, "web"), named(web, "vault"), named(vault, "evil"))
+    wanted = [set(vault.items), set(web.items)]
+    stage.wait(timeouts.SOON, "both have them", lambda: [lists("web"), lists("vault")] == wanted)
+    for name, other in (("web", "vault"), ("vault", "web")):
+        state, reason = shim.status(name, "inbound")
+        stage.claim(f"{name} is", "usable", state)
+        stage.claim_in("what is kept of it gives way", f"shares addresses with {other}", reason)
+    stage.claim("the third has its own", set(evil.items), lists("evil"))
+    stage.claim_in("and is refused still", "shares addresses with web", shim.status("evil", "inbound")[1])
+    shim.stop(signal.SIGKILL)
+    shim.start()
+    for name in ("web", "vault"):
+        shim.wait_state(name, "inbound", "usable")
+    stage.claim("after a restart", wanted, [lists("web"), lists("vault")])
+    zone.publish(web, vault, evil)
+    wanted = [set(service.items) for service in (web, vault)]
+    stage.wait(timeouts.SOON, "and back", lambda: [lists("web"), lists("vault")] == wanted)
+    stage.claim("the shim ends well", 0, shim.stop())

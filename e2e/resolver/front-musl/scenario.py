@@ -1,0 +1,84 @@
+"""musl's getaddrinfo, which takes one failure for the failure of all, lives with the DNS front when the DNS goes away.
+
+Topology: a router, a DNS server, a resolver host with the shim's front, a client with a program built by musl-gcc.
+
+Expected: with the DNS and without it, the program gets the composed address and the IPv4 address that was known; of a
+service that nobody asked for before, the composed address alone.
+"""
+
+import shutil
+import subprocess
+import time
+
+from lib import resolver, timeouts
+from lib.front import Stub
+from lib.service import Service
+from lib.stage import Broken, Skip
+
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+NEW = Service(2, "new", "v=ssa1; addr=hash(src/128):20 rand:44")
+PROGRAM = """
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+int main(int count, char **arguments)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	int error = count == 2 ? getaddrinfo(arguments[1], "80", &hints, &found) : EAI_FAIL;
+	if (error) {
+		puts(gai_strerror(error));
+		return 1;
+	}
+	for (; found; found = found->ai_next) {
+		char text[INET6_ADDRSTRLEN];
+		const void *address = found->ai_family == AF_INET6
+			? (const void *)&((struct sockaddr_in6 *)found->ai_addr)->sin6_addr
+			: (const void *)&((struct sockaddr_in *)found->ai_addr)->sin_addr;
+		puts(inet_ntop(found->ai_family, address, text, sizeof text));
+	}
+	return 0;
+}
+"""
+
+
+def run(stage):
+    compiler = shutil.which("musl-gcc")
+    if not compiler:
+        raise Skip("there is no musl-gcc: apt-get install musl-tools")
+    source, program = stage.work / "find.c", stage.work / "find"
+    source.write_text(PROGRAM)
+    built = subprocess.run([compiler, "-static", "-o", program, source], capture_output=True, text=True)
+    if built.returncode:
+        raise Broken(f"musl-gcc: {built.stderr}")
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    host = stage.net.host("front", "2001:db8:0:54::53")
+    one = stage.net.host("one", "2001:db8:0:1::10")
+    zone = resolver.NameServer(stage, dns)
+    zone.publish(WEB, NEW, ttl=3, more=[("web", "A 192.0.2.7")])
+    front = {"listen": [f"[{host.address}]:53"], "clients": ["2001:db8:0:1::/64"]}
+    entries = [resolver.entry(service, "outbound") for service in (WEB, NEW)]
+    shim = resolver.Shim(stage, host, [dns.address], entries, front=front)
+    for service in (WEB, NEW):
+        shim.wait_state(service.name, "outbound", "usable")
+    stub = Stub(stage, one, host.address)
+
+    def found(name):
+        """Returns its exit status, how many addresses are composed, and the others; and how long it takes."""
+        began = time.monotonic()
+        status, told = stub.run(program, name)
+        lines = told.splitlines()
+        composed = [line for line in lines if line.startswith("2001:db8:5:")]
+        return (status, len(composed), [line for line in lines if line not in composed]), time.monotonic() - began
+
+    stage.claim("with the DNS", (0, 1, ["192.0.2.7"]), found("web.demo.test")[0])
+    zone.stop()
+    for service in (WEB, NEW):
+        shim.wait_state(service.name, "outbound", "stale", timeouts.INTERVAL)
+    for name, others in (("web.demo.test", ["192.0.2.7"]), ("new.demo.test", [])):
+        answer, took = found(name)
+        stage.claim(f"without it, of {name}", (0, 1, others), answer)
+        stage.claim_between("within ms", 0, 2500, round(1000 * took))
+    stage.claim("the shim ends well", 0, shim.stop())

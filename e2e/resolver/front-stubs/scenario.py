@@ -1,0 +1,132 @@
+"""Stub resolvers as they are live with the DNS front: Envoy's own STRICT_DNS by c-ares, which speaks cookies, and glibc's
+getaddrinfo, which asks A and AAAA at once.
+
+Topology: a router, a DNS server (BIND, which answers cookies by its own), another that refuses everything, a resolver host
+with the shim's front, a client with an Envoy.
+
+Expected: Envoy's cluster of a service gets composed addresses, though the same front hands on what the server says of
+another name; no update fails. Where the first server refuses, the second answers. When the DNS goes away, getaddrinfo has
+the composed address and the IPv4 address that was known in a moment, with TTLs above 0; when it comes back, they are
+the server's again.
+"""
+
+import ipaddress
+import re
+import subprocess
+import sys
+import time
+
+from lib import resolver, timeouts
+from lib.front import Stub
+from lib.service import Service
+
+LIMIT = 180
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+# A service that has IPv6 addresses alone.
+SIX = Service(2, "six", "v=ssa1; addr=hash(src/128):20 rand:44")
+ENVOY = """
+admin:
+  address: {{ pipe: {{ path: admin.sock }} }}
+typed_dns_resolver_config:
+  name: envoy.network.dns_resolver.cares
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig
+    resolvers: [{{ socket_address: {{ address: "{front}", port_value: 53 }} }}]
+static_resources:
+  clusters:
+{clusters}
+"""
+ONE_CLUSTER = """
+  - name: {name}
+    type: STRICT_DNS
+    dns_lookup_family: {family}
+    dns_refresh_rate: 1s
+    respect_dns_ttl: false
+    load_assignment:
+      cluster_name: {name}
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: 80 }} }} }}
+"""
+# Answers each query by REFUSED.
+REFUSING = """
+import socket, sys
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.bind((sys.argv[1], 53))
+while True:
+    query, asker = server.recvfrom(4096)
+    server.sendto(query[:2] + bytes([0x81, 0x85]) + query[4:6] + bytes(6) + query[12 : query.index(0, 12) + 5], asker)
+"""
+
+
+def run(stage):
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    refusing = stage.net.host("refusing", "2001:db8:0:55::53")
+    host = stage.net.host("front", "2001:db8:0:54::53")
+    one = stage.net.host("one", "2001:db8:0:1::10")
+    zone = resolver.NameServer(stage, dns, "bind")
+    zone.publish(WEB, SIX, ttl=3, more=[("web", "A 192.0.2.7")])
+    stage.start(refusing, "refusing", [sys.executable, "-c", REFUSING, refusing.address])
+    stage.wait(timeouts.SOON, "the other server refuses", lambda: resolver.ask(refusing, refusing.address, "demo.test", "SOA", 0.5))
+    entries = [resolver.entry(service, "outbound") for service in (WEB, SIX)]
+    front = {"listen": [f"[{host.address}]:53"], "clients": ["2001:db8:0:1::/64"]}
+    shim = resolver.Shim(stage, host, [refusing.address, dns.address], entries, front=front)
+    for service in (WEB, SIX):
+        shim.wait_state(service.name, "outbound", "usable")
+    stub = Stub(stage, one, host.address)
+
+    stage.note("Envoy's STRICT_DNS")
+    folder = stage.work / "strict"
+    folder.mkdir()
+    wanted = [("other", "ns.demo.test", "V6_ONLY"), ("web6", "web.demo.test", "V6_ONLY"), ("web4", "web.demo.test", "V4_ONLY")]
+    clusters = "".join(ONE_CLUSTER.format(name=name, host=asked, family=family) for name, asked, family in wanted)
+    (folder / "envoy.yaml").write_text(ENVOY.format(front=host.address, clusters=clusters))
+    command = [stage.tools["envoy"], "-c", "envoy.yaml", "--concurrency", 1, "--log-level", "warning", "--disable-hot-restart"]
+    envoy = stage.start(one, "strict/output", command, cwd=folder)
+
+    def admin(path):
+        done = subprocess.run(
+            ["curl", "-s", "--unix-socket", folder / "admin.sock", f"http://admin/{path}"], capture_output=True, text=True
+        )
+        return done.stdout
+
+    def updates(cluster, result):
+        found = re.search(rf"cluster\.{cluster}\.update_{result}: (\d+)", admin(f"stats?filter=cluster.{cluster}.update_"))
+        return int(found[1]) if found else 0
+
+    stage.wait(timeouts.STARTED, "each cluster is updated 5 times", lambda: all(updates(name, "success") >= 5 for name, _, _ in wanted))
+    for name, _, _ in wanted:
+        stage.claim(f"updates of {name} that fail", 0, updates(name, "failure"))
+    address = re.search(r"web6::\[(\S+?)\]:80::", admin("clusters"))[1]
+    stage.claim("its address is composed", True, ipaddress.ip_address(address) in ipaddress.ip_network(WEB.items[0]))
+    stage.claim_in("the IPv4 address is the server's", "192.0.2.7:80::", admin("clusters"))
+    stage.stop(envoy)
+
+    def found(name):
+        """Returns what getaddrinfo gives, and how long it takes."""
+        began = time.monotonic()
+        status, told = stub.getaddrinfo(name)
+        took = time.monotonic() - began
+        addresses = set(told.splitlines()) if status == 0 else set()
+        composed = {one for one in addresses if one.startswith(("2001:db8:5:1:", "2001:db8:5:2:"))}
+        return len(composed), sorted(addresses - composed), took
+
+    stage.note("getaddrinfo")
+    stage.claim("with the DNS", (1, ["192.0.2.7"]), found("web.demo.test")[:2])
+    stage.claim("an address of IPv6 alone", (1, []), found("six.demo.test")[:2])
+    zone.stop()
+    for service in (WEB, SIX):
+        shim.wait_state(service.name, "outbound", "stale", timeouts.INTERVAL)
+    for name, others in (("web.demo.test", ["192.0.2.7"]), ("six.demo.test", [])):
+        composed, rest, took = found(name)
+        stage.claim(f"without the DNS, of {name}", (1, others), (composed, rest))
+        stage.claim_between("within ms", 0, 2500, round(1000 * took))
+    told = stub.dig("web.demo.test", "A")
+    stage.claim("TTL of what is stale", "30", re.search(r"\s(\d+)\s+IN\s+A\s+192", told)[1])
+    stage.wait(
+        20, "what is composed from expired records is told for 30 s", lambda: stub.address("web.demo.test")[1] == 30
+    )
+    zone.start()
+    shim.wait_state("web", "outbound", "usable", timeouts.INTERVAL)
+    stage.claim("with the DNS again", "3", re.search(r"\s(\d+)\s+IN\s+A\s+192", stub.dig("web.demo.test", "A"))[1])
+    stage.claim("the shim ends well", 0, shim.stop())

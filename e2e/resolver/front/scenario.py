@@ -1,0 +1,264 @@
+"""Clients without a filter ask the shim's DNS front, and connect where the rule says; whatever else they ask comes back as
+the server said it.
+
+Topology: a server with a sidecar that denies legacy traffic, a router, a DNS server. A resolver host
+with the shim's front, which two clients may ask and a third may not. One client has a front of its own on ::1 too.
+
+Expected: curl, getaddrinfo and dig get addresses that the server accepts from the asker and refuses from another; TTLs end
+with time steps. So do the front's own host, by an address of its own, and who asks for an alias or for a service without
+an AAAA record. No hint, no additional record and no flag of answers in a query leads past the rule. Answers to every other type, with EDNS, DNSSEC OK,
+TCP, ANY, cut short and 60 kB long, are those of the server byte for byte, but for cookies. Rules that name an object, and
+keys that the configuration keeps, leave the published address. What is no query for records is handed to nobody. Junk
+changes nothing; a dead server is told soon; an asker that is no client is refused.
+"""
+
+import ipaddress
+import random
+import re
+import socket
+
+from lib import resolver, timeouts
+from lib.front import Stub
+from lib.service import Service, inbound
+
+LIMIT = 180
+MASTER = "00112233445566778899aabbccddeeff"
+STEP = 30
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4", policy={"legacy": "deny"})
+CLOCK = Service(2, "clock", f"v=ssa1; addr=hash(src/128,time/{STEP}):64", policy={"legacy": "deny"})
+KEYED = Service(3, "keyed", "v=ssa1; addr=mac(src/128):64; key=k1", policy={"legacy": "deny"})
+OBJECT = Service(4, "object", "v=ssa1; addr=hash(obj):64")
+SERVICES = [WEB, CLOCK, KEYED, OBJECT]
+# It publishes no AAAA record.
+BARE = Service(5, "bare", "v=ssa1; addr=hash(src/128):20 rand:44", policy={"legacy": "deny"})
+
+
+class Client(Stub):
+    """A host that asks by bytes of its own too."""
+
+    def raw(self, message, server, by_tcp=False):
+        """Sends these bytes to a server, and returns the answer's; nothing where none comes."""
+        with self.host:
+            asking = socket.socket(socket.AF_INET6, socket.SOCK_STREAM if by_tcp else socket.SOCK_DGRAM)
+        with asking:
+            asking.settimeout(6)
+            try:
+                asking.connect((server, 53))
+                if not by_tcp:
+                    asking.send(message)
+                    return asking.recv(65535)
+                asking.sendall(len(message).to_bytes(2, "big") + message)
+                stream = asking.makefile("rb")
+                return stream.read(int.from_bytes(stream.read(2), "big"))
+            except OSError:
+                return None
+
+
+def question(name, kind, size=None, dnssec=False, flags=0x0100):
+    """Returns a query; `size` is that of EDNS."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    header = [0x1234, flags, 1, 0, 0, 0 if size is None else 1]
+    message = b"".join(number.to_bytes(2, "big") for number in header) + labels + kind.to_bytes(2, "big") + b"\0\1"
+    if size is not None:
+        message += b"\0\0\x29" + size.to_bytes(2, "big") + (0x8000 if dnssec else 0).to_bytes(4, "big") + b"\0\0"
+    return message
+
+
+def run(stage):
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    front_host = stage.net.host("front", "2001:db8:0:54::53")
+    one = stage.net.host("one", "2001:db8:0:1::10")
+    two = stage.net.host("two", "2001:db8:0:2::10")
+    stranger = stage.net.host("stranger", "2001:db8:0:3::10")
+    prefixes = ["2001:db8:5::/48", "2001:db8:6::/48"]
+    server = stage.net.server(1, prefixes)
+    for prefix in prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    stage.sidecar(server, "server.yaml", inbound(WEB, CLOCK, OBJECT, BARE))
+    zone = resolver.NameServer(stage, dns)
+    large = " ".join(f'"{"x" * 250}"' for _ in range(240))
+    more = [
+        ("web", "A 192.0.2.7"),
+        ("web", 'TXT "of the name itself"'),
+        ("large", f"TXT {large}"),
+        ("alias", "CNAME web"),
+        ("web", f"HTTPS 1 . alpn=h2 ipv6hint={WEB.plain}"),
+        ("_http._tcp", "SRV 0 0 80 web"),
+        ("bare", f"APL {BARE.published['apl']}"),
+        ("_ssa.bare", f'TXT "{BARE.rules[0]}"'),
+        *(("many", f"A 192.0.2.{number}") for number in range(100)),
+    ]
+    zone.publish(*SERVICES, ttl=20, more=more)
+
+    folder = stage.work / "masters"
+    folder.mkdir()
+    (folder / "k1").write_text(MASTER)
+    entries = [
+        resolver.entry(service, "outbound", outbound={"masters": str(folder)} if service is KEYED else {})
+        for service in [*SERVICES, BARE]
+    ]
+    listen = f"[{front_host.address}]:53"
+    clients = ["2001:db8:0:1::/64", "2001:db8:0:2::/64"]
+    front = {"listen": [listen], "clients": clients, "transfers": True}
+    shim = resolver.Shim(stage, front_host, [dns.address], entries, front=front)
+    own = resolver.Shim(stage, one, [dns.address], entries, front={"listen": ["[::1]:53"]})
+    for each in (shim, own):
+        for service in SERVICES:
+            each.wait_state(service.name, "outbound", "usable")
+        each.wait_state(BARE.name, "outbound", "absent")
+
+    def outcome(name):
+        return shim.count("ssa_resolver_front_queries_total", outcome=name)
+
+    asking, other = Client(stage, one, front_host.address), Client(stage, two, front_host.address)
+    stage.note("clients that know nothing of SSA")
+    status, told = asking.run("curl", "-sS", "-m", "10", "http://web.demo.test/")
+    stage.claim("curl", (0, server.name), (status, told))
+    status, told = asking.getaddrinfo("web.demo.test")
+    found = [line for line in told.splitlines() if ":" in line]
+    stage.claim("addresses that getaddrinfo gives", 1, len(found))
+    stage.claim("the IPv4 address is there too", True, "192.0.2.7" in told)
+    stage.claim("it is composed", True, ipaddress.IPv6Address(found[0]) in ipaddress.IPv6Network(WEB.items[0]))
+    stage.claim("from the asker", "served", stage.dial(one, found[0]).kind)
+    stage.claim("from another", "refused", stage.dial(two, found[0]).kind)
+    stage.claim("the published address", "refused", stage.dial(one, WEB.plain).kind)
+    drawn = {other.address("web.demo.test")[0] for _ in range(8)}
+    stage.claim_between("addresses in 8 answers", 5, 8, len(drawn))
+    stage.claim("all are served", {"served"}, {stage.dial(two, address).kind for address in drawn})
+    address, _ = asking.address("WEB.demo.TEST", "+tcp")
+    stage.claim("one by TCP, whatever the letters' case", "served", stage.dial(one, address).kind)
+    status, told = asking.getaddrinfo("alias.demo.test")
+    found = next(line for line in told.splitlines() if ":" in line)
+    stage.claim("an alias", "served", stage.dial(one, found).kind)
+    stage.claim("a service without an AAAA record", "served", stage.dial(one, asking.address("bare.demo.test")[0]).kind)
+    home = Client(stage, one, "::1")
+    status, told = home.run("curl", "-sS", "-m", "10", "http://web.demo.test/")
+    stage.claim("curl by a front of its own host", (0, server.name), (status, told))
+    address, _ = home.address("clock.demo.test")
+    stage.claim("an address for what its host uses as source", "served", stage.dial(one, address).kind)
+    itself = Client(stage, front_host, front_host.address)
+    address, _ = itself.address("web.demo.test")
+    stage.claim("the front's own host, by an address that is none of the clients'", True, address is not None)
+    stage.claim("from there", "served", stage.dial(front_host, address).kind)
+
+    stage.note("TTLs")
+    address, ttl = asking.address("clock.demo.test")
+    stage.claim_between("TTL by the time step and the records", 0, 20, ttl)
+    stage.claim("it is served", "served", stage.dial(one, address).kind)
+    _, ttl = asking.address("web.demo.test")
+    stage.claim_between("TTL by the records", 0, 20, ttl)
+
+    stage.note("what is not the front's")
+    stage.claim("a rule that names an object", OBJECT.plain, asking.address("object.demo.test")[0])
+    stage.claim("a rule with a secret that is not allowed", KEYED.plain, asking.address("keyed.demo.test")[0])
+    stage.claim("with DNSSEC OK", WEB.plain, asking.address("web.demo.test", "+dnssec")[0])
+    stage.claim("with checks disabled", WEB.plain, asking.address("web.demo.test", "+cd")[0])
+    for name, flags in (("AA", 0x0500), ("TC", 0x0300), ("RA and a code", 0x018F)):
+        told = asking.raw(question("web.demo.test", 28, flags=flags), front_host.address)
+        address = str(ipaddress.IPv6Address(told[-16:]))
+        stage.claim(f"with {name}, which means nothing there", "served", stage.dial(one, address).kind)
+    misplaced = bytearray(question("web.demo.test", 28))
+    misplaced += b"\xc0\x0c" + bytes([0, 28, 0, 1, 0, 0, 0, 9, 0, 16]) + ipaddress.IPv6Address(WEB.plain).packed
+    for name, count in (("an answer", 7), ("an authority", 9)):
+        message = bytes(1 if at == count else byte for at, byte in enumerate(misplaced))
+        stage.claim(f"with {name} in the query: FORMERR", 1, asking.raw(message, front_host.address)[3] & 0x0F)
+    flags = re.search(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
+    stage.claim_in("the server is authoritative still", "aa", flags)
+    direct = Client(stage, one, dns.address)
+    whole, passed = (each.dig("demo.test", "AXFR", "+noall", "+answer").splitlines() for each in (direct, asking))
+    stage.claim_between("records of a zone transfer", 110, 1000, len(passed))
+    stage.claim("they are the server's", True, whole == passed)
+    compared = 0
+    for name, kind in [
+        *(("web.demo.test", kind) for kind in (1, 2, 6, 15, 16, 42, 64, 65, 255, 65280)),
+        ("_ssa.web.demo.test", 16),
+        ("alias.demo.test", 28),
+        ("none.demo.test", 28),
+        ("large.demo.test", 16),
+        ("many.demo.test", 1),
+        ("demo.test", 255),
+        ("elsewhere.example", 28),
+    ]:
+        for size, dnssec, by_tcp in [(None, 0, 0), (512, 0, 0), (1232, 1, 0), (4096, 1, 0), (None, 0, 1), (1232, 1, 1)]:
+            if name in ("web.demo.test", "alias.demo.test") and kind in (28, 65, 255) and not dnssec:
+                # Here addresses are composed.
+                continue
+            message = question(name, kind, size, bool(dnssec))
+            answers = [asking.raw(message, at, bool(by_tcp)) for at in (front_host.address, dns.address)]
+            if answers[0] is None or answers[0] != answers[1]:
+                stage.claim(f"{name} {kind} {size} {dnssec} {by_tcp}", answers[1], answers[0])
+            compared += 1
+    stage.claim("answers compared with the server's, byte for byte", 17 * 6 - 3 * 3, compared)
+    whole = asking.raw(question("large.demo.test", 16), front_host.address, True)
+    stage.claim_between("bytes of the largest", 60_000, 65_535, len(whole))
+    cut = asking.raw(question("large.demo.test", 16), front_host.address)
+    stage.claim("by UDP it is cut short", 0x02, cut[2] & 0x02)
+    stage.claim_in("dig gets it whole", "x" * 250, asking.dig("large.demo.test", "TXT"))
+    # dig sends a cookie, and BIND answers by one of its own.
+    for kind in ("A", "AAAA", "TXT"):
+        stage.claim(f"a cookie with {kind}", False, "COOKIE" in asking.dig("web.demo.test", kind))
+    if zone.kind == "bind":
+        stage.claim_in("the server's own, asked directly", "COOKIE", direct.dig("web.demo.test", "A"))
+    told = asking.dig("web.demo.test", "HTTPS")
+    stage.claim("an HTTPS record has its parameters", (True, False), ("h2" in told, WEB.plain in told))
+    stage.claim_in("with DNSSEC OK its hints too", WEB.plain, asking.dig("web.demo.test", "HTTPS", "+dnssec"))
+    told = asking.dig("_http._tcp.demo.test", "SRV")
+    stage.claim("an address beside an SRV record is composed", False, WEB.plain in told)
+    # A server may choose what it answers to ANY (RFC 8482); BIND answers everything by TCP.
+    told = asking.dig("web.demo.test", "ANY", "+tcp")
+    found = re.search(r"AAAA\s+(\S+)", told)
+    stage.claim("among ANY it is composed too", False, f"AAAA\t{WEB.plain}" in told)
+    if found or zone.kind == "bind":
+        stage.claim("and served", "served", stage.dial(one, found[1]).kind)
+
+    stage.note("what is handed to nobody")
+    version = bytearray(question("web.demo.test", 28, 1232))
+    version[-5] = 1
+    answer = asking.raw(bytes(version), front_host.address)
+    stage.claim("a later EDNS", (0, 1), (answer[3] & 15, answer[-6]))
+    for opcode in (4, 5):
+        message = question("demo.test", 6, 1232, flags=opcode << 11)
+        for by_tcp in (False, True):
+            answer = asking.raw(message, front_host.address, by_tcp)
+            stage.claim(f"opcode {opcode}, {'TCP' if by_tcp else 'UDP'}: NOTIMP, with EDNS", (4, 1), (answer[3] & 15, answer[11]))
+    stage.claim_in("who the server is", "REFUSED", asking.dig("version.bind", "TXT", "CH"))
+
+    stage.note("what may go wrong")
+    outsider = Client(stage, stranger, front_host.address)
+    told = outsider.dig("web.demo.test", "A")
+    stage.claim_in("who is no client", "REFUSED", told)
+    stage.claim_in("is told so with EDNS", "EDNS: version: 0", told)
+    with stranger:
+        held = [socket.create_connection((front_host.address, 53), 5) for _ in range(130)]
+    stage.claim_in("130 connections of his hold up nobody", "192.0.2.7", asking.dig("web.demo.test", "A", "+tcp"))
+    for one_of_them in held:
+        one_of_them.close()
+    draw = random.Random(1)
+    good = question("web.demo.test", 28, 1232)
+    for _ in range(2000):
+        junk = bytearray(good[: draw.randrange(len(good) + 1)])
+        for _ in range(draw.randrange(4)):
+            if junk:
+                junk[draw.randrange(len(junk))] = draw.randrange(256)
+        with one:
+            sending = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        with sending:
+            sending.sendto(junk, (front_host.address, 53))
+    stage.wait(timeouts.SOON, "it goes on", lambda: asking.address("web.demo.test")[0])
+    shim.reload(front={**front, "keyed": True, "transfers": False})
+    stage.claim_in("a zone, where the configuration does not say so", "failed", asking.dig("demo.test", "AXFR").lower())
+    stage.wait(timeouts.SOON, "addresses by secrets are composed", lambda: asking.address("keyed.demo.test")[0] != KEYED.plain)
+    first, again = (asking.address("keyed.demo.test")[0] for _ in range(2))
+    stage.claim("the same for the same asker", first, again)
+    stage.claim("and another for another", False, first == other.address("keyed.demo.test")[0])
+    shim.reload(off=True)
+    stage.claim("with the kill switch", WEB.plain, asking.address("web.demo.test")[0])
+    shim.reload(off=False)
+    zone.stop()
+    stage.claim_in("with a dead server", "SERVFAIL", asking.dig("other.demo.test", "A"))
+    stage.claim("services are composed still", "served", stage.dial(one, asking.address("web.demo.test")[0]).kind)
+    for name in ("composed", "published", "passed", "refused", "faulty", "ignored", "failed"):
+        stage.claim_between(f"queries {name}", 1, 5000, outcome(name))
+    stage.claim_between("memory in kB", 1, 30_000, shim.resident())
+    stage.claim("the shim ends well", 0, shim.stop())

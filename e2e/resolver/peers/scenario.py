@@ -1,0 +1,71 @@
+"""Each user of a host gets the snapshots that `socket.peers` allows, and no others.
+
+Topology: one host with a shim, whose services are static.
+
+Configuration: the socket is open to all; one user may fetch what servers are told, a user and group what clients are, and
+root both.
+
+Expected: 200 to those, 403 to everybody else, counted and logged; a reload changes it; with a socket that is not open to
+them, others do not even connect.
+"""
+
+import subprocess
+from pathlib import Path
+
+from lib import resolver, timeouts
+from lib.stage import Skip
+
+LIMIT = 60
+ROLES = ("inbound", "outbound")
+SERVER, CLIENT, OTHER = 1001, 1002, 1003
+# Beside the stage's own folder, which is for its user alone.
+FOLDER = Path("/run/ssa-peers")
+
+
+def mapped(user):
+    """Whether this namespace has such a user."""
+    ranges = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
+    return any(int(first) <= user < int(first) + int(count) for first, _, count in ranges)
+
+
+def run(stage):
+    if not mapped(OTHER):
+        raise Skip("without root there is one user alone in a namespace of users")
+    host = stage.net.host("shim", "2001:db8:0:1::10")
+    FOLDER.mkdir()
+    FOLDER.chmod(0o755)
+    path = FOLDER / "resolver.sock"
+    static = {"apl": "2:2001:db8:5:1::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:5:1::1"]}
+    service = {"name": "web", "static": static, "allowed": ["2001:db8:5::/48"], "inbound": {"ports": [80]}, "outbound": {}}
+    peers = [
+        {"uid": 0, "roles": list(ROLES)},
+        {"uid": SERVER, "roles": ["inbound"]},
+        {"uid": CLIENT, "gid": CLIENT, "roles": ["outbound"]},
+    ]
+    open_to_all = {"path": str(path), "mode": "666", "peers": peers}
+    shim = resolver.Shim(stage, host, None, [service], path, socket=open_to_all)
+    stage.wait(timeouts.SOON, "it has a snapshot", lambda: shim.fetch("inbound")[0] == 200)
+
+    def codes(user, group):
+        """Returns what a user of a group is answered for both roles."""
+        command = ["curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code} ", "--unix-socket", path]
+        command += [f"http://resolver/v1/{role}" for role in ROLES]
+        command[4:4] = ["-o", "/dev/null"]
+        done = subprocess.run(command, capture_output=True, text=True, user=user, group=group, extra_groups=[], cwd="/")
+        return tuple(int(code) for code in done.stdout.split())
+
+    stage.claim("root", (200, 200), codes(0, 0))
+    stage.claim("the servers' user", (200, 403), codes(SERVER, OTHER))
+    stage.claim("the clients' user in its group", (403, 200), codes(CLIENT, CLIENT))
+    stage.claim("the same in another", (403, 403), codes(CLIENT, OTHER))
+    stage.claim("anybody else in its group", (403, 403), codes(OTHER, CLIENT))
+    refused = sum(shim.count("ssa_resolver_requests_total", role=role, code="403") for role in ROLES)
+    stage.claim("refusals counted", 6, refused)
+    stage.claim_in("and logged", f"uid={OTHER}", shim.output())
+    stage.note("a reload")
+    shim.reload(socket={**open_to_all, "peers": [{"uid": OTHER, "roles": ["outbound"]}]})
+    stage.claim("who is named now", (403, 200), codes(OTHER, OTHER))
+    stage.claim("who was before", (403, 403), codes(SERVER, SERVER))
+    path.chmod(0o600)
+    stage.claim("who cannot open the socket", (0, 0), codes(OTHER, OTHER))
+    stage.claim("the shim ends well", 0, shim.stop())

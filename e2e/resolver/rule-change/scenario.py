@@ -1,0 +1,134 @@
+"""A rule is changed in the DNS at 500 connections/s, and no conforming connection is refused.
+
+Topology: two clients with sidecars and shims, started at different moments; a router; a server with a sidecar and a
+shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the other.
+Both are of the kind that SSA_DNS names, where it does, and BIND where there is no Knot.
+
+Configuration: envoy/client.yaml and envoy/server.yaml; the sidecars know of their services by their shims alone.
+TTL 3 s.
+
+Expected: the new record is published beside the old one with a `from` a TTL and more ahead, and the old one is removed
+a TTL after it; then the width changes too, by lists in the records. Every connection is answered and conforms, though the server's shim is killed
+and started again in the middle, and the DNS is away for a time.
+"""
+
+import os
+import shutil
+import signal
+import time
+
+from lib import resolver, timeouts
+from lib.service import Service, inbound, outbound
+
+LIMIT = 180
+OLD = "v=ssa1; addr=hash(src/128):20 rand:44"
+NEW = "v=ssa1; addr=hash(src/64):16 rand:48; salt=2"
+WIDE = "v=ssa1; addr=hash(src/128):20 rand:48"
+RATE, TTL = 250, 3
+
+
+def web(*rules):
+    return Service(1, "web", *rules)
+
+
+def pause(stage, seconds):
+    until = time.time() + seconds
+    stage.wait(seconds + 1, f"{seconds} s pass", lambda: time.time() > until)
+
+
+def run(stage):
+    named = os.environ.get("SSA_DNS")
+    kinds = [named or "bind", named or ("knot" if shutil.which("knotd") else "bind")]
+    stage.note(f"        the servers are {' and '.join(kinds)}")
+    hosts = [stage.net.host(f"dns{number}", f"2001:db8:0:5{number}::53") for number in range(len(kinds))]
+    clients = [stage.net.client(), stage.net.client("late", "2001:db8:0:3::10")]
+    more = "2001:db8:5:10::/60"
+    service = web(OLD)
+    server = stage.net.server(1, [*service.prefixes, more])
+    for prefix in (*service.prefixes, more):
+        stage.net.route(prefix, server)
+    stage.application(server)
+    zones = [resolver.NameServer(stage, host, kind) for host, kind in zip(hosts, kinds)]
+
+    def publish(*services, more=()):
+        for zone in zones:
+            zone.publish(*services, ttl=TTL, more=more)
+
+    publish(service)
+    first, second = ([host.address] for host in hosts)
+    far, far_shim = resolver.sidecar(stage, server, inbound(), first, service)
+    near, near_shim = resolver.sidecar(stage, clients[0], outbound(clients[0]), second, service)
+    stage.begin(far, near)
+    loads = [stage.load(clients[0], destinations=[service.plain], rate=RATE)]
+    stage.wait(timeouts.SOON, "connections come", lambda: far.inbound(verdict="conforming") > RATE)
+    late, late_shim = resolver.sidecar(stage, clients[1], outbound(clients[1]), second, service)
+    stage.begin(late)
+    loads.append(stage.load(clients[1], destinations=[service.plain], rate=RATE))
+    shims = [far_shim, near_shim, late_shim]
+
+    stage.note("the rule changes")
+    moment = int(time.time()) + 2 * TTL + 2
+    new = f"{NEW}; from={moment}"
+    publish(web(OLD, new))
+    for shim in shims:
+        role = "inbound" if shim is far_shim else "outbound"
+        stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: len(shim.rules(role, "web")) == 2)
+    stage.claim_between("they have it before it counts, by s", 0.1, 2 * TTL + 2, round(moment - time.time(), 1))
+    stage.wait(timeouts.SOON, "the new one counts", lambda: time.time() > moment)
+    far_shim.stop(signal.SIGKILL)
+    stage.wait(timeouts.SOON, "a TTL passes", lambda: time.time() > moment + TTL)
+    publish(web(new))
+    stage.note("the server's shim was killed, and comes back to what is left")
+    far_shim.start()
+    far_shim.wait_state("web", "inbound", "usable")
+    stage.claim("it keeps the old rule too", 2, len(far_shim.rules("inbound", "web")))
+    stage.wait(2 * TTL, "the clients have the new one alone", lambda: near_shim.rules("outbound", "web") == [new])
+    stage.wait(2 * TTL, "all of them", lambda: late_shim.rules("outbound", "web") == [new])
+
+    stage.note("the width changes: lists move into the records, the APL record goes, and another record comes")
+    plain = f"AAAA {service.plain}"
+    own = f"{new}; apl={service.published['apl']}"
+    publish(web(own))
+    pause(stage, TTL)
+    records = [("web", plain), ("_ssa.web", f"TXT {resolver.quoted(own)}")]
+    publish(more=records)
+    pause(stage, TTL)
+    moment = int(time.time()) + 2 * TTL + 2
+    wide = f"{WIDE}; from={moment}; apl=2:{more} !2:{service.plain_item}"
+    publish(more=[*records, ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    for shim in shims:
+        role = "inbound" if shim is far_shim else "outbound"
+        stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: "rand:48" in str(shim.rules(role, "web")))
+    stage.wait(timeouts.SOON, "the wide one counts", lambda: time.time() > moment + TTL)
+    publish(more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    for shim in (near_shim, late_shim):
+        stage.wait(2 * TTL, f"{shim.host.name} has it alone", lambda: shim.rules("outbound", "web") == [WIDE + f"; from={moment}"])
+
+    stage.note("the DNS goes away")
+    for zone in zones:
+        zone.stop()
+    for shim in shims:
+        role = "inbound" if shim is far_shim else "outbound"
+        reason = shim.wait_state("web", role, "stale")
+        stage.claim_in(f"{shim.host.name} says why", "connection refused", reason)
+    so_far = far.inbound()
+    stage.wait(timeouts.SOON, "connections go on", lambda: far.inbound() > so_far + 4 * RATE)
+    for zone in zones:
+        zone.start()
+    for shim in shims:
+        shim.wait_state("web", "inbound" if shim is far_shim else "outbound", "usable")
+
+    answered = 0
+    for load in loads:
+        told = load.end()
+        stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
+        stage.claim("connections without an answer", [], told["samples"])
+        stage.claim("connections that are answered", told["opened"], told["answered"])
+        answered += told["answered"]
+    stage.claim("connections that conform", answered, far.inbound(verdict="conforming", outcome="allowed"))
+    stage.claim("connections counted", answered, far.inbound())
+    composed = near.outbound(outcome="composed") + late.outbound(outcome="composed")
+    stage.claim("connections composed", answered, composed)
+    for shim in shims:
+        stage.note(f"        the shim of {shim.host.name}: {shim.resident()} kB in memory")
+        stage.claim("the shim ends well", 0, shim.stop())

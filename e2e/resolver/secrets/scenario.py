@@ -1,0 +1,118 @@
+"""A secret is rotated through mounted files at 500 connections/s, and no conforming connection is refused.
+
+Topology: a client with a sidecar and a shim, a stranger, a router, a server with a sidecar and a shim, a DNS server.
+
+Configuration: the server's shim has masters and the client's shim its own client keys, each from a directory that is
+swapped as Kubernetes swaps a mounted Secret. Only the server's user may fetch what servers are told.
+
+Expected: the second key is mounted beside the first, the second record published and the first removed; all connections
+are answered. The client is never told a master. The kill switch and the mode change by a reload, which drains nothing,
+and a configuration at fault changes nothing. Neither logs nor state nor status tell a secret.
+"""
+
+import os
+import time
+
+from lib import resolver, timeouts
+from lib.keys import client_key
+from lib.service import Service, inbound, outbound
+
+LIMIT = 150
+MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
+RULE = "v=ssa1; addr=hash(src/128):20 mac(src/64,time/30):44; key={}; kdf=src/64"
+RATE, TTL = 500, 2
+
+
+def mount(folder, version, keys):
+    """Puts keys into a folder as a mounted Secret has them."""
+    target = folder / f"..{version}"
+    target.mkdir(parents=True)
+    for name, text in keys.items():
+        (target / name).write_text(text)
+    (folder / "..next").symlink_to(target.name)
+    os.replace(folder / "..next", folder / "..data")
+    for name in keys:
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+
+
+def run(stage):
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    client, stranger = stage.net.client(), stage.net.stranger()
+    service = Service(1, "web", RULE.format("k1"))
+    server = stage.net.server(1, service.prefixes)
+    for prefix in service.prefixes:
+        stage.net.route(prefix, server)
+    stage.application(server)
+    zone = resolver.NameServer(stage, dns)
+    zone.publish(service, ttl=TTL)
+    folders = {host: stage.work / f"keys-{host.name}" for host in (server, client)}
+    own = {name: client_key(master, 64, client.address) for name, master in MASTERS.items()}
+
+    def mount_all(version, *names):
+        mount(folders[server], version, {name: MASTERS[name] for name in names})
+        mount(folders[client], version, {name: own[name] for name in names})
+
+    mount_all("one", "k1")
+    at = [dns.address]
+    far, far_shim = resolver.sidecar(
+        stage, server, inbound(), at, service, keys={"web": {"masters": str(folders[server])}}
+    )
+    near, near_shim = resolver.sidecar(
+        stage, client, outbound(client), at, service, keys={"web": {"client_keys": str(folders[client])}}
+    )
+    stage.begin(far, near)
+    load = stage.load(client, destinations=[service.plain], rate=RATE)
+    stage.wait(timeouts.SOON, "connections come", lambda: far.inbound(verdict="conforming") > RATE)
+
+    stage.note("the key is rotated")
+    mount_all("two", "k1", "k2")
+    moment = int(time.time()) + 2 * TTL + 3
+    second = f"{RULE.format('k2')}; from={moment}"
+    zone.publish(Service(1, "web", RULE.format("k1"), second), ttl=TTL)
+    for shim, role in ((far_shim, "inbound"), (near_shim, "outbound")):
+        stage.wait(3 * TTL, f"{shim.host.name} has both", lambda: "k2" in str(shim.rules(role, "web")))
+        secrets = shim.fetch(role)[2]["services"][0]["secrets"]
+        stage.claim(f"keys that {shim.host.name} serves", ["k1", "k2"], sorted(secrets))
+        kinds = sorted({kind for secret in secrets.values() for kind in secret})
+        stage.claim("and they are", ["secret"] if role == "inbound" else ["client_key"], kinds)
+    stage.wait(timeouts.SOON, "the new one counts", lambda: time.time() > moment + TTL)
+    zone.publish(Service(1, "web", second), ttl=TTL)
+    stage.wait(3 * TTL, "the client has the new one alone", lambda: near_shim.rules("outbound", "web") == [second])
+    stage.claim("the client is told no old key", ["k2"], sorted(near_shim.fetch("outbound")[2]["services"][0]["secrets"]))
+
+    stage.note("modes and the kill switch")
+    entries = far_shim.configuration["services"]
+    shadow = [{**entries[0], "inbound": {**entries[0]["inbound"], "mode": "shadow"}}]
+    far_shim.reload(services=shadow)
+    address = f"{service.prefixes[0].partition('/')[0]}77"
+    shadowed = lambda: far.inbound(outcome="shadow_denied")  # noqa: E731
+    stage.wait(timeouts.SOON, "a stranger passes in shadow", lambda: stage.dial(stranger, address).kind == "served" and shadowed())
+    far_shim.reload(services=entries)
+    stage.wait(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
+    far_shim.reload(off=True)
+    stage.wait(timeouts.SOON, "with the switch it passes", lambda: stage.dial(stranger, address).kind == "served")
+    far_shim.reload(off=False)
+    stage.wait(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
+    generation = far_shim.fetch("inbound")[1]
+    far_shim.reload(sevices=[])
+    stage.claim("reloads that were refused", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
+    stage.claim("a configuration at fault changes nothing", generation, far_shim.fetch("inbound")[1])
+    del far_shim.configuration["sevices"]
+    far_shim.reload(by_signal=False, off=True)
+    stage.wait(timeouts.SOON, "a good one is taken without a signal", lambda: stage.dial(stranger, address).kind == "served")
+    far_shim.reload(by_signal=False, off=False)
+    stage.wait(timeouts.SOON, "and the next", lambda: stage.dial(stranger, address).kind == "refused")
+    stage.claim("it was refused once", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
+    told = load.end()
+    stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
+    stage.claim("connections without an answer", [], told["samples"])
+
+    stage.note("what is told")
+    told = "".join(
+        shim.output() + shim.get("/status")[1] + shim.get("/metrics")[1] + (shim.folder / "state.json").read_text()
+        for shim in (far_shim, near_shim)
+    )
+    every = [*MASTERS.values(), *own.values()]
+    stage.claim("secrets that the shims tell", [], [secret for secret in every if secret in told.lower()])
+    stage.claim("permissions of the socket", "0o600", oct(far_shim.socket.stat().st_mode & 0o777))

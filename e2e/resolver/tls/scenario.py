@@ -1,0 +1,153 @@
+"""The shim asks by DNS over TLS, and only a server whose certificate it can trust.
+
+Topology: a router, a host with BIND, which has a certificate made by this scenario, a host with a shim.
+
+Expected: by TLS the service is usable, with the authority of a file and of the system. With another name, another
+authority or an expired certificate nothing is taken, what is known stays, and the reason is told; nothing is asked in
+the clear instead. A server that was away is asked again. Plain DNS goes on as ever beside it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+
+from lib import resolver, timeouts
+from lib.service import Service
+from lib.stage import Skip
+
+LIMIT = 120
+LIGHT = True
+RULE = "v=ssa1; addr=rand:64"
+WEB = Service(1, "web", RULE)
+NAME = "dns.demo.test"
+
+
+class Certificates:
+    """An authority, and certificates of it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        for name in ("authority", "other"):
+            self._openssl("req", "-x509", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
+
+    def _openssl(self, *arguments):
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"] if arguments[0] == "req" else []
+        command = ["openssl", arguments[0], *new, *arguments[1:]]
+        told = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        if told.returncode:
+            raise RuntimeError(told.stderr)
+
+    def make(self, name, days=1):
+        """Makes a certificate of the authority for a server."""
+        (self.folder / "extensions").write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
+        self._openssl("req", "-keyout", "server.key", "-out", "request", "-subj", f"/CN={name}")
+        authority = ["-CA", "authority.pem", "-CAkey", "authority.key", "-set_serial", str(days + 1000)]
+        self._openssl("x509", "-req", "-in", "request", "-out", "server.pem", "-days", str(days), *authority, "-extfile", "extensions")
+
+
+class Secure(resolver.NameServer):
+    """BIND, by TLS too."""
+
+    def __init__(self, stage, host, certificates):
+        self.certificates = certificates
+        super().__init__(stage, host, "bind")
+
+    def _configure(self):
+        super()._configure()
+        file = self.folder / "configuration"
+        plain = f"listen-on-v6 {{ {self.host.address}; }};"
+        secure = f"{plain} listen-on-v6 port 853 tls own {{ {self.host.address}; }};"
+        own = f'tls own {{ cert-file "{self.certificates}/server.pem"; key-file "{self.certificates}/server.key"; }};\n'
+        text = file.read_text()
+        if plain not in text:
+            raise RuntimeError(f"no {plain} in {text}")
+        file.write_text(own + text.replace(plain, secure))
+
+
+def run(stage):
+    if not shutil.which("openssl"):
+        raise Skip("there is no openssl")
+    dns = stage.net.host("dns", "2001:db8:0:53::53")
+    host = stage.net.host("host", "2001:db8:0:1::10")
+    certificates = Certificates(stage.work / "certificates")
+    certificates.make(NAME)
+    zone = Secure(stage, dns, certificates.folder)
+    zone.publish(WEB, ttl=1)
+    # Whatever goes in the clear is lost from here on; the scenario itself asks from the server's host.
+    host.run(f"ip6tables -A OUTPUT -d {dns.address} -p udp --dport 53 -j DROP")
+    host.run(f"ip6tables -A OUTPUT -d {dns.address} -p tcp --dport 53 -j DROP")
+    by_tls = [f"{dns.address}#{NAME}"]
+    ca = {"ca": str(certificates.folder / "authority.pem")}
+    ways = {"timeout_ms": 1000, "retry_most_s": 1}
+    entries = [resolver.entry(WEB, "inbound", "outbound")]
+    shim = resolver.Shim(stage, host, [], entries, dns={"servers": by_tls, "tls": ca, **ways})
+
+    def state(wanted):
+        return [shim.status("web", role)[0] for role in ("inbound", "outbound")] == [wanted, wanted]
+
+    def usable(why):
+        stage.wait(timeouts.SOON, f"{why}: usable", lambda: state("usable"))
+        before = shim.count("ssa_resolver_resolutions_total", outcome="answered")
+        more = lambda: shim.count("ssa_resolver_resolutions_total", outcome="answered") > before + 2  # noqa: E731
+        stage.wait(timeouts.SOON, f"{why}: answers go on", more)
+        stage.claim(f"{why}: the rules", [RULE], shim.rules("outbound", "web"))
+
+    def stale(why, reason, kind):
+        before = shim.count("ssa_resolver_resolutions_total", outcome=kind)
+        stage.wait(timeouts.SOON, f"{why}: {kind}", lambda: shim.count("ssa_resolver_resolutions_total", outcome=kind) > before)
+        stage.wait(timeouts.SOON, f"{why}: stale", lambda: state("stale"))
+        stage.wait(timeouts.SOON, f"{why}: the reason is that", lambda: shim.status("web", "inbound")[1].startswith(kind))
+        stage.claim_in(f"{why}: the reason", reason, shim.status("web", "inbound")[1])
+        stage.claim(f"{why}: what is known stays", [RULE], shim.rules("inbound", "web"))
+
+    usable("the authority of a file")
+    found = dns.run("ss -Htn state established sport = :853").splitlines()
+    stage.claim_between("connections open with the server", 1, 4, len(found))
+
+    stage.note("the server goes away and comes back")
+    zone.stop()
+    stale("no server", "cannot be reached", "unreachable")
+    zone.start()
+    usable("it is back")
+
+    shim.reload(dns={"servers": [f"{dns.address}#other.demo.test"], "tls": ca, **ways})
+    stale("another name", "its certificate is for another name", "tls")
+    shim.reload(dns={"servers": by_tls, "tls": ca, **ways})
+    usable("the right name")
+    shim.reload(dns={"servers": by_tls, "tls": {"ca": str(certificates.folder / "other.pem")}, **ways})
+    stale("another authority", "no authority that is trusted has signed its certificate", "tls")
+    shim.reload(dns={"servers": by_tls, **ways})
+    stale("the system's authorities", "no authority that is trusted has signed its certificate", "tls")
+
+    stage.note("files that do not fit are refused")
+    (stage.work / "none.pem").write_text("nothing\n")
+    for bad in ({"servers": by_tls, "tls": {"ca": str(stage.work / "none.pem")}}, {"servers": [f"{dns.address}#a b"], "tls": ca}):
+        refused = shim.count("ssa_resolver_reloads_total", outcome="refused")
+        shim.reload(dns={**bad, **ways})
+        stage.claim("a reload is refused", refused + 1, shim.count("ssa_resolver_reloads_total", outcome="refused"))
+
+    stage.note("the authority becomes one of the system's")
+    shim.stop()
+    os.environ["SSL_CERT_FILE"] = str(certificates.folder / "authority.pem")
+    shim.configuration["dns"] = {"servers": by_tls, **ways}
+    shim.start()
+    usable("the system's authorities")
+
+    stage.note("the certificate expires")
+    certificates.make(NAME, days=-1)
+    zone.stop()
+    zone.start()
+    stale("an expired certificate", "its certificate has expired", "tls")
+    certificates.make(NAME)
+    zone.stop()
+    zone.start()
+    usable("a new certificate")
+
+    stage.note("plain DNS beside it")
+    host.run("ip6tables -F OUTPUT")
+    shim.reload(dns={"servers": [dns.address], **ways})
+    usable("plain DNS")
+    stage.claim_between("memory in kB", 1, 30_000, shim.resident())
+    stage.claim("the shim ends well", 0, shim.stop(signal.SIGTERM))

@@ -1,0 +1,182 @@
+"""Garbage as snapshot, and a resolver that fails in every way: the last good snapshot stays, and Envoy lives.
+
+Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
+
+Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots.
+
+Expected: what cannot be read is counted as refused, and the log says why; what does not come is counted as failed. The
+age of the snapshot grows while the resolver is dead, and falls when it is back. Of a record that lacks its secret a
+server leaves nothing but the others in force; a client that would use it goes to the plain address.
+"""
+
+import copy
+import json
+
+from lib import snapshots, timeouts
+from lib.service import Service, inbound, outbound
+
+LIGHT = True
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+MAC = "v=ssa1; addr=mac(src/64):64; key=k1; from=1"
+# A record without its secret beside one that needs none, and one alone.
+MIXED, ALONE = Service(1, "web", *WEB.rules, MAC), Service(1, "web", MAC)
+SECRET = "00112233445566778899aabbccddeeff"
+MEGABYTE = 1 << 20
+
+
+def garbage(role, good):
+    """Bodies that are no snapshot of this role: what, the body, and what the log has to say."""
+    text = json.dumps(good)
+    foreign = {"inbound": "addresses", "outbound": "mode"}[role]
+
+    def changed(**fields):
+        return json.dumps({**good, **fields})
+
+    def service(**fields):
+        return changed(services=[{**good["services"][0], **fields}])
+
+    both = copy.deepcopy(good["services"][0])
+    both["name"] = "other"
+    return [
+        ("nothing", "", ""),
+        ("no JSON", "nonsense", ""),
+        ("half of it", text[: len(text) // 2], ""),
+        ("a list", "[]", ""),
+        ("null", "null", ""),
+        ("bytes that are no text", b"\x00\xff\xfe\x80{}", ""),
+        ("100,000 brackets", "[" * 100_000, ""),
+        ("a number past all bounds", changed(version=1).replace('"version": 1', '"version": 1e999'), ""),
+        ("another version", changed(version=2), "version"),
+        ("a generation that is no name", changed(generation="a b"), "generation"),
+        ("a field that there is none of", changed(whatever=1), "whatever"),
+        ("a field twice", text.replace("{", '{"off": true, "off": false, ', 1), "off"),
+        ("a field of the other role", service(**{foreign: "x"}), foreign),
+        ("services in one space", changed(services=[*good["services"], both]), "services"),
+        ("a list that is none", service(apl="2:::/129"), "services[0].apl"),
+        ("1025 services", changed(services=good["services"] * 1025), "services"),
+        ("a secret of 33 digits", service(secrets={"k1": {"secret": SECRET + "0"}}), "secrets"),
+        ("17 MB of blanks", " " * (17 * MEGABYTE) + text, ""),
+    ]
+
+
+# Each manner, and what is counted of it.
+MANNERS = [
+    (snapshots.unavailable, "failed"),
+    (snapshots.not_found, "failed"),
+    (snapshots.moved, "failed"),
+    (snapshots.no_http, "failed"),
+    (snapshots.hung_up, "failed"),
+    (snapshots.endless_head, "failed"),
+    (snapshots.cut, "failed"),
+    (snapshots.hanging, "failed"),
+    (snapshots.unchanged_always, "unchanged"),
+    (snapshots.in_chunks, "unchanged"),
+]
+
+
+def run(stage):
+    client, stranger = stage.net.client(), stage.net.stranger()
+    server = stage.server(1, WEB)
+    snapshot = {"refresh_ms": 100, "wait_s": 1}
+    near, of_near = snapshots.sidecar(stage, client, outbound(client), snapshot=snapshot)
+    far, of_far = snapshots.sidecar(stage, server, inbound(), snapshot=snapshot)
+    of_near.publish(WEB)
+    of_far.publish(WEB)
+    stage.begin(near, far)
+    mine = stage.ssa.compose(WEB.published, stranger.address)[0]
+    other = stage.ssa.compose(WEB.published, client.address)[0]
+
+    def verified():
+        return stage.dial(stranger, mine).kind == "served" and stage.dial(stranger, other).kind == "refused"
+
+    def composed():
+        before = near.outbound(outcome="composed")
+        return stage.dial(client, WEB.plain).kind == "served" and near.outbound(outcome="composed") == before + 1
+
+    sides = [(far, of_far, verified), (near, of_near, composed)]
+    for sidecar, resolver, works in sides:
+        resolver.wait_taken()
+        stage.claim(f"{resolver.role}: it works", True, works())
+        bodies(stage, sidecar, resolver, works)
+        dead(stage, sidecar, resolver, works)
+        stage.claim(f"{resolver.role}: logs that tell the secret", False, SECRET in sidecar.output())
+    manners(stage, *sides[0])
+    left_out(stage, client, stranger, near, of_near, far, of_far)
+
+
+def counted(sidecar, resolver, outcome):
+    return sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome=outcome)
+
+
+def wait_counted(stage, sidecar, resolver, what, outcome):
+    """Waits until each VM has counted it."""
+    before = counted(sidecar, resolver, outcome)
+    stage.wait(
+        20,
+        f"{resolver.role}, {what}: {outcome}",
+        lambda: counted(sidecar, resolver, outcome) > before + sidecar.concurrency,
+    )
+
+
+def bodies(stage, sidecar, resolver, works):
+    stage.note(f"{resolver.role}: garbage")
+    good = resolver.snapshot(WEB)
+    for what, body, place in garbage(resolver.role, good):
+        printed = len(sidecar.output())
+        resolver.put(body)
+        wait_counted(stage, sidecar, resolver, what, "refused")
+        said = sidecar.output()[printed:]
+        stage.claim_in(f"{resolver.role}, {what}: the log", f"{resolver.role} snapshot refused: ", said)
+        stage.claim_in(f"{resolver.role}, {what}: the log", place, said)
+        stage.claim(f"{resolver.role}, {what}: the last good one is in force", True, works())
+        resolver.put(json.dumps({**good, "generation": f"after-{resolver.generation}"}))
+        resolver.generation += 1
+        resolver.wait_taken()
+
+
+def manners(stage, sidecar, resolver, works):
+    stage.note(f"{resolver.role}: a resolver that does not answer as asked")
+    for manner, outcome in MANNERS:
+        resolver.answer(manner)
+        wait_counted(stage, sidecar, resolver, manner.__name__, outcome)
+        stage.claim(f"{resolver.role}, {manner.__name__}: the last good one is in force", True, works())
+    resolver.answer(snapshots.as_asked)
+    resolver.publish(WEB)
+    resolver.wait_taken()
+    stage.claim(f"{resolver.role}: then it works", True, works())
+
+
+def dead(stage, sidecar, resolver, works):
+    stage.note(f"{resolver.role}: a resolver that dies")
+    oldest = f"ssa_{resolver.role}_snapshot_age_max_seconds"
+    youngest = f"ssa_{resolver.role}_snapshot_age_min_seconds"
+    resolver.die(leaves_socket=resolver.role == "outbound")
+    wait_counted(stage, sidecar, resolver, "it is dead", "failed")
+    stage.wait(timeouts.SOON, "the snapshot grows old", lambda: sidecar.count(youngest) >= 3)
+    stage.claim(f"{resolver.role}: the last good one is in force", True, works())
+    resolver.come()
+    resolver.publish(WEB)
+    resolver.wait_taken()
+    stage.wait(timeouts.SOON, "it is young again", lambda: sidecar.count(oldest) <= 2)
+    stage.claim(f"{resolver.role}: then it works", True, works())
+
+
+def left_out(stage, client, stranger, near, of_near, far, of_far):
+    stage.note("a record without its secret")
+    mine = stage.ssa.compose(WEB.published, stranger.address)[0]
+    for what, service, verdict in (("beside another", MIXED, "conforming"), ("alone", ALONE, "no_rule")):
+        for sidecar, resolver in ((near, of_near), (far, of_far)):
+            installed = counted(sidecar, resolver, "installed")
+            resolver.publish(service)
+            resolver.wait_taken()
+            more = counted(sidecar, resolver, "installed") - installed
+            stage.claim(f"{what}, {resolver.role}: the snapshot is taken", sidecar.concurrency + 1, more)
+        stage.claim_in(f"{what}: the server's log", "snapshot: unusable: ", far.output())
+        failed, found = near.outbound(outcome="failed"), far.inbound(verdict=verdict)
+        stage.dial(stranger, mine)
+        stage.claim(f"{what}: the stranger's connection is {verdict}", 1, far.inbound(verdict=verdict) - found)
+        stage.dial(client, WEB.plain)
+        stage.claim(f"{what}: the client's cannot be composed", 1, near.outbound(outcome="failed") - failed)
+        stage.claim_in(f"{what}: the client's log", "no address of service web: ", near.output())
+    for sidecar in (near, far):
+        stage.claim(f"the Envoy of {sidecar.host.name} runs", None, sidecar.process.poll())

@@ -1,0 +1,115 @@
+"""Demoted connections go to the cluster of their own, whatever protocol they speak.
+
+Topology: a stranger without a sidecar, a web server with a sidecar whose application speaks HTTP/1.1 and HTTP/2, and a
+mail server with one, whose application speaks first.
+
+Configuration: envoy/server-http.yaml, and envoy/server.yaml for the mail server. The stranger dials addresses that it
+composed, and the services' plain ones, which are `legacy`; or its neighbour's, in shadow mode.
+
+Expected: each request by a plain address goes to `application_demoted`, over HTTP/1.1, HTTP/2 and gRPC, the first on a
+connection and those that follow, whatever headers it brings; so does a connection whose server speaks first. What
+conforms, and what would only have been demoted, goes to `application`.
+"""
+
+import socket
+
+from lib import timeouts
+from lib.service import Service, inbound
+
+RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
+WEB = Service(1, "web", RULE)
+SHADOW = Service(2, "shadow", RULE, mode="shadow")
+MAIL = Service(3, "mail", RULE, ports=[25])
+CALLS = 10
+GREETING = b"220 mail\r\n"
+# What a client may say of itself does not matter.
+CLAIMS = "-Hssa_outcome:allowed -Hwasm.ssa_outcome:allowed -Hx-envoy-upstream-alt-stat-name:a"
+# Each with the version that curl tells, and how many requests go over one connection: curl 7.88 reuses none of HTTP/2
+# without TLS. The call of gRPC is empty, for the application answers before it would have read a message.
+PROTOCOLS = {
+    "HTTP/1.1": ("--http1.1", "1.1", 3),
+    "HTTP/2": ("--http2-prior-knowledge", "2", 1),
+    "gRPC": ("--http2-prior-knowledge -XPOST -Hcontent-type:application/grpc -Hte:trailers", "2", 1),
+}
+# An application that speaks both: an Envoy that answers by itself.
+APPLICATION = """
+static_resources:
+  listeners:
+    - name: application
+      address: { socket_address: { address: "::1", port_value: 8080 } }
+      filter_chains:
+        - filters:
+            - name: http
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: application
+                route_config:
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - { match: { prefix: / }, direct_response: { status: 200, body: { inline_string: served } } }
+                http_filters:
+                  - name: router
+                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+"""
+
+
+def run(stage):
+    stranger = stage.net.stranger()
+    web = host(stage, 1, WEB, SHADOW)
+    file = stage.work / "application.yaml"
+    file.write_text(APPLICATION)
+    command = [stage.tools["envoy"], "-c", file, "--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
+    stage.start(web, "application", command)
+    stage.wait(timeouts.STARTED, "the application listens", lambda: web.listens("::1", 8080))
+    mail = host(stage, 3, MAIL)
+    of_web, of_mail = stage.sidecars(
+        (web, "server-http.yaml", inbound(WEB, SHADOW)), (mail, "server.yaml", inbound(MAIL))
+    )
+    for protocol in PROTOCOLS:
+        http(stage, stranger, of_web, protocol, WEB.plain, ("web", "legacy", "demoted"), "application_demoted")
+        own = stage.ssa.compose(WEB.published, stranger.address)[0]
+        http(stage, stranger, of_web, protocol, own, ("web", "conforming", "allowed"), "application")
+        shadow = ("shadow", "legacy", "shadow_demoted")
+        http(stage, stranger, of_web, protocol, SHADOW.plain, shadow, "application")
+    speaks_first(stage, stranger, mail, of_mail)
+
+
+def host(stage, number, *services):
+    """Adds a server without an application, and leads to it what its services publish."""
+    prefixes = [prefix for service in services for prefix in service.prefixes]
+    made = stage.net.server(number, prefixes)
+    for prefix in prefixes:
+        stage.net.route(prefix, made)
+    return made
+
+
+def http(stage, stranger, sidecar, protocol, address, expected, cluster):
+    flags, version, in_a_row = PROTOCOLS[protocol]
+    urls = f" -o /dev/null http://[{address}]/" * in_a_row
+    command = f"curl -s -m 10 -w %{{http_code}}/%{{http_version}}/ {flags} {CLAIMS}{urls}"
+    answers = [stranger.run(command) for _ in range(CALLS)]
+    what = f"{protocol}, {expected[0]} {expected[1]}"
+    stage.claim(f"{what}: answers", {f"200/{version}/" * in_a_row}, set(answers))
+    lines = sidecar.logged(CALLS * in_a_row)
+    found = {(line["service"], line["verdict"], line["outcome"]) for line in lines}
+    stage.claim(f"{what}: requests are found", {expected}, found)
+    stage.claim(f"{what}: requests and where they go", (CALLS * in_a_row, {cluster}),
+                (len(lines), {line["upstream"] for line in lines}))
+
+
+def speaks_first(stage, stranger, mail, sidecar):
+    with mail:
+        greeter = socket.create_server(("::1", 8080), family=socket.AF_INET6)
+    greeter.settimeout(20)
+    own = stage.ssa.compose(MAIL.published, stranger.address)[0]
+    for address, cluster in ((MAIL.plain, "application_demoted"), (own, "application")):
+        with stranger:
+            caller = socket.create_connection((str(address), 25), timeout=timeouts.EXCHANGE)
+        served, _ = greeter.accept()
+        served.sendall(GREETING)
+        stage.claim(f"the server speaks first by {cluster}", GREETING, caller.recv(100))
+        for end in (served, caller):
+            end.close()
+        stage.claim(f"and {cluster} is what is logged", cluster, sidecar.logged(1)[0]["upstream"])

@@ -1,0 +1,132 @@
+"""What could not be connected to is avoided for a while, under tcp_proxy; under the HTTP manager it cannot be learned.
+
+Topology: a client with a sidecar, a router whose routes to some of the space lead nowhere, one server with a sidecar.
+
+Configuration: envoy/client.yaml and then envoy/client-http.yaml with one worker; envoy/server.yaml. Services whose
+rules leave a choice of replicas, of items, and of addresses, and one whose rule leaves none.
+
+Expected: each failure is counted. After one, connections go by another replica, item or address; where there is no
+other, they go to the same. After 30 seconds it is tried again. Under the HTTP connection manager nothing is counted,
+and connections keep being sent there.
+"""
+
+import ipaddress
+import time
+
+from lib import timeouts
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+LIGHT = True
+ITEMS = [f"2001:db8:5:2:{part}::/65" for part in ("0", "8000")]
+REPLICAS = Service(1, "replicas", "v=ssa1; addr=hash(src/128):20 rand:44; replicas=2")
+CHOICE = Service(2, "items", "v=ssa1; addr=hash(src/128):20 rand:43; item=rand", items=ITEMS)
+ADDRESSES = Service(3, "addresses", "v=ssa1; addr=rand:64")
+NONE = Service(4, "none", "v=ssa1; addr=hash(src/128):20 const(0):44")
+SERVICES = [REPLICAS, CHOICE, ADDRESSES, NONE]
+REQUESTS, POOL = 40, 16
+# Where a route leads into a black hole nobody says so, and Envoy gives up after this.
+QUICKER = [("connect_timeout: 5s", "connect_timeout: 0.25s")]
+
+
+def run(stage):
+    client = stage.net.client()
+    server = stage.server(1, *SERVICES)
+    # So few draws that each comes again soon, and so many that not all lead to one replica or item.
+    configuration = outbound(client, *SERVICES, pool=POOL)
+    near, far = stage.sidecars(
+        (client, "client.yaml", configuration, 1, QUICKER), (server, "server.yaml", inbound(*SERVICES))
+    )
+    blocked = block(stage, client, near)
+    began = {service.name: avoided(stage, client, near, service, blocked[service.name]) for service in SERVICES[:3]}
+    stage.note("no other choice")
+    kinds = {stage.dial(client, NONE.plain).kind for _ in range(5)}
+    stage.claim("none: connections are", {"refused"}, kinds)
+    claim_failures(stage, near, NONE, 5)
+    tried_again(stage, client, near, began)
+    near.stop()
+    under_http(stage, client, configuration)
+    stage.claim("connections that do not conform", 0, far.inbound() - far.inbound(verdict="conforming"))
+
+
+def failures(near, service):
+    return near.count("ssa_outbound_connect_failures_total", service=service.name)
+
+
+def claim_failures(stage, near, service, count):
+    """Claims how many failures are counted: Envoy shows filters the end of a connection after the client heard of it."""
+    stage.wait(timeouts.SOON, f"{service.name}: failures counted", lambda: failures(near, service) >= count)
+    stage.claim(f"{service.name}: failures counted", count, failures(near, service))
+
+
+def block(stage, client, near):
+    """Takes routes away, and returns what cannot be reached any more of each service."""
+    for _ in range(REQUESTS):
+        stage.dial(client, ADDRESSES.plain)
+    drawn = sorted({address(line["destination"]) for line in near.logged(REQUESTS)})
+    stage.claim_between("addresses in use", 2, POOL, len(drawn))
+    replica = stage.ssa.compose(REPLICAS.published, client.address, replica=0)[0]
+    only = stage.ssa.compose(NONE.published, client.address)[0]
+    blocked = {
+        "replicas": ipaddress.ip_network((replica, 84), strict=False),
+        "items": ipaddress.ip_network(ITEMS[1]),
+        "addresses": ipaddress.ip_network(drawn[0]),
+        "none": ipaddress.ip_network(only),
+    }
+    # Who goes there hears nothing, or that there is no route.
+    stage.net.router.ip(
+        f"route add blackhole {blocked['replicas']}",
+        f"route del {blocked['items']}",
+        f"route add unreachable {blocked['addresses']}",
+        f"route add unreachable {blocked['none']}",
+    )
+    return blocked
+
+
+def avoided(stage, client, near, service, blocked):
+    stage.note(f"{service.name}: {blocked} cannot be reached")
+    near.mark()
+    kinds = []
+
+    def fails():
+        kinds.append(stage.dial(client, service.plain).kind)
+        return kinds[-1] == "refused"
+
+    stage.wait(timeouts.SOON, f"{service.name}: a connection fails", fails, pause=0)
+    failed = time.monotonic()
+    claim_failures(stage, near, service, 1)
+    near.logged(len(kinds))
+    kinds = [stage.dial(client, service.plain).kind for _ in range(REQUESTS)]
+    stage.claim(f"{service.name}: connections after that are", ["served"] * REQUESTS, kinds)
+    used = [address(line["destination"]) for line in near.logged(REQUESTS)]
+    stage.claim(f"{service.name}: of them sent there", 0, sum(one in blocked for one in used))
+    if service is ADDRESSES:
+        stage.claim_between("addresses: others in use", 1, POOL - 1, len(set(used)))
+    return failed
+
+
+def tried_again(stage, client, near, began):
+    stage.note("after a while")
+    # The address may be out of use by then: draws change.
+    for service in (REPLICAS, CHOICE):
+
+        def tried():
+            stage.dial(client, service.plain)
+            return failures(near, service) > 1
+
+        stage.wait(timeouts.RETRIED, f"{service.name}: tried again", tried, pause=0.1)
+        seconds = round(time.monotonic() - began[service.name])
+        stage.claim_between(f"{service.name}: tried again after s", 28, 40, seconds)
+
+
+def under_http(stage, client, configuration):
+    stage.note("under the HTTP connection manager")
+    near = stage.sidecar(
+        client, "client-http.yaml", configuration, concurrency=1, edits=QUICKER, folder="client-http"
+    )
+    texts = [stage.dial(client, REPLICAS.plain).text for _ in range(REQUESTS)]
+    stage.claim("connections composed", REQUESTS, near.outbound(service="replicas", outcome="composed"))
+    good = texts.count("server1")
+    stage.claim_between("requests that go to what cannot be reached", REQUESTS // 8, REQUESTS, REQUESTS - good)
+    stage.claim_between("others", 1, REQUESTS, good)
+    stage.claim("failures counted", 0, failures(near, REPLICAS))

@@ -1,0 +1,206 @@
+"""Connections that come before the first snapshot are held, and released, refused or forgotten as configured.
+
+Topology: a client with a sidecar, a stranger without one, a router, a web server with a sidecar, and a mail server with
+one, whose application speaks first.
+
+Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots of a resolver that has nothing at first.
+
+Expected: while a connection is held nothing of it goes on, whatever its client sends, and it is told by a gauge. It is
+held by both sidecars in turn, and goes on whole when each has its snapshot. When none comes in time, or too many are
+held already, it passes or is closed as `missing` says; then the oldest of the network that has most makes room. Clients
+that leave are forgotten when their time is up, and keep nobody out until then.
+Thousands are let go, and thousands refused, at once, and Envoy lives.
+"""
+
+import socket
+import struct
+import time
+
+from lib import snapshots, timeouts
+from lib.service import Service, inbound, outbound
+
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+MAIL = Service(2, "mail", "v=ssa1; addr=hash(src/128):20 rand:44", ports=[25])
+# Nobody conforms: it is in force from 2096 on.
+LATER = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44; from=4000000000")
+GREETING = b"220 mail\r\n"
+COUNT, THOUSANDS = 20, 6000
+LIMIT = 240
+# The upstream connections of each kind of sidecar.
+OUT, IN = r"cluster\.original_dst\.upstream_cx_total", r"cluster\.application\.upstream_cx_total"
+
+
+def begin(stage, host, configuration, hold, name="", concurrency=2, **snapshot):
+    """Starts a sidecar with its resolver, which serves nothing."""
+    sidecar, resolver = snapshots.sidecar(
+        stage, host, configuration, hold, snapshot, concurrency=concurrency, folder=f"{host.name}{name}"
+    )
+    stage.begin(sidecar)
+    return sidecar, resolver
+
+
+def held(sidecar):
+    role = "inbound" if "server" in sidecar.host.name else "outbound"
+    return sidecar.count(f"ssa_{role}_held_connections")
+
+
+def wait_held(stage, sidecar, count):
+    stage.wait(timeouts.SOON, f"{sidecar.host.name} tells of {count} held", lambda: held(sidecar) == count)
+
+
+def run(stage):
+    client, stranger = stage.net.client(), stage.net.stranger()
+    web, mail = stage.server(1, WEB), stage.net.server(2, MAIL.prefixes)
+    for prefix in MAIL.prefixes:
+        stage.net.route(prefix, mail)
+    hold_both(stage, client, web, mail)
+    in_vain(stage, client, stranger, web)
+    too_many(stage, stranger, web)
+    leavers(stage, stranger, web)
+    keep_out(stage, stranger, web)
+    thousands(stage, stranger, web)
+
+
+def hold_both(stage, client, web, mail):
+    stage.note("held by both sidecars in turn")
+    near, of_near = begin(stage, client, outbound(client), {"ms": 20000})
+    far, of_far = begin(stage, web, inbound(), {"ms": 20000})
+    far_mail, of_mail = begin(stage, mail, inbound(), {"ms": 20000})
+    with mail:
+        greeter = socket.create_server(("::1", 8080), family=socket.AF_INET6)
+    greeter.settimeout(20)
+    load = stage.load(client, destinations=[WEB.plain], count=COUNT, at_once=COUNT)
+    with client:
+        caller = socket.create_connection((MAIL.plain, 25), timeout=timeouts.HELD_EXCHANGE)
+    wait_held(stage, near, COUNT + 1)
+    stage.claim("the client's sidecar holds all, and connects to nobody", 0, near.stat(OUT))
+    of_near.publish(WEB, MAIL)
+    wait_held(stage, far, COUNT)
+    wait_held(stage, far_mail, 1)
+    wait_held(stage, near, 0)
+    stage.claim("the servers' hold them, and connect to nobody", (0, 0), (far.stat(IN), far_mail.stat(IN)))
+    of_far.publish(WEB)
+    told = load.settled()
+    stage.claim("where clients speak first, connections answered whole", COUNT, told["answered"])
+    load.end()
+    of_mail.publish(MAIL)
+    served, _ = greeter.accept()
+    served.settimeout(20)
+    served.sendall(GREETING)
+    stage.claim("where servers speak first, the greeting", GREETING, caller.recv(100))
+    caller.sendall(b"HELO client\r\n")
+    stage.claim("and what is said to it", b"HELO client\r\n", served.recv(100))
+    stage.claim("connections composed", COUNT + 1, near.outbound(outcome="composed"))
+    conforming = {"verdict": "conforming", "outcome": "allowed"}
+    stage.claim("connections that conform", COUNT + 1, far.inbound(**conforming) + far_mail.inbound(**conforming))
+    stage.claim("connections counted otherwise", 0, far.inbound() + far_mail.inbound() - COUNT - 1)
+    for sidecar in (near, far, far_mail):
+        wait_held(stage, sidecar, 0)
+        sidecar.stop()
+
+
+def in_vain(stage, client, stranger, web):
+    stage.note("no snapshot in time")
+    own = stage.ssa.compose(WEB.published, stranger.address)[0]
+    for more, kind, outcome in (({}, "refused", "denied"), ({"missing": "release"}, "served", "allowed")):
+        name = more.get("missing", "default")
+        far, _ = begin(stage, web, inbound(), {"ms": 500}, f"-{name}", **more)
+        began = time.monotonic()
+        stage.claim(f"inbound, {name}: the connection is", kind, stage.dial(stranger, own).kind)
+        stage.claim_between(f"inbound, {name}: after s", 0.4, 3, round(time.monotonic() - began, 2))
+        stage.claim(f"inbound, {name}: counted", 1, far.inbound(verdict="no_snapshot", outcome=outcome))
+        if not more:
+            far.stop()
+    for more, kind, outcome in (({}, "served", "no_snapshot"), ({"missing": "refuse"}, "refused", "refused")):
+        name = more.get("missing", "default")
+        near, _ = begin(stage, client, outbound(client), {"ms": 500}, f"-{name}", **more)
+        began = time.monotonic()
+        stage.claim(f"outbound, {name}: the connection is", kind, stage.dial(client, WEB.plain).kind)
+        stage.claim_between(f"outbound, {name}: after s", 0.4, 3, round(time.monotonic() - began, 2))
+        stage.claim(f"outbound, {name}: counted", 1, near.outbound(outcome=outcome))
+        stage.claim(f"outbound, {name}: upstream connections", int(kind == "served"), near.stat(OUT))
+        near.stop()
+    far.stop()
+
+
+def too_many(stage, stranger, web):
+    stage.note("more than may be held")
+    own = stage.ssa.compose(WEB.published, stranger.address)[0]
+    far, of_far = begin(stage, web, inbound(), {"connections": 8, "ms": 20000}, "-many", concurrency=1)
+    load = stage.load(stranger, destinations=[own], count=COUNT, at_once=COUNT)
+    stage.wait(timeouts.SOON, "some are refused at once", lambda: far.inbound(verdict="no_snapshot") == COUNT - 8)
+    wait_held(stage, far, 8)
+    of_far.publish(WEB)
+    told = load.settled()
+    stage.claim("held and then answered, refused", (8, COUNT - 8), (told["answered"], told["refused"]))
+    load.end()
+    far.stop()
+
+
+def leavers(stage, stranger, web):
+    stage.note("clients that leave while they are held")
+    own = str(stage.ssa.compose(WEB.published, stranger.address)[0])
+    far, of_far = begin(stage, web, inbound(), {"ms": 3000}, "-left")
+    with stranger:
+        connections = [socket.create_connection((own, 80), timeout=timeouts.EXCHANGE) for _ in range(3 * COUNT)]
+    wait_held(stage, far, 3 * COUNT)
+    resets, ends, stays = (connections[part::3] for part in range(3))
+    for connection in resets:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    for connection in ends:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        connection.close()
+    # Envoy reads nothing of a connection that is held, so it does not see who leaves.
+    wait_held(stage, far, 0)
+    stage.claim("all are let go when their time is up", 3 * COUNT, far.inbound(verdict="no_snapshot", outcome="denied"))
+    stage.claim("who stayed is told", {b""}, {connection.recv(1) for connection in stays})
+    for connection in stays:
+        connection.close()
+    gone = r"listener\.\[__\]_15006\.downstream_cx_active"
+    stage.wait(timeouts.SOON, "nothing is left of any", lambda: not far.stat(gone))
+    of_far.publish(WEB)
+    of_far.wait_taken()
+    stage.claim("after that a connection is", "served", stage.dial(stranger, own).kind)
+    far.stop()
+
+
+def keep_out(stage, stranger, web):
+    stage.note("as many as may be held come from one network and leave")
+    far, of_far = begin(stage, web, inbound(), {"ms": 20000}, "-full", concurrency=1)
+    # A network of its own: a /64 as the others have.
+    crowd = stage.net.stranger("crowd", "2001:db8:0:66::6")
+    for _ in range(2):
+        leave(crowd, str(stage.ssa.compose(WEB.published, crowd.address)[0]), 600)
+    wait_held(stage, far, 1024)
+    own = stage.ssa.compose(WEB.published, stranger.address)[0]
+    load = stage.load(stranger, destinations=[own], count=COUNT, at_once=COUNT)
+    refused = 2 * 600 - 1024 + COUNT
+    stage.wait(timeouts.SOON, "the crowd's oldest make room", lambda: far.inbound(verdict="no_snapshot") == refused)
+    of_far.publish(WEB)
+    stage.claim("conforming clients that come after them are answered", COUNT, load.settled()["answered"])
+    load.end()
+    far.stop()
+
+
+def leave(host, address, count):
+    """Opens and closes connections."""
+    for _ in range(count):
+        with host:
+            socket.create_connection((address, 80), timeout=timeouts.EXCHANGE).close()
+
+
+def thousands(stage, stranger, web):
+    own = stage.ssa.compose(WEB.published, stranger.address)[0]
+    for service, fate in ((WEB, "answered"), (LATER, "refused")):
+        stage.note(f"{THOUSANDS} are held, and all {fate} at once")
+        far, of_far = begin(stage, web, inbound(), {"connections": 4096, "ms": 30000}, f"-{fate}")
+        load = stage.load(stranger, destinations=[own], count=THOUSANDS, at_once=THOUSANDS, timeout=timeouts.HELD_EXCHANGE)
+        stage.wait(timeouts.INTERVAL, f"{THOUSANDS} are held", lambda: held(far) == THOUSANDS)
+        of_far.publish(service)
+        told = load.settled()
+        load.end()
+        stage.claim(f"connections that are {fate}", THOUSANDS, told[fate])
+        stage.claim("Envoy runs", None, far.process.poll())
+        wait_held(stage, far, 0)
+        far.stop()

@@ -1,0 +1,119 @@
+"""HTTP keep-alive under a rule that hops every 30 s: 0 requests refused, for applications' connections end at an age.
+
+Topology: two clients with sidecars, a router, one server with a sidecar.
+
+Configuration: envoy/client-http.yaml with an upstream idle timeout of 5 s; the second client's without the age, as a
+control; envoy/server.yaml. On each client 20 applications keep a connection and send a request every 20 s, for 5
+minutes, each at a time of its own.
+
+Expected: every request of the first client is answered, and the server finds no violation from it. Of the control some
+are refused: their upstream connections are opened by the address that the application's connection once got.
+"""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+
+from lib import timeouts
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+LONG = True
+LIMIT = 480
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128,time/30):20 rand:44")
+APPLICATIONS, EVERY, LASTS = 20, 20, 300
+IDLE = ("common_http_protocol_options: { idle_timeout: 30s }", "common_http_protocol_options: { idle_timeout: 5s }")
+AGELESS = ("                common_http_protocol_options: { max_connection_duration: 6s }\n", "")
+REQUEST = b"GET / HTTP/1.1\r\nhost: e2e\r\n\r\n"
+
+
+class Application(threading.Thread):
+    """Sends a request every 20 s, and keeps its connection for as long as the other end does."""
+
+    def __init__(self, host, began, phase):
+        super().__init__(daemon=True)
+        self.host = host
+        self.began = began
+        self.phase = phase
+        self.connection = None
+        self.opened = 0
+        self.statuses = []
+
+    def run(self):
+        due = self.began + self.phase
+        while due < self.began + LASTS:
+            time.sleep(max(0, due - time.monotonic()))
+            try:
+                self.statuses.append(self.ask())
+            except OSError as error:
+                self.statuses.append(str(error))
+                self.leave()
+            due += EVERY
+
+    def ask(self):
+        """Sends a request, by a new connection if the other end has closed the last one, and returns the status."""
+        if self.connection and select.select([self.connection], [], [], 0)[0]:
+            self.leave()
+        if not self.connection:
+            with self.host:
+                self.connection = socket.create_connection((WEB.plain, 80), timeout=timeouts.EXCHANGE)
+            self.opened += 1
+        self.connection.sendall(REQUEST)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.more()
+        head, _, body = head.partition(b"\r\n\r\n")
+        headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        while len(body) < int(headers.get(b"content-length", 0)):
+            body += self.more()
+        if headers.get(b"connection") == b"close":
+            self.leave()
+        return int(head.split()[1])
+
+    def more(self):
+        data = self.connection.recv(4096)
+        if not data:
+            raise ConnectionResetError("closed without an answer")
+        return data
+
+    def leave(self):
+        with contextlib.suppress(OSError, AttributeError):
+            self.connection.close()
+        self.connection = None
+
+
+def run(stage):
+    clients = [stage.net.client(), stage.net.client("control", "2001:db8:0:3::10")]
+    server = stage.server(1, WEB)
+    *_, far = stage.sidecars(
+        *(
+            (client, "client-http.yaml", outbound(client, WEB), 2, edits)
+            for client, edits in zip(clients, ([IDLE], [IDLE, AGELESS]))
+        ),
+        (server, "server.yaml", inbound(WEB)),
+    )
+    began = time.monotonic()
+    applications = {
+        client.name: [Application(client, began, EVERY * n / APPLICATIONS) for n in range(APPLICATIONS)]
+        for client in clients
+    }
+    threads = [one for some in applications.values() for one in some]
+    for thread in threads:
+        thread.start()
+    stage.wait(LASTS + 30, "all requests are sent", lambda: not any(one.is_alive() for one in threads), pause=1)
+    lines = far.access_log()
+    for client in clients:
+        statuses = [status for one in applications[client.name] for status in one.statuses]
+        found = [line["verdict"] for line in lines if address(line["source"]) == address(f"[{client.address}]:0")]
+        refused = len(statuses) - statuses.count(200)
+        opened = sum(one.opened for one in applications[client.name])
+        stage.note(f"        {client.name}: {len(statuses)} requests by {opened} connections, {refused} not answered")
+        stage.claim(f"{client.name}: requests", APPLICATIONS * LASTS // EVERY, len(statuses))
+        if client.name == "client":
+            stage.claim("client: requests not answered", 0, refused)
+            stage.claim("client: what the server finds", {"conforming"}, set(found))
+        else:
+            stage.claim_between("control: requests refused", 1, len(statuses), refused)
+            stage.claim("control: of them violations", refused, found.count("violation"))

@@ -1,0 +1,52 @@
+"""Envoys restart hot under 500 connections/s: two at once on a host, and no conforming connection is refused.
+
+Topology: a client with a sidecar, a router, one server with a sidecar.
+
+Configuration: envoy/client.yaml and envoy/server.yaml, with --restart-epoch.
+
+Expected: the new Envoy takes over while the old one drains and ends, first on the server, then on the client; every
+connection is answered, and the new ones decide as the old ones did.
+"""
+
+from lib import timeouts
+from lib.envoy import Sidecar
+from lib.service import Service, inbound, outbound
+
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+RATE = 500
+
+
+def run(stage):
+    client, stranger = stage.net.client(), stage.net.stranger()
+    server = stage.server(1, WEB)
+    near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), base_id=1)
+    far = Sidecar(stage, server, "server.yaml", inbound(WEB), base_id=2)
+    stage.begin(near, far)
+    load = stage.load(client, destinations=[WEB.plain], rate=RATE)
+    restart(stage, far, r"\[__\]_15006")
+    restart(stage, near, r"\[__1\]_15001")
+    load.end_steady()
+    stage.claim("connections denied", 0, far.inbound(outcome="denied"))
+    own = stage.ssa.compose(WEB.published, stranger.address)[0]
+    other = stage.ssa.compose(WEB.published, client.address)[0]
+    stage.claim("a stranger that composes is", "served", stage.dial(stranger, own).kind)
+    stage.claim("a stranger at another's address is", "refused", stage.dial(stranger, other).kind)
+
+
+def restart(stage, sidecar, listener):
+    name = sidecar.host.name
+    accepted = rf"listener\.{listener}\.downstream_cx_total"
+    stage.wait(timeouts.SOON, "connections come", lambda: sidecar.stat(accepted) > RATE)
+    old = sidecar.process
+    stage.forget(old)
+    new = sidecar.start(epoch=1)
+
+    def took_over():
+        return '"restart_epoch": 1' in (sidecar.try_admin("server_info") or "")
+
+    stage.wait(timeouts.SOON, f"the new Envoy of {name} answers", took_over)
+    stage.claim(f"both Envoys of {name} run", True, old.poll() is None and new.poll() is None)
+    stage.wait(timeouts.INTERVAL, f"the old Envoy of {name} has ended", lambda: old.poll() is not None)
+    stage.claim(f"the old Envoy of {name} ends by", 0, old.returncode)
+    since = sidecar.stat(accepted)
+    stage.wait(timeouts.SOON, "connections go on", lambda: sidecar.stat(accepted) > since + RATE)

@@ -1,0 +1,49 @@
+"""What a client of HTTP keeps of the addresses that it drew: connections as many as draws, until they have been idle.
+
+Topology: a client with a sidecar, a router, one server with a sidecar.
+
+Configuration: envoy/client-http.yaml with an upstream idle timeout of 10 s in place of 30, and without the applications'
+age; envoy/server.yaml. The rule leaves every bit free, so that each draw is an address of its own.
+
+Expected: 1500 requests, each by a connection of the application's own, leave at most as many upstream connections as the
+workers have draws; they are gone after the idle timeout, and what they took of Envoy's memory is given back. Printed is how
+much that was, and how much of the whole is V8's and the program's.
+"""
+
+from lib import timeouts
+from lib.service import Service, inbound, outbound
+
+WEB = Service(1, "web", "v=ssa1; addr=rand:64")
+REQUESTS, POOL, WORKERS = 1500, 256, 2
+EDITS = (
+    ("common_http_protocol_options: { idle_timeout: 30s }", "common_http_protocol_options: { idle_timeout: 10s }"),
+    ("                common_http_protocol_options: { max_connection_duration: 6s }\n", ""),
+)
+KEPT = r"cluster\.original_dst\.upstream_cx_active"
+
+
+def run(stage):
+    client, server = stage.net.client(), stage.server(1, WEB)
+    near, far = stage.sidecars(
+        (client, "client-http.yaml", outbound(client, WEB, pool=POOL), WORKERS, EDITS),
+        (server, "server.yaml", inbound(WEB)),
+    )
+    # What every worker needs once is not what addresses need.
+    ask(stage, client, 20)
+    stage.wait(timeouts.INTERVAL, "they are gone", lambda: near.stat(KEPT) == 0)
+    before = near.memory()
+    ask(stage, client, REQUESTS)
+    kept, during = near.stat(KEPT), near.memory()
+    stage.claim_between("upstream connections that are kept", POOL // 2, POOL * WORKERS, kept)
+    stage.claim("connections to servers in all", far.inbound(verdict="conforming"), far.inbound())
+    stage.wait(timeouts.INTERVAL, "idle ones are gone", lambda: near.stat(KEPT) == 0)
+    after = near.memory()
+    for what, memory in (("before", before), (f"with {kept} connections", during), ("idle", after)):
+        stage.note(f"        MB {what}: {memory}")
+    stage.claim_between("MB allocated beyond those before", 0, 4, max(0, after["allocated"] - before["allocated"]))
+
+
+def ask(stage, client, count):
+    """Sends requests, each by a connection of its own."""
+    kinds = [stage.dial(client, WEB.plain).kind for _ in range(count)]
+    stage.claim("requests that are answered", count, kinds.count("served"))

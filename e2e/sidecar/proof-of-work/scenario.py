@@ -1,0 +1,110 @@
+"""Proofs of work are solved while connections are held, in slices that leave the worker to others.
+
+Topology: a client with a sidecar of one worker, a router, one server with a sidecar.
+
+Configuration: envoy/client.yaml, services by snapshots; envoy/server.yaml. A service whose rule asks for no work, two
+that ask for 18 and 22 bits, and three that ask for 24. The client does up to 24 bits and holds connections for 30
+seconds, then as many bits as it does by default, and then 24 again for 20 milliseconds alone.
+
+Expected: the first connection to each is held until its proof is found, and conforms; those that follow in the same
+minute go to the same address at once. Connections to the other service are answered meanwhile, with small delay. What
+is not solved in time goes as it was dialled. What more bits are asked for than the operator bears goes so at once. A
+proof that nobody waits for any more costs nothing.
+"""
+
+import time
+
+from lib import snapshots, timeouts
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+PLAIN = Service(1, "plain", "v=ssa1; addr=hash(src/128):20 rand:44")
+HARD = Service(2, "hard", "v=ssa1; addr=hash(src/48):20 rand:44; pow=18")
+HARDER = Service(6, "harder", "v=ssa1; addr=hash(src/48):20 rand:44; pow=22")
+HARDEST = [Service(number, f"hardest-{number}", "v=ssa1; addr=hash(src/48):20 rand:44; pow=24") for number in (3, 4, 5)]
+SERVICES = [PLAIN, HARD, HARDER, *HARDEST]
+RATE, REQUESTS = 200, 20
+
+
+def run(stage):
+    client = stage.net.client()
+    server = stage.server(1, *SERVICES)
+    far = stage.sidecar(server, "server.yaml", inbound(*SERVICES))
+    near = client_sidecar(stage, client, 30000, max_pow=24)
+    # A proof is good for its minute, and some seconds more.
+    stage.wait(timeouts.INTERVAL, "the minute is young", lambda: time.time() % 60 < 35)
+    for service in (HARD, HARDER):
+        solved(stage, client, near, far, service)
+    stage.claim("proofs that were not found", 0, near.outbound(outcome="failed"))
+    near.stop()
+
+    stage.note("as many bits as are done by default")
+    near = client_sidecar(stage, client, 30000, name="default")
+    began = time.monotonic()
+    stage.claim("22 bits as dialled are", "served", stage.dial(client, HARDER.plain).kind)
+    stage.claim_between("after s", 0, 5, round(time.monotonic() - began, 2))
+    stage.claim("that is counted", 1, near.outbound(service="harder", outcome="failed"))
+    stage.claim_in("the log", "service harder: the record asks for pow=22: max_pow is 20", near.output())
+    far_before = far.inbound(verdict="legacy", outcome="demoted")
+    near.stop()
+
+    stage.note("too little time")
+    near = client_sidecar(stage, client, 20, max_pow=24)
+    kinds = {stage.dial(client, service.plain).kind for service in HARDEST}
+    stage.claim("connections are", {"served"}, kinds)
+    failed = near.outbound(outcome="failed")
+    # Luck finds one in some hundred within that time.
+    stage.claim_between("of them not composed", 1, 3, failed)
+    stage.claim("the others are composed", 3 - failed, near.outbound(outcome="composed"))
+    stage.claim_in("the log", "no proof of work, and no time or room left to wait for it", near.output())
+    stage.claim("held any more", 0, near.count("ssa_outbound_held_connections"))
+    demoted = far.inbound(verdict="legacy", outcome="demoted") - far_before
+    stage.claim("as dialled they are served at low priority", failed, demoted)
+    stage.claim("violations", 0, far.inbound(verdict="violation"))
+    stage.wait(timeouts.SOON, "nobody waits any more, and nothing is worked on", lambda: idle(near))
+
+
+def idle(near):
+    """Says whether the sidecar takes less than a twentieth of a core for a second: work takes a quarter and more."""
+    before = near.cpu_seconds()
+    time.sleep(1)
+    return near.cpu_seconds() - before < 0.05
+
+
+def client_sidecar(stage, client, hold_ms, name="", **more):
+    near, resolver = snapshots.sidecar(
+        stage, client, outbound(client, **more), {"ms": hold_ms}, concurrency=1, folder=f"client-{hold_ms}{name}"
+    )
+    resolver.publish(*SERVICES)
+    stage.begin(near)
+    resolver.wait_taken()
+    return near
+
+
+def solved(stage, client, near, far, service):
+    load = stage.load(client, destinations=[PLAIN.plain], rate=RATE)
+    so_far = near.outbound(service="plain")
+    stage.wait(timeouts.SOON, "others come", lambda: near.outbound(service="plain") > so_far + 20)
+    so_far = near.outbound(service="plain")
+    began = time.monotonic()
+    kind = stage.dial(client, service.plain, timeout=timeouts.HELD_EXCHANGE).kind
+    first = time.monotonic() - began
+    meanwhile = near.outbound(service="plain") - so_far
+    told = load.end()
+    stage.note(f"        {service.name}: found in {first:.2f} s; others took {told['slowest']} s at most")
+    stage.claim(f"{service.name}: the connection is", "served", kind)
+    stage.claim_between(f"{service.name}: others that come meanwhile", first * RATE / 2 - 20, 40 * RATE, meanwhile)
+    stage.claim(f"{service.name}: others that are answered", told["opened"], told["answered"])
+    began = time.monotonic()
+    kinds = {stage.dial(client, service.plain).kind for _ in range(REQUESTS)}
+    stage.note(f"        {service.name}: {REQUESTS} connections more in {time.monotonic() - began:.2f} s")
+    stage.claim(f"{service.name}: connections after that are", {"served"}, kinds)
+
+    def logged():
+        lines = [line for line in far.access_log() if line["service"] == service.name]
+        return lines if len(lines) == REQUESTS + 1 else None
+
+    lines = stage.wait(timeouts.SOON, f"{service.name}: all are logged", logged)
+    stage.claim(f"{service.name}: and found", {"conforming"}, {line["verdict"] for line in lines})
+    used = {address(line["destination"]) for line in lines}
+    stage.claim(f"{service.name}: addresses that they go to", 1, len(used))

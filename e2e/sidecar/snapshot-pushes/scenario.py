@@ -1,0 +1,68 @@
+"""Configuration is pushed 20 times at 500 connections/s while services come by snapshots: none conforming is refused.
+
+Topology: a client with a sidecar, a router, one server with a sidecar.
+
+Configuration: envoy/client.yaml and envoy/server.yaml, with the filter from a file (ECDS), as Istio delivers it;
+services by snapshots. Each push makes new plugins, which have no snapshot yet; the resolver takes its time with the
+last one.
+
+Expected: connections that come meanwhile are held and then released. Every one is answered and counted as conforming,
+and those that stand still stand.
+"""
+
+from lib import snapshots, timeouts
+from lib.service import Service, inbound, outbound
+
+SECRETS = {"k1": {"secret": "00112233445566778899aabbccddeeff"}}
+RULE = "v=ssa1; addr=hash(src/64):20 mac(src/128,time/30):44; key=k1"
+WEB = Service(1, "web", RULE, secrets=SECRETS, client={"secrets": SECRETS})
+PUSHES, RATE, HELD = 20, 500, 50
+
+
+def run(stage):
+    client = stage.net.client()
+    server = stage.server(1, WEB)
+    sides = [
+        snapshots.sidecar(stage, client, outbound(client), {"ms": 10000}, dynamic="ecds"),
+        snapshots.sidecar(stage, server, inbound(), {"ms": 10000}, dynamic="ecds"),
+    ]
+    (near, _), (far, _) = sides
+    for _, resolver in sides:
+        resolver.publish(WEB)
+    stage.begin(near, far)
+    held = stage.load(client, destinations=[WEB.plain], count=HELD, hold=True)
+    stage.claim("connections that stand before", HELD, held.settled()["answered"])
+    load = stage.load(client, destinations=[WEB.plain], rate=RATE)
+    counted = r"cluster\.application\.upstream_cx_total"
+    for push in range(1, PUSHES):
+        so_far = far.stat(counted)
+        push_both(stage, sides, push)
+        stage.wait(timeouts.SOON, "connections go on", lambda: far.stat(counted) >= so_far + 150)
+    for sidecar, resolver in sides:
+        resolver.answer(snapshots.unavailable)
+    push_both(stage, sides, PUSHES)
+    for sidecar, resolver in sides:
+        gauge = f"ssa_{resolver.role}_held_connections"
+        stage.wait(timeouts.SOON, f"{sidecar.host.name} holds connections", lambda: sidecar.count(gauge) >= 100)
+        resolver.answer(snapshots.as_asked)
+        stage.wait(timeouts.SOON, f"{sidecar.host.name} has let them go", lambda: sidecar.count(gauge) == 0)
+    stage.claim("connections that still stand", HELD, held.check())
+    held.end()
+    total = load.end_steady() + HELD
+    stage.claim("connections composed", total, near.outbound(outcome="composed"))
+    stage.claim("connections that conform", total, far.inbound(verdict="conforming", outcome="allowed"))
+    stage.claim("connections counted otherwise", 0, far.inbound() + near.outbound() - 2 * total)
+
+
+def push_both(stage, sides, push):
+    for sidecar, resolver in sides:
+        taken = r"extension_config_discovery\..*\.config_reload"
+        before = sidecar.stat(taken)
+        sidecar.push(configuration(sidecar, resolver, push))
+        stage.wait(timeouts.SOON, f"push {push} is taken by {sidecar.host.name}", lambda: sidecar.stat(taken) > before)
+
+
+def configuration(sidecar, resolver, push):
+    """Returns another configuration of the same sense."""
+    made = outbound(sidecar.host) if resolver.role == "outbound" else inbound()
+    return snapshots.subscribed(made, {"ms": 10000, "connections": 1000 + push})

@@ -1,0 +1,41 @@
+"""A sidecar whose connections leave by another source than its filter was told says so.
+
+Topology: a client with a sidecar and two addresses, a router, one server with a sidecar.
+
+Configuration: envoy/client.yaml, first as it should be, then with a cluster that is bound to the other address;
+envoy/server.yaml.
+
+Expected: the server refuses what was composed for another source; the client's sidecar counts each and logs both
+addresses.
+"""
+
+from lib import timeouts
+from lib.service import Service, inbound, outbound
+from lib.stage import address
+
+WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+OTHER = "2001:db8:0:1::77"
+REQUESTS = 20
+MISMATCHES = "ssa_outbound_source_mismatches_total"
+
+
+def run(stage):
+    client = stage.net.client()
+    client.ip(f"address add {OTHER}/64 dev eth0 nodad")
+    server = stage.server(1, WEB)
+    bound = [(f'source_address: {{ address: "{client.address}"', f'source_address: {{ address: "{OTHER}"')]
+    far = stage.sidecar(server, "server.yaml", inbound(WEB))
+    for name, edits, kind, count in (("right", (), "served", 0), ("wrong", bound, "refused", REQUESTS)):
+        near = stage.sidecar(client, "client.yaml", outbound(client, WEB), edits=edits, folder=f"client-{name}")
+        kinds = {stage.dial(client, WEB.plain).kind for _ in range(REQUESTS)}
+        stage.claim(f"{name}: connections are", {kind}, kinds)
+        verdict = {"served": "conforming", "refused": "violation"}[kind]
+        lines = far.logged(REQUESTS)
+        stage.claim(f"{name}: and found", {verdict}, {line["verdict"] for line in lines})
+        source = client.address if kind == "served" else OTHER
+        stage.claim(f"{name}: from", {source}, {str(address(line["source"])) for line in lines})
+        stage.claim(f"{name}: composed", REQUESTS, near.outbound(outcome="composed"))
+        stage.wait(timeouts.SOON, f"{count} are counted", lambda: near.count(MISMATCHES, service="web") == count)
+        line = f"source mismatch: service web: connected from {OTHER}, composed for {client.address}"
+        stage.claim(f"{name}: the log tells it", bool(count), line in near.output())
+        near.stop()
