@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use wasmi::{Caller, Config, Engine, Extern, Instance, Linker, Memory, Module, Store, Val};
+use wasmtime::{Caller, Config, Engine, Extern, Instance, Linker, Memory, Module, OptLevel, Store, Val};
 
 use crate::{
     calls,
@@ -28,11 +28,14 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     fn new(wasm: &[u8]) -> Self {
-        let engine = Engine::new(Config::default().consume_fuel(true));
+        let mut config = Config::new();
+        // The module is compiled by a compiler that is not optimised itself: the least work is the fastest.
+        config.consume_fuel(true).cranelift_opt_level(OptLevel::None);
+        let engine = Engine::new(&config).expect("fuel can be counted");
         let module = Module::new(&engine, wasm).expect("a module");
         let mut linker = Linker::new(&engine);
         for import in module.imports() {
-            let ty = import.ty().func().expect("functions alone are imported").clone();
+            let ty = import.ty().unwrap_func().clone();
             let call = calls::find(import.name());
             linker
                 .func_new(import.module(), import.name(), ty, move |caller, arguments, results| {
@@ -69,8 +72,8 @@ impl Vm {
         store.set_fuel(FUEL).unwrap();
         let instance = loaded
             .linker
-            .instantiate_and_start(&mut store, &loaded.module)
-            .map_err(|error| Trap(format!("start: {error}")))?;
+            .instantiate(&mut store, &loaded.module)
+            .map_err(|error| Trap(format!("start: {error:#}")))?;
         let mut vm = Self {
             store,
             instance,
@@ -168,13 +171,13 @@ impl Vm {
     }
 
     /// Returns the octets of the module's memory.
-    pub(crate) fn memory(&self) -> usize {
-        memory(self.instance.get_export(&self.store, "memory")).data_size(&self.store)
+    pub(crate) fn memory(&mut self) -> usize {
+        memory(self.instance.get_export(&mut self.store, "memory")).data_size(&self.store)
     }
 
     /// Calls back. Envoy does without what is not exported; what the callback returns is a number or nothing.
     pub(crate) fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap> {
-        let Some(function) = self.instance.get_export(&self.store, name).and_then(Extern::into_func) else {
+        let Some(function) = self.instance.get_func(&mut self.store, name) else {
             return Ok(None);
         };
         self.world().context = arguments.first().copied().unwrap_or(0);
@@ -186,7 +189,7 @@ impl Vm {
         self.store.set_fuel(FUEL).unwrap();
         function
             .call(&mut self.store, &arguments, &mut results)
-            .map_err(|error| Trap(format!("{name} {arguments:?}: {error}")))?;
+            .map_err(|error| Trap(format!("{name} {arguments:?}: {}", error.root_cause())))?;
         Ok(results.first().and_then(Val::i32).map(i32::cast_unsigned))
     }
 }

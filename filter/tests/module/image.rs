@@ -371,7 +371,7 @@ fn constant(expression: &ConstExpr) -> u32 {
 }
 
 /// Reads the linker's map: the size of each function and its name without its hash, in their order.
-fn symbols(map: &str) -> Vec<(u64, String)> {
+fn symbols(map: &str) -> Vec<(usize, String)> {
     let function = |line: &str| {
         // `Addr Off Size FILE:(SYMBOL)`, in hexadecimal; code has no address.
         let (numbers, symbol) = line.strip_suffix(')')?.rsplit_once(":(")?;
@@ -380,7 +380,7 @@ fn symbols(map: &str) -> Vec<(u64, String)> {
             return None;
         };
         let name = format!("{:#}", rustc_demangle::demangle(symbol));
-        Some((u64::from_str_radix(size, 16).ok()?, name))
+        Some((usize::from_str_radix(size, 16).ok()?, name))
     };
     map.lines().filter_map(function).collect()
 }
