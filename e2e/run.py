@@ -2,11 +2,12 @@
 """Plays the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own; and, with --kind, in
 Istio's sidecars in the kind cluster that is up.
 
-Each scenario is a folder in sidecar/, resolver/ or kind/; its scenario.py says what it shows. Those in namespaces are played
-two at a time where there are two processors: one after another those that work, and beside them those that mostly wait.
+Each scenario is a folder in sidecar/, resolver/ or kind/; its scenario.py says what it shows. Those in namespaces are
+played two at a time where there are two processors: one after another those that work, and beside them those that
+mostly wait.
 
-Claims are counted one by one, and a scenario that breaks before its end counts as a failure more. The last line is
-`N passed, N failed, N skipped`; the exit status is 1 when anything failed or nothing passed, and 77 where nothing could be
+Claims are counted one by one, and a scenario that breaks before its end counts as a failure more. The last line is `N
+passed, N failed, N skipped`; the exit status is 1 when anything failed or nothing passed, and 77 where nothing could be
 played: each scenario is skipped then, with the reason.
 """
 
@@ -29,9 +30,18 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 LOGS = TARGET / "e2e-logs"
-NEEDED = {"unshare": "util-linux", "setpriv": "util-linux", "ip": "iproute2", "ss": "iproute2", "ip6tables": "iptables",
-          "named": "bind9", "dnssec-signzone": "bind9-utils", "dig": "bind9-dnsutils", "curl": "curl",
-          "openssl": "openssl"}
+NEEDED = {
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "ip": "iproute2",
+    "ss": "iproute2",
+    "ip6tables": "iptables",
+    "named": "bind9",
+    "dnssec-signzone": "bind9-utils",
+    "dig": "bind9-dnsutils",
+    "curl": "curl",
+    "openssl": "openssl",
+}
 NAMESPACES = ROOT / "hack/namespaces.sh"
 # The exit status that tells the project's tests that nothing can be played here.
 CANNOT = 77
@@ -101,8 +111,12 @@ def build():
     for path in paths.values():
         if not path.is_file():
             die(f"there is no {path}")
-    return {"root": ROOT, "module": module.stdout.strip(), "ssa": paths["ssa"].resolve(),
-            "resolver": paths["ssa-resolver"].resolve()}
+    return {
+        "root": ROOT,
+        "module": module.stdout.strip(),
+        "ssa": paths["ssa"].resolve(),
+        "resolver": paths["ssa-resolver"].resolve(),
+    }
 
 
 def play(scenario, tools, shared, keep):

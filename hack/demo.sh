@@ -52,8 +52,8 @@ trap 'finish; exit 143' TERM HUP
 if [ -n "${KEEP:-}" ]; then limit=0; fi
 # In a session of its own: Ctrl-C reaches this script alone, which ends what it started, and nobody else.
 setsid "$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
-  env PYTHONPATH="$root/e2e" SSA_RESOLVER="$resolver" \
-  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" </dev/null &
+  env PYTHONPATH="$root/e2e" \
+  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then

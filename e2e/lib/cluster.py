@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from ipaddress import ip_network
+from pathlib import Path
 
 from . import cluster_logs, service, ssa, timeouts
 from .claims import Broken, Claims
@@ -15,22 +16,14 @@ from .cluster_shared import KIND, ROOT, cache, make_image, run
 from .helm import CHART, Helm, relabel
 from .pod import Pod, samples
 
+HERE = Path(__file__).resolve().parent
 NODES = os.environ["SSA_KIND_NODES"].split()
 SERVERS, CLIENTS = NODES[1:]
 # The routing protocol of slices' routes, as k8s/images/resolver/ssa-routes has it.
 PROTOCOL = 199
-# The application: HTTP on 8080, with a page of the identity that it was told; the same on 9000, which the mesh takes for
-# TCP; on 9001 it speaks first, and says again what it is told.
-APPLICATION = """
-mkdir -p /tmp/www/cgi-bin
-echo "$HOSTNAME" >/tmp/www/index.html
-printf '#!/bin/sh\\necho; echo "$HTTP_X_FORWARDED_CLIENT_CERT"\\n' >/tmp/www/cgi-bin/peer
-printf '#!/bin/sh\\necho "%s"; read -r line; echo "got $line"\\n' "$HOSTNAME" >/tmp/talk
-chmod +x /tmp/www/cgi-bin/peer /tmp/talk
-busybox httpd -p 8080 -h /tmp/www
-busybox httpd -p 9000 -h /tmp/www
-exec busybox nc -ll -p 9001 -e /tmp/talk
-"""
+# The application: HTTP on 8080, with a page of the identity that it was told; the same on 9000, which the mesh takes
+# for TCP; on 9001 it speaks first, and says again what it is told.
+APPLICATION = (HERE / "pod/application.sh").read_text()
 IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
@@ -107,7 +100,12 @@ class Cluster(Claims):
         command = [program, "-n", self.name, *(str(one) for one in arguments)]
         try:
             return subprocess.run(
-                command, input=reads, capture_output=True, text=True, errors="replace", timeout=timeout,
+                command,
+                input=reads,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
                 stdin=subprocess.DEVNULL if reads is None else None,
             )
         except subprocess.TimeoutExpired:
@@ -137,10 +135,13 @@ class Cluster(Claims):
         """Makes the namespace, where one was left over after that is gone."""
         self.remove(wait=True)
         self.own.mkdir(parents=True)
-        self.apply({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": self.name, "labels": {"istio-injection": "enabled"}},
-        })
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": self.name, "labels": {"istio-injection": "enabled"}},
+            }
+        )
 
     def close(self):
         """Ends the scenario, and leaves nothing of it where the environment does not say KEEP."""
@@ -180,7 +181,18 @@ class Cluster(Claims):
         _merge(whole, values)
         file = self.own / "values.json"
         file.write_text(json.dumps(whole, indent=2))
-        self.kubectl("upgrade", "--install", "ssa", CHART, "-f", file, "--timeout", "3m", program="helm", timeout=timeouts.INSTALLED)
+        self.kubectl(
+            "upgrade",
+            "--install",
+            "ssa",
+            CHART,
+            "-f",
+            file,
+            "--timeout",
+            "3m",
+            program="helm",
+            timeout=timeouts.INSTALLED,
+        )
 
     def upgrade(self, pods, *entries, **values):
         """Upgrades the release in what shims read, and waits until the shims of these pods have what concerns them."""
@@ -221,7 +233,9 @@ class Cluster(Claims):
             # This machine's DNS knows nothing of the cluster's.
             ssa = self.own / "ssa-by-dns"
             there = f"exec kubectl -n {self.name} exec {dns.name} -c ssa-resolver -- ssa"
-            ssa.write_text(f'#!/bin/sh\nif [ "$1" = resolve ]; then {there} "$@"; fi\nexec "{self.tools["ssa"]}" "$@"\n')
+            ssa.write_text(
+                f'#!/bin/sh\nif [ "$1" = resolve ]; then {there} "$@"; fi\nexec "{self.tools["ssa"]}" "$@"\n'
+            )
             ssa.chmod(0o755)
         else:
             command += ["--apl", f"2:{one.space}"]
@@ -232,7 +246,8 @@ class Cluster(Claims):
         self.note(f"        {done.stdout.strip()}")
 
     def serve_module(self, module=None):
-        """Gives the namespace a module as a file, in place of one that it had, for a release that serves it (serving)."""
+        """Gives the namespace a module as a file, in place of one that it had, for a release that serves it
+        (serving)."""
         source = f"--from-file=ssa_filter.wasm={module or self.tools['module']}"
         made = self.kubectl("create", "configmap", "ssa-module", source, "--dry-run=client", "-o", "json")
         self.kubectl("apply", "--server-side", "-f", "-", reads=made)
@@ -244,10 +259,14 @@ class Cluster(Claims):
 
     def mtls(self, mode):
         """Sets what mutual TLS the namespace's workloads want: STRICT, PERMISSIVE or DISABLE."""
-        self.apply({
-            "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
-            "metadata": {"name": "default", "namespace": self.name}, "spec": {"mtls": {"mode": mode}},
-        })
+        self.apply(
+            {
+                "apiVersion": "security.istio.io/v1",
+                "kind": "PeerAuthentication",
+                "metadata": {"name": "default", "namespace": self.name},
+                "spec": {"mtls": {"mode": mode}},
+            }
+        )
 
     def node_routes(self, space):
         """Returns the routes of slices in a space, as each node has them."""
@@ -262,13 +281,24 @@ class Cluster(Claims):
 
     # ---- workloads
 
-    def workload(self, name, role=None, inject=True, replicas=1, node=None, secrets=(), labels=None, annotations=None,
-                 command=None, app=None):
+    def workload(
+        self,
+        name,
+        role=None,
+        inject=True,
+        replicas=1,
+        node=None,
+        secrets=(),
+        labels=None,
+        annotations=None,
+        command=None,
+        app=None,
+    ):
         """Returns a StatefulSet of the application, or of a script, `command`, with a service account of its name.
 
-        `role` is `server`, `client` or `both`; without one the sidecar is Istio's, and without `inject` there is none. A
-        server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run in
-        them. `app` are more fields of the container, such as probes.
+        `role` is `server`, `client` or `both`; without one the sidecar is Istio's, and without `inject` there is none.
+        A server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run
+        in them. `app` are more fields of the container, such as probes.
         """
         roles = {"server": ["inbound"], "client": ["outbound"], "both": ["inbound", "outbound"]}.get(role, [])
         serves = "inbound" in roles
@@ -299,10 +329,22 @@ class Cluster(Claims):
         return [
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
             # The way to a server's own addresses, by the mesh: with mutual TLS where that is on.
-            *([{"apiVersion": "v1", "kind": "Service", "metadata": metadata,
-                "spec": {"selector": {"app": name}, "ports": named}}] if serves else []),
+            *(
+                [
+                    {
+                        "apiVersion": "v1",
+                        "kind": "Service",
+                        "metadata": metadata,
+                        "spec": {"selector": {"app": name}, "ports": named},
+                    }
+                ]
+                if serves
+                else []
+            ),
             {
-                "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata,
+                "apiVersion": "apps/v1",
+                "kind": "StatefulSet",
+                "metadata": metadata,
                 "spec": {
                     "serviceName": name,
                     "replicas": replicas,

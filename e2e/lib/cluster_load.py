@@ -9,27 +9,16 @@ import re
 import subprocess
 import time
 from collections import namedtuple
+from pathlib import Path
 
 from . import timeouts
 from .claims import Broken
 
+HERE = Path(__file__).resolve().parent
 # What curl says of one request: HTTP status, its own exit status, seconds, and why.
 RESULT = re.compile(r"(\d{3}) (\d+) (\d+\.\d+) ?(.*)$")
 # Each lane is curl after curl, every one of a second's requests: a lane ends well, and asks the DNS every second.
-SCRIPT = """
-lane() {
-  while [ ! -e "$stop" ]; do
-    date +%s
-    curl -s -o /dev/null --http1.0 -m 10 --rate "$rate/s" \\
-      -w '%{http_code} %{exitcode} %{time_total} %{errormsg}\\n' "$url?[1-$rate]"
-  done
-}
-url=$1 rate=$2 lanes=$3 stop=$(mktemp -u)
-while [ "$lanes" -gt 0 ]; do lane & lanes=$((lanes - 1)); done
-cat >/dev/null
-: >"$stop"
-wait
-"""
+SCRIPT = (HERE / "pod/load.sh").read_text()
 
 
 # When it was opened, at the earliest; whether it was answered; how many seconds it took; why not.

@@ -15,8 +15,12 @@ def keep(stage, folder):
         told = []
     wanted = {
         "pods.txt": ["get", "pods,nodes", "-A", "-o", "wide"],
-        "all.txt": ["get", "all,configmaps,serviceentries,destinationrules,envoyfilters,peerauthentications,"
-                    "authorizationpolicies", "-o", "wide"],
+        "all.txt": [
+            "get",
+            "all,configmaps,serviceentries,destinationrules,envoyfilters,peerauthentications,authorizationpolicies",
+            "-o",
+            "wide",
+        ],
         "events.txt": ["get", "events", "-A", "--sort-by=.lastTimestamp"],
         "describe.txt": ["describe", "pods"],
         "istio.yaml": ["get", "serviceentries,destinationrules,envoyfilters,peerauthentications", "-o", "yaml"],

@@ -64,7 +64,9 @@ def prepare(tools, say):
     )
     programs = {tools["ssa"]: "ssa", tools["resolver"]: "ssa-resolver"}
     programs[ROOT / "k8s/images/resolver/ssa-routes"] = "ssa-routes"
-    resolver = make_image("ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say)
+    resolver = make_image(
+        "ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say
+    )
     sha256 = hashlib.sha256(Path(tools["module"]).read_bytes()).hexdigest()
     server = f"module-{sha256[:8]}"
     _serve_module(server, make_image("module", base, {tools["module"]: "/www/ssa_filter.wasm"}, say), say)
@@ -100,18 +102,32 @@ def _serve_module(server, image, say):
     metadata = {"name": server, "namespace": SHARED}
     labels = {"app": server}
     container = {
-        "name": "module", "image": image, "imagePullPolicy": "IfNotPresent",
+        "name": "module",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
         "command": ["busybox", "httpd", "-f", "-p", "8080", "-h", "/www"],
         "readinessProbe": {"httpGet": {"path": "/ssa_filter.wasm", "port": 8080}, "periodSeconds": 1},
     }
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHARED}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata,
-         "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}},
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
-         "spec": {"selector": {"matchLabels": labels}, "template": {
-             "metadata": {"labels": labels},
-             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+                },
+            },
+        },
     ]
     said = run("kubectl", "apply", "-f", "-", reads=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     if "created" in said:
@@ -147,7 +163,11 @@ def run(*command, reads=None, timeout=timeouts.INSTALLED):
     command = [str(one) for one in command]
     try:
         done = subprocess.run(
-            command, input=reads, capture_output=True, text=True, timeout=timeout,
+            command,
+            input=reads,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
             stdin=subprocess.DEVNULL if reads is None else None,
         )
     except subprocess.TimeoutExpired:

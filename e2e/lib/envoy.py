@@ -27,10 +27,10 @@ class Sidecar(Metered):
     ):
         """Writes its files.
 
-        `configuration` is the plugin's, as an object, as text or as bytes; None leaves the file's own. `edits` are pairs
-        (old, new) of the file's text. `dynamic` is `lds` or `ecds` where the listener or the filter comes from a file
-        that `push` replaces. `base_id` is that of Envoys that restart hot, `folder` the name of its folder if not the
-        host's.
+        `configuration` is the plugin's, as an object, as text or as bytes; None leaves the file's own. `edits` are
+        pairs (old, new) of the file's text. `dynamic` is `lds` or `ecds` where the listener or the filter comes from a
+        file that `push` replaces. `base_id` is that of Envoys that restart hot, `folder` the name of its folder if not
+        the host's.
         """
         self.stage = stage
         self.host = host
@@ -102,7 +102,9 @@ class Sidecar(Metered):
 
     def wait_ready(self):
         """Waits until it is ready."""
-        self.stage.wait(timeouts.STARTED, f"the Envoy of {self.host.name} is ready", lambda: self.try_admin("ready") == "LIVE\n")
+        self.stage.wait(
+            timeouts.STARTED, f"the Envoy of {self.host.name} is ready", lambda: self.try_admin("ready") == "LIVE\n"
+        )
 
     def stop(self):
         """Ends it."""

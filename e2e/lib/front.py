@@ -27,7 +27,10 @@ class Stub:
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         with self.host:
             done = subprocess.run(
-                ["unshare", "--mount", "sh", "-c", script, self.conf, *command], capture_output=True, text=True, timeout=timeouts.HELD_EXCHANGE
+                ["unshare", "--mount", "sh", "-c", script, self.conf, *command],
+                capture_output=True,
+                text=True,
+                timeout=timeouts.HELD_EXCHANGE,
             )
         return done.returncode, done.stdout.strip() or done.stderr.strip()
 
@@ -39,7 +42,10 @@ class Stub:
         """Asks by dig, and returns what it prints."""
         with self.host:
             done = subprocess.run(
-                ["dig", f"@{self.server}", "+tries=1", "+timeout=6", *words], capture_output=True, text=True, timeout=timeouts.HELD_EXCHANGE
+                ["dig", f"@{self.server}", "+tries=1", "+timeout=6", *words],
+                capture_output=True,
+                text=True,
+                timeout=timeouts.HELD_EXCHANGE,
             )
         return done.stdout
 

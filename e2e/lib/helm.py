@@ -31,7 +31,9 @@ def must(*command, reads=None, env=None):
 
 def _done(command, reads, env):
     words = [str(word) for word in command]
-    return subprocess.run(words, input=reads, capture_output=True, text=True, timeout=timeouts.COMMAND, env=env, check=False)
+    return subprocess.run(
+        words, input=reads, capture_output=True, text=True, timeout=timeouts.COMMAND, env=env, check=False
+    )
 
 
 class Helm:
@@ -100,8 +102,10 @@ class Helm:
         around = (
             '{{- $data := .Files.Get "files/metadata" | fromJson }}'
             '{{ $spec := .Files.Get "files/spec" | fromJson }}'
-            f'{{{{ $pod := dict "ObjectMeta" $data "Spec" $spec "NativeSidecars" {str(native).lower()} "Template" .Template }}}}'
-            '{{ tpl (.Files.Get "files/injection") $pod | fromYaml | merge (dict "apiVersion" "v1" "kind" "Pod") | toJson }}'
+            f"{{{{ $native := {str(native).lower()} }}}}"
+            '{{ $pod := dict "ObjectMeta" $data "Spec" $spec "NativeSidecars" $native "Template" .Template }}'
+            '{{ tpl (.Files.Get "files/injection") $pod | fromYaml'
+            ' | merge (dict "apiVersion" "v1" "kind" "Pod") | toJson }}'
         )
         pod = self.chart(around, {"injection": template, "metadata": metadata, "spec": json.dumps(spec or {})})
         assert "Error" not in pod, pod

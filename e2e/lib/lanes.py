@@ -6,8 +6,8 @@ import threading
 class Lanes:
     """Plays scenarios, in the cluster or with one processor one after another, else in two lanes.
 
-    The first lane has those that work, the second those that mostly wait; one that has nothing left helps with the latter.
-    So no two are ever at work at once, and what one measures of time and of the processor stands.
+    The first lane has those that work, the second those that mostly wait; one that has nothing left helps with the
+    latter. So no two are ever at work at once, and what one measures of time and of the processor stands.
     """
 
     def __init__(self, chosen, lanes, player, say):

@@ -167,8 +167,10 @@ class Pod(Metered):
                 state = dict(pair.split("=", 1) for pair in (told.pop("ssa") or "").split() if "=" in pair)
                 destination, port = ADDRESS.match(told["destination"]).groups()
                 source = ADDRESS.match(told["source"]).group(1)
-                lines.append({**dict.fromkeys(("service", "verdict", "part", "outcome")), **told, **state}
-                             | {"source": source, "destination": destination, "port": int(port)})
+                lines.append(
+                    {**dict.fromkeys(("service", "verdict", "part", "outcome")), **told, **state}
+                    | {"source": source, "destination": destination, "port": int(port)}
+                )
         return lines
 
     def mark(self, log="access_log"):

@@ -33,7 +33,8 @@ def redis_talk(pod, host, *words, at=None):
 
 
 def grpc():
-    """Returns grpc-go's interoperability programs as /opt/grpc/server and /opt/grpc/client, {file here: path in an image}."""
+    """Returns grpc-go's interoperability programs as /opt/grpc/server and /opt/grpc/client, {file here: path in an
+    image}."""
     done = subprocess.run([ROOT / "hack/grpc.sh"], capture_output=True, text=True, timeout=timeouts.BUILT)
     if done.returncode == 77:
         raise Skip(done.stdout.strip())
@@ -44,13 +45,30 @@ def grpc():
 
 
 def certificate(name):
-    """Returns a certificate for a name, signed by itself, as /opt/tls/cert and /opt/tls/key; the same one in every run."""
+    """Returns a certificate for a name, signed by itself, as /opt/tls/cert and /opt/tls/key; the same one in every
+    run."""
     folder = cache() / "tls" / name
     cert, key = folder / "cert.pem", folder / "key.pem"
     if not cert.exists():
         folder.mkdir(parents=True, exist_ok=True)
         run(
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
-            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", cert,
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "3650",
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            f"subjectAltName=DNS:{name}",
+            "-keyout",
+            key,
+            "-out",
+            cert,
         )
     return {str(cert): "/opt/tls/cert", str(key): "/opt/tls/key"}

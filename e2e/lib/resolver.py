@@ -61,7 +61,12 @@ class NameServer:
 
     def _write(self):
         self.serial += 1
-        lines = [f"$ORIGIN {ZONE}.", f"@ 2 SOA ns root {self.serial} 60 60 60 2", "@ 2 NS ns", f"ns 2 AAAA {self.host.address}"]
+        lines = [
+            f"$ORIGIN {ZONE}.",
+            f"@ 2 SOA ns root {self.serial} 60 60 60 2",
+            "@ 2 NS ns",
+            f"ns 2 AAAA {self.host.address}",
+        ]
         for owner, records in self.records.items():
             lines += [f"{owner} {record}" for record in records]
         new = self.folder / "new"
@@ -76,7 +81,9 @@ class NameServer:
         self._settle()
 
     def _settle(self):
-        self.stage.wait(timeouts.SOON, f"{self.kind} serves zone {self.serial}", lambda: self.served_serial() == self.serial)
+        self.stage.wait(
+            timeouts.SOON, f"{self.kind} serves zone {self.serial}", lambda: self.served_serial() == self.serial
+        )
 
     def stop(self):
         """Ends it."""
@@ -157,7 +164,9 @@ class Shim:
         self._write()
         command = [*self.wrapper, self.stage.tools["resolver"], "--config", self.folder / "configuration.json"]
         self.process = self.stage.start(self.host, f"{self.host.name}-resolver", command)
-        self.stage.wait(timeouts.SOON, f"the shim of {self.host.name} is healthy", lambda: self.get("/healthz") == (200, "ok\n"))
+        self.stage.wait(
+            timeouts.SOON, f"the shim of {self.host.name} is healthy", lambda: self.get("/healthz") == (200, "ok\n")
+        )
 
     def _write(self):
         (self.folder / "configuration.json").write_text(json.dumps(self.configuration, indent=1))

@@ -5,8 +5,8 @@ import fnmatch
 from pathlib import Path
 
 E2E = Path(__file__).resolve().parent.parent
-# The folders of scenarios: Envoys with the filter and what tells them of services, the resolver, and the chart in the kind
-# cluster.
+# The folders of scenarios: Envoys with the filter and what tells them of services, the resolver, and the chart in the
+# kind cluster.
 FAMILIES = ("sidecar", "resolver", "kind")
 
 

@@ -282,8 +282,8 @@ class Demo(Stage):
         return self.inbound(service, verdict="conforming", outcome="allowed")
 
     def others(self, service):
-        """Returns how many connections to a service all servers found other than conforming, such as legacy ones. A plain
-        address that is no service's counts for each service of its port, and is left out.
+        """Returns how many connections to a service all servers found other than conforming, such as legacy ones. A
+        plain address that is no service's counts for each service of its port, and is left out.
         """
         # By one look at each server: between two of them a connection may come.
         found = [one for server in self.servers for one in self.sidecars[server.name].metrics()]

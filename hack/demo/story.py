@@ -1,4 +1,5 @@
-"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA."""
+"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA
+RESOLVER."""
 
 import calendar
 import os
@@ -604,8 +605,9 @@ def main():
     net.run("mount -t tmpfs tmpfs /run")
     Path("/run/netns").mkdir()
     stage.WORK.mkdir()
-    module, envoy, ssa = map(Path, sys.argv[1:])
-    demo = Demo({"root": ROOT, "module": module, "envoy": envoy, "ssa": ssa})
+    demo = Demo(
+        {"root": ROOT, **dict(zip(("module", "envoy", "ssa", "resolver"), map(Path, sys.argv[1:]), strict=True))}
+    )
     try:
         tell(demo)
     except Exception as error:  # whatever it is, the story cannot go on

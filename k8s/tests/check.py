@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the chart and the scripts beside it without a cluster; hack/chart.sh runs it. A module beside it is a room of checks."""
+"""Checks the chart and the scripts beside it without a cluster; hack/chart.sh runs it. A module beside it is a room of
+checks."""
 
 import argparse
 import sys
@@ -24,7 +25,22 @@ from server import Server
 from sidecar import Sidecar
 from workloads import Workloads
 
-ROOMS = (Rendering, Names, Workloads, Closed, Mesh, Programs, Injection, Refusals, Operations, Monitoring, Scripts, Fetching, Sidecar, Server)
+ROOMS = (
+    Rendering,
+    Names,
+    Workloads,
+    Closed,
+    Mesh,
+    Programs,
+    Injection,
+    Refusals,
+    Operations,
+    Monitoring,
+    Scripts,
+    Fetching,
+    Sidecar,
+    Server,
+)
 
 
 def main():

@@ -25,8 +25,14 @@ class Closed(Room):
         objects = self.helm.objects(*IMAGE)
         kinds = {kind for kind, _ in objects}
         assert kinds == {"ConfigMap", "Pod", "EnvoyFilter"}, kinds
-        selected = {name: item["spec"]["workloadSelector"]["labels"] for (kind, name), item in objects.items() if kind == "EnvoyFilter"}
-        assert selected == {"ssa-closed": {"ssa-server-of": "ssa"}, "ssa-closed-enabled": {"ssa-inbound": "enabled"}}, selected
+        selected = {
+            name: item["spec"]["workloadSelector"]["labels"]
+            for (kind, name), item in objects.items()
+            if kind == "EnvoyFilter"
+        }
+        assert selected == {"ssa-closed": {"ssa-server-of": "ssa"}, "ssa-closed-enabled": {"ssa-inbound": "enabled"}}, (
+            selected
+        )
         kinds = {kind for kind, _ in self.helm.objects(*IMAGE, "--set", "inbound.withoutServices=open")}
         assert kinds == {"ConfigMap", "Pod"}, kinds
 
@@ -54,11 +60,20 @@ class Closed(Room):
     def what_judges_a_server_takes_away_what_closes_it(self):
         closed = self.all["EnvoyFilter", "ssa-closed"]["spec"]
         assert closed["workloadSelector"]["labels"] == {"ssa-server-of": "ssa"}
-        put = [patch["patch"]["value"]["name"] for patch in patches(self.all["EnvoyFilter", "ssa-closed"], "NETWORK_FILTER")]
+        put = [
+            patch["patch"]["value"]["name"]
+            for patch in patches(self.all["EnvoyFilter", "ssa-closed"], "NETWORK_FILTER")
+        ]
         # istiod takes patches by priority: what is to be removed has to be there.
         assert closed["priority"] < self.inbound["spec"]["priority"]
-        removed = [patch["match"] for patch in patches(self.inbound, "NETWORK_FILTER") if patch["patch"] == {"operation": "REMOVE"}]
-        wanted = [{**INBOUND, "listener": {**INBOUND["listener"], "filterChain": {"filter": {"name": name}}}} for name in put]
+        removed = [
+            patch["match"]
+            for patch in patches(self.inbound, "NETWORK_FILTER")
+            if patch["patch"] == {"operation": "REMOVE"}
+        ]
+        wanted = [
+            {**INBOUND, "listener": {**INBOUND["listener"], "filterChain": {"filter": {"name": name}}}} for name in put
+        ]
         assert removed == wanted, removed
 
     def where_servers_are_to_be_open_nothing_is_put_in_or_taken_away(self):

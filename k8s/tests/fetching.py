@@ -4,24 +4,14 @@ import hashlib
 import os
 import re
 import shutil
+from pathlib import Path
 
 from room import ROOT, Room, run
 
-# A registry's Docker: it knows an image by tag and by digest, and keeps in `kept` what was pulled, in `log` what was asked.
-DOCKER = """#!/bin/sh
-echo "$*" >>"$FOLDER/log"
-case "$1 $2" in
-  "image inspect")
-    for word; do name=$word; done
-    sed -n "s#^$name ##p" "$FOLDER/kept" | grep . ;;
-  "pull -q")
-    case $3 in
-      *@*) echo "$3 $3 " >>"$FOLDER/kept" ;;
-      *) echo "$3 ${3%:*}@sha256:whatever " >>"$FOLDER/kept" ;;
-    esac ;;
-  "tag "*) echo "$3 $2 " >>"$FOLDER/kept" ;;
-esac
-"""
+FILES = Path(__file__).resolve().parent / "files"
+# A registry's Docker: it knows an image by tag and by digest, and keeps in `kept` what was pulled, in `log` what was
+# asked.
+DOCKER = (FILES / "docker.sh").read_text()
 
 
 class Fetching(Room):
@@ -29,7 +19,12 @@ class Fetching(Room):
 
     def _call(self, folder, script, programs):
         """Calls functions of kind-cluster/lib.sh in a copy of it, with these programs before others."""
-        env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "SSA_KIND_CACHE": str(folder / "cache"), "FOLDER": str(folder)}
+        env = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "SSA_KIND_CACHE": str(folder / "cache"),
+            "FOLDER": str(folder),
+        }
         # What it puts before PATH itself is not there in a cache that is new.
         return run("bash", "-euc", f'. "{folder}/kind-cluster/lib.sh"; {script}', env=env)
 
@@ -55,12 +50,16 @@ class Fetching(Room):
 
         def fetch(name, answer):
             programs = self._stand_in("curl", f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n{answer}\n')
-            return self._call(folder, f'fetch https://a.example/{name} {name} "{folder}/new" && echo taken || echo none', programs)
+            return self._call(
+                folder, f'fetch https://a.example/{name} {name} "{folder}/new" && echo taken || echo none', programs
+            )
 
         assert fetch("tool-v1", "echo 'as released' >\"$2\"") == (0, "taken\n")
         assert fetch("tool-v1", "exit 22") == (0, "none\n")
         code, text = fetch("tool-v1", "echo 'as released, and more' >\"$2\"")
-        assert code == 1 and "https://a.example/tool-v1 is another file than kind-cluster/build/sha256sums has" in text, text
+        assert (
+            code == 1 and "https://a.example/tool-v1 is another file than kind-cluster/build/sha256sums has" in text
+        ), text
         code, text = fetch("tool-v2", "echo 'as released' >\"$2\"")
         assert code == 1 and "tool-v2 has no digest" in text, text
         # The versions that are wanted are listed.
@@ -95,5 +94,11 @@ class Fetching(Room):
         # The versions that are wanted are listed.
         versions = self._versions()
         listed = dict(line.split() for line in (ROOT / "kind-cluster/build/image-digests").read_text().splitlines())
-        wanted = {f"kindest/node:{versions['KINDEST_NODE_VERSION']}", f"docker.io/istio/proxyv2:{versions['ISTIO_VERSION']}", "debian:bookworm-slim"}
-        assert set(listed) == wanted and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in listed.values()), listed
+        wanted = {
+            f"kindest/node:{versions['KINDEST_NODE_VERSION']}",
+            f"docker.io/istio/proxyv2:{versions['ISTIO_VERSION']}",
+            "debian:bookworm-slim",
+        }
+        assert set(listed) == wanted and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in listed.values()), (
+            listed
+        )

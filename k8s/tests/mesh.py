@@ -45,8 +45,11 @@ class Mesh(Room):
             assert one["match"]["context"] == "SIDECAR_INBOUND" and one["patch"]["operation"] == "INSERT_FIRST"
             (state,) = one["patch"]["value"]["match"]["filter_state"]
             assert state == {"key": "wasm.ssa_outcome", "string_match": {"exact": "demoted"}}
-        clusters = {one["patch"]["value"]["name"]: one["patch"]["value"] for one in patches(filter_, "CLUSTER")
-                    if one["patch"]["operation"] == "ADD"}
+        clusters = {
+            one["patch"]["value"]["name"]: one["patch"]["value"]
+            for one in patches(filter_, "CLUSTER")
+            if one["patch"]["operation"] == "ADD"
+        }
         assert set(clusters) == {"ssa_resolver_inbound", "ssa_demoted", "ssa_demoted_http2"}
         assert clusters["ssa_demoted_http2"]["circuit_breakers"]["thresholds"] == [
             {"max_connections": 16, "max_requests": 16}
@@ -67,7 +70,8 @@ class Mesh(Room):
             assert state == {"key": "wasm.ssa", "string_match": {"prefix": "service=store.example "}}
             found.setdefault(match["name"], {})[match["vhost"]["name"]] = value["route"]["cluster"]
         wanted = {
-            str(port): dict.fromkeys(("allow_any", "block_all"), f"outbound|{port}||store.example") for port in (8000, 8001, 8002)
+            str(port): dict.fromkeys(("allow_any", "block_all"), f"outbound|{port}||store.example")
+            for port in (8000, 8001, 8002)
         }
         assert found == wanted, found
 
@@ -89,11 +93,19 @@ class Mesh(Room):
             "when": [{"key": "destination.ip", "notValues": ["2001:db8:5::/48"]}],
         }, rule
         # On a port that a pod does not serve for the release, whoever comes is its own business.
-        two = self._objects({"inbound": {"workloads": ["a"]}, "ports": PORTS[3:4]},
-                            {"name": "b.example", "allowed": ["2001:db8:6::/48"], "inbound": {"workloads": ["b"]}, "ports": PORTS[:1]},
-                            inbound={"exempt": exempt})
+        two = self._objects(
+            {"inbound": {"workloads": ["a"]}, "ports": PORTS[3:4]},
+            {"name": "b.example", "allowed": ["2001:db8:6::/48"], "inbound": {"workloads": ["b"]}, "ports": PORTS[:1]},
+            inbound={"exempt": exempt},
+        )
         assert {name for kind, name in two if kind == "AuthorizationPolicy"} == {"ssa-inbound-a"}
-        everywhere = self._objects(inbound={"wideExempt": True, "exempt": [{"sources": ["::/0"], "principals": [PEERS]}], "principals": ["a/b"]})
+        everywhere = self._objects(
+            inbound={
+                "wideExempt": True,
+                "exempt": [{"sources": ["::/0"], "principals": [PEERS]}],
+                "principals": ["a/b"],
+            }
+        )
         first, second = everywhere["AuthorizationPolicy", "ssa-inbound"]["spec"]["rules"]
         ports = [{"operation": {"ports": ["8000", "8001", "8002", "8003", "8004"]}}]
         assert first == {"from": [{"source": {"notPrincipals": ["a/b"]}}], "to": ports}
@@ -101,7 +113,10 @@ class Mesh(Room):
         assert ("AuthorizationPolicy", "ssa-inbound") not in self._objects(inbound={"exempt": exempt[1:]})
 
     def a_service_s_addresses_are_found_where_they_stand_already(self):
-        static = {"apl": "2:2001:db8:5:1::/64 !2:2001:db8:5:2::/112\t1:10.0.0.0/8 2:2001:db8:5:1::/64", "rules": ["v=ssa1; addr=rand:64"]}
+        static = {
+            "apl": "2:2001:db8:5:1::/64 !2:2001:db8:5:2::/112\t1:10.0.0.0/8 2:2001:db8:5:1::/64",
+            "rules": ["v=ssa1; addr=rand:64"],
+        }
         for service, wanted in (
             ({"addresses": ["2001:db8:5:9::/64"], "static": static}, ["2001:db8:5:9::/64"]),
             ({"static": static}, ["2001:db8:5:1::/64", "2001:db8:5:2::/112"]),
@@ -118,5 +133,7 @@ class Mesh(Room):
 
     def http_connections_are_not_kept_for_an_hour(self):
         for told, wanted in (({}, "60s"), ({"idleTimeout": "5s"}, "5s")):
-            pool = self._objects({"outbound": told})["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"]["connectionPool"]
+            pool = self._objects({"outbound": told})["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"][
+                "connectionPool"
+            ]
             assert pool == {"tcp": {"maxConnections": 20000}, "http": {"idleTimeout": wanted}}, pool

@@ -9,7 +9,9 @@ from room import ROOT, Room, Skipped, must, relabel
 SCRAPED = {"namespace", "pod"}
 # Of kube-state-metrics.
 KUBERNETES = {
-    "kube_pod_annotations": {f"annotation_traffic_sidecar_istio_io_{way}_inbound_ports" for way in ("exclude", "include")},
+    "kube_pod_annotations": {
+        f"annotation_traffic_sidecar_istio_io_{way}_inbound_ports" for way in ("exclude", "include")
+    },
     "kube_pod_labels": {"label_ssa_inbound", "label_ssa_outbound"},
     "kube_pod_init_container_info": {"container"},
     "kube_pod_status_phase": {"phase"},
@@ -158,7 +160,8 @@ class Monitoring(Room):
             return [f"kube_pod_labels{{{its}, {told}}}", phase, *(f"{one}{{{its}}}" for one in more)]
 
         age = {role: f"ssa_{role}_snapshot_age_max_seconds" for role in ("inbound", "outbound")}
-        excluded = 'kube_pod_annotations{namespace="shop", pod="%s", annotation_traffic_sidecar_istio_io_exclude_inbound_ports="%s"}'
+        annotation = "annotation_traffic_sidecar_istio_io_exclude_inbound_ports"
+        excluded = f'kube_pod_annotations{{namespace="shop", pod="%s", {annotation}="%s"}}'
         series = [
             *pod("server", age["inbound"], "ssa_resolver_off", inbound="enabled"),
             *pod("client", age["outbound"], "ssa_resolver_off", outbound="enabled"),
@@ -179,7 +182,9 @@ class Monitoring(Room):
         self._play(folder, series, wanted)
         # Another service's port is no fault, and labels that nobody tells are found out.
         series = ['ssa_inbound_snapshot_age_max_seconds{namespace="shop", pod="server"}', excluded % ("server", "9467")]
-        self._play(folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()})
+        self._play(
+            folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()}
+        )
 
     def _play(self, folder, series, wanted):
         """Has Prometheus' own tool play an hour of these series; `wanted` are the pods of each alert."""
@@ -196,14 +201,22 @@ class Monitoring(Room):
         test = {
             "rule_files": ["rules.json"],
             "evaluation_interval": "1m",
-            "tests": [{
-                "interval": "1m",
-                "input_series": [{"series": one, "values": f"{0 if 'ssa_' in one.partition('{')[0] else 1}x60"} for one in series],
-                "alert_rule_test": [
-                    {"eval_time": "40m", "alertname": alert, "exp_alerts": [fired(alert, name) for name in sorted(pods, key=str)]}
-                    for alert, pods in wanted.items()
-                ],
-            }],
+            "tests": [
+                {
+                    "interval": "1m",
+                    "input_series": [
+                        {"series": one, "values": f"{0 if 'ssa_' in one.partition('{')[0] else 1}x60"} for one in series
+                    ],
+                    "alert_rule_test": [
+                        {
+                            "eval_time": "40m",
+                            "alertname": alert,
+                            "exp_alerts": [fired(alert, name) for name in sorted(pods, key=str)],
+                        }
+                        for alert, pods in wanted.items()
+                    ],
+                }
+            ],
         }
         (folder / "test.json").write_text(json.dumps(test))
         must(self.options.promtool, "test", "rules", folder / "test.json")
@@ -215,4 +228,6 @@ class Monitoring(Room):
         assert variable["includeAll"] and re.fullmatch(variable["allValue"], "") is not None, variable
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
-                assert 'namespace=~"$namespace"' in target["expr"] and "by (namespace" not in target["expr"], target["expr"]
+                assert 'namespace=~"$namespace"' in target["expr"] and "by (namespace" not in target["expr"], target[
+                    "expr"
+                ]

@@ -22,7 +22,9 @@ class Names(Room):
 
     def _rendered(self, release, *flags):
         version = kubernetes_version()
-        return run(self.helm.program, "template", release, CHART, "-n", "shop", "--kube-version", version, "-f", VALUES, *flags)
+        return run(
+            self.helm.program, "template", release, CHART, "-n", "shop", "--kube-version", version, "-f", VALUES, *flags
+        )
 
     def all_names_are_taken_also_of_the_longest_release(self):
         for release in ("ssa", "a", "s" * 53, "s-1"):

@@ -34,7 +34,11 @@ class Operations(Room):
         commands = self._block("**Before each upgrade**")
         script = f'cd "{folder}" && PATH="{folder}/bin:$PATH"\n{commands}'
         # Those of clients, of servers, and of pods that are both.
-        assert must("bash", "-euo", "pipefail", "-c", script).split("\n")[:3] == ["2 services", "2 services", "1 service"]
+        assert must("bash", "-euo", "pipefail", "-c", script).split("\n")[:3] == [
+            "2 services",
+            "2 services",
+            "1 service",
+        ]
         # What no pattern sees.
         (folder / "values.yaml").write_text(VALUES.read_text().replace("2001:db8:5::/48", "2001:db8:5::/47"))
         code, text = run("bash", "-euo", "pipefail", "-c", script)
@@ -42,12 +46,21 @@ class Operations(Room):
 
     def several_services_and_clients_alone_are_installed_as_told(self):
         for before, wanted in (
-            ("use them as the value of the pods' label", {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
+            (
+                "use them as the value of the pods' label",
+                {"ssa-inbound-store", "ssa-inbound-vault", "ssa-outbound", "ssa-closed", "ssa-closed-enabled"},
+            ),
             ("beside the service for clients", {"ssa-inbound", "ssa-outbound", "ssa-closed"}),
-            ("release needs `k8s/slices/apply.sh` and `slices.nodes`", {"ssa-outbound", "ssa-closed", "ssa-closed-enabled"}),
+            (
+                "release needs `k8s/slices/apply.sh` and `slices.nodes`",
+                {"ssa-outbound", "ssa-closed", "ssa-closed-enabled"},
+            ),
         ):
             values = self.folder / "told.yaml"
-            values.write_text(f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\nresolver: {{ image: "ssa:test" }}\n')
+            values.write_text(
+                f'{self._block(before)}\nmodule: {{ url: "https://m.example/f", sha256: "{"0" * 64}" }}\n'
+                'resolver: { image: "ssa:test" }\n'
+            )
             objects = self.helm.objects("-f", values)
             assert {name for kind, name in objects if kind == "EnvoyFilter"} == wanted, before
 
@@ -68,7 +81,10 @@ class Operations(Room):
 
         assert preflight() == (2, "error: kubectl is missing\n")
         for script, why in (
-            ("echo 'connection refused' >&2; exit 1", "connection refused\nerror: the nodes of the cluster cannot be listed\n"),
+            (
+                "echo 'connection refused' >&2; exit 1",
+                "connection refused\nerror: the nodes of the cluster cannot be listed\n",
+            ),
             ("exit 0", "error: the cluster has no nodes\n"),
         ):
             fake.write_text(f"#!/bin/sh\n{script}\n")
@@ -80,7 +96,8 @@ class Operations(Room):
         folder = self._stand_in(
             "kubectl",
             "#!/bin/sh\ncase \"$*\" in\n*'get nodes'*) echo 'n1 n2 n.3';;\n*'apply'*) cat >/dev/null;;\n"
-            "*'logs ssa-preflight-n1') echo fine;;\n*'logs ssa-preflight-n2') echo 'error: host-ipv6';;\n*logs*) exit 1;;\nesac\n",
+            "*'logs ssa-preflight-n1') echo fine;;\n*'logs ssa-preflight-n2') echo 'error: host-ipv6';;\n"
+            "*logs*) exit 1;;\nesac\n",
         )
         env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
         code, text = run(K8S / "preflight.sh", "image:test", env=env)

@@ -75,7 +75,9 @@ class Programs(Room):
         examples = sorted(path.parent for path in (K8S / "examples").glob("*/values.yaml"))
         assert [example.name for example in examples] == ["hopping", "naive", "sticky", "token"], examples
         for example in examples:
-            objects = self.helm.objects("-f", example / "values.yaml", "--set", f"module.sha256={'0' * 64},resolver.image=ssa-resolver:test")
+            objects = self.helm.objects(
+                "-f", example / "values.yaml", "--set", f"module.sha256={'0' * 64},resolver.image=ssa-resolver:test"
+            )
             for role in ("inbound", "outbound"):
                 told = objects["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"]
                 self._checked(told)

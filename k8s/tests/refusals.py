@@ -77,7 +77,10 @@ class Refusals(Room):
             self._refused(["--set", setting], place)
 
     def wide_exemptions_are_taken_where_that_is_said(self):
-        for setting in ("inbound.exempt[0].sources[0]=fd00::/48", "inbound.wideExempt=true,inbound.exempt[0].sources[0]=::/0"):
+        for setting in (
+            "inbound.exempt[0].sources[0]=fd00::/48",
+            "inbound.wideExempt=true,inbound.exempt[0].sources[0]=::/0",
+        ):
             code, text = self.helm.template("-f", VALUES, "--set", setting)
             assert code == 0, text
 
@@ -85,12 +88,17 @@ class Refusals(Room):
         def shim(prefix):
             return self._check({"services": [{"name": "a.example", "allowed": [prefix], "outbound": {}}]})
 
-        taken = "2001:db8::/32 2001:0DB8:0:0:0:0:0:0/32 2001:db8:5::/48 2001:db8:0:1::/64 2001:db8::1:0/112 ::ffff:1.2.3.4/128"
+        taken = (
+            "2001:db8::/32 2001:0DB8:0:0:0:0:0:0/32 2001:db8:5::/48 2001:db8:0:1::/64 2001:db8::1:0/112 "
+            "::ffff:1.2.3.4/128"
+        )
         for prefix in taken.split():
             assert shim(prefix)[0] == 0, prefix
             code, text = self.helm.template("-f", VALUES, "--set", f"services[0].allowed[0]={prefix}")
             assert code == 0, f"{prefix}: {text}"
-        refused = "2001:db8::/16 2001:db8:5::/32 2001:db8:5:1::/48 2001:db8:5:0:1::/64 2001:db8:5::1/64 2001:db8::1:1/112"
+        refused = (
+            "2001:db8::/16 2001:db8:5::/32 2001:db8:5:1::/48 2001:db8:5:0:1::/64 2001:db8:5::1/64 2001:db8::1:1/112"
+        )
         for prefix in refused.split():
             code, text = shim(prefix)
             assert code == 1 and "services[0].allowed[0]" in text, f"{prefix}: {text}"

@@ -17,7 +17,9 @@ class Rendering(Room):
 
     def metrics_and_modules_are_for_those_who_need_them(self):
         module = self.all["NetworkPolicy", "ssa-module"]["spec"]
-        assert module["podSelector"] == {"matchLabels": self.all["Deployment", "ssa-module"]["spec"]["selector"]["matchLabels"]}
+        assert module["podSelector"] == {
+            "matchLabels": self.all["Deployment", "ssa-module"]["spec"]["selector"]["matchLabels"]
+        }
         (rule,) = module["ingress"]
         assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
         keys = [one["podSelector"]["matchExpressions"] for one in rule["from"]]
@@ -27,7 +29,9 @@ class Rendering(Room):
             assert metrics["ports"] == [{"port": 9467, "protocol": "TCP"}] and len(metrics["from"]) == 1
             ranges = [(one["port"], one["endPort"]) for one in others["ports"] if one["protocol"] == "TCP"]
             assert ranges == [(1, 9466), (9468, 65535)] and "from" not in others
-        objects = self.helm.objects("-f", VALUES, "--set-json", "resolver.metricsFrom=[]", "--set", "module.serve.networkPolicy=false")
+        objects = self.helm.objects(
+            "-f", VALUES, "--set-json", "resolver.metricsFrom=[]", "--set", "module.serve.networkPolicy=false"
+        )
         assert not [name for kind, name in objects if kind == "NetworkPolicy"]
 
     def everything_is_in_its_namespace_and_none_is_cluster_wide(self):
@@ -47,7 +51,11 @@ class Rendering(Room):
         for (kind, _), item in self.all.items():
             if kind in ("ServiceEntry", "DestinationRule"):
                 assert item["spec"]["exportTo"] == ["."]
-        assert {name for kind, name in self.all if kind == "EnvoyFilter"} == {"ssa-inbound", "ssa-outbound", "ssa-closed"}
+        assert {name for kind, name in self.all if kind == "EnvoyFilter"} == {
+            "ssa-inbound",
+            "ssa-outbound",
+            "ssa-closed",
+        }
 
     def the_filter_is_first_on_each_port_and_by_ecds(self):
         def listeners(filter_):
@@ -82,7 +90,9 @@ class Rendering(Room):
 
     def connections_are_written_down_where_that_is_wanted(self):
         assert not patches(self.inbound, "LISTENER")
-        filter_ = self.helm.objects("-f", VALUES, "--set", "inbound.accessLog=/dev/stdout")["EnvoyFilter", "ssa-inbound"]
+        filter_ = self.helm.objects("-f", VALUES, "--set", "inbound.accessLog=/dev/stdout")[
+            "EnvoyFilter", "ssa-inbound"
+        ]
         (patch,) = patches(filter_, "LISTENER")
         assert patch["match"]["listener"] == {"name": "virtualInbound"} and patch["patch"]["operation"] == "MERGE"
         (log,) = patch["patch"]["value"]["access_log"]
@@ -171,5 +181,8 @@ class Rendering(Room):
         assert [(port["number"], port["protocol"]) for port in entry["ports"]] == [(8080, "HTTP"), (9000, "TCP")]
         assert entry["subjectAltNames"] == ["spiffe://cluster.local/ns/shop/sa/store"]
         rule = self.all["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"]
-        assert rule == {"tls": {"mode": "ISTIO_MUTUAL"}, "connectionPool": {"tcp": {"maxConnections": 500}, "http": {"idleTimeout": "60s"}}}
+        assert rule == {
+            "tls": {"mode": "ISTIO_MUTUAL"},
+            "connectionPool": {"tcp": {"maxConnections": 500}, "http": {"idleTimeout": "60s"}},
+        }
         assert self.all["DestinationRule", "ssa-other.example"]["spec"]["trafficPolicy"]["tls"] == {"mode": "DISABLE"}

@@ -1,4 +1,5 @@
-"""What the rooms of checks share: the chart as values, what to look for in it, and programs that read it or stand in."""
+"""What the rooms of checks share: the chart as values, what to look for in it, and programs that read it or stand
+in."""
 
 import json
 import sys
@@ -10,7 +11,21 @@ ROOT = K8S.parent
 sys.path.insert(0, str(ROOT / "e2e"))
 from lib.helm import Helm, must, relabel, run  # noqa: E402
 
-__all__ = ["K8S", "ROOT", "VALUES", "Chart", "Room", "Skipped", "all_of", "extension", "must", "patches", "plugin", "relabel", "run"]
+__all__ = [
+    "K8S",
+    "ROOT",
+    "VALUES",
+    "Chart",
+    "Room",
+    "Skipped",
+    "all_of",
+    "extension",
+    "must",
+    "patches",
+    "plugin",
+    "relabel",
+    "run",
+]
 VALUES = Path(__file__).with_name("values.yaml")
 
 
@@ -70,7 +85,10 @@ class Room:
 
     def _values(self, services, **values):
         """Returns a file of values with these services, and what every release needs besides."""
-        needed = {"module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64}, "resolver": {"image": "ssa-resolver:test"}}
+        needed = {
+            "module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64},
+            "resolver": {"image": "ssa-resolver:test"},
+        }
         file = self.folder / "values.json"
         file.write_text(json.dumps({**needed, "services": services, **values}))
         return file

@@ -4,41 +4,13 @@ import json
 import os
 import re
 import textwrap
+from pathlib import Path
 
 from room import K8S, Room, must, run
 
+FILES = Path(__file__).resolve().parent / "files"
 # Answers from files, and writes down what is done.
-FAKE_KUBECTL = """#!/usr/bin/env python3
-import json, os, sys
-from pathlib import Path
-folder, words = Path(os.environ["CLUSTER"]), sys.argv[1:]
-if words[0] == "-n":
-    words = words[2:]
-def log(text):
-    with open(folder / "log", "a") as file:
-        print(text, file=file)
-if words[:2] == ["get", "pods"]:
-    print((folder / ("daemons.json" if "ssa-routes=node" in words else "pods.json")).read_text())
-elif words[:2] == ["get", "nodes"]:
-    print((folder / "nodes.json").read_text())
-elif words[:2] == ["get", "configmaps"]:
-    print((folder / "configmaps.json").read_text())
-elif words[:2] == ["get", "configmap"]:
-    kept = folder / "kept.json"
-    if kept.exists():
-        print(kept.read_text())
-elif words[0] in ("create", "patch"):
-    (folder / "kept.json").write_text(Path(words[-1]).read_text())
-    log(words[0] + " configmap")
-elif words[0] == "exec":
-    if "-c" not in words:
-        # As kubectl, of pods with more than one container.
-        print("Defaulted container routes out of: routes, kept (init)", file=sys.stderr)
-    (folder / "routes").write_text(sys.stdin.read())
-    log(" ".join([words[2], *words[words.index("ssa-routes") + 1:]]))
-else:
-    sys.exit(f"no answer to {words}")
-"""
+FAKE_KUBECTL = (FILES / "kubectl.py").read_text()
 
 
 class Scripts(Room):
@@ -144,28 +116,7 @@ class Scripts(Room):
             "item 2001:db8:5::/64 root ::/0",
             "flush all",
         ]
-        script = textwrap.dedent(
-            """
-            ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
-            ip -6 addr add fd00::1/64 dev v0 nodad; ip -6 route add default via fd00::1234
-            ip -6 route add 2001:db8:5:9::/64 via fd00::1234
-            good='slice 2001:db8:5:3fff::/64 a fd00::a n1 fd00::11'
-            while read -r line; do
-              for role in node pod; do
-                printf '%s\n%s\n' "$good" "$line" | ssa-routes $role - --keep 2>/dev/null && echo "$role takes: $line"
-              done
-            done <"$LINES"
-            echo 'slice 2001:db8:5:9::/64 a fd00::a n1 fd00::11' | ssa-routes node - 2>/dev/null && echo "somebody else's"
-            (SSA_ALLOWED='' ssa-routes node - <"$LINES") 2>/dev/null && echo 'taken with nothing allowed'
-            ip -6 route show proto 199; ip -6 route show table local proto 199
-            echo kept
-            mkdir kept; (echo "$good"; cat "$LINES"; echo 'slice fd77:0:ff::/128 a fd00::a n1 fd00::11') >kept/a.routes
-            ssa-routes node kept 2>/dev/null
-            echo '2001:db8:5::/50' >allowed; (SSA_ALLOWED=$PWD/allowed ssa-routes pod kept) 2>/dev/null
-            ip -6 route show table all proto 199 | awk '{print $1, $2, $3}' | sort
-            ip -6 route show default | awk '{print $1, $3}'; ip -6 route show 2001:db8:5:9::/64 | awk '{print $1, $3}'
-            """
-        )
+        script = (FILES / "routes.sh").read_text()
         file = self.folder / "lines"
         file.write_text("".join(f"{line}\n" for line in lines))
         folder = self.folder / "bounds"
@@ -181,7 +132,8 @@ class Scripts(Room):
         ], "\n".join(said)
 
     def _routes(self, script, **env):
-        """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its own."""
+        """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its
+        own."""
         self._needs_namespaces()
         env = {**os.environ, "POD_NAME": "a", "NODE_NAME": "n1", "SSA_ALLOWED": "fd77::/40 2001:db8:5::/50", **env}
         env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
@@ -218,7 +170,9 @@ class Scripts(Room):
                 env=env,
             )
             # One line: what kubectl chatters of is kept out.
-            assert code == 0 and re.fullmatch(r"\d+ of \d+ slices moved, \d+ endpoints\n|(left out.*)\n\d+ of .*\n|\d+ of .*\nleft out.*\n", text), text
+            assert code == 0 and re.fullmatch(
+                r"\d+ of \d+ slices moved, \d+ endpoints\n|(left out.*)\n\d+ of .*\n|\d+ of .*\nleft out.*\n", text
+            ), text
             return (cluster / "log").read_text().splitlines()
 
         def nodes(**ready):
@@ -277,9 +231,14 @@ class Scripts(Room):
         plan = json.loads(json.loads((cluster / "kept.json").read_text())["data"]["store.example.plan.json"])
         assert [endpoint["name"] for endpoint in plan["endpoints"]] == ["s1"]
         # Without a list of its own it takes that of the release.
-        services = [{"name": "other.example"}, {"name": "store.example", "static": {"apl": "2:2001:db8:9::/64 !2:2001:db8:9:1::/112"}}]
+        services = [
+            {"name": "other.example"},
+            {"name": "store.example", "static": {"apl": "2:2001:db8:9::/64 !2:2001:db8:9:1::/112"}},
+        ]
         told = [{"data": {"resolver.json": json.dumps({"services": services})}}, {"data": {"more": ""}}, {}]
         (cluster / "configmaps.json").write_text(json.dumps({"items": told}))
         (cluster / "kept.json").unlink()
         apply(pod("s1", "n2", "fd00::b"), apl=())
-        assert (cluster / "routes").read_text() == "item 2001:db8:9::/64\nslice 2001:db8:9::/64 s1 fd00::b n2 fd00::12\n"
+        assert (
+            cluster / "routes"
+        ).read_text() == "item 2001:db8:9::/64\nslice 2001:db8:9::/64 s1 fd00::b n2 fd00::12\n"

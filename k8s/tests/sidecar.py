@@ -1,9 +1,11 @@
-"""What Envoy does with what the chart puts into a sidecar: addresses without number, and a module that cannot be fetched."""
+"""What Envoy does with what the chart puts into a sidecar: addresses without number, and a module that cannot be
+fetched."""
 
 import json
 import os
 import subprocess
 import textwrap
+from pathlib import Path
 
 from room import VALUES, Room, all_of, extension, patches
 
@@ -12,52 +14,7 @@ TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.T
 ORIGINAL_DST = "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
 RBAC = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
 PORT = 9000
-# A pod's network, with Istio's way to lead what comes in to the sidecar: not what the sidecar itself sends from ::6.
-POD = """
-set -e
-ip link set lo up
-for address in fd00:10:244::7 ::6 fd00::c; do ip -6 addr add $address/128 dev lo; done
-ip -6 route add local 2001:db8:5::/64 dev lo
-ip6tables -t nat -A OUTPUT -p tcp ! -s ::6/128 --dport 9000 -j REDIRECT --to-ports 15006
-mount -t tmpfs none /run; mkdir /run/ssa
-"$RESOLVER" --config resolver.json >resolver.log 2>&1 & resolver=$!
-INSTANCE_IP=fd00:10:244::7 "$ENVOY" -c envoy.json --log-level error --concurrency 2 --disable-hot-restart >envoy.log 2>&1 & envoy=$!
-trap 'kill $resolver $envoy' EXIT
-python3 -B client.py "$@" $envoy
-"""
-# The application listens on the pod's own address alone where nothing else is said, and speaks first; clients say nothing.
-CLIENT = """
-import contextlib, json, os, socket, sys, threading, time, urllib.request
-application = socket.create_server((sys.argv[3], 9000), family=socket.AF_INET6, backlog=512)
-def serve():
-    while True:
-        connection, _ = application.accept()
-        with contextlib.suppress(OSError), connection:
-            connection.sendall(b"banner")
-threading.Thread(target=serve, daemon=True).start()
-def admin(path):
-    with urllib.request.urlopen("http://[::1]:15000/" + path, timeout=10) as answer:
-        return answer.read().decode()
-def stats(words):
-    return {one["name"]: one.get("value") for one in json.loads(admin("stats?format=json&filter=" + words))["stats"]}
-def dial(address):
-    try:
-        with socket.create_connection((address, 9000), timeout=20, source_address=("fd00::c", 0)) as connection:
-            return connection.recv(6).decode()
-    except ConnectionError:
-        return ""
-def ready():
-    with contextlib.suppress(OSError):
-        return admin("ready") == "LIVE\\n"
-end = time.monotonic() + 60
-# Where it waits for a first answer: in some cases there is none.
-while not ready() or (sys.argv[2] == "served" and dial("2001:db8:5::1") != "banner"):
-    os.kill(int(sys.argv[4]), 0)
-    assert time.monotonic() < end, "the sidecar serves nothing"
-    time.sleep(0.1)
-answers = [dial(f"2001:db8:5:0:{'ffff:' if number % 2 else ''}:{number:x}") for number in range(1, 1 + int(sys.argv[1]))]
-print(json.dumps({"answers": sorted(set(answers)), "stats": stats("membership_total|extension_config_missing|ssa_inbound_connections")}))
-"""
+FILES = Path(__file__).resolve().parent / "files"
 
 
 def merge(into, value):
@@ -98,7 +55,8 @@ class Sidecar(Room):
         assert told["answers"] == [""], told
 
     def _play(self, number, expected, without=None, module=True, types=(), listens="fd00:10:244::7", services=True):
-        """Dials `number` addresses of the service through the sidecar, every other one legacy, and returns what came of it."""
+        """Dials `number` addresses of the service through the sidecar, every other one legacy, and returns what came of
+        it."""
         self._needs_namespaces()
         if os.path.exists(os.path.join(self.folder, "sidecar")):
             subprocess.run(["rm", "-r", os.path.join(self.folder, "sidecar")], check=True)
@@ -128,21 +86,27 @@ class Sidecar(Room):
         resolver["state"] = "/run/ssa/state.json"
         (folder / "resolver.json").write_text(json.dumps(resolver))
         (folder / "ecds.json").write_text(json.dumps(self._discovered(filter_, module)))
-        (folder / "envoy.json").write_text(json.dumps(self._bootstrap([closed, *([filter_] if services else [])], folder, without, types)))
-        (folder / "client.py").write_text(CLIENT)
-        (folder / "pod.sh").write_text(POD)
+        (folder / "envoy.json").write_text(
+            json.dumps(self._bootstrap([closed, *([filter_] if services else [])], folder, without, types))
+        )
         env = {**os.environ, "ENVOY": str(self.options.envoy), "RESOLVER": str(self.options.resolver.resolve())}
         env["PATH"] += ":/usr/sbin:/sbin"
         done = subprocess.run(
-            ["unshare", "-Urnmpf", "--kill-child", "bash", "pod.sh", str(number), expected, listens],
-            cwd=folder, env=env, capture_output=True, text=True, timeout=150, check=False,
+            ["unshare", "-Urnmpf", "--kill-child", "bash", FILES / "pod.sh", str(number), expected, listens],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
         )
         logs = "".join((folder / name).read_text(errors="replace")[-2000:] for name in ("resolver.log", "envoy.log"))
         assert done.returncode == 0, f"{done.stdout}{done.stderr}{textwrap.indent(logs, '  ')}"
         return json.loads(done.stdout.splitlines()[-1])
 
     def _discovered(self, filter_, module):
-        """Returns what pilot-agent makes of the extension: the module as a file, or what it sends where there is none."""
+        """Returns what pilot-agent makes of the extension: the module as a file, or what it sends where there is
+        none."""
         resource = json.loads(json.dumps(extension(filter_)))
         if module:
             code = resource["typed_config"]["config"]["vm_config"]
@@ -154,14 +118,18 @@ class Sidecar(Room):
 
     def _bootstrap(self, envoy_filters, folder, without, types):
         """Returns the sidecar with the patches of EnvoyFilters, in order."""
-        filters = [{"name": "tcp", "typed_config": {"@type": TCP_PROXY, "stat_prefix": "tcp", "cluster": f"inbound|{PORT}||"}}]
+        filters = [
+            {"name": "tcp", "typed_config": {"@type": TCP_PROXY, "stat_prefix": "tcp", "cluster": f"inbound|{PORT}||"}}
+        ]
         for patch in (patch for one in envoy_filters for patch in patches(one, "NETWORK_FILTER")):
             listener = patch["match"]["listener"]
             if patch["patch"]["operation"] == "REMOVE":
                 name = listener["filterChain"]["filter"]["name"]
                 assert name in [one["name"] for one in filters], name
                 filters = [one for one in filters if one["name"] != name]
-            elif listener.get("portNumber", PORT) == PORT and not (without and patch["patch"]["value"]["name"].endswith(without)):
+            elif listener.get("portNumber", PORT) == PORT and not (
+                without and patch["patch"]["value"]["name"].endswith(without)
+            ):
                 filters.insert(0, patch["patch"]["value"])
         for value in all_of(filters):
             if isinstance(value, dict) and "config_source" in value:

@@ -23,10 +23,16 @@ class Workloads(Room):
         services = []
         for number, (name, workloads, port) in enumerate(SERVICES, 1):
             space = f"2001:db8:{number}::/64"
-            services.append({
-                "name": name, "allowed": [space], "addresses": [space], "ports": [{"number": port, "protocol": "TCP"}],
-                "inbound": {"workloads": workloads} if workloads else {}, "outbound": {},
-            })
+            services.append(
+                {
+                    "name": name,
+                    "allowed": [space],
+                    "addresses": [space],
+                    "ports": [{"number": port, "protocol": "TCP"}],
+                    "inbound": {"workloads": workloads} if workloads else {},
+                    "outbound": {},
+                }
+            )
         return self._release(services, *flags)
 
     def _release(self, services, *flags):
@@ -45,7 +51,8 @@ class Workloads(Room):
             filter_ = objects["EnvoyFilter", name]
             assert filter_["spec"]["workloadSelector"]["labels"] == labels
             on = [
-                patch["match"]["listener"]["portNumber"] for patch in patches(filter_, "NETWORK_FILTER")
+                patch["match"]["listener"]["portNumber"]
+                for patch in patches(filter_, "NETWORK_FILTER")
                 if patch["patch"]["operation"] == "INSERT_FIRST"
             ]
             # One fixes where connections end, one judges them.
@@ -81,10 +88,17 @@ class Workloads(Room):
             spec = self.helm.inject(self.template, labels, {}, True)
             assert self._configuration(spec) not in known, labels
         # Nor does a server where the release has none: it would be one without a filter.
-        clients = self._release([{
-            "name": "a.example", "allowed": ["2001:db8:1::/64"], "addresses": ["2001:db8:1::/64"],
-            "ports": [{"number": 80, "protocol": "TCP"}], "outbound": {},
-        }])
+        clients = self._release(
+            [
+                {
+                    "name": "a.example",
+                    "allowed": ["2001:db8:1::/64"],
+                    "addresses": ["2001:db8:1::/64"],
+                    "ports": [{"number": 80, "protocol": "TCP"}],
+                    "outbound": {},
+                }
+            ]
+        )
         for labels in ({"ssa-inbound": "enabled"}, {"ssa-inbound": "enabled", "ssa-outbound": "enabled"}):
             spec = self.helm.inject(self.template, labels, {}, True)
             assert ("ConfigMap", self._configuration(spec)) not in clients, labels
@@ -92,10 +106,17 @@ class Workloads(Room):
         assert ("ConfigMap", self._configuration(spec)) in clients
 
     def a_namespace_of_clients_gets_nothing_of_servers(self):
-        objects = self._release([{
-            "name": "a.example", "allowed": ["2001:db8:1::/64"], "addresses": ["2001:db8:1::/64"],
-            "ports": [{"number": 80, "protocol": "HTTP"}], "outbound": {},
-        }])
+        objects = self._release(
+            [
+                {
+                    "name": "a.example",
+                    "allowed": ["2001:db8:1::/64"],
+                    "addresses": ["2001:db8:1::/64"],
+                    "ports": [{"number": 80, "protocol": "HTTP"}],
+                    "outbound": {},
+                }
+            ]
+        )
         found = {(kind, name) for kind, name in objects if "inbound" in name}
         assert not found, found
         assert {kind for kind, _ in objects} >= {"EnvoyFilter", "ServiceEntry", "DestinationRule", "ConfigMap"}
@@ -105,8 +126,18 @@ class Workloads(Room):
 
         def pair(one, other):
             return [
-                {"name": "a.example", **space, "ports": [{"number": 80, "protocol": "HTTP"}], "inbound": {"workloads": one}},
-                {"name": "b.example", **space, "ports": [{"number": 80, "protocol": "TCP"}], "inbound": {"workloads": other}},
+                {
+                    "name": "a.example",
+                    **space,
+                    "ports": [{"number": 80, "protocol": "HTTP"}],
+                    "inbound": {"workloads": one},
+                },
+                {
+                    "name": "b.example",
+                    **space,
+                    "ports": [{"number": 80, "protocol": "TCP"}],
+                    "inbound": {"workloads": other},
+                },
             ]
 
         objects = self._release(pair(["a"], ["b"]))
@@ -123,7 +154,16 @@ class Workloads(Room):
         for name in ("Store", "a_b", "a.b", "-a", "x" * 41):
             self._refused(["--set", f"services[0].inbound.workloads[0]={name}"], "/services/0/inbound/workloads/0")
         self._refused(["--set", "services[0].inbound.workloads={a,a}"], "/services/0/inbound/workloads")
-        chart = [self.options.helm, "template", "r" * 20, K8S / "chart", "--kube-version", kubernetes_version(), "-f", VALUES]
+        chart = [
+            self.options.helm,
+            "template",
+            "r" * 20,
+            K8S / "chart",
+            "--kube-version",
+            kubernetes_version(),
+            "-f",
+            VALUES,
+        ]
         code, text = run(*chart, "--set", f"services[0].inbound.workloads[0]={'x' * 40}")
         assert code != 0 and "of 69 characters; 63 are allowed" in text, text
 

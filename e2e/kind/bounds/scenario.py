@@ -1,36 +1,29 @@
-"""Clients that dial addresses without number, slices that are none, and servers without a service: nothing grows or opens.
+"""Clients that dial addresses without number, slices that are none, and servers without a service: nothing grows or
+opens.
 
 Topology: a server, a client of the chart, and an outsider without a sidecar, which dials by hand.
 
-Configuration: one service whose rule leaves all bits to chance, so every address of it conforms, but those of the negated
-item, which are legacy; alerts about filters ask for a metric that is there before the first connection.
+Configuration: one service whose rule leaves all bits to chance, so every address of it conforms, but those of the
+negated item, which are legacy; alerts about filters ask for a metric that is there before the first connection.
 
-Expected: after two thousand addresses of either kind Envoy has the pod's own alone, once for each worker, its memory is what
-it was, and its admin interface answers. A plan with a default route is refused by nodes and pods. Without a service the
-server hears nothing any more, also not from who is silent, and with it again it answers. No container was started again.
+Expected: after two thousand addresses of either kind Envoy has the pod's own alone, once for each worker, its memory is
+what it was, and its admin interface answers. A plan with a default route is refused by nodes and pods. Without a
+service the server hears nothing any more, also not from who is silent, and with it again it answers. No container was
+started again.
 """
 
 import json
+from pathlib import Path
 
 from lib import timeouts
 from lib.cluster import Service
 
+HERE = Path(__file__).resolve().parent
 LIMIT = 420
 STORE = Service(0x30, "bounds", "v=ssa1; addr=rand:64")
 NUMBER = 2000
 # Dials NUMBER addresses of a form, each once, and tells how many answered.
-DIALS = """
-answered=0
-for ((number = 1; number <= $2; number++)); do
-  printf -v address "$1" "$number"
-  if exec 3<>"/dev/tcp/$address/9000"; then
-    printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3
-    if read -r -t 10 line <&3; then answered=$((answered + 1)); fi
-    exec 3>&-
-  fi
-done 2>/dev/null
-echo "$answered"
-"""
+DIALS = (HERE / "dials.sh").read_text()
 
 
 def run(stage):
@@ -43,7 +36,9 @@ def run(stage):
     stage.wait_filter((server, "inbound"), (client, "outbound"))
     for pod, role in ((server, "inbound"), (client, "outbound")):
         names = " ".join(sorted({name for name, _, _ in pod.metrics()}))
-        stage.claim_in(f"what {pod.name} tells before the first connection", f"ssa_{role}_snapshot_age_max_seconds", names)
+        stage.claim_in(
+            f"what {pod.name} tells before the first connection", f"ssa_{role}_snapshot_age_max_seconds", names
+        )
     addresses(stage, server, outsider)
     routes(stage, server)
     without_services(stage, server, outsider)
@@ -53,7 +48,9 @@ def run(stage):
 
 
 def release(stage, *services):
-    stage.release(*(services or [STORE.values(inbound={"policy": {"legacy": "demote"}})]), inbound={"demotedConnections": 256})
+    stage.release(
+        *(services or [STORE.values(inbound={"policy": {"legacy": "demote"}})]), inbound={"demotedConnections": 256}
+    )
 
 
 def addresses(stage, server, outsider):
@@ -92,7 +89,22 @@ def routes(stage, server):
         done = stage.attempt("exec", "-i", name, "-c", container, "--", "ssa-routes", role, "-", reads=plan)
         stage.claim_in(f"what {role} says of it", "not allowed, for it is no slice", done.stderr)
         stage.claim(f"whether {role} takes it", True, done.returncode != 0)
-        command = ["exec", name, "-c", container, "--", "ip", "-6", "route", "show", "table", "all", "default", "proto", "199"]
+        command = [
+            "exec",
+            name,
+            "-c",
+            container,
+            "--",
+            "ip",
+            "-6",
+            "route",
+            "show",
+            "table",
+            "all",
+            "default",
+            "proto",
+            "199",
+        ]
         stage.claim(f"default routes of ours, {role}", "", stage.kubectl(*command).strip())
 
 
@@ -100,12 +112,22 @@ def without_services(stage, server, outsider):
     """Takes the last service with `inbound` out of the values, and puts it back."""
     stage.note("the last service of servers goes")
     address = f"{STORE.space.removesuffix('::/64')}:2::1"
-    stage.claim("before: the outsider at an address of the service", "served", outsider.http(STORE.name, 9000, at=address).kind)
+    stage.claim(
+        "before: the outsider at an address of the service", "served", outsider.http(STORE.name, 9000, at=address).kind
+    )
     clients = STORE.values()
     del clients["inbound"]
     release(stage, clients)
-    stage.wait(timeouts.PUSHED, "the server is closed", lambda: "ssa-closed" in server.admin("config_dump?resource=dynamic_listeners"))
-    stage.wait(timeouts.PUSHED, "no old listener answers", lambda: outsider.http(STORE.name, 9000, at=address).kind == "refused")
+    stage.wait(
+        timeouts.PUSHED,
+        "the server is closed",
+        lambda: "ssa-closed" in server.admin("config_dump?resource=dynamic_listeners"),
+    )
+    stage.wait(
+        timeouts.PUSHED,
+        "no old listener answers",
+        lambda: outsider.http(STORE.name, 9000, at=address).kind == "refused",
+    )
     for port in (8080, 9000):
         for at in (address, server.address):
             stage.claim(f"the outsider at [{at}]:{port}", "refused", outsider.http(STORE.name, port, at=at).kind)
@@ -115,4 +137,6 @@ def without_services(stage, server, outsider):
     stage.claim("the server is ready all the same", True, server.is_ready())
     release(stage)
     stage.wait_filter((server, "inbound"))
-    stage.wait(timeouts.PUSHED, "it answers again", lambda: outsider.http(STORE.name, 9000, at=address).kind == "served")
+    stage.wait(
+        timeouts.PUSHED, "it answers again", lambda: outsider.http(STORE.name, 9000, at=address).kind == "served"
+    )

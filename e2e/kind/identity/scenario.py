@@ -44,7 +44,9 @@ def run(stage):
     stage.wait_filter((server, "inbound"), (client, "outbound"), (other, "outbound"))
 
     stage.note("who may")
-    answer = stage.wait(timeouts.PUSHED, "the policy is there", lambda: served(client.http(STORE.name, path="/cgi-bin/peer")))
+    answer = stage.wait(
+        timeouts.PUSHED, "the policy is there", lambda: served(client.http(STORE.name, path="/cgi-bin/peer"))
+    )
     fields = dict(pair.split("=", 1) for pair in answer.text.split(";"))
     stage.claim("whom the application sees", f"{name}/client", fields["URI"])
     stage.claim("as whom it was dialled", f"{name}/server", fields["By"])
@@ -69,8 +71,9 @@ def run(stage):
     stage.claim("what the filter refused", 0, server.inbound(outcome="denied"))
 
     stage.note("whom clients expect")
-    wrong = STORE.values(inbound={"masters": "masters"},
-                         outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]})
+    wrong = STORE.values(
+        inbound={"masters": "masters"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]}
+    )
     stage.release(wrong, **values)
     stage.wait(timeouts.PUSHED, "another name is expected", lambda: client.http(STORE.name).kind == "refused")
     composed = client.outbound(outcome="composed")

@@ -2,13 +2,13 @@
 
 Topology: a server; on another node a client of the chart, and one with Istio's ordinary sidecar. Mutual TLS is STRICT.
 
-Configuration: HTTP, by a rule that leaves all bits to chance, so that each draw is an address of its own. The ordinary client
-asks the server's Kubernetes Service, for what is outside may.
+Configuration: HTTP, by a rule that leaves all bits to chance, so that each draw is an address of its own. The ordinary
+client asks the server's Kubernetes Service, for what is outside may.
 
-Expected: before any request the client's sidecar has more by what V8 and the module take, and what its requests add is what
-its upstream connections take: most of them go when they have been idle, and their memory with them. Printed is how much that
-is: of all that is resident what is mapped from files, Envoy's program above all; what its allocator has of the system, and what
-it has given out of that; and the rest, such as the memory of Wasm modules.
+Expected: before any request the client's sidecar has more by what V8 and the module take, and what its requests add is
+what its upstream connections take: most of them go when they have been idle, and their memory with them. Printed is how
+much that is: of all that is resident what is mapped from files, Envoy's program above all; what its allocator has of
+the system, and what it has given out of that; and the rest, such as the memory of Wasm modules.
 """
 
 import json
@@ -25,7 +25,8 @@ SMAPS = 'for one in /proc/[0-9]*; do if [ "$(cat "$one/comm")" = envoy ]; then c
 
 
 def memory(pod):
-    """Returns what memory a pod's Envoy has, in kB: resident, mapped from files, the allocator's, given out by it, the rest."""
+    """Returns what memory a pod's Envoy has, in kB: resident, mapped from files, the allocator's, given out by it, the
+    rest."""
     found = dict.fromkeys(("Rss", "Anonymous"), 0)
     for line in pod.run("bash", "-c", SMAPS, container="istio-proxy").splitlines():
         name, _, value = line.partition(":")
@@ -33,8 +34,11 @@ def memory(pod):
             found[name] += int(value.split()[0])
     heap = {name: int(size) >> 10 for name, size in json.loads(pod.admin("memory")).items()}
     return {
-        "resident": found["Rss"], "files": found["Rss"] - found["Anonymous"], "allocator": heap["total_physical_bytes"],
-        "allocated": heap["allocated"], "rest": found["Anonymous"] - heap["total_physical_bytes"],
+        "resident": found["Rss"],
+        "files": found["Rss"] - found["Anonymous"],
+        "allocator": heap["total_physical_bytes"],
+        "allocated": heap["allocated"],
+        "rest": found["Anonymous"] - heap["total_physical_bytes"],
     }
 
 
@@ -81,7 +85,9 @@ def run(stage):
     stage.claim_between("kB more by the requests than without the filter", -(4 << 10), 24 << 10, grown)
     each = (busy["allocated"] - warm["allocated"]) // kept
     stage.claim_between("kB that are allocated for a kept connection", 0, 80, each)
-    stage.claim_between("kB allocated beyond those before, idle", 0, 4 << 10, max(0, idle["allocated"] - warm["allocated"]))
+    stage.claim_between(
+        "kB allocated beyond those before, idle", 0, 4 << 10, max(0, idle["allocated"] - warm["allocated"])
+    )
 
 
 def ask(stage, asks, number):

@@ -52,7 +52,11 @@ def without_shims(stage, pods, load):
             kill_shim(pod)
         if times == 1:
             for pod, _ in pods:
-                stage.wait(timeouts.PUSHED, f"the shim of {pod} is back", lambda: pod.restarts("ssa-resolver") == 1 and answers(pod))
+                stage.wait(
+                    timeouts.PUSHED,
+                    f"the shim of {pod} is back",
+                    lambda: pod.restarts("ssa-resolver") == 1 and answers(pod),
+                )
     stage.wait(timeouts.SOON, "no shim answers", lambda: not any(answers(pod) for pod, _ in pods))
     load.moves_on("without shims")
     stage.claim("shims that answered meanwhile", 0, sum(answers(pod) for pod, _ in pods))

@@ -3,12 +3,12 @@
 Topology: Redis, a server and its replica, which are clients of each other; a client of the release, a stranger with
 Istio's ordinary sidecar, and an outsider without any. Mutual TLS is off.
 
-Configuration: a service for all clients; and one for each server, whose rule has a mac, with a prefix and slices of its own.
-Servers carry both labels and hold the key of the latter, nobody else does.
+Configuration: a service for all clients; and one for each server, whose rule has a mac, with a prefix and slices of its
+own. Servers carry both labels and hold the key of the latter, nobody else does.
 
-Expected: the replica follows its server at an address of the rule, in both directions, and nothing is exempt. Who has no key
-gets in nowhere: not at a server's plain address, nor at its pod's, nor with an address that was made for the other server.
-After a server came back under another address it is found again.
+Expected: the replica follows its server at an address of the rule, in both directions, and nothing is exempt. Who has
+no key gets in nowhere: not at a server's plain address, nor at its pod's, nor with an address that was made for the
+other server. After a server came back under another address it is found again.
 """
 
 from lib import timeouts
@@ -35,17 +35,28 @@ def run(stage):
     stage.release(PEERED.values(outbound=plain), *(one.values(**mac) for one in PEERS))
     stage.secret("peers", p1=SECRET)
     servers = stage.workload(
-        "redis", "both", replicas=2, secrets=["peers"], command=START.format(command=command),
+        "redis",
+        "both",
+        replicas=2,
+        secrets=["peers"],
+        command=START.format(command=command),
         app={"image": stage.image("redis", files), "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1}},
     )
     servers[1]["spec"]["ports"] = [{"name": "tcp-redis", "port": 6379}]
     first, client, stranger, outsider = stage.start(
-        servers, stage.workload("client", "client"), stage.workload("stranger"), stage.workload("outsider", inject=False)
+        servers,
+        stage.workload("client", "client"),
+        stage.workload("stranger"),
+        stage.workload("outsider", inject=False),
     )
     second = stage.pods("redis")[1]
     give_slices(stage, first, second)
     stage.wait_filter(*((pod, role) for pod in (first, second) for role in ("inbound", "outbound")))
-    stage.wait(timeouts.PUSHED, "the client has the filter", lambda: client.has_filter("outbound") and client.installed("outbound"))
+    stage.wait(
+        timeouts.PUSHED,
+        "the client has the filter",
+        lambda: client.has_filter("outbound") and client.installed("outbound"),
+    )
 
     follow(stage, second, first, PEERS[0], "one")
     strangers(stage, first, second, client, stranger, outsider)
@@ -54,7 +65,11 @@ def run(stage):
     follow(stage, first, second, PEERS[1], "two")
     returns(stage, first, second)
     for pod in (first, second):
-        stage.claim(f"what {pod.name} lets in that no rule judged", 0, pod.inbound(verdict="exempt") + pod.inbound(verdict="outside", outcome="allowed"))
+        stage.claim(
+            f"what {pod.name} lets in that no rule judged",
+            0,
+            pod.inbound(verdict="exempt") + pod.inbound(verdict="outside", outcome="allowed"),
+        )
     stage.claim("configurations that proxies refused", [], stage.nacks())
 
 
@@ -73,7 +88,11 @@ def linked(pod):
 def follow(stage, replica, primary, service, word):
     """Has one server follow the other at its name, and claims that it does so by the rule."""
     before = primary.inbound(service=service.name, verdict="conforming", outcome="allowed")
-    stage.claim_in(f"{replica.name} is told to follow {service.name}", "+OK", ask(replica, "::1", "REPLICAOF", service.name, "6379").text)
+    stage.claim_in(
+        f"{replica.name} is told to follow {service.name}",
+        "+OK",
+        ask(replica, "::1", "REPLICAOF", service.name, "6379").text,
+    )
     stage.wait(timeouts.PUSHED, f"{replica.name} follows", lambda: linked(replica))
     stage.claim_in("a value is written", "+OK", ask(primary, "::1", "SET", "word", word).text)
     stage.wait(timeouts.PUSHED, "both have it", lambda: word in ask(replica, "::1", "GET", "word").text)
@@ -84,7 +103,9 @@ def follow(stage, replica, primary, service, word):
 def strangers(stage, first, second, client, stranger, outsider):
     """Claims that nobody else gets in by the servers' service, and that clients are served by theirs."""
     stage.note("others")
-    stage.claim_answers("a client at the service of clients is", "served", *(ask(client, PEERED.name, "PING") for _ in range(3)))
+    stage.claim_answers(
+        "a client at the service of clients is", "served", *(ask(client, PEERED.name, "PING") for _ in range(3))
+    )
     stage.claim_answers("a client at a server's own name is", "refused", ask(client, PEERS[0].name, "PING"))
     stage.claim_between("what its shim says of keys at fault", 1, 100, client.shim("ssa_resolver_key_faults"))
     key = stage.own / "key"
@@ -92,7 +113,9 @@ def strangers(stage, first, second, client, stranger, outsider):
     theirs = str(stage.ssa.compose(PEERS[0].published, second.address, secret_file=key)[0])
     for pod in (client, stranger, outsider):
         before = first.inbound(service=PEERS[0].name, verdict="violation", outcome="denied")
-        stage.claim_answers(f"the {pod.name} at an address made for {second.name} is", "refused", ask(pod, theirs, "PING"))
+        stage.claim_answers(
+            f"the {pod.name} at an address made for {second.name} is", "refused", ask(pod, theirs, "PING")
+        )
         counted = first.inbound(service=PEERS[0].name, verdict="violation", outcome="denied") - before
         stage.claim("violations that it made", 1, counted)
         stage.claim_answers(f"the {pod.name} at the pod's address is", "refused", ask(pod, first.address, "PING"))

@@ -1,38 +1,34 @@
 """Every protocol that a port may have, requests with another Host, and demotion of HTTP and gRPC.
 
-Topology: a server that has grpc-go's interoperability server on ports of each protocol beside a web server; a client of the
-chart and an outsider without a sidecar.
+Topology: a server that has grpc-go's interoperability server on ports of each protocol beside a web server; a client of
+the chart and an outsider without a sidecar.
 
-Configuration: one service whose rule hashes the source. Mutual TLS is permissive at first, so that the outsider is a legacy
-client, and strict after that.
+Configuration: one service whose rule hashes the source. Mutual TLS is permissive at first, so that the outsider is a
+legacy client, and strict after that.
 
-Expected: the client's gRPC passes by ports of GRPC, HTTP2, TLS and TCP, unary and streamed, and by none of HTTP, which is
-HTTP/1.1 to the application. A request to the service with another name, or an address, as its Host goes there with mutual
-TLS. What is demoted is led on by the clusters of demoted connections, HTTP and gRPC too, and their limit counts.
+Expected: the client's gRPC passes by ports of GRPC, HTTP2, TLS and TCP, unary and streamed, and by none of HTTP, which
+is HTTP/1.1 to the application. A request to the service with another name, or an address, as its Host goes there with
+mutual TLS. What is demoted is led on by the clusters of demoted connections, HTTP and gRPC too, and their limit counts.
 """
 
 from ipaddress import ip_address
+from pathlib import Path
 
 from lib import timeouts
 from lib.cluster import Service
 from lib.programs import certificate, grpc
 
+HERE = Path(__file__).resolve().parent
 LIMIT = 420
 PORTS = {"HTTP": 50050, "GRPC": 50051, "HTTP2": 50052, "TLS": 50053, "TCP": 50054}
 STORE = Service(
-    0x33, "protocols", "v=ssa1; addr=hash(src/128):20 rand:44",
+    0x33,
+    "protocols",
+    "v=ssa1; addr=hash(src/128):20 rand:44",
     ports=((8080, "HTTP"), *((port, protocol) for protocol, port in PORTS.items())),
 )
 CASES = ("empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "status_code_and_message")
-SERVE = """
-mkdir -p /tmp/www/cgi-bin && echo "$HOSTNAME" >/tmp/www/index.html
-printf '#!/bin/sh\\necho; echo "$HTTP_HOST $HTTP_X_FORWARDED_CLIENT_CERT"\\n' >/tmp/www/cgi-bin/peer
-printf '#!/bin/sh\\nsleep 3; echo; echo slow\\n' >/tmp/www/cgi-bin/slow
-chmod +x /tmp/www/cgi-bin/*
-for port in 50050 50051 50052 50054; do /opt/grpc/server --port $port & done
-/opt/grpc/server --port 50053 --use_tls --tls_cert_file /opt/tls/cert --tls_key_file /opt/tls/key &
-exec busybox httpd -f -p "[::]:8080" -h /tmp/www
-"""
+SERVE = (HERE / "serve.sh").read_text()
 
 
 def call(pod, protocol, case="ping_pong", host=STORE.name):
@@ -87,7 +83,9 @@ def demoted(stage, server, client, outsider):
     stage.claim("what led it on", {"8080": "inbound|8080||", "50051": "inbound|50051||"}, led)
     # Two connections to the application, and two requests that wait for one, are all that demoted HTTP has.
     many = "for n in 1 2 3 4 5 6 7 8; do curl -s -o /dev/null -m 20 -w '%{http_code}\\n' \"$0\" & done; wait"
-    answers = outsider.run("bash", "-c", many, f"http://{STORE.name}:8080/cgi-bin/slow", timeout=timeouts.COMMAND).split()
+    answers = outsider.run(
+        "bash", "-c", many, f"http://{STORE.name}:8080/cgi-bin/slow", timeout=timeouts.COMMAND
+    ).split()
     stage.claim("8 requests at once are answered by 200 or 503", {"200", "503"}, set(answers))
     stage.claim_between("beyond their limit by 503", 2, 6, answers.count("503"))
     answers = outsider.run("bash", "-c", many, f"http://{STORE.name}:8080/", timeout=timeouts.COMMAND).split()

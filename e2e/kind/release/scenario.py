@@ -5,9 +5,9 @@ source and one made for another. The release serves the module itself.
 
 Expected: where the module cannot be fetched, connections are closed on both sides, also those of a client that says
 nothing to a server that speaks first; put right, they are answered without a restart. Where the digest is another, what
-was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its labels a pod has a plain
-sidecar. After `helm uninstall` no
-object of the release is there, no sidecar has anything of it, and traffic by the mesh goes on.
+was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its
+labels a pod has a plain sidecar. After `helm uninstall` no object of the release is there, no sidecar has anything of
+it, and traffic by the mesh goes on.
 """
 
 import contextlib
@@ -37,7 +37,12 @@ def configuration_of(pod, role):
 
 def traces(pod, *pages):
     """Returns what there is of the release on pages of a pod's Envoy, such as clusters; without pages everywhere."""
-    words = ["ssa_resolver_", "ssa_demoted", "ssa-closed", *(f"ssa-{role}.{pod.stage.name}.ssa" for role in ("inbound", "outbound"))]
+    words = [
+        "ssa_resolver_",
+        "ssa_demoted",
+        "ssa-closed",
+        *(f"ssa-{role}.{pod.stage.name}.ssa" for role in ("inbound", "outbound")),
+    ]
     dump = "".join(pod.admin(f"config_dump?resource={page}") for page in pages) or pod.admin("config_dump")
     return [word for word in words if word in dump]
 
@@ -104,7 +109,9 @@ class Play:
     def right(self, why):
         """Claims that what conforms gets through, and nothing else."""
         self.stage.wait_filter(*self.pods)
-        self.stage.wait(timeouts.PUSHED, "the client is served", lambda: self.client.http(STORE.name, 9000).kind == "served")
+        self.stage.wait(
+            timeouts.PUSHED, "the client is served", lambda: self.client.http(STORE.name, 9000).kind == "served"
+        )
         self.stage.claim(f"{why}: an address made by hand", "served", self.dial(self.own))
         self.stage.claim(f"{why}: an address of another source", "refused", self.dial(self.wrong))
 
@@ -147,7 +154,9 @@ def unlabel(stage, play):
     stage.note("labels are taken away")
     server, client = play.server, play.client
     stage.kubectl("label", "pod", server.name, "ssa-inbound-")
-    stage.wait(timeouts.PUSHED, "the server without the first of them is closed", lambda: play.dial(play.own) == "refused")
+    stage.wait(
+        timeouts.PUSHED, "the server without the first of them is closed", lambda: play.dial(play.own) == "refused"
+    )
     stage.kubectl("label", "pod", server.name, "ssa-server-of-")
     stage.wait(timeouts.PUSHED, "the server has a plain sidecar", lambda: not traces(server, *PAGES))
     stage.claim("an address of another source", "served", play.dial(play.wrong))

@@ -11,16 +11,16 @@ address of another source, or the server's own, is refused; its log and Promethe
 of metrics go on; scrapes of the service's own port do once they are exempt.
 """
 
+from pathlib import Path
+
 from lib import timeouts
 from lib.cluster import Service
 
+HERE = Path(__file__).resolve().parent
 LIMIT = 480
 STORE = Service(1, "traffic", "v=ssa1; addr=hash(src/128):20 rand:44")
 # Makes a page that counts how often it was asked for.
-PROBED = """
-printf '#!/bin/sh\\necho >>/tmp/probed; echo; echo well\\n' >/tmp/www/cgi-bin/probe
-chmod +x /tmp/www/cgi-bin/probe
-"""
+PROBED = (HERE / "probed.sh").read_text()
 PROBES = {
     "startupProbe": {"exec": {"command": ["sh", "-c", PROBED]}, "periodSeconds": 1},
     "livenessProbe": {"httpGet": {"path": "/cgi-bin/probe", "port": 8080}, "periodSeconds": 2},

@@ -1,24 +1,27 @@
 """Several services in one release, a replicated Redis whose servers dial each other, and clients in another namespace.
 
-Topology: Redis, a server and its replica, and a web server that has something of its own on Redis' port; a client of the
-chart, a stranger with Istio's ordinary sidecar, all with STRICT mutual TLS; a client in a namespace that has nothing else.
+Topology: Redis, a server and its replica, and a web server that has something of its own on Redis' port; a client of
+the chart, a stranger with Istio's ordinary sidecar, all with STRICT mutual TLS; a client in a namespace that has
+nothing else.
 
 Configuration: two services, each served by pods of its own, by the label's value. The servers' plain addresses may be
 dialled on Redis' port from all pods' addresses, by Redis' own service account alone.
 
 Expected: each pod is told of what it serves, and judged on the ports of that. The replica follows its server under
-enforcement; others at the same address and port, from the same prefix, are refused, and served without the principals. A
-label that names nothing keeps a pod from starting. When the last service of a workload goes its pods are closed, also by a
-label that is changed while they run, and the others are not.
+enforcement; others at the same address and port, from the same prefix, are refused, and served without the principals.
+A label that names nothing keeps a pod from starting. When the last service of a workload goes its pods are closed, also
+by a label that is changed while they run, and the others are not.
 """
 
 import json
+from pathlib import Path
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
 from lib.programs import redis
 from lib.programs import redis_talk as ask
 
+HERE = Path(__file__).resolve().parent
 LIMIT = 600
 RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
 REDIS = Service(0x31, "redis", RULE, ports=((6379, "TCP"),))
@@ -32,12 +35,7 @@ if [ "$HOSTNAME" != redis-0 ]; then follow="--replicaof redis-0.redis 6379"; fi
 exec {command} --bind :: --protected-mode no --save "" --dir /tmp $follow
 """
 # Beside the page of the web server something that is its own, on the port of the other service.
-OWN = """
-mkdir /tmp/www && echo "$HOSTNAME" >/tmp/www/index.html
-printf '#!/bin/sh\\necho "own of %s"\\n' "$HOSTNAME" >/tmp/own && chmod +x /tmp/own
-busybox nc -ll -p 6379 -e /tmp/own &
-exec busybox httpd -f -p "[::]:8080" -h /tmp/www
-"""
+OWN = (HERE / "own.sh").read_text()
 
 
 def ready(port):
@@ -55,17 +53,26 @@ def run(stage):
     entries = REDIS.values(inbound={"workloads": ["redis"]}), WEB.values(inbound={"workloads": ["web"]})
     stage.release(*entries, inbound={"accessLog": "/dev/stdout", "exempt": [{**exempt, "principals": [principal]}]})
     servers = stage.workload(
-        "redis", "server", replicas=2, labels={"ssa-inbound": "redis"}, command=START.format(command=command),
+        "redis",
+        "server",
+        replicas=2,
+        labels={"ssa-inbound": "redis"},
+        command=START.format(command=command),
         app={"image": image, **ready(6379)},
     )
     # Names of single pods, also before they are ready.
     servers[1]["spec"] |= {
-        "clusterIP": "None", "publishNotReadyAddresses": True, "ports": [{"name": "tcp-redis", "port": 6379}],
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "ports": [{"name": "tcp-redis", "port": 6379}],
     }
     web = stage.workload("web", "server", labels={"ssa-inbound": "web"}, command=OWN, app=ready(8080))
     web[1]["spec"]["ports"] = [{"name": "http", "port": 8080}, {"name": "tcp-own", "port": 6379}]
     primary, web, client, stranger = stage.start(
-        servers, web, stage.workload("client", "client"), stage.workload("stranger"),
+        servers,
+        web,
+        stage.workload("client", "client"),
+        stage.workload("stranger"),
     )
     replica = stage.pods("redis")[1]
     stage.slices(REDIS, "app=redis")
@@ -76,7 +83,9 @@ def run(stage):
     own(stage, web, client, stranger)
     stage.note("exempt by their prefix alone")
     stage.release(*entries, inbound={"accessLog": "/dev/stdout", "exempt": [exempt]})
-    stage.wait(timeouts.PUSHED, "everybody in it is let in", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served")
+    stage.wait(
+        timeouts.PUSHED, "everybody in it is let in", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served"
+    )
     gone(stage, entries, exempt, primary, web, client, stranger)
     misnamed(stage)
     elsewhere(stage, web)
@@ -99,6 +108,7 @@ def told(stage, primary, web):
 
 def peers(stage, primary, replica, client, stranger):
     """Claims that the replica follows, and who else gets in at which address."""
+
     def link():
         return "master_link_status:up" in ask(replica, "::1", "INFO", "replication").text
 
@@ -109,7 +119,9 @@ def peers(stage, primary, replica, client, stranger):
         return "one" in ask(replica, "::1", "GET", "word").text and "one" in ask(primary, "::1", "GET", "word").text
 
     stage.wait(timeouts.PUSHED, "both have it", follows)
-    stage.claim_between("the peers' connections are counted as exempt", 1, 10_000, primary.inbound(verdict="exempt", outcome="allowed"))
+    stage.claim_between(
+        "the peers' connections are counted as exempt", 1, 10_000, primary.inbound(verdict="exempt", outcome="allowed")
+    )
     stage.claim_answers("a stranger at a server's own address is", "refused", ask(stranger, "redis-0.redis", "PING"))
     stage.claim_answers("a client there is", "refused", ask(client, "redis-0.redis", "PING"))
     before = primary.inbound(verdict="conforming") + replica.inbound(verdict="conforming")
@@ -130,7 +142,8 @@ def own(stage, web, client, stranger):
 
 
 def gone(stage, entries, exempt, primary, web, client, stranger):
-    """Takes the last service of Redis' pods out of the values, and puts it back; then has a pod's label name nothing."""
+    """Takes the last service of Redis' pods out of the values, and puts it back; then has a pod's label name
+    nothing."""
     stage.note("the last service of a workload goes")
     clients = REDIS.values()
     del clients["inbound"]
@@ -138,8 +151,14 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
     stage.release(clients, entries[1], inbound=more)
 
     def closed():
-        stage.wait(timeouts.PUSHED, "it is closed", lambda: "ssa-closed" in primary.admin("config_dump?resource=dynamic_listeners"))
-        stage.wait(timeouts.PUSHED, "no old listener answers", lambda: ask(stranger, "redis-0.redis", "PING").kind == "refused")
+        stage.wait(
+            timeouts.PUSHED,
+            "it is closed",
+            lambda: "ssa-closed" in primary.admin("config_dump?resource=dynamic_listeners"),
+        )
+        stage.wait(
+            timeouts.PUSHED, "no old listener answers", lambda: ask(stranger, "redis-0.redis", "PING").kind == "refused"
+        )
         own = str(stage.ssa.compose(REDIS.published, client.address)[0])
         for pod, at in ((stranger, None), (stranger, own), (client, None)):
             stage.claim(f"{pod} at {at or 'its own address'}", "refused", ask(pod, "redis-0.redis", "PING", at=at).kind)
@@ -152,7 +171,11 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
     closed()
     # By this SsaServerWithoutFilter fires.
     metric = "ssa_inbound_snapshot_age_max_seconds"
-    stage.wait(timeouts.ROLLED_OUT, "its filter tells nothing any more", lambda: metric not in {name for name, _, _ in primary.metrics()})
+    stage.wait(
+        timeouts.ROLLED_OUT,
+        "its filter tells nothing any more",
+        lambda: metric not in {name for name, _, _ in primary.metrics()},
+    )
     stage.claim_answers("the other workload's service is, by its rule,", "served", client.http(WEB.name))
     stage.claim_answers("and past it", "refused", stranger.http("web"))
     stage.release(*entries, inbound=more)
@@ -170,12 +193,18 @@ def misnamed(stage):
     stage.apply(*(one for one in wrong if one["kind"] != "Service"))
 
     def reason():
-        told = json.loads(stage.kubectl("get", "events", "--field-selector", "involvedObject.name=wrong-0", "-o", "json"))
-        return next((one["message"] for one in told["items"] if "ssa-resolver-inbound-wbe" in one.get("message", "")), None)
+        told = json.loads(
+            stage.kubectl("get", "events", "--field-selector", "involvedObject.name=wrong-0", "-o", "json")
+        )
+        return next(
+            (one["message"] for one in told["items"] if "ssa-resolver-inbound-wbe" in one.get("message", "")), None
+        )
 
     stage.claim_in("what keeps it from starting", "not found", stage.wait(timeouts.PUSHED, "an event tells it", reason))
-    (phase,) = {one["status"]["phase"] for one in json.loads(
-        stage.kubectl("get", "pods", "-l", "app=wrong", "-o", "json"))["items"]}
+    (phase,) = {
+        one["status"]["phase"]
+        for one in json.loads(stage.kubectl("get", "pods", "-l", "app=wrong", "-o", "json"))["items"]
+    }
     stage.claim("it is", "Pending", phase)
 
 

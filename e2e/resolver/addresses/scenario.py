@@ -1,7 +1,7 @@
 """What the shim takes from its host: the source addresses that the kernel chooses, and the DNS servers of resolv.conf.
 
-Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a DNS
-server, and another that comes to be the system's.
+Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a
+DNS server, and another that comes to be the system's.
 
 Configuration: envoy/client.yaml, its cluster bound to no address; the rule hashes the source. The shim alone has
 no `dns.servers`, and a resolv.conf whose first server is not there.
@@ -102,7 +102,9 @@ def run(stage):
     stage.wait(timeouts.INTERVAL, "it asks again", lambda: alone.count("ssa_resolver_resolutions_total") > asked)
     stage.claim("rules that it has", WEB.rules, alone.rules("outbound", "web"))
     conf.write_text(f"nameserver {other.address}\n")
-    stage.wait(timeouts.SOON, "it has the rules of the other server", lambda: alone.rules("outbound", "web") == moved.rules)
+    stage.wait(
+        timeouts.SOON, "it has the rules of the other server", lambda: alone.rules("outbound", "web") == moved.rules
+    )
     stage.claim("changes of servers", 1, alone.count("ssa_resolver_server_changes_total", outcome="taken"))
     for one in (shim, alone):
         stage.claim(f"the shim of {one.host.name} ends well", 0, one.stop())

@@ -70,7 +70,22 @@ class Signed(resolver.NameServer):
 
     def _sign(self, file, zone=None):
         zone = zone or f"{file}.demo.test"
-        command = ["dnssec-signzone", "-q", "-S", "-g", "-O", "full", "-d", ".", "-K", self.keys, "-o", zone, "-f", "signed"]
+        command = [
+            "dnssec-signzone",
+            "-q",
+            "-S",
+            "-g",
+            "-O",
+            "full",
+            "-d",
+            ".",
+            "-K",
+            self.keys,
+            "-o",
+            zone,
+            "-f",
+            "signed",
+        ]
         told = subprocess.run([*command, *self.signatures, file], cwd=self.folder, capture_output=True, text=True)
         if told.returncode:
             raise RuntimeError(told.stderr)
@@ -87,7 +102,8 @@ class Signed(resolver.NameServer):
         os.replace(new, zone)
 
     def serve(self, damage=str, keys="keys", signatures=(), without=(), beside=()):
-        """Serves all, signed by these keys and then damaged; `without` are owners that are left out, `beside` more records."""
+        """Serves all, signed by these keys and then damaged; `without` are owners that are left out, `beside` more
+        records."""
         self.damage, self.keys, self.signatures = damage, keys, signatures
         more = [(f"{name}", "NS ns") for name in ("inner", "plain")] + list(beside)
         more += [("alias", "CNAME target")]
@@ -118,9 +134,21 @@ APL = r"^web\.demo\.test\.\s.*\sIN\sAPL\s+"
 # What is done to the zone; what the reason has.
 DAMAGES = [
     ("a rule is changed", {"damage": lines(f"({OWNER}TXT.*)rand:64", r"\1hash(src/64):64")}, "signature is wrong"),
-    ("a list is changed", {"damage": lines(f"({APL})2:2001:db8:5:1::", r"\g<1>2:2001:db8:5:f::")}, "signature is wrong"),
-    ("a list has one more record", {"damage": lines(f"({APL})(.*)", r"\1\2\n\g<1>2:2001:db8:5:f::/64")}, "signature is wrong"),
-    ("a signature is changed", {"damage": lines(rf"({OWNER}RRSIG\sTXT\s.*)....==$", r"\1AAAA==")}, "signature is wrong"),
+    (
+        "a list is changed",
+        {"damage": lines(f"({APL})2:2001:db8:5:1::", r"\g<1>2:2001:db8:5:f::")},
+        "signature is wrong",
+    ),
+    (
+        "a list has one more record",
+        {"damage": lines(f"({APL})(.*)", r"\1\2\n\g<1>2:2001:db8:5:f::/64")},
+        "signature is wrong",
+    ),
+    (
+        "a signature is changed",
+        {"damage": lines(rf"({OWNER}RRSIG\sTXT\s.*)....==$", r"\1AAAA==")},
+        "signature is wrong",
+    ),
     ("a signature is missing", {"damage": lines(rf"{OWNER}RRSIG\sTXT\s.*\n", "")}, "no signature"),
     ("all signatures are missing", {"damage": unsigned}, "no signature"),
     ("signatures have expired", {"signatures": ["-P", "-s", "now-7200", "-e", "now-3600"]}, "expired"),
@@ -159,7 +187,11 @@ def run(stage):
         stage.claim(f"the rules of {service.name}", [RULE], shim.rules("inbound", service.name))
     count = lambda proof: shim.count("ssa_resolver_validations_total", proof=proof)  # noqa: E731
     before = count("secure"), count("insecure")
-    stage.wait(timeouts.SOON, "both proofs are counted", lambda: count("secure") > before[0] + 8 and count("insecure") > before[1] + 2)
+    stage.wait(
+        timeouts.SOON,
+        "both proofs are counted",
+        lambda: count("secure") > before[0] + 8 and count("insecure") > before[1] + 2,
+    )
     stage.wait(timeouts.SOON, "the other shim has it", lambda: both(plain, "web", "usable", "usable"))
     stage.claim("it has proven nothing", 0, plain.count("ssa_resolver_validations_total"))
 
@@ -173,12 +205,21 @@ def run(stage):
             stage.claim(f"{what}: the {role} snapshot has", [RULE], shim.rules(role, "web"))
         if what == "a rule is changed":
             changed = RULE.replace("rand:64", "hash(src/64):64")
-            stage.wait(timeouts.SOON, "who does not validate takes it", lambda: plain.rules("outbound", "web") == [changed])
+            stage.wait(
+                timeouts.SOON, "who does not validate takes it", lambda: plain.rules("outbound", "web") == [changed]
+            )
         if what == "a record is missing":
-            stage.wait(timeouts.SOON, "who does not validate takes it for gone", lambda: both(plain, "web", "kept", "absent"))
+            stage.wait(
+                timeouts.SOON, "who does not validate takes it for gone", lambda: both(plain, "web", "kept", "absent")
+            )
         zone.serve()
         stage.wait(timeouts.SOON, "the right records mend it", lambda: both(shim, "web", "usable", "usable"))
-    stage.claim_between("answers counted as bogus", len(DAMAGES) - 1, 10_000, shim.count("ssa_resolver_resolutions_total", outcome="bogus"))
+    stage.claim_between(
+        "answers counted as bogus",
+        len(DAMAGES) - 1,
+        10_000,
+        shim.count("ssa_resolver_resolutions_total", outcome="bogus"),
+    )
 
     for way, signatures in (("NSEC", []), ("NSEC3", ["-3", "-"])):
         stage.note(f"absence by {way}")
@@ -211,7 +252,9 @@ def run(stage):
         (stage.work / "anchors").write_text(text)
         refused = shim.count("ssa_resolver_reloads_total", outcome="refused")
         shim.reload(dns={**proving, "trust_anchors": str(stage.work / "anchors")})
-        stage.claim(f"anchors that are none: {text!r}", refused + 1, shim.count("ssa_resolver_reloads_total", outcome="refused"))
+        stage.claim(
+            f"anchors that are none: {text!r}", refused + 1, shim.count("ssa_resolver_reloads_total", outcome="refused")
+        )
     shim.reload(dns=proving)
     stage.wait(timeouts.SOON, "with the right ones it is usable", lambda: both(shim, "web", "usable", "usable"))
 

@@ -1,11 +1,11 @@
-"""Two services exchange their lists in the DNS, and neither refuses the other for it; a third that publishes the list of one
-of them gets nothing.
+"""Two services exchange their lists in the DNS, and neither refuses the other for it; a third that publishes the list
+of one of them gets nothing.
 
 Topology: a DNS server, a host with a shim that verifies for all three services.
 
 Expected: after the exchange both are usable with each other's former list, what is kept of their own gives way and
-/status says so, and a restart of the shim changes nothing. The third is refused before and after, and while the records of
-the one are gone.
+/status says so, and a restart of the shim changes nothing. The third is refused before and after, and while the records
+of the one are gone.
 """
 
 import signal
@@ -51,7 +51,9 @@ def run(stage):
     stage.claim("its holder has it", set(vault.items), lists("vault"))
     zone.publish(web, named(vault, "evil"))
     shim.wait_state("vault", "inbound", "kept")
-    stage.claim("even when its own records are gone", (set(vault.items), set(evil.items)), (lists("vault"), lists("evil")))
+    stage.claim(
+        "even when its own records are gone", (set(vault.items), set(evil.items)), (lists("vault"), lists("evil"))
+    )
     zone.publish(web, vault, named(vault, "evil"))
     shim.wait_state("vault", "inbound", "usable")
 

@@ -9,48 +9,24 @@ service that nobody asked for before, the composed address alone.
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.front import Stub
 from lib.service import Service
 from lib.stage import Broken, Skip
 
+HERE = Path(__file__).resolve().parent
 WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
 NEW = Service(2, "new", "v=ssa1; addr=hash(src/128):20 rand:44")
-PROGRAM = """
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <sys/socket.h>
-
-int main(int count, char **arguments)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	int error = count == 2 ? getaddrinfo(arguments[1], "80", &hints, &found) : EAI_FAIL;
-	if (error) {
-		puts(gai_strerror(error));
-		return 1;
-	}
-	for (; found; found = found->ai_next) {
-		char text[INET6_ADDRSTRLEN];
-		const void *address = found->ai_family == AF_INET6
-			? (const void *)&((struct sockaddr_in6 *)found->ai_addr)->sin6_addr
-			: (const void *)&((struct sockaddr_in *)found->ai_addr)->sin_addr;
-		puts(inet_ntop(found->ai_family, address, text, sizeof text));
-	}
-	return 0;
-}
-"""
 
 
 def run(stage):
     compiler = shutil.which("musl-gcc")
     if not compiler:
         raise Skip("there is no musl-gcc: apt-get install musl-tools")
-    source, program = stage.work / "find.c", stage.work / "find"
-    source.write_text(PROGRAM)
-    built = subprocess.run([compiler, "-static", "-o", program, source], capture_output=True, text=True)
+    program = stage.work / "find"
+    built = subprocess.run([compiler, "-static", "-o", program, HERE / "find.c"], capture_output=True, text=True)
     if built.returncode:
         raise Broken(f"musl-gcc: {built.stderr}")
     dns = stage.net.host("dns", "2001:db8:0:53::53")

@@ -1,13 +1,13 @@
-"""Stub resolvers as they are live with the DNS front: Envoy's own STRICT_DNS by c-ares, which speaks cookies, and glibc's
-getaddrinfo, which asks A and AAAA at once.
+"""Stub resolvers as they are live with the DNS front: Envoy's own STRICT_DNS by c-ares, which speaks cookies, and
+glibc's getaddrinfo, which asks A and AAAA at once.
 
-Topology: a router, a DNS server (BIND, which answers cookies by its own), another that refuses everything, a resolver host
-with the shim's front, a client with an Envoy.
+Topology: a router, a DNS server (BIND, which answers cookies by its own), another that refuses everything, a resolver
+host with the shim's front, a client with an Envoy.
 
 Expected: Envoy's cluster of a service gets composed addresses, though the same front hands on what the server says of
-another name; no update fails. Where the first server refuses, the second answers. When the DNS goes away, getaddrinfo has
-the composed address and the IPv4 address that was known in a moment, with TTLs above 0; when it comes back, they are
-the server's again.
+another name; no update fails. Where the first server refuses, the second answers. When the DNS goes away, getaddrinfo
+has the composed address and the IPv4 address that was known in a moment, with TTLs above 0; when it comes back, they
+are the server's again.
 """
 
 import ipaddress
@@ -15,48 +15,17 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.front import Stub
 from lib.service import Service
 
+HERE = Path(__file__).resolve().parent
 LIMIT = 180
 WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
 # A service that has IPv6 addresses alone.
 SIX = Service(2, "six", "v=ssa1; addr=hash(src/128):20 rand:44")
-ENVOY = """
-admin:
-  address: {{ pipe: {{ path: admin.sock }} }}
-typed_dns_resolver_config:
-  name: envoy.network.dns_resolver.cares
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig
-    resolvers: [{{ socket_address: {{ address: "{front}", port_value: 53 }} }}]
-static_resources:
-  clusters:
-{clusters}
-"""
-ONE_CLUSTER = """
-  - name: {name}
-    type: STRICT_DNS
-    dns_lookup_family: {family}
-    dns_refresh_rate: 1s
-    respect_dns_ttl: false
-    load_assignment:
-      cluster_name: {name}
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: 80 }} }} }}
-"""
-# Answers each query by REFUSED.
-REFUSING = """
-import socket, sys
-server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-server.bind((sys.argv[1], 53))
-while True:
-    query, asker = server.recvfrom(4096)
-    server.sendto(query[:2] + bytes([0x81, 0x85]) + query[4:6] + bytes(6) + query[12 : query.index(0, 12) + 5], asker)
-"""
 
 
 def run(stage):
@@ -66,8 +35,12 @@ def run(stage):
     one = stage.net.host("one", "2001:db8:0:1::10")
     zone = resolver.NameServer(stage, dns, "bind")
     zone.publish(WEB, SIX, ttl=3, more=[("web", "A 192.0.2.7")])
-    stage.start(refusing, "refusing", [sys.executable, "-c", REFUSING, refusing.address])
-    stage.wait(timeouts.SOON, "the other server refuses", lambda: resolver.ask(refusing, refusing.address, "demo.test", "SOA", 0.5))
+    stage.start(refusing, "refusing", [sys.executable, HERE / "refusing.py", refusing.address])
+    stage.wait(
+        timeouts.SOON,
+        "the other server refuses",
+        lambda: resolver.ask(refusing, refusing.address, "demo.test", "SOA", 0.5),
+    )
     entries = [resolver.entry(service, "outbound") for service in (WEB, SIX)]
     front = {"listen": [f"[{host.address}]:53"], "clients": ["2001:db8:0:1::/64"]}
     shim = resolver.Shim(stage, host, [refusing.address, dns.address], entries, front=front)
@@ -78,24 +51,40 @@ def run(stage):
     stage.note("Envoy's STRICT_DNS")
     folder = stage.work / "strict"
     folder.mkdir()
-    wanted = [("other", "ns.demo.test", "V6_ONLY"), ("web6", "web.demo.test", "V6_ONLY"), ("web4", "web.demo.test", "V4_ONLY")]
-    clusters = "".join(ONE_CLUSTER.format(name=name, host=asked, family=family) for name, asked, family in wanted)
-    (folder / "envoy.yaml").write_text(ENVOY.format(front=host.address, clusters=clusters))
-    command = [stage.tools["envoy"], "-c", "envoy.yaml", "--concurrency", 1, "--log-level", "warning", "--disable-hot-restart"]
+    wanted = ("other", "web6", "web4")
+    (folder / "envoy.yaml").write_text((HERE / "envoy.yaml").read_text().replace("FRONT", host.address))
+    command = [
+        stage.tools["envoy"],
+        "-c",
+        "envoy.yaml",
+        "--concurrency",
+        1,
+        "--log-level",
+        "warning",
+        "--disable-hot-restart",
+    ]
     envoy = stage.start(one, "strict/output", command, cwd=folder)
 
     def admin(path):
         done = subprocess.run(
-            ["curl", "-s", "--unix-socket", folder / "admin.sock", f"http://admin/{path}"], capture_output=True, text=True
+            ["curl", "-s", "--unix-socket", folder / "admin.sock", f"http://admin/{path}"],
+            capture_output=True,
+            text=True,
         )
         return done.stdout
 
     def updates(cluster, result):
-        found = re.search(rf"cluster\.{cluster}\.update_{result}: (\d+)", admin(f"stats?filter=cluster.{cluster}.update_"))
+        found = re.search(
+            rf"cluster\.{cluster}\.update_{result}: (\d+)", admin(f"stats?filter=cluster.{cluster}.update_")
+        )
         return int(found[1]) if found else 0
 
-    stage.wait(timeouts.STARTED, "each cluster is updated 5 times", lambda: all(updates(name, "success") >= 5 for name, _, _ in wanted))
-    for name, _, _ in wanted:
+    stage.wait(
+        timeouts.STARTED,
+        "each cluster is updated 5 times",
+        lambda: all(updates(name, "success") >= 5 for name in wanted),
+    )
+    for name in wanted:
         stage.claim(f"updates of {name} that fail", 0, updates(name, "failure"))
     address = re.search(r"web6::\[(\S+?)\]:80::", admin("clusters"))[1]
     stage.claim("its address is composed", True, ipaddress.ip_address(address) in ipaddress.ip_network(WEB.items[0]))

@@ -1,15 +1,16 @@
-"""Clients without a filter ask the shim's DNS front, and connect where the rule says; whatever else they ask comes back as
-the server said it.
+"""Clients without a filter ask the shim's DNS front, and connect where the rule says; whatever else they ask comes back
+as the server said it.
 
 Topology: a server with a sidecar that denies legacy traffic, a router, a DNS server. A resolver host
 with the shim's front, which two clients may ask and a third may not. One client has a front of its own on ::1 too.
 
-Expected: curl, getaddrinfo and dig get addresses that the server accepts from the asker and refuses from another; TTLs end
-with time steps. So do the front's own host, by an address of its own, and who asks for an alias or for a service without
-an AAAA record. No hint, no additional record and no flag of answers in a query leads past the rule. Answers to every other type, with EDNS, DNSSEC OK,
-TCP, ANY, cut short and 60 kB long, are those of the server byte for byte, but for cookies. Rules that name an object, and
-keys that the configuration keeps, leave the published address. What is no query for records is handed to nobody. Junk
-changes nothing; a dead server is told soon; an asker that is no client is refused.
+Expected: curl, getaddrinfo and dig get addresses that the server accepts from the asker and refuses from another; TTLs
+end with time steps. So do the front's own host, by an address of its own, and who asks for an alias or for a service
+without an AAAA record. No hint, no additional record and no flag of answers in a query leads past the rule. Answers to
+every other type, with EDNS, DNSSEC OK, TCP, ANY, cut short and 60 kB long, are those of the server byte for byte, but
+for cookies. Rules that name an object, and keys that the configuration keeps, leave the published address. What is no
+query for records is handed to nobody. Junk changes nothing; a dead server is told soon; an asker that is no client is
+refused.
 """
 
 import ipaddress
@@ -221,7 +222,11 @@ def run(stage):
         message = question("demo.test", 6, 1232, flags=opcode << 11)
         for by_tcp in (False, True):
             answer = asking.raw(message, front_host.address, by_tcp)
-            stage.claim(f"opcode {opcode}, {'TCP' if by_tcp else 'UDP'}: NOTIMP, with EDNS", (4, 1), (answer[3] & 15, answer[11]))
+            stage.claim(
+                f"opcode {opcode}, {'TCP' if by_tcp else 'UDP'}: NOTIMP, with EDNS",
+                (4, 1),
+                (answer[3] & 15, answer[11]),
+            )
     stage.claim_in("who the server is", "REFUSED", asking.dig("version.bind", "TXT", "CH"))
 
     stage.note("what may go wrong")
@@ -248,7 +253,9 @@ def run(stage):
     stage.wait(timeouts.SOON, "it goes on", lambda: asking.address("web.demo.test")[0])
     shim.reload(front={**front, "keyed": True, "transfers": False})
     stage.claim_in("a zone, where the configuration does not say so", "failed", asking.dig("demo.test", "AXFR").lower())
-    stage.wait(timeouts.SOON, "addresses by secrets are composed", lambda: asking.address("keyed.demo.test")[0] != KEYED.plain)
+    stage.wait(
+        timeouts.SOON, "addresses by secrets are composed", lambda: asking.address("keyed.demo.test")[0] != KEYED.plain
+    )
     first, again = (asking.address("keyed.demo.test")[0] for _ in range(2))
     stage.claim("the same for the same asker", first, again)
     stage.claim("and another for another", False, first == other.address("keyed.demo.test")[0])

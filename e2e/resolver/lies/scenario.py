@@ -1,12 +1,12 @@
 """Whatever a DNS server says or does, the shim says what is wrong, and keeps what it must.
 
-Topology: a router, and a host with a shim that serves both roles. Its DNS server is a program of this scenario that says
-what it is told to, over UDP and TCP.
+Topology: a router, and a host with a shim that serves both roles. Its DNS server is a program of this scenario that
+says what it is told to, over UDP and TCP.
 
 Expected: after a good answer, each bad one leaves what verifiers had; the state and its reason are those of the list
-below; clients live on after failures and are legacy after absences. Good answers mend everything, and those that are good
-in spite of their form are taken. With a second server that is right, a lying or silent first one does not matter; what a
-second one alone denies is asked of the first again.
+below; clients live on after failures and are legacy after absences. Good answers mend everything, and those that are
+good in spite of their form are taken. With a second server that is right, a lying or silent first one does not matter;
+what a second one alone denies is asked of the first again.
 """
 
 import socket
@@ -145,7 +145,11 @@ def loop(number, question, kind, way):
 
 def moving(number, question, kind, way):
     """Each name is an alias of another."""
-    return message(number, question, [question[:-4] + struct.pack("!HHIH", CNAME, 1, TTL, 2 + len(question) - 4) + b"\1a" + question[:-4]])
+    return message(
+        number,
+        question,
+        [question[:-4] + struct.pack("!HHIH", CNAME, 1, TTL, 2 + len(question) - 4) + b"\1a" + question[:-4]],
+    )
 
 
 def of_class(cls):
@@ -231,7 +235,12 @@ LIES = [
     (instead(TXT, record(RULES, TXT, txt("v=ssa1; addr=\u00e9"))), "kept", "unusable", "records[0]"),
     (large, "kept", "unusable", "1024"),
     (many, "kept", "unusable", "exceed 64"),
-    (instead(AAAA, record(NAME, AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8:f::1"))), "usable", "refused", "item"),
+    (
+        instead(AAAA, record(NAME, AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8:f::1"))),
+        "usable",
+        "refused",
+        "item",
+    ),
     (instead(AAAA), "usable", "absent", "no AAAA"),
 ]
 
@@ -248,7 +257,10 @@ FORGIVEN = [
     ("BADVERS to EDNS", with_edns(lambda number, question: message(number, question, [], more=BADVERS))),
     ("silence to EDNS", with_edns(lambda number, question: None)),
     ("a list without items", beside(record(NAME, APL, b""))),
-    ("other records at fault", beside(record(NAME, A, b"\1"), record(NAME, SOA, b"\xff"), record("x.test", CNAME, b"\x3f"))),
+    (
+        "other records at fault",
+        beside(record(NAME, A, b"\1"), record(NAME, SOA, b"\xff"), record("x.test", CNAME, b"\x3f")),
+    ),
     ("other classes", beside(record(NAME, TXT, b"\x02no", cls=3), record(RULES, AAAA, b"", cls=254))),
     ("noise", amid_noise),
     ("octets behind the message", lambda *asked: good(*asked) + b"\xff" * 40),

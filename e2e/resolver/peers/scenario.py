@@ -2,11 +2,11 @@
 
 Topology: one host with a shim, whose services are static.
 
-Configuration: the socket is open to all; one user may fetch what servers are told, a user and group what clients are, and
-root both.
+Configuration: the socket is open to all; one user may fetch what servers are told, a user and group what clients are,
+and root both.
 
-Expected: 200 to those, 403 to everybody else, counted and logged; a reload changes it; with a socket that is not open to
-them, others do not even connect.
+Expected: 200 to those, 403 to everybody else, counted and logged; a reload changes it; with a socket that is not open
+to them, others do not even connect.
 """
 
 import subprocess
@@ -36,7 +36,13 @@ def run(stage):
     FOLDER.chmod(0o755)
     path = FOLDER / "resolver.sock"
     static = {"apl": "2:2001:db8:5:1::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:5:1::1"]}
-    service = {"name": "web", "static": static, "allowed": ["2001:db8:5::/48"], "inbound": {"ports": [80]}, "outbound": {}}
+    service = {
+        "name": "web",
+        "static": static,
+        "allowed": ["2001:db8:5::/48"],
+        "inbound": {"ports": [80]},
+        "outbound": {},
+    }
     peers = [
         {"uid": 0, "roles": list(ROLES)},
         {"uid": SERVER, "roles": ["inbound"]},

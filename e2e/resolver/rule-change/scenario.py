@@ -1,15 +1,15 @@
 """A rule is changed in the DNS at 500 connections/s, and no conforming connection is refused.
 
 Topology: two clients with sidecars and shims, started at different moments; a router; a server with a sidecar and a
-shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the other.
-Both are of the kind that SSA_DNS names, where it does, and BIND where there is no Knot.
+shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the
+other. Both are of the kind that SSA_DNS names, where it does, and BIND where there is no Knot.
 
 Configuration: envoy/client.yaml and envoy/server.yaml; the sidecars know of their services by their shims alone.
 TTL 3 s.
 
 Expected: the new record is published beside the old one with a `from` a TTL and more ahead, and the old one is removed
-a TTL after it; then the width changes too, by lists in the records. Every connection is answered and conforms, though the server's shim is killed
-and started again in the middle, and the DNS is away for a time.
+a TTL after it; then the width changes too, by lists in the records. Every connection is answered and conforms, though
+the server's shim is killed and started again in the middle, and the DNS is away for a time.
 """
 
 import os
@@ -102,7 +102,11 @@ def run(stage):
     stage.wait(timeouts.SOON, "the wide one counts", lambda: time.time() > moment + TTL)
     publish(more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
     for shim in (near_shim, late_shim):
-        stage.wait(2 * TTL, f"{shim.host.name} has it alone", lambda: shim.rules("outbound", "web") == [WIDE + f"; from={moment}"])
+        stage.wait(
+            2 * TTL,
+            f"{shim.host.name} has it alone",
+            lambda: shim.rules("outbound", "web") == [WIDE + f"; from={moment}"],
+        )
 
     stage.note("the DNS goes away")
     for zone in zones:

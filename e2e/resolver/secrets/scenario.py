@@ -79,7 +79,9 @@ def run(stage):
     stage.wait(timeouts.SOON, "the new one counts", lambda: time.time() > moment + TTL)
     zone.publish(Service(1, "web", second), ttl=TTL)
     stage.wait(3 * TTL, "the client has the new one alone", lambda: near_shim.rules("outbound", "web") == [second])
-    stage.claim("the client is told no old key", ["k2"], sorted(near_shim.fetch("outbound")[2]["services"][0]["secrets"]))
+    stage.claim(
+        "the client is told no old key", ["k2"], sorted(near_shim.fetch("outbound")[2]["services"][0]["secrets"])
+    )
 
     stage.note("modes and the kill switch")
     entries = far_shim.configuration["services"]
@@ -87,7 +89,11 @@ def run(stage):
     far_shim.reload(services=shadow)
     address = f"{service.prefixes[0].partition('/')[0]}77"
     shadowed = lambda: far.inbound(outcome="shadow_denied")  # noqa: E731
-    stage.wait(timeouts.SOON, "a stranger passes in shadow", lambda: stage.dial(stranger, address).kind == "served" and shadowed())
+    stage.wait(
+        timeouts.SOON,
+        "a stranger passes in shadow",
+        lambda: stage.dial(stranger, address).kind == "served" and shadowed(),
+    )
     far_shim.reload(services=entries)
     stage.wait(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
     far_shim.reload(off=True)
@@ -100,7 +106,9 @@ def run(stage):
     stage.claim("a configuration at fault changes nothing", generation, far_shim.fetch("inbound")[1])
     del far_shim.configuration["sevices"]
     far_shim.reload(by_signal=False, off=True)
-    stage.wait(timeouts.SOON, "a good one is taken without a signal", lambda: stage.dial(stranger, address).kind == "served")
+    stage.wait(
+        timeouts.SOON, "a good one is taken without a signal", lambda: stage.dial(stranger, address).kind == "served"
+    )
     far_shim.reload(by_signal=False, off=False)
     stage.wait(timeouts.SOON, "and the next", lambda: stage.dial(stranger, address).kind == "refused")
     stage.claim("it was refused once", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))

@@ -4,10 +4,10 @@ Topology: a client with a sidecar, a router, a server with a sidecar, both with 
 
 Configuration: 1000 services with a TTL of 5 s, so that each shim asks some 700 questions a second.
 
-Expected: each shim stays below 30 MB; its snapshot is complete, is not sent again while nothing changes, and a change of
-one service reaches the sidecars at once. Printed are the snapshot's size; the shim's memory, and its CPU time for each
-service that it asks for; the memory that each of Envoy's VMs needs for the snapshot, beside an Envoy that has none yet;
-and Envoy's CPU time while it waits for a change, and for one.
+Expected: each shim stays below 30 MB; its snapshot is complete, is not sent again while nothing changes, and a change
+of one service reaches the sidecars at once. Printed are the snapshot's size; the shim's memory, and its CPU time for
+each service that it asks for; the memory that each of Envoy's VMs needs for the snapshot, beside an Envoy that has none
+yet; and Envoy's CPU time while it waits for a change, and for one.
 """
 
 import http.client
@@ -76,7 +76,11 @@ def run(stage):
         began = time.monotonic()
         sidecar, shim = resolver.sidecar(stage, host, configuration, at, *services, concurrency=WORKERS)
         role = configuration["role"]
-        stage.wait(timeouts.STARTED, "all are usable", lambda: shim.count("ssa_resolver_services", role=role, state="usable") == COUNT)
+        stage.wait(
+            timeouts.STARTED,
+            "all are usable",
+            lambda: shim.count("ssa_resolver_services", role=role, state="usable") == COUNT,
+        )
         stage.note(f"        {host.name}: all of {COUNT} are known after {time.monotonic() - began:.1f} s")
         shim.stop()
         sidecar.start()
@@ -86,7 +90,8 @@ def run(stage):
         stage.wait(timeouts.INTERVAL, "every VM has the snapshot", lambda: installed(sidecar, role) >= VMS)
         grown = resident(sidecar.process) - alone
         stage.note(
-            f"        {role}: snapshot {size(shim, role)} bytes; Envoy {alone} kB without it and {grown} kB more with it,"
+            f"        {role}: snapshot {size(shim, role)} bytes;"
+            f" Envoy {alone} kB without it and {grown} kB more with it,"
             f" {grown // VMS} kB for each of {VMS} VMs"
         )
         sidecars[role] = (sidecar, shim)
@@ -118,5 +123,7 @@ def run(stage):
         stage.wait(2 * TTL, f"{role} has it", lambda: any("salt" in rule for rule in shim.rules(role, "s500") or []))
         stage.wait(timeouts.SOON, "every VM too", lambda: installed(sidecar, role) >= 2 * VMS)
         used = 1e3 * (cpu(sidecar.process) - before[role])
-        stage.note(f"        {role}: Envoy needed {used:.0f} ms of CPU for it, and has {resident(sidecar.process)} kB now")
+        stage.note(
+            f"        {role}: Envoy needed {used:.0f} ms of CPU for it, and has {resident(sidecar.process)} kB now"
+        )
     stage.claim("the client reaches it", "served", stage.dial(client, services[499].plain).kind)

@@ -30,7 +30,9 @@ class Certificates:
         self.folder = folder
         folder.mkdir()
         for name in ("authority", "other"):
-            self._openssl("req", "-x509", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
+            self._openssl(
+                "req", "-x509", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"
+            )
 
     def _openssl(self, *arguments):
         new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"] if arguments[0] == "req" else []
@@ -44,7 +46,19 @@ class Certificates:
         (self.folder / "extensions").write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
         self._openssl("req", "-keyout", "server.key", "-out", "request", "-subj", f"/CN={name}")
         authority = ["-CA", "authority.pem", "-CAkey", "authority.key", "-set_serial", str(days + 1000)]
-        self._openssl("x509", "-req", "-in", "request", "-out", "server.pem", "-days", str(days), *authority, "-extfile", "extensions")
+        self._openssl(
+            "x509",
+            "-req",
+            "-in",
+            "request",
+            "-out",
+            "server.pem",
+            "-days",
+            str(days),
+            *authority,
+            "-extfile",
+            "extensions",
+        )
 
 
 class Secure(resolver.NameServer):
@@ -96,9 +110,13 @@ def run(stage):
 
     def stale(why, reason, kind):
         before = shim.count("ssa_resolver_resolutions_total", outcome=kind)
-        stage.wait(timeouts.SOON, f"{why}: {kind}", lambda: shim.count("ssa_resolver_resolutions_total", outcome=kind) > before)
+        stage.wait(
+            timeouts.SOON, f"{why}: {kind}", lambda: shim.count("ssa_resolver_resolutions_total", outcome=kind) > before
+        )
         stage.wait(timeouts.SOON, f"{why}: stale", lambda: state("stale"))
-        stage.wait(timeouts.SOON, f"{why}: the reason is that", lambda: shim.status("web", "inbound")[1].startswith(kind))
+        stage.wait(
+            timeouts.SOON, f"{why}: the reason is that", lambda: shim.status("web", "inbound")[1].startswith(kind)
+        )
         stage.claim_in(f"{why}: the reason", reason, shim.status("web", "inbound")[1])
         stage.claim(f"{why}: what is known stays", [RULE], shim.rules("inbound", "web"))
 
@@ -123,7 +141,10 @@ def run(stage):
 
     stage.note("files that do not fit are refused")
     (stage.work / "none.pem").write_text("nothing\n")
-    for bad in ({"servers": by_tls, "tls": {"ca": str(stage.work / "none.pem")}}, {"servers": [f"{dns.address}#a b"], "tls": ca}):
+    for bad in (
+        {"servers": by_tls, "tls": {"ca": str(stage.work / "none.pem")}},
+        {"servers": [f"{dns.address}#a b"], "tls": ca},
+    ):
         refused = shim.count("ssa_resolver_reloads_total", outcome="refused")
         shim.reload(dns={**bad, **ways})
         stage.claim("a reload is refused", refused + 1, shim.count("ssa_resolver_reloads_total", outcome="refused"))

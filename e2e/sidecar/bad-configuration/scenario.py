@@ -122,7 +122,9 @@ def run(stage):
     stage.claim("logs that tell the secret", [], [one.host.name for one in (near, far) if SECRET in one.output()])
     taken = far.stat(r"listener_manager\.lds\.update_success")
     far.push(inbound(Service(1, "web", *WEB.rules, mode="shadow")))
-    stage.wait(timeouts.SOON, "a good push is taken", lambda: far.stat(r"listener_manager\.lds\.update_success") > taken)
+    stage.wait(
+        timeouts.SOON, "a good push is taken", lambda: far.stat(r"listener_manager\.lds\.update_success") > taken
+    )
     stage.claim("by a good push a violation is", "served", stage.dial(stranger, other).kind)
     far.stop()
 

@@ -12,10 +12,12 @@ conforms, and what would only have been demoted, goes to `application`.
 """
 
 import socket
+from pathlib import Path
 
 from lib import timeouts
 from lib.service import Service, inbound
 
+HERE = Path(__file__).resolve().parent
 RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
 WEB = Service(1, "web", RULE)
 SHADOW = Service(2, "shadow", RULE, mode="shadow")
@@ -31,35 +33,12 @@ PROTOCOLS = {
     "HTTP/2": ("--http2-prior-knowledge", "2", 1),
     "gRPC": ("--http2-prior-knowledge -XPOST -Hcontent-type:application/grpc -Hte:trailers", "2", 1),
 }
-# An application that speaks both: an Envoy that answers by itself.
-APPLICATION = """
-static_resources:
-  listeners:
-    - name: application
-      address: { socket_address: { address: "::1", port_value: 8080 } }
-      filter_chains:
-        - filters:
-            - name: http
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-                stat_prefix: application
-                route_config:
-                  virtual_hosts:
-                    - name: all
-                      domains: ["*"]
-                      routes:
-                        - { match: { prefix: / }, direct_response: { status: 200, body: { inline_string: served } } }
-                http_filters:
-                  - name: router
-                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-"""
 
 
 def run(stage):
     stranger = stage.net.stranger()
     web = host(stage, 1, WEB, SHADOW)
-    file = stage.work / "application.yaml"
-    file.write_text(APPLICATION)
+    file = HERE / "application.yaml"
     command = [stage.tools["envoy"], "-c", file, "--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
     stage.start(web, "application", command)
     stage.wait(timeouts.STARTED, "the application listens", lambda: web.listens("::1", 8080))
@@ -95,8 +74,11 @@ def http(stage, stranger, sidecar, protocol, address, expected, cluster):
     lines = sidecar.logged(CALLS * in_a_row)
     found = {(line["service"], line["verdict"], line["outcome"]) for line in lines}
     stage.claim(f"{what}: requests are found", {expected}, found)
-    stage.claim(f"{what}: requests and where they go", (CALLS * in_a_row, {cluster}),
-                (len(lines), {line["upstream"] for line in lines}))
+    stage.claim(
+        f"{what}: requests and where they go",
+        (CALLS * in_a_row, {cluster}),
+        (len(lines), {line["upstream"] for line in lines}),
+    )
 
 
 def speaks_first(stage, stranger, mail, sidecar):

@@ -40,7 +40,9 @@ def run(stage):
         rate = round(len(part) / told["seconds"])
         stage.note(f"        {rate} connections/s, the slowest took {told['slowest']} s; {told['samples'][:3]}")
         load.end()
-        stage.wait(timeouts.INTERVAL, "they are gone", lambda: far.stat(r"cluster\.application\.upstream_cx_active") == 0)
+        stage.wait(
+            timeouts.INTERVAL, "they are gone", lambda: far.stat(r"cluster\.application\.upstream_cx_active") == 0
+        )
         memory.append(far.resident())
     stage.claim("connections that conform", ALL, far.inbound(verdict="conforming", outcome="allowed"))
     stage.claim("connections counted", ALL, far.inbound())

@@ -54,7 +54,8 @@ def failures(near, service):
 
 
 def claim_failures(stage, near, service, count):
-    """Claims how many failures are counted: Envoy shows filters the end of a connection after the client heard of it."""
+    """Claims how many failures are counted: Envoy shows filters the end of a connection after the client heard of
+    it."""
     stage.wait(timeouts.SOON, f"{service.name}: failures counted", lambda: failures(near, service) >= count)
     stage.claim(f"{service.name}: failures counted", count, failures(near, service))
 
@@ -121,9 +122,7 @@ def tried_again(stage, client, near, began):
 
 def under_http(stage, client, configuration):
     stage.note("under the HTTP connection manager")
-    near = stage.sidecar(
-        client, "client-http.yaml", configuration, concurrency=1, edits=QUICKER, folder="client-http"
-    )
+    near = stage.sidecar(client, "client-http.yaml", configuration, concurrency=1, edits=QUICKER, folder="client-http")
     texts = [stage.dial(client, REPLICAS.plain).text for _ in range(REQUESTS)]
     stage.claim("connections composed", REQUESTS, near.outbound(service="replicas", outcome="composed"))
     good = texts.count("server1")

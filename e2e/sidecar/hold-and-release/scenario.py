@@ -195,7 +195,9 @@ def thousands(stage, stranger, web):
     for service, fate in ((WEB, "answered"), (LATER, "refused")):
         stage.note(f"{THOUSANDS} are held, and all {fate} at once")
         far, of_far = begin(stage, web, inbound(), {"connections": 4096, "ms": 30000}, f"-{fate}")
-        load = stage.load(stranger, destinations=[own], count=THOUSANDS, at_once=THOUSANDS, timeout=timeouts.HELD_EXCHANGE)
+        load = stage.load(
+            stranger, destinations=[own], count=THOUSANDS, at_once=THOUSANDS, timeout=timeouts.HELD_EXCHANGE
+        )
         stage.wait(timeouts.INTERVAL, f"{THOUSANDS} are held", lambda: held(far) == THOUSANDS)
         of_far.publish(service)
         told = load.settled()

@@ -2,12 +2,12 @@
 
 Topology: a client with a sidecar, a router, one server with a sidecar.
 
-Configuration: envoy/client-http.yaml with an upstream idle timeout of 10 s in place of 30, and without the applications'
-age; envoy/server.yaml. The rule leaves every bit free, so that each draw is an address of its own.
+Configuration: envoy/client-http.yaml with an upstream idle timeout of 10 s in place of 30, and without the
+applications' age; envoy/server.yaml. The rule leaves every bit free, so that each draw is an address of its own.
 
-Expected: 1500 requests, each by a connection of the application's own, leave at most as many upstream connections as the
-workers have draws; they are gone after the idle timeout, and what they took of Envoy's memory is given back. Printed is how
-much that was, and how much of the whole is V8's and the program's.
+Expected: 1500 requests, each by a connection of the application's own, leave at most as many upstream connections as
+the workers have draws; they are gone after the idle timeout, and what they took of Envoy's memory is given back.
+Printed is how much that was, and how much of the whole is V8's and the program's.
 """
 
 from lib import timeouts

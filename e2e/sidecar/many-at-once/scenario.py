@@ -52,5 +52,7 @@ def run(stage):
     left = [(sidecar, r"cluster\.original_dst\.upstream_cx_active") for sidecar in near] + [
         (sidecar, active) for sidecar in far
     ]
-    stage.wait(timeouts.INTERVAL, "all connections are gone", lambda: not any(sidecar.stat(name) for sidecar, name in left))
+    stage.wait(
+        timeouts.INTERVAL, "all connections are gone", lambda: not any(sidecar.stat(name) for sidecar, name in left)
+    )
     stage.claim("Envoys that still run", 4, sum(sidecar.process.poll() is None for sidecar in sidecars))

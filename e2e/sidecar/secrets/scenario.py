@@ -30,9 +30,7 @@ PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "li
 
 
 def own(key=CLIENT_KEY):
-    return Service(
-        1, "own", OWN, secrets={"k1": {"secret": SECRET}}, client={"secrets": {"k1": {"client_key": key}}}
-    )
+    return Service(1, "own", OWN, secrets={"k1": {"secret": SECRET}}, client={"secrets": {"k1": {"client_key": key}}})
 
 
 def shared(rules, **secrets):

@@ -6,8 +6,8 @@ Configuration: envoy/server.yaml, everything captured and enforced; then the lin
 ip6tables in turn.
 
 Expected: a TCP connection to an address that violates the rule is refused, and a datagram to the same one is heard.
-Behind either line no datagram to the service's addresses is heard, those to the host's own address are, and TCP is judged
-as before.
+Behind either line no datagram to the service's addresses is heard, those to the host's own address are, and TCP is
+judged as before.
 """
 
 import ipaddress
@@ -52,8 +52,10 @@ def run(stage):
     stage.claim("as it stands: datagrams are heard by", [bad, WEB.plain, server.address], heard())
     prefixes = ", ".join(WEB.prefixes)
     with server:
-        nft(f"add table ip6 ssa; add chain ip6 ssa input {{ type filter hook input priority filter; }}; "
-            f"add rule ip6 ssa input ip6 daddr {{ {prefixes} }} meta l4proto udp drop")
+        nft(
+            f"add table ip6 ssa; add chain ip6 ssa input {{ type filter hook input priority filter; }}; "
+            f"add rule ip6 ssa input ip6 daddr {{ {prefixes} }} meta l4proto udp drop"
+        )
     stage.claim("with nft: datagrams are heard by", [server.address], heard())
     judged("with nft")
     with server:

@@ -4,8 +4,8 @@ Topology: a stranger and a prober (an exempt source) without sidecars, two serve
 
 Configuration: envoy/server.yaml. On server1 a service for each mode by the default policy, and more whose policy says
 the same of every finding; each has a twin whose only rule is not yet in force. There are services of objects, of which
-not everything can be checked, and services of different modes that share a port, the lax ones first. server1 denies what
-concerns no service, server2 allows it.
+not everything can be checked, and services of different modes that share a port, the lax ones first. server1 denies
+what concerns no service, server2 allows it.
 
 Expected: the table below. What is denied is closed without an answer; what is demoted goes to the cluster for that;
 shadow serves as if there were no policy. On a shared port the strictest service decides on a plain address, and each is
@@ -56,8 +56,11 @@ def run(stage):
         )
     objects = {
         name: Service(
-            number, name, "v=ssa1; addr=hash(obj):20 rand:44", ports=[8290 + number - 210],
-            **({"policy": {"unchecked": action}} if action else {})
+            number,
+            name,
+            "v=ssa1; addr=hash(obj):20 rand:44",
+            ports=[8290 + number - 210],
+            **({"policy": {"unchecked": action}} if action else {}),
         )
         for number, (name, (action, _)) in enumerate(OBJECTS.items(), 210)
     }
