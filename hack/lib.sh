@@ -105,6 +105,6 @@ install_cargo_tool() (
   mv -T "$build/new" "$into"
 )
 
-# Builds the optimised programs, always both: built alone, one of them gets its libraries with other features, and hickory,
+# Builds the optimised programs, whoever needs one of them, always both: built alone, one of them gets its libraries with other features, and hickory,
 # tokio and serde with all that uses them are compiled once more.
 build_programs() { (cd "$root" && cargo build --quiet --release --locked -p ssa -p ssa-resolver); }

@@ -12,10 +12,7 @@ set -euo pipefail
 prefix=$1 tag=$2
 have docker || die "docker is missing"
 
-packages=()
-if [ -z "${SSA_CLI:-}" ]; then packages+=(-p ssa); fi
-if [ -z "${SSA_RESOLVER:-}" ]; then packages+=(-p ssa-resolver); fi
-if [ "${#packages[@]}" -gt 0 ]; then (cd "$root" && cargo build --quiet --release --locked "${packages[@]}"); fi
+if [ -z "${SSA_CLI:-}" ] || [ -z "${SSA_RESOLVER:-}" ]; then build_programs; fi
 module=$("$root/hack/module.sh")
 
 context=$(mktemp -d)
