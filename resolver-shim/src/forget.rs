@@ -1,7 +1,6 @@
 //! Asks a running daemon to forget what a service's verifiers keep though it is gone from the DNS.
 
 use std::{
-    fmt,
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
@@ -15,27 +14,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_ANSWER: u64 = 4096;
 
 /// Why nothing was forgotten.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
     /// No daemon answers there.
-    Unreachable(io::Error),
+    #[error("no daemon answers: {}", ssa_input::files::reason(.0))]
+    Unreachable(#[source] io::Error),
     /// The daemon says no.
+    #[error("{0}")]
     Refused(
         /// What it says.
         String,
     ),
 }
-
-impl fmt::Display for ForgetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(error) => write!(f, "no daemon answers: {}", ssa_input::files::reason(error)),
-            Self::Refused(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl std::error::Error for ForgetError {}
 
 /// Has the daemon at a socket forget, and returns how many records and lists that were. It does so for root and its own
 /// user alone.

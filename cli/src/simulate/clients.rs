@@ -36,49 +36,28 @@ impl fmt::Display for ClientGroup {
 }
 
 /// Why a text names no clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClientsError {
     /// The prefix is no IPv6 prefix.
+    #[error("`{text}` is not an IPv6 prefix; write PREFIX or PREFIX=COUNT")]
     Prefix { text: String },
     /// The prefix has bits past its length.
+    #[error("a bit of {prefix} past its length is set; write {}", prefix.trunc())]
     BitsPastLength { prefix: Ipv6Net },
     /// No connection comes from the prefix.
+    #[error("{prefix} is {why}")]
     NoSource { prefix: Ipv6Net, why: &'static str },
     /// The count is not a number in bounds.
+    #[error("`{text}` is not a count from 1 to {MAX_CLIENTS}")]
     Count { text: String },
     /// The prefix has fewer addresses.
+    #[error("{count} clients do not fit {prefix}: it has {addresses} address{}", if *addresses == 1 { "" } else { "es" })]
     TooMany {
         prefix: Ipv6Net,
         count: u64,
         addresses: u64,
     },
 }
-
-impl fmt::Display for ClientsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Prefix { text } => write!(f, "`{text}` is not an IPv6 prefix; write PREFIX or PREFIX=COUNT"),
-            Self::BitsPastLength { prefix } => {
-                write!(f, "a bit of {prefix} past its length is set; write {}", prefix.trunc())
-            }
-            Self::NoSource { prefix, why } => write!(f, "{prefix} is {why}"),
-            Self::Count { text } => write!(f, "`{text}` is not a count from 1 to {MAX_CLIENTS}"),
-            Self::TooMany {
-                prefix,
-                count,
-                addresses,
-            } => {
-                let more = if *addresses == 1 { "" } else { "es" };
-                write!(
-                    f,
-                    "{count} clients do not fit {prefix}: it has {addresses} address{more}"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for ClientsError {}
 
 /// Reads an IPv6 prefix without bits past its length; an address alone is a prefix of 128 bits.
 pub(crate) fn prefix(text: &str) -> Result<Ipv6Net, ClientsError> {
@@ -134,24 +113,15 @@ struct Group {
 }
 
 /// Why groups make no population.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PopulationError {
     /// A group says no count.
+    #[error("{prefix} needs a count; write {prefix}=COUNT")]
     NoCount { prefix: Ipv6Net },
     /// There are more than [`MAX_CLIENTS`].
+    #[error("{count} clients exceed {MAX_CLIENTS}")]
     TooMany { count: u64 },
 }
-
-impl fmt::Display for PopulationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCount { prefix } => write!(f, "{prefix} needs a count; write {prefix}=COUNT"),
-            Self::TooMany { count } => write!(f, "{count} clients exceed {MAX_CLIENTS}"),
-        }
-    }
-}
-
-impl std::error::Error for PopulationError {}
 
 impl Population {
     /// Puts groups in a row.

@@ -1,6 +1,6 @@
 //! Endpoints: names, weights, and which slices the planner gives them.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr};
 
 use ssa_slices::{Endpoint, EndpointIdx, MAX_ENDPOINTS, Plan, PlanError, Replicas, SliceSpace, plan};
 
@@ -9,38 +9,24 @@ use ssa_slices::{Endpoint, EndpointIdx, MAX_ENDPOINTS, Plan, PlanError, Replicas
 pub(crate) struct Endpoints(pub(crate) Vec<(String, u32)>);
 
 /// Why a text names no endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EndpointsError {
     /// The number is out of bounds.
+    #[error("`{text}` endpoints are not 1 to {MAX_ENDPOINTS}")]
     Number { text: String },
     /// A name is empty or has a character that it must not have.
+    #[error("`{text}` is not a name of 1 to 64 of a-z A-Z 0-9 - _ . : and no number")]
     Name { text: String },
     /// A weight is no number in bounds.
+    #[error("the weight `{text}` of {name} is not 0 to {}", u32::MAX)]
     Weight { name: String, text: String },
     /// A name stands twice.
+    #[error("{name} stands twice")]
     Twice { name: String },
     /// No endpoint has weight.
+    #[error("no endpoint has weight")]
     NoWeight,
 }
-
-impl fmt::Display for EndpointsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number { text } => write!(f, "`{text}` endpoints are not 1 to {MAX_ENDPOINTS}"),
-            Self::Name { text } => {
-                write!(
-                    f,
-                    "`{text}` is not a name of 1 to 64 of a-z A-Z 0-9 - _ . : and no number"
-                )
-            }
-            Self::Weight { name, text } => write!(f, "the weight `{text}` of {name} is not 0 to {}", u32::MAX),
-            Self::Twice { name } => write!(f, "{name} stands twice"),
-            Self::NoWeight => f.write_str("no endpoint has weight"),
-        }
-    }
-}
-
-impl std::error::Error for EndpointsError {}
 
 impl FromStr for Endpoints {
     type Err = EndpointsError;
