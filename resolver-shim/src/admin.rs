@@ -13,10 +13,10 @@ use hyper::{
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    front::share::Shares,
+    fair_semaphore::FairSemaphore,
     http::{self, Answer, Limits},
     metrics::{Counters, Figure, exposition},
-    model::Status,
+    model::ServiceStatus,
 };
 
 /// The most connections at once, of which an address has half of what is left at most, as with the front.
@@ -40,7 +40,7 @@ pub struct Report {
     /// Whether it can be had at the socket's path.
     pub has_socket: bool,
     /// How each service stands.
-    pub statuses: Vec<Status>,
+    pub statuses: Vec<ServiceStatus>,
     /// Gauges.
     pub gauges: Vec<Figure>,
     /// When it last said so.
@@ -67,13 +67,13 @@ impl Report {
 
 /// What is told to whoever asks.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct Status {
     /// What is counted.
     pub counters: Arc<Counters>,
     report: Mutex<Report>,
 }
 
-impl Board {
+impl Status {
     /// Changes what the daemon says of itself, and notes that it lives.
     pub fn update(&self, change: impl FnOnce(&mut Report)) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,8 +87,8 @@ impl Board {
 }
 
 /// Serves until it is to stop.
-pub async fn serve(listener: TcpListener, board: Arc<Board>, mut stop: watch::Receiver<bool>) {
-    let room = Shares::new(MAX_CONNECTIONS);
+pub async fn serve(listener: TcpListener, status: Arc<Status>, mut stop: watch::Receiver<bool>) {
+    let room = FairSemaphore::new(MAX_CONNECTIONS);
     let mut conversations = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -101,16 +101,16 @@ pub async fn serve(listener: TcpListener, board: Arc<Board>, mut stop: watch::Re
             continue;
         };
         let Some(place) = room.take(from.ip().to_canonical(), 1) else {
-            board.counters.count(
+            status.counters.count(
                 "ssa_resolver_connections_refused_total",
                 &[("reason", "too_many_admin")],
             );
             continue;
         };
-        let (board, stop) = (board.clone(), stop.clone());
+        let (status, stop) = (status.clone(), stop.clone());
         conversations.spawn(async move {
             let answer = |request: Request<_>| {
-                let response = answer(&request, &board);
+                let response = answer(&request, &status);
                 async move { response }
             };
             http::converse(stream, LIMITS, stop, answer).await;
@@ -129,11 +129,11 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-fn answer<B>(request: &Request<B>, board: &Board) -> Answer {
+fn answer<B>(request: &Request<B>, status: &Status) -> Answer {
     if request.method() != Method::GET {
         return http::text(StatusCode::METHOD_NOT_ALLOWED, "GET alone\n");
     }
-    let report = board.report();
+    let report = status.report();
     let alive = report.at.is_some_and(|at| at.elapsed() < SILENCE);
     let state = |good: bool, yes: &'static str, no: &'static str| {
         if good {
@@ -150,7 +150,7 @@ fn answer<B>(request: &Request<B>, board: &Board) -> Answer {
             "there is no usable snapshot, or no socket to have it at\n",
         ),
         "/metrics" => {
-            let mut figures = board.counters.figures();
+            let mut figures = status.counters.figures();
             figures.push(Figure {
                 name: "ssa_resolver_ready",
                 labels: Vec::new(),
@@ -194,27 +194,23 @@ fn answer<B>(request: &Request<B>, board: &Board) -> Answer {
 mod tests {
     use super::*;
 
-    fn status(board: &Board, path: &str) -> u16 {
+    fn code(status: &Status, path: &str) -> u16 {
         let request = Request::builder().uri(path).body(()).unwrap();
-        answer(&request, board).status().as_u16()
+        answer(&request, status).status().as_u16()
     }
 
     #[test]
     fn health_and_readiness_are_what_the_daemon_says() {
-        let board = Board::default();
-        assert_eq!((status(&board, "/healthz"), status(&board, "/readyz")), (503, 503));
-        board.update(|_| {});
-        assert_eq!((status(&board, "/healthz"), status(&board, "/readyz")), (200, 503));
-        board.update(|report| report.has_snapshots = true);
-        assert_eq!(status(&board, "/readyz"), 200);
-        board.update(|report| report.has_socket = false);
-        assert_eq!(status(&board, "/readyz"), 503);
+        let status = Status::default();
+        assert_eq!((code(&status, "/healthz"), code(&status, "/readyz")), (503, 503));
+        status.update(|_| {});
+        assert_eq!((code(&status, "/healthz"), code(&status, "/readyz")), (200, 503));
+        status.update(|report| report.has_snapshots = true);
+        assert_eq!(code(&status, "/readyz"), 200);
+        status.update(|report| report.has_socket = false);
+        assert_eq!(code(&status, "/readyz"), 503);
         assert_eq!(
-            (
-                status(&board, "/metrics"),
-                status(&board, "/status"),
-                status(&board, "/")
-            ),
+            (code(&status, "/metrics"), code(&status, "/status"), code(&status, "/")),
             (200, 200, 404)
         );
     }

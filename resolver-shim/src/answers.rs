@@ -17,8 +17,7 @@ pub const MAX_TTL: u64 = 7 * 86_400;
 /// The most characters kept of a reason.
 const MAX_REASON: usize = 300;
 
-/// Seconds since 1970, by a clock that does not jump while the daemon runs.
-pub type Seconds = u64;
+pub use crate::clock::Seconds;
 
 /// How long verifiers keep what is gone, beyond its TTL, in seconds.
 pub const GRACE: u64 = 60;

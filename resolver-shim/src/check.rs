@@ -11,7 +11,7 @@ use crate::{
     daemon::unusable_files,
     files::Place,
     folders::Missing,
-    memory::State,
+    history::State,
     model::Model,
     secrets::faults_of,
     store,

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use ssa_rules::UnixTime;
 use tokio::time::Instant;
 
-use crate::{answers::Seconds, reading};
+use crate::reading;
+
+/// Seconds since 1970, by a clock that does not jump while the daemon runs.
+pub type Seconds = u64;
 
 /// Later than this nobody waits.
 const YEAR: Duration = Duration::from_hours(366 * 24);

@@ -6,9 +6,9 @@ use clap::{Parser, ValueEnum};
 use ssa_input::{text::clean, usage::cleaned};
 use ssa_resolver::{
     check,
-    concealed::{Log, say, tell},
     daemon::{self, Settings},
     forget::{self, ForgetError},
+    output::{Log, say, tell},
 };
 use tracing::level_filters::LevelFilter;
 

@@ -97,13 +97,13 @@ impl Access {
 
 /// A bound socket, whose file goes with it.
 #[derive(Debug)]
-pub struct Bound {
-    listener: UnixListener,
+pub struct Listener {
+    socket: UnixListener,
     place: Place,
     file: (u64, u64),
 }
 
-impl Bound {
+impl Listener {
     /// Binds the socket. It is made with its permissions in a folder that nobody else can enter, and then moved to its
     /// place: nobody finds it open or half done, nothing that others put in the way is followed or changed, and one that
     /// a dead daemon left is replaced.
@@ -138,7 +138,11 @@ impl Bound {
             let found = fs::symlink_metadata(path)?;
             Ok((listener, (found.dev(), found.ino())))
         })?;
-        Ok(Self { listener, place, file })
+        Ok(Self {
+            socket: listener,
+            place,
+            file,
+        })
     }
 
     /// Returns which file it is: device and inode.
@@ -148,7 +152,7 @@ impl Bound {
     }
 }
 
-impl Drop for Bound {
+impl Drop for Listener {
     fn drop(&mut self) {
         // A successor may have taken the place already.
         if self
@@ -194,13 +198,13 @@ pub struct Served {
 
 /// Serves until it is to stop, and then until every request is answered. A successor takes the place of the socket; who is
 /// connected stays so.
-pub async fn serve(mut bound: Bound, mut successors: mpsc::UnboundedReceiver<Bound>, served: Served) {
+pub async fn serve(mut bound: Listener, mut successors: mpsc::UnboundedReceiver<Listener>, served: Served) {
     let (room, strangers) = (Room::new(MAX_CONNECTIONS), Room::new(MAX_STRANGERS));
     let mut stop = served.stop.clone();
     let mut conversations = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = bound.listener.accept() => accepted,
+            accepted = bound.socket.accept() => accepted,
             () = http::stopped(&mut stop) => break,
             Some(_) = conversations.join_next() => continue,
             Some(successor) = successors.recv() => {
@@ -441,7 +445,7 @@ mod tests {
             counters: counters.clone(),
             stop: stopped,
         };
-        let bound = Bound::new(&socket, Folders::Own).unwrap();
+        let bound = Listener::new(&socket, Folders::Own).unwrap();
         let task = tokio::spawn(serve(bound, mpsc::unbounded_channel().1, served));
         Running {
             publisher,
@@ -672,18 +676,18 @@ mod tests {
         let config = socket(&folder, "");
         // What a daemon that was killed leaves.
         drop(std::os::unix::net::UnixListener::bind(&config.path).unwrap());
-        let bound = Bound::new(&config, Folders::Own).unwrap();
+        let bound = Listener::new(&config, Folders::Own).unwrap();
         let found = fs::metadata(&config.path).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o600);
         assert_eq!(
-            Bound::new(&config, Folders::Own).unwrap_err().kind(),
+            Listener::new(&config, Folders::Own).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
         drop(bound);
         assert!(!config.path.exists());
         fs::write(&config.path, "").unwrap();
         assert_eq!(
-            Bound::new(&config, Folders::Own).unwrap_err().kind(),
+            Listener::new(&config, Folders::Own).unwrap_err().kind(),
             io::ErrorKind::AlreadyExists
         );
         assert!(config.path.exists());

@@ -98,7 +98,7 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
         (1, None) => {}
         (_, Some(saved)) if is_known && file.version > 1 => {
             for stored in services.values_mut() {
-                stored.memory.shift(|time| now.of(time, saved));
+                stored.history.shift(|time| now.of(time, saved));
             }
         }
         (version, _) => {
@@ -109,7 +109,7 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
         }
     }
     for stored in services.values_mut() {
-        stored.memory.not_after(now.now);
+        stored.history.not_after(now.now);
     }
     Ok(services)
 }
@@ -152,14 +152,14 @@ mod tests {
             held: ["2001:db8:5::/64".parse().unwrap()].into(),
             ..Stored::default()
         };
-        stored.memory.list.at = 100;
+        stored.history.list.at = 100;
         services.insert("web".to_owned(), stored.clone());
         save(&path, Folders::Own, services.clone(), moment(110, 10)).unwrap();
         assert_eq!(load(&path, Folders::Own, &moment(110, 10)).unwrap(), services);
         // Half a minute passed, whatever the system's clock says.
         for now in [50, 140, 100_000] {
             let at = load(&path, Folders::Own, &moment(now, 40)).unwrap()["web"]
-                .memory
+                .history
                 .list
                 .at;
             assert_eq!(at, now - 40);
@@ -240,27 +240,27 @@ mod tests {
 
     #[test]
     fn files_of_version_1_are_read() {
-        let memory = r#"{"list": {"value": {"items": "2:2001:db8:5::/64"}, "ttl": 300, "at": 100},
+        let history = r#"{"list": {"value": {"items": "2:2001:db8:5::/64"}, "ttl": 300, "at": 100},
             "records": {"value": ["v=ssa1; addr=rand:64"], "ttl": 300, "at": 100},
             "addresses": {"value": [], "ttl": 300, "at": 100},
             "seen_records": [{"value": "v=ssa1; addr=rand:64", "ttl": 300, "until": 400, "gone": false},
                              {"value": "v=ssa1; addr=rand:64; salt=2", "ttl": 300, "until": 350, "gone": true}],
             "seen_lists": [{"value": "2:2001:db8:5::/64", "ttl": 300, "until": 400, "gone": false}]}"#;
         let json =
-            format!(r#"{{"version": 1, "services": {{"web": {{"domain": null, "memory": {memory}, "held": []}}}}}}"#);
-        let mut memory = parse(json.as_bytes(), &moment(200, 9)).unwrap()["web"].memory.clone();
-        let terms = crate::memory::Terms {
+            format!(r#"{{"version": 1, "services": {{"web": {{"domain": null, "memory": {history}, "held": []}}}}}}"#);
+        let mut history = parse(json.as_bytes(), &moment(200, 9)).unwrap()["web"].history.clone();
+        let terms = crate::history::Terms {
             key_of: &|_| ssa_rules::Key::None,
             forbidden: &|_| None,
             taken: &|_| None,
             ttl_most: 1000,
         };
-        let view = memory.verifier(350 + 59, &terms);
+        let view = history.verifier(350 + 59, &terms);
         assert_eq!((view.pairs.len(), view.kept.until), (2, Some(410)));
-        assert_eq!(memory.verifier(410, &terms).pairs.len(), 1);
+        assert_eq!(history.verifier(410, &terms).pairs.len(), 1);
         // The clock went back meanwhile.
         assert_eq!(
-            parse(json.as_bytes(), &moment(50, 9)).unwrap()["web"].memory.list.at,
+            parse(json.as_bytes(), &moment(50, 9)).unwrap()["web"].history.list.at,
             50
         );
     }

@@ -27,7 +27,6 @@ pub use raw::{Action, Dnssec, Finding, Mode, Role};
 pub use shared::SharedPort;
 
 pub use crate::folders::Folders;
-use crate::front::DEFAULT_LIMITS;
 
 /// The most bytes of a configuration.
 pub const MAX_BYTES: usize = 8 << 20;
@@ -37,6 +36,14 @@ pub const MAX_SERVICES: usize = 1024;
 
 /// Where snapshots are served unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ssa-resolver/snapshot.sock";
+
+/// What a record may ask of the front by default: it composes for all of its askers, one after the other.
+pub const DEFAULT_LIMITS: Limits = Limits {
+    // Some 4000 hashes; the configuration allows 16 bits.
+    max_pow: 12,
+    // Answers are good for what is left of one.
+    min_time_step: 1,
+};
 
 /// The most members of other lists.
 pub const MAX_MEMBERS: usize = 64;

@@ -3,12 +3,12 @@
 //! - `run` binds everything, and waits for what comes: reports of the DNS, orders, signals, a tick each second.
 //! - `snapshots` has the model, and makes of it what verifiers, clients and the front are told.
 //! - `reload` has the configuration's files: it looks for changes, and takes another configuration or keeps the last.
-//! - `files`, `servers`, `followers`, `socket` and `writer` each know one thing: what a file was when it was read, which
+//! - `files`, `servers`, `pollers`, `socket` and `writer` each know one thing: what a file was when it was read, which
 //!   DNS servers are asked, who asks them, whether the socket is where it should be, and when the state was written.
 
 mod error;
 mod files;
-mod followers;
+mod pollers;
 mod reload;
 mod run;
 mod servers;

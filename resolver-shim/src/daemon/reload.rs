@@ -7,16 +7,16 @@ use tokio::sync::watch;
 use super::{
     error::StartError,
     files::{Changed, Files},
-    followers::Followers,
+    pollers::Pollers,
     servers::{self, Chosen, Watch},
     settings::Settings,
     snapshots::Snapshots,
 };
 use crate::{
-    ask::Report,
     clock::Clock,
     config::{Config, Front},
     metrics::Counters,
+    poller::Report,
     serve::Access,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Reload {
     settings: Settings,
     files: Files,
     clock: Clock,
-    followers: Followers,
+    pollers: Pollers,
     access: watch::Sender<Access>,
     own: u32,
     chosen: Chosen,
@@ -43,7 +43,7 @@ impl Reload {
     pub(super) fn new(
         (settings, files): (Settings, Files),
         clock: Clock,
-        (followers, chosen): (Followers, Chosen),
+        (pollers, chosen): (Pollers, Chosen),
         (access, own): (watch::Sender<Access>, u32),
         counters: Arc<Counters>,
     ) -> Self {
@@ -51,7 +51,7 @@ impl Reload {
             settings,
             files,
             clock,
-            followers,
+            pollers,
             access,
             own,
             chosen,
@@ -63,12 +63,12 @@ impl Reload {
 
     /// Says whether a report is of a task that still counts.
     pub(super) fn is_current(&self, report: &Report) -> bool {
-        self.followers.is_current(report)
+        self.pollers.is_current(report)
     }
 
     /// Asks nobody any more.
     pub(super) fn stop(&mut self) {
-        self.followers.stop();
+        self.pollers.stop();
     }
 
     /// Looks for changes of everything outside that the daemon lives by, and takes them: key material, the configuration and
@@ -125,8 +125,8 @@ impl Reload {
             );
         }
         let by_same = self.chosen.is_same(&chosen);
-        self.followers
-            .follow(&config, &chosen.servers, Some(old).filter(|_| by_same));
+        self.pollers
+            .set(&config, &chosen.servers, Some(old).filter(|_| by_same));
         self.chosen = chosen;
         self.watch.accept();
         self.access.send_replace(Access::new(&config.socket, self.own));
@@ -143,7 +143,7 @@ impl Reload {
         let outcome = match Chosen::new(snapshots.config(), || Ok(found.clone())) {
             Ok(chosen) => {
                 tracing::info!(servers = ?chosen.servers.addresses(), "the system's DNS servers changed");
-                self.followers.follow(snapshots.config(), &chosen.servers, None);
+                self.pollers.set(snapshots.config(), &chosen.servers, None);
                 snapshots.hand_to(chosen.upstreams.clone());
                 self.chosen = chosen;
                 self.watch.accept();
@@ -167,7 +167,7 @@ impl Reload {
                 seconds = slept.saturating_sub(self.slept).as_secs(),
                 "the machine slept"
             );
-            self.followers.follow(snapshots.config(), &self.chosen.servers, None);
+            self.pollers.set(snapshots.config(), &self.chosen.servers, None);
         }
         self.slept = slept;
         snapshots.wake();

@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     error::StartError,
     files::Files,
-    followers::Followers,
+    pollers::Pollers,
     reload::{Reload, listens},
     servers::{self, Chosen},
     settings::Settings,
@@ -20,13 +20,13 @@ use super::{
     socket::SocketWatch,
 };
 use crate::{
-    admin::{self, Board},
-    ask::Report,
+    admin::{self, Status},
     clock::Clock,
     config::{Config, Role},
     front::{self, Table},
     model::{Model, Stored},
-    serve::{self, Access, Bound, Order, Served},
+    poller::Report,
+    serve::{self, Access, Listener, Order, Served},
     snapshot::Publisher,
     sources, store, users,
 };
@@ -52,17 +52,17 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     let chosen = Chosen::new(&config, || servers::of_system(None, ssa_dns::system_servers))?;
     let signals = Signals::new().map_err(StartError::Signals)?;
     let clock = Clock::new();
-    let board = Arc::new(Board::default());
-    let stored = load(&config, clock, &board);
+    let status = Arc::new(Status::default());
+    let stored = load(&config, clock, &status);
     let (stop, stopped) = watch::channel(false);
     let own = users::own_user();
     let (access, allowed) = watch::channel(Access::new(&config.socket, own));
     let publisher = Publisher::default();
-    let bound = Bound::new(&config.socket, config.folders);
+    let bound = Listener::new(&config.socket, config.folders);
     let bound = bound.map_err(|error| StartError::Socket(config.socket.path.clone(), error))?;
     let (successors_in, successors) = mpsc::unbounded_channel();
     let of = (config.socket.clone(), config.folders);
-    let socket = SocketWatch::new(&bound, of, successors_in, board.counters.clone());
+    let socket = SocketWatch::new(&bound, of, successors_in, status.counters.clone());
     let (orders_in, orders) = mpsc::channel(1);
     let served = Served {
         inbound: publisher.latest(Role::Inbound),
@@ -70,7 +70,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         access: allowed,
         own,
         orders: orders_in,
-        counters: board.counters.clone(),
+        counters: status.counters.clone(),
         stop: stopped.clone(),
     };
     let mut serving = JoinSet::new();
@@ -78,7 +78,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         let listener = admin::bind(address)
             .await
             .map_err(|error| StartError::Admin(address, error))?;
-        serving.spawn(admin::serve(listener, board.clone(), stopped.clone()));
+        serving.spawn(admin::serve(listener, status.clone(), stopped.clone()));
     }
     serving.spawn(serve::serve(bound, successors, served));
     let table = watch::Sender::new(Arc::new(Table {
@@ -87,17 +87,17 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         upstreams: chosen.upstreams.clone(),
         ..Table::default()
     }));
-    let shared = front::serve::Shared::new(table.subscribe(), clock, board.counters.clone());
+    let shared = front::serve::Shared::new(table.subscribe(), clock, status.counters.clone());
     for address in listens(&config) {
-        let bound = front::serve::Bound::new(*address)
+        let bound = front::serve::Listener::new(*address)
             .await
             .map_err(|error| StartError::Front(*address, error))?;
         serving.spawn(front::serve::serve(bound, shared.clone(), stopped.clone()));
     }
 
     let (reports_in, reports) = mpsc::channel(REPORTS);
-    let mut followers = Followers::new(reports_in, table.borrow().probe.clone());
-    followers.follow(&config, &chosen.servers, None);
+    let mut pollers = Pollers::new(reports_in, table.borrow().probe.clone());
+    pollers.set(&config, &chosen.servers, None);
     tracing::info!(
         services = config.services.len(),
         socket = %config.socket.path.display(),
@@ -106,12 +106,12 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     );
     let model = Model::new(config, stored, clock.now());
     let front = (table, chosen.upstreams.clone());
-    let (counters, access) = (board.counters.clone(), (access, own));
+    let (counters, access) = (status.counters.clone(), (access, own));
     let daemon = Daemon {
-        snapshots: Snapshots::new((clock, model), publisher, front, board.clone()),
-        reload: Reload::new((settings, files), clock, (followers, chosen), access, counters),
+        snapshots: Snapshots::new((clock, model), publisher, front, status.clone()),
+        reload: Reload::new((settings, files), clock, (pollers, chosen), access, counters),
         socket,
-        board,
+        status,
     };
     let daemon = daemon.live(Inputs { reports, orders }, signals).await;
     tracing::info!("stopping");
@@ -122,13 +122,13 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
 }
 
 /// Reads what was stored; a file at fault is told and not used.
-fn load(config: &Config, clock: Clock, board: &Board) -> BTreeMap<String, Stored> {
+fn load(config: &Config, clock: Clock, status: &Status) -> BTreeMap<String, Stored> {
     let Some(path) = &config.state else {
         return BTreeMap::new();
     };
     store::load(path, config.folders, &clock.moment()).unwrap_or_else(|error| {
         tracing::error!(path = %path.display(), error = ssa_input::files::reason(&error), "the state is not used");
-        board
+        status
             .counters
             .count("ssa_resolver_state_reads_total", &[("outcome", "failed")]);
         BTreeMap::new()
@@ -140,7 +140,7 @@ struct Daemon {
     snapshots: Snapshots,
     reload: Reload,
     socket: SocketWatch,
-    board: Arc<Board>,
+    status: Arc<Status>,
 }
 
 impl Daemon {
@@ -186,7 +186,7 @@ impl Daemon {
         self.reload.look(&mut self.snapshots);
         self.socket.look();
         let has_socket = self.socket.is_reachable();
-        self.board.update(|report| report.has_socket = has_socket);
+        self.status.update(|report| report.has_socket = has_socket);
     }
 
     /// Does what somebody may ask for by the socket.

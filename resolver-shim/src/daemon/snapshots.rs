@@ -7,14 +7,14 @@ use tokio::{sync::watch, time::Instant};
 
 use super::writer::{WRITE, Writer};
 use crate::{
-    admin::Board,
+    admin::Status,
     answers::Seconds,
-    ask::Report,
     clock::Clock,
     config::{Config, Role},
     front::{Table, Upstreams},
     metrics::Figure,
     model::Model,
+    poller::Report,
     snapshot::Publisher,
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Snapshots {
     publisher: Publisher,
     front: watch::Sender<Arc<Table>>,
     upstreams: Arc<Upstreams>,
-    board: Arc<Board>,
+    status: Arc<Status>,
     writer: Writer,
     /// When snapshots are to be made.
     due: Option<Instant>,
@@ -46,17 +46,17 @@ impl Snapshots {
         (clock, model): (Clock, Model),
         publisher: Publisher,
         (front, upstreams): (watch::Sender<Arc<Table>>, Arc<Upstreams>),
-        board: Arc<Board>,
+        status: Arc<Status>,
     ) -> Self {
         let config = model.config();
-        let writer = Writer::new(config.state.clone(), config.folders, clock, board.clone());
+        let writer = Writer::new(config.state.clone(), config.folders, clock, status.clone());
         Self {
             clock,
             model,
             publisher,
             front,
             upstreams,
-            board,
+            status,
             writer,
             due: Some(Instant::now()),
             until: None,
@@ -81,7 +81,7 @@ impl Snapshots {
     /// Takes the answers for a service.
     pub(super) fn take(&mut self, report: Report) {
         let outcome = report.answers.failure().map_or("answered", |failure| failure.kind);
-        self.board
+        self.status
             .counters
             .count("ssa_resolver_resolutions_total", &[("outcome", outcome)]);
         let proof = match report.proof {
@@ -90,7 +90,7 @@ impl Snapshots {
             Some(Proof::Unchecked) | None => None,
         };
         if let Some(proof) = proof {
-            self.board
+            self.status
                 .counters
                 .count("ssa_resolver_validations_total", &[("proof", proof)]);
         }
@@ -132,7 +132,7 @@ impl Snapshots {
             count,
             "what is gone from the DNS is forgotten, as somebody asked for"
         );
-        self.board.counters.count("ssa_resolver_forgets_total", &[]);
+        self.status.counters.count("ssa_resolver_forgets_total", &[]);
         self.build();
         self.writer.want(Duration::ZERO);
         Some(count)
@@ -181,7 +181,7 @@ impl Snapshots {
                     let generation = generation.unwrap_or_default();
                     let role = role.name();
                     tracing::info!(role, generation, bytes, off, "a new snapshot");
-                    self.board
+                    self.status
                         .counters
                         .count("ssa_resolver_snapshots_total", &[("role", role)]);
                 }
@@ -195,7 +195,7 @@ impl Snapshots {
                 clients: front.map_or_else(|| table.clients.clone(), |front| front.clients.clone()),
                 transfers: front.map_or(table.transfers, |front| front.transfers),
                 upstreams: front.map_or(&table.upstreams, |_| &self.upstreams).clone(),
-                offers: built.offers,
+                entries: built.compose_entries,
                 probe: table.probe.clone(),
             });
         });
@@ -230,7 +230,7 @@ impl Snapshots {
             });
         }
         let statuses = model.statuses();
-        self.board.update(|report| {
+        self.status.update(|report| {
             report.has_snapshots = ready;
             report.statuses = statuses;
             report.gauges = gauges;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::{
     config::{Folders, Socket},
     metrics::Counters,
-    serve::Bound,
+    serve::Listener,
 };
 
 /// Looks whether the socket is still at its path: its folder may have been replaced, or the socket removed.
@@ -17,16 +17,16 @@ pub(super) struct SocketWatch {
     /// The socket that was bound last: device and inode.
     file: (u64, u64),
     /// Where another one goes to be served.
-    bound: mpsc::UnboundedSender<Bound>,
+    bound: mpsc::UnboundedSender<Listener>,
     counters: Arc<Counters>,
     is_reachable: bool,
 }
 
 impl SocketWatch {
     pub(super) fn new(
-        bound: &Bound,
+        bound: &Listener,
         (config, folders): (Socket, Folders),
-        successors: mpsc::UnboundedSender<Bound>,
+        successors: mpsc::UnboundedSender<Listener>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl SocketWatch {
             return;
         }
         let path = self.config.path.display();
-        let outcome = match Bound::new(&self.config, self.folders) {
+        let outcome = match Listener::new(&self.config, self.folders) {
             Ok(bound) => {
                 tracing::warn!(%path, "the socket was gone from its path, and is bound there again");
                 self.file = bound.file();
@@ -89,7 +89,7 @@ mod tests {
         let path = inner.join("a.sock");
         let json = format!(r#"{{"socket": {{"path": "{}"}}}}"#, path.display());
         let config = Config::from_json(json.as_bytes()).unwrap();
-        let mut bound = Bound::new(&config.socket, config.folders).unwrap();
+        let mut bound = Listener::new(&config.socket, config.folders).unwrap();
         let (successors, mut next) = mpsc::unbounded_channel();
         let of = (config.socket, config.folders);
         let mut watch = SocketWatch::new(&bound, of, successors, Arc::default());

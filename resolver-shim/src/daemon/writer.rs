@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::{admin::Board, clock::Clock, folders::Folders, model::Model, store};
+use crate::{admin::Status, clock::Clock, folders::Folders, model::Model, store};
 
 /// How long a change of the state may be unwritten, and how long a mere renewal.
 pub(super) const WRITE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
@@ -15,18 +15,18 @@ pub(super) struct Writer {
     folders: Folders,
     pub(super) due: Option<Instant>,
     clock: Clock,
-    board: Arc<Board>,
+    status: Arc<Status>,
     running: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(super) fn new(path: Option<PathBuf>, folders: Folders, clock: Clock, board: Arc<Board>) -> Self {
+    pub(super) fn new(path: Option<PathBuf>, folders: Folders, clock: Clock, status: Arc<Status>) -> Self {
         Self {
             path,
             folders,
             due: None,
             clock,
-            board,
+            status,
             running: None,
         }
     }
@@ -44,7 +44,7 @@ impl Writer {
             return;
         }
         let (services, now, folders) = (model.to_store(), self.clock.moment(), self.folders);
-        let board = self.board.clone();
+        let status = self.status.clone();
         self.running = Some(tokio::task::spawn_blocking(move || {
             let result = match store::save(&path, folders, services, now) {
                 Ok(()) => "written",
@@ -53,7 +53,7 @@ impl Writer {
                     "failed"
                 }
             };
-            board
+            status
                 .counters
                 .count("ssa_resolver_state_writes_total", &[("outcome", result)]);
         }));

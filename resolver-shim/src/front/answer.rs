@@ -151,7 +151,7 @@ impl Table {
             edns::write(&mut own, PAYLOAD, extended, opt.map_or(dnssec, |opt| opt.dnssec), back);
             own
         });
-        if asked.is_plain && !self.offers.is_empty() && asker.whose().is_some() {
+        if asked.is_plain && !self.entries.is_empty() && asker.whose().is_some() {
             let mut known = Composed {
                 table: self,
                 by_name: HashMap::new(),
@@ -180,7 +180,7 @@ impl Table {
         now: Now,
         random: &mut impl FnMut() -> u64,
     ) -> Option<(Ipv6Addr, u32)> {
-        self.offers.get(name)?.compose(asker.whose()?, now, random)
+        self.entries.get(name)?.compose(asker.whose()?, now, random)
     }
 }
 
@@ -238,7 +238,7 @@ impl Composed<'_> {
         name: &[u8],
         compose: &mut impl FnMut(&[u8]) -> Option<(Ipv6Addr, u32)>,
     ) -> Option<(Ipv6Addr, u32)> {
-        if !self.table.offers.contains_key(name) {
+        if !self.table.entries.contains_key(name) {
             return None;
         }
         *self.by_name.entry(name.to_vec()).or_insert_with(|| compose(name))
@@ -358,7 +358,7 @@ impl Composed<'_> {
                 return true;
             }
             self.hints = self.hints.saturating_add(1);
-            let owned = table.offers.iter().filter(|(_, offer)| offer.owns(hint));
+            let owned = table.entries.iter().filter(|(_, entry)| entry.owns(hint));
             if owned.into_iter().any(|(name, _)| self.of(name, compose).is_some()) {
                 return true;
             }

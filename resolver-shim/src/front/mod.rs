@@ -5,14 +5,13 @@
 
 mod answer;
 mod asker;
+mod compose_entry;
 mod connection;
 mod framing;
-mod kept;
-mod offer;
 mod query;
 pub mod serve;
-pub(crate) mod share;
 mod shared;
+mod stale_cache;
 mod upstreams;
 pub mod wire;
 
@@ -25,7 +24,7 @@ use self::wire::Code;
 pub use self::{
     answer::Received,
     asker::Asker,
-    offer::{DEFAULT_LIMITS, MAX_TTL, Offer},
+    compose_entry::{ComposeEntry, MAX_TTL},
     query::{Asked, Query},
     upstreams::Upstreams,
 };
@@ -41,7 +40,7 @@ pub struct Table {
     /// The servers that all else is handed to.
     pub upstreams: Arc<Upstreams>,
     /// What is composed, by name.
-    pub offers: HashMap<Vec<u8>, Offer>,
+    pub entries: HashMap<Vec<u8>, ComposeEntry>,
     /// The shim's own questions that must not come here.
     pub probe: Arc<Probe>,
 }
@@ -126,7 +125,7 @@ impl Table {
             Err(code) => return failure(Outcome::Faulty, code),
         };
         let mut outcome = Outcome::Passed;
-        if query.kind == wire::kind::AAAA && query.is_plain() && self.offers.contains_key(&query.name) {
+        if query.kind == wire::kind::AAAA && query.is_plain() && self.entries.contains_key(&query.name) {
             if let Some((address, ttl)) = self.compose(&query.name, asker, now, random) {
                 return Decision::Answer(Outcome::Composed, query.answer(address, ttl));
             }
@@ -139,7 +138,7 @@ impl Table {
     }
 }
 
-/// Returns a name as [`Table::offers`] has it.
+/// Returns a name as [`Table::entries`] has it.
 #[must_use]
 pub fn key(name: &Name) -> Vec<u8> {
     let mut key = Vec::new();

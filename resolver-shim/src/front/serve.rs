@@ -17,12 +17,12 @@ const PLACE: usize = 1024;
 
 /// An address that is listened at.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct Listener {
     udp: UdpSocket,
     tcp: TcpListener,
 }
 
-impl Bound {
+impl Listener {
     pub(crate) async fn new(address: SocketAddr) -> io::Result<Self> {
         let tcp = TcpListener::bind(address).await?;
         // Of a port that the system chose, both have the same.
@@ -32,8 +32,8 @@ impl Bound {
 }
 
 /// Serves until it is to stop.
-pub(crate) async fn serve(bound: Bound, shared: Shared, mut stop: watch::Receiver<bool>) {
-    let Bound { udp, tcp } = bound;
+pub(crate) async fn serve(bound: Listener, shared: Shared, mut stop: watch::Receiver<bool>) {
+    let Listener { udp, tcp } = bound;
     tokio::select! {
         () = datagrams(Arc::new(udp), shared.clone()) => {}
         () = connections(tcp, shared) => {}

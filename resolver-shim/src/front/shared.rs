@@ -7,12 +7,16 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     Asked, Asker, Decision, Outcome, Table, Upstreams,
     asker::Askers,
-    kept::Kept,
-    share::{Share, Shares},
+    stale_cache::StaleCache,
     upstreams::{Reply, Transport},
     wire::{self, Code},
 };
-use crate::{clock::Clock, metrics::Counters, random::Bits};
+use crate::{
+    clock::Clock,
+    fair_semaphore::{FairPermit, FairSemaphore},
+    metrics::Counters,
+    random::Bits,
+};
 
 /// The most queries by UDP that servers are asked at once; a large one counts for several.
 const MAX_QUERIES: usize = 2048;
@@ -34,10 +38,10 @@ pub(crate) struct Shared {
     pub(super) clock: Clock,
     pub(super) counters: Arc<Counters>,
     pub(super) askers: Askers,
-    pub(super) kept: Kept,
-    pub(super) queries: Shares,
-    pub(super) streamed: Shares,
-    pub(super) connections: Shares,
+    pub(super) kept: StaleCache,
+    pub(super) queries: FairSemaphore,
+    pub(super) streamed: FairSemaphore,
+    pub(super) connections: FairSemaphore,
 }
 
 impl Shared {
@@ -47,10 +51,10 @@ impl Shared {
             clock,
             counters,
             askers: Askers::default(),
-            kept: Kept::default(),
-            queries: Shares::new(MAX_QUERIES),
-            streamed: Shares::new(MAX_STREAMED),
-            connections: Shares::new(MAX_CONNECTIONS),
+            kept: StaleCache::default(),
+            queries: FairSemaphore::new(MAX_QUERIES),
+            streamed: FairSemaphore::new(MAX_STREAMED),
+            connections: FairSemaphore::new(MAX_CONNECTIONS),
         }
     }
 
@@ -73,7 +77,7 @@ impl Shared {
     }
 
     /// Takes a place for a query by TCP.
-    pub(super) fn take_streamed(&self, asker: Asker) -> Option<Share> {
+    pub(super) fn take_streamed(&self, asker: Asker) -> Option<FairPermit> {
         self.streamed.take(asker.address, 1)
     }
 
@@ -84,9 +88,9 @@ impl Shared {
         asked: Asked,
         asker: Asker,
         transport: Transport,
-        place: Share,
+        place: FairPermit,
     ) -> (Outcome, Vec<u8>) {
-        let told = if Kept::is_for(&self.table(), &asked) {
+        let told = if StaleCache::is_for(&self.table(), &asked) {
             match self.ask_impatiently(&asked, asker, transport, place).await {
                 Ok(told) => told,
                 Err(without) => return (Outcome::Stale, without),
@@ -113,10 +117,14 @@ impl Shared {
         asked: &Asked,
         asker: Asker,
         transport: Transport,
-        place: Share,
+        place: FairPermit,
     ) -> Result<Told, Vec<u8>> {
         let upstreams = self.upstreams();
-        let is_stale = self.table().offers.get(&asked.name).is_some_and(|offer| offer.is_stale);
+        let is_stale = self
+            .table()
+            .entries
+            .get(&asked.name)
+            .is_some_and(|entry| entry.is_stale);
         let patience = PATIENCE[usize::from(is_stale || upstreams.are_silent())];
         let (asking, question) = (self.clone(), asked.clone());
         // It goes on when nobody waits any more: its answer is kept.

@@ -42,9 +42,9 @@ fn own(item: &str, source: &str) -> ItemSource {
     }
 }
 
-fn offer(rules: &[&str], key: &Key) -> Offer {
+fn entry(rules: &[&str], key: &Key) -> ComposeEntry {
     let list = "2:2001:db8:5::/64 2:2001:db8:7::/64 !2:2001:db8:6::/120";
-    Offer {
+    ComposeEntry {
         rules: rules.iter().map(|rule| prepared(rule, list, key)).collect(),
         sources: vec![
             own("2001:db8:5::/64", "2001:db8:1::5"),
@@ -54,22 +54,22 @@ fn offer(rules: &[&str], key: &Key) -> Offer {
         own_keys: matches!(key, Key::Client(_)),
         is_stale: false,
         fresh_until: Arc::new(AtomicU64::new(1100)),
-        limits: DEFAULT_LIMITS,
+        limits: crate::config::DEFAULT_LIMITS,
     }
 }
 
-/// Returns the offers of web.demo.test under one rule.
-pub(super) fn offers(rule: &str) -> HashMap<Vec<u8>, Offer> {
+/// Returns the entries of web.demo.test under one rule.
+pub(super) fn entries(rule: &str) -> HashMap<Vec<u8>, ComposeEntry> {
     let name = key(&ssa_dns::name("Web.demo.test").unwrap());
-    HashMap::from([(name, offer(&[rule], &Key::None))])
+    HashMap::from([(name, entry(&[rule], &Key::None))])
 }
 
-fn compose(offer: &Offer, from: &str) -> Option<(Ipv6Addr, u32)> {
+fn compose(entry: &ComposeEntry, from: &str) -> Option<(Ipv6Addr, u32)> {
     let mut random = Random::new();
-    offer.compose(asker(from).whose()?, NOW, &mut || random.bits())
+    entry.compose(asker(from).whose()?, NOW, &mut || random.bits())
 }
 
-fn verdict(offer: &Offer, source: &str, address: Ipv6Addr) -> Verdict {
+fn verdict(entry: &ComposeEntry, source: &str, address: Ipv6Addr) -> Verdict {
     let flow = Flow {
         source: Source(source.parse().unwrap()),
         destination: Destination(address),
@@ -78,7 +78,7 @@ fn verdict(offer: &Offer, source: &str, address: Ipv6Addr) -> Verdict {
         port: Some(Port(443)),
         time: NOW.time,
     };
-    offer.rules[0].verify(&flow).unwrap()
+    entry.rules[0].verify(&flow).unwrap()
 }
 
 #[test]
@@ -91,12 +91,12 @@ fn addresses_are_composed_for_the_asker() {
         "v=ssa1; addr=mac(src/64):40 rand:24; key=k1; kdf=src/64",
         "v=ssa1; addr=hash(src/128,port):40 rand:24; pow=6",
     ] {
-        let offer = offer(&[rule], &key);
+        let entry = entry(&[rule], &key);
         let mut met = std::collections::HashSet::new();
         for _ in 0..40 {
-            let (address, _) = compose(&offer, ASKER).unwrap();
+            let (address, _) = compose(&entry, ASKER).unwrap();
             assert!(
-                matches!(verdict(&offer, ASKER, address), Verdict::Conforming(_)),
+                matches!(verdict(&entry, ASKER, address), Verdict::Conforming(_)),
                 "{rule}"
             );
             met.insert(address);
@@ -107,8 +107,8 @@ fn addresses_are_composed_for_the_asker() {
 
 #[test]
 fn replicas_are_taken_at_random() {
-    let offer = offer(&["v=ssa1; addr=hash(src/128):64; replicas=4"], &Key::None);
-    let met: std::collections::HashSet<_> = (0..200).map(|_| compose(&offer, ASKER).unwrap().0).collect();
+    let entry = entry(&["v=ssa1; addr=hash(src/128):64; replicas=4"], &Key::None);
+    let met: std::collections::HashSet<_> = (0..200).map(|_| compose(&entry, ASKER).unwrap().0).collect();
     assert!(met.len() >= 4, "{met:?}");
 }
 
@@ -119,26 +119,26 @@ fn this_host_is_told_by_the_sources_that_it_uses() {
         "v=ssa1; addr=hash(src/128):64; item=rand",
         "v=ssa1; addr=rand:64",
     ] {
-        let mut offer = offer(&[rule], &Key::None);
+        let mut entry = entry(&[rule], &Key::None);
         for asker in ["::1", "127.0.0.1"] {
-            let (address, _) = compose(&offer, asker).unwrap();
-            let own = offer.sources.iter().find(|own| own.item.contains(&address)).unwrap();
-            let verdict = verdict(&offer, &own.source.to_string(), address);
+            let (address, _) = compose(&entry, asker).unwrap();
+            let own = entry.sources.iter().find(|own| own.item.contains(&address)).unwrap();
+            let verdict = verdict(&entry, &own.source.to_string(), address);
             assert!(matches!(verdict, Verdict::Conforming(_)), "{rule}");
         }
-        offer.sources.clear();
-        assert_eq!(compose(&offer, "::1"), None);
+        entry.sources.clear();
+        assert_eq!(compose(&entry, "::1"), None);
     }
 }
 
 #[test]
 fn items_that_this_host_cannot_reach_are_passed_over() {
     for rule in ["v=ssa1; addr=rand:64; item=rand", "v=ssa1; addr=hash(src/128):64"] {
-        let mut offer = offer(&[rule], &Key::None);
-        offer.sources.truncate(1);
+        let mut entry = entry(&[rule], &Key::None);
+        entry.sources.truncate(1);
         for _ in 0..40 {
-            let (address, _) = compose(&offer, "::1").unwrap();
-            assert!(offer.sources[0].item.contains(&address), "{rule}: {address}");
+            let (address, _) = compose(&entry, "::1").unwrap();
+            assert!(entry.sources[0].item.contains(&address), "{rule}: {address}");
         }
     }
 }
@@ -153,12 +153,12 @@ fn records_ask_for_as_much_as_the_operator_says() {
         ("v=ssa1; addr=hash(src/64,time/30):64", [0, 30], true),
         ("v=ssa1; addr=hash(src/64):64", [0, 86_400], true),
     ] {
-        let mut offer = offer(&[rule], &Key::None);
-        offer.limits = Limits {
+        let mut entry = entry(&[rule], &Key::None);
+        entry.limits = Limits {
             max_pow: u8::try_from(limits[0]).unwrap(),
             min_time_step: limits[1],
         };
-        assert_eq!(compose(&offer, ASKER).is_some(), composed, "{rule} under {limits:?}");
+        assert_eq!(compose(&entry, ASKER).is_some(), composed, "{rule} under {limits:?}");
     }
 }
 
@@ -168,42 +168,42 @@ fn what_cannot_be_composed_is_not() {
     let client = Key::Client(ClientKey::new([7; 16]));
     let keyed = "v=ssa1; addr=mac(src/64):64; key=k1; kdf=src/64";
     let cases = [
-        (offer(&["v=ssa1; addr=hash(obj):64"], &none), ASKER),
-        (offer(&["v=ssa1; addr=hash(src/64,chunk):64"], &none), ASKER),
-        (offer(&["v=ssa1; addr=rand:64; pow=13"], &none), ASKER),
-        (offer(&["v=ssa1; addr=rand:64; from=1790000018"], &none), ASKER),
-        (offer(&[keyed], &none), ASKER),
-        (offer(&[keyed], &client), ASKER),
-        (offer(&["v=ssa1; addr=rand:64"], &none), "192.0.2.1"),
-        (offer(&["v=ssa1; addr=rand:64"], &none), "fe80::1"),
-        (offer(&["v=ssa1; addr=rand:64"], &none), "::ffff:192.0.2.1"),
-        (offer(&[], &none), ASKER),
+        (entry(&["v=ssa1; addr=hash(obj):64"], &none), ASKER),
+        (entry(&["v=ssa1; addr=hash(src/64,chunk):64"], &none), ASKER),
+        (entry(&["v=ssa1; addr=rand:64; pow=13"], &none), ASKER),
+        (entry(&["v=ssa1; addr=rand:64; from=1790000018"], &none), ASKER),
+        (entry(&[keyed], &none), ASKER),
+        (entry(&[keyed], &client), ASKER),
+        (entry(&["v=ssa1; addr=rand:64"], &none), "192.0.2.1"),
+        (entry(&["v=ssa1; addr=rand:64"], &none), "fe80::1"),
+        (entry(&["v=ssa1; addr=rand:64"], &none), "::ffff:192.0.2.1"),
+        (entry(&[], &none), ASKER),
     ];
-    for (number, (offer, asker)) in cases.iter().enumerate() {
-        assert_eq!(compose(offer, asker), None, "case {number}");
+    for (number, (entry, asker)) in cases.iter().enumerate() {
+        assert_eq!(compose(entry, asker), None, "case {number}");
     }
-    let mut without_port = offer(&["v=ssa1; addr=hash(port):64"], &none);
+    let mut without_port = entry(&["v=ssa1; addr=hash(port):64"], &none);
     assert!(compose(&without_port, ASKER).is_some());
     without_port.port = None;
     assert_eq!(compose(&without_port, ASKER), None);
     // A key of this host's own is good for this host.
-    assert!(compose(&offer(&[keyed], &client), "::1").is_some());
+    assert!(compose(&entry(&[keyed], &client), "::1").is_some());
 }
 
 #[test]
 fn answers_hold_no_longer_than_what_they_rest_on() {
-    let ttl = |rules: &[&str]| compose(&offer(rules, &Key::None), ASKER).unwrap().1;
+    let ttl = |rules: &[&str]| compose(&entry(rules, &Key::None), ASKER).unwrap().1;
     assert_eq!(ttl(&["v=ssa1; addr=rand:64"]), 100);
     assert_eq!(ttl(&["v=ssa1; addr=hash(time/30):64"]), 23);
     assert_eq!(ttl(&["v=ssa1; addr=rand:64; pow=4"]), 23);
     let later = "v=ssa1; addr=hash(src/64):64; from=1790000024";
     assert_eq!(ttl(&[later, "v=ssa1; addr=rand:64"]), 7);
     let fresh = |until| {
-        let mut offer = offer(&["v=ssa1; addr=rand:64"], &Key::None);
-        offer.fresh_until.store(until, Ordering::Relaxed);
-        let fresh = compose(&offer, ASKER).unwrap().1;
-        offer.is_stale = true;
-        (fresh, compose(&offer, ASKER).unwrap().1)
+        let mut entry = entry(&["v=ssa1; addr=rand:64"], &Key::None);
+        entry.fresh_until.store(until, Ordering::Relaxed);
+        let fresh = compose(&entry, ASKER).unwrap().1;
+        entry.is_stale = true;
+        (fresh, compose(&entry, ASKER).unwrap().1)
     };
     // What is stale is told for half a minute (RFC 8767 §4).
     assert_eq!(
@@ -216,7 +216,7 @@ fn answers_hold_no_longer_than_what_they_rest_on() {
 fn each_query_has_its_decision() {
     let table = Table {
         clients: vec!["2001:db8:77::/48".parse().unwrap()],
-        offers: offers("v=ssa1; addr=rand:64"),
+        entries: entries("v=ssa1; addr=rand:64"),
         ..Table::default()
     };
     let mut random = Random::new();
@@ -243,7 +243,7 @@ fn each_query_has_its_decision() {
     assert_eq!(decide(&asked[..asked.len() - 1], ASKER), Outcome::Faulty);
     assert_eq!(decide(&query("x", 0x8000, 0, &[])[..5], ASKER), Outcome::Ignored);
     let table = Table {
-        offers: offers("v=ssa1; addr=hash(obj):64"),
+        entries: entries("v=ssa1; addr=hash(obj):64"),
         ..Table::default()
     };
     let published = table.decide(&asked, asker("::1"), NOW, &mut || 7);
@@ -254,7 +254,7 @@ fn each_query_has_its_decision() {
 #[test]
 fn this_host_may_ask_from_any_address_of_its_own() {
     let table = Table {
-        offers: offers("v=ssa1; addr=hash(src/128):64"),
+        entries: entries("v=ssa1; addr=hash(src/128):64"),
         ..Table::default()
     };
     let own = Asker {
@@ -268,10 +268,10 @@ fn this_host_may_ask_from_any_address_of_its_own() {
         panic!()
     };
     let address = Ipv6Addr::from(<[u8; 16]>::try_from(&answer[answer.len() - 16..]).unwrap());
-    let offer = table.offers.values().next().unwrap();
-    let used = offer.sources.iter().find(|own| own.item.contains(&address)).unwrap();
+    let entry = table.entries.values().next().unwrap();
+    let used = entry.sources.iter().find(|own| own.item.contains(&address)).unwrap();
     assert!(matches!(
-        verdict(offer, &used.source.to_string(), address),
+        verdict(entry, &used.source.to_string(), address),
         Verdict::Conforming(_)
     ));
     let other = Asker { is_host: false, ..own };
@@ -282,7 +282,7 @@ fn this_host_may_ask_from_any_address_of_its_own() {
 fn any_octets_have_a_decision() {
     let table = Table {
         clients: vec!["::/0".parse().unwrap()],
-        offers: offers("v=ssa1; addr=hash(src/64):20 rand:44"),
+        entries: entries("v=ssa1; addr=hash(src/64):20 rand:44"),
         ..Table::default()
     };
     let mut random = Random::seeded(3);

@@ -1,6 +1,6 @@
 //! The servers that queries are handed to, by a few sockets each that are renewed over and over.
 //!
-//! A query goes out by a socket chosen at random, under a number of its own: who is not on the way to the server has to
+//! A query goes out by a socket chosen at random, under a number of its own: who is not on the path to the server has to
 //! guess both. A socket that serves one query alone would be no harder to guess, and twice the work.
 
 use std::{
@@ -37,7 +37,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 2;
 
 /// How many sockets a server is asked by.
-const LANES: usize = 8;
+const SLOTS: usize = 8;
 
 /// How many queries a socket serves, and for how long: its port is not to be found out.
 const USES: u32 = 256;
@@ -88,26 +88,26 @@ pub(super) enum Reply {
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
-    lanes: Mutex<[Option<Arc<Lane>>; LANES]>,
+    slots: Mutex<[Option<Arc<UdpSlot>>; SLOTS]>,
 }
 
 /// A connected socket, and the task that reads from it. It ends with its place and the last query under way.
 #[derive(Debug)]
-struct Lane {
-    way: Arc<Way>,
+struct UdpSlot {
+    exchange: Arc<Exchange>,
     reader: AbortHandle,
     born: Instant,
     uses: AtomicU32,
 }
 
-impl Drop for Lane {
+impl Drop for UdpSlot {
     fn drop(&mut self) {
         self.reader.abort();
     }
 }
 
 #[derive(Debug)]
-struct Way {
+struct Exchange {
     socket: UdpSocket,
     waiting: Mutex<HashMap<u16, Waiting>>,
     broken: AtomicBool,
@@ -130,7 +130,7 @@ impl Upstreams {
     pub fn new(servers: Vec<SocketAddr>, timeout: Duration) -> Self {
         let server = |address| Server {
             address,
-            lanes: Mutex::default(),
+            slots: Mutex::default(),
         };
         Self {
             servers: servers.into_iter().map(server).collect(),
@@ -225,17 +225,17 @@ impl Upstreams {
 impl Server {
     /// Asks by one of the sockets, under a number of its own, and returns the answer to the query as it came.
     async fn by_udp(&self, query: &[u8], bits: &Mutex<Bits>) -> io::Result<Vec<u8>> {
-        let lane = self.lane(bits).await?;
-        let way = &lane.way;
+        let slot = self.slot(bits).await?;
+        let exchange = &slot.exchange;
         let (sender, answer) = oneshot::channel();
         let place = Place {
-            number: way.expect(wire::question(query), sender, bits),
-            way,
+            number: exchange.expect(wire::question(query), sender, bits),
+            exchange,
         };
         let mut asked = query.to_vec();
         set_number(&mut asked, &place.number.to_be_bytes());
-        if let Err(error) = way.socket.send(&asked).await {
-            way.fail();
+        if let Err(error) = exchange.socket.send(&asked).await {
+            exchange.fail();
             return Err(error);
         }
         let gone = |_| io::Error::new(io::ErrorKind::ConnectionReset, "its socket failed");
@@ -261,21 +261,21 @@ impl Server {
     }
 
     /// Returns one of the sockets, a new one where it is used up.
-    async fn lane(&self, bits: &Mutex<Bits>) -> io::Result<Arc<Lane>> {
-        let number = usize::try_from(lock(bits).draw()).unwrap_or(0) % LANES;
-        let found = lock(&self.lanes).get(number).cloned().flatten();
-        if let Some(lane) = found.filter(|lane| lane.is_good()) {
-            return Ok(lane);
+    async fn slot(&self, bits: &Mutex<Bits>) -> io::Result<Arc<UdpSlot>> {
+        let number = usize::try_from(lock(bits).draw()).unwrap_or(0) % SLOTS;
+        let found = lock(&self.slots).get(number).cloned().flatten();
+        if let Some(slot) = found.filter(|slot| slot.is_good()) {
+            return Ok(slot);
         }
-        let lane = Arc::new(Lane::new(self.address).await?);
-        if let Some(place) = lock(&self.lanes).get_mut(number) {
-            *place = Some(lane.clone());
+        let slot = Arc::new(UdpSlot::new(self.address).await?);
+        if let Some(place) = lock(&self.slots).get_mut(number) {
+            *place = Some(slot.clone());
         }
-        Ok(lane)
+        Ok(slot)
     }
 }
 
-impl Lane {
+impl UdpSlot {
     async fn new(server: SocketAddr) -> io::Result<Self> {
         let any: IpAddr = match server {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -283,14 +283,14 @@ impl Lane {
         };
         let socket = UdpSocket::bind((any, 0)).await?;
         socket.connect(server).await?;
-        let way = Arc::new(Way {
+        let exchange = Arc::new(Exchange {
             socket,
             waiting: Mutex::default(),
             broken: AtomicBool::new(false),
         });
-        let reading = way.clone();
+        let reading = exchange.clone();
         Ok(Self {
-            way,
+            exchange,
             reader: tokio::spawn(async move { reading.read().await }).abort_handle(),
             born: Instant::now(),
             uses: AtomicU32::new(0),
@@ -300,11 +300,11 @@ impl Lane {
     /// Says whether one more query may go by it, and counts that.
     fn is_good(&self) -> bool {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed);
-        uses < USES && self.born.elapsed() < AGE && !self.way.broken.load(Ordering::Relaxed)
+        uses < USES && self.born.elapsed() < AGE && !self.exchange.broken.load(Ordering::Relaxed)
     }
 }
 
-impl Way {
+impl Exchange {
     /// Takes note of a query, and returns a number that no other has.
     fn expect(&self, question: &[u8], answer: oneshot::Sender<Vec<u8>>, bits: &Mutex<Bits>) -> u16 {
         let mut waiting = lock(&self.waiting);
@@ -380,12 +380,12 @@ impl Way {
 
 /// A query's place among those that wait.
 struct Place<'a> {
-    way: &'a Way,
+    exchange: &'a Exchange,
     number: u16,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        lock(&self.way.waiting).remove(&self.number);
+        lock(&self.exchange.waiting).remove(&self.number);
     }
 }

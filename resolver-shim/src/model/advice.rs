@@ -1,6 +1,6 @@
 //! What operators are told of rules that work, and not as well as they seem.
 
-use crate::memory::Pair;
+use crate::history::Pair;
 
 /// Returns the rules of a service with macs that its inbound filters cannot check, for they are over what a filter at
 /// layer 4 does not know.

@@ -8,8 +8,8 @@ use ssa_rules::{Key, KeyId, Record, Rule};
 
 use crate::{
     config::{Action, Finding, Front, Inbound, Keys, Mode, Outbound},
-    front::Offer,
-    memory::{Publishable, State, View, publishable},
+    front::ComposeEntry,
+    history::{Publishable, State, View, publishable},
     secrets::{self, Keyring},
 };
 
@@ -134,7 +134,7 @@ pub(super) fn outbound_entry(name: &Arc<str>, config: &Outbound, view: &View, ke
 }
 
 /// Returns what the front composes, but for this host's sources.
-pub(super) fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Keyring) -> Offer {
+pub(super) fn compose_entry(config: &Outbound, front: &Front, view: &View, keyring: &Keyring) -> ComposeEntry {
     let prepared = view.pairs.iter().filter_map(|pair| {
         let record: Record = pair.record().parse().ok()?;
         let key = pair.key.as_ref().filter(|_| front.keyed);
@@ -147,13 +147,13 @@ pub(super) fn offer(config: &Outbound, front: &Front, view: &View, keyring: &Key
         (None, [port]) => Some(*port),
         _ => None,
     };
-    Offer {
+    ComposeEntry {
         rules,
         port,
         own_keys: matches!(config.keys, Some(Keys::Client(_))),
         is_stale: view.standing.state == State::Stale,
         limits: front.limits,
-        ..Offer::default()
+        ..ComposeEntry::default()
     }
 }
 

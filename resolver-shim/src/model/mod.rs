@@ -1,4 +1,4 @@
-//! All services together: their memories, whose addresses are whose, and the snapshots that follow from them.
+//! All services together: their histories, whose addresses are whose, and the snapshots that follow from them.
 
 mod advice;
 mod entries;
@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 use ssa_rules::Apl;
 
 pub use self::entries::{Entries, InboundEntry, OutboundEntry};
-use self::entries::{ItemSource, inbound_entry, offer, outbound_entry};
+use self::entries::{ItemSource, compose_entry, inbound_entry, outbound_entry};
 use crate::{
     answers::{Answer, Answers, List, Seconds, records},
     config::{Config, Keys, MAX_SERVICES, Origin, Role, Service},
-    front::{self, Offer},
-    memory::{GRACE, Kept, Memory, Standing, State, publishable},
+    front::{self, ComposeEntry},
+    history::{GRACE, History, Kept, Standing, State, publishable},
     secrets::Keyring,
     sources::Sources,
 };
@@ -45,7 +45,7 @@ pub struct Model {
     sources: Sources,
     source_of: fn(&mut Sources, Ipv6Net) -> Option<Ipv6Addr>,
     /// Whether the front composes for any service.
-    offers: bool,
+    composes: bool,
     bounds: views::Bounds,
     /// Whether the last snapshots say all of who has which prefixes.
     is_settled: bool,
@@ -64,7 +64,7 @@ struct Former {
 /// A service, and what is known of it.
 struct Known {
     name: Arc<str>,
-    memory: Memory,
+    history: History,
     /// The prefixes that were in force in the last snapshots: not those of what is kept though gone.
     held: BTreeSet<Ipv6Net>,
     standings: HashMap<Role, Standing>,
@@ -83,7 +83,7 @@ struct Known {
 
 impl Known {
     /// Tells once that filters cannot check macs.
-    fn note_unchecked(&mut self, pairs: &[crate::memory::Pair]) {
+    fn note_unchecked(&mut self, pairs: &[crate::history::Pair]) {
         let unchecked = advice::unchecked_macs(pairs);
         if let Some(rules) = unchecked.as_deref().filter(|_| unchecked != self.unchecked) {
             tracing::warn!(
@@ -97,7 +97,7 @@ impl Known {
 
     fn note_freshness(&self, origin: &Origin, ttl_most: u64) {
         let until = match origin {
-            Origin::Dns(_) => self.memory.fresh_until(ttl_most),
+            Origin::Dns(_) => self.history.fresh_until(ttl_most),
             Origin::Fixed(_) => Seconds::MAX,
         };
         self.fresh_until.store(until, Ordering::Relaxed);
@@ -105,7 +105,7 @@ impl Known {
 
     /// Returns the former domain name whose records are in use until the service's own answers, if so.
     fn former_domain(&self, service: &Service) -> Option<String> {
-        if self.domain == domain_of(service) || !self.memory.is_known() {
+        if self.domain == domain_of(service) || !self.history.is_known() {
             return None;
         }
         Some(self.domain.clone().unwrap_or_else(|| "the configuration".into()))
@@ -118,7 +118,8 @@ pub struct Stored {
     /// The domain name that it was asked at, if any.
     pub domain: Option<String>,
     /// What is known of it.
-    pub memory: Memory,
+    #[serde(rename = "memory")]
+    pub history: History,
     /// The prefixes that it holds: others do not get them meanwhile.
     pub held: BTreeSet<Ipv6Net>,
 }
@@ -131,14 +132,14 @@ pub struct Built {
     /// For clients.
     pub outbound: Entries,
     /// For the front, by name.
-    pub offers: HashMap<Vec<u8>, Offer>,
+    pub compose_entries: HashMap<Vec<u8>, ComposeEntry>,
     /// When it changes by itself.
     pub until: Option<Seconds>,
 }
 
 /// How a service stands in a role, to be told.
 #[derive(Clone, Debug, Serialize)]
-pub struct Status {
+pub struct ServiceStatus {
     /// The service.
     pub service: Arc<str>,
     /// The role.
@@ -169,7 +170,7 @@ impl Model {
             keyring: Keyring::default(),
             sources: Sources::default(),
             source_of: Sources::of,
-            offers: false,
+            composes: false,
             bounds: views::Bounds::default(),
             is_settled: true,
             former: Vec::new(),
@@ -205,7 +206,7 @@ impl Model {
             let stored = found.unwrap_or_default();
             let mut known = Known {
                 name: Arc::from(service.name.as_str()),
-                memory: stored.memory,
+                history: stored.history,
                 held: stored.held,
                 domain: stored.domain,
                 quiet_until,
@@ -228,9 +229,9 @@ impl Model {
                     records: Ok(answer().with(records(texts))),
                     addresses: Ok(answer().with(fixed.addresses.clone())),
                 };
-                known.memory.take(answers, now);
+                known.history.take(answers, now);
                 known.domain = None;
-            } else if !known.memory.is_known() {
+            } else if !known.history.is_known() {
                 known.domain = domain_of(service);
             }
             known.note_freshness(&service.origin, config.dns.ttl_most);
@@ -248,7 +249,7 @@ impl Model {
             name: known.name.to_string(),
             stored: Stored {
                 domain: known.domain,
-                memory: known.memory,
+                history: known.history,
                 held: known.held,
             },
             at: now,
@@ -282,7 +283,7 @@ impl Model {
                 known.domain = domain_of(config);
             }
         }
-        let changed = known.memory.take(answers, now);
+        let changed = known.history.take(answers, now);
         known.note_freshness(&config.origin, self.config.dns.ttl_most);
         changed
     }
@@ -291,9 +292,9 @@ impl Model {
     /// lists that were; nothing where there is no such service. The next snapshots are without it.
     pub fn forget(&mut self, service: &str) -> Option<usize> {
         let known = self.services.iter_mut().find(|known| &*known.name == service)?;
-        let before = known.memory.remembered();
-        known.memory.forget();
-        Some(before.saturating_sub(known.memory.standing()))
+        let before = known.history.remembered();
+        known.history.forget();
+        Some(before.saturating_sub(known.history.standing()))
     }
 
     /// Returns how many records and lists the verifiers of all services keep though they are gone.
@@ -327,7 +328,7 @@ impl Model {
     /// Says whether every service has an answer, or something stored.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.services.iter().all(|known| known.memory.is_known())
+        self.services.iter().all(|known| known.history.is_known())
     }
 
     /// Says whether there is something to serve: rules in use, by filters or the front, or nothing on purpose.
@@ -335,7 +336,7 @@ impl Model {
     pub fn is_usable(&self) -> bool {
         let mut standings = self.services.iter().flat_map(|known| known.standings.values());
         let served = standings.any(|standing| standing.state.is_served());
-        self.config.off || self.services.is_empty() || served || self.offers
+        self.config.off || self.services.is_empty() || served || self.composes
     }
 
     /// Returns what is known, to be stored.
@@ -344,7 +345,7 @@ impl Model {
         let stored = |(service, known): (&Service, &Known)| {
             let stored = Stored {
                 domain: known.domain.clone(),
-                memory: known.memory.clone(),
+                history: known.history.clone(),
                 held: known.held.clone(),
             };
             (service.name.clone(), stored)
@@ -354,14 +355,14 @@ impl Model {
 
     /// Returns how each service stands.
     #[must_use]
-    pub fn statuses(&self) -> Vec<Status> {
-        let status = |known: &Known, role: Role, standing: &Standing| Status {
+    pub fn statuses(&self) -> Vec<ServiceStatus> {
+        let status = |known: &Known, role: Role, standing: &Standing| ServiceStatus {
             service: known.name.clone(),
             role,
             state: standing.state.name(),
             reason: standing.reason.clone(),
-            answered: known.memory.records.at,
-            ttl: known.memory.records.ttl,
+            answered: known.history.records.at,
+            ttl: known.history.records.ttl,
             kept: if role == Role::Inbound { known.kept.count() } else { 0 },
             kept_until: known.kept.until.filter(|_| role == Role::Inbound),
         };
@@ -409,7 +410,7 @@ impl Model {
         let mut built = Built {
             inbound: Entries::Inbound(Vec::new()),
             outbound: Entries::Outbound(Vec::new()),
-            offers: HashMap::new(),
+            compose_entries: HashMap::new(),
             until: views
                 .iter()
                 .flat_map(|views| [views.inbound.as_ref(), views.outbound.as_ref()])
@@ -429,7 +430,7 @@ impl Model {
                 known.dropped = published.dropped;
                 known.note_unchecked(&view.pairs);
                 keep(known, view.kept);
-                if known.memory.is_known() || known.quiet_until <= now {
+                if known.history.is_known() || known.quiet_until <= now {
                     inbound.push(inbound_entry(&known.name, config, published, &view, &self.keyring));
                 } else {
                     let until = built
@@ -455,20 +456,20 @@ impl Model {
                         entry.sources = items.into_iter().filter_map(source).collect();
                     }
                     if let Some(front) = self.config.front.as_ref().filter(|_| !self.config.off) {
-                        let mut offer = offer(config, front, &view, &self.keyring);
+                        let mut compose_entry = compose_entry(config, front, &view, &self.keyring);
                         let own = |ItemSource { item, source }: &ItemSource| ssa_rules::ItemSource {
                             item: *item,
                             source: *source,
                         };
-                        offer.sources = entry.sources.iter().map(own).collect();
-                        offer.fresh_until = known.fresh_until.clone();
+                        compose_entry.sources = entry.sources.iter().map(own).collect();
+                        compose_entry.fresh_until = known.fresh_until.clone();
                         let name = match &service.origin {
                             Origin::Dns(name) => Some(name.clone()),
                             Origin::Fixed(_) => ssa_dns::name(&service.name).ok(),
                         };
                         // Of two at one name, the first is told.
                         if let Some(name) = name {
-                            built.offers.entry(front::key(&name)).or_insert(offer);
+                            built.compose_entries.entry(front::key(&name)).or_insert(compose_entry);
                         }
                     }
                     // Filters know a service's connections by its published addresses.
@@ -482,7 +483,7 @@ impl Model {
         }
         let held: BTreeSet<Ipv6Net> = self.services.iter().flat_map(|known| &known.held).copied().collect();
         self.sources.keep(&held);
-        self.offers = !built.offers.is_empty();
+        self.composes = !built.compose_entries.is_empty();
         built.inbound = Entries::Inbound(inbound);
         built.outbound = Entries::Outbound(outbound);
         built

@@ -192,11 +192,11 @@ fn a_service_without_a_plain_address_is_the_fronts_alone() {
     model.take("web.demo.test", answers(LIST, &[RULE], &[]), 1000);
     let built = model.build(1000);
     let name = front::key(&ssa_dns::name("web.demo.test").unwrap());
-    assert_eq!(built.offers[&name].rules.len(), 1);
+    assert_eq!(built.compose_entries[&name].rules.len(), 1);
     assert_eq!(read(&mut model, 1000)[1], []);
     assert!(model.is_usable());
     model.take("web.demo.test", answers(LIST, &[], &[]), 1001);
-    assert!(model.build(1001).offers.is_empty());
+    assert!(model.build(1001).compose_entries.is_empty());
     assert!(!read(&mut model, 1001)[0].is_empty());
 }
 

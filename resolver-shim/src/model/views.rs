@@ -11,9 +11,9 @@ use ssa_rules::{Key, KeyId, Role as Party};
 use super::{Known, Model, entries::client_key};
 use crate::{
     answers::Seconds,
-    claims::Claims,
     config::{Role, Service},
-    memory::{Judged, Terms, View},
+    history::{Judged, Terms, View},
+    ownership::Ownership,
     secrets::Keyring,
 };
 
@@ -68,10 +68,10 @@ impl Views {
     fn in_force(&self) -> impl Iterator<Item = Ipv6Net> {
         self.pairs()
             .filter(|pair| !pair.is_kept)
-            .flat_map(crate::memory::Pair::items)
+            .flat_map(crate::history::Pair::items)
     }
 
-    fn pairs(&self) -> impl Iterator<Item = &crate::memory::Pair> {
+    fn pairs(&self) -> impl Iterator<Item = &crate::history::Pair> {
         let views = self.inbound.iter().chain(&self.outbound);
         views.flat_map(|view| &view.pairs)
     }
@@ -96,7 +96,7 @@ impl Demand {
 
 /// What services are judged by.
 struct Judging<'a> {
-    claims: &'a Claims,
+    ownership: &'a Ownership,
     names: &'a [Arc<str>],
     keyring: &'a Keyring,
     ttl_most: u64,
@@ -118,7 +118,7 @@ impl Judging<'_> {
             (!is_allowed).then(|| format!("{prefix} lies in no allowed prefix"))
         };
         let taken = |prefix: Ipv6Net| {
-            let other = self.claims.other(prefix, number)?;
+            let other = self.ownership.other(prefix, number)?;
             let name = self.names.get(other).map_or("", |name| name);
             Some(format!("{prefix} shares addresses with {name}"))
         };
@@ -170,24 +170,24 @@ impl Model {
         let names: Vec<Arc<str>> = self.services.iter().map(|known| known.name.clone()).collect();
         let (stale, ttl_most) = (self.config.dns.stale, self.config.dns.ttl_most);
         let keyring = &self.keyring;
-        let mut claims = claimed(&self.services, moves);
+        let mut ownership = owned(&self.services, moves);
         // What is published comes first, whoever had the addresses before; then what is kept though gone.
         let mut judged = Vec::new();
         for (number, (service, known)) in self.config.services.iter().zip(&self.services).enumerate() {
             let judging = Judging {
-                claims: &claims,
+                ownership: &ownership,
                 names: &names,
                 keyring,
                 ttl_most,
             };
             let judge = |role, party| {
-                let judge = |terms: &Terms<'_>| known.memory.judge(party, terms);
+                let judge = |terms: &Terms<'_>| known.history.judge(party, terms);
                 judging.terms(number, service, role, judge)
             };
             let inbound = service.inbound.as_ref().map(|_| judge(Role::Inbound, Party::Verifier));
             let outbound = service.outbound.as_ref().map(|_| judge(Role::Outbound, Party::Client));
             for prefix in [&inbound, &outbound].into_iter().flatten().flatten().flat_map(usable) {
-                claims.take(prefix, number);
+                ownership.take(prefix, number);
             }
             judged.push((inbound, outbound));
         }
@@ -195,7 +195,7 @@ impl Model {
         let services = self.config.services.iter().zip(&mut self.services);
         for (number, ((service, known), (inbound, outbound))) in services.zip(judged).enumerate() {
             let judging = Judging {
-                claims: &claims,
+                ownership: &ownership,
                 names: &names,
                 keyring,
                 ttl_most,
@@ -204,17 +204,17 @@ impl Model {
             let found = by_role.map(|(role, judged)| (role, judged.as_ref().and_then(Option::as_ref)));
             let demand = Demand::of(found);
             let inbound = inbound.map(|judged| {
-                let tell = |terms: &Terms<'_>| known.memory.tell_verifiers(judged, now, terms);
+                let tell = |terms: &Terms<'_>| known.history.tell_verifiers(judged, now, terms);
                 judging.terms(number, service, Role::Inbound, tell)
             });
-            let outbound = outbound.map(|judged| known.memory.tell_clients(judged, now, stale, ttl_most));
+            let outbound = outbound.map(|judged| known.history.tell_clients(judged, now, stale, ttl_most));
             let views = Views {
                 inbound,
                 outbound,
                 demand,
             };
-            for prefix in views.pairs().flat_map(crate::memory::Pair::items) {
-                claims.take(prefix, number);
+            for prefix in views.pairs().flat_map(crate::history::Pair::items) {
+                ownership.take(prefix, number);
             }
             all.push(views);
         }
@@ -237,16 +237,16 @@ impl Model {
     /// all those move who hold what it wants, and so on; if one of these does not, or two of them want the same, it stays.
     /// Says too whether all were looked at.
     fn moves(&self, views: &[Views]) -> (Moves, bool) {
-        let held = claimed(&self.services, &Moves::new());
+        let held = owned(&self.services, &Moves::new());
         let can_move = |number: usize| views.get(number).is_some_and(|views| views.demand.is_refused);
         let mut moves = Moves::new();
-        let mut taken = Claims::default();
+        let mut taken = Ownership::default();
         let mut looks = self.bounds.looks;
         'next: for first in (0..views.len()).filter(|number| can_move(*number)) {
             if moves.contains_key(&first) {
                 continue;
             }
-            let mut claims = taken.clone();
+            let mut ownership = taken.clone();
             let mut moving = Moves::new();
             let mut open = BTreeSet::from([first]);
             while let Some(number) = open.pop_first() {
@@ -259,7 +259,7 @@ impl Model {
                         return (moves, false);
                     };
                     looks = left;
-                    if claims.other(*prefix, number).is_some() {
+                    if ownership.other(*prefix, number).is_some() {
                         continue 'next;
                     }
                     for holder in held.others(*prefix, number) {
@@ -271,11 +271,11 @@ impl Model {
                         }
                         open.insert(holder);
                     }
-                    claims.take(*prefix, number);
+                    ownership.take(*prefix, number);
                 }
                 moving.insert(number, wanted);
             }
-            taken = claims;
+            taken = ownership;
             moves.append(&mut moving);
         }
         (moves, true)
@@ -283,15 +283,15 @@ impl Model {
 }
 
 /// Returns what services hold, or get by moving.
-fn claimed(services: &[Known], moves: &Moves) -> Claims {
-    let mut claims = Claims::default();
+fn owned(services: &[Known], moves: &Moves) -> Ownership {
+    let mut ownership = Ownership::default();
     for (number, known) in services.iter().enumerate() {
         match moves.get(&number) {
-            Some(wanted) => wanted.iter().for_each(|prefix| claims.take(*prefix, number)),
-            None => known.held.iter().for_each(|prefix| claims.take(*prefix, number)),
+            Some(wanted) => wanted.iter().for_each(|prefix| ownership.take(*prefix, number)),
+            None => known.held.iter().for_each(|prefix| ownership.take(*prefix, number)),
         }
     }
-    claims
+    ownership
 }
 
 fn usable(judged: &Judged) -> Vec<Ipv6Net> {

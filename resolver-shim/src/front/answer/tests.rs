@@ -3,7 +3,7 @@ use std::net::Ipv6Addr;
 use super::{
     super::{
         query::Query,
-        tests::{ASKER, NOW, asker, offers},
+        tests::{ASKER, NOW, asker, entries},
         wire::{
             self, RESPONSE,
             tests::{labels, opt, query, record, reply},
@@ -18,7 +18,7 @@ const AUTHORITY: u16 = RESPONSE | AUTHORITATIVE | RECURSION_DESIRED | AUTHENTIC_
 
 fn table() -> Table {
     Table {
-        offers: offers("v=ssa1; addr=hash(src/64):20 rand:44"),
+        entries: entries("v=ssa1; addr=hash(src/64):20 rand:44"),
         ..Table::default()
     }
 }

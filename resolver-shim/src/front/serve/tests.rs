@@ -13,9 +13,8 @@ use super::{
         Table, Upstreams,
         connection::MAX_UNDER_WAY,
         framing::{IDLE, read, write},
-        share::Shares,
         shared::PATIENCE,
-        tests::offers,
+        tests::entries,
         wire::{
             Message, kind,
             tests::{opt, query, record, reply},
@@ -23,7 +22,7 @@ use super::{
     },
     *,
 };
-use crate::{clock::Clock, metrics::Counters, random::Random};
+use crate::{clock::Clock, fair_semaphore::FairSemaphore, metrics::Counters, random::Random};
 
 /// What tests have room for; a single asker has half of it.
 const QUERIES: usize = 40;
@@ -57,7 +56,7 @@ async fn answering(bytes: usize) -> SocketAddr {
 
 /// A server that answers each query by this, or not at all.
 async fn serving(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Clone + Send + 'static) -> SocketAddr {
-    let Bound { udp, tcp } = Bound::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let Listener { udp, tcp } = Listener::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = tcp.local_addr().unwrap();
     let by_udp = answer.clone();
     tokio::spawn(async move {
@@ -101,18 +100,18 @@ async fn front(servers: Vec<SocketAddr>) -> (SocketAddr, watch::Sender<Arc<Table
 }
 
 async fn front_with(upstreams: Upstreams) -> (SocketAddr, watch::Sender<Arc<Table>>, Arc<Counters>) {
-    let bound = Bound::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let bound = Listener::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = bound.tcp.local_addr().unwrap();
     let table = watch::Sender::new(Arc::new(Table {
         upstreams: Arc::new(upstreams),
         transfers: true,
-        offers: offers("v=ssa1; addr=rand:64"),
+        entries: entries("v=ssa1; addr=rand:64"),
         ..Table::default()
     }));
     let counters = Arc::new(Counters::default());
     let shared = Shared {
-        queries: Shares::new(QUERIES),
-        connections: Shares::new(CONNECTIONS),
+        queries: FairSemaphore::new(QUERIES),
+        connections: FairSemaphore::new(CONNECTIONS),
         ..Shared::new(table.subscribe(), Clock::new(), counters.clone())
     };
     tokio::spawn(async move {
@@ -257,7 +256,7 @@ async fn queries_of_a_connection_are_bounded_in_number() {
 async fn strangers_have_no_place_among_connections() {
     let table = watch::Sender::new(Arc::new(Table::default()));
     let shared = Shared {
-        connections: Shares::new(2),
+        connections: FairSemaphore::new(2),
         ..Shared::new(table.subscribe(), Clock::new(), Arc::default())
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -310,12 +309,12 @@ async fn nobody_waits_where_a_services_own_records_are_stale() {
     let upstreams = Upstreams::new(vec![serving(|_| None).await], Duration::from_secs(4));
     let (address, table, _counters) = front_with(upstreams).await;
     table.send_modify(|table| {
-        let mut offers = offers("v=ssa1; addr=rand:64");
-        for offer in offers.values_mut() {
-            offer.is_stale = true;
+        let mut entries = entries("v=ssa1; addr=rand:64");
+        for entry in entries.values_mut() {
+            entry.is_stale = true;
         }
         *table = Arc::new(Table {
-            offers,
+            entries,
             upstreams: table.upstreams.clone(),
             ..Table::default()
         });
@@ -333,7 +332,7 @@ async fn a_slow_server_is_waited_for_where_nothing_is_composed() {
     let (address, table, counters) = front_with(upstreams).await;
     table.send_modify(|table| {
         *table = Arc::new(Table {
-            offers: offers("v=ssa1; addr=hash(obj):64"),
+            entries: entries("v=ssa1; addr=hash(obj):64"),
             upstreams: table.upstreams.clone(),
             ..Table::default()
         });

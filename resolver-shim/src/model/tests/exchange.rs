@@ -41,7 +41,7 @@ fn publish(model: &mut Model, name: &str, list: &str, now: Seconds) {
 
 fn status(model: &Model, name: &str) -> (String, String) {
     let found = model.statuses();
-    let of = |status: &&Status| &*status.service == name && status.role == Role::Inbound;
+    let of = |status: &&ServiceStatus| &*status.service == name && status.role == Role::Inbound;
     let status = found.iter().find(of).unwrap();
     (status.state.to_owned(), status.reason.clone().unwrap_or_default())
 }
@@ -304,7 +304,7 @@ fn no_address_is_ever_of_two() {
             now,
         );
         let found = lists(&mut model, now);
-        let mut claims = crate::claims::Claims::default();
+        let mut ownership = crate::ownership::Ownership::default();
         for (owner, name) in names.iter().enumerate() {
             for list in &found[*name] {
                 let list: Apl = list.parse().unwrap();
@@ -312,8 +312,8 @@ fn no_address_is_ever_of_two() {
                     let ssa_rules::AplPrefix::V6(prefix) = item.prefix else {
                         panic!()
                     };
-                    assert_eq!(claims.other(prefix, owner), None, "{found:?}");
-                    claims.take(prefix, owner);
+                    assert_eq!(ownership.other(prefix, owner), None, "{found:?}");
+                    ownership.take(prefix, owner);
                 }
             }
         }

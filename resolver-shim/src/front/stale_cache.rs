@@ -31,16 +31,16 @@ type Entry = (Arc<[u8]>, Instant);
 
 /// Answers by name and type.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<HashMap<Key, Entry>>>);
+pub(crate) struct StaleCache(Arc<Mutex<HashMap<Key, Entry>>>);
 
-impl Kept {
+impl StaleCache {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says whether a question is one that this has answers for.
     pub(crate) fn is_for(table: &Table, asked: &Asked) -> bool {
-        asked.is_plain && KINDS.contains(&asked.kind) && table.offers.contains_key(&asked.name)
+        asked.is_plain && KINDS.contains(&asked.kind) && table.entries.contains_key(&asked.name)
     }
 
     /// Keeps an answer, where it is one to keep.
@@ -53,8 +53,8 @@ impl Kept {
         let Some(plain) = plain else { return };
         let mut kept = self.lock();
         // Of services that are gone nothing is.
-        if kept.len() >= table.offers.len().saturating_mul(KINDS.len()) {
-            kept.retain(|(name, _), _| table.offers.contains_key(name));
+        if kept.len() >= table.entries.len().saturating_mul(KINDS.len()) {
+            kept.retain(|(name, _), _| table.entries.contains_key(name));
         }
         kept.insert((asked.name.clone(), asked.kind), (plain.into(), Instant::now()));
     }

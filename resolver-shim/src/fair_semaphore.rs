@@ -15,19 +15,19 @@ const NETWORK_OF_IPV4: u32 = 96 + 24;
 /// Places, of which an address has at most as many as are left to others, and a network three times as many: whoever
 /// takes all that can be had leaves a half, or a quarter.
 #[derive(Clone, Debug)]
-pub(crate) struct Shares(Arc<Mutex<Taken>>);
+pub(crate) struct FairSemaphore(Arc<Mutex<Taken>>);
 
 #[derive(Debug)]
 struct Taken {
     left: usize,
     /// How many places addresses and networks have.
-    by: HashMap<Party, usize>,
+    by: HashMap<Holder, usize>,
 }
 
 /// An address, or a network: its bits, and how many of them count.
-type Party = (u128, u32);
+type Holder = (u128, u32);
 
-impl Shares {
+impl FairSemaphore {
     pub(crate) fn new(places: usize) -> Self {
         Self(Arc::new(Mutex::new(Taken {
             left: places,
@@ -37,25 +37,25 @@ impl Shares {
 
     /// Takes so many places for an asker, if it may have them.
     #[must_use]
-    pub(crate) fn take(&self, asker: IpAddr, places: usize) -> Option<Share> {
-        let parties = parties(asker);
+    pub(crate) fn take(&self, asker: IpAddr, places: usize) -> Option<FairPermit> {
+        let holders = holders(asker);
         let mut taken = self.lock();
         let left = taken.left.checked_sub(places)?;
-        for (party, times) in parties.iter().zip([1, 3]) {
-            let has = taken.by.get(party).copied().unwrap_or(0);
+        for (holder, times) in holders.iter().zip([1, 3]) {
+            let has = taken.by.get(holder).copied().unwrap_or(0);
             if has.saturating_add(places) > left.saturating_mul(times) {
                 return None;
             }
         }
         taken.left = left;
-        for party in parties {
-            let has = taken.by.entry(party).or_insert(0);
+        for holder in holders {
+            let has = taken.by.entry(holder).or_insert(0);
             *has = has.saturating_add(places);
         }
         drop(taken);
-        Some(Share {
+        Some(FairPermit {
             of: self.clone(),
-            parties,
+            holders,
             places,
         })
     }
@@ -67,46 +67,46 @@ impl Shares {
 
 /// Places that an asker has, until this goes.
 #[derive(Debug)]
-pub(crate) struct Share {
-    of: Shares,
-    parties: [Party; 2],
+pub(crate) struct FairPermit {
+    of: FairSemaphore,
+    holders: [Holder; 2],
     places: usize,
 }
 
-impl Drop for Share {
+impl Drop for FairPermit {
     fn drop(&mut self) {
         let mut taken = self.of.lock();
         taken.left = taken.left.saturating_add(self.places);
-        for party in self.parties {
-            let has = taken.by.get(&party).copied().unwrap_or(0).saturating_sub(self.places);
+        for holder in self.holders {
+            let has = taken.by.get(&holder).copied().unwrap_or(0).saturating_sub(self.places);
             if has == 0 {
-                taken.by.remove(&party);
+                taken.by.remove(&holder);
             } else {
-                taken.by.insert(party, has);
+                taken.by.insert(holder, has);
             }
         }
     }
 }
 
 /// Returns the address and the network that an asker counts to.
-fn parties(asker: IpAddr) -> [Party; 2] {
+fn holders(asker: IpAddr) -> [Holder; 2] {
     let (address, network) = match asker {
         IpAddr::V4(address) => (address.to_ipv6_mapped(), NETWORK_OF_IPV4),
         IpAddr::V6(address) => (address, NETWORK),
     };
-    let party = |length: u32| {
+    let holder = |length: u32| {
         let host = u128::MAX.checked_shr(length).unwrap_or(0);
         (Ipv6Addr::to_bits(address) & !host, length)
     };
-    [party(128), party(network)]
+    [holder(128), holder(network)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fill(shares: &Shares, askers: impl Iterator<Item = String>) -> Vec<Share> {
-        let asked = askers.map(|asker| shares.take(asker.parse().unwrap(), 1));
+    fn fill(semaphore: &FairSemaphore, askers: impl Iterator<Item = String>) -> Vec<FairPermit> {
+        let asked = askers.map(|asker| semaphore.take(asker.parse().unwrap(), 1));
         asked.take_while(Option::is_some).flatten().collect()
     }
 
@@ -116,36 +116,36 @@ mod tests {
 
     #[test]
     fn who_takes_all_leaves_half_to_others() {
-        let shares = Shares::new(128);
-        let flood = fill(&shares, one("2001:db8:1::1"));
+        let semaphore = FairSemaphore::new(128);
+        let flood = fill(&semaphore, one("2001:db8:1::1"));
         assert_eq!(flood.len(), 64);
         // One in the same network still has its share, and those elsewhere too.
-        assert_eq!(fill(&shares, one("2001:db8:1::2")).len(), 32);
-        assert_eq!(fill(&shares, one("2001:db8:2::1")).len(), 32);
+        assert_eq!(fill(&semaphore, one("2001:db8:1::2")).len(), 32);
+        assert_eq!(fill(&semaphore, one("2001:db8:2::1")).len(), 32);
         drop(flood);
-        assert_eq!(fill(&shares, one("192.0.2.1")).len(), 64);
-        assert!(shares.lock().by.is_empty());
-        assert_eq!(shares.lock().left, 128);
+        assert_eq!(fill(&semaphore, one("192.0.2.1")).len(), 64);
+        assert!(semaphore.lock().by.is_empty());
+        assert_eq!(semaphore.lock().left, 128);
     }
 
     #[test]
     fn a_network_leaves_a_quarter_however_many_addresses_it_has() {
-        let shares = Shares::new(128);
-        let flood = fill(&shares, (0..).map(|host| format!("2001:db8:1::{host:x}")));
+        let semaphore = FairSemaphore::new(128);
+        let flood = fill(&semaphore, (0..).map(|host| format!("2001:db8:1::{host:x}")));
         assert_eq!(flood.len(), 96);
-        assert_eq!(fill(&shares, one("2001:db8:2::1")).len(), 16);
+        assert_eq!(fill(&semaphore, one("2001:db8:2::1")).len(), 16);
         drop(flood);
-        let flood = fill(&shares, (0..=255).map(|host| format!("192.0.2.{host}")));
+        let flood = fill(&semaphore, (0..=255).map(|host| format!("192.0.2.{host}")));
         assert_eq!(flood.len(), 96);
-        assert_eq!(fill(&shares, one("198.51.100.1")).len(), 16);
+        assert_eq!(fill(&semaphore, one("198.51.100.1")).len(), 16);
     }
 
     #[test]
     fn what_is_large_takes_more() {
-        let shares = Shares::new(64);
+        let semaphore = FairSemaphore::new(64);
         let asker = IpAddr::from(Ipv6Addr::LOCALHOST);
-        assert!(shares.take(asker, 33).is_none());
-        let large = shares.take(asker, 32);
-        assert!(large.is_some() && shares.take(asker, 1).is_none());
+        assert!(semaphore.take(asker, 33).is_none());
+        let large = semaphore.take(asker, 32);
+        assert!(large.is_some() && semaphore.take(asker, 1).is_none());
     }
 }

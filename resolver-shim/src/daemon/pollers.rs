@@ -9,26 +9,26 @@ use tokio::{
 };
 
 use crate::{
-    ask::{self, Report},
     config::{Config, Dnssec, Origin},
+    poller::{self, Report},
     probe::Probe,
 };
 
 /// The services that are asked for.
-pub(super) struct Followers {
+pub(super) struct Pollers {
     tasks: HashMap<Arc<str>, (u64, JoinHandle<()>)>,
     rounds: u64,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     reports: mpsc::Sender<Report>,
     probe: Arc<Probe>,
 }
 
-impl Followers {
+impl Pollers {
     pub(super) fn new(reports: mpsc::Sender<Report>, probe: Arc<Probe>) -> Self {
         Self {
             tasks: HashMap::new(),
             rounds: 0,
-            turns: Arc::new(Semaphore::new(1)),
+            permits: Arc::new(Semaphore::new(1)),
             reports,
             probe,
         }
@@ -36,13 +36,13 @@ impl Followers {
 
     /// Asks for the services of a configuration from now on, and no longer for others; `old` is the configuration by
     /// which services were asked for until now, if they were by the same servers.
-    pub(super) fn follow(&mut self, config: &Config, servers: &Servers, old: Option<&Config>) {
+    pub(super) fn set(&mut self, config: &Config, servers: &Servers, old: Option<&Config>) {
         // What files say may have changed too.
         let has_files = config.dns.has_tls() || config.dns.dnssec == Dnssec::Validate;
         let same_dns = !has_files && old.is_some_and(|old| old.dns == config.dns);
-        // Those who go on have turns with those who begin.
+        // Pollers that go on share the permits with new ones.
         if !same_dns {
-            self.turns = Arc::new(Semaphore::new(config.dns.concurrency));
+            self.permits = Arc::new(Semaphore::new(config.dns.concurrency));
         }
         let mut kept = HashMap::new();
         for service in &config.services {
@@ -57,12 +57,12 @@ impl Followers {
                 continue;
             }
             self.rounds = self.rounds.saturating_add(1);
-            let task = ask::follow(
+            let task = poller::poll(
                 name.clone(),
                 (key.clone(), self.rounds),
                 servers.clone(),
                 config.dns.clone(),
-                self.turns.clone(),
+                self.permits.clone(),
                 (self.reports.clone(), config.front.as_ref().map(|_| self.probe.clone())),
             );
             kept.insert(key, (self.rounds, tokio::spawn(task)));

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::answers::{GRACE, Seconds};
 
 /// The most records and lists remembered.
-pub(super) const MAX_SEEN: usize = 16;
+pub(super) const MAX_ENTRIES: usize = 16;
 
 /// Something published, and how long caches may hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored<T>")]
-pub(super) struct Seen<T> {
+pub(super) struct Entry<T> {
     pub(super) value: T,
     /// Until when caches may hold what is gone.
     pub(super) until: Seconds,
@@ -36,7 +36,7 @@ enum Gone {
     Is(bool),
 }
 
-impl<T> From<Stored<T>> for Seen<T> {
+impl<T> From<Stored<T>> for Entry<T> {
     fn from(stored: Stored<T>) -> Self {
         let gone = match stored.gone {
             Gone::Since(since) => since,
@@ -50,7 +50,7 @@ impl<T> From<Stored<T>> for Seen<T> {
     }
 }
 
-impl<T> Seen<T> {
+impl<T> Entry<T> {
     /// Returns until when it counts, if it is gone; a TTL counts for so long at most.
     pub(super) fn ends(&self, ttl_most: u64) -> Option<Seconds> {
         let most = self.gone?.saturating_add(ttl_most);
@@ -65,30 +65,35 @@ impl<T> Seen<T> {
 }
 
 /// Those that stand first, then those that went last.
-pub(super) fn by_age<T>(seen: &[Seen<T>]) -> Vec<&Seen<T>> {
-    let mut sorted: Vec<&Seen<T>> = seen.iter().collect();
-    sorted.sort_by_key(|seen| (seen.gone.is_some(), std::cmp::Reverse(seen.until)));
+pub(super) fn by_age<T>(entry: &[Entry<T>]) -> Vec<&Entry<T>> {
+    let mut sorted: Vec<&Entry<T>> = entry.iter().collect();
+    sorted.sort_by_key(|entry| (entry.gone.is_some(), std::cmp::Reverse(entry.until)));
     sorted
 }
 
 /// Notes what stands now; all else is gone, and counts for the TTL that it may have had. One that is told of only later,
 /// by a cache that had asked long before, counts too.
-pub(super) fn mark<T: PartialEq>(seen: &mut Vec<Seen<T>>, standing: Vec<T>, ttl_of: impl Fn(&T) -> u64, now: Seconds) {
-    for one in seen.iter_mut().filter(|one| !standing.contains(&one.value)) {
+pub(super) fn mark<T: PartialEq>(
+    entry: &mut Vec<Entry<T>>,
+    standing: Vec<T>,
+    ttl_of: impl Fn(&T) -> u64,
+    now: Seconds,
+) {
+    for one in entry.iter_mut().filter(|one| !standing.contains(&one.value)) {
         // Others may have got it up to then.
         let gone = *one.gone.get_or_insert(now);
         one.until = one.until.max(gone.saturating_add(ttl_of(&one.value)));
     }
     for value in standing {
-        match seen.iter_mut().find(|one| one.value == value) {
+        match entry.iter_mut().find(|one| one.value == value) {
             Some(one) => (one.gone, one.until) = (None, 0),
-            None => seen.push(Seen {
+            None => entry.push(Entry {
                 value,
                 until: 0,
                 gone: None,
             }),
         }
     }
-    seen.sort_by_key(|one| (one.gone.is_some(), std::cmp::Reverse(one.until)));
-    seen.truncate(MAX_SEEN);
+    entry.sort_by_key(|one| (one.gone.is_some(), std::cmp::Reverse(one.until)));
+    entry.truncate(MAX_ENTRIES);
 }

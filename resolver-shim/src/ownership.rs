@@ -6,7 +6,7 @@ use ipnet::Ipv6Net;
 
 /// Ranges of addresses, each with its owner.
 #[derive(Clone, Debug, Default)]
-pub struct Claims {
+pub struct Ownership {
     /// By first address: the last one and the owner. They do not overlap.
     ranges: BTreeMap<u128, (u128, usize)>,
 }
@@ -15,7 +15,7 @@ fn range(prefix: Ipv6Net) -> (u128, u128) {
     (u128::from(prefix.network()), u128::from(prefix.broadcast()))
 }
 
-impl Claims {
+impl Ownership {
     /// Returns another than this owner who has an address of the prefix.
     #[must_use]
     pub fn other(&self, prefix: Ipv6Net, owner: usize) -> Option<usize> {
@@ -64,9 +64,9 @@ mod tests {
 
     #[test]
     fn prefixes_around_inside_and_equal_are_another_s() {
-        let mut claims = Claims::default();
-        claims.take(net("2001:db8:5::/64"), 1);
-        claims.take(net("2001:db8:7::/64"), 1);
+        let mut ownership = Ownership::default();
+        ownership.take(net("2001:db8:5::/64"), 1);
+        ownership.take(net("2001:db8:7::/64"), 1);
         for taken in [
             "2001:db8:5::/64",
             "2001:db8:5::/48",
@@ -74,8 +74,8 @@ mod tests {
             "2001:db8:4::/46",
             "::/0",
         ] {
-            assert_eq!(claims.other(net(taken), 2), Some(1), "{taken}");
-            assert_eq!(claims.other(net(taken), 1), None, "{taken}");
+            assert_eq!(ownership.other(net(taken), 2), Some(1), "{taken}");
+            assert_eq!(ownership.other(net(taken), 1), None, "{taken}");
         }
         for free in [
             "2001:db8:6::/48",
@@ -83,30 +83,30 @@ mod tests {
             "2001:db8:4::/48",
             "2001:db8:8::/64",
         ] {
-            assert_eq!(claims.other(net(free), 2), None, "{free}");
+            assert_eq!(ownership.other(net(free), 2), None, "{free}");
         }
-        assert_eq!(claims.owner("2001:db8:5::9".parse().unwrap()), Some(1));
-        assert_eq!(claims.owner("2001:db8:5:1::".parse().unwrap()), None);
+        assert_eq!(ownership.owner("2001:db8:5::9".parse().unwrap()), Some(1));
+        assert_eq!(ownership.owner("2001:db8:5:1::".parse().unwrap()), None);
     }
 
     #[test]
     fn an_owner_s_ranges_merge() {
-        let mut claims = Claims::default();
-        claims.take(net("2001:db8:5:1::/64"), 1);
-        claims.take(net("2001:db8:5::/48"), 1);
-        claims.take(net("2001:db8:5:2::/64"), 1);
-        assert_eq!(claims.ranges.len(), 1);
-        assert_eq!(claims.other(net("2001:db8:5:9::/64"), 2), Some(1));
+        let mut ownership = Ownership::default();
+        ownership.take(net("2001:db8:5:1::/64"), 1);
+        ownership.take(net("2001:db8:5::/48"), 1);
+        ownership.take(net("2001:db8:5:2::/64"), 1);
+        assert_eq!(ownership.ranges.len(), 1);
+        assert_eq!(ownership.other(net("2001:db8:5:9::/64"), 2), Some(1));
     }
 
     #[test]
     fn walks_pass_over_the_own() {
-        let mut claims = Claims::default();
-        claims.take(net("2001:db8:5:1::/64"), 2);
-        claims.take(net("2001:db8:5:2::/64"), 1);
-        assert_eq!(claims.other(net("2001:db8:5::/48"), 1), Some(2));
-        claims.take(net("2001:db8:5:3::/64"), 3);
-        let others = |owner| claims.others(net("2001:db8:5::/48"), owner).collect::<Vec<_>>();
+        let mut ownership = Ownership::default();
+        ownership.take(net("2001:db8:5:1::/64"), 2);
+        ownership.take(net("2001:db8:5:2::/64"), 1);
+        assert_eq!(ownership.other(net("2001:db8:5::/48"), 1), Some(2));
+        ownership.take(net("2001:db8:5:3::/64"), 3);
+        let others = |owner| ownership.others(net("2001:db8:5::/48"), owner).collect::<Vec<_>>();
         assert_eq!((others(1), others(9)), (vec![3, 2], vec![3, 1, 2]));
     }
 }

@@ -12,22 +12,14 @@ use std::{
 use ssa_rules::{Choice, Class, Connection, ItemSource, Limits, Port, Rule, Sources};
 
 use super::{answer::STALE_TTL, asker::Whose};
-use crate::clock::Now;
+use crate::{clock::Now, config};
 
 /// The longest TTL of an answer, in seconds: what changes in the DNS must reach askers soon.
 pub const MAX_TTL: u64 = 300;
 
-/// What a record may ask of the front by default: it composes for all of its askers, one after the other.
-pub const DEFAULT_LIMITS: Limits = Limits {
-    // Some 4000 hashes; the configuration allows 16 bits.
-    max_pow: 12,
-    // Answers are good for what is left of one.
-    min_time_step: 1,
-};
-
 /// What is composed for the askers of a name.
 #[derive(Clone, Debug)]
-pub struct Offer {
+pub struct ComposeEntry {
     /// The rules, that with the greatest `from` first.
     pub rules: Vec<Rule>,
     /// The sources of this host, item by item.
@@ -44,7 +36,7 @@ pub struct Offer {
     pub limits: Limits,
 }
 
-impl Default for Offer {
+impl Default for ComposeEntry {
     fn default() -> Self {
         Self {
             rules: Vec::new(),
@@ -53,12 +45,12 @@ impl Default for Offer {
             own_keys: false,
             is_stale: false,
             fresh_until: Arc::default(),
-            limits: DEFAULT_LIMITS,
+            limits: config::DEFAULT_LIMITS,
         }
     }
 }
 
-impl Offer {
+impl ComposeEntry {
     /// Says whether an address is in the service's items, those for legacy devices included.
     pub(super) fn owns(&self, address: Ipv6Addr) -> bool {
         let mut rules = self.rules.iter();

@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// Asks for one name without end.
-pub async fn follow(
+pub async fn poll(
     name: Name,
     (service, round): (Arc<str>, u64),
     servers: Servers,
@@ -42,12 +42,12 @@ pub async fn follow(
 ) {
     let mut failures = 0;
     let mut random = Random::new();
-    let mut way = Way::default();
+    let mut check = LoopCheck::default();
     loop {
         let Ok(turn) = turns.acquire().await else { return };
         let (mut answers, mut proof) = ask(&servers, &name, &dns).await;
         if let Some(probe) = &probe
-            && way.leads_back(&answers, probe.leads_back(&servers, &name)).await
+            && check.leads_back(&answers, probe.leads_back(&servers, &name)).await
         {
             let reason = format!("{name}: the DNS servers that are asked lead back to this shim's own front");
             (answers, proof) = (Answers::failed(&Failure::new("loop", &reason)), None);
@@ -74,14 +74,14 @@ pub async fn follow(
 
 /// What is known of where the servers lead.
 #[derive(Default)]
-struct Way {
+struct LoopCheck {
     /// The addresses that were answered when they did not lead back.
     good: Option<Vec<std::net::Ipv6Addr>>,
     /// Whether the last questions failed, and whether they led back then.
     failed: Option<bool>,
 }
 
-impl Way {
+impl LoopCheck {
     /// Says whether answers came by way of the front. That is asked for new addresses, which may be composed ones, and
     /// for the first of several failures.
     async fn leads_back(&mut self, answers: &Answers, probe: impl Future<Output = bool>) -> bool {
@@ -249,17 +249,17 @@ mod tests {
             ..answers(9)
         };
         let failed = || Answers::failed(&Failure::new("timeout", ""));
-        let mut way = Way::default();
+        let mut check = LoopCheck::default();
         let never = || async { unreachable!("the way is known") };
-        assert!(!way.leads_back(&with(&["::1"]), async { false }).await);
-        assert!(!way.leads_back(&with(&["::1"]), never()).await);
-        assert!(way.leads_back(&with(&["::2"]), async { true }).await);
-        assert!(way.leads_back(&with(&["::2"]), async { true }).await);
-        assert!(way.leads_back(&failed(), async { true }).await);
-        assert!(way.leads_back(&failed(), never()).await);
-        assert!(!way.leads_back(&with(&["::1"]), async { false }).await);
-        assert!(!way.leads_back(&failed(), async { false }).await);
-        assert!(!way.leads_back(&failed(), never()).await);
+        assert!(!check.leads_back(&with(&["::1"]), async { false }).await);
+        assert!(!check.leads_back(&with(&["::1"]), never()).await);
+        assert!(check.leads_back(&with(&["::2"]), async { true }).await);
+        assert!(check.leads_back(&with(&["::2"]), async { true }).await);
+        assert!(check.leads_back(&failed(), async { true }).await);
+        assert!(check.leads_back(&failed(), never()).await);
+        assert!(!check.leads_back(&with(&["::1"]), async { false }).await);
+        assert!(!check.leads_back(&failed(), async { false }).await);
+        assert!(!check.leads_back(&failed(), never()).await);
     }
 
     #[test]

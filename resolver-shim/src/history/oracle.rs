@@ -84,12 +84,12 @@ fn counting(events: &[(u64, Event)], greatest: &[u64], now: u64) -> Vec<usize> {
     (0..RECORDS.len()).filter(counts).collect()
 }
 
-fn told(memory: &mut Memory, now: u64) -> Vec<usize> {
+fn told(history: &mut History, now: u64) -> Vec<usize> {
     let terms = Terms {
         ttl_most: MOST,
         ..terms()
     };
-    let pairs = memory.verifier(now, &terms).pairs;
+    let pairs = history.verifier(now, &terms).pairs;
     (0..RECORDS.len())
         .filter(|number| {
             pairs
@@ -103,7 +103,7 @@ fn told(memory: &mut Memory, now: u64) -> Vec<usize> {
 fn what_counts_is_what_a_naive_account_says() {
     for seed in 1..=60 {
         let mut random = Random::seeded(seed * 0x9e37_79b9);
-        let mut memory = Memory::default();
+        let mut history = History::default();
         let mut events: Vec<(u64, Event)> = Vec::new();
         // The greatest TTL after each of them.
         let mut known: Vec<u64> = Vec::new();
@@ -113,20 +113,20 @@ fn what_counts_is_what_a_naive_account_says() {
             time += [1, 7, 40, 61, 150, 400][usize::try_from(random.below(6)).unwrap()];
             match random.below(9) {
                 0 if step > 0 => {
-                    memory.take(Answers::failed(&Failure::new("timeout", "")), time + off);
+                    history.take(Answers::failed(&Failure::new("timeout", "")), time + off);
                     events.push((time, Event::Break));
                 }
                 1 if step > 0 => {
                     // Down for a time, while somebody sets the clock.
                     let saved = time + off;
-                    let json = serde_json::to_string(&memory).unwrap();
-                    memory = serde_json::from_str(&json).unwrap();
+                    let json = serde_json::to_string(&history).unwrap();
+                    history = serde_json::from_str(&json).unwrap();
                     time += random.below(300);
                     let down = time + off - saved;
                     off = random.below(1 << 40);
                     let now = time + off;
-                    memory.shift(|at| (at + now).saturating_sub(saved + down));
-                    memory.not_after(now);
+                    history.shift(|at| (at + now).saturating_sub(saved + down));
+                    history.not_after(now);
                     events.push((time, Event::Break));
                 }
                 _ => {
@@ -139,14 +139,14 @@ fn what_counts_is_what_a_naive_account_says() {
                         records: answer(texts, ttl),
                         addresses: answer(Vec::new(), ttl),
                     };
-                    memory.take(answers, time + off);
+                    history.take(answers, time + off);
                     events.push((time, Event::Answer(records, ttl)));
                 }
             }
             known.push(greatest(&events));
             let wanted = counting(&events, &known, time);
             assert_eq!(
-                told(&mut memory, time + off),
+                told(&mut history, time + off),
                 wanted,
                 "seed {seed}, step {step}, at {time}"
             );

@@ -1,9 +1,9 @@
 //! What is known of one service: the answers, and for its verifiers what was published before (docs/spec.md §1).
 
+mod entry;
 #[cfg(test)]
 mod oracle;
 mod rules;
-mod seen;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,13 +18,13 @@ use ssa_rules::{
     published::{MAX_RECORDS, Publication},
 };
 
+use self::{
+    entry::{Entry, by_age, mark},
+    rules::{space_of, tell_apart, text},
+};
 pub use self::{
     rules::{Pair, Publishable, publishable},
     state::{Standing, State},
-};
-use self::{
-    rules::{space_of, tell_apart, text},
-    seen::{Seen, by_age, mark},
 };
 pub use crate::answers::GRACE;
 use crate::answers::{Answers, List, Seconds, Slot};
@@ -77,7 +77,7 @@ pub struct Terms<'a> {
 
 /// What is known of one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct History {
     /// Its address list.
     pub list: Slot<List>,
     /// Its rule records.
@@ -85,9 +85,11 @@ pub struct Memory {
     /// Its plain addresses.
     pub addresses: Slot<Vec<Ipv6Addr>>,
     /// The records that were usable.
-    seen_records: Vec<Seen<String>>,
+    #[serde(rename = "seen_records")]
+    past_records: Vec<Entry<String>>,
     /// The lists that stood with them; none where each record brought its own.
-    seen_lists: Vec<Seen<Option<String>>>,
+    #[serde(rename = "seen_lists")]
+    past_lists: Vec<Entry<Option<String>>>,
     /// Whether what is gone is to be forgotten.
     #[serde(skip)]
     forgets: bool,
@@ -131,7 +133,7 @@ struct Paired {
     gives_way: Option<String>,
 }
 
-impl Memory {
+impl History {
     /// Takes answers, and says whether they change what is known.
     pub fn take(&mut self, answers: Answers, now: Seconds) -> bool {
         let list = self.list.take(answers.list, now);
@@ -145,8 +147,8 @@ impl Memory {
         self.list.shift(moved);
         self.records.shift(moved);
         self.addresses.shift(moved);
-        self.seen_records.iter_mut().for_each(|seen| seen.shift(moved));
-        self.seen_lists.iter_mut().for_each(|seen| seen.shift(moved));
+        self.past_records.iter_mut().for_each(|entry| entry.shift(moved));
+        self.past_lists.iter_mut().for_each(|entry| entry.shift(moved));
     }
 
     /// Takes nothing for later than now: a clock that was wrong must not make it last.
@@ -155,10 +157,10 @@ impl Memory {
         self.list.shift(not_after);
         self.records.shift(not_after);
         self.addresses.shift(not_after);
-        for gone in self.seen_records.iter_mut().filter_map(|seen| seen.gone.as_mut()) {
+        for gone in self.past_records.iter_mut().filter_map(|entry| entry.gone.as_mut()) {
             *gone = now.min(*gone);
         }
-        for gone in self.seen_lists.iter_mut().filter_map(|seen| seen.gone.as_mut()) {
+        for gone in self.past_lists.iter_mut().filter_map(|entry| entry.gone.as_mut()) {
             *gone = now.min(*gone);
         }
     }
@@ -173,14 +175,14 @@ impl Memory {
     /// Returns how many records and lists are remembered.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        self.seen_records.len().saturating_add(self.seen_lists.len())
+        self.past_records.len().saturating_add(self.past_lists.len())
     }
 
     /// Returns how many of them stand, as far as is known: none where what is published is not usable.
     #[must_use]
     pub fn standing(&self) -> usize {
-        let records = self.seen_records.iter().filter(|seen| seen.gone.is_none()).count();
-        let lists = self.seen_lists.iter().filter(|seen| seen.gone.is_none()).count();
+        let records = self.past_records.iter().filter(|entry| entry.gone.is_none()).count();
+        let lists = self.past_lists.iter().filter(|entry| entry.gone.is_none()).count();
         if self.is_usable {
             records.saturating_add(lists)
         } else {
@@ -202,7 +204,7 @@ impl Memory {
     /// Says whether anything is known: an answer, or what was stored. A failure tells nothing yet.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.list.value.is_some() || !self.seen_records.is_empty()
+        self.list.value.is_some() || !self.past_records.is_empty()
     }
 
     /// Returns the failure of the last questions, if any.
@@ -218,29 +220,29 @@ impl Memory {
         if let Some(judged) = usable {
             let records = judged.usable.iter().map(|(record, _)| record.to_string()).collect();
             let ttl = self.records.greatest.ttl();
-            mark(&mut self.seen_records, records, |_| ttl, now);
+            mark(&mut self.past_records, records, |_| ttl, now);
             let (present, absent) = (self.list.greatest.ttl(), self.list.greatest_absent.ttl());
             let ttl_of = |list: &Option<String>| if list.is_some() { present } else { absent };
             let list = judged.list.as_ref().map(text);
-            mark(&mut self.seen_lists, vec![list], ttl_of, now);
+            mark(&mut self.past_lists, vec![list], ttl_of, now);
         }
         if std::mem::take(&mut self.forgets) {
             // What no answer has now goes; where none is usable, that is everything.
             let stands = usable.is_some();
-            self.seen_records.retain(|seen| stands && seen.gone.is_none());
-            self.seen_lists.retain(|seen| stands && seen.gone.is_none());
+            self.past_records.retain(|entry| stands && entry.gone.is_none());
+            self.past_lists.retain(|entry| stands && entry.gone.is_none());
         }
         let counts = |ends: Option<Seconds>| ends.is_none_or(|ends| ends > now);
-        self.seen_records.retain(|seen| counts(seen.ends(terms.ttl_most)));
-        self.seen_lists.retain(|seen| counts(seen.ends(terms.ttl_most)));
+        self.past_records.retain(|entry| counts(entry.ends(terms.ttl_most)));
+        self.past_lists.retain(|entry| counts(entry.ends(terms.ttl_most)));
         let Paired {
             mut pairs,
             dropped,
             gives_way,
         } = self.pairs(terms);
         tell_apart(&mut pairs);
-        let records = self.seen_records.iter().filter_map(|seen| seen.ends(terms.ttl_most));
-        let lists = self.seen_lists.iter().filter_map(|seen| seen.ends(terms.ttl_most));
+        let records = self.past_records.iter().filter_map(|entry| entry.ends(terms.ttl_most));
+        let lists = self.past_lists.iter().filter_map(|entry| entry.ends(terms.ttl_most));
         let kept = Kept {
             records: records.clone().count(),
             lists: lists.clone().count(),
@@ -432,7 +434,7 @@ impl Memory {
     fn pairs(&self, terms: &Terms<'_>) -> Paired {
         let mut found: Vec<Pair> = Vec::new();
         let mut gives_way = None;
-        for list in by_age(&self.seen_lists) {
+        for list in by_age(&self.past_lists) {
             let published = match &list.value {
                 None => None,
                 Some(text) => match space_of(text) {
@@ -440,8 +442,8 @@ impl Memory {
                     None => continue,
                 },
             };
-            for seen in by_age(&self.seen_records) {
-                let Ok(record) = seen.value.parse::<Record>() else {
+            for entry in by_age(&self.past_records) {
+                let Ok(record) = entry.value.parse::<Record>() else {
                     continue;
                 };
                 let Some(space) = record.space(published.as_ref()).map(std::borrow::Cow::into_owned) else {
@@ -457,7 +459,7 @@ impl Memory {
                     continue;
                 }
                 let mut pair = Pair::new(&record, space);
-                pair.is_kept = list.gone.is_some() || seen.gone.is_some();
+                pair.is_kept = list.gone.is_some() || entry.gone.is_some();
                 match found
                     .iter_mut()
                     .find(|other| other.core == pair.core && other.space == pair.space)
