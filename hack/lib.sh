@@ -29,6 +29,17 @@ esac
 
 if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then export PATH=$HOME/.cargo/bin:$PATH; fi
 
+# rustup may have the Rust of rust-toolchain.toml under another name, such as stable, and no way to fetch it anew.
+pinned_rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' "$root/rust-toolchain.toml")
+if [ -z "${RUSTUP_TOOLCHAIN:-}" ] && have rustup; then
+  toolchains=$(rustup toolchain list --quiet 2>/dev/null || true)
+  if ! grep -q "^$pinned_rust-" <<<"$toolchains"; then
+    for toolchain in $toolchains; do
+      if [[ $(rustc "+$toolchain" --version 2>/dev/null) == "rustc $pinned_rust "* ]]; then export RUSTUP_TOOLCHAIN=$toolchain; fi
+    done
+  fi
+fi
+
 # Loads setup's choices: load_toolchain PROFILE VARIABLE. Runs setup for that profile where it has not chosen the variable yet.
 load_toolchain() {
   if ! grep -qs "^$2=" "$toolchain_env"; then "$root/hack/setup.sh" "$1" >&2; fi

@@ -80,7 +80,7 @@ setup_rust() {
   version=$(cd "$root" && rustc --version | cut -d' ' -f2)
   if ! version_at_least "$version" "$min_rust"; then
     have rustup || die "rustc $version is older than $min_rust, and there is no rustup to update it"
-    rustup toolchain install stable --profile minimal
+    rustup toolchain install "$pinned_rust" --profile minimal --component clippy,rustfmt
     version=$(cd "$root" && rustc --version | cut -d' ' -f2)
     version_at_least "$version" "$min_rust" || die "rustc $version is older than $min_rust: choose a newer toolchain"
     installed "rustc $version: this workspace needs $min_rust"

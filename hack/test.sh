@@ -187,11 +187,15 @@ mkdir -p "$logs"
   say "0 passed, 1 failed"
   exit 1
 }
+took=
 for group in "${groups[@]}"; do
   say "== $group"
+  began_group=$SECONDS
   "group_$group"
+  took+="${took:+, }$group $((SECONDS - began_group)) s"
 done
 
+say "== $took"
 say "== $((SECONDS - started)) s in all${failures[*]:+; failed: ${failures[*]}}"
 summary="$passed passed, $failed failed"
 if [ "$skipped" -gt 0 ]; then summary+=", $skipped skipped"; fi
