@@ -1,6 +1,6 @@
 """An Envoy on a host, by a file of envoy/ as it stands."""
 
-from lib import envoy, resolver
+from lib import envoy
 
 WORKERS = 2
 # The VMs of an Envoy that fetch snapshots: one of each worker, and one of the main thread.
@@ -44,7 +44,7 @@ class Standing(Sidecar):
 
     def start(self, epoch=None):
         example = self.stage.tools["root"] / "envoy/resolver.json"
-        command = [resolver.program(), "--config", example, "--socket", self.folder / "resolver.sock"]
+        command = [self.stage.tools["resolver"], "--config", example, "--socket", self.folder / "resolver.sock"]
         self.shim = self.stage.start(self.host, f"{self.folder.name}/resolver", command)
         return super().start(epoch)
 
