@@ -1,6 +1,8 @@
 //! Inbound: whether a connection may come in.
 
 use ssa_rules::{Destination, Flow, Part, Port, Source, Unchecked, UnixTime, Verdict};
+use ssa_snapshot as raw;
+pub use ssa_snapshot::{Action, Mode, Policy};
 
 use crate::{
     config::{Exemption, Service},
@@ -44,29 +46,6 @@ impl AsRef<Service> for InboundService {
     }
 }
 
-/// Whether a policy is carried out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// It is.
-    #[default]
-    Enforce,
-    /// It is counted and logged, and all passes.
-    Shadow,
-    /// Nothing is verified, and all passes.
-    Off,
-}
-
-/// What is done with a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It passes.
-    Allow,
-    /// It passes, marked for low priority.
-    Demote,
-    /// It is closed.
-    Deny,
-}
-
 /// What was found of a connection. The names are labels of metrics and fields of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -97,45 +76,35 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// How many findings have a number of their own.
-    pub const COUNT: usize = 12;
+    /// Returns what it is called, whatever its parts.
+    #[must_use]
+    pub const fn kind(self) -> raw::Finding {
+        match self {
+            Self::Conforming => raw::Finding::Conforming,
+            Self::Unchecked(_) => raw::Finding::Unchecked,
+            Self::Legacy => raw::Finding::Legacy,
+            Self::Violation(_) => raw::Finding::Violation,
+            Self::Outside => raw::Finding::Outside,
+            Self::OtherPort => raw::Finding::OtherPort,
+            Self::NoRule => raw::Finding::NoRule,
+            Self::Unverified => raw::Finding::Unverified,
+            Self::Exempt => raw::Finding::Exempt,
+            Self::Unclaimed => raw::Finding::Unclaimed,
+            Self::Unreadable => raw::Finding::Unreadable,
+            Self::NoSnapshot => raw::Finding::NoSnapshot,
+        }
+    }
 
     /// Returns the finding's stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Conforming => "conforming",
-            Self::Unchecked(_) => "unchecked",
-            Self::Legacy => "legacy",
-            Self::Violation(_) => "violation",
-            Self::Outside => "outside",
-            Self::OtherPort => "other_port",
-            Self::NoRule => "no_rule",
-            Self::Unverified => "unverified",
-            Self::Exempt => "exempt",
-            Self::Unclaimed => "unclaimed",
-            Self::Unreadable => "unreadable",
-            Self::NoSnapshot => "no_snapshot",
-        }
+        self.kind().name()
     }
 
-    /// Returns the finding's number, below [`Finding::COUNT`]; parts are not told apart.
+    /// Returns the finding's number; parts are not told apart.
     #[must_use]
     pub const fn number(self) -> usize {
-        match self {
-            Self::Conforming => 0,
-            Self::Legacy => 1,
-            Self::Violation(_) => 2,
-            Self::Outside => 3,
-            Self::OtherPort => 4,
-            Self::NoRule => 5,
-            Self::Unverified => 6,
-            Self::Exempt => 7,
-            Self::Unclaimed => 8,
-            Self::Unreadable => 9,
-            Self::NoSnapshot => 10,
-            Self::Unchecked(_) => 11,
-        }
+        self.kind().number()
     }
 
     /// Returns the part at fault of a violation.
@@ -155,64 +124,6 @@ impl Finding {
             Some(unchecked)
         } else {
             None
-        }
-    }
-}
-
-/// What is done with each finding of a service; docs/filter.md says when each is found, and the defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    conforming: Action,
-    unchecked: Action,
-    legacy: Action,
-    violation: Action,
-    outside: Action,
-    other_port: Action,
-    no_rule: Action,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            conforming: Action::Allow,
-            unchecked: Action::Allow,
-            legacy: Action::Demote,
-            violation: Action::Deny,
-            outside: Action::Deny,
-            other_port: Action::Deny,
-            no_rule: Action::Deny,
-        }
-    }
-}
-
-impl Policy {
-    /// Returns the findings that a policy speaks of, each with its action.
-    pub fn entries_mut(&mut self) -> [(Finding, &mut Action); 7] {
-        [
-            (Finding::Conforming, &mut self.conforming),
-            (Finding::Unchecked(Unchecked::default()), &mut self.unchecked),
-            (Finding::Legacy, &mut self.legacy),
-            (Finding::Violation(Part::Item), &mut self.violation),
-            (Finding::Outside, &mut self.outside),
-            (Finding::OtherPort, &mut self.other_port),
-            (Finding::NoRule, &mut self.no_rule),
-        ]
-    }
-
-    /// Returns the action for a finding. Those that no policy speaks of are allowed.
-    #[must_use]
-    pub const fn action(&self, finding: Finding) -> Action {
-        match finding {
-            Finding::Conforming => self.conforming,
-            Finding::Unchecked(_) => self.unchecked,
-            Finding::Legacy => self.legacy,
-            Finding::Violation(_) => self.violation,
-            Finding::Outside => self.outside,
-            Finding::OtherPort => self.other_port,
-            Finding::NoRule => self.no_rule,
-            Finding::Unverified | Finding::Exempt | Finding::Unclaimed | Finding::Unreadable | Finding::NoSnapshot => {
-                Action::Allow
-            }
         }
     }
 }
@@ -443,7 +354,7 @@ impl Inbound {
 
 impl InboundService {
     fn decision(&self, index: usize, finding: Finding) -> Decision {
-        let outcome = Outcome::new(self.policy.action(finding), self.mode);
+        let outcome = Outcome::new(self.policy.action(finding.kind()), self.mode);
         Decision {
             service: Some(index),
             finding,

@@ -1,16 +1,8 @@
-//! What is done for records where the operator says nothing else, and why no address is composed.
+//! Why no address is composed.
 
 use core::fmt;
 
-use ssa_rules::{ComposeError, LimitError, Limits};
-
-/// The limits of a sidecar by default.
-pub const DEFAULT: Limits = Limits {
-    // Some 0.1 s of a core for each service and port in each minute.
-    max_pow: 20,
-    // Any: crate::random::Pool::for_step bounds the addresses.
-    min_time_step: 1,
-};
+use ssa_rules::{ComposeError, LimitError};
 
 /// Why no address is composed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +49,6 @@ impl core::error::Error for Failure {}
 mod tests {
     use ssa_rules::Limits;
 
-    use super::DEFAULT;
     use crate::config::{Config, Role};
 
     fn configured(limits: &str) -> Limits {
@@ -73,7 +64,13 @@ mod tests {
 
     #[test]
     fn the_operators_limits_count() {
-        assert_eq!(configured(""), DEFAULT);
+        let default = Limits {
+            // Some 0.1 s of a core for each service and port in each minute.
+            max_pow: 20,
+            // Any: crate::random::Pool::for_step bounds the addresses.
+            min_time_step: 1,
+        };
+        assert_eq!(configured(""), default);
         let wanted = Limits {
             max_pow: 24,
             min_time_step: 30,

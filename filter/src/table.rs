@@ -46,36 +46,9 @@ impl<T: AsRef<Service>> Table<T> {
     ///
     /// The pairs of services that share addresses, the earlier one first.
     pub fn new(services: Vec<T>) -> Result<Self, Vec<[usize; 2]>> {
-        let items = |(number, service): (usize, &T)| {
-            let items = service.as_ref().items();
-            let items: Vec<_> = items
-                .map(|item| (u128::from(item.network()), pack(item.prefix_len(), number)))
-                .collect();
-            items
-        };
-        let all = Index::new(services.iter().enumerate().flat_map(items));
-        let mut outer: Vec<(u128, u64)> = Vec::new();
-        let mut shared = Vec::new();
-        for (network, packed) in all.entries() {
-            let (_, own) = unpack(*packed);
-            let around = outer.last().map(|(first, around)| (first, unpack(*around)));
-            match around {
-                // A prefix comes before those that lie in it.
-                Some((first, (rest, other))) if *network <= first | rest => {
-                    let pair = [other.min(own), other.max(own)];
-                    if other != own && !shared.contains(&pair) {
-                        shared.push(pair);
-                    }
-                }
-                _ => outer.push((*network, *packed)),
-            }
-        }
-        if shared.is_empty() {
-            let items = Index::new(outer.into_iter());
-            Ok(Self { services, items })
-        } else {
-            Err(shared)
-        }
+        let all: Vec<&Service> = services.iter().map(AsRef::as_ref).collect();
+        let items = outer_items(&all)?;
+        Ok(Self { services, items })
     }
 
     /// Returns the services.
@@ -103,5 +76,42 @@ impl<T: AsRef<Service>> Table<T> {
             .iter()
             .map(|service| service.as_ref().name.clone())
             .collect()
+    }
+}
+
+/// Returns the items that lie in no other.
+///
+/// # Errors
+///
+/// The pairs of services that share addresses, the earlier one first.
+fn outer_items(services: &[&Service]) -> Result<Index, Vec<[usize; 2]>> {
+    let items = |(number, service): (usize, &&Service)| {
+        let items = service.items();
+        let items: Vec<_> = items
+            .map(|item| (u128::from(item.network()), pack(item.prefix_len(), number)))
+            .collect();
+        items
+    };
+    let all = Index::new(services.iter().enumerate().flat_map(items));
+    let mut outer: Vec<(u128, u64)> = Vec::new();
+    let mut shared = Vec::new();
+    for (network, packed) in all.entries() {
+        let (_, own) = unpack(*packed);
+        let around = outer.last().map(|(first, around)| (first, unpack(*around)));
+        match around {
+            // A prefix comes before those that lie in it.
+            Some((first, (rest, other))) if *network <= first | rest => {
+                let pair = [other.min(own), other.max(own)];
+                if other != own && !shared.contains(&pair) {
+                    shared.push(pair);
+                }
+            }
+            _ => outer.push((*network, *packed)),
+        }
+    }
+    if shared.is_empty() {
+        Ok(Index::new(outer.into_iter()))
+    } else {
+        Err(shared)
     }
 }

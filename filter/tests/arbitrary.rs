@@ -5,6 +5,7 @@
 use std::{env, fmt::Write as _, num::NonZero, panic, thread};
 
 use ssa_filter::config::{Config, ConfigError, Problem, Snapshot};
+use ssa_snapshot::read;
 
 const CASES: u64 = 100_000;
 
@@ -182,7 +183,7 @@ impl Outcomes {
         write!(text, "{error}").expect("faults can be written");
         assert!(!text.is_empty() && !error.faults.is_empty(), "refused without a fault");
         match error.faults[0].problem {
-            Problem::NotJson { .. } => self.no_json += 1,
+            Problem::Document(read::Problem::NotJson { .. }) => self.no_json += 1,
             _ => self.at_fault += 1,
         }
     }

@@ -8,6 +8,7 @@ use ssa_rules::{
     published::{SetError, Unusable},
     text::write_all,
 };
+use ssa_snapshot::read;
 
 /// Why a configuration is refused: every fault of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,69 +39,18 @@ pub struct Fault {
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The text is no JSON from here on.
-    NotJson {
-        /// The line, counted from 1.
-        line: usize,
-        /// The column, counted from 1.
-        column: usize,
-    },
-    /// A field has to be there.
-    Missing,
+    /// The document is not JSON, or a value in it is not what its type asks for.
+    Document(read::Problem),
     /// A list has to have members.
     Empty,
-    /// No field has this name here.
-    UnknownField,
-    /// The field stands here twice.
-    Twice,
-    /// One of two fields has to be there, and not both.
-    OneOf(
-        /// The fields.
-        [&'static str; 2],
-    ),
     /// Key material that is none. It is not repeated.
     KeyMaterial(KeyMaterialError),
     /// The whole is too long.
     TooLong {
         /// The most bytes.
-        most: usize,
+        max: usize,
         /// Its bytes.
         found: usize,
-    },
-    /// Key material, which the configuration would show to everyone who may see it.
-    Secret,
-    /// The value is of another type.
-    Not(
-        /// The type wanted.
-        &'static str,
-    ),
-    /// The text is none of a few.
-    NoneOf(
-        /// Those it may be.
-        Vec<&'static str>,
-    ),
-    /// A number is out of bounds.
-    OutOfBounds {
-        /// The number.
-        value: u64,
-        /// The least.
-        least: u64,
-        /// The greatest.
-        greatest: u64,
-    },
-    /// A list is too long.
-    TooMany {
-        /// The most members.
-        most: usize,
-        /// Its members.
-        found: usize,
-    },
-    /// A text breaks the grammar of what it stands for.
-    NoText {
-        /// The text.
-        text: String,
-        /// What it should be.
-        wanted: &'static str,
     },
     /// The address prefix list cannot be read.
     Apl(TextError),
@@ -127,32 +77,32 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson { line, column } => write!(f, "not JSON at line {line}, column {column}"),
-            Self::Missing => f.write_str("missing"),
-            Self::Empty => f.write_str("empty"),
-            Self::UnknownField => f.write_str("unknown field"),
-            Self::Twice => f.write_str("stands here twice"),
-            Self::OneOf([one, other]) => write!(f, "either {one} or {other} has to be there, and not both"),
+            Self::Document(problem) => problem.fmt(f),
+            Self::Empty => f.write_str("must not be empty"),
             Self::KeyMaterial(error) => error.fmt(f),
-            Self::TooLong { most, found } => write!(f, "{found} bytes exceed {most}"),
-            Self::Secret => f.write_str("secrets do not belong here: Envoy shows the configuration in its config_dump"),
-            Self::Not(wanted) => write!(f, "is no {wanted}"),
-            Self::NoneOf(choices) => {
-                f.write_str("is none of ")?;
-                let mut choices = choices.iter();
-                f.write_str(choices.next().unwrap_or(&""))?;
-                choices.try_for_each(|choice| write!(f, ", {choice}"))
-            }
-            Self::OutOfBounds { value, least, greatest } => write!(f, "{value} is not {least} to {greatest}"),
-            Self::TooMany { most, found } => write!(f, "{found} members exceed {most}"),
-            Self::NoText { text, wanted } => write!(f, "\"{}\" is {wanted}", text.escape_default()),
+            Self::TooLong { max, found } => write!(f, "{found} bytes exceed {max}"),
             Self::Apl(error) => error.fmt(f),
             Self::Space(error) => error.fmt(f),
-            Self::NoRecord => f.write_str("no record of SSA-1: the first tag is v=ssa1"),
+            Self::NoRecord => f.write_str("not a record of SSA-1: its first tag must be v=ssa1"),
             Self::Rule(error) => error.fmt(f),
             Self::Set(error) => error.fmt(f),
-            Self::Repeated { first } => write!(f, "stands in services[{first}] too"),
+            Self::Repeated { first } => write!(f, "duplicate of services[{first}]"),
             Self::Overlap { names: [one, other] } => write!(f, "{one} and {other} share addresses"),
+        }
+    }
+}
+
+impl From<read::Fault> for Fault {
+    fn from(read::Fault { place, problem }: read::Fault) -> Self {
+        let problem = Problem::Document(problem);
+        Self { place, problem }
+    }
+}
+
+impl From<read::Fault> for ConfigError {
+    fn from(fault: read::Fault) -> Self {
+        Self {
+            faults: vec![fault.into()],
         }
     }
 }

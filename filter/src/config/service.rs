@@ -5,14 +5,14 @@ use core::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use ssa_rules::{AddressSpace, Apl, Class, Key, KeyId, Publication, Published, Record, Role};
 
+use ssa_snapshot::{self as raw, KeyMaterial, Port, Secrets};
+
 use super::{
-    MAX_SERVICES,
+    checker::Checker,
     fault::{Fault, Problem},
-    json::Json,
-    read::{Object, Reader},
 };
 use crate::{
-    inbound::{Action, InboundService, Mode, Policy},
+    inbound::InboundService,
     index::Map,
     outbound::{ItemSource, OutboundService},
     table::Table,
@@ -62,108 +62,113 @@ pub(super) enum Origin<'a> {
 
 /// What a role wants to know of a service.
 pub(super) trait Kind: AsRef<Service> + Sized {
+    /// A service as it is written.
+    type Raw;
+
     /// For whom rules are prepared.
     const ROLE: Role;
 
-    /// Reads the fields that are the role's own.
-    fn read(reader: &mut Reader, object: &mut Object<'_>, service: Service) -> Option<Self>;
+    /// Returns what both roles know of it.
+    fn common(raw: &Self::Raw) -> Common<'_>;
+
+    /// Adds the fields that are the role's own.
+    fn new(service: Service, raw: Self::Raw) -> Self;
+}
+
+/// What both roles know of a service, as it is written.
+pub(super) struct Common<'a> {
+    name: &'a str,
+    apl: Option<&'a str>,
+    rules: &'a [String],
+    secrets: &'a Secrets,
 }
 
 /// Reads the services of a role.
-pub(super) fn read_all<T: Kind>(
-    reader: &mut Reader,
-    object: &mut Object<'_>,
-    origin: &mut Origin<'_>,
-) -> Option<Table<T>> {
-    let mut met: Map<String, usize> = Map::default();
-    let mut number = 0_usize;
-    let inline = matches!(origin, Origin::Configuration);
-    let read = |reader: &mut Reader, place: &str, value: &Json| {
-        let index = number;
-        number = number.saturating_add(1);
-        if index >= MAX_SERVICES {
-            return None;
-        }
-        let mut object = reader.object(place, value)?;
-        let service = read_service(reader, &mut object, T::ROLE, origin);
-        if let Some(service) = &service {
-            let first = *met.entry(service.name.clone()).or_insert(index);
-            if first != index {
-                reader.fault(&object.place_of("name"), Problem::Repeated { first });
-            }
-        }
-        // Even of a service at fault the other fields are read: their faults are to be told too.
-        let known = service.is_some();
-        let whole = T::read(reader, &mut object, service.unwrap_or_default());
-        object.finish(reader);
-        whole.filter(|_| known)
-    };
-    let services = if inline {
-        object.members(reader, "services", read)?
-    } else {
-        object.required(reader, "services")?;
-        object.list(reader, "services", read)?
-    };
-    if number > MAX_SERVICES {
-        let problem = Problem::TooMany {
-            most: MAX_SERVICES,
-            found: number,
-        };
-        reader.fault("services", problem);
-    }
-    let names: Vec<String> = services.iter().map(|service| service.as_ref().name.clone()).collect();
-    let shared = match Table::new(services) {
-        Ok(table) => return Some(table),
-        Err(shared) => shared,
-    };
-    for pair in shared {
-        let names = pair.map(|number| names.get(number).cloned().unwrap_or_default());
-        reader.fault("services", Problem::Overlap { names });
-    }
-    None
+pub(super) fn read_all<T: Kind>(checker: &mut Checker, raw: Vec<T::Raw>, origin: &mut Origin<'_>) -> Option<Table<T>> {
+    let common: Vec<Common<'_>> = raw.iter().map(T::common).collect();
+    let services = read_services(checker, &common, T::ROLE, origin);
+    let names: Vec<String> = services.iter().flatten().map(|service| service.name.clone()).collect();
+    let services = services.into_iter().zip(raw);
+    let services = services.filter_map(|(service, raw)| Some(T::new(service?, raw)));
+    let table = Table::new(services.collect());
+    table.map_err(|shared| note_overlaps(checker, &names, shared)).ok()
 }
 
-fn read_service(reader: &mut Reader, object: &mut Object<'_>, role: Role, origin: &mut Origin<'_>) -> Option<Service> {
-    let name = object
-        .required(reader, "name")
-        .and_then(|(place, value)| reader.name(&place, value));
-    let (apl, apl_at_fault) = match object.optional("apl") {
-        None => (None, false),
-        Some((place, value)) => match reader.text(&place, value).map(str::parse::<Apl>) {
-            None => (None, true),
-            Some(Ok(apl)) => (Some(apl), false),
-            Some(Err(error)) => {
-                reader.fault(&place, Problem::Apl(error));
-                (None, true)
-            }
-        },
+/// Notes pairs of services that share addresses.
+fn note_overlaps(checker: &mut Checker, names: &[String], shared: Vec<[usize; 2]>) {
+    for pair in shared {
+        let names = pair.map(|number| names.get(number).cloned().unwrap_or_default());
+        checker.fault("services", Problem::Overlap { names });
+    }
+}
+
+/// Reads what both roles know of services; nothing of those that are at fault.
+fn read_services(
+    checker: &mut Checker,
+    raw: &[Common<'_>],
+    role: Role,
+    origin: &mut Origin<'_>,
+) -> Vec<Option<Service>> {
+    let mut met: Map<&str, usize> = Map::default();
+    let mut services = Vec::with_capacity(raw.len());
+    for (number, raw) in raw.iter().enumerate() {
+        if checker.is_hopeless() {
+            break;
+        }
+        let place = format!("services[{number}]");
+        let name_place = format!("{place}.name");
+        let first = *met.entry(raw.name).or_insert(number);
+        if first != number {
+            checker.fault(&name_place, Problem::Repeated { first });
+        }
+        let service = read_service(checker, &place, raw, role, origin);
+        // A name that is at fault would name it where it overlaps others.
+        services.push(service.filter(|_| !checker.is_at_fault(&name_place)));
+    }
+    services
+}
+
+fn read_service(
+    checker: &mut Checker,
+    place: &str,
+    raw: &Common<'_>,
+    role: Role,
+    origin: &mut Origin<'_>,
+) -> Option<Service> {
+    let (apl_place, rules_place) = (format!("{place}.apl"), format!("{place}.rules"));
+    let apl = match raw.apl.map(str::parse::<Apl>).transpose() {
+        Ok(apl) => apl,
+        Err(error) => {
+            checker.fault(&apl_place, Problem::Apl(error));
+            None
+        }
     };
     // What stands in a configuration can never get its secret: it is judged as strictly for clients as for verifiers.
     let (keys, role) = match origin {
         Origin::Configuration => (Vec::new(), Role::Verifier),
-        Origin::Snapshot(_) => (read_keys(reader, object), role),
+        Origin::Snapshot(_) => (read_keys(checker, place, raw.secrets), role),
     };
-    let rules_place = object.place_of("rules");
-    let records = object.members(reader, "rules", |reader, place, value| {
-        let text = reader.text(place, value)?;
-        if !Record::counts(text.as_bytes()) {
-            reader.fault(place, Problem::NoRecord);
+    if matches!(origin, Origin::Configuration) && raw.rules.is_empty() {
+        checker.fault(&rules_place, Problem::Empty);
+    }
+    for (number, record) in raw.rules.iter().enumerate() {
+        if !Record::counts(record.as_bytes()) {
+            checker.fault(&format!("{rules_place}[{number}]"), Problem::NoRecord);
         }
-        Some(text)
-    })?;
+    }
     // Without its addresses a record cannot be judged: its own faults wait.
-    if apl_at_fault {
+    if checker.is_at_fault(&apl_place) {
         return None;
     }
     let key_of = |wanted: &KeyId| {
-        let key = keys.iter().find(|(name, _)| name == wanted.as_str());
+        let key = keys.iter().find(|(name, _)| *name == wanted.as_str());
         key.map_or(Key::None, |(_, key)| *key)
     };
-    let publication = Publication::read(apl.as_ref(), &records, role, key_of);
+    let publication = Publication::read(apl.as_ref(), raw.rules, role, key_of);
     let mut unusable = Vec::new();
     let mut note = |place: String, problem: Problem| unusable.push(Fault { place, problem });
     if let Err(error) = &publication.space {
-        note(object.place_of("apl"), Problem::Space(error.clone()));
+        note(apl_place, Problem::Space(error.clone()));
     } else {
         for candidate in &publication.candidates {
             if let Err(error) = &candidate.rule {
@@ -179,7 +184,7 @@ fn read_service(reader: &mut Reader, object: &mut Object<'_>, role: Role, origin
     }
     match origin {
         Origin::Configuration if !unusable.is_empty() => {
-            reader.faults.append(&mut unusable);
+            checker.append(&mut unusable);
             return None;
         }
         Origin::Configuration => {}
@@ -194,7 +199,7 @@ fn read_service(reader: &mut Reader, object: &mut Object<'_>, role: Role, origin
             .collect(),
     };
     Some(Service {
-        name: name?,
+        name: raw.name.to_owned(),
         rules: publication.set.unwrap_or_default(),
         spaces,
     })
@@ -206,100 +211,74 @@ fn own_space(record: &Record) -> Option<AddressSpace> {
 }
 
 /// Reads the secrets of a service, each with its name.
-fn read_keys(reader: &mut Reader, object: &mut Object<'_>) -> Vec<(String, Key)> {
-    let Some((place, value)) = object.optional("secrets") else {
-        return Vec::new();
-    };
-    let fields = reader.fields(&place, value).unwrap_or_default();
+fn read_keys<'a>(checker: &mut Checker, place: &str, secrets: &'a [(String, KeyMaterial)]) -> Vec<(&'a str, Key)> {
     let mut keys = Vec::new();
-    for (name, value) in fields {
-        let place = format!("{place}.{name}");
-        let Some(mut object) = reader.object(&place, value) else {
-            continue;
+    for (name, material) in secrets {
+        let (field, read) = match material {
+            KeyMaterial::Secret(key) => ("secret", key.expose().parse().map(Key::Secret)),
+            KeyMaterial::ClientKey(key) => ("client_key", key.expose().parse().map(Key::Client)),
         };
-        let mut material = |field| {
-            object
-                .optional(field)
-                .map(|(place, value)| (reader.text(&place, value), place))
-        };
-        let key = match (material("secret"), material("client_key")) {
-            (Some((text, place)), None) => text.map(|text| (text.parse().map(Key::Secret), place)),
-            (None, Some((text, place))) => text.map(|text| (text.parse().map(Key::Client), place)),
-            _ => {
-                reader.fault(&place, Problem::OneOf(["secret", "client_key"]));
-                None
-            }
-        };
-        match key {
-            Some((Ok(key), _)) => keys.push((name.clone(), key)),
-            Some((Err(error), place)) => reader.fault(&place, Problem::KeyMaterial(error)),
-            None => {}
+        match read {
+            Ok(key) => keys.push((name.as_str(), key)),
+            Err(error) => checker.fault(&format!("{place}.secrets.{name}.{field}"), Problem::KeyMaterial(error)),
         }
-        object.finish(reader);
     }
     keys
 }
 
+fn numbers(ports: &[Port]) -> Vec<u16> {
+    ports.iter().map(|port| port.get()).collect()
+}
+
 impl Kind for InboundService {
+    type Raw = raw::InboundService;
+
     const ROLE: Role = Role::Verifier;
 
-    fn read(reader: &mut Reader, object: &mut Object<'_>, service: Service) -> Option<Self> {
-        let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow), ("off", Mode::Off)];
-        let mode = object.choice(reader, "mode", &modes).unwrap_or_default();
-        let policy = object.optional("policy").map_or_else(
-            || Some(Policy::default()),
-            |(place, value)| {
-                let mut object = reader.object(&place, value)?;
-                let actions = [
-                    ("allow", Action::Allow),
-                    ("demote", Action::Demote),
-                    ("deny", Action::Deny),
-                ];
-                let mut policy = Policy::default();
-                for (finding, action) in policy.entries_mut() {
-                    *action = object.choice(reader, finding.name(), &actions).unwrap_or(*action);
-                }
-                object.finish(reader);
-                Some(policy)
-            },
-        );
-        let ports = object.members(reader, "ports", Reader::port);
-        Some(Self {
+    fn common(raw: &Self::Raw) -> Common<'_> {
+        Common {
+            name: &raw.name,
+            apl: raw.apl.as_deref(),
+            rules: &raw.rules,
+            secrets: &raw.secrets,
+        }
+    }
+
+    fn new(service: Service, raw: Self::Raw) -> Self {
+        Self {
             service,
-            mode,
-            policy: policy?,
-            ports: ports?,
-        })
+            mode: raw.mode,
+            policy: raw.policy,
+            ports: numbers(&raw.ports),
+        }
     }
 }
 
 impl Kind for OutboundService {
+    type Raw = raw::OutboundService;
+
     const ROLE: Role = Role::Client;
 
-    fn read(reader: &mut Reader, object: &mut Object<'_>, service: Service) -> Option<Self> {
-        let addresses = object.members(reader, "addresses", Reader::address);
-        let ports = object.list(reader, "ports", Reader::port).unwrap_or_default();
-        let port = object.optional("port").map(|(place, value)| reader.port(&place, value));
-        let sources = object.list(reader, "sources", |reader, place, value| {
-            let mut object = reader.object(place, value)?;
-            let item = object
-                .required(reader, "item")
-                .and_then(|(place, value)| reader.prefix(&place, value));
-            let source = object
-                .required(reader, "source")
-                .and_then(|(place, value)| reader.address(&place, value));
-            object.finish(reader);
-            Some(ItemSource {
-                item: item?,
-                source: source?,
-            })
+    fn common(raw: &Self::Raw) -> Common<'_> {
+        Common {
+            name: &raw.name,
+            apl: raw.apl.as_deref(),
+            rules: &raw.rules,
+            secrets: &raw.secrets,
+        }
+    }
+
+    fn new(service: Service, raw: Self::Raw) -> Self {
+        let sources = raw.sources.iter().map(|own| ItemSource {
+            item: own.item.get(),
+            source: own.source.0,
         });
-        Some(Self {
+        Self {
             service,
-            addresses: addresses?,
-            ports,
-            port: port.flatten(),
-            sources: sources.unwrap_or_default(),
-        })
+            addresses: raw.addresses.iter().map(|address| address.0).collect(),
+            ports: numbers(&raw.ports),
+            port: raw.port.map(Port::get),
+            sources: sources.collect(),
+        }
     }
 }

@@ -1,20 +1,17 @@
 //! A snapshot: the services of a role at one moment, with their secrets.
 
+use ssa_snapshot::{
+    List, MAX_BYTES, MAX_SERVICES, Version,
+    read::{Document, Value},
+};
+
 use super::{
     ConfigError, check_addresses,
+    checker::Checker,
     fault::{Fault, Problem},
-    json::Json,
-    read::{Object, Reader},
-    read_whole,
     service::{self, Kind, Origin},
 };
 use crate::{inbound::InboundService, outbound::OutboundService, table::Table};
-
-/// The most bytes of a snapshot.
-pub const MAX_SNAPSHOT: usize = 16 << 20;
-
-/// The version of the format.
-const VERSION: u64 = 1;
 
 /// The services of a role at one moment.
 #[derive(Clone, Debug)]
@@ -53,56 +50,38 @@ impl Snapshot<OutboundService> {
     }
 }
 
-fn read<T: Kind>(json: &[u8], check: fn(&mut Reader, &Table<T>)) -> Result<Snapshot<T>, ConfigError> {
-    if json.len() > MAX_SNAPSHOT {
+fn read<T: Kind<Raw: Value>>(json: &[u8], check: fn(&mut Checker, &Table<T>)) -> Result<Snapshot<T>, ConfigError> {
+    if json.len() > MAX_BYTES {
         return Err(ConfigError::whole(Problem::TooLong {
-            most: MAX_SNAPSHOT,
+            max: MAX_BYTES,
             found: json.len(),
         }));
     }
-    read_whole(json, |reader, value| {
-        let mut object = reader.object("", value)?;
-        let version = object
-            .required(reader, "version")
-            .and_then(|(place, value)| reader.number(&place, value, VERSION, VERSION));
-        // Of another version nothing else is known.
-        version?;
-        let generation = read_generation(reader, &mut object);
-        let seed = object.text(reader, "seed").unwrap_or_default();
-        let off = object
-            .optional("off")
-            .map_or(Some(false), |(place, value)| reader.flag(&place, value));
-        let mut unusable = Vec::new();
-        let services = service::read_all(reader, &mut object, &mut Origin::Snapshot(&mut unusable));
-        object.finish(reader);
-        let services = services?;
-        check(reader, &services);
-        Some(Snapshot {
-            generation: generation?,
-            seed: seed.into_bytes(),
-            off: off?,
-            services,
-            unusable,
-        })
-    })
+    let mut checker = Checker::new(Document::new(json)?);
+    let snapshot = read_by(&mut checker, check);
+    checker.finish(snapshot)
 }
 
-fn read_generation(reader: &mut Reader, object: &mut Object<'_>) -> Option<String> {
-    let (place, value): (String, &Json) = object.required(reader, "generation")?;
-    let text = reader.text(&place, value)?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
-    let good = matches!(text.len(), 1..=64) && text.bytes().all(allowed);
-    reader.parsed(
-        &place,
-        text,
-        good.then(|| text.to_owned()),
-        "not 1 to 64 of a-z A-Z 0-9 - _ . :",
-    )
+fn read_by<T: Kind<Raw: Value>>(checker: &mut Checker, check: fn(&mut Checker, &Table<T>)) -> Option<Snapshot<T>> {
+    // Of another version nothing else is known.
+    checker.first::<Version>("version")?;
+    let raw: ssa_snapshot::Snapshot<List<T::Raw, 0, MAX_SERVICES>> = checker.whole();
+    let mut unusable = Vec::new();
+    let services = service::read_all(checker, raw.services.into_inner(), &mut Origin::Snapshot(&mut unusable))?;
+    check(checker, &services);
+    Some(Snapshot {
+        generation: raw.generation.into(),
+        seed: raw.seed.into_bytes(),
+        off: raw.off,
+        services,
+        unusable,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MAX_SNAPSHOT;
 
     const SERVICE: &str = r#"{"name": "web", "apl": "2:2001:db8:5::/64",
         "rules": ["v=ssa1; addr=mac(src/128):64; key=k1", "v=ssa1; addr=mac(src/128):64; key=k2; from=9"],
@@ -134,19 +113,19 @@ mod tests {
         let error = snapshot(r#", "off": 1, "of": true"#, &service).unwrap_err().to_string();
         assert_eq!(
             error,
-            "off: is no true or false; services[0].secrets.k1.secret: key material is 32 hex digits (16 bytes); these \
-             32 characters are not; services[0].ports[0]: 0 is not 1 to 65535; of: unknown field"
+            "of: unknown field; off: must be true or false; services[0].ports[0]: must be an integer from 1 to 65535, \
+             not 0; services[0].secrets.k1.secret: key material is 32 hex digits (16 bytes); these 32 characters are not"
         );
         for (secret, fault) in [
             (
                 "{}",
-                "services[0].secrets.k1: either secret or client_key has to be there, and not both",
+                "services[0].secrets.k1: exactly one of secret and client_key is required",
             ),
             (
                 r#""00112233445566778899aabbccddeeff""#,
-                "services[0].secrets.k1: is no object",
+                "services[0].secrets.k1: must be an object",
             ),
-            (r#"{"secret": 7}"#, "services[0].secrets.k1.secret: is no text"),
+            (r#"{"secret": 7}"#, "services[0].secrets.k1.secret: must be a string"),
         ] {
             let service = SERVICE.replace(r#"{"secret": "00112233445566778899aabbccddeeff"}"#, secret);
             assert_eq!(snapshot("", &service).unwrap_err().to_string(), fault);
@@ -156,7 +135,7 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let error = Snapshot::inbound(br#"{"version": 2, "new": 1}"#).unwrap_err();
-        assert_eq!(error.to_string(), "version: 2 is not 1 to 1");
+        assert_eq!(error.to_string(), "version: must be 1, not 2");
     }
 
     #[test]

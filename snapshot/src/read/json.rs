@@ -1,13 +1,14 @@
 //! A JSON value as it stands: objects keep the order of their fields, and a field that is there twice is seen.
 
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::fmt;
 
 use serde_json::de::SliceRead;
 use serde_json::{Deserializer, Error};
 
-/// A JSON value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json {
+/// A JSON value. It is never printed: it may hold secrets.
+#[cfg_attr(test, derive(Clone, Debug, PartialEq))]
+pub enum Json {
     /// A text.
     Text(String),
     /// A whole number that is not negative.
@@ -28,6 +29,12 @@ impl Json {
         let value = serde::Deserialize::deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok(value)
+    }
+
+    /// Returns the value of a field, if this is an object that has it; the first where it stands twice.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let Self::Object(fields) = self else { return None };
+        fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 }
 
@@ -60,15 +67,16 @@ impl<'de> serde::de::Visitor<'de> for Tree {
 
     /// Takes `80.0` as 80: some writers of JSON know only floating point.
     fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        // Every whole number up to 2^53 is exact.
-        let whole = value.fract() == 0.0 && (0.0..9.0e15).contains(&value);
         #[expect(
             clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
             clippy::cast_sign_loss,
-            reason = "checked to be whole and in range"
+            reason = "a cast saturates; of what is equal again nothing was lost, for integers below 2^53 are exact"
         )]
-        let number = Json::Number(value as u64);
-        Ok(if whole { number } else { Json::Other })
+        let (number, again) = (value as u64, value as u64 as f64);
+        #[expect(clippy::float_cmp, reason = "only exact integers are taken")]
+        let is_integer = value < 9.0e15 && value == again;
+        Ok(if is_integer { Json::Number(number) } else { Json::Other })
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
@@ -98,6 +106,8 @@ impl<'de> serde::de::Visitor<'de> for Tree {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,207 @@
+//! Texts with a grammar.
+
+use alloc::{borrow::ToOwned, string::String};
+use core::{fmt, net::Ipv6Addr, ops::Deref};
+
+use ipnet::Ipv6Net;
+use serde::{Serialize, Serializer};
+
+use crate::read::{Json, Reader, Value, Way};
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident, $wanted:literal, $is:expr, [$min:literal, $max:expr], $pattern:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Returns it, if it is one.
+            #[must_use]
+            pub fn new(text: &str) -> Option<Self> {
+                let is: fn(&str) -> bool = $is;
+                is(text).then(|| Self(text.to_owned()))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl Value for $name {
+            fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
+                reader.parsed(json, way, Self::new, $wanted).unwrap_or_else(Self::stand_in)
+            }
+
+            fn stand_in() -> Self {
+                Self(String::new())
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> alloc::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "minLength": $min, "maxLength": $max, "pattern": $pattern})
+            }
+        }
+    )*};
+}
+
+fn is_label(text: &str, max: usize, marks: &[u8]) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
+    (1..=max).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+texts! {
+    /// The name of a service in metrics and logs.
+    ServiceName, "1 to 253 of a-z A-Z 0-9 - _ .", |text| is_label(text, 253, b"-_."), [1, 253], "^[A-Za-z0-9._-]*$";
+
+    /// The name of a snapshot.
+    Generation, "1 to 64 of a-z A-Z 0-9 - _ . :", |text| is_label(text, 64, b"-_.:"), [1, 64], "^[A-Za-z0-9._:-]*$";
+
+    /// The name of one of Envoy's clusters.
+    ClusterName, "the name of a cluster, of 1 to 255 bytes", |text| (1..=ClusterName::MAX).contains(&text.len()),
+        [1, ClusterName::MAX], "";
+
+    /// The path of an HTTP request.
+    RequestPath, "a path of at most 8192 printable ASCII characters, the first of which is /",
+        |text| text.len() <= MAX_PATH && text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()), [1, MAX_PATH], "^/[!-~]*$";
+}
+
+/// The longest path of a request, in bytes: as long as Envoy takes headers of it without a setting.
+const MAX_PATH: usize = 8192;
+
+impl ClusterName {
+    /// The longest, in bytes.
+    pub const MAX: usize = 255;
+}
+
+/// An IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Address(pub Ipv6Addr);
+
+impl Value for Address {
+    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
+        let address = reader.parsed(json, way, |text| text.parse().ok(), "an IPv6 address");
+        address.map_or_else(Self::stand_in, Self)
+    }
+
+    fn stand_in() -> Self {
+        Self(Ipv6Addr::UNSPECIFIED)
+    }
+}
+
+/// An IPv6 prefix without bits set past its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix(Ipv6Net);
+
+impl Prefix {
+    /// Makes one of a network; bits past its length are cleared.
+    #[must_use]
+    pub fn new(net: Ipv6Net) -> Self {
+        Self(net.trunc())
+    }
+
+    /// Returns the network.
+    #[must_use]
+    pub const fn get(self) -> Ipv6Net {
+        self.0
+    }
+}
+
+impl Serialize for Prefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Prefix {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/')?;
+        let net = Ipv6Net::new(address.parse().ok()?, length.parse().ok()?).ok()?;
+        (net.addr() == net.network()).then_some(Self(net))
+    }
+}
+
+impl Value for Prefix {
+    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
+        let prefix = reader.parsed(
+            json,
+            way,
+            Self::parse,
+            "an IPv6 prefix without bits set past its length",
+        );
+        prefix.unwrap_or_else(Self::stand_in)
+    }
+
+    fn stand_in() -> Self {
+        Self(Ipv6Net::default())
+    }
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use alloc::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::{Address, Prefix};
+
+    impl JsonSchema for Address {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Address".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({"type": "string", "format": "ipv6"})
+        }
+    }
+
+    impl JsonSchema for Prefix {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Prefix".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            let pattern = "^[0-9A-Fa-f]*:[0-9A-Fa-f:]*(\\.[0-9]+){0,3}/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$";
+            json_schema!({"type": "string", "pattern": pattern})
+        }
+    }
+}
