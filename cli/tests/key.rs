@@ -118,9 +118,9 @@ fn each_secret_gives_a_key_and_a_record_asks_for_one() {
 
 #[test]
 fn keys_go_into_files_of_their_own() {
-    let masters = folder("key_masters");
-    let file = masters.join("k3");
-    let run = ssa(&["key", "new", "k3", "--into", text(&masters)]).exits(0);
+    let secrets = folder("key_masters");
+    let file = secrets.join("k3");
+    let run = ssa(&["key", "new", "k3", "--into", text(&secrets)]).exits(0);
     assert_eq!(run.stdout, format!("{}\n", text(&file)));
     let digits = fs::read_to_string(&file).unwrap();
     assert!(digits.trim().parse::<ssa_rules::Secret>().is_ok());
@@ -160,18 +160,18 @@ fn the_files_are_for_their_owner_alone() {
 
 #[test]
 fn a_file_that_exists_is_left_alone() {
-    let masters = folder("key_existing");
-    fs::write(masters.join("k2"), "as it was").unwrap();
-    let new = ssa(&["key", "new", "k2", "--into", text(&masters)]).exits(2);
+    let secrets = folder("key_existing");
+    fs::write(secrets.join("k2"), "as it was").unwrap();
+    let new = ssa(&["key", "new", "k2", "--into", text(&secrets)]).exits(2);
     assert_eq!(new.tells(&["--into: ", "k2 exists and is left alone"]).stdout, "");
     // Of two keys none is written where one cannot be.
     let keys = file("key_existing.txt", &format!("{MASTER}\nk2={SECRET_HEX}\n"));
     let by = ["--secret-file", text(&keys), "--kdf", "src/48", "--source", CLIENT];
-    derive(&[&by[..], &["--into", text(&masters)]].concat())
+    derive(&[&by[..], &["--into", text(&secrets)]].concat())
         .exits(2)
         .tells(&["k2 exists"]);
-    assert_eq!(fs::read_to_string(masters.join("k2")).unwrap(), "as it was");
-    assert!(!masters.join("k1").exists());
+    assert_eq!(fs::read_to_string(secrets.join("k2")).unwrap(), "as it was");
+    assert!(!secrets.join("k1").exists());
     ssa(&["key", "new", "--into", "/no/such/directory"])
         .exits(2)
         .tells(&["--into: /no/such/directory: there is no such directory"]);

@@ -8,7 +8,7 @@ from lib.resolver import ZONE
 
 
 class Service(service.Service):
-    """A service of the demo; `keys` are its masters by their names."""
+    """A service of the demo; `keys` are its secrets by their names."""
 
     def __init__(self, number, name, rule, **keys):
         super().__init__(number, name, rule)
@@ -29,5 +29,5 @@ class Service(service.Service):
         if role == "inbound":
             fields.update(mode=self.mode, policy=self.policy)
         if self.keys:
-            fields[{"inbound": "masters", "outbound": "client_keys"}[role]] = str(keys)
+            fields[{"inbound": "secrets", "outbound": "client_keys"}[role]] = str(keys)
         return {"name": self.domain, "allowed": self.prefixes, role: fields}

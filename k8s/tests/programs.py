@@ -20,7 +20,7 @@ class Programs(Room):
             configuration = self._resolver(role)
             assert configuration["socket"]["peers"] == [{"uid": 1337, "roles": roles}]
             assert (configuration["socket"]["mode"], configuration["socket"]["group"]) == ("660", 1337)
-        assert "store-keys" not in json.dumps(self._resolver("outbound")), "clients are told of masters"
+        assert "store-keys" not in json.dumps(self._resolver("outbound")), "clients are told of secrets"
 
     def the_kill_switch_reaches_the_shim(self):
         objects = self.helm.objects("-f", VALUES, "--set", "killSwitch=true")

@@ -55,7 +55,7 @@ class Refusals(Room):
             ("services[0].inbound.mode=false", "/services/0/inbound/mode"),
             ("services[0].inbound.policy.exempt=allow", "invalid propertyName 'exempt'"),
             ("services[0].inbound.policy.legacy=drop", "/services/0/inbound/policy/legacy"),
-            ("services[0].outbound.masters=both", "/services/0/outbound"),
+            ("services[0].outbound.secrets=both", "/services/0/outbound"),
             ("services[0].outbound.tls=SIMPLE", "/services/0/outbound/tls"),
             ("services[0].static.rules[0]=v=spf1", "/services/0/static/rules/0"),
             ("services[0].colour=red", "/services/0"),

@@ -48,11 +48,11 @@ pub fn faults(mut config: Config, with_keys: bool, now: Seconds) -> Vec<Fault> {
                     reason,
                 })
             };
-            if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.masters.as_ref()) {
-                faults.extend(of("inbound.masters", path));
+            if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.secrets.as_ref()) {
+                faults.extend(of("inbound.secrets", path));
             }
             match service.outbound.as_ref().and_then(|outbound| outbound.keys.as_ref()) {
-                Some(Keys::Masters(path)) => faults.extend(of("outbound.masters", path)),
+                Some(Keys::Secrets(path)) => faults.extend(of("outbound.secrets", path)),
                 Some(Keys::Client(path)) => faults.extend(of("outbound.client_keys", path)),
                 None => {}
             }
@@ -271,13 +271,13 @@ mod tests {
         let json = format!(
             r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "static": {{"apl": "2:2001:db8:5::/64",
                 "rules": ["v=ssa1; addr=mac(src/64):64; key=k1"], "addresses": ["2001:db8:5::1"]}},
-                "inbound": {{"ports": [80], "masters": "{0}"}}, "outbound": {{"client_keys": "{0}"}}}}]}}"#,
+                "inbound": {{"ports": [80], "secrets": "{0}"}}, "outbound": {{"client_keys": "{0}"}}}}]}}"#,
             path.display()
         );
         let without = told(&json, true);
         assert_eq!(without.len(), 3, "{without:#?}");
         assert!(
-            without[0].starts_with("services[0].inbound.masters: cannot be read"),
+            without[0].starts_with("services[0].inbound.secrets: cannot be read"),
             "{without:#?}"
         );
         assert!(

@@ -22,7 +22,7 @@ const CONFIGURATION: &str = r#"{"socket": {"path": "/run/x.sock", "mode": "660",
  "refresh_least_s": 1, "refresh_most_s": 60, "absent_most_s": 5, "retry_most_s": 9, "stale_s": 0},
  "front": {"listen": ["[::1]:53"], "clients": ["2001:db8::/32", "192.0.2.0/24"], "servers": ["::2"], "keyed": true},
  "services": [{"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
- "inbound": {"ports": [80, 443], "mode": "shadow", "policy": {"legacy": "deny"}, "masters": "/none"},
+ "inbound": {"ports": [80, 443], "mode": "shadow", "policy": {"legacy": "deny"}, "secrets": "/none"},
  "outbound": {"ports": [80], "port": 8080, "client_keys": "/none"}},
  {"name": "fixed", "allowed": ["2001:db8:6::/48"], "inbound": {"ports": [1]}, "outbound": {}, "static": {
  "apl": "2:2001:db8:6::/64 !2:2001:db8:6:0:f000::/120", "rules": ["v=ssa1; addr=hash(src/64):20 rand:44; from=17",

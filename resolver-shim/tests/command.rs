@@ -146,14 +146,14 @@ fn a_check_finds_records_that_are_not_usable_and_keys_that_are_missing() {
     let service = |rule: &str| {
         format!(
             r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "static": {{"apl": "2:2001:db8:5::/64",
-                "rules": ["{rule}"]}}, "inbound": {{"ports": [80], "masters": "{}/keys"}}}}]}}"#,
+                "rules": ["{rule}"]}}, "inbound": {{"ports": [80], "secrets": "{}/keys"}}}}]}}"#,
             folder.0.display()
         )
     };
     let keyed = service("v=ssa1; addr=mac(src/64):64; key=k1");
     let (code, text) = check(&keyed, &[]);
     assert_eq!(code, Some(1));
-    assert!(text.contains("services[0].inbound.masters: cannot be read"), "{text}");
+    assert!(text.contains("services[0].inbound.secrets: cannot be read"), "{text}");
     assert!(
         text.contains("services[0].static.rules[0]: unusable for verifiers: the secret k1"),
         "{text}"
@@ -197,11 +197,11 @@ fn no_key_is_printed_wherever_it_was_written() {
         service(r#""domain": "a""#).replace("2001:db8::/32", KEY),
         service(r#""domain": "a""#).replace(
             r#""ports": [80]"#,
-            &format!(r#""ports": [80], "masters": "{}""#, keys.display()),
+            &format!(r#""ports": [80], "secrets": "{}""#, keys.display()),
         ),
         service(r#""domain": "a""#).replace(
             r#""ports": [80]"#,
-            &format!(r#""ports": [80], "masters": "/none/{KEY}""#),
+            &format!(r#""ports": [80], "secrets": "/none/{KEY}""#),
         ),
         service(r#""domain": "a""#).replace(
             r#""ports": [80]"#,
@@ -215,7 +215,7 @@ fn no_key_is_printed_wherever_it_was_written() {
         assert!(!tells(&text), "{json}: {text}");
         // And as the daemon says it.
         let file = folder.write("c.json", json);
-        if json.contains("masters") {
+        if json.contains("secrets") {
             continue;
         }
         let (_, text) = told(&command().arg("--config").arg(&file).output().unwrap());
@@ -523,13 +523,13 @@ fn no_key_is_told_wherever_it_was_given() {
         }
         // What was written to the file of a key is told by its length at most.
         let keys = folder.write("keys/k1", &format!("{key} x"));
-        let masters = keys.parent().unwrap().to_str().unwrap();
+        let secrets = keys.parent().unwrap().to_str().unwrap();
         let service = format!(
-            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "inbound": {{"ports": [80], "masters": "{masters}"}}}}]}}"#
+            r#"{{"services": [{{"name": "a", "allowed": ["2001:db8:5::/48"], "inbound": {{"ports": [80], "secrets": "{secrets}"}}}}]}}"#
         );
         let (code, text) = check(&service, &[]);
         assert!(
-            code == Some(1) && text.contains("inbound.masters: k1: no 32 hex digits"),
+            code == Some(1) && text.contains("inbound.secrets: k1: no 32 hex digits"),
             "{text}"
         );
         assert!(!text.contains(&key[..12]), "{text}");
@@ -552,7 +552,7 @@ fn nothing_that_is_told_steers_a_terminal_or_forges_a_line() {
         format!(r#"{{"services": [{{"name": "{escaped}", "{escaped}": 1}}]}}"#),
         format!(r#"{{"socket": {{"path": "{}/{escaped}"}}}}"#, folder.0.display()),
         format!(
-            r#"{{"services": [{{"name": "a", "domain": "a.test", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80], "masters": "/none/{escaped}"}}}}], "{escaped}": 1}}"#
+            r#"{{"services": [{{"name": "a", "domain": "a.test", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80], "secrets": "/none/{escaped}"}}}}], "{escaped}": 1}}"#
         ),
     ] {
         let (_, text) = check(&json, &[]);
@@ -610,9 +610,9 @@ fn a_byte_order_mark_is_passed_over() {
     let folder = Folder::new("mark");
     let key = folder.write("keys/k1", &format!("\u{feff}{KEY}\n"));
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let masters = key.parent().unwrap().display();
+    let secrets = key.parent().unwrap().display();
     let json = format!(
-        "\u{feff}{{\"services\": [{{\"name\": \"a\", \"domain\": \"a.test\", \"allowed\": [\"2001:db8:5::/48\"], \"inbound\": {{\"ports\": [80], \"masters\": \"{masters}\"}}}}]}}"
+        "\u{feff}{{\"services\": [{{\"name\": \"a\", \"domain\": \"a.test\", \"allowed\": [\"2001:db8:5::/48\"], \"inbound\": {{\"ports\": [80], \"secrets\": \"{secrets}\"}}}}]}}"
     );
     assert_eq!(check(&json, &[]), (Some(0), "1 service\n".into()));
 }

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct IntoArgs {
     /// Writes each key into a file of this directory in place of printing it: NAME, mode 0600, as ssa-resolver reads
-    /// `masters` and `client_keys`. A file that exists is left alone
+    /// `secrets` and `client_keys`. A file that exists is left alone
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ Prints a line NAME=HEX, as --secret-file reads it: 16 random bytes of the system
 
 Examples:
   (umask 077; ssa key new > keys.txt)
-  ssa key new k2 --into masters
+  ssa key new k2 --into secrets
 
 Exit codes: 0 made; 2 usage or bad input.";
 

@@ -1,6 +1,6 @@
 """A secret is rotated and a rule changed under load, and no conforming connection is refused.
 
-Two servers with slices and a client; masters and the client's own keys are Secrets of Kubernetes, the records are in
+Two servers with slices and a client; secrets and the client's own keys are Secrets of Kubernetes, the records are in
 the cluster's DNS with a TTL of 1 s. The load is curl in the client's pod, each request a connection of its own.
 
 Expected: the second key stands beside the first in the Secrets and is mounted while all runs, a record with its name is
@@ -21,7 +21,7 @@ LIMIT = 300
 TTL, AHEAD = 1, 12
 MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
 # Secrets by role.
-SECRETS = {"inbound": "masters", "outbound": "client-keys"}
+SECRETS = {"inbound": "secrets", "outbound": "client-keys"}
 SPREAD = "v=ssa1; addr=rand:20 mac(src/128):44; key={}; kdf=src/48"
 STICKY = "v=ssa1; addr=hash(src/64):16 rand:8 mac(src/128):40; key=k2; kdf=src/48; salt=2"
 
@@ -69,14 +69,14 @@ def run(stage):
     own = {name: client_key(master, 48, network) for name, master in MASTERS.items()}
 
     def put(*names):
-        stage.secret("masters", **{name: MASTERS[name] for name in names})
+        stage.secret("secrets", **{name: MASTERS[name] for name in names})
         stage.secret("client-keys", **{name: own[name] for name in names})
 
     put("k1")
     stage.publish(store(first))
-    stage.release(store().values({"masters": "masters"}, {"clientKeys": "client-keys"}))
+    stage.release(store().values({"secrets": "secrets"}, {"clientKeys": "client-keys"}))
     _, client = stage.start(
-        stage.workload("server", "server", replicas=2, secrets=["masters"]),
+        stage.workload("server", "server", replicas=2, secrets=["secrets"]),
         stage.workload("client", "client", secrets=["client-keys"]),
     )
     servers = stage.pods("server")

@@ -24,19 +24,19 @@ PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "li
 def run(stage):
     name = f"spiffe://cluster.local/ns/{stage.name}/sa"
     entry = STORE.values(
-        inbound={"masters": "masters"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/server"]}
+        inbound={"secrets": "secrets"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/server"]}
     )
     principals = [f"cluster.local/ns/{stage.name}/sa/client"]
     values = {"inbound": {"principals": principals, "mtls": "STRICT", "accessLog": "/dev/stdout"}}
     stage.publish(STORE)
     stage.release(entry, **values)
-    stage.secret("masters", k1=SECRET)
+    stage.secret("secrets", k1=SECRET)
     # Clients of one node share their first 64 bits, and so a key.
     subnet = stage.kubectl("get", "node", CLIENTS, "-o", "jsonpath={.spec.podCIDR}")
     key = keys.client_key(SECRET, 64, subnet.partition("/")[0])
     stage.secret("client-keys", k1=key)
     server, client, other = stage.start(
-        stage.workload("server", "server", secrets=["masters"]),
+        stage.workload("server", "server", secrets=["secrets"]),
         stage.workload("client", "client", secrets=["client-keys"]),
         stage.workload("other", "client", secrets=["client-keys"]),
     )
@@ -72,7 +72,7 @@ def run(stage):
 
     stage.note("whom clients expect")
     wrong = STORE.values(
-        inbound={"masters": "masters"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]}
+        inbound={"secrets": "secrets"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]}
     )
     stage.release(wrong, **values)
     stage.wait(timeouts.PUSHED, "another name is expected", lambda: client.http(STORE.name).kind == "refused")

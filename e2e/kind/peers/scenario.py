@@ -31,7 +31,7 @@ def run(stage):
     stage.mtls("DISABLE")
     plain = {"tls": "DISABLE"}
     # By default what is legacy is demoted, which is served: here nobody dials plain addresses.
-    mac = {"inbound": {"masters": "peers", "policy": {"legacy": "deny"}}, "outbound": {**plain, "masters": "peers"}}
+    mac = {"inbound": {"secrets": "peers", "policy": {"legacy": "deny"}}, "outbound": {**plain, "secrets": "peers"}}
     stage.release(PEERED.values(outbound=plain), *(one.values(**mac) for one in PEERS))
     stage.secret("peers", p1=SECRET)
     servers = stage.workload(

@@ -92,11 +92,11 @@ def run(stage):
     ]
     zone.publish(*SERVICES, ttl=20, more=more)
 
-    folder = stage.work / "masters"
+    folder = stage.work / "secrets"
     folder.mkdir()
     (folder / "k1").write_text(MASTER)
     entries = [
-        resolver.entry(service, "outbound", outbound={"masters": str(folder)} if service is KEYED else {})
+        resolver.entry(service, "outbound", outbound={"secrets": str(folder)} if service is KEYED else {})
         for service in [*SERVICES, BARE]
     ]
     listen = f"[{front_host.address}]:53"

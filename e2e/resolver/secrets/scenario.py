@@ -2,7 +2,7 @@
 
 Topology: a client with a sidecar and a shim, a stranger, a router, a server with a sidecar and a shim, a DNS server.
 
-Configuration: the server's shim has masters and the client's shim its own client keys, each from a directory that is
+Configuration: the server's shim has secrets and the client's shim its own client keys, each from a directory that is
 swapped as Kubernetes swaps a mounted Secret. Only the server's user may fetch what servers are told.
 
 Expected: the second key is mounted beside the first, the second record published and the first removed; all connections
@@ -56,7 +56,7 @@ def run(stage):
     mount_all("one", "k1")
     at = [dns.address]
     far, far_shim = resolver.sidecar(
-        stage, server, inbound(), at, service, keys={"web": {"masters": str(folders[server])}}
+        stage, server, inbound(), at, service, keys={"web": {"secrets": str(folders[server])}}
     )
     near, near_shim = resolver.sidecar(
         stage, client, outbound(client), at, service, keys={"web": {"client_keys": str(folders[client])}}

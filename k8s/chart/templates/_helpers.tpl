@@ -100,7 +100,7 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
 {{- with $service.inbound -}}
 {{- with .mode }}{{ $_ := set $part "mode" . }}{{ end -}}
 {{- with .policy }}{{ $_ := set $part "policy" . }}{{ end -}}
-{{- with .masters }}{{ $_ := set $part "masters" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
+{{- with .secrets }}{{ $_ := set $part "secrets" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
 {{- end -}}
 {{- $_ := set $entry "inbound" $part -}}
 {{- end -}}
@@ -109,7 +109,7 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
 {{- with $service.outbound -}}
 {{- with .port }}{{ $_ := set $part "port" (int .) }}{{ end -}}
 {{- with .clientKeys }}{{ $_ := set $part "client_keys" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
-{{- with .masters }}{{ $_ := set $part "masters" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
+{{- with .secrets }}{{ $_ := set $part "secrets" (printf "/etc/ssa/secrets/%s" .) }}{{ end -}}
 {{- end -}}
 {{- $_ := set $entry "outbound" $part -}}
 {{- end -}}

@@ -58,10 +58,10 @@ impl Config {
         all.extend(anchors.map(|path| ("dns.trust_anchors".to_owned(), &**path)));
         for (number, service) in self.services.iter().enumerate() {
             let of = |field: &str| format!("services[{number}].{field}");
-            let masters = service.inbound.as_ref().and_then(|inbound| inbound.masters.as_ref());
-            all.extend(masters.map(|path| (of("inbound.masters"), &**path)));
+            let secrets = service.inbound.as_ref().and_then(|inbound| inbound.secrets.as_ref());
+            all.extend(secrets.map(|path| (of("inbound.secrets"), &**path)));
             match service.outbound.as_ref().and_then(|outbound| outbound.keys.as_ref()) {
-                Some(Keys::Masters(path)) => all.push((of("outbound.masters"), path)),
+                Some(Keys::Secrets(path)) => all.push((of("outbound.secrets"), path)),
                 Some(Keys::Client(path)) => all.push((of("outbound.client_keys"), path)),
                 None => {}
             }
@@ -182,7 +182,7 @@ mod tests {
         let reading = format!(
             r#"{{"state": "{0}", "dns": {{"tls": {{"ca": "{1}"}}, "dnssec": "validate", "trust_anchors": "{2}"}},
                 "services": [{{"name": "a", "allowed": ["2001:db8::/32"],
-                    "inbound": {{"ports": [1], "masters": "{3}"}}, "outbound": {{"client_keys": "{4}"}}}}]}}"#,
+                    "inbound": {{"ports": [1], "secrets": "{3}"}}, "outbound": {{"client_keys": "{4}"}}}}]}}"#,
             at("a/ca.pem"),
             at("ca.pem"),
             at("link/ca.pem"),
@@ -194,7 +194,7 @@ mod tests {
             [
                 "dns.tls.ca: stands for the same place as state",
                 "dns.trust_anchors: stands for the same place as state",
-                "services[0].inbound.masters: stands for the same place as state",
+                "services[0].inbound.secrets: stands for the same place as state",
             ]
         );
     }

@@ -184,7 +184,7 @@ pub struct Inbound {
     /// What is done about findings, where not the default.
     pub policy: Vec<(Finding, Action)>,
     /// The directory of its secrets, a file each.
-    pub masters: Option<PathBuf>,
+    pub secrets: Option<PathBuf>,
 }
 
 /// What clients are told of a service.
@@ -202,7 +202,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// Of secrets themselves.
-    Masters(PathBuf),
+    Secrets(PathBuf),
     /// Of this client's own keys.
     Client(PathBuf),
 }
@@ -668,14 +668,14 @@ impl Reader {
         let ports = format!("{place}.ports");
         self.count(&ports, raw.ports.len(), [1, MAX_MEMBERS]);
         self.ports(&ports, &raw.ports);
-        if let Some(path) = &raw.masters {
-            self.absolute(&format!("{place}.masters"), path);
+        if let Some(path) = &raw.secrets {
+            self.absolute(&format!("{place}.secrets"), path);
         }
         Inbound {
             ports: raw.ports,
             mode: raw.mode.unwrap_or_default(),
             policy: raw.policy.into_iter().collect(),
-            masters: raw.masters,
+            secrets: raw.secrets,
         }
     }
 
@@ -686,17 +686,17 @@ impl Reader {
         if let Some(port) = raw.port {
             self.bounded(&format!("{place}.port"), Some(port.into()), 1, [1, u16::MAX.into()]);
         }
-        for (field, path) in [("masters", &raw.masters), ("client_keys", &raw.client_keys)] {
+        for (field, path) in [("secrets", &raw.secrets), ("client_keys", &raw.client_keys)] {
             if let Some(path) = path {
                 self.absolute(&format!("{place}.{field}"), path);
             }
         }
-        let keys = match (raw.masters, raw.client_keys) {
+        let keys = match (raw.secrets, raw.client_keys) {
             (Some(_), Some(_)) => {
-                self.fault(place, Problem::OneOf(["masters", "client_keys"]));
+                self.fault(place, Problem::OneOf(["secrets", "client_keys"]));
                 None
             }
-            (Some(path), None) => Some(Keys::Masters(path)),
+            (Some(path), None) => Some(Keys::Secrets(path)),
             (None, Some(path)) => Some(Keys::Client(path)),
             (None, None) => None,
         };

@@ -124,7 +124,7 @@ pub(super) struct Inbound {
     pub(super) mode: Option<Mode>,
     #[serde(default)]
     pub(super) policy: BTreeMap<Finding, Action>,
-    pub(super) masters: Option<PathBuf>,
+    pub(super) secrets: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,7 +133,7 @@ pub(super) struct Outbound {
     #[serde(default)]
     pub(super) ports: Vec<u16>,
     pub(super) port: Option<u16>,
-    pub(super) masters: Option<PathBuf>,
+    pub(super) secrets: Option<PathBuf>,
     pub(super) client_keys: Option<PathBuf>,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn inbound_entry(
     view: &View,
     keyring: &Keyring,
 ) -> InboundEntry {
-    let keys = config.masters.as_ref().and_then(|path| keyring.keys(path));
+    let keys = config.secrets.as_ref().and_then(|path| keyring.keys(path));
     let named = view.pairs.iter().filter_map(|pair| pair.key.as_ref());
     let secrets = named.filter_map(|key| {
         let material = keys?.get(key.as_str())?.clone();
@@ -116,7 +116,7 @@ pub(super) fn outbound_entry(name: &Arc<str>, config: &Outbound, view: &View, ke
     let secrets = named.filter_map(|key| {
         let material = |path: &std::path::Path| keyring.keys(path)?.get(key.as_str()).cloned().map(Hex);
         let material = match config.keys.as_ref()? {
-            Keys::Masters(path) => Material::Secret(material(path)?),
+            Keys::Secrets(path) => Material::Secret(material(path)?),
             Keys::Client(path) => Material::ClientKey(material(path)?),
         };
         Some((key.to_string(), material))
@@ -160,7 +160,7 @@ pub(super) fn compose_entry(config: &Outbound, front: &Front, view: &View, keyri
 pub(super) fn client_key(outbound: &Outbound, keyring: &Keyring, key: &KeyId) -> Key {
     match &outbound.keys {
         None => Key::None,
-        Some(Keys::Masters(path)) => keyring.secret(path, key),
+        Some(Keys::Secrets(path)) => keyring.secret(path, key),
         Some(Keys::Client(path)) => keyring.client_key(path, key),
     }
 }

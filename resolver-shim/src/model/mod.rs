@@ -553,15 +553,15 @@ fn directories(old: &Config, new: &Config) -> Vec<(PathBuf, Option<PathBuf>)> {
     let mut all = Vec::new();
     for service in &new.services {
         let former = known.get(service.name.as_str());
-        if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.masters.clone()) {
-            all.push((path, former.and_then(|former| former.inbound.as_ref()?.masters.clone())));
+        if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.secrets.clone()) {
+            all.push((path, former.and_then(|former| former.inbound.as_ref()?.secrets.clone())));
         }
         let former = former.and_then(|former| former.outbound.as_ref()?.keys.as_ref());
         match service.outbound.as_ref().and_then(|outbound| outbound.keys.as_ref()) {
-            Some(Keys::Masters(path)) => all.push((
+            Some(Keys::Secrets(path)) => all.push((
                 path.clone(),
                 former.and_then(|former| match former {
-                    Keys::Masters(path) => Some(path.clone()),
+                    Keys::Secrets(path) => Some(path.clone()),
                     Keys::Client(_) => None,
                 }),
             )),
@@ -569,7 +569,7 @@ fn directories(old: &Config, new: &Config) -> Vec<(PathBuf, Option<PathBuf>)> {
                 path.clone(),
                 former.and_then(|former| match former {
                     Keys::Client(path) => Some(path.clone()),
-                    Keys::Masters(_) => None,
+                    Keys::Secrets(_) => None,
                 }),
             )),
             None => {}

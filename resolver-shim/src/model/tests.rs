@@ -145,7 +145,7 @@ fn secrets_go_where_they_are_named_and_nowhere_else() {
     }
     let path = folder.path().display();
     let json = service("web")
-        .replace(r#""inbound": {"#, &format!(r#""inbound": {{"masters": "{path}/m", "#))
+        .replace(r#""inbound": {"#, &format!(r#""inbound": {{"secrets": "{path}/m", "#))
         .replace(
             r#""outbound": {"#,
             &format!(r#""outbound": {{"client_keys": "{path}/c", "#),
@@ -474,8 +474,8 @@ fn what_is_kept_is_told_counted_and_forgotten() {
 fn macs_that_filters_cannot_check_are_noted_for_their_service() {
     let folder = Folder::new("unchecked");
     std::fs::write(folder.path().join("k1"), "1".repeat(32)).unwrap();
-    let masters = format!(r#""inbound": {{"masters": "{}", "#, folder.path().display());
-    let json = service("web").replace(r#""inbound": {"#, &masters);
+    let secrets = format!(r#""inbound": {{"secrets": "{}", "#, folder.path().display());
+    let json = service("web").replace(r#""inbound": {"#, &secrets);
     for (rule, noted) in [
         ("v=ssa1; addr=hash(obj):20 mac(src/64,obj):44; key=k1", true),
         ("v=ssa1; addr=hash(obj):20 mac(src/64,chunk):44; key=k1", true),

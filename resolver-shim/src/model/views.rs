@@ -107,8 +107,8 @@ impl Judging<'_> {
     fn terms<T>(&self, number: usize, service: &Service, role: Role, act: impl FnOnce(&Terms<'_>) -> T) -> T {
         let key_of = |key: &KeyId| match (role, &service.inbound, &service.outbound) {
             (Role::Inbound, Some(inbound), _) => {
-                let masters = inbound.masters.as_ref();
-                masters.map_or(Key::None, |path| self.keyring.secret(path, key))
+                let secrets = inbound.secrets.as_ref();
+                secrets.map_or(Key::None, |path| self.keyring.secret(path, key))
             }
             (Role::Outbound, _, Some(outbound)) => client_key(outbound, self.keyring, key),
             _ => Key::None,

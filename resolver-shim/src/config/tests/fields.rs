@@ -15,9 +15,9 @@ fn whole() -> Value {
                 "absent_most_s": 1, "retry_most_s": 1, "stale_s": 0, "ttl_most_s": 60},
         "services": [
             {"name": "a", "domain": "a.example", "allowed": ["2001:db8:5::/48"],
-             "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny"}, "masters": "/k"},
+             "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny"}, "secrets": "/k"},
              "outbound": {"ports": [80], "port": 8080, "client_keys": "/c"}},
-            {"name": "b", "allowed": ["2001:db8:6::/48"], "outbound": {"masters": "/k"},
+            {"name": "b", "allowed": ["2001:db8:6::/48"], "outbound": {"secrets": "/k"},
              "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
         ],
         "front": {"listen": ["[2001:db8::53]:53"], "clients": ["192.0.2.0/24"], "servers": ["192.0.2.1"], "keyed": true,

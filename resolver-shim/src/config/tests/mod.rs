@@ -10,7 +10,7 @@ const GOOD: &str = r#"{
     "dns": {"servers": ["192.0.2.53", "[2001:db8::53]:5353"], "timeout_ms": 500},
     "services": [
         {"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
-         "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny", "unchecked": "demote"}, "masters": "/etc/k"},
+         "inbound": {"ports": [80], "mode": "shadow", "policy": {"legacy": "deny", "unchecked": "demote"}, "secrets": "/etc/k"},
          "outbound": {"ports": [80], "port": 8080, "client_keys": "/etc/c"}},
         {"name": "fixed", "allowed": ["2001:db8:6::/48"], "outbound": {},
          "static": {"apl": "2:2001:db8:6::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}
@@ -120,9 +120,9 @@ fn faults_are_told_at_once() {
         "dns": {"servers": ["a.example", "::1#"], "timeout_ms": 1, "refresh_least_s": 0, "tls": {"ca": "x"},
                 "trust_anchors": "/x"},
         "services": [
-            {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "masters": "k"}},
+            {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "secrets": "k"}},
             {"name": "c", "domain": "c.", "static": {"apl": "2:x/64", "rules": []}, "allowed": [],
-             "outbound": {"masters": "/a", "client_keys": "/b"}},
+             "outbound": {"secrets": "/a", "client_keys": "/b"}},
             {"name": "c", "allowed": ["2001:db8::/32"]}
         ],
         "front": {"listen": ["[::]:53", "[::1]:53"], "clients": ["all"], "servers": ["::1"],
@@ -145,11 +145,11 @@ fn faults_are_told_at_once() {
         "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",
         "services[0].allowed[0]: `2001:db8::1/64` is no IPv6 prefix without bits past its length",
         "services[0].allowed[1]: ::/0 is shorter than /16",
-        "services[0].inbound.masters: is no absolute path",
+        "services[0].inbound.secrets: is no absolute path",
         "services[0].inbound.ports[0]: 0 is not 1 to 65535",
         "services[1]: either static or domain has to be there, and not both",
         "services[1].allowed: has no members",
-        "services[1].outbound: either masters or client_keys has to be there, and not both",
+        "services[1].outbound: either secrets or client_keys has to be there, and not both",
         "services[2].name: stands already at [1]",
         "services[2].inbound: is missing",
         "front.listen[0]: `[::]:53` is no ADDRESS:PORT of one address",
