@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Lets a real Envoy with the filter's module, and ssa-resolver, check every configuration in envoy/ as it stands; and
-# sees that they refuse each with a role that there is not, so that the module too has really read it. Ends by
-# `N passed, N failed`.
+# sees that they refuse each with a role that there is not, so that the module too has really read it; and that each lets the
+# module do what it asks for and no more. Ends by `N passed, N failed`.
 #
 #   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER   these programs and this module instead of those found or built
 set -euo pipefail
@@ -44,5 +44,12 @@ for file in "$root"/envoy/*.yaml; do
   check_both envoy "$file" 's/^\( *"role": \)"/\1"no /'
 done
 check_both resolver "$root/envoy/resolver.json" 's/"inbound"/"no inbound"/'
+while read -r line; do
+  say "$line"
+  case $line in
+    ok:*) passed=$((passed + 1)) ;;
+    FAILED:*) failed=$((failed + 1)) ;;
+  esac
+done < <("$root/hack/capabilities.py" "$module")
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,6 +1,8 @@
 """What the chart renders."""
 
 import json
+import subprocess
+from pathlib import Path
 
 from room import VALUES, Room, all_of, extension, patches, plugin
 
@@ -99,13 +101,20 @@ class Rendering(Room):
         assert log["typed_config"]["path"] == "/dev/stdout"
         assert "FILTER_STATE(wasm.ssa" in log["typed_config"]["log_format"]["json_format"]["ssa"]
 
+    def _capabilities(self):
+        """Returns what the module asks for."""
+        program = Path(__file__).resolve().parents[2] / "hack/capabilities.py"
+        return set(subprocess.check_output([program, "--list", self.options.module], text=True).split())
+
     def the_module_is_checked_and_fails_closed(self):
         for filter_ in (self.inbound, self.outbound):
             value = extension(filter_)
             assert value["typed_config"]["@type"].endswith("filters.network.wasm.v3.Wasm")
             config = value["typed_config"]["config"]
-            assert config["failure_policy"] == "FAIL_CLOSED" and config["name"] == value["name"]
+            assert config["failure_policy"] == "FAIL_RELOAD" and config["name"] == value["name"]
             assert config["vm_config"]["vm_id"] == "ssa"
+            restriction = config["vm_config"]["capability_restriction_config"]
+            assert set(restriction["allowed_capabilities"]) == self._capabilities()
             remote = config["vm_config"]["code"]["remote"]
             assert remote["sha256"] == "0123456789abcdef" * 4
             assert remote["http_uri"]["uri"] == "http://ssa-module.shop.svc:8080/ssa_filter.wasm"

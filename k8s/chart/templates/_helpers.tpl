@@ -147,10 +147,15 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
         "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
         config:
           name: {{ include "ssa.extension" . }}
-          failure_policy: FAIL_CLOSED
+          # A trap ends one worker's VM; it starts anew, and until then connections are closed.
+          failure_policy: FAIL_RELOAD
           vm_config:
             vm_id: ssa
             runtime: envoy.wasm.runtime.v8
+            # What the module asks for, and no more.
+            capability_restriction_config:
+              allowed_capabilities:
+                {{- .root.Files.Get "files/capabilities.yaml" | nindent 16 }}
             code:
               remote:
                 http_uri: { uri: {{ include "ssa.moduleUrl" .root | quote }}, cluster: _, timeout: 30s }

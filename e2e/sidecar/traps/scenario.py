@@ -1,0 +1,78 @@
+"""A trap costs one worker's VM, which starts anew, and lets nothing in that is not to come in.
+
+Topology: a client without a sidecar, a router, one server with a sidecar of two workers.
+
+Configuration: envoy/server.yaml as it stands; then without the capability `proxy_log`, so that the module traps on each
+connection that it refuses: what it would log fails, at which the SDK panics.
+
+Expected: as it stands, the module may do exactly what it asks for, and nothing traps. Without `proxy_log` violations
+are still refused, each at the cost of one VM; the other worker goes on serving conforming connections, and the one that
+trapped does so again once its VM has been reloaded.
+"""
+
+import json
+import subprocess
+
+from lib import timeouts
+from lib.service import Service, inbound
+
+WEB = Service(1, "web", "v=ssa1; addr=src[64:128]")
+CONFORMING, VIOLATING = "2001:db8:5:1::66", "2001:db8:5:1::99"
+TRAPS, IN_A_ROW = 4, 20
+RELOADS = r"wasm\..*vm_reload_success"
+UPSTREAM = r"cluster\.application\.upstream_cx_total"
+
+
+def run(stage):
+    client, server = stage.net.stranger(), stage.server(1, WEB)
+    far = stage.sidecar(server, "server.yaml", inbound(WEB), concurrency=2)
+    stage.claim("the module may do what it asks for, and no more", asked(stage), allowed(far))
+    kinds = [stage.dial(client, address).kind for address in (CONFORMING, VIOLATING) * IN_A_ROW]
+    stage.claim("with all of it, conforming connections are", {"served"}, set(kinds[::2]))
+    stage.claim("and violating ones", {"refused"}, set(kinds[1::2]))
+    stage.claim("VMs that trapped", 0, traps(far))
+    far.stop()
+
+    far = stage.sidecar(
+        server, "server.yaml", inbound(WEB), concurrency=2, edits=[("proxy_log: {}, ", "")], folder="trapping"
+    )
+    answers = []
+
+    def conforming():
+        answers.append(stage.dial(client, CONFORMING).kind)
+        return answers[-1] == "served"
+
+    for number in range(1, TRAPS + 1):
+        stage.claim("a violation is", "refused", stage.dial(client, VIOLATING).kind)
+        stage.wait(timeouts.SOON, "it trapped", lambda number=number: traps(far) == number)
+        stage.claim("the other worker serves", True, any([conforming() for _ in range(IN_A_ROW)]))
+        # So many in a row that there is no doubt that both had some.
+        stage.wait(timeouts.SOON, "both serve again", lambda: all(conforming() for _ in range(IN_A_ROW)))
+    stage.claim("VMs that started anew", TRAPS, far.stat(RELOADS))
+    stage.claim("connections to the application: those that conform", answers.count("served"), far.stat(UPSTREAM))
+    stage.claim("what else became of them: refused", {"served", "refused"}, {"served", *answers})
+
+
+def asked(stage):
+    """Returns what the module imports and exports."""
+    program = stage.tools["root"] / "hack/capabilities.py"
+    return set(subprocess.check_output([program, "--list", stage.tools["module"]], text=True).split())
+
+
+def allowed(sidecar):
+    """Returns the capabilities in the configuration that Envoy runs."""
+    found = []
+
+    def look(value):
+        if isinstance(value, dict):
+            found.extend([set(value["allowed_capabilities"])] if "allowed_capabilities" in value else [])
+            value = list(value.values())
+        for member in value if isinstance(value, list) else ():
+            look(member)
+
+    look(json.loads(sidecar.admin("config_dump")))
+    return found[0]
+
+
+def traps(sidecar):
+    return sidecar.output().count("Function: proxy_on_new_connection failed")
