@@ -30,9 +30,10 @@ use hickory_resolver::{
 };
 
 use crate::{
-    AskError, Proof,
+    AskError, BogusAnswer, Proof,
     question::Question,
-    upstream::{Trouble, Upstream, options},
+    transport::{Trouble, options},
+    upstream::Upstream,
 };
 
 /// What hickory calls our [`Proof`].
@@ -362,35 +363,6 @@ fn unproven(question: &Query, source: AskError) -> AskError {
         question: Question::new(question.name(), question.query_type()),
         source: Box::new(source),
     }
-}
-
-/// Why an answer is not proven.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum BogusAnswer {
-    /// No key is there to begin with.
-    #[error("no trust anchor is above the name")]
-    NoAnchor,
-    /// It has no records, and nobody signed that.
-    #[error("it has no records, and no proof that there are none")]
-    NoProofOfAbsence,
-    /// It may be made from a wildcard alone where nothing closer is (RFC 4035 §5.3.4).
-    #[error("it is made from a wildcard, without the proof that it may be")]
-    Wildcard,
-    /// It has no signature where its zone signs.
-    #[error("it has no signature, and its zone is not proven to be unsigned")]
-    Unsigned,
-    /// Its signature is of the past.
-    #[error("its signature has expired")]
-    Expired,
-    /// Its signature is of the future.
-    #[error("its signature is not valid yet")]
-    NotYetValid,
-    /// Its signature is none that counts.
-    #[error("its signature is wrong, or of a key that no trust anchor leads to")]
-    WrongSignature,
-    /// The chain of trust cannot be followed.
-    #[error("its chain of trust cannot be followed")]
-    NoChain(#[source] Box<NetError>),
 }
 
 /// Why an answer is not taken.

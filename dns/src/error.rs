@@ -94,7 +94,7 @@ pub enum AskError {
         /// The server.
         server: SocketAddr,
         /// Why not.
-        source: crate::TlsError,
+        source: crate::tls_error::TlsError,
     },
     /// The answer is not signed as it should be.
     #[cfg(feature = "secure")]
@@ -103,7 +103,7 @@ pub enum AskError {
         /// The server.
         server: SocketAddr,
         /// What is wrong with it.
-        source: crate::BogusAnswer,
+        source: BogusAnswer,
     },
     /// The answer's signatures cannot be checked, for another question has no answer.
     #[error("signatures cannot be checked: {question}: {source}")]
@@ -215,6 +215,36 @@ pub enum Malformation {
         /// Its owner.
         owner: Box<Name>,
     },
+}
+
+/// Why an answer is not proven.
+#[cfg(feature = "secure")]
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BogusAnswer {
+    /// No key is there to begin with.
+    #[error("no trust anchor is above the name")]
+    NoAnchor,
+    /// It has no records, and nobody signed that.
+    #[error("it has no records, and no proof that there are none")]
+    NoProofOfAbsence,
+    /// It may be made from a wildcard alone where nothing closer is (RFC 4035 §5.3.4).
+    #[error("it is made from a wildcard, without the proof that it may be")]
+    Wildcard,
+    /// It has no signature where its zone signs.
+    #[error("it has no signature, and its zone is not proven to be unsigned")]
+    Unsigned,
+    /// Its signature is of the past.
+    #[error("its signature has expired")]
+    Expired,
+    /// Its signature is of the future.
+    #[error("its signature is not valid yet")]
+    NotYetValid,
+    /// Its signature is none that counts.
+    #[error("its signature is wrong, or of a key that no trust anchor leads to")]
+    WrongSignature,
+    /// The chain of trust cannot be followed.
+    #[error("its chain of trust cannot be followed")]
+    NoChain(#[source] Box<NetError>),
 }
 
 /// Why a server cannot be talked with.

@@ -7,6 +7,7 @@ mod any_octets;
 mod dnssec;
 mod error;
 mod name;
+mod proof;
 mod question;
 mod servers;
 mod stream;
@@ -17,6 +18,9 @@ mod testing;
 mod tests;
 #[cfg(feature = "secure")]
 mod tls;
+#[cfg(feature = "secure")]
+mod tls_error;
+mod transport;
 mod upstream;
 mod wire;
 
@@ -26,22 +30,24 @@ pub use hickory_resolver::proto::rr::Name;
 use hickory_resolver::proto::rr::{RData, RecordType};
 use ssa_rules::{Apl, apl::WireError};
 
+use question::APL;
+use servers::MAX_ALIASES;
+
 pub use address::{AddressError, Server, server, server_address, server_host, socket_address};
 #[cfg(feature = "secure")]
-pub use dnssec::{AnchorError, Anchors, BogusAnswer};
+pub use dnssec::{AnchorError, Anchors};
+#[cfg(feature = "secure")]
+pub use error::BogusAnswer;
 pub use error::{AskError, ConnectError, Malformation, Mismatch, NoWhole, SystemError};
 pub use name::{LabelError, NameError, name};
+pub use proof::Proof;
 pub use question::Question;
-pub use servers::{Proof, Servers};
+pub use servers::Servers;
 pub use system::{named_servers, system_servers};
 #[cfg(feature = "secure")]
-pub use tls::{Roots, RootsError, TlsError, TrustError};
-
-/// The type number of APL, which hickory does not know.
-const APL: u16 = 42;
-
-/// The most aliases followed for one question.
-const MAX_ALIASES: usize = 16;
+pub use tls::{Roots, RootsError, TrustError};
+#[cfg(feature = "secure")]
+pub use tls_error::TlsError;
 
 /// What the DNS said.
 #[derive(Debug)]

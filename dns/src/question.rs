@@ -4,7 +4,8 @@ use std::fmt;
 
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use crate::APL;
+/// The type number of APL, which hickory does not know.
+pub(crate) const APL: u16 = 42;
 
 /// A question: a name and a type.
 #[derive(Clone, Debug, PartialEq, Eq)]

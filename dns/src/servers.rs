@@ -13,10 +13,12 @@ use hickory_resolver::proto::{
 use tokio::time::Instant;
 
 use crate::{
-    APL, AskError, MAX_ALIASES, Malformation, system_servers,
-    upstream::{Upstream, options},
+    AskError, Malformation, Proof, question::APL, system::system_servers, transport::options, upstream::Upstream,
     wire::ttl,
 };
+
+/// The most aliases followed for one question.
+pub(crate) const MAX_ALIASES: usize = 16;
 
 /// How long a server that was silent is asked after the others.
 const PASSED_OVER: Duration = Duration::from_secs(5);
@@ -40,17 +42,6 @@ struct Asked {
     silent_until: Mutex<Option<Instant>>,
     #[cfg(feature = "secure")]
     validator: Option<crate::dnssec::Validator>,
-}
-
-/// What is known of the signatures of an answer, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Proof {
-    /// Nobody looked at them.
-    Unchecked,
-    /// It has none, and is proven to be of a zone without.
-    Insecure,
-    /// They lead to a trust anchor.
-    Secure,
 }
 
 /// What one server says to one question.

@@ -10,7 +10,7 @@ use hickory_resolver::{
 
 use crate::{
     error::ConnectError,
-    upstream::{Trouble, asked, number},
+    transport::{Trouble, asked, number},
     wire::{Unfit, decode},
 };
 

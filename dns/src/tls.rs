@@ -1,8 +1,10 @@
 //! DNS over TLS (RFC 7858): whom to trust, and connections that are used again.
 
 use std::{
-    fmt, io,
+    fmt,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use hickory_resolver::{
@@ -21,10 +23,7 @@ use rustls::{
     },
 };
 
-use crate::{
-    stream::converse,
-    upstream::{Trouble, Upstream},
-};
+use crate::{stream::converse, tls_error::told, transport::Trouble};
 
 /// How many connections to a server are kept open while nobody uses them.
 const MAX_IDLE: usize = 8;
@@ -94,17 +93,6 @@ fn unread(files: usize) -> String {
     }
 }
 
-/// Why no TLS connection comes about.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", in_words(.0))]
-pub struct TlsError(#[source] Arc<io::Error>);
-
-impl From<Arc<io::Error>> for TlsError {
-    fn from(error: Arc<io::Error>) -> Self {
-        Self(error)
-    }
-}
-
 type Stream = TlsClientStream<<TokioRuntimeProvider as RuntimeProvider>::Tcp>;
 
 /// A server's name, and the connections with it that nobody uses just now.
@@ -166,8 +154,12 @@ impl Tls {
     }
 
     /// Asks over a connection that is open, or over a new one.
-    pub(crate) async fn ask(&self, upstream: &Upstream, question: &Message) -> Result<Message, Trouble> {
-        let answer = tokio::time::timeout(upstream.timeout, self.try_all(upstream, question)).await;
+    pub(crate) async fn ask(
+        &self,
+        (server, wait): (SocketAddr, Duration),
+        question: &Message,
+    ) -> Result<Message, Trouble> {
+        let answer = tokio::time::timeout(wait, self.try_all(server, question)).await;
         answer.unwrap_or_else(|_| {
             // The others lead to the same silence.
             self.idle().clear();
@@ -175,7 +167,7 @@ impl Tls {
         })
     }
 
-    async fn try_all(&self, upstream: &Upstream, question: &Message) -> Result<Message, Trouble> {
+    async fn try_all(&self, server: SocketAddr, question: &Message) -> Result<Message, Trouble> {
         loop {
             let open = self.idle().pop();
             let fresh = open.is_none();
@@ -183,14 +175,14 @@ impl Tls {
                 open
             } else {
                 let (connect, sender) = tls_client_connect(
-                    upstream.address,
+                    server,
                     self.name.clone(),
                     self.config.clone(),
                     TokioRuntimeProvider::new(),
                 );
                 (connect.await?, sender)
             };
-            match converse(&mut stream, &mut sender, upstream.address, question).await {
+            match converse(&mut stream, &mut sender, server, question).await {
                 // The server has closed it meanwhile.
                 Err(Trouble::Net(_)) if !fresh => {}
                 Err(trouble) => return Err(trouble),
@@ -208,47 +200,6 @@ impl Tls {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Stream, BufDnsStreamHandle)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns whether an error is of TLS and not of the connection below it.
-pub(crate) fn is_of_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .is_some()
-}
-
-/// Says in words what is wrong with TLS.
-fn in_words(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(error) => told(error),
-        None => ssa_input::files::reason(error),
-    }
-}
-
-fn told(error: &rustls::Error) -> String {
-    use rustls::{CertificateError as Certificate, Error};
-    let words = match error {
-        Error::InvalidCertificate(fault) => match fault {
-            Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
-            Certificate::UnknownIssuer => "no authority that is trusted has signed its certificate",
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "its certificate is for another name"
-            }
-            Certificate::Revoked => "its certificate is revoked",
-            Certificate::BadEncoding => "its certificate cannot be decoded",
-            Certificate::BadSignature => "its certificate's signature is wrong",
-            _ => "its certificate cannot be trusted",
-        },
-        Error::NoCertificatesPresented => "it shows no certificate",
-        Error::AlertReceived(_) => "it refuses the connection by an alert of TLS",
-        Error::PeerIncompatible(_) => "it has no version or cipher of TLS in common with this host",
-        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "what it sends is not TLS",
-        Error::NoApplicationProtocol => "it does not speak DNS over TLS (ALPN dot)",
-        _ => "TLS fails",
-    };
-    words.into()
 }
 
 #[cfg(test)]

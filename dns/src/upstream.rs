@@ -1,7 +1,6 @@
 //! One question to one server: by UDP with EDNS, in another way where that does not do; or by TLS.
 
 use std::{
-    io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     time::Duration,
@@ -11,7 +10,7 @@ use futures_util::future::{Either, select};
 use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider, tcp::TcpClientStream},
     proto::{
-        op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode},
+        op::{DnsRequest, Message, Query, ResponseCode},
         rr::{Name, RecordType},
     },
 };
@@ -21,8 +20,9 @@ use tokio::{
 };
 
 use crate::{
-    error::{AskError, ConnectError, Mismatch, NoWhole},
+    error::{AskError, NoWhole},
     stream::converse,
+    transport::{Trouble, asked, number},
     wire::{Unfit, decode, may_be_for_edns},
 };
 
@@ -39,52 +39,6 @@ pub(crate) struct Upstream {
     pub(crate) timeout: Duration,
     #[cfg(feature = "secure")]
     pub(crate) tls: Option<crate::tls::Tls>,
-}
-
-/// Why one way to a server gave no answer.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// Nothing came in time.
-    Silent,
-    /// Only what answers another question came in time.
-    Mismatched(Mismatch),
-    /// An answer came that does not do.
-    Unfit(Unfit),
-    /// The answer by UDP is truncated, and TCP gives none for this reason.
-    NoWhole(NoWhole),
-    /// The server cannot be reached, or left before it answered.
-    Net(ConnectError),
-}
-
-impl From<Unfit> for Trouble {
-    fn from(unfit: Unfit) -> Self {
-        match unfit {
-            Unfit::Stray(mismatch) => Self::Mismatched(mismatch),
-            unfit => Self::Unfit(unfit),
-        }
-    }
-}
-
-impl From<ConnectError> for Trouble {
-    fn from(error: ConnectError) -> Self {
-        Self::Net(error)
-    }
-}
-
-impl From<NetError> for Trouble {
-    fn from(error: NetError) -> Self {
-        match &error {
-            NetError::Timeout => Self::Silent,
-            NetError::Io(inner) if inner.kind() == io::ErrorKind::TimedOut => Self::Silent,
-            _ => Self::Net(error.into()),
-        }
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        NetError::from(error).into()
-    }
 }
 
 impl Upstream {
@@ -122,7 +76,7 @@ impl Upstream {
     async fn by_any(&self, question: &Message) -> Result<Message, Trouble> {
         #[cfg(feature = "secure")]
         if let Some(tls) = &self.tls {
-            return Box::pin(tls.ask(self, question)).await;
+            return Box::pin(tls.ask((self.address, self.timeout), question)).await;
         }
         Box::pin(self.by_udp_or_tcp(question)).await
     }
@@ -242,7 +196,7 @@ impl Upstream {
             Trouble::Unfit(Unfit::Malformed(source)) => AskError::Malformed { server, source },
             Trouble::Unfit(Unfit::OffTopic) => AskError::OffTopic { server },
             #[cfg(feature = "secure")]
-            Trouble::Net(ConnectError::Io(error)) if crate::tls::is_of_tls(&error) => AskError::Tls {
+            Trouble::Net(crate::ConnectError::Io(error)) if crate::tls_error::is_of_tls(&error) => AskError::Tls {
                 server,
                 source: error.into(),
             },
@@ -277,24 +231,4 @@ fn is_lame(answer: &Message, asked: &Query) -> bool {
         return !starts.any(|start| start.name.zone_of(asked.name()));
     }
     !answer.metadata.authoritative && !answer.metadata.recursion_available
-}
-
-/// Returns how questions are asked.
-pub(crate) fn options() -> DnsRequestOptions {
-    let mut options = DnsRequestOptions::default();
-    options.use_edns = true;
-    options.recursion_desired = true;
-    options
-}
-
-/// Returns the number of a question.
-pub(crate) fn number() -> Result<u16, ConnectError> {
-    let mut random = [0; 2];
-    getrandom::fill(&mut random).map_err(ConnectError::NoRandom)?;
-    Ok(u16::from_be_bytes(random))
-}
-
-/// Returns what a message asks.
-pub(crate) fn asked(question: &Message) -> Query {
-    question.queries.first().cloned().unwrap_or_default()
 }
