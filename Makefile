@@ -25,7 +25,7 @@ filter: ## Build the Envoy module, and print its path
 test: ## Run every check that hack/test.sh knows, on a fresh clone as in CI
 	hack/test.sh
 
-lint: ## Formatting, clippy, docs, cargo-deny, shellcheck
+lint: ## Formatting, clippy, docs, cargo-deny, shellcheck, ruff, mypy
 	hack/test.sh lint
 
 test-native: ## Tests of the workspace on this machine

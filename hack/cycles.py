@@ -5,12 +5,12 @@
   hack/cycles.py --edges DIR   prints what the modules of one crate use of one another
   hack/cycles.py --self-test   finds circles that it has planted, and none where there is none
 
-A module uses another where its code names it: `use crate::…`, a path that begins with `crate::` or `super::`, also through
-what lib.rs re-exports, and what lib.rs or main.rs defines itself, which counts as the module `lib` or `main`. Test code
-does not count: what stands under `#[cfg(test)]`, with the files of such modules.
+A module uses another where its code names it: `use crate::…`, a path that begins with `crate::` or `super::`, also
+through what lib.rs re-exports, and what lib.rs or main.rs defines itself, which counts as the module `lib` or `main`.
+Test code does not count: what stands under `#[cfg(test)]`, with the files of such modules.
 
-hack/cycles.allow lists modules that may still be in a circle: `CRATE: MODULE MODULE …`. One that is in none any more is a
-fault too, so the list can only shrink. Ends by `N passed, N failed`: a crate is one.
+hack/cycles.allow lists modules that may still be in a circle: `CRATE: MODULE MODULE …`. One that is in none any more is
+a fault too, so the list can only shrink. Ends by `N passed, N failed`: a crate is one.
 """
 
 import re
@@ -58,11 +58,13 @@ def closing(code: str, at: int) -> int:
 
 def without_tests(code: str) -> tuple[str, set[str]]:
     """Returns stripped code without what stands under `#[cfg(test)]`, and the modules whose files that are."""
-    modules, at = set(), 0
+    modules: set[str] = set()
+    at = 0
     while found := re.compile(r"#(!?)\[cfg\(").search(code, at):
         start, at = found.start(), closing(code, found.end() - 1)
         condition = code[found.end() : at - 1]
-        if not re.search(r"\btest\b", re.sub(r"\bnot\([^()]*\)", "", condition)) or condition.strip().startswith("any("):
+        named = re.search(r"\btest\b", re.sub(r"\bnot\([^()]*\)", "", condition))
+        if not named or condition.strip().startswith("any("):
             continue
         if found.group(1):
             return "", modules
@@ -172,11 +174,17 @@ class Crate:
             code = re.sub(r"\bpub(\([^)]*\))?\s+use\s+[^;]+;", lambda found: "\n" * found.group().count("\n"), code)
         named = list(paths_in(code, module))
         if not module:
-            bare = [(leaf, code.count("\n", 0, use.start()) + 1)
-                    for use in re.finditer(r"\buse\s+([^;]+);", code) for leaf in leaves(use.group(1))]
+            bare = [
+                (leaf, code.count("\n", 0, use.start()) + 1)
+                for use in re.finditer(r"\buse\s+([^;]+);", code)
+                for leaf in leaves(use.group(1))
+            ]
             named += [(path, line) for path, line in bare if path[0] in declared]
-            named += [((found.group(1),), code.count("\n", 0, found.start()) + 1)
-                      for found in re.finditer(r"(?<![\w:])(\w+)::", code) if found.group(1) in declared]
+            named += [
+                ((found.group(1),), code.count("\n", 0, found.start()) + 1)
+                for found in re.finditer(r"(?<![\w:])(\w+)::", code)
+                if found.group(1) in declared
+            ]
         for path, line in named:
             if not path or path == ("*",):
                 continue
@@ -198,8 +206,11 @@ class Crate:
                     seen.add(module)
                     left += self.edges.get(module, {})
             reach[start] = seen
-        groups = {frozenset(other for other in reach[start] if start in reach.get(other, ()))
-                  for start in reach if start in reach[start]}
+        groups = {
+            frozenset(other for other in reach[start] if start in reach.get(other, ()))
+            for start in reach
+            if start in reach[start]
+        }
         return sorted(sorted(group) for group in groups)
 
 
@@ -219,8 +230,15 @@ def faults(crate: Crate, may: set[str]) -> list[str]:
             continue
         found.append(f"{crate.name}: a circle of modules: {', '.join(group)}")
         for module in group:
-            found += [f"    {module} -> {other}: {where}" for other, where in sorted(crate.edges[module].items()) if other in group]
-    found += [f"{crate.name}: {module} is in no circle any more: take it out of hack/cycles.allow" for module in sorted(may - circling)]
+            found += [
+                f"    {module} -> {other}: {where}"
+                for other, where in sorted(crate.edges[module].items())
+                if other in group
+            ]
+    found += [
+        f"{crate.name}: {module} is in no circle any more: take it out of hack/cycles.allow"
+        for module in sorted(may - circling)
+    ]
     return found
 
 
@@ -245,40 +263,86 @@ def main() -> int:
 
 # Files of a crate, and the circles that are in it.
 PLANTED: dict[str, tuple[dict[str, str], list[list[str]]]] = {
-    "two modules": ({"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "use crate::{a::A, b::C};"}, [["a", "b"]]),
-    "by super, in a folder": (
-        {"lib.rs": "mod a; mod b;", "a/mod.rs": "mod c;", "a/c.rs": "fn f() { super::super::b::g() }", "b.rs": "use super::a;"},
+    "two modules": (
+        {"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "use crate::{a::A, b::C};"},
         [["a", "b"]],
     ),
-    "by a re-export": ({"lib.rs": "mod a; mod b; pub use a::A;", "a.rs": "use crate::b::B;", "b.rs": "use crate::A;"}, [["a", "b"]]),
+    "by super, in a folder": (
+        {
+            "lib.rs": "mod a; mod b;",
+            "a/mod.rs": "mod c;",
+            "a/c.rs": "fn f() { super::super::b::g() }",
+            "b.rs": "use super::a;",
+        },
+        [["a", "b"]],
+    ),
+    "by a re-export": (
+        {"lib.rs": "mod a; mod b; pub use a::A;", "a.rs": "use crate::b::B;", "b.rs": "use crate::A;"},
+        [["a", "b"]],
+    ),
     "of three": (
-        {"lib.rs": "mod a; mod b; mod c;", "a.rs": "fn f() { crate::b::f(); }", "b.rs": "use crate::c::{self, C};", "c.rs": "use crate::a::*;"},
+        {
+            "lib.rs": "mod a; mod b; mod c;",
+            "a.rs": "fn f() { crate::b::f(); }",
+            "b.rs": "use crate::c::{self, C};",
+            "c.rs": "use crate::a::*;",
+        },
         [["a", "b", "c"]],
     ),
     "with the root": ({"lib.rs": "mod a; use a::A; pub struct R(A);", "a.rs": "use crate::R;"}, [["a", "lib"]]),
-    "with main": ({"main.rs": "mod a; fn main() { a::f() } fn g() {}", "a.rs": "fn f() { super::g() }"}, [["a", "main"]]),
-    "in an inline module": ({"lib.rs": "mod a; mod b;", "a.rs": "mod i { use super::super::b::B; }", "b.rs": "use crate::a::A;"}, [["a", "b"]]),
-    "in a macro": ({"lib.rs": "mod a; mod b;", "a.rs": "macro_rules! m { () => { $crate::b::B } }", "b.rs": "use crate::a::A;"}, [["a", "b"]]),
+    "with main": (
+        {"main.rs": "mod a; fn main() { a::f() } fn g() {}", "a.rs": "fn f() { super::g() }"},
+        [["a", "main"]],
+    ),
+    "in an inline module": (
+        {"lib.rs": "mod a; mod b;", "a.rs": "mod i { use super::super::b::B; }", "b.rs": "use crate::a::A;"},
+        [["a", "b"]],
+    ),
+    "in a macro": (
+        {"lib.rs": "mod a; mod b;", "a.rs": "macro_rules! m { () => { $crate::b::B } }", "b.rs": "use crate::a::A;"},
+        [["a", "b"]],
+    ),
     "none: one way": ({"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "use std::fmt;"}, []),
     "none: comments and texts": (
-        {"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": '// crate::a::A\n/* crate::a /* x */ */ const T: &str = "crate::a::A \\" crate::a";'},
+        {
+            "lib.rs": "mod a; mod b;",
+            "a.rs": "use crate::b::B;",
+            "b.rs": '// crate::a::A\n/* crate::a /* x */ */ const T: &str = "crate::a::A \\" crate::a";',
+        },
         [],
     ),
     "none: test code": (
-        {"lib.rs": "mod a; mod b; #[cfg(test)] mod t;", "a.rs": "use crate::b::B;", "t.rs": "use crate::a;",
-         "b.rs": "#[cfg(test)]\nmod tests { use crate::a::A; fn f() { if true {} } }\n#[cfg(all(test, unix))]\nuse crate::a::C;"},
+        {
+            "lib.rs": "mod a; mod b; #[cfg(test)] mod t;",
+            "a.rs": "use crate::b::B;",
+            "t.rs": "use crate::a;",
+            "b.rs": "#[cfg(test)]\nmod tests { use crate::a::A; fn f() { if true {} } }\n"
+            "#[cfg(all(test, unix))]\nuse crate::a::C;",
+        },
         [],
     ),
     "none: files of tests": (
-        {"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "#[cfg(test)] pub(crate) mod tests;", "b/tests.rs": "use crate::a::A;",
-         "b/tests/more.rs": "use crate::a::A;"},
+        {
+            "lib.rs": "mod a; mod b;",
+            "a.rs": "use crate::b::B;",
+            "b.rs": "#[cfg(test)] pub(crate) mod tests;",
+            "b/tests.rs": "use crate::a::A;",
+            "b/tests/more.rs": "use crate::a::A;",
+        },
         [],
     ),
     "none: within a folder": (
-        {"lib.rs": "mod a;", "a.rs": "mod b; mod c;", "a/b.rs": "use super::c::C;", "a/c.rs": "use crate::a::b::B; use super::D;"}, [],
+        {
+            "lib.rs": "mod a;",
+            "a.rs": "mod b; mod c;",
+            "a/b.rs": "use super::c::C;",
+            "a/c.rs": "use crate::a::b::B; use super::D;",
+        },
+        [],
     ),
     "what is not test code counts": (
-        {"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "#[cfg(not(test))] use crate::a::A;"}, [["a", "b"]],
+        {"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "#[cfg(not(test))] use crate::a::A;"},
+        [["a", "b"]],
     ),
 }
 
@@ -295,7 +359,10 @@ def self_test() -> int:
     for name, (files, expected) in PLANTED.items():
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "planted"
-            for file, text in {"Cargo.toml": '[package]\nname = "planted"', **{f"src/{file}": text for file, text in files.items()}}.items():
+            for file, text in {
+                "Cargo.toml": '[package]\nname = "planted"',
+                **{f"src/{file}": text for file, text in files.items()},
+            }.items():
                 (home / file).parent.mkdir(parents=True, exist_ok=True)
                 (home / file).write_text(text)
             crate = Crate(home)

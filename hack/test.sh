@@ -97,7 +97,8 @@ group_lint() {
   step deny "cargo deny: bans, licences, sources" "$root/hack/deny.sh" bans licenses sources
   step advisories "cargo deny: advisories" "$root/hack/deny.sh" advisories
   step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
-  step ruff "ruff: the Python" "$root/hack/ruff.sh"
+  step ruff "ruff: the Python, and its layout" "$root/hack/ruff.sh"
+  step mypy "mypy: the Python's types" "$root/hack/mypy.sh"
   step cycles-self-test "the check for circles of modules finds those that are planted" "$root/hack/cycles.py" --self-test
   step cycles "no circles between the modules of a crate" "$root/hack/cycles.py"
 }

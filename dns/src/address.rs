@@ -137,6 +137,7 @@ pub fn server_host(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
     let Some(port) = port.filter(|_| !host.is_empty() && host.chars().all(is_name)) else {
         return Err(error);
     };
+    #[allow(clippy::disallowed_methods, reason = "a server that an operator names, at the start, before any can be asked")]
     let found = (host, port).to_socket_addrs();
     let found = found.map_err(|_| AddressError::UnknownHost {
         address: Box::new(error),
@@ -208,6 +209,7 @@ pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, AddressEr
         return Some(Ok(SocketAddrV6::new(address, port, 0, index).into()));
     }
     // The system's library knows the interfaces' numbers; of an address it asks nobody.
+    #[allow(clippy::disallowed_methods, reason = "an address: nobody is asked")]
     let found = (text, port).to_socket_addrs().ok().and_then(|mut found| found.next());
     Some(found.ok_or_else(|| AddressError::NoInterface {
         text: text.to_owned(),

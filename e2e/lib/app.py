@@ -36,7 +36,7 @@ def serve(name, address, port):
     listener.setblocking(False)
     poll = select.epoll()
     poll.register(listener, select.EPOLLIN)
-    connections = {}
+    connections: dict[int, socket.socket] = {}
 
     def close(number):
         connections.pop(number).close()

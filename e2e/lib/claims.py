@@ -1,5 +1,6 @@
 """What every scenario does wherever it plays: it claims, waits, and tells its story."""
 
+import re
 import time
 
 
@@ -9,6 +10,14 @@ class Broken(Exception):
 
 class Skip(Exception):
     """This machine cannot run the scenario."""
+
+
+def find(pattern, text, flags=0):
+    """Returns where a text has a regular expression; breaks the scenario where it has none."""
+    found = re.search(pattern, text, flags)
+    if not found:
+        raise Broken(f"nothing is like {pattern!r} in {text[-2000:]!r}")
+    return found
 
 
 class Answer:

@@ -86,8 +86,9 @@ class Load:
 
     def end(self):
         """Ends it, and returns what became of its connections: how many were answered, and the others."""
-        self.process.stdin.close()
-        code = self.process.wait(timeouts.ENDED)
+        # It ends when its input does.
+        self.process.communicate(timeout=timeouts.COMMAND)
+        code = self.process.returncode
         seconds = time.monotonic() - self.began
         told, other = self._read()
         if code != 0 or not told:

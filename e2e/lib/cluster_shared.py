@@ -160,10 +160,10 @@ def _injected():
 
 def run(*command, reads=None, timeout=timeouts.INSTALLED):
     """Runs a program that has to end well, and returns what it printed."""
-    command = [str(one) for one in command]
+    words = [str(one) for one in command]
     try:
         done = subprocess.run(
-            command,
+            words,
             input=reads,
             capture_output=True,
             text=True,
@@ -171,7 +171,7 @@ def run(*command, reads=None, timeout=timeouts.INSTALLED):
             stdin=subprocess.DEVNULL if reads is None else None,
         )
     except subprocess.TimeoutExpired:
-        raise Broken(f"{' '.join(command)}: no end in {timeout} s") from None
+        raise Broken(f"{' '.join(words)}: no end in {timeout} s") from None
     if done.returncode != 0:
-        raise Broken(f"{' '.join(command)} ended by {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
+        raise Broken(f"{' '.join(words)} ended by {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
     return done.stdout

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import socket
+import subprocess
 
 from . import timeouts
+from .claims import find
 from .metered import Metered
 
 # The address that envoy/client.yaml binds to.
@@ -21,6 +23,9 @@ WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 
 class Sidecar(Metered):
     """An Envoy with the filter on a host, in a folder of its own."""
+
+    # Once it was started.
+    process: subprocess.Popen
 
     def __init__(
         self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None, folder=None
@@ -37,7 +42,6 @@ class Sidecar(Metered):
         self.concurrency = concurrency
         self.base_id = base_id
         self.dynamic = dynamic
-        self.process = None
         self.read_to = 0
         self.folder = stage.work / (folder or host.name)
         self.folder.mkdir()
@@ -209,7 +213,7 @@ def _apart(text, dynamic, folder):
         )
         kind = '    - "@type": type.googleapis.com/envoy.config.listener.v3.Listener\n      name: '
         return f"{left}  clusters:\n{clusters}", "resources:\n" + listener.replace("    - name: ", kind, 1) + "\n"
-    found = re.search(r"( *)- name: ssa\n\1  typed_config:\n((?:\1    .*\n)+)", text)
+    found = find(r"( *)- name: ssa\n\1  typed_config:\n((?:\1    .*\n)+)", text)
     indent = found.group(1)
     left = (
         f"{indent}- name: ssa\n"

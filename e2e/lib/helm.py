@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from . import timeouts
+from .claims import find
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "k8s/chart"
@@ -13,7 +14,7 @@ CHART = ROOT / "k8s/chart"
 
 def kubernetes_version():
     """Returns the version that charts are rendered for: that of the cluster in kind-cluster/."""
-    return re.search(r"^KUBERNETES_VERSION=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text(), re.MULTILINE)[1]
+    return find(r"^KUBERNETES_VERSION=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text(), re.MULTILINE)[1]
 
 
 def run(*command, reads=None, env=None):

@@ -55,6 +55,7 @@ def play(request):
         nonlocal stage
         stage = make_stage(request)
         specification = importlib.util.spec_from_file_location("scenario", request["scenario"])
+        assert specification and specification.loader, request["scenario"]
         scenario = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(scenario)
         stage.open()

@@ -45,7 +45,7 @@ class Load:
         self.waiting = collections.OrderedDict()
         self.held = {}
         self.opened = 0
-        self.results = collections.Counter()
+        self.results: collections.Counter[str] = collections.Counter()
         self.samples = []
         self.slowest = 0.0
         self.began = time.monotonic()

@@ -2,7 +2,15 @@
 
 
 class Metered:
-    """Something with `admin(path)` and `metrics()`, which returns (name, labels, value)."""
+    """Something with an admin interface and metrics."""
+
+    def admin(self, path):
+        """Asks Envoy's admin interface for a page."""
+        raise NotImplementedError
+
+    def metrics(self):
+        """Returns the filter's metrics: (name, labels, value)."""
+        raise NotImplementedError
 
     @staticmethod
     def label(value):

@@ -4,7 +4,7 @@ import json
 import re
 
 from . import timeouts
-from .claims import Answer, Broken
+from .claims import Answer, Broken, find
 from .metered import Metered
 
 # Istio's access log, from the upstream's address on; the same for HTTP and TCP.
@@ -165,8 +165,8 @@ class Pod(Metered):
             if line.startswith('{"') and '"ssa"' in line:
                 told = json.loads(line)
                 state = dict(pair.split("=", 1) for pair in (told.pop("ssa") or "").split() if "=" in pair)
-                destination, port = ADDRESS.match(told["destination"]).groups()
-                source = ADDRESS.match(told["source"]).group(1)
+                destination, port = find(ADDRESS, told["destination"]).groups()
+                source = find(ADDRESS, told["source"])[1]
                 lines.append(
                     {**dict.fromkeys(("service", "verdict", "part", "outcome")), **told, **state}
                     | {"source": source, "destination": destination, "port": int(port)}

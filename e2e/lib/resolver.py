@@ -10,6 +10,8 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import snapshots, timeouts
@@ -24,6 +26,8 @@ TYPES = {"SOA": 6, "TXT": 16, "AAAA": 28, "APL": 42}
 class NameServer:
     """An authoritative server for demo.test, BIND or Knot."""
 
+    process: subprocess.Popen
+
     def __init__(self, stage, host, kind=None):
         """Starts it with an empty zone."""
         self.stage, self.host = stage, host
@@ -32,7 +36,6 @@ class NameServer:
         self.folder.mkdir()
         self.records = {}
         self.serial = 0
-        self.process = None
         self._configure()
         self._write()
         self.start()
@@ -137,7 +140,8 @@ class Shim:
     """The resolver shim on a host."""
 
     # What runs it, if not the system.
-    wrapper = ()
+    wrapper: Sequence[str | Path] = ()
+    process: subprocess.Popen
 
     def __init__(self, stage, host, servers, services, socket_path=None, **more):
         """Starts it. `servers` are DNS servers, None those of resolv.conf.
@@ -156,7 +160,6 @@ class Shim:
             "services": services,
             **more,
         }
-        self.process = None
         self.start()
 
     def start(self):

@@ -31,7 +31,9 @@ class Scenario:
         values = {}
         for statement in tree.body:
             if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-                values[statement.targets[0].id] = statement.value.value
+                values.update(
+                    {name.id: statement.value.value for name in statement.targets if isinstance(name, ast.Name)}
+                )
         self.long = values.get("LONG", False)
         self.light = values.get("LIGHT", False)
         self.limit = values.get("LIMIT", 120)

@@ -37,6 +37,8 @@ def sidecar(stage, host, configuration, hold=None, snapshot=None, **options):
 class Resolver:
     """Serves the snapshots of one sidecar, in a thread for each connection."""
 
+    listener: socket.socket
+
     def __init__(self, sidecar, role):
         """Listens in the sidecar's folder; it answers 503 until something is published."""
         self.sidecar = sidecar
@@ -46,7 +48,6 @@ class Resolver:
         self.body = None
         self.manner = as_asked
         self.generation = 0
-        self.listener = None
         # What each connection said last that it has.
         self.connections = {}
         self.come()

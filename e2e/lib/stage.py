@@ -19,6 +19,13 @@ ROOT = HERE.parent.parent
 WORK = Path("/run/ssa-e2e")
 
 
+class Program(subprocess.Popen):
+    """A program on a host."""
+
+    # What it is called in the story; the name of its log.
+    title: str
+
+
 class Stage(Claims):
     """Everything that a scenario does goes through one of these."""
 
@@ -45,7 +52,7 @@ class Stage(Claims):
         with host, open(self.work / f"{title}.log", "ab") as output:
             options.setdefault("stdout", output)
             options.setdefault("stderr", output)
-            process = subprocess.Popen([str(part) for part in command], cwd=cwd, **options)
+            process = Program([str(part) for part in command], cwd=cwd, **options)
         process.title = title
         self.processes.append(process)
         return process

@@ -1,8 +1,9 @@
 """Services: what each publishes in the DNS, and what shims are configured with for it."""
 
-import re
+from typing import Any
 
 from lib import service
+from lib.claims import find
 from lib.keys import client_key
 from lib.resolver import ZONE
 
@@ -16,16 +17,16 @@ class Service(service.Service):
         self.url = f"http://{self.domain}/"
         self.keys = keys
         self.mode = "enforce"
-        self.policy = {}
+        self.policy: dict[str, str] = {}
 
     def key_of(self, name, source):
         """Returns the key of clients with this source, as its rules with kdf have it."""
-        bits = re.search(r"kdf=src/(\d+)", self.rules[0]).group(1)
+        bits = find(r"kdf=src/(\d+)", self.rules[0])[1]
         return client_key(self.keys[name], int(bits), source)
 
     def entry(self, role, keys):
         """Returns its entry in the configuration of a shim; `keys` is the folder with its key material there."""
-        fields = {"ports": self.ports}
+        fields: dict[str, Any] = {"ports": self.ports}
         if role == "inbound":
             fields.update(mode=self.mode, policy=self.policy)
         if self.keys:

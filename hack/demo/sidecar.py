@@ -1,6 +1,7 @@
 """An Envoy on a host, by a file of envoy/ as it stands."""
 
 from lib import envoy
+from lib.stage import Program
 
 WORKERS = 2
 # The VMs of an Envoy that fetch snapshots: one of each worker, and one of the main thread.
@@ -38,9 +39,10 @@ class Sidecar(envoy.Sidecar):
 class Standing(Sidecar):
     """An Envoy and the shim beside it, both by files of envoy/ as they stand."""
 
+    shim: Program
+
     def __init__(self, demo, host, file):
         super().__init__(demo, host, file, f"{host.name}-{file.removesuffix('.yaml')}")
-        self.shim = None
 
     def start(self, epoch=None):
         example = self.stage.tools["root"] / "envoy/resolver.json"

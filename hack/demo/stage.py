@@ -40,15 +40,15 @@ class Demo(Stage):
     def __init__(self, tools):
         super().__init__(tools, WORK)
         self.last = self.began
-        self.sidecars = {}
+        # The sidecar that stands for each host now.
+        self.standing: dict[str, Sidecar] = {}
         self.shims = {}
         self.servers = []
         self.services = []
-        self.read_to = Counter()
+        self.read_to: Counter[str] = Counter()
         # Connections that last, of those that the client's sidecar has composed addresses for.
         self.lasting = 0
         self.plan = {}
-        self.dns = None
 
     # ---- telling
 
@@ -118,8 +118,8 @@ class Demo(Stage):
     def run(self, host, *command):
         """Runs a program on a host; returns its exit status and what it prints."""
         with host:
-            command = [str(part) for part in command]
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            words = [str(part) for part in command]
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return done.returncode, done.stdout
 
     def ask_ssa(self, *arguments):
@@ -172,7 +172,7 @@ class Demo(Stage):
         """
         self._take(*(Standing(self, host, file) for host, file in files))
         self.wait_informed(*(host for host, _ in files))
-        return [self.sidecars[host.name] for host, _ in files]
+        return [self.standing[host.name] for host, _ in files]
 
     def start_sidecars(self, *hosts):
         """Starts an Envoy on each host, in place of what it had; its services it learns when a shim is there."""
@@ -182,19 +182,19 @@ class Demo(Stage):
 
     def _take(self, *sidecars):
         """Starts sidecars at once, and has them stand for their hosts."""
-        self.sidecars.update({sidecar.host.name: sidecar for sidecar in sidecars})
+        self.standing.update({sidecar.host.name: sidecar for sidecar in sidecars})
         self.begin(*sidecars)
 
     def start_shims(self, *hosts):
         """Starts a shim beside the sidecar of each host, and waits until the sidecars know their services."""
         for host in hosts:
-            self.shims[host.name] = Shim(self, self.sidecars[host.name])
+            self.shims[host.name] = Shim(self, self.standing[host.name])
         self.wait_informed(*hosts)
 
     def wait_informed(self, *hosts):
         """Waits until each VM of the sidecars of hosts has a snapshot."""
         for host in hosts:
-            self.wait(20, f"{host.name} has a snapshot", lambda: self.sidecars[host.name].installed() >= VMS)
+            self.wait(20, f"{host.name} has a snapshot", lambda: self.standing[host.name].installed() >= VMS)
 
     def spread(self, service, servers, bits=4):
         """Plans a service's slices over servers, moving as few as can be, and routes them so; returns the plan."""
@@ -243,11 +243,11 @@ class Demo(Stage):
 
     def configure(self, off=False):
         """Gives shims their configuration anew, and returns when each sidecar has what changes by that."""
-        before = {name: self.sidecars[name].installed() for name in self.shims}
+        before = {name: self.standing[name].installed() for name in self.shims}
         changed = [name for name, shim in self.shims.items() if shim.configure(off)]
         for name in changed:
             installed = before[name] + VMS
-            self.wait(20, f"{name} has the snapshot", lambda: self.sidecars[name].installed() >= installed)
+            self.wait(20, f"{name} has the snapshot", lambda: self.standing[name].installed() >= installed)
 
     def join_servers(self, *numbers):
         """Brings more servers up, with all that the others know; no slice is theirs yet."""
@@ -275,7 +275,7 @@ class Demo(Stage):
 
     def inbound(self, service, **labels):
         """Returns how many connections to a service all servers counted with these labels."""
-        sidecars = [self.sidecars[server.name] for server in self.servers]
+        sidecars = [self.standing[server.name] for server in self.servers]
         return sum(sidecar.inbound(service=service.domain, **labels) for sidecar in sidecars)
 
     def conforming(self, service):
@@ -286,7 +286,7 @@ class Demo(Stage):
         plain address that is no service's counts for each service of its port, and is left out.
         """
         # By one look at each server: between two of them a connection may come.
-        found = [one for server in self.servers for one in self.sidecars[server.name].metrics()]
+        found = [one for server in self.servers for one in self.standing[server.name].metrics()]
         return sum(
             value
             for name, labels, value in found
@@ -310,13 +310,13 @@ class Demo(Stage):
 
     def _lines_of(self, host):
         lines = [
-            {**line, "on": server.name} for server in self.servers for line in self.sidecars[server.name].access_log()
+            {**line, "on": server.name} for server in self.servers for line in self.standing[server.name].access_log()
         ]
         return sorted((line for line in lines if host.address in line["source"]), key=lambda line: line["time"])
 
     def composed(self, service, since=0):
         """Returns the client's connections to a service that its sidecar composed addresses for, from a line on."""
-        sidecar = self.sidecars["client"]
+        sidecar = self.standing["client"]
         # Connections that last are logged when they end.
         counted = sidecar.outbound(outcome="composed") - self.lasting
         lines = self.wait(20, "the client's access log is whole", lambda: sidecar.composed(counted))

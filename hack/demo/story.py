@@ -1,7 +1,7 @@
-"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA
-RESOLVER."""
+"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER."""
 
 import calendar
+import ipaddress
 import os
 import signal
 import sys
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import stage
 from lib import net
+from lib.claims import Broken
 from lib.keys import client_key
 from lib.resolver import ZONE
-from lib.stage import ROOT, Broken, address
+from lib.stage import ROOT, address
 from services import Service
 from sidecar import places
 from stage import Demo
@@ -155,7 +156,7 @@ def as_they_stand(demo, web):
 
 def gauges(demo, what):
     row = demo.table(f"{what}:26", "snapshots installed:20", "age, youngest:14", "age, oldest:14", "connections held:0")
-    for sidecar in demo.sidecars.values():
+    for sidecar in demo.standing.values():
         youngest, oldest = (sidecar.total(f"snapshot_age_{which}_seconds") for which in ("min", "max"))
         held = sidecar.total("held_connections")
         row(sidecar.host.name, sidecar.installed(), f"{youngest} s", f"{oldest} s", held)
@@ -167,7 +168,7 @@ def hold_and_release(demo, web):
     demo.say("DNS, keys from files, services and modes by configuration. From here on none of them is restarted.")
     demo.lap()
     demo.start_sidecars(demo.client, *demo.servers)
-    client = demo.sidecars["client"]
+    client = demo.standing["client"]
     demo.timed("Envoys are ready, and have no snapshot; 5 requests are sent")
     command = ["curl", "-sS", "--max-time", 20, web.url]
     curls = [demo.start(demo.client, f"held-{number}", command) for number in range(5)]
@@ -282,7 +283,7 @@ def rogue(demo, web):
     )
     line = lines[0]
     demo.say(f"The access log of {line['on']}:")
-    refusing = demo.sidecars[line["on"]]
+    refusing = demo.standing[line["on"]]
     logged = (refusing.folder / "access.log").read_text().splitlines()
     demo.say(f"  {next(text for text in logged if line['source'] in text)}")
     demo.say("Its metrics:")
@@ -301,10 +302,10 @@ def hopping(demo, vault, asker):
 
     def steps():
         """The client's connections by address, once there are some by two."""
-        found = {}
+        by_address: dict[ipaddress.IPv6Address, list] = {}
         for line in demo.composed(vault):
-            found.setdefault(address(line["destination"]), []).append(line)
-        found = [(used, lines) for used, lines in found.items() if len(lines) >= 3]
+            by_address.setdefault(address(line["destination"]), []).append(line)
+        found = [(used, lines) for used, lines in by_address.items() if len(lines) >= 3]
         return found if len(found) >= 2 else None
 
     found = demo.wait(70, "the address changed", steps)
@@ -360,7 +361,7 @@ def modes(demo, web):
             wanted=wanted,
             found=f"{outcome} {line['verdict']} {line['outcome']}",
         )
-    client = demo.sidecars["client"]
+    client = demo.standing["client"]
     before = client.outbound(outcome="off")
     answers = demo.ask(demo.client, web, 20)
     off = client.outbound(outcome="off") - before
@@ -550,11 +551,11 @@ def scaling(demo, naive):
         raise Broken(f"the client's sidecar has {len(peers)} connections, and not 40")
     asking = Asking(demo, demo.client, naive, "scaling")
     asking.next(50)
-    told = demo.sidecars["client"].installed()
+    told = demo.standing["client"].installed()
     # The sidecar has tried a DNS server that was away, too.
     connect = "cluster.original_dst.upstream_cx_connect"
     failures = (f"{connect}_attempts_exceeded", f"{connect}_(fail|timeout)")
-    before = [demo.sidecars["client"].stat(name) for name in failures]
+    before = [demo.standing["client"].stat(name) for name in failures]
     names = [f"server{number + 1}" for number in range(4)]
     row = demo.table("servers:8", "slices:14", "moved:6", *(f"{name}:8" for name in names))
 
@@ -584,15 +585,15 @@ def scaling(demo, naive):
         f"{gone} of 40",
         f"{ended} of 40",
     )
-    demo.claim("snapshots that the client's sidecar got meanwhile", 0, demo.sidecars["client"].installed() - told)
-    failed, again = (demo.sidecars["client"].stat(name) - old for name, old in zip(failures, before))
+    demo.claim("snapshots that the client's sidecar got meanwhile", 0, demo.standing["client"].installed() - told)
+    failed, again = (demo.standing["client"].stat(name) - old for name, old in zip(failures, before))
     demo.claim("new connections that failed", 0, failed)
     demo.say(f"new connections that a move met in their handshake, and that were made again: {again}")
     early, answered = asking.failed(), len(asking.answers())
     demo.say(
         f"requests that were on their way on a slice when it moved, and ended early: {early} of {early + answered}"
     )
-    running = [*demo.sidecars.values(), *demo.shims.values()]
+    running = [*demo.standing.values(), *demo.shims.values()]
     ended = sum(one.process.poll() is not None for one in running)
     demo.claim(f"Envoys and shims that have ended since connections were held, of {len(running)}", 0, ended)
     close_lasting(demo, lasting)

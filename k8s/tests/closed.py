@@ -5,7 +5,7 @@ import json
 from room import VALUES, Room, patches
 
 IMAGE = ("--set", "resolver.image=registry.example/ssa-resolver:test")
-INBOUND = {"context": "SIDECAR_INBOUND", "listener": {"name": "virtualInbound"}}
+INBOUND: dict = {"context": "SIDECAR_INBOUND", "listener": {"name": "virtualInbound"}}
 
 
 class Closed(Room):

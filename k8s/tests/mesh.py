@@ -5,7 +5,7 @@ import json
 from room import VALUES, Room, patches, plugin
 
 HTTP = ("HTTP", "HTTP2", "GRPC")
-PORTS = [{"number": 8000 + number, "protocol": word} for number, word in enumerate((*HTTP, "TCP", "TLS"))]
+PORTS: list[dict] = [{"number": 8000 + number, "protocol": word} for number, word in enumerate((*HTTP, "TCP", "TLS"))]
 PEERS = "cluster.local/ns/shop/sa/store"
 
 
@@ -62,7 +62,7 @@ class Mesh(Room):
 
     def http_of_an_unknown_host_stays_in_the_mesh(self):
         filter_ = self._objects()["EnvoyFilter", "ssa-outbound"]
-        found = {}
+        found: dict[str, dict] = {}
         for one in patches(filter_, "HTTP_ROUTE"):
             match, value = one["match"]["routeConfiguration"], one["patch"]["value"]
             assert one["match"]["context"] == "SIDECAR_OUTBOUND" and one["patch"]["operation"] == "INSERT_FIRST"
@@ -76,7 +76,7 @@ class Mesh(Room):
         assert found == wanted, found
 
     def peers_are_let_by_whom_they_are(self):
-        exempt = [
+        exempt: list[dict] = [
             {"sources": ["fd00:10:244::/56"], "ports": [8003], "principals": [PEERS]},
             {"sources": ["fd00:10:244::1/128"]},
         ]

@@ -1,11 +1,10 @@
 """What docs/operations.md tells to do."""
 
 import os
-import re
 import shutil
 import textwrap
 
-from room import K8S, ROOT, VALUES, Room, must, run
+from room import K8S, ROOT, VALUES, Room, find, must, run
 
 
 class Operations(Room):
@@ -15,7 +14,7 @@ class Operations(Room):
         """Returns the first indented block after a text of operations.md, as it is to be typed."""
         text = (ROOT / "docs/operations.md").read_text()
         assert text.count(before) == 1, before
-        return textwrap.dedent(re.search(r"\n\n((?: +\S.*\n|\n)+)", text.split(before)[1])[1])
+        return textwrap.dedent(find(r"\n\n((?: +\S.*\n|\n)+)", text.split(before)[1])[1])
 
     def the_values_to_begin_with_are_taken(self):
         values = self.folder / "first.yaml"
@@ -73,7 +72,7 @@ class Operations(Room):
         folder = self.folder / "no-nodes"
         folder.mkdir()
         for program in ("bash", "env", "sh"):
-            (folder / program).symlink_to(shutil.which(program))
+            (folder / program).symlink_to(shutil.which(program) or f"/bin/{program}")
         fake = folder / "kubectl"
 
         def preflight():

@@ -1,6 +1,7 @@
 """What the rooms of checks share: the chart as values, what to look for in it, and programs that read it or stand
 in."""
 
+import argparse
 import json
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 K8S = Path(__file__).resolve().parent.parent
 ROOT = K8S.parent
 sys.path.insert(0, str(ROOT / "e2e"))
+from lib.claims import find  # noqa: E402
 from lib.helm import Helm, must, relabel, run  # noqa: E402
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Skipped",
     "all_of",
     "extension",
+    "find",
     "must",
     "patches",
     "plugin",
@@ -74,7 +77,18 @@ class Chart:
 
 
 class Room:
-    """Checks of one kind. Each method is a check, and its name the fact that it shows."""
+    """Checks of one kind. Each method is a check, and its name the fact that it shows.
+
+    It has all that the chart has.
+    """
+
+    options: argparse.Namespace
+    folder: Path
+    helm: Helm
+    all: dict
+    inbound: dict
+    outbound: dict
+    template: str
 
     def __init__(self, chart):
         self.__dict__.update(vars(chart))

@@ -98,6 +98,7 @@ impl Drop for Daemon {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "between two looks at what it waits for")]
 fn wait(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {

@@ -15,7 +15,7 @@ from lib.cluster import Service
 LIMIT = 420
 STORE = Service(2, "modes", "v=ssa1; addr=hash(src/128):20 rand:44")
 # What is in force, the values for it, and what becomes of the rogue and of its verdict.
-STEPS = (
+STEPS: tuple[tuple[str, dict, dict, str, str], ...] = (
     ("enforced", {}, {}, "violation", "denied"),
     ("in shadow mode", {"mode": "shadow"}, {}, "violation", "shadow_denied"),
     ("with violations demoted", {"policy": {"violation": "demote"}}, {}, "violation", "demoted"),

@@ -76,7 +76,7 @@ def address_for(stage, pod):
 def in_place(stage, server, client, rogue):
     """Claims where the filter stands."""
     inbound, outbound = (f"ssa-{role}.{stage.name}.ssa" for role in ("inbound", "outbound"))
-    first = {}
+    first: dict[int, set[str]] = {}
     for chain in server.chains():
         port = chain.get("filter_chain_match", {}).get("destination_port")
         if chain["listener"] == "virtualInbound" and port in STORE.ports:
@@ -109,7 +109,7 @@ def traffic(stage, server, client, rogue):
         stage.claim(f"{kind}: composed by its sidecar", composed + 1, client.outbound(outcome="composed"))
         answer = dial(rogue, at=address_for(stage, rogue))
         stage.claim_answers(f"{kind}: an address of its own, by hand, is", "served", answer)
-        wrong = {
+        wrong: dict[str, tuple[str, dict]] = {
             "another's address": (address_for(stage, client), {"verdict": "violation", "part": "field_0"}),
             "the server's own": (server.address, {"verdict": "outside", "part": None}),
         }

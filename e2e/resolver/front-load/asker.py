@@ -19,7 +19,7 @@ class Asker:
         """Connects the sockets."""
         self.rest = query[2:]
         self.poll = select.epoll()
-        self.sockets = []
+        self.sockets: list[tuple[socket.socket, dict[int, float]]] = []
         self.sent, self.failed, self.unsent = 0, 0, 0
         self.times = []
         for _ in range(SOCKETS):

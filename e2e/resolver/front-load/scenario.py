@@ -67,7 +67,7 @@ def run(stage):
         )
         return told["answered"] / told["sent"], used
 
-    best = {}
+    best: dict[str, float] = {}
     for _ in range(TRIES):
         direct, own = ask("the server asked directly", dns.address, 1, zone.process)
         is_fit = direct >= 0.99

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from lib import resolver, timeouts
+from lib.claims import Broken, Skip
 from lib.front import Stub
 from lib.service import Service
-from lib.stage import Broken, Skip
 
 HERE = Path(__file__).resolve().parent
 WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")

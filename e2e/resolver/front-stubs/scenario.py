@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from lib import resolver, timeouts
+from lib.claims import find
 from lib.front import Stub
 from lib.service import Service
 
@@ -86,7 +87,7 @@ def run(stage):
     )
     for name in wanted:
         stage.claim(f"updates of {name} that fail", 0, updates(name, "failure"))
-    address = re.search(r"web6::\[(\S+?)\]:80::", admin("clusters"))[1]
+    address = find(r"web6::\[(\S+?)\]:80::", admin("clusters"))[1]
     stage.claim("its address is composed", True, ipaddress.ip_address(address) in ipaddress.ip_network(WEB.items[0]))
     stage.claim_in("the IPv4 address is the server's", "192.0.2.7:80::", admin("clusters"))
     stage.stop(envoy)
@@ -111,11 +112,11 @@ def run(stage):
         stage.claim(f"without the DNS, of {name}", (1, others), (composed, rest))
         stage.claim_between("within ms", 0, 2500, round(1000 * took))
     told = stub.dig("web.demo.test", "A")
-    stage.claim("TTL of what is stale", "30", re.search(r"\s(\d+)\s+IN\s+A\s+192", told)[1])
+    stage.claim("TTL of what is stale", "30", find(r"\s(\d+)\s+IN\s+A\s+192", told)[1])
     stage.wait(
         20, "what is composed from expired records is told for 30 s", lambda: stub.address("web.demo.test")[1] == 30
     )
     zone.start()
     shim.wait_state("web", "outbound", "usable", timeouts.INTERVAL)
-    stage.claim("with the DNS again", "3", re.search(r"\s(\d+)\s+IN\s+A\s+192", stub.dig("web.demo.test", "A"))[1])
+    stage.claim("with the DNS again", "3", find(r"\s(\d+)\s+IN\s+A\s+192", stub.dig("web.demo.test", "A"))[1])
     stage.claim("the shim ends well", 0, shim.stop())

@@ -19,6 +19,7 @@ import re
 import socket
 
 from lib import resolver, timeouts
+from lib.claims import find
 from lib.front import Stub
 from lib.service import Service, inbound
 
@@ -164,12 +165,14 @@ def run(stage):
     for name, count in (("an answer", 7), ("an authority", 9)):
         message = bytes(1 if at == count else byte for at, byte in enumerate(misplaced))
         stage.claim(f"with {name} in the query: FORMERR", 1, asking.raw(message, front_host.address)[3] & 0x0F)
-    flags = re.search(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
+    flags = find(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
     stage.claim_in("the server is authoritative still", "aa", flags)
     direct = Client(stage, one, dns.address)
-    whole, passed = (each.dig("demo.test", "AXFR", "+noall", "+answer").splitlines() for each in (direct, asking))
+    zone_records, passed = (
+        each.dig("demo.test", "AXFR", "+noall", "+answer").splitlines() for each in (direct, asking)
+    )
     stage.claim_between("records of a zone transfer", 110, 1000, len(passed))
-    stage.claim("they are the server's", True, whole == passed)
+    stage.claim("they are the server's", True, zone_records == passed)
     compared = 0
     for name, kind in [
         *(("web.demo.test", kind) for kind in (1, 2, 6, 15, 16, 42, 64, 65, 255, 65280)),
@@ -197,8 +200,8 @@ def run(stage):
     stage.claim("by UDP it is cut short", 0x02, cut[2] & 0x02)
     stage.claim_in("dig gets it whole", "x" * 250, asking.dig("large.demo.test", "TXT"))
     # dig sends a cookie, and BIND answers by one of its own.
-    for kind in ("A", "AAAA", "TXT"):
-        stage.claim(f"a cookie with {kind}", False, "COOKIE" in asking.dig("web.demo.test", kind))
+    for letters in ("A", "AAAA", "TXT"):
+        stage.claim(f"a cookie with {letters}", False, "COOKIE" in asking.dig("web.demo.test", letters))
     if zone.kind == "bind":
         stage.claim_in("the server's own, asked directly", "COOKIE", direct.dig("web.demo.test", "A"))
     told = asking.dig("web.demo.test", "HTTPS")
@@ -208,10 +211,10 @@ def run(stage):
     stage.claim("an address beside an SRV record is composed", False, WEB.plain in told)
     # A server may choose what it answers to ANY (RFC 8482); BIND answers everything by TCP.
     told = asking.dig("web.demo.test", "ANY", "+tcp")
-    found = re.search(r"AAAA\s+(\S+)", told)
+    any_address = re.search(r"AAAA\s+(\S+)", told)
     stage.claim("among ANY it is composed too", False, f"AAAA\t{WEB.plain}" in told)
-    if found or zone.kind == "bind":
-        stage.claim("and served", "served", stage.dial(one, found[1]).kind)
+    if any_address or zone.kind == "bind":
+        stage.claim("and served", "served", stage.dial(one, find(r"AAAA\s+(\S+)", told)[1]).kind)
 
     stage.note("what is handed to nobody")
     version = bytearray(question("web.demo.test", 28, 1232))

@@ -54,7 +54,7 @@ def run(stage):
 
     def codes(user, group):
         """Returns what a user of a group is answered for both roles."""
-        command = ["curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code} ", "--unix-socket", path]
+        command: list = ["curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code} ", "--unix-socket", path]
         command += [f"http://resolver/v1/{role}" for role in ROLES]
         command[4:4] = ["-o", "/dev/null"]
         done = subprocess.run(command, capture_output=True, text=True, user=user, group=group, extra_groups=[], cwd="/")

@@ -14,6 +14,7 @@ is dialled within the turn of a second shows nothing, and is not counted.
 
 import collections
 import time
+from typing import Any
 
 from lib.service import Service, inbound, outbound
 
@@ -24,6 +25,13 @@ NEW = "v=ssa1; addr=hash(src/128):20 const(2):44; skew=2; from="
 WORK = Service(3, "work", "v=ssa1; addr=hash(src/48):20 rand:44; pow=18; skew=120")
 # How long the stranger dials, in seconds: over more than two steps.
 SPAN = 13
+
+
+class Counts(collections.defaultdict[Any, collections.Counter]):
+    """How often what came, by a moment or a word."""
+
+    def __init__(self):
+        super().__init__(collections.Counter)
 
 
 def run(stage):
@@ -43,17 +51,17 @@ def run(stage):
         return (began, kind) if int(time.time()) == began else None
 
     stage.note("minutes of work")
-    dialled = {}
-    while len(dialled) < 9:
+    worked_at: dict[int, str] = {}
+    while len(worked_at) < 9:
         # All within one minute.
-        dialled, now = {}, int(time.time())
+        worked_at, now = {}, int(time.time())
         for minutes in range(-4, 5):
             worked = stage.ssa.compose(WORK.published, stranger.address, port=80, time=now + 60 * minutes)[0]
             came = at(stranger, worked)
             if came is None or came[0] // 60 != now // 60:
                 break
-            dialled[minutes] = came[1]
-    for minutes, kind in dialled.items():
+            worked_at[minutes] = came[1]
+    for minutes, kind in worked_at.items():
         stage.claim(
             f"work of the minute {minutes:+} from this one is", "served" if abs(minutes) <= 2 else "refused", kind
         )
@@ -70,7 +78,7 @@ def run(stage):
         str(stage.ssa.compose(turning.published, client.address, time=when)[0]): record
         for when, record in ((turn - 1, "old"), (turn, "new"))
     }
-    by_step, by_turn, of_client, old_ones = (collections.defaultdict(collections.Counter) for _ in range(4))
+    by_step, by_turn, of_client, old_ones = (Counts() for _ in range(4))
     while time.time() < max(begin + SPAN, turn + 3):
         for step, destination in steps.items():
             dialled = at(stranger, destination)

@@ -37,7 +37,7 @@ class Application(threading.Thread):
         self.host = host
         self.began = began
         self.phase = phase
-        self.connection = None
+        self.connection: socket.socket | None = None
         self.opened = 0
         self.statuses = []
 
@@ -63,24 +63,26 @@ class Application(threading.Thread):
         self.connection.sendall(REQUEST)
         head = b""
         while b"\r\n\r\n" not in head:
-            head += self.more()
+            head += self.more(self.connection)
         head, _, body = head.partition(b"\r\n\r\n")
         headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         while len(body) < int(headers.get(b"content-length", 0)):
-            body += self.more()
+            body += self.more(self.connection)
         if headers.get(b"connection") == b"close":
             self.leave()
         return int(head.split()[1])
 
-    def more(self):
-        data = self.connection.recv(4096)
+    @staticmethod
+    def more(connection):
+        data = connection.recv(4096)
         if not data:
             raise ConnectionResetError("closed without an answer")
         return data
 
     def leave(self):
-        with contextlib.suppress(OSError, AttributeError):
-            self.connection.close()
+        if self.connection:
+            with contextlib.suppress(OSError):
+                self.connection.close()
         self.connection = None
 
 

@@ -23,7 +23,7 @@ OTHER = "2001:db8:0:1::10"
 # What the stranger is refused at: what it is, the part at fault, what it composes with, the bit that it then flips.
 OF_ANOTHER = ("an address of another source", "field_0", {"source": OTHER}, None)
 # Each service, what the stranger composes with, and what it is refused at.
-CASES = [
+CASES: list[tuple[Service, dict, list]] = [
     (Service(1, "rand", "v=ssa1; addr=rand:64"), {}, []),
     (Service(2, "src-high", "v=ssa1; addr=src[0:64]"), {}, [OF_ANOTHER, ("a flipped bit", "field_0", {}, 127)]),
     (Service(3, "src-low", "v=ssa1; addr=src[64:128]"), {}, [OF_ANOTHER]),

@@ -71,7 +71,7 @@ def run(stage):
         connection.sendall(greeting)
         connection.close()
 
-    peers = []
+    peers: list = []
     thread = threading.Thread(target=greet, daemon=True)
     thread.start()
     with client:

@@ -14,6 +14,7 @@ counted with its own outcome. Access log and metrics say the same.
 
 import collections
 import ipaddress
+from typing import Any
 
 from lib.service import Service, inbound
 
@@ -47,7 +48,7 @@ PROBER = "2001:db8:0:f::5"
 def run(stage):
     services, twins = {}, {}
     for number, (name, (mode, action, _)) in enumerate(TABLE.items(), 1):
-        more = {"mode": mode}
+        more: dict[str, Any] = {"mode": mode}
         if action:
             more["policy"] = {finding: action for finding in FINDINGS}
         services[name] = Service(number, name, RULE, ports=[8100 + number], **more)
@@ -72,7 +73,7 @@ def run(stage):
         (server, "server.yaml", inbound(*everything, exempt=exempt, unclaimed="deny")),
         (lax, "server.yaml", inbound(services["enforce"], unclaimed="allow")),
     )
-    counted = collections.Counter()
+    counted: collections.Counter = collections.Counter()
 
     def check(sidecar, host, destination, port, service, verdict, outcome):
         what = f"{verdict} of {service} on port {port}"

@@ -130,7 +130,7 @@ impl Image {
         image
     }
 
-    fn place(&mut self, segment: &Data) {
+    fn place(&mut self, segment: &Data<'_>) {
         let DataKind::Active { offset_expr, .. } = &segment.kind else {
             return;
         };
@@ -248,7 +248,7 @@ impl Image {
 }
 
 impl Body {
-    fn new(body: &FunctionBody) -> Self {
+    fn new(body: &FunctionBody<'_>) -> Self {
         let mut this = Self::default();
         let mut constants = Vec::new();
         let mut after_call = false;
@@ -352,7 +352,7 @@ impl Flow {
     }
 }
 
-fn members(element: Element) -> Vec<Function> {
+fn members(element: Element<'_>) -> Vec<Function> {
     assert!(
         matches!(element.kind, ElementKind::Active { .. }),
         "the linker writes active segments"
@@ -363,7 +363,7 @@ fn members(element: Element) -> Vec<Function> {
     }
 }
 
-fn constant(expression: &ConstExpr) -> u32 {
+fn constant(expression: &ConstExpr<'_>) -> u32 {
     match expression.get_operators_reader().read() {
         Ok(Operator::I32Const { value }) => value.cast_unsigned(),
         other => panic!("the linker writes constants: {other:?}"),

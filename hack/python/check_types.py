@@ -1,7 +1,7 @@
 """Has mypy check each program of the project's Python by itself; hack/mypy.sh calls it.
 
-mypy wants a name of its own for every module, and cannot tell those of scenarios: each is called scenario.py, in a folder
-whose name is no identifier. So they get names here.
+mypy wants a name of its own for every module, and cannot tell those of scenarios: each is called scenario.py, in a
+folder whose name is no identifier. So they get names here.
 """
 
 import subprocess
@@ -26,7 +26,10 @@ def files(folder: str) -> list[Path]:
     """Returns the Python files in a folder that belong to the project, also new ones."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f"{folder}/*.py"],
-        cwd=ROOT, capture_output=True, check=True, text=True,
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
     ).stdout
     return sorted(ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file())
 
@@ -58,7 +61,10 @@ def check(name: str) -> list[str]:
 def run() -> int:
     """Checks all programs."""
     errors = [error for name in PROGRAMS for error in check(name)]
-    print("\n".join(dict.fromkeys(errors)) or f"{sum(len(files(folder)) for folder in ('e2e', 'hack', 'k8s'))} files are sound")
+    print(
+        "\n".join(dict.fromkeys(errors))
+        or f"{sum(len(files(folder)) for folder in ('e2e', 'hack', 'k8s'))} files are sound"
+    )
     return 1 if errors else 0
 
 
