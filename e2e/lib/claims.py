@@ -95,5 +95,23 @@ class Claims:
                 raise Broken(f"not so in {seconds} s: {what}")
             time.sleep(pause or self.pause)
 
+    def wait_steady(self, seconds, what, condition, times=4, pause=None):
+        """Waits until the condition was true so many times in a row, and returns the last result.
+
+        A look at which it is not begins the row anew. For what comes to one worker, one proxy or one cache after
+        another: a single look may meet the first of them.
+        """
+        row = 0
+
+        def again():
+            nonlocal row
+            held, row = row, 0
+            result = condition()
+            if result:
+                row = held + 1
+            return result if row >= times else None
+
+        return self.wait(seconds, f"{what}, {times} times in a row", again, pause)
+
     def check(self):
         """Breaks the scenario when what it stands on is gone."""

@@ -50,3 +50,17 @@ class Asking:
 
     def stop(self):
         self.demo.stop(self.process)
+
+
+def open_lasting(demo, service, count):
+    """Opens connections of the client that last."""
+    lasting = demo.load(demo.client, destinations=[service.plain], count=count, hold=True)
+    lasting.settled()
+    demo.lasting = count
+    return lasting
+
+
+def close_lasting(demo, lasting):
+    """Ends connections that have lasted."""
+    lasting.end()
+    demo.lasting = 0

@@ -123,7 +123,7 @@ def without_services(stage, server, outsider):
         "the server is closed",
         lambda: "ssa-closed" in server.admin("config_dump?resource=dynamic_listeners"),
     )
-    stage.wait(
+    stage.wait_steady(
         timeouts.PUSHED,
         "no old listener answers",
         lambda: outsider.http(STORE.name, 9000, at=address).kind == "refused",
@@ -137,6 +137,6 @@ def without_services(stage, server, outsider):
     stage.claim("the server is ready all the same", True, server.is_ready())
     release(stage)
     stage.wait_filter((server, "inbound"))
-    stage.wait(
+    stage.wait_steady(
         timeouts.PUSHED, "it answers again", lambda: outsider.http(STORE.name, 9000, at=address).kind == "served"
     )

@@ -102,7 +102,7 @@ def run(stage):
     stage.claim("the client is told its own key alone", {"k2": ["client_key"]}, kinds)
     put("k2")
     wait_keys(stage, pods, "k2")
-    stage.wait(timeouts.PUSHED, "what is made with the first key is refused", lambda: dial() == "refused")
+    stage.wait_steady(timeouts.PUSHED, "what is made with the first key is refused", lambda: dial() == "refused")
     load.moves_on("with the second key")
 
     stage.note("the rule changes")

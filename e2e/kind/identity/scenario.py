@@ -44,7 +44,7 @@ def run(stage):
     stage.wait_filter((server, "inbound"), (client, "outbound"), (other, "outbound"))
 
     stage.note("who may")
-    answer = stage.wait(
+    answer = stage.wait_steady(
         timeouts.PUSHED, "the policy is there", lambda: served(client.http(STORE.name, path="/cgi-bin/peer"))
     )
     fields = dict(pair.split("=", 1) for pair in answer.text.split(";"))
@@ -56,7 +56,7 @@ def run(stage):
     stage.claim("whom the server's log has", (f"{name}/client", "conforming"), (line["peer"], line["verdict"]))
 
     stage.note("who may not")
-    stage.wait(timeouts.PUSHED, "the policy is there", lambda: "403" in other.http(STORE.name).text)
+    stage.wait_steady(timeouts.PUSHED, "the policy is there", lambda: "403" in other.http(STORE.name).text)
     server.mark()
     server.mark("verdicts")
     answers = other.http(STORE.name), other.http(STORE.name, port=9000)
@@ -75,7 +75,7 @@ def run(stage):
         inbound={"secrets": "secrets"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]}
     )
     stage.release(wrong, **values)
-    stage.wait(timeouts.PUSHED, "another name is expected", lambda: client.http(STORE.name).kind == "refused")
+    stage.wait_steady(timeouts.PUSHED, "another name is expected", lambda: client.http(STORE.name).kind == "refused")
     composed = client.outbound(outcome="composed")
     client.mark()
     stage.claim_answers("a server of another name is", "refused", client.http(STORE.name), client.tcp(STORE.name))
@@ -83,7 +83,7 @@ def run(stage):
     stage.claim("why", [True], ["SAN_matcher" in failure for failure in failures])
     stage.claim("though composed", composed + 2, client.outbound(outcome="composed"))
     stage.release(entry, **values)
-    stage.wait(timeouts.PUSHED, "the right name is expected", lambda: client.http(STORE.name).kind == "served")
+    stage.wait_steady(timeouts.PUSHED, "the right name is expected", lambda: client.http(STORE.name).kind == "served")
     stage.claim_answers("TCP: it is", "served", client.tcp(STORE.name))
 
     stage.note("what is told")

@@ -57,7 +57,7 @@ def run(stage):
     demoted(stage, server, client, outsider)
     stage.note("with STRICT mutual TLS")
     stage.mtls("STRICT")
-    stage.wait(timeouts.PUSHED, "who has none is refused", lambda: outsider.http(STORE.name).kind == "refused")
+    stage.wait_steady(timeouts.PUSHED, "who has none is refused", lambda: outsider.http(STORE.name).kind == "refused")
     protocols(stage, server, client)
     hosts(stage, server, client)
     stage.claim("configurations that proxies refused", [], stage.nacks())

@@ -109,7 +109,7 @@ class Play:
     def right(self, why):
         """Claims that what conforms gets through, and nothing else."""
         self.stage.wait_filter(*self.pods)
-        self.stage.wait(
+        self.stage.wait_steady(
             timeouts.PUSHED, "the client is served", lambda: self.client.http(STORE.name, 9000).kind == "served"
         )
         self.stage.claim(f"{why}: an address made by hand", "served", self.dial(self.own))
@@ -154,7 +154,7 @@ def unlabel(stage, play):
     stage.note("labels are taken away")
     server, client = play.server, play.client
     stage.kubectl("label", "pod", server.name, "ssa-inbound-")
-    stage.wait(
+    stage.wait_steady(
         timeouts.PUSHED, "the server without the first of them is closed", lambda: play.dial(play.own) == "refused"
     )
     stage.kubectl("label", "pod", server.name, "ssa-server-of-")

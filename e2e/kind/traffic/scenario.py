@@ -155,7 +155,7 @@ def exempt(stage, server, client, outsider, entry):
     sources = [f"{outsider.address}/128", f"{node}/128"]
     stage.release(entry, inbound={"accessLog": "/dev/stdout", "exempt": [{"sources": sources, "ports": [8080]}]})
     stage.wait(timeouts.PUSHED, "the kubelet is exempt", bare.is_ready)
-    stage.wait(timeouts.PUSHED, "the scraper is", lambda: outsider.http(server.address).kind == "served")
+    stage.wait_steady(timeouts.PUSHED, "the scraper is", lambda: outsider.http(server.address).kind == "served")
     stage.claim_between("it is counted as exempt", 1, 10_000, server.inbound(verdict="exempt", outcome="allowed"))
     stage.claim_answers("on another port it is", "refused", outsider.tcp(server.address))
     answer = outsider.http(STORE.name, at=address_for(stage, client))

@@ -83,7 +83,7 @@ def run(stage):
     own(stage, web, client, stranger)
     stage.note("exempt by their prefix alone")
     stage.release(*entries, inbound={"accessLog": "/dev/stdout", "exempt": [exempt]})
-    stage.wait(
+    stage.wait_steady(
         timeouts.PUSHED, "everybody in it is let in", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served"
     )
     gone(stage, entries, exempt, primary, web, client, stranger)
@@ -156,7 +156,7 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
             "it is closed",
             lambda: "ssa-closed" in primary.admin("config_dump?resource=dynamic_listeners"),
         )
-        stage.wait(
+        stage.wait_steady(
             timeouts.PUSHED, "no old listener answers", lambda: ask(stranger, "redis-0.redis", "PING").kind == "refused"
         )
         own = str(stage.ssa.compose(REDIS.published, client.address)[0])
@@ -166,7 +166,9 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
 
     def opened():
         stage.wait_filter((primary, "inbound"))
-        stage.wait(timeouts.PUSHED, "it answers again", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served")
+        stage.wait_steady(
+            timeouts.PUSHED, "it answers again", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served"
+        )
 
     closed()
     # By this SsaServerWithoutFilter fires.

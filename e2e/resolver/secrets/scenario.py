@@ -89,28 +89,28 @@ def run(stage):
     far_shim.reload(services=shadow)
     address = f"{service.prefixes[0].partition('/')[0]}77"
     shadowed = lambda: far.inbound(outcome="shadow_denied")  # noqa: E731
-    stage.wait(
+    stage.wait_steady(
         timeouts.SOON,
         "a stranger passes in shadow",
         lambda: stage.dial(stranger, address).kind == "served" and shadowed(),
     )
     far_shim.reload(services=entries)
-    stage.wait(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
+    stage.wait_steady(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
     far_shim.reload(off=True)
-    stage.wait(timeouts.SOON, "with the switch it passes", lambda: stage.dial(stranger, address).kind == "served")
+    stage.wait_steady(timeouts.SOON, "the switch lets it pass", lambda: stage.dial(stranger, address).kind == "served")
     far_shim.reload(off=False)
-    stage.wait(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
+    stage.wait_steady(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
     generation = far_shim.fetch("inbound")[1]
     far_shim.reload(sevices=[])
     stage.claim("reloads that were refused", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
     stage.claim("a configuration at fault changes nothing", generation, far_shim.fetch("inbound")[1])
     del far_shim.configuration["sevices"]
     far_shim.reload(by_signal=False, off=True)
-    stage.wait(
+    stage.wait_steady(
         timeouts.SOON, "a good one is taken without a signal", lambda: stage.dial(stranger, address).kind == "served"
     )
     far_shim.reload(by_signal=False, off=False)
-    stage.wait(timeouts.SOON, "and the next", lambda: stage.dial(stranger, address).kind == "refused")
+    stage.wait_steady(timeouts.SOON, "and the next", lambda: stage.dial(stranger, address).kind == "refused")
     stage.claim("it was refused once", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
     told = load.end()
     stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")

@@ -1,0 +1,160 @@
+"""What each kind of rule does, and who is refused."""
+
+from lib.stage import address
+from records import WORK
+from sidecar import places
+from traffic import CURL, close_lasting, open_lasting
+
+
+def kinds_of_rules(demo, rows):
+    demo.title("Kinds of rules, each with a service of its own")
+    demo.say("curl, 100 connections to each; /84s: in how many of 2^20 places the addresses are")
+    demo.lap()
+    row = demo.table("rule:38", "answered:11", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5")
+    for name, service, wanted in rows:
+        before, since = demo.conforming(service), len(demo.composed(service))
+        answers = demo.ask(demo.client, service, 100)
+        used = {address(line["destination"]) for line in demo.composed(service, since)}
+        conforming, spots = demo.conforming(service) - before, len(places(used))
+        row(
+            *(name, f"{answers.all} of 100", conforming),
+            *(answers.share("server1"), answers.share("server2"), len(used), spots),
+            wanted=(100, 100, wanted or spots),
+            found=(answers.all, conforming, spots),
+        )
+        demo.say(f"  {service.domain}: {service.rules[0].removeprefix('v=ssa1; ')}")
+    demo.timed("6 rules; hopping and objects have parts of their own")
+
+
+def dials(demo, attempts):
+    """Lets the rogue dial, shows what becomes of it, and returns what servers logged.
+
+    Attempts are (what, address or URL's host, wanted outcome).
+    """
+    lines = []
+    row = demo.table("the rogue dials:52", "is:8", "verdict:11", "part:8", "on:7")
+    for what, to, wanted in attempts:
+        demo.mark(demo.rogue)
+        outcome = demo.try_once(demo.rogue, f"http://{to if ']' in str(to) else f'[{to}]'}/")
+        line = demo.logged(demo.rogue)[-1]
+        part = line["part"] or "-"
+        found = f"{outcome} {line['verdict']} {part}"
+        row(what, outcome, line["verdict"], part, line["on"], wanted=wanted, found=found)
+        lines.append(line)
+    return lines
+
+
+def token(demo, tokens):
+    demo.title(f"A token in the address: {tokens.domain}, where each client has a key of its own")
+    demo.say(tokens.rules[0])
+    told = ", ".join(f"{name}: {shim.told(tokens)['k1']}" for name, shim in demo.shims.items())
+    demo.claim("what shims tell of k1", "client: client_key, server1: secret, server2: secret", told)
+    source = demo.rogue.address
+    of_client, own = (tokens.key_of("k1", host.address) for host in (demo.client, demo.rogue))
+    demo.ask(demo.client, tokens, 1)
+    used = address(demo.composed(tokens)[-1]["destination"])
+    dials(
+        demo,
+        [
+            (
+                "what the key of the client makes of its own source",
+                demo.compose(tokens, source, client_key=f"k1={of_client}"),
+                "refused violation field_1",
+            ),
+            ("the address that the client uses", used, "refused violation field_0"),
+            (
+                "what its own key makes of it, had it got one",
+                demo.compose(tokens, source, client_key=f"k1={own}"),
+                "served conforming -",
+            ),
+        ],
+    )
+
+
+def proof_of_work(demo, work):
+    demo.title(f"Proof of work: {work.domain}, solved by the sidecar while the connection is held")
+    url = f"{work.url}?[1-20]"
+    _, text = demo.run(demo.client, *CURL, "-o", "/dev/null", "-w", "%{time_total}\n", url)
+    times = sorted(1000 * float(line) for line in text.split())
+    demo.say("Some 2^18 hashes for each worker of the sidecar; its solution then serves for the minute.")
+    demo.claim("requests answered, of 20", 20, len(times))
+    demo.say(f"the slowest took {times[-1]:.0f} ms, the one in the middle {times[len(times) // 2]:.0f} ms")
+    source = demo.rogue.address
+    without = demo.compose(work, source, rule=WORK.rpartition(";")[0])
+    dials(
+        demo,
+        [
+            ("the right place, without the work", without, "refused violation pow"),
+            ("with the work done", demo.compose(work, source), "served conforming -"),
+        ],
+    )
+
+
+def rogue(demo, web):
+    demo.title("A rogue client: no sidecar, dials what it likes")
+    violations = demo.inbound(web, verdict="violation", outcome="denied")
+    server = demo.servers[0].address
+    lines = dials(
+        demo,
+        [
+            ("an address of the service, 2001:db8:5::1", "2001:db8:5::1", "refused violation field_0"),
+            (f"a server's plain address, {server}", server, "refused outside -"),
+            (f"the sidecar itself, [{server}]:15006", f"[{server}]:15006", "refused unclaimed -"),
+        ],
+    )
+    line = lines[0]
+    demo.say(f"The access log of {line['on']}:")
+    refusing = demo.standing[line["on"]]
+    logged = (refusing.folder / "access.log").read_text().splitlines()
+    demo.say(f"  {next(text for text in logged if line['source'] in text)}")
+    demo.say("Its metrics:")
+    for metric in refusing.admin("stats/prometheus?filter=ssa_inbound").splitlines():
+        if 'ssa_outcome="denied"' in metric or "violations_total{" in metric:
+            demo.say(f"  {metric}")
+    counted = demo.inbound(web, verdict="violation", outcome="denied") - violations
+    demo.claim("violations that were counted by this", 1, counted)
+    reached = [line["upstream"] for line in lines if line["upstream"]]
+    demo.claim("connections that reached an application", 0, len(reached))
+
+
+def modes(demo, web):
+    demo.title("Modes, policies and the kill switch: configuration and SIGHUP, while 20 connections last")
+    lasting = open_lasting(demo, web, 20)
+    row = demo.table("mode:12", "on violations:14", "the rogue is:13", "verdict:11", "outcome:14", "by the cluster:0")
+    for mode, policy, off, wanted in (
+        ("enforce", "deny", False, "refused violation denied"),
+        ("shadow", "deny", False, "served violation shadow_denied"),
+        ("enforce", "demote", False, "served violation demoted"),
+        ("off", "deny", False, "served unverified allowed"),
+        ("kill switch", "deny", True, "served unverified allowed"),
+    ):
+        web.mode = "enforce" if off else mode
+        web.policy = {"violation": policy}
+        demo.configure(off)
+        demo.mark(demo.rogue)
+        outcome = demo.try_once(demo.rogue, "http://[2001:db8:5::1]/")
+        line = demo.logged(demo.rogue)[-1]
+        row(
+            *(mode, policy, outcome, line["verdict"], line["outcome"], line["upstream"] or "-"),
+            wanted=wanted,
+            found=f"{outcome} {line['verdict']} {line['outcome']}",
+        )
+    client = demo.standing["client"]
+    before = client.outbound(outcome="off")
+    answers = demo.ask(demo.client, web, 20)
+    off = client.outbound(outcome="off") - before
+    demo.claim(
+        "kill switch: the client's requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {off}"
+    )
+    web.mode, web.policy = "enforce", {}
+    demo.configure()
+    demo.mark(demo.legacy)
+    outcome = demo.try_once(demo.legacy, web.url)
+    line = demo.logged(demo.legacy)[-1]
+    demo.claim(
+        "switched on again: a legacy client, which dials the AAAA address",
+        "served: legacy demoted by application_demoted",
+        f"{outcome}: {line['verdict']} {line['outcome']} by {line['upstream']}",
+    )
+    demo.claim("connections that lasted, of 20, through all reloads", 20, lasting.check())
+    close_lasting(demo, lasting)

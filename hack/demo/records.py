@@ -1,0 +1,17 @@
+"""The rules of the demo's services, and their secrets."""
+
+NAIVE = "v=ssa1; addr=rand:64"
+RAW = "v=ssa1; addr=src[0:64]"
+HASHED = "v=ssa1; addr=hash(src/128):20 rand:44"
+SALTED = "v=ssa1; addr=hash(src/128):20 rand:44; salt=2"
+REPLICAS = "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4"
+OBJECTS = "v=ssa1; addr=hash(obj):20 const(0):44"
+COMBINED = "v=ssa1; addr=hash(obj):14 hash(src/64):50"
+TOKEN = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/3600):44; key={}; kdf=src/64"
+WORK = "v=ssa1; addr=hash(src/64):20 rand:44; pow=18"
+HOPPING = "v=ssa1; addr=mac(src/64,time/30):64; key=k1; kdf=src/64; skew=5"
+
+TOKEN_SECRET = "5eed0000000000000000000000000001"
+NEXT_SECRET = "5eed0000000000000000000000000003"
+VAULT_SECRET = "5eed0000000000000000000000000002"
+WRONG_SECRET = "5eed0000000000000000000000000bad"
