@@ -6,7 +6,10 @@
 //! also runs itself under callgrind to count instructions: `ssa-bench once OPERATION N` does one operation N times,
 //! and the difference between two N is free of everything but the operation.
 
-#![allow(clippy::disallowed_methods, reason = "it measures: it waits for Envoys, and its watchdog ends it")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it measures: it waits for Envoys, and its watchdog ends it"
+)]
 
 mod operations;
 mod report;

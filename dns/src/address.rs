@@ -137,7 +137,10 @@ pub fn server_host(text: &str) -> Result<Vec<SocketAddr>, AddressError> {
     let Some(port) = port.filter(|_| !host.is_empty() && host.chars().all(is_name)) else {
         return Err(error);
     };
-    #[allow(clippy::disallowed_methods, reason = "a server that an operator names, at the start, before any can be asked")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a server that an operator names, at the start, before any can be asked"
+    )]
     let found = (host, port).to_socket_addrs();
     let found = found.map_err(|_| AddressError::UnknownHost {
         address: Box::new(error),

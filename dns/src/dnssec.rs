@@ -485,7 +485,10 @@ fn fault(response: &DnsResponse, query: &Query) -> BogusAnswer {
     fault
 }
 
-#[allow(clippy::disallowed_methods, reason = "hickory looks at the clock itself; this tells what it has seen")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "hickory looks at the clock itself; this tells what it has seen"
+)]
 fn now() -> u32 {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

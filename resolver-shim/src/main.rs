@@ -155,7 +155,10 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
         tell_of(&warning);
     }
     let services = config.services.len();
-    #[allow(clippy::disallowed_methods, reason = "the look at the clock of --check, which starts no daemon")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the look at the clock of --check, which starts no daemon"
+    )]
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     let faults = check::faults(config, with_keys, now.unwrap_or_default().as_secs());
     if faults.is_empty() {

@@ -57,7 +57,10 @@ fn run(program: &str, args: &[&str]) -> Option<Said> {
         let out = scope.spawn(|| read(&mut stdout));
         let err = scope.spawn(|| read(&mut stderr));
         let start = Instant::now();
-        #[allow(clippy::disallowed_methods, reason = "the standard library waits for a child without a limit alone")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the standard library waits for a child without a limit alone"
+        )]
         let fine = loop {
             match child.try_wait().ok()? {
                 Some(status) => break Some(status.success()),

@@ -17,7 +17,7 @@ fn expected(client: Option<usize>, record: Option<usize>, verdict: &str) -> Expe
 }
 
 impl Cases {
-    fn stand(&mut self, note: &str, records: &[&str], apl: &str, who: &Who, destination: u128, expect: Expected) {
+    fn stand(&mut self, note: &str, records: &[&str], apl: &str, who: &Who, destination: u128, expect: Expected<'_>) {
         let records: Vec<Value> = records.iter().map(|record| json!(record)).collect();
         self.stand_values(note, &records, apl, who, destination, expect);
     }
@@ -29,7 +29,7 @@ impl Cases {
         apl: &str,
         who: &Who,
         destination: u128,
-        expect: Expected,
+        expect: Expected<'_>,
     ) {
         let mut case = who.keys();
         case.insert("records".into(), json!(records));
