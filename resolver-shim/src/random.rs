@@ -72,8 +72,13 @@ impl fmt::Debug for Bits {
 /// Returns 16 hex digits of the system's randomness.
 #[must_use]
 pub fn name() -> String {
-    let bits = getrandom::u64().unwrap_or_else(|_| Random::new().bits());
-    format!("{bits:016x}")
+    format!("{:016x}", bits())
+}
+
+/// Returns 64 bits of the system's randomness.
+#[must_use]
+pub fn bits() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| Random::new().bits())
 }
 
 #[cfg(test)]

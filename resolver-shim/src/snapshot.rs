@@ -2,38 +2,34 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde_json::value::RawValue;
+use ssa_snapshot::{Generation, MAX_BYTES, Version};
 use tokio::sync::watch;
 
 use crate::{config::Role, model::Entries, random};
 
-/// The most bytes of a snapshot that a filter reads.
-pub const MAX_BYTES: usize = 16 << 20;
-
 /// A snapshot, but for its seed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// Its name: the daemon's start and a count.
-    pub generation: String,
-    /// What follows the seed.
-    rest: String,
-}
-
-#[derive(Serialize)]
-struct Rest<'a> {
+    pub generation: Generation,
     off: bool,
-    services: &'a Entries,
+    services: Box<RawValue>,
 }
 
 impl Snapshot {
     /// Returns the JSON with a seed of its own: whoever fetches it draws other random bits than all others.
     #[must_use]
     pub fn json(&self) -> String {
-        let Self { generation, rest } = self;
-        let [one, two] = [random::name(), random::name()];
-        // What follows is an object too: its fields join these.
-        let fields = rest.strip_prefix('{').unwrap_or(rest);
-        format!(r#"{{"version":1,"generation":"{generation}","seed":"{one}{two}",{fields}"#)
+        let snapshot = ssa_snapshot::Snapshot {
+            version: Version::default(),
+            generation: self.generation.clone(),
+            seed: [random::name(), random::name()].concat(),
+            off: self.off,
+            services: &self.services,
+        };
+        // Texts, a flag and JSON that was written already: nothing of it can fail.
+        serde_json::to_string(&snapshot).unwrap_or_default()
     }
 
     /// Returns the entity tag.
@@ -49,7 +45,7 @@ pub type Latest = watch::Receiver<Option<Arc<Snapshot>>>;
 /// Gives new snapshots to those who serve them.
 #[derive(Debug)]
 pub struct Publisher {
-    boot: String,
+    start: u64,
     count: u64,
     inbound: watch::Sender<Option<Arc<Snapshot>>>,
     outbound: watch::Sender<Option<Arc<Snapshot>>>,
@@ -58,7 +54,7 @@ pub struct Publisher {
 impl Default for Publisher {
     fn default() -> Self {
         Self {
-            boot: random::name(),
+            start: random::bits(),
             count: 0,
             inbound: watch::Sender::default(),
             outbound: watch::Sender::default(),
@@ -115,20 +111,22 @@ impl Publisher {
     ///
     /// [`PublishError`]: the last snapshot stays.
     pub fn publish(&mut self, role: Role, off: bool, services: &Entries) -> Result<Option<usize>, PublishError> {
-        let rest = serde_json::to_string(&Rest { off, services }).map_err(PublishError::Json)?;
-        if self.of(role).borrow().as_ref().is_some_and(|last| last.rest == rest) {
+        let services = serde_json::value::to_raw_value(services).map_err(PublishError::Json)?;
+        let is_same = |last: &Arc<Snapshot>| last.off == off && last.services.get() == services.get();
+        if self.of(role).borrow().as_ref().is_some_and(is_same) {
             return Ok(None);
         }
-        // The rest and what comes before it.
-        let bytes = rest.len().saturating_add(160);
+        let count = self.count.saturating_add(1);
+        let snapshot = Snapshot {
+            generation: Generation::numbered(self.start, count),
+            off,
+            services,
+        };
+        let bytes = snapshot.json().len();
         if bytes > MAX_BYTES {
             return Err(PublishError::TooLong { bytes });
         }
-        self.count = self.count.saturating_add(1);
-        let snapshot = Snapshot {
-            generation: format!("{}-{}", self.boot, self.count),
-            rest,
-        };
+        self.count = count;
         self.of(role).send_replace(Some(Arc::new(snapshot)));
         Ok(Some(bytes))
     }
@@ -154,7 +152,7 @@ mod tests {
         assert_ne!(second.generation, first.generation);
         let read = ssa_filter::config::Snapshot::outbound(second.json().as_bytes()).unwrap();
         assert!(read.off && read.services.services().is_empty());
-        assert_eq!(read.generation, second.generation);
+        assert_eq!(read.generation, &*second.generation);
         assert_eq!(read.seed.len(), 32);
     }
 }

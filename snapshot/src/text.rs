@@ -1,6 +1,6 @@
 //! Texts with a grammar.
 
-use alloc::{borrow::ToOwned, string::String};
+use alloc::{borrow::ToOwned, format, string::String};
 use core::{fmt, net::Ipv6Addr, ops::Deref};
 
 use ipnet::Ipv6Net;
@@ -99,6 +99,14 @@ texts! {
 
 /// The longest path of a request, in bytes: as long as Envoy takes headers of it without a setting.
 const MAX_PATH: usize = 8192;
+
+impl Generation {
+    /// Names the snapshot of a number that a server gave out since it started; `start` is its own among all starts.
+    #[must_use]
+    pub fn numbered(start: u64, number: u64) -> Self {
+        Self(format!("{start:016x}-{number}"))
+    }
+}
 
 impl ClusterName {
     /// The longest, in bytes.
@@ -203,5 +211,44 @@ mod schema {
             let pattern = "^[0-9A-Fa-f]*:[0-9A-Fa-f:]*(\\.[0-9]+){0,3}/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$";
             json_schema!({"type": "string", "pattern": pattern})
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_generations_are_generations() {
+        for numbers in [(0, 0), (u64::MAX, u64::MAX), (7, 12)] {
+            let generation = Generation::numbered(numbers.0, numbers.1);
+            assert_eq!(Generation::new(&generation), Some(generation));
+        }
+    }
+
+    #[test]
+    fn names_are_short_and_of_few_characters() {
+        for (text, is) in [
+            ("web.demo_1-x", true),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+            ("a:b", false),
+        ] {
+            assert_eq!(ServiceName::new(text).is_some(), is, "{text}");
+        }
+        assert!(ServiceName::new(&"x".repeat(253)).is_some() && ServiceName::new(&"x".repeat(254)).is_none());
+        assert!(Generation::new(&"x".repeat(64)).is_some() && Generation::new(&"x".repeat(65)).is_none());
+        assert!(ClusterName::new(&"é".repeat(127)).is_some() && ClusterName::new(&"é".repeat(128)).is_none());
+        for (text, is) in [
+            ("/v1/inbound?x=1", true),
+            ("v1", false),
+            ("/a b", false),
+            ("/\u{7f}", false),
+            ("", false),
+        ] {
+            assert_eq!(RequestPath::new(text).is_some(), is, "{text}");
+        }
+        assert!(Prefix::parse("2001:db8::/32").is_some() && Prefix::parse("2001:db8::1/32").is_none());
     }
 }

@@ -23,34 +23,30 @@ use ssa_rules::{Apl, Limits, Record};
 pub use fault::{ConfigError, Fault, Problem};
 use shape::Shaped;
 
-pub use raw::{Action, Dnssec, Finding, Mode, Role};
+pub use raw::Dnssec;
 pub use shared::SharedPort;
+pub use ssa_snapshot::{DEFAULT_SOCKET, MAX_SERVICES, Mode, Policy, Role, ServiceName};
 
 pub use crate::folders::Folders;
 
 /// The most bytes of a configuration.
 pub const MAX_BYTES: usize = 8 << 20;
 
-/// The most services: as many as a filter takes.
-pub const MAX_SERVICES: usize = 1024;
+/// Returns what a record may ask of the front by default.
+#[must_use]
+pub fn default_limits() -> Limits {
+    limits(raw::MaxPow::default(), raw::MinTimeStep::default())
+}
 
-/// Where snapshots are served unless the configuration says otherwise.
-pub const DEFAULT_SOCKET: &str = "/run/ssa-resolver/snapshot.sock";
-
-/// What a record may ask of the front by default: it composes for all of its askers, one after the other.
-pub const DEFAULT_LIMITS: Limits = Limits {
-    // Some 4000 hashes; the configuration allows 16 bits.
-    max_pow: 12,
-    // Answers are good for what is left of one.
-    min_time_step: 1,
-};
+fn limits(max_pow: raw::MaxPow, min_time_step: raw::MinTimeStep) -> Limits {
+    Limits {
+        max_pow: u8::try_from(max_pow.get()).unwrap_or(0),
+        min_time_step: min_time_step.get(),
+    }
+}
 
 /// The most members of other lists.
 pub const MAX_MEMBERS: usize = 64;
-
-/// The longest that a TTL counts where the configuration does not say it, in seconds: longer than most zones have, and
-/// short enough that what somebody published for a moment is gone by the end of the day.
-const TTL_MOST: u64 = 4 * 3600;
 
 /// The shortest allowed prefix: the shortest that an address list may have.
 const LEAST_LENGTH: u8 = 16;
@@ -143,7 +139,7 @@ impl Dns {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// What metrics, logs and snapshots call it.
-    pub name: String,
+    pub name: ServiceName,
     /// Where its records come from.
     pub origin: Origin,
     /// Where its addresses may lie.
@@ -181,8 +177,8 @@ pub struct Inbound {
     pub ports: Vec<u16>,
     /// How it is treated.
     pub mode: Mode,
-    /// What is done about findings, where not the default.
-    pub policy: Vec<(Finding, Action)>,
+    /// What is done about findings.
+    pub policy: Policy,
     /// The directory of its secrets, a file each.
     pub secrets: Option<PathBuf>,
 }
@@ -222,6 +218,13 @@ pub struct Front {
     pub transfers: bool,
     /// What records may ask of it.
     pub limits: Limits,
+}
+
+/// Returns the JSON Schema of the configuration.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(raw::Config)
 }
 
 impl Config {
@@ -297,7 +300,7 @@ impl Config {
                     Folders::Own
                 },
                 off: raw.off,
-                sources: raw.sources.unwrap_or(true),
+                sources: raw.sources,
                 dns,
                 services,
                 front,
@@ -494,21 +497,13 @@ impl Reader {
         {
             self.fault("front.listen", Problem::Loop { server: *server });
         }
-        let Limits { max_pow, min_time_step } = DEFAULT_LIMITS;
-        let max_pow = self.bounded("front.max_pow", raw.max_pow, max_pow.into(), [0, 16]);
-        let step = raw.min_time_step_s;
-        let steps = [Limits::MIN_STEP.into(), Limits::MAX_STEP.into()];
-        let min_time_step = self.bounded("front.min_time_step_s", step, min_time_step.into(), steps);
         Front {
             listen,
             clients,
             servers,
             keyed: raw.keyed,
             transfers: raw.transfers,
-            limits: Limits {
-                max_pow: u8::try_from(max_pow).unwrap_or(0),
-                min_time_step: u32::try_from(min_time_step).unwrap_or(u32::MAX),
-            },
+            limits: limits(raw.max_pow, raw.min_time_step_s),
         }
     }
 
@@ -522,7 +517,7 @@ impl Reader {
         if let Some(path) = &ca {
             self.absolute("dns.tls.ca", path);
         }
-        let dnssec = raw.dnssec.unwrap_or_default();
+        let dnssec = raw.dnssec;
         if let Some(path) = &raw.trust_anchors {
             self.absolute("dns.trust_anchors", path);
             if dnssec == Dnssec::Off {
@@ -530,20 +525,24 @@ impl Reader {
                 self.fault("dns.trust_anchors", Problem::Without { missing });
             }
         }
-        let refresh_least = self.bounded("dns.refresh_least_s", raw.refresh_least_s, 1, [1, 3600]);
+        let (least, most) = (raw.refresh_least_s.get(), raw.refresh_most_s.get());
+        if most < least {
+            let (value, least, greatest) = (most.into(), least.into(), 86_400);
+            self.fault("dns.refresh_most_s", Problem::OutOfBounds { value, least, greatest });
+        }
         Dns {
             servers,
             ca,
             dnssec,
             trust_anchors: raw.trust_anchors.clone(),
-            timeout: Duration::from_millis(self.bounded("dns.timeout_ms", raw.timeout_ms, 2000, [100, 30_000])),
-            concurrency: usize::try_from(self.bounded("dns.concurrency", raw.concurrency, 32, [1, 256])).unwrap_or(1),
-            refresh_least,
-            refresh_most: self.bounded("dns.refresh_most_s", raw.refresh_most_s, 3600, [refresh_least, 86_400]),
-            absent_most: self.bounded("dns.absent_most_s", raw.absent_most_s, 300, [1, 86_400]),
-            retry_most: self.bounded("dns.retry_most_s", raw.retry_most_s, 30, [1, 3600]),
-            stale: self.bounded("dns.stale_s", raw.stale_s, 86_400, [0, 7 * 86_400]),
-            ttl_most: self.bounded("dns.ttl_most_s", raw.ttl_most_s, TTL_MOST, [60, 7 * 86_400]),
+            timeout: Duration::from_millis(raw.timeout_ms.get().into()),
+            concurrency: usize::try_from(raw.concurrency.get()).unwrap_or(1),
+            refresh_least: least.into(),
+            refresh_most: most.into(),
+            absent_most: raw.absent_most_s.get().into(),
+            retry_most: raw.retry_most_s.get().into(),
+            stale: raw.stale_s.get().into(),
+            ttl_most: raw.ttl_most_s.get().into(),
         }
     }
 
@@ -564,8 +563,6 @@ impl Reader {
     }
 
     fn service(&mut self, place: &str, raw: raw::Service) -> Option<Service> {
-        let allowed_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let good = matches!(raw.name.len(), 1..=253) && raw.name.bytes().all(allowed_byte);
         if has_key(&raw.name) {
             // It would be a label of metrics.
             self.fault(format!("{place}.name"), Problem::Key);
@@ -573,7 +570,7 @@ impl Reader {
         let name = self.parsed(
             &format!("{place}.name"),
             &raw.name,
-            good.then(|| raw.name.clone()),
+            ServiceName::new(&raw.name),
             "not 1 to 253 of a-z A-Z 0-9 - _ .",
         );
         let origin = match (raw.fixed, raw.domain) {
@@ -673,8 +670,8 @@ impl Reader {
         }
         Inbound {
             ports: raw.ports,
-            mode: raw.mode.unwrap_or_default(),
-            policy: raw.policy.into_iter().collect(),
+            mode: raw.mode,
+            policy: raw.policy,
             secrets: raw.secrets,
         }
     }

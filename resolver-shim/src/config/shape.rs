@@ -79,7 +79,7 @@ mod tests {
                 "(line 2, column 25)",
             ),
             (
-                "dns.timeout_ms: found a text where there should be a whole number from 0 to 2^64-1",
+                "dns.timeout_ms: found a text where there should be an integer from 100 to 30000",
                 "(line 2, column 51)",
             ),
             ("dns.ttl: unknown key `ttl`", "(line 2, column"),

@@ -35,7 +35,7 @@ impl Config {
             };
             for port in own {
                 let services = ports.entry(*port).or_default();
-                if !services.iter().any(|(name, _)| *name == service.name) {
+                if !services.iter().any(|(name, _)| *name == &*service.name) {
                     services.push((&service.name, *mode));
                 }
             }

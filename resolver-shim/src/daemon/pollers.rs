@@ -48,7 +48,7 @@ impl Pollers {
         for service in &config.services {
             let Origin::Dns(name) = &service.origin else { continue };
             let known = old.and_then(|old| old.services.iter().find(|other| other.name == service.name));
-            let key: Arc<str> = Arc::from(service.name.as_str());
+            let key: Arc<str> = Arc::from(&*service.name);
             if same_dns
                 && known.is_some_and(|known| known.origin == service.origin)
                 && let Some(task) = self.tasks.remove(&key)

@@ -177,7 +177,7 @@ impl Snapshots {
                 Ok(None) => {}
                 Ok(Some(bytes)) => {
                     let latest = self.publisher.latest(role);
-                    let generation = latest.borrow().as_ref().map(|snapshot| snapshot.generation.clone());
+                    let generation = latest.borrow().as_ref().map(|snapshot| snapshot.generation.to_string());
                     let generation = generation.unwrap_or_default();
                     let role = role.name();
                     tracing::info!(role, generation, bytes, off, "a new snapshot");

@@ -45,7 +45,7 @@ impl Default for ComposeEntry {
             own_keys: false,
             is_stale: false,
             fresh_until: Arc::default(),
-            limits: config::DEFAULT_LIMITS,
+            limits: config::default_limits(),
         }
     }
 }

@@ -54,7 +54,7 @@ fn entry(rules: &[&str], key: &Key) -> ComposeEntry {
         own_keys: matches!(key, Key::Client(_)),
         is_stale: false,
         fresh_until: Arc::new(AtomicU64::new(1100)),
-        limits: crate::config::DEFAULT_LIMITS,
+        limits: crate::config::default_limits(),
     }
 }
 

@@ -1,136 +1,88 @@
 //! A service as snapshots and the front have it.
 
-use std::{collections::BTreeMap, net::Ipv6Addr, sync::Arc};
+use std::collections::BTreeMap;
 
-use ipnet::Ipv6Net;
 use serde::Serialize;
 use ssa_rules::{Key, KeyId, Record, Rule};
+use ssa_snapshot::{Address, InboundService, KeyMaterial, KeyText, List, OutboundService, Port, Secrets, ServiceName};
 
 use crate::{
-    config::{Action, Finding, Front, Inbound, Keys, Mode, Outbound},
+    config::{Front, Inbound, Keys, Outbound},
     front::ComposeEntry,
     history::{Publishable, State, View, publishable},
     secrets::{self, Keyring},
 };
-
-/// A record that is none: a service that has no usable rule is told by it. Verifiers refuse its traffic by policy.
-const NO_RULE: &str = "v=ssa1; x-state=none";
 
 /// The services of a role as snapshots have them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Entries {
     /// For verifiers.
-    Inbound(Vec<InboundEntry>),
+    Inbound(Vec<InboundService>),
     /// For clients.
-    Outbound(Vec<OutboundEntry>),
-}
-
-/// A service as its verifiers are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InboundEntry {
-    name: Arc<str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    apl: Option<String>,
-    rules: Vec<String>,
-    ports: Vec<u16>,
-    mode: Mode,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    policy: BTreeMap<Finding, Action>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    secrets: BTreeMap<String, Material>,
-}
-
-/// A service as its clients are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OutboundEntry {
-    name: Arc<str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    apl: Option<String>,
-    rules: Vec<String>,
-    addresses: Vec<Ipv6Addr>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ports: Vec<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    secrets: BTreeMap<String, Material>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) sources: Vec<ItemSource>,
-}
-
-/// Key material on its way out: the only place where it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Material {
-    Secret(Hex),
-    ClientKey(Hex),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Hex(secrets::Material);
-
-impl Serialize for Hex {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose())
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct ItemSource {
-    pub(super) item: Ipv6Net,
-    pub(super) source: Ipv6Addr,
+    Outbound(Vec<OutboundService>),
 }
 
 pub(super) fn inbound_entry(
-    name: &Arc<str>,
+    name: &ServiceName,
     config: &Inbound,
     published: Publishable,
     view: &View,
     keyring: &Keyring,
-) -> InboundEntry {
+) -> InboundService {
     let keys = config.secrets.as_ref().and_then(|path| keyring.keys(path));
     let named = view.pairs.iter().filter_map(|pair| pair.key.as_ref());
     let secrets = named.filter_map(|key| {
-        let material = keys?.get(key.as_str())?.clone();
-        Some((key.to_string(), Material::Secret(Hex(material))))
+        let material = keys?.get(key.as_str())?;
+        Some((key.to_string(), KeyMaterial::Secret(written(material))))
     });
-    let mut rules = published.rules;
-    if rules.is_empty() {
-        rules.push(NO_RULE.into());
-    }
-    InboundEntry {
+    InboundService {
         name: name.clone(),
         apl: published.apl,
-        rules,
-        ports: config.ports.clone(),
+        rules: published.rules.into(),
+        ports: ports(&config.ports).into(),
         mode: config.mode,
-        policy: config.policy.iter().copied().collect(),
-        secrets: secrets.collect(),
+        policy: config.policy,
+        secrets: by_name(secrets),
     }
 }
 
-pub(super) fn outbound_entry(name: &Arc<str>, config: &Outbound, view: &View, keyring: &Keyring) -> OutboundEntry {
+pub(super) fn outbound_entry(name: &ServiceName, config: &Outbound, view: &View, keyring: &Keyring) -> OutboundService {
     let published = publishable(&view.pairs);
     let named = view.pairs.iter().filter_map(|pair| pair.key.as_ref());
     let secrets = named.filter_map(|key| {
-        let material = |path: &std::path::Path| keyring.keys(path)?.get(key.as_str()).cloned().map(Hex);
+        let material = |path: &std::path::Path| keyring.keys(path)?.get(key.as_str()).map(written);
         let material = match config.keys.as_ref()? {
-            Keys::Secrets(path) => Material::Secret(material(path)?),
-            Keys::Client(path) => Material::ClientKey(material(path)?),
+            Keys::Secrets(path) => KeyMaterial::Secret(material(path)?),
+            Keys::Client(path) => KeyMaterial::ClientKey(material(path)?),
         };
         Some((key.to_string(), material))
     });
-    OutboundEntry {
+    OutboundService {
         name: name.clone(),
         apl: published.apl,
-        rules: published.rules,
-        addresses: view.addresses.clone(),
-        ports: config.ports.clone(),
-        port: config.port,
-        secrets: secrets.collect(),
-        sources: Vec::new(),
+        rules: published.rules.into(),
+        addresses: view.addresses.iter().copied().map(Address).collect(),
+        ports: ports(&config.ports).into(),
+        port: config.port.and_then(Port::new),
+        secrets: by_name(secrets),
+        sources: List::default(),
     }
+}
+
+/// Returns key material on its way out: the only place where it is written.
+fn written(material: &secrets::Material) -> KeyText {
+    KeyText::new(material.expose())
+}
+
+/// Puts key material in order: several records may name one key.
+fn by_name(secrets: impl Iterator<Item = (String, KeyMaterial)>) -> Secrets {
+    let secrets: BTreeMap<String, KeyMaterial> = secrets.collect();
+    secrets.into_iter().collect()
+}
+
+fn ports(ports: &[u16]) -> Vec<Port> {
+    ports.iter().copied().filter_map(Port::new).collect()
 }
 
 /// Returns what the front composes, but for this host's sources.

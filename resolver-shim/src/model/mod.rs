@@ -19,9 +19,10 @@ use std::{
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use ssa_rules::Apl;
+use ssa_snapshot::{Address, ItemSource, Prefix};
 
-pub use self::entries::{Entries, InboundEntry, OutboundEntry};
-use self::entries::{ItemSource, compose_entry, inbound_entry, outbound_entry};
+pub use self::entries::Entries;
+use self::entries::{compose_entry, inbound_entry, outbound_entry};
 use crate::{
     answers::{Answer, Answers, List, Seconds, records},
     config::{Config, Keys, MAX_SERVICES, Origin, Role, Service},
@@ -205,7 +206,7 @@ impl Model {
             let quiet_until = if found.is_some() { 0 } else { now.saturating_add(QUIET) };
             let stored = found.unwrap_or_default();
             let mut known = Known {
-                name: Arc::from(service.name.as_str()),
+                name: Arc::from(&*service.name),
                 history: stored.history,
                 held: stored.held,
                 domain: stored.domain,
@@ -348,7 +349,7 @@ impl Model {
                 history: known.history.clone(),
                 held: known.held.clone(),
             };
-            (service.name.clone(), stored)
+            (service.name.to_string(), stored)
         };
         self.config.services.iter().zip(&self.services).map(stored).collect()
     }
@@ -431,7 +432,7 @@ impl Model {
                 known.note_unchecked(&view.pairs);
                 keep(known, view.kept);
                 if known.history.is_known() || known.quiet_until <= now {
-                    inbound.push(inbound_entry(&known.name, config, published, &view, &self.keyring));
+                    inbound.push(inbound_entry(&service.name, config, published, &view, &self.keyring));
                 } else {
                     let until = built
                         .until
@@ -443,7 +444,7 @@ impl Model {
             }
             if let (Some(config), Some(mut view)) = (&service.outbound, views.outbound) {
                 if !view.pairs.is_empty() {
-                    let mut entry = outbound_entry(&known.name, config, &view, &self.keyring);
+                    let mut entry = outbound_entry(&service.name, config, &view, &self.keyring);
                     if self.config.sources {
                         let items: BTreeSet<Ipv6Net> = view
                             .pairs
@@ -451,15 +452,18 @@ impl Model {
                             .flat_map(|pair| pair.space.positive())
                             .copied()
                             .collect();
-                        let source =
-                            |item| (self.source_of)(&mut self.sources, item).map(|source| ItemSource { item, source });
+                        let source = |item| {
+                            let source = Address((self.source_of)(&mut self.sources, item)?);
+                            let item = Prefix::new(item);
+                            Some(ItemSource { item, source })
+                        };
                         entry.sources = items.into_iter().filter_map(source).collect();
                     }
                     if let Some(front) = self.config.front.as_ref().filter(|_| !self.config.off) {
                         let mut compose_entry = compose_entry(config, front, &view, &self.keyring);
                         let own = |ItemSource { item, source }: &ItemSource| ssa_rules::ItemSource {
-                            item: *item,
-                            source: *source,
+                            item: item.get(),
+                            source: source.0,
                         };
                         compose_entry.sources = entry.sources.iter().map(own).collect();
                         compose_entry.fresh_until = known.fresh_until.clone();
@@ -505,10 +509,10 @@ fn heirs(config: &Config, former: &mut Vec<Former>) -> Vec<Option<Stored>> {
     let mut found: Vec<Option<Stored>> = config.services.iter().map(|_| None).collect();
     let passed_on: HashSet<String> = former
         .iter()
-        .filter(|former| config.services.iter().any(|service| service.name == former.name))
+        .filter(|former| config.services.iter().any(|service| *service.name == *former.name))
         .filter_map(|former| {
             let domain = former.stored.domain.clone();
-            let has_it = |service: &Service| service.name != former.name && domain_of(service) == domain;
+            let has_it = |service: &Service| *service.name != *former.name && domain_of(service) == domain;
             domain.clone().filter(|_| config.services.iter().any(has_it))
         })
         .collect();
@@ -520,7 +524,7 @@ fn heirs(config: &Config, former: &mut Vec<Former>) -> Vec<Option<Stored>> {
             }
             let domain = domain_of(service);
             let is_heir = |former: &Former| {
-                let by_name = former.name == service.name;
+                let by_name = *former.name == *service.name;
                 let by_domain = domain.is_some() && former.stored.domain == domain;
                 let is_passed_on = is_passed_on(domain.as_ref()) || is_passed_on(former.stored.domain.as_ref());
                 match way {
@@ -548,11 +552,10 @@ fn domain_of(service: &Service) -> Option<String> {
 
 /// Returns the directories of key material of a configuration, each with the one that was in its place before.
 fn directories(old: &Config, new: &Config) -> Vec<(PathBuf, Option<PathBuf>)> {
-    let known: HashMap<&str, &Service> =
-        (old.services.iter().map(|service| (service.name.as_str(), service))).collect();
+    let known: HashMap<&str, &Service> = (old.services.iter().map(|service| (&*service.name, service))).collect();
     let mut all = Vec::new();
     for service in &new.services {
-        let former = known.get(service.name.as_str());
+        let former = known.get(&*service.name);
         if let Some(path) = service.inbound.as_ref().and_then(|inbound| inbound.secrets.clone()) {
             all.push((path, former.and_then(|former| former.inbound.as_ref()?.secrets.clone())));
         }

@@ -137,6 +137,23 @@ fn addresses_outside_the_allowed_prefixes_are_refused() {
 }
 
 #[test]
+fn a_service_without_a_usable_rule_is_told_as_one_that_has_none() {
+    let mut model = model(&service("web"));
+    let built = model.build(1000);
+    let Entries::Inbound(services) = &built.inbound else {
+        panic!("{built:?}")
+    };
+    assert!(services[0].rules.is_empty() && services[0].apl.is_none());
+    assert!(serde_json::to_string(&built.inbound).unwrap().contains(r#""rules":[]"#));
+    // Filters take it as it is, and have nothing to tell.
+    let mut publisher = Publisher::default();
+    publisher.publish(Role::Inbound, false, &built.inbound).unwrap();
+    let json = publisher.latest(Role::Inbound).borrow().clone().unwrap().json();
+    let read = Snapshot::inbound(json.as_bytes()).unwrap();
+    assert!(read.unusable.is_empty() && read.services.services()[0].service.rules.rules().is_empty());
+}
+
+#[test]
 fn secrets_go_where_they_are_named_and_nowhere_else() {
     let folder = Folder::new("model");
     for (place, name, digit) in [("m", "k1", "1"), ("m", "unused", "2"), ("c", "k1", "3")] {

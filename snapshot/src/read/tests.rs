@@ -3,7 +3,7 @@
 use alloc::{format, string::ToString, vec};
 
 use super::*;
-use crate::{InboundService, InboundSnapshot, OutboundService, plugin};
+use crate::{InboundService, InboundSnapshot, OutboundService, OutboundSnapshot, plugin};
 
 fn told(json: &str) -> Vec<String> {
     let mut document = Document::new(json.as_bytes()).unwrap();
@@ -152,4 +152,38 @@ fn documents_and_what_is_read_of_them_print_no_secrets() {
         assert!(!text.contains("0011"), "{text}");
     }
     assert_eq!(service.secrets.len(), 2);
+}
+
+/// What one program writes, the other reads as the same.
+#[test]
+fn what_is_written_is_read_as_the_same() {
+    fn again<T: Value + serde::Serialize + PartialEq + core::fmt::Debug>(json: &str) {
+        let read = |json: &str| -> T {
+            let mut document = Document::new(json.as_bytes()).unwrap();
+            let read = document.read();
+            assert_eq!(document.take_faults(), [], "{json}");
+            read
+        };
+        let first = read(json);
+        let written = serde_json::to_string(&first).unwrap();
+        assert_eq!(read(&written), first, "{written}");
+    }
+    let inbound = r#"{"version": 1, "generation": "g", "seed": "s", "off": true, "services": [
+        {"name": "web", "rules": [], "ports": [80]},
+        {"name": "api", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"], "ports": [1, 65535], "mode": "off",
+         "policy": {"legacy": "deny", "no_rule": "allow"}, "secrets": {"k1": {"secret": "00"}, "k2": {"client_key": "11"}}}]}"#;
+    let outbound = r#"{"version": 1, "generation": "g", "services": [
+        {"name": "web", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8::1", "::ffff:192.0.2.1"], "ports": [80],
+         "port": 8080, "secrets": {"k1": {"client_key": "00"}}, "sources": [{"item": "2001:db8:5::/64", "source": "::1"}]}]}"#;
+    again::<InboundSnapshot>(inbound);
+    again::<OutboundSnapshot>(outbound);
+    again::<plugin::Inbound>(
+        r#"{"role": "inbound", "snapshot": {"cluster": "c", "path": "/x", "refresh_ms": 100, "wait_s": 0, "missing": "refuse"},
+        "hold": {"connections": 0, "ms": 30000}, "demote_cluster": "d", "unclaimed": "allow",
+        "exempt": [{"sources": ["::/0"]}, {"sources": ["2001:db8::/32"], "ports": [80]}]}"#,
+    );
+    again::<plugin::Outbound>(
+        r#"{"role": "outbound", "services": [{"name": "web", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["::1"]}],
+        "source": "::1", "seed": "s", "pool": 4096, "max_pow": 24, "min_time_step_s": 86400}"#,
+    );
 }
