@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Plays the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own; and, with --kind, in
-Istio's sidecars in the kind cluster that is up.
+"""Runs the end-to-end scenarios: real Envoys with the filter, in network namespaces of their own; with --kind, the
+scenarios in the sidecars of Istio, in the kind cluster that is running.
 
-Each scenario is a folder in sidecar/, resolver/ or kind/; its scenario.py says what it shows. Those in namespaces are
-played two at a time where there are two processors: one after another those that work, and beside them those that
-mostly wait.
+Each scenario is a folder in sidecar/, resolver/ or kind/; its scenario.py says what it shows. In namespaces, busy
+scenarios run one after another, and those that mostly wait run next to them.
 
-Claims are counted one by one, and a scenario that breaks before its end counts as a failure more. The last line is `N
-passed, N failed, N skipped`; the exit status is 1 when anything failed or nothing passed, and 77 where nothing could be
-played: each scenario is skipped then, with the reason.
+Claims are counted one by one, and a scenario that aborts counts as one more failure. The last line is
+`N passed, N failed, N skipped`. The exit status is 1 if anything failed or nothing passed, and 77 if no scenario can
+run here: each is then skipped with the reason.
 """
 
 import argparse
@@ -43,23 +42,23 @@ NEEDED = {
     "openssl": "openssl",
 }
 NAMESPACES = ROOT / "hack/namespaces.sh"
-# The exit status that tells the project's tests that nothing can be played here.
+# The exit status that tells hack/test.sh that nothing can run here.
 CANNOT = 77
-# What a scenario may take beyond its own limit: the namespaces, the copies of logs.
+# What a scenario may take beyond its own limit: creating namespaces, copying logs.
 GRACE = timeouts.STARTED
-# The same in the cluster, where a namespace that was left over goes first.
+# The same in the cluster, where a leftover namespace is deleted first.
 GRACE_CLUSTER = timeouts.INSTALLED
 
 EPILOG = """environment:
-  SSA_ENVOY=PROGRAM   this Envoy instead of the one from PyPI
-  SSA_FILTER=FILE     this module instead of the one built from filter/
-  SSA_CLI=PROGRAM     this ssa command instead of the one built from cli/
-  SSA_RESOLVER=PROGRAM  this ssa-resolver instead of the one built from resolver-shim/
-  KEEP=1              leaves the namespaces of scenarios in the cluster
-  SSA_DNS=knot        Knot serves the zones of scenarios with a DNS server, in place of BIND
-  SSA_TIMEOUT_FACTOR=3  waits this many times as long before it gives up, on a slow machine
+  SSA_ENVOY=PROGRAM     use this Envoy instead of the one from PyPI
+  SSA_FILTER=FILE       use this module instead of building filter/
+  SSA_CLI=PROGRAM       use this ssa instead of building cli/
+  SSA_RESOLVER=PROGRAM  use this ssa-resolver instead of building resolver-shim/
+  SSA_DNS=knot          serve the zones with Knot instead of BIND
+  SSA_TIMEOUT_FACTOR=3  multiply all timeouts by this on a slow machine
+  KEEP=1                keep the namespaces of scenarios in the cluster
 
-It needs root, or a machine that lets users make namespaces; with --kind a cluster, by make kind-up."""
+Needs root, or a machine that lets users create namespaces; --kind needs a cluster: make kind-up."""
 
 
 def say(text=""):
@@ -68,23 +67,23 @@ def say(text=""):
 
 
 def die(text):
-    """Ends the run before it began."""
+    """Ends the run before it starts."""
     say(f"FAILED: {text}")
     say("0 passed, 1 failed, 0 skipped")
     sys.exit(1)
 
 
 def no_namespaces():
-    """Finds or installs what scenarios in namespaces need; returns why none can be played, or nothing."""
+    """Finds or installs what scenarios in namespaces need; returns why none can run, or None."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
     if missing:
-        say(f"installing {' '.join(missing)} by apt (once)")
+        say(f"installing {' '.join(missing)} with apt (once)")
         script = f'. "{ROOT}/hack/lib.sh"; apt_install {" ".join(missing)}'
         if subprocess.run(["bash", "-c", script]).returncode != 0:
-            die(f"these are missing: {' '.join(missing)}; install them: apt-get install {' '.join(missing)}")
+            die(f"missing packages: apt-get install {' '.join(missing)}")
     if subprocess.run([NAMESPACES, "true"], capture_output=True).returncode != 0:
-        return "this machine does not let you make namespaces of your own (hack/namespaces.sh): run it as root"
+        return "this machine does not allow unprivileged namespaces (hack/namespaces.sh): run as root"
     return None
 
 
@@ -92,25 +91,25 @@ def find_envoy():
     """Returns the path of Envoy."""
     envoy = subprocess.run([ROOT / "hack/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
-        die("there is no Envoy")
+        die("Envoy not found")
     return envoy.stdout.strip()
 
 
 def build():
-    """Builds the module, and the programs that the environment does not name; returns their paths."""
-    say("building what is missing (minutes, once)")
+    """Builds the module, and the programs unless the environment names them; returns their paths."""
+    say("building the module and the programs (minutes, once)")
     module = subprocess.run([ROOT / "hack/module.sh"], stdout=subprocess.PIPE, text=True)
     if module.returncode != 0:
-        die("the module does not build")
+        die("the module failed to build")
     wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
     if not all(variable in os.environ for variable in wanted.values()):
-        # Which packages these are is known there alone.
+        # The list of packages is there.
         if subprocess.run(["bash", "-c", f'. "{ROOT}/hack/lib.sh"; build_programs']).returncode != 0:
-            die("the programs do not build")
+            die("the programs failed to build")
     paths = {name: Path(os.environ.get(variable, TARGET / "release" / name)) for name, variable in wanted.items()}
     for path in paths.values():
         if not path.is_file():
-            die(f"there is no {path}")
+            die(f"{path} not found")
     return {
         "root": ROOT,
         "module": module.stdout.strip(),
@@ -120,9 +119,9 @@ def build():
 
 
 def play(scenario, tools, shared, keep):
-    """Plays a scenario in namespaces of its own or in the cluster, and returns what became of it.
+    """Runs a scenario in its own namespaces or in the cluster, and returns its result.
 
-    `shared` is what all scenarios in the cluster have.
+    `shared` is what all scenarios in the cluster have in common.
     """
     logs = LOGS / scenario.name
     shutil.rmtree(logs, ignore_errors=True)
@@ -157,28 +156,28 @@ def play(scenario, tools, shared, keep):
         return {
             "passed": 0,
             "failures": [],
-            "broken": f"it ended by {process.returncode} and told nothing",
+            "broken": f"it exited with {process.returncode} and left no result",
             "skipped": None,
         }
 
 
 def report(scenario, told, seconds, keep):
-    """Returns what is to be printed of a scenario, and (passed, failed, skipped)."""
+    """Returns lines to print about a scenario, and (passed, failed, skipped)."""
     logs = LOGS / scenario.name
     failed = len(told["failures"]) + bool(told["broken"])
     lines = []
-    took = f"{seconds:.0f} s" + (f", {told['cpu']:.0f} s of it CPU" if told.get("cpu") is not None else "")
+    took = f"{seconds:.0f} s" + (f" ({told['cpu']:.0f} s CPU)" if told.get("cpu") is not None else "")
     if told["skipped"] and not failed:
         lines.append(f"  SKIPPED: {scenario.name}: {told['skipped']}")
     elif not failed:
         lines.append(f"  ok: {scenario.name}: {told['passed']} claims in {took}")
     else:
-        lines += [f"  | not so: {failure}" for failure in told["failures"]]
+        lines += [f"  | failed: {failure}" for failure in told["failures"]]
         if told["broken"]:
             lines += [f"  | {line}" for line in (logs / "story.log").read_text(errors="replace").splitlines()[-40:]]
-            lines.append(f"  | broken: {told['broken']}")
+            lines.append(f"  | aborted: {told['broken']}")
         lines.append(
-            f"  FAILED: {scenario.name}: {told['passed']} claims held, {failed} did not, in {took}; logs: {logs}"
+            f"  FAILED: {scenario.name}: {told['passed']} claims passed, {failed} failed in {took}; logs: {logs}"
         )
     if not failed and not keep:
         shutil.rmtree(logs)
@@ -191,15 +190,19 @@ def main():
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="play only these scenarios, long ones too; * stands for any text"
+        "names", nargs="*", metavar="NAME", help="run only these scenarios, including long ones; * matches any text"
     )
     parser.add_argument("--list", action="store_true", help="list the scenarios and what they show")
-    parser.add_argument("--long", action="store_true", help="play the long scenarios too")
-    parser.add_argument("--kind", action="store_true", help="play those in the kind cluster, and no others")
+    parser.add_argument("--long", action="store_true", help="run the long scenarios too")
+    parser.add_argument("--kind", action="store_true", help="run the scenarios in the kind cluster instead")
     parser.add_argument(
-        "--lanes", type=int, choices=(1, 2), default=min(2, os.cpu_count() or 1), help="how many at a time (default: 2)"
+        "--lanes",
+        type=int,
+        default=3 if (os.cpu_count() or 1) > 1 else 1,
+        metavar="N",
+        help="how many at a time, at most one of them busy (default: %(default)s)",
     )
-    parser.add_argument("--keep", action="store_true", help="keep the logs of scenarios that passed too")
+    parser.add_argument("--keep", action="store_true", help="also keep the logs of scenarios that passed")
     options = parser.parse_args()
     everything = scenarios.everything()
     if options.list:
@@ -209,7 +212,7 @@ def main():
     chosen = [one for one in everything if any(one.is_meant_by(name) for name in options.names)]
     unknown = [name for name in options.names if not any(one.is_meant_by(name) for one in everything)]
     if unknown:
-        parser.error(f"there is no scenario {', '.join(unknown)}; --list shows them")
+        parser.error(f"unknown scenario {', '.join(unknown)}; see --list")
     if not options.names:
         chosen = [one for one in everything if one.cluster == options.kind and (options.long or not one.long)]
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -218,7 +221,7 @@ def main():
 
 
 def play_all(chosen, everything, options):
-    """Plays scenarios, and returns the exit status."""
+    """Runs scenarios, and returns the exit status."""
     wanted = {one.cluster for one in chosen}
     reasons = {
         False: no_namespaces() if False in wanted else None,
@@ -255,9 +258,9 @@ def play_all(chosen, everything, options):
             "--kind": [one.name for one in left if one.cluster and not options.kind],
         }.items():
             if names:
-                say(f"== left out: {', '.join(names)}; {option} plays them")
+                say(f"== not run: {', '.join(names)}; use {option}")
     passed, failed, skipped = lanes.totals
-    say(f"== {time.monotonic() - began:.0f} s in all{'; failed: ' + ' '.join(lanes.broken) if lanes.broken else ''}")
+    say(f"== {time.monotonic() - began:.0f} s in total{'; failed: ' + ' '.join(lanes.broken) if lanes.broken else ''}")
     say(f"{passed} passed, {failed} failed, {skipped + len(cannot)} skipped")
     if not playable:
         return CANNOT

@@ -1,23 +1,23 @@
-"""Scenarios one after another, and those that mostly wait beside them."""
+"""Runs busy scenarios one after another, and scenarios that mostly wait next to them."""
 
 import threading
 
 
 class Lanes:
-    """Plays scenarios, in the cluster or with one processor one after another, else in two lanes.
+    """Runs scenarios in lanes: the first has the busy ones, the others those that mostly wait (LIGHT).
 
-    The first lane has those that work, the second those that mostly wait; one that has nothing left helps with the
-    latter. So no two are ever at work at once, and what one measures of time and of the processor stands.
+    So no two busy scenarios ever run at once, and what one measures of time and CPU is meaningful. A lane that has
+    nothing left takes from those that wait. With one lane all run one after another.
     """
 
     def __init__(self, chosen, lanes, player, say):
-        """`player` plays a scenario, and returns lines to print of it and (passed, failed, skipped)."""
+        """`player` runs a scenario, and returns lines to print about it and (passed, failed, skipped)."""
         self.player = player
         self.say = say
-        self.work = [one for one in chosen if lanes == 1 or not one.light]
-        # Those that may take long come first, so that none of them is left alone at the end.
-        self.light = sorted((one for one in chosen if one not in self.work), key=lambda one: -one.limit)
-        self.count = min(lanes, 1 + len(self.light))
+        self.busy = [one for one in chosen if lanes == 1 or not one.light]
+        # Those that may take longest start first, so that none of them is left alone at the end.
+        self.light = sorted((one for one in chosen if one not in self.busy), key=lambda one: -one.limit)
+        self.beside = min(lanes - 1, len(self.light))
         self.lock = threading.Lock()
         self.totals = [0, 0, 0]
         self.broken = []
@@ -41,20 +41,20 @@ class Lanes:
                 if figures[1]:
                     self.broken.append(scenario.name)
 
-    def _beside(self):
+    def _light_lane(self):
         try:
             self._lane(self.light)
-        except Exception as error:  # a thread's would be printed and forgotten
+        except Exception as error:  # an exception of a thread would be printed and lost
             self.errors.append(error)
 
     def play(self):
-        """Plays all of them."""
-        # It ends with this process, and its scenario with it.
-        beside = threading.Thread(target=self._beside, daemon=True)
-        if self.count == 2:
-            beside.start()
-        self._lane(self.work, self.light)
-        if self.count == 2:
-            beside.join()
+        """Runs all of them."""
+        # A daemon thread ends with this process, and its scenario with it.
+        threads = [threading.Thread(target=self._light_lane, daemon=True) for _ in range(self.beside)]
+        for thread in threads:
+            thread.start()
+        self._lane(self.busy, self.light)
+        for thread in threads:
+            thread.join()
         if self.errors:
             raise self.errors[0]

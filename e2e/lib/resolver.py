@@ -18,6 +18,7 @@ from . import snapshots, timeouts
 from .envoy import Sidecar
 from .stage import Skip
 
+HERE = Path(__file__).resolve().parent
 ZONE = "demo.test"
 ADMIN = 9467
 TYPES = {"SOA": 6, "TXT": 16, "AAAA": 28, "APL": 42}
@@ -41,25 +42,13 @@ class NameServer:
         self.start()
 
     def _configure(self):
-        program, text = {
-            "bind": (
-                "named",
-                f'options {{ directory "{self.folder}"; listen-on {{ none; }}; listen-on-v6 {{ {self.host.address}; }};'
-                f' pid-file none; session-keyfile "{self.folder}/session.key"; recursion no; dnssec-validation no;'
-                " rrset-order { order none; }; allow-transfer { any; }; };\n"
-                f'controls {{}};\nzone "{ZONE}" {{ type primary; file "{self.folder}/zone"; }};\n',
-            ),
-            "knot": (
-                "knotd",
-                f"server:\n  listen: {self.host.address}@53\n  rundir: {self.folder}\n"
-                f"log:\n- target: stderr\n  any: info\ndatabase:\n  storage: {self.folder}\n"
-                f"acl:\n- id: all\n  action: transfer\n"
-                f"zone:\n- domain: {ZONE}\n  file: {self.folder}/zone\n  zonefile-load: whole\n  acl: all\n",
-            ),
-        }[self.kind]
+        program, file = {"bind": ("named", "named.conf"), "knot": ("knotd", "knot.conf")}[self.kind]
         self.program = shutil.which(program)
         if not self.program:
-            raise Skip(f"there is no {program}")
+            raise Skip(f"{program} is not installed")
+        text = (HERE / "dns" / file).read_text()
+        for word, value in {"FOLDER": str(self.folder), "ADDRESS": self.host.address, "ZONE": ZONE}.items():
+            text = text.replace(word, value)
         (self.folder / "configuration").write_text(text)
 
     def _write(self):

@@ -31,6 +31,9 @@ ADMIN = 10 * FACTOR
 # A program that ends after it was told to.
 ENDED = 20 * FACTOR
 
+# A step of time of 30 s, its edge and the next one.
+STEP = 70 * FACTOR
+
 # ---- in the kind cluster
 
 # istiod tells a proxy of a changed configuration: it gathers changes for up to 10 s, and pushes to one proxy after

@@ -1,6 +1,7 @@
 """How the datacenter is made, and what its sidecars do before they know their services."""
 
 import stage
+from lib import timeouts
 from lib.resolver import ZONE
 from lib.stage import address
 from records import HASHED
@@ -58,7 +59,7 @@ def as_they_stand(demo, web):
         before = demo.conforming(web)
         answers = demo.ask(sidecar.host, web, 50)
         conforming = demo.conforming(web) - before
-        lines = demo.wait(20, "the log is whole", lambda: sidecar.composed(50, log))
+        lines = demo.wait(timeouts.SOON, "the log is whole", lambda: sidecar.composed(50, log))
         used = {address(line["destination"]) for line in lines}
         row(
             *(sidecar.host.name, by, f"{answers.all} of 50", conforming),
@@ -70,7 +71,7 @@ def as_they_stand(demo, web):
     client.stop()
     (client,) = demo.start_standing((demo.client, "client-http.yaml"))
     answers = demo.run(demo.client, *CURL[:-2], f"{web.url}?[1-20]")[1].split()
-    lines = demo.wait(20, "the log is whole", lambda: client.composed(20))
+    lines = demo.wait(timeouts.SOON, "the log is whole", lambda: client.composed(20))
     demo.timed("client-http.yaml on the client: curl keeps one connection to it, and asks 20 times")
     composed = client.outbound(outcome="composed")
     upstream = {(line["source"], line["destination"]) for line in lines}
@@ -103,12 +104,12 @@ def hold_and_release(demo, web):
     demo.timed("Envoys are ready, and have no snapshot; 5 requests are sent")
     command = ["curl", "-sS", "--max-time", 20, web.url]
     curls = [demo.start(demo.client, f"held-{number}", command) for number in range(5)]
-    demo.wait(10, "5 connections are held", lambda: client.total("held_connections") == 5)
+    demo.wait(timeouts.SOON, "5 connections are held", lambda: client.total("held_connections") == 5)
     gauges(demo, "without a snapshot")
     for curl in curls:
         demo.forget(curl)
     demo.start_shims(demo.client, *demo.servers)
-    answered = sum(curl.wait(30) == 0 for curl in curls)
+    answered = sum(curl.wait(timeouts.INTERVAL) == 0 for curl in curls)
     demo.timed("a shim is started beside each")
     gauges(demo, "with it")
     demo.claim("requests answered, of 5 that were held", 5, answered)

@@ -6,6 +6,7 @@ import time
 
 import stage
 from judging import dials
+from lib import timeouts
 from lib.keys import client_key
 from lib.stage import address
 from records import HOPPING, NEXT_SECRET, SALTED, TOKEN, WRONG_SECRET
@@ -24,8 +25,8 @@ def outage(demo, web):
     demo.lap()
     everything = len(demo.services)
     for name, shim in demo.shims.items():
-        demo.wait(20, f"the shim of {name} lives on what it had", lambda: shim.services("stale") == everything)
-    demo.wait(20, "all answers have expired", lambda: time.time() > gone + stage.TTL)
+        demo.wait(timeouts.SOON, f"the shim of {name} keeps what it had", lambda: shim.services("stale") == everything)
+    demo.wait(timeouts.SOON, "all answers have expired", lambda: time.time() > gone + stage.TTL)
     away = {name: shim.services("stale") for name, shim in demo.shims.items()}
     state, reason = demo.shims["client"].status(web.domain, "outbound")
     asking.next(50)
@@ -33,7 +34,7 @@ def outage(demo, web):
     demo.say(f"/status of the client's shim, {web.domain}: {state}: {reason}")
     demo.dns.start()
     for name, shim in demo.shims.items():
-        demo.wait(20, f"the shim of {name} has new answers", lambda: shim.services("usable") == everything)
+        demo.wait(timeouts.SOON, f"the shim of {name} has new answers", lambda: shim.services("usable") == everything)
     demo.timed("named is started, and every shim has new answers")
     row = demo.table(
         "/metrics of the shim of:25", "before:10", "DNS away:10", "DNS back:10", "asked, answered:16", "failed:0"
@@ -72,7 +73,7 @@ def succeed(demo, service, rule):
     demo.say(f"                            {service.rules[1]}")
     left = begins - time.time()
     demo.claim(f"every shim knew both before the second counts, which is in {left:.1f} s", True, left > 0)
-    demo.wait(30, "the new rule has been in force for a TTL", lambda: time.time() > begins + stage.TTL)
+    demo.wait(timeouts.INTERVAL, "the new rule has been in force for a TTL", lambda: time.time() > begins + stage.TTL)
     service.rules = service.rules[1:]
     demo.publish(service)
     demo.say("a TTL after the second has come into force, the first is gone")
@@ -120,7 +121,7 @@ def rotation(demo, tokens):
     del tokens.keys["k1"]
     demo.mount_keys()
     for name, shim in demo.shims.items():
-        demo.wait(20, f"the shim of {name} has k2 alone", lambda: list(shim.told(tokens)) == ["k2"])
+        demo.wait(timeouts.SOON, f"the shim of {name} has k2 alone", lambda: list(shim.told(tokens)) == ["k2"])
     demo.say("and k1 is removed")
     asking.next(50)
     unhurt(demo, tokens, asking, others)
@@ -153,7 +154,7 @@ def hopping(demo, vault, asker):
         found = [(used, lines) for used, lines in by_address.items() if len(lines) >= 3]
         return found if len(found) >= 2 else None
 
-    found = demo.wait(70, "the address changed", steps)
+    found = demo.wait(timeouts.STEP, "the address changed", steps)
     asker.stop()
     of_client = f"k1={vault.key_of('k1', demo.client.address)}"
     row = demo.table("first:9", "last:9", "address:40", "server:8", "requests:0")

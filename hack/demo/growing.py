@@ -1,5 +1,6 @@
 """Applications that compose addresses themselves, and servers that come and go."""
 
+from lib import timeouts
 from lib.claims import Broken
 from traffic import CURL, Answers, Asking, close_lasting, open_lasting
 
@@ -56,7 +57,7 @@ def scaling(demo, naive):
     spread(demo.servers)
     demo.join_servers(3, 4)
     gone = spread(demo.servers)
-    demo.wait(10, "connections on moved slices ended", lambda: lasting.check() <= 40 - gone)
+    demo.wait(timeouts.SOON, "connections on moved slices ended", lambda: lasting.check() <= 40 - gone)
     ended = 40 - lasting.check()
     spread(demo.servers[:3])
     asking.stop()

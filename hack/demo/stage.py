@@ -18,7 +18,7 @@ from collections import Counter
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
-from lib import net
+from lib import net, timeouts
 from lib.resolver import NameServer
 from lib.stage import Stage
 from shim import Shim
@@ -194,7 +194,7 @@ class Demo(Stage):
     def wait_informed(self, *hosts):
         """Waits until each VM of the sidecars of hosts has a snapshot."""
         for host in hosts:
-            self.wait(20, f"{host.name} has a snapshot", lambda: self.standing[host.name].installed() >= VMS)
+            self.wait(timeouts.SOON, f"{host.name} has a snapshot", lambda: self.standing[host.name].installed() >= VMS)
 
     def spread(self, service, servers, bits=4):
         """Plans a service's slices over servers, moving as few as can be, and routes them so; returns the plan."""
@@ -234,7 +234,7 @@ class Demo(Stage):
         self.dns.publish(*self.services, ttl=TTL)
         for name, shim in self.shims.items():
             for service in services:
-                self.wait(20, f"the shim of {name} knows {service.domain}", lambda: shim.knows(service))
+                self.wait(timeouts.SOON, f"the shim of {name} knows {service.domain}", lambda: shim.knows(service))
 
     def mount_keys(self):
         """Mounts the services' keys as they are now beside each shim."""
@@ -247,7 +247,7 @@ class Demo(Stage):
         changed = [name for name, shim in self.shims.items() if shim.configure(off)]
         for name in changed:
             installed = before[name] + VMS
-            self.wait(20, f"{name} has the snapshot", lambda: self.standing[name].installed() >= installed)
+            self.wait(timeouts.SOON, f"{name} has the snapshot", lambda: self.standing[name].installed() >= installed)
 
     def join_servers(self, *numbers):
         """Brings more servers up, with all that the others know; no slice is theirs yet."""
@@ -306,7 +306,7 @@ class Demo(Stage):
             lines = self._lines_of(host)[self.read_to[host.name] :]
             return lines if len(lines) >= count else None
 
-        return self.wait(20, f"the servers have logged {count} connections more of {host.name}", new)
+        return self.wait(timeouts.SOON, f"the servers have logged {count} connections more of {host.name}", new)
 
     def _lines_of(self, host):
         lines = [
@@ -319,7 +319,7 @@ class Demo(Stage):
         sidecar = self.standing["client"]
         # Connections that last are logged when they end.
         counted = sidecar.outbound(outcome="composed") - self.lasting
-        lines = self.wait(20, "the client's access log is whole", lambda: sidecar.composed(counted))
+        lines = self.wait(timeouts.SOON, "the client's access log is whole", lambda: sidecar.composed(counted))
         return [line for line in lines if line["service"] == service.domain][since:]
 
     def peers(self, service):

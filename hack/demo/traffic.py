@@ -3,6 +3,8 @@
 import socket
 from collections import Counter
 
+from lib import timeouts
+
 # Each request over a connection of its own: the application would keep it.
 CURL = ["curl", "-sS", "--no-progress-meter", "-H", "connection: close"]
 
@@ -45,7 +47,7 @@ class Asking:
     def next(self, count):
         """Returns who answers the next requests, those on their way left out."""
         first = len(self.answers()) + 1
-        self.demo.wait(30, "the client is being answered", lambda: len(self.answers()) >= first + count)
+        self.demo.wait(timeouts.INTERVAL, "the client is being answered", lambda: len(self.answers()) >= first + count)
         return Answers(self.answers()[first : first + count])
 
     def stop(self):

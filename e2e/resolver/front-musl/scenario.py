@@ -17,6 +17,7 @@ from lib.front import Stub
 from lib.service import Service
 
 HERE = Path(__file__).resolve().parent
+LIGHT = True
 WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
 NEW = Service(2, "new", "v=ssa1; addr=hash(src/128):20 rand:44")
 

@@ -24,6 +24,7 @@ from lib.service import Service
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 180
+LIGHT = True
 WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
 # A service that has IPv6 addresses alone.
 SIX = Service(2, "six", "v=ssa1; addr=hash(src/128):20 rand:44")

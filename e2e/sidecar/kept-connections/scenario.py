@@ -13,6 +13,7 @@ Printed is how much that was, and how much of the whole is V8's and the program'
 from lib import timeouts
 from lib.service import Service, inbound, outbound
 
+LIGHT = True
 WEB = Service(1, "web", "v=ssa1; addr=rand:64")
 REQUESTS, POOL, WORKERS = 1500, 256, 2
 EDITS = (
