@@ -72,14 +72,10 @@ fn prepare(record: &str, apl: &str) -> Rule {
     Rule::prepare(&record, space.as_ref(), &key).expect("they go together")
 }
 
-/// A splitmix64: the callers' randomness, as cheap as any.
+/// The callers' randomness, as cheap as any.
 fn random() -> impl FnMut() -> u64 {
-    let mut state = 0_u64;
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^ (mixed >> 27)
-    }
+    let mut random = fastrand::Rng::with_seed(0);
+    move || random.u64(..)
 }
 
 /// What there is beside the records.

@@ -1,7 +1,6 @@
 //! `ssa lint`: every code has a record that triggers it and one that does not.
 
 #[allow(dead_code, reason = "one kind of server is enough here")]
-#[path = "support/dns.rs"]
 mod dns;
 mod support;
 

@@ -1,6 +1,5 @@
 //! `ssa resolve`, and NAME elsewhere, against BIND and Knot, and against answers that no real server would give.
 
-#[path = "support/dns.rs"]
 mod dns;
 mod support;
 

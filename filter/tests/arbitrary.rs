@@ -2,10 +2,11 @@
 //!
 //! The cases are the same in every run; `SSA_SEED=N` makes others.
 
-use std::{env, fmt::Write as _, num::NonZero, panic, thread};
+use std::{fmt::Write as _, num::NonZero, panic, thread};
 
 use ssa_filter::config::{Config, ConfigError, Problem, Snapshot};
 use ssa_snapshot::read;
+use ssa_testing::Draw;
 
 const CASES: u64 = 100_000;
 
@@ -72,24 +73,17 @@ const PIECES: [&str; 40] = [
     "pow=64",
 ];
 
-/// Numbers that look random, the same in every run.
-struct Draws(u64);
+/// What cases are made by.
+struct Draws(Draw);
 
 impl Draws {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
+        self.0.index(bound)
     }
 
     fn octets(&mut self, most: usize) -> Vec<u8> {
         let length = self.below(most);
-        (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
+        self.0.octets(length)
     }
 
     /// Changes a text in one place.
@@ -207,13 +201,12 @@ fn texts_that_cases_are_made_of_are_taken() {
 
 #[test]
 fn whatever_comes_is_read_or_refused() {
-    let seed: u64 = env::var("SSA_SEED").map_or(1, |seed| seed.parse().expect("SSA_SEED is a number"));
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let all = thread::scope(|scope| {
         let reader = |thread: usize| {
             let mut outcomes = Outcomes::default();
             for number in (0..CASES).skip(thread).step_by(threads) {
-                let case = Draws(seed.wrapping_mul(CASES).wrapping_add(number)).case();
+                let case = Draws(Draw::new(number)).case();
                 let Ok(read) = panic::catch_unwind(|| read(&case)) else {
                     panic!("case {number}: {}", case.escape_ascii());
                 };

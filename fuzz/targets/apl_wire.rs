@@ -1,7 +1,6 @@
 #![no_main]
 
-#[path = "../bodies/mod.rs"]
-mod bodies;
+use ssa_fuzz_bodies::rules as bodies;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     bodies::apl_wire(data);

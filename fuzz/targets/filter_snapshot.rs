@@ -1,7 +1,6 @@
 #![no_main]
 
-#[path = "../bodies/filter.rs"]
-mod bodies;
+use ssa_fuzz_bodies::filter as bodies;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     bodies::filter_snapshot(data);

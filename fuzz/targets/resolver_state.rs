@@ -1,7 +1,6 @@
 #![no_main]
 
-#[path = "../bodies/resolver.rs"]
-mod bodies;
+use ssa_fuzz_bodies::resolver as bodies;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     bodies::resolver_state(data);

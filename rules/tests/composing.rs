@@ -6,6 +6,7 @@ use ssa_rules::{
     AddressSpace, Apl, Chunk, ComposeError, Destination, ItemSet, Key, Port, Record, Request, Rule, Source, UnixTime,
     rule::{ItemIndex, Missing},
 };
+use ssa_testing::Draw;
 
 fn prepare(record: &str, apl: &str) -> Rule {
     let record: Record = record.parse().unwrap();
@@ -18,13 +19,8 @@ fn request() -> Request<'static> {
 }
 
 fn random() -> impl FnMut() -> u64 {
-    let mut state = 1_u64;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        state ^ (state >> 31)
-    }
+    let mut draw = Draw::seeded(7);
+    move || draw.bits()
 }
 
 fn items(rule: &Rule) -> Vec<ItemIndex> {

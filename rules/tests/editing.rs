@@ -1,9 +1,8 @@
 //! Editing a record's tags, on random records: the same in every run.
 
-mod oracle;
-
-use oracle::generate::{self, Draw};
+use ssa_oracle::generate;
 use ssa_rules::{AddressSpace, Record, record::Tags};
+use ssa_testing::Draw;
 
 /// The tags of a text by the grammar: what stands between semicolons, without blanks around names and values.
 fn tags_of(text: &str) -> Vec<(String, String)> {

@@ -5,6 +5,7 @@ use ssa_rules::{
     AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSet, ItemSource, Key, Port,
     Published, Record, Replica, Request, Rule, Secret, Source, Sources, UnixTime,
 };
+use ssa_testing::Draw;
 
 const RECORDS: [&str; 14] = [
     "v=ssa1; addr=rand:64",
@@ -24,13 +25,8 @@ const RECORDS: [&str; 14] = [
 ];
 
 fn random() -> impl FnMut() -> u64 {
-    let mut state = 7_u64;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        state ^ (state >> 29)
-    }
+    let mut draw = Draw::seeded(7);
+    move || draw.bits()
 }
 
 #[test]

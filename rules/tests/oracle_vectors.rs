@@ -1,10 +1,6 @@
 //! The oracle against every vector file, and the files this project makes against the oracle.
 
-#[path = "oracle/cases.rs"]
-mod cases;
-mod oracle;
-#[path = "oracle/themes/mod.rs"]
-mod themes;
+use ssa_oracle::{cases, themes};
 
 /// Vectors of all files are true of the oracle.
 #[test]

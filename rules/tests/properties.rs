@@ -5,15 +5,13 @@
     reason = "what is drawn is below the bound it was drawn for"
 )]
 
-mod oracle;
-
 use std::net::Ipv6Addr;
 
-use oracle::{
+use ssa_oracle::{
     apl::Place,
     choose::{self, Situation},
     compose::{Client, bits, compose, fill, groups, object_number, pow_ok, winner},
-    generate::{self, Draw, NOW},
+    generate::{self, NOW},
     hash,
     record::{self, Field, Input, Pick, Usable},
     verify::{self, Part, Seen, Verdict},
@@ -25,6 +23,7 @@ use ssa_rules::{
     hash::siphash24,
     record::{Field as CrateField, Input as CrateInput, Inputs, ItemChoice},
 };
+use ssa_testing::Draw;
 
 fn secret_of(id: &str) -> Key {
     let found = generate::secrets().into_iter().find(|(other, _)| other == id);
@@ -315,9 +314,9 @@ impl Case {
     /// Composes with the crate under one item.
     fn compose_in(&self, item: ItemIndex, client: &Client, draw: &mut Draw) -> Result<u128, ComposeError> {
         let request = request(client);
-        let mut search = self.rule.search_in(item, &request, &mut || draw.next())?;
+        let mut search = self.rule.search_in(item, &request, &mut || draw.bits())?;
         loop {
-            match self.rule.advance(&mut search, &request, 7, &mut || draw.next())? {
+            match self.rule.advance(&mut search, &request, 7, &mut || draw.bits())? {
                 Progress::Found(Destination(address)) => return Ok(address.into()),
                 Progress::More => {}
             }
@@ -380,7 +379,7 @@ fn composing_gives_the_same_address() {
                 Err(ComposeError::NotInService) => {
                     // None of many draws of the oracle's is in the service either.
                     for _ in 0..40 {
-                        let rand: Vec<u64> = (0..16).map(|_| draw.next()).collect();
+                        let rand: Vec<u64> = (0..16).map(|_| draw.bits()).collect();
                         let address = fill(&case.usable, &client, item, &rand).unwrap();
                         assert_eq!(case.usable.apl.place(address), Place::Legacy, "{}", case.text);
                     }
@@ -410,8 +409,8 @@ fn each_accepts_what_the_other_composes() {
         if draw.percent(10) {
             client.values.object = None;
         }
-        let mine = compose(&case.usable, &client, &mut || draw.next());
-        let theirs = case.rule.compose(&request(&client), &mut || draw.next());
+        let mine = compose(&case.usable, &client, &mut || draw.bits());
+        let theirs = case.rule.compose(&request(&client), &mut || draw.bits());
         assert_eq!(mine.is_ok(), theirs.is_ok(), "{mine:x?}, {theirs:?}: {}", case.text);
         let (Ok(mine), Ok(Destination(theirs))) = (mine, theirs) else {
             continue;
@@ -454,7 +453,7 @@ fn each_accepts_what_the_other_composes() {
 
 /// A destination of interest: composed, then perhaps damaged.
 fn destination(draw: &mut Draw, case: &Case, client: &Client) -> u128 {
-    let mut random = || draw.next();
+    let mut random = || draw.bits();
     let composed = compose(&case.usable, client, &mut random);
     let Ok(mut address) = composed else {
         return draw.of(&case.usable.apl.items).address ^ u128::from(draw.below(4));
@@ -471,7 +470,7 @@ fn destination(draw: &mut Draw, case: &Case, client: &Client) -> u128 {
         8 => {
             let item = draw.of(&case.usable.apl.items);
             let past = u128::MAX.checked_shr(item.length).unwrap_or(0);
-            address = item.address | draw.address() & past;
+            address = item.address | draw.wide() & past;
         }
         _ => {
             // Another value in one field.
@@ -480,7 +479,7 @@ fn destination(draw: &mut Draw, case: &Case, client: &Client) -> u128 {
             for field in &record.template {
                 let n = field.width();
                 if draw.percent(30) {
-                    let value = u128::from(draw.next() >> (64 - n));
+                    let value = u128::from(draw.bits() >> (64 - n));
                     let shift = 128 - start - n;
                     let mask = ((1u128 << n) - 1) << shift;
                     address = address & !mask | value << shift;
@@ -535,9 +534,9 @@ fn same_details(case: &Case, seen: &Seen, violation: &Violation) {
             let step = record.step().map(|step| seen.time / u64::from(step));
             let key = record
                 .has_mac()
-                .then(|| oracle::compose::k(record, &seen.secrets, seen.values.source).unwrap());
+                .then(|| ssa_oracle::compose::k(record, &seen.secrets, seen.values.source).unwrap());
             let so_far = hash::cleared(seen.destination, start);
-            let value = oracle::compose::value(record, place, &seen.values, step, key, so_far);
+            let value = ssa_oracle::compose::value(record, place, &seen.values, step, key, so_far);
             match expected {
                 Expected::Value(number) => assert_eq!(value, Ok(Some(*number)), "{text}"),
                 Expected::Hidden(hidden) => {
@@ -629,7 +628,7 @@ fn a_flipped_bit_of_a_checked_field_is_a_violation() {
             continue;
         }
         let client = client(&mut draw, &case);
-        let Ok(address) = compose(&case.usable, &client, &mut || draw.next()) else {
+        let Ok(address) = compose(&case.usable, &client, &mut || draw.bits()) else {
             continue;
         };
         let mut start = 128 - record.w();
@@ -689,7 +688,7 @@ fn published_sets_are_the_same() {
         let first = generate::published(&mut draw);
         let records = variants(&mut draw, &first);
         let now = draw.of(&[NOW, NOW, NOW - 1, NOW - 10, NOW + 1, NOW + 5, 3, 0]);
-        let held: oracle::compose::Secrets = generate::secrets().into_iter().filter(|_| draw.percent(85)).collect();
+        let held: ssa_oracle::compose::Secrets = generate::secrets().into_iter().filter(|_| draw.percent(85)).collect();
         let key_of = |id: &KeyId| match held.iter().find(|(other, _)| other == id.as_str()) {
             Some((_, bytes)) => Key::Secret(Secret::new(*bytes)),
             None => Key::None,
@@ -702,7 +701,7 @@ fn published_sets_are_the_same() {
             continue;
         };
 
-        let expected = oracle::published::client(&records, &first.apl, now);
+        let expected = ssa_oracle::published::client(&records, &first.apl, now);
         let publication = Publication::read(Some(&apl), &records, Role::Client, key_of);
         let rule = publication
             .set
@@ -718,7 +717,7 @@ fn published_sets_are_the_same() {
         chosen += usize::from(expected.is_some());
 
         // An address of one of the records, as a client composes it.
-        let mut destination = draw.address();
+        let mut destination = draw.wide();
         let mut values = generate::values(&mut draw, destination);
         let place = draw.below(records.len() as u64) as usize;
         if let Ok(usable) = record::usable_bytes(&records[place], &first.apl) {
@@ -730,7 +729,7 @@ fn published_sets_are_the_same() {
                 secrets: generate::secrets(),
                 replica: 0,
             };
-            destination = compose(&usable, &client, &mut || draw.next()).unwrap_or(near);
+            destination = compose(&usable, &client, &mut || draw.bits()).unwrap_or(near);
         }
         if draw.percent(30) {
             destination ^= 1 << draw.below(128);
@@ -744,13 +743,13 @@ fn published_sets_are_the_same() {
             time: now,
             secrets: held.clone(),
         };
-        let expected = oracle::published::verdict(&records, &first.apl, &seen);
+        let expected = ssa_oracle::published::verdict(&records, &first.apl, &seen);
         let publication = Publication::read(Some(&apl), &records, Role::Verifier, key_of);
         let found = publication.set.as_ref().ok().and_then(|set| set.verify(&flow(&seen)));
         let found = found.map(|judgement| (judgement.from, verdict(&judgement.verdict)));
         judged += usize::from(expected.is_some());
         let has_secret = |id: &str| held.iter().any(|(other, _)| other == id);
-        let mut accepted: Vec<u64> = oracle::published::standing(&records, &first.apl, &has_secret)
+        let mut accepted: Vec<u64> = ssa_oracle::published::standing(&records, &first.apl, &has_secret)
             .iter()
             .map(|(_, usable)| &usable.record)
             .filter(|record| record.from <= now + record.skew)
@@ -784,10 +783,10 @@ fn own_keys_serve_as_the_secret_does() {
         let client = client(&mut draw, &case);
         let space = AddressSpace::new(&case.usable_text()).unwrap();
         let request = request(&client);
-        let seed = draw.next();
+        let seed = draw.bits();
         let run = |rule: &Rule| {
-            let mut draw = Draw(seed);
-            rule.compose(&request, &mut || draw.next())
+            let mut draw = Draw::seeded(seed);
+            rule.compose(&request, &mut || draw.bits())
         };
         let expected = run(&case.rule);
 
@@ -833,8 +832,8 @@ fn own_keys_serve_as_the_secret_does() {
 fn siphash_is_the_same() {
     let mut draw = Draw::new(10);
     for length in 0..200 {
-        let message: Vec<u8> = (0..length).map(|_| draw.next() as u8).collect();
-        let key = draw.address().to_be_bytes();
+        let message: Vec<u8> = (0..length).map(|_| draw.bits() as u8).collect();
+        let key = draw.wide().to_be_bytes();
         assert_eq!(
             siphash24(&key, &message),
             hash::siphash(&key, &message),
@@ -852,15 +851,15 @@ fn the_wire_form_is_the_same() {
         let words = apl.to_string();
         let items: Vec<_> = words
             .split(' ')
-            .map(|word| oracle::apl::from_text(word).unwrap())
+            .map(|word| ssa_oracle::apl::from_text(word).unwrap())
             .collect();
-        let mut wire = oracle::apl::to_wire(&items);
+        let mut wire = ssa_oracle::apl::to_wire(&items);
         assert_eq!(apl.to_wire(), wire, "{words}");
         assert_eq!(Apl::from_wire(&wire).as_ref(), Ok(&apl), "{words}");
         // Several records are united.
         let (first, second) = items.split_at(draw.below(items.len() as u64) as usize);
-        let mut united = Apl::from_wire(&oracle::apl::to_wire(first)).unwrap();
-        united.unite(Apl::from_wire(&oracle::apl::to_wire(second)).unwrap());
+        let mut united = Apl::from_wire(&ssa_oracle::apl::to_wire(first)).unwrap();
+        united.unite(Apl::from_wire(&ssa_oracle::apl::to_wire(second)).unwrap());
         assert_eq!(united, apl, "{words}");
         for _ in 0..4 {
             let place = draw.below(wire.len() as u64) as usize;
@@ -869,7 +868,7 @@ fn the_wire_form_is_the_same() {
                 1 => wire[place] ^= 1 << draw.below(8),
                 _ => wire.insert(place, draw.of(&[0, 0, 1, 2, 0x80])),
             }
-            let expected = oracle::apl::from_wire(&wire);
+            let expected = ssa_oracle::apl::from_wire(&wire);
             // What other families may hold is no matter of SSA's.
             let mut families = wire.clone();
             families.truncate(2);
@@ -877,7 +876,7 @@ fn the_wire_form_is_the_same() {
                 .as_ref()
                 .is_ok_and(|items| items.iter().all(|item| item.family == 2))
             {
-                let text: Vec<String> = expected.unwrap().iter().map(oracle::apl::to_text).collect();
+                let text: Vec<String> = expected.unwrap().iter().map(ssa_oracle::apl::to_text).collect();
                 let found = Apl::from_wire(&wire).unwrap_or_else(|error| panic!("{error}: {wire:02x?}"));
                 assert_eq!(found.to_string(), text.join(" "));
                 assert_eq!(found.to_wire(), wire);
@@ -908,7 +907,7 @@ fn items_to_avoid_are_passed_over() {
         if let Pick::Hash(_) = case.usable.record.item {
             let winner = winner(&case.usable, &client.values).unwrap();
             for _ in 0..2 {
-                let found = case.rule.choose_item(&request, avoid, &mut || draw.next()).unwrap();
+                let found = case.rule.choose_item(&request, avoid, &mut || draw.bits()).unwrap();
                 assert_eq!(address_of(found), winner.address, "{}", case.text);
                 avoid = avoid.with(found);
             }
@@ -916,15 +915,15 @@ fn items_to_avoid_are_passed_over() {
         }
         let mut found = Vec::new();
         for _ in 0..count {
-            let item = case.rule.choose_item(&request, avoid, &mut || draw.next()).unwrap();
+            let item = case.rule.choose_item(&request, avoid, &mut || draw.bits()).unwrap();
             assert!(!avoid.contains(item));
             avoid = avoid.with(item);
             assert!(avoid.contains(item));
             found.push(address_of(item));
         }
-        let none = case.rule.choose_item(&request, avoid, &mut || draw.next());
+        let none = case.rule.choose_item(&request, avoid, &mut || draw.bits());
         assert_eq!(none, Err(ComposeError::NoItemLeft), "{}", case.text);
-        let none = case.rule.search(&request, avoid, &mut || draw.next());
+        let none = case.rule.search(&request, avoid, &mut || draw.bits());
         assert!(none.is_err(), "{}", case.text);
         // Group after group, in any order within one.
         for group in groups(&case.usable, &client.values).unwrap() {
@@ -955,7 +954,7 @@ fn situation(draw: &mut Draw, case: &Case, client: &Client) -> Situation {
     for _ in 0..draw.of(&[0, 0, 1, 3, 20]) {
         let item = draw.of(&items).address;
         let replica = draw.below(u64::from(case.usable.record.replicas)) as u32;
-        let address = fill(&case.usable, client, item, &case.rand_of(draw.next().into())).unwrap_or(item);
+        let address = fill(&case.usable, client, item, &case.rand_of(draw.bits().into())).unwrap_or(item);
         situation.failed.push((item, replica, address));
     }
     situation
@@ -1005,7 +1004,7 @@ fn what_is_chosen_is_among_what_may_be() {
         // The draws are bounded: now and then an address that failed remains, where hardly another is left.
         let may_be = choose::of_one_draw(&case.usable, &client, &situation);
         for _ in 0..8 {
-            let random = &mut || draw.next();
+            let random = &mut || draw.bits();
             let choice = case.rule.choose(&connection, &sources, &failed.iter().copied(), random);
             let found = choice.and_then(|choice| match choice {
                 Choice::Chosen(chosen) => Ok(Some(chosen)),
@@ -1085,7 +1084,7 @@ fn what_is_random_varies() {
         let (mut ones, mut zeros) = (0, 0);
         let mut halves = std::collections::BTreeSet::new();
         for _ in 0..60 {
-            let Destination(found) = case.rule.compose(&request(&client), &mut || draw.next()).unwrap();
+            let Destination(found) = case.rule.compose(&request(&client), &mut || draw.bits()).unwrap();
             for (place, value) in case.rand_of(found.into()).into_iter().enumerate() {
                 ones |= u128::from(value) << (64 * place);
                 zeros |= u128::from(!value) << (64 * place);
@@ -1119,7 +1118,7 @@ fn what_is_random_varies() {
         for _ in 0..80 {
             found.insert(
                 case.rule
-                    .choose_item(&request, ItemSet::EMPTY, &mut || draw.next())
+                    .choose_item(&request, ItemSet::EMPTY, &mut || draw.bits())
                     .unwrap(),
             );
         }
@@ -1168,7 +1167,7 @@ fn a_search_is_bounded_and_resumes() {
                 !pow_ok(&case.usable.record, client.values.source, address, port, NOW / 60)
             })
         };
-        let stuck = (0..1000).map(|_| draw.next()).find(|bits| fails(*bits)).unwrap();
+        let stuck = (0..1000).map(|_| draw.bits()).find(|bits| fails(*bits)).unwrap();
         {
             let tries = 64 << d;
             assert_eq!(
@@ -1184,15 +1183,15 @@ fn a_search_is_bounded_and_resumes() {
         }
         // In one go, or in steps.
         for steps in [1, 2, 3, 1000] {
-            let seed = draw.next();
-            let (mut one, mut other) = (Draw(seed), Draw(seed));
-            let expected = case.rule.compose(&request, &mut || one.next());
+            let seed = draw.bits();
+            let (mut one, mut other) = (Draw::seeded(seed), Draw::seeded(seed));
+            let expected = case.rule.compose(&request, &mut || one.bits());
             let mut search = case
                 .rule
-                .search(&request, ItemSet::EMPTY, &mut || other.next())
+                .search(&request, ItemSet::EMPTY, &mut || other.bits())
                 .unwrap();
             let found = loop {
-                match case.rule.advance(&mut search, &request, steps, &mut || other.next()) {
+                match case.rule.advance(&mut search, &request, steps, &mut || other.bits()) {
                     Ok(Progress::More) => {}
                     Ok(Progress::Found(found)) => break Ok(found),
                     Err(error) => break Err(error),
@@ -1224,13 +1223,13 @@ fn a_rule_survives_as_bytes() {
             let mut damaged = bytes.clone();
             for _ in 0..draw.of(&[1, 5, 100]) {
                 let place = draw.below(damaged.len() as u64) as usize;
-                let any = draw.next() as u8;
+                let any = draw.bits() as u8;
                 damaged[place] = draw.of(&[0, 1, 127, 128, 255, any]);
             }
             let rule = Rule::read_from_bytes(&damaged).unwrap();
             let _ = rule.verify(&flow(&seen));
             let _ = rule.class(seen.destination.into());
-            let mut random = || draw.next();
+            let mut random = || draw.bits();
             if let Ok(mut search) = rule.search(&request(&client), ItemSet::EMPTY, &mut random) {
                 let _ = rule.advance(&mut search, &request(&client), 3, &mut random);
             }

@@ -1,13 +1,9 @@
 //! The worked examples of docs/spec-examples.md: its JSON blocks are vectors, and what its text states stands in them too.
 
-#[allow(dead_code, reason = "shared with the vectors' own test, which uses all of it")]
-#[path = "oracle/cases.rs"]
-mod cases;
-mod oracle;
-
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use ssa_oracle::cases;
 
 const SPEC: &str = include_str!("../../docs/spec-examples.md");
 

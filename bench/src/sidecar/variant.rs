@@ -56,7 +56,8 @@ impl Variant {
             Shape::Inbound => inbound(number),
             Shape::Outbound => published(number),
         });
-        let mut random = splitmix(u64::from(number));
+        let mut bits = fastrand::Rng::with_seed(number.into());
+        let mut random = || bits.u64(..);
         let source = Request::new(Source(CLIENT));
         (0..self.addresses)
             .map(|_| {
@@ -289,12 +290,4 @@ fn conforming(prefix: Ipv6Addr) -> Rule {
     let apl: Apl = format!("2:{prefix}/64").parse().expect("its list parses");
     let space = AddressSpace::new(&apl).expect("its list is an address space");
     Rule::prepare(&record, space.as_ref(), &Key::None).expect("they go together")
-}
-
-fn splitmix(mut state: u64) -> impl FnMut() -> u64 {
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^ (mixed >> 27)
-    }
 }

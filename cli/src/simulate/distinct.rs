@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use super::random::mix;
+use crate::random::{GOLDEN, mix};
 
 /// The most numbers kept: up to here the count is exact, past it within about 0.3 %.
 const KEPT: usize = 1 << 20;
@@ -34,7 +34,7 @@ impl Hasher for Mixed {
 
     fn write_u64(&mut self, number: u64) {
         // The leading zeros that sampling asks for must not crowd the table's buckets.
-        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = number.wrapping_mul(GOLDEN);
     }
 }
 
@@ -57,7 +57,7 @@ impl Distinct {
     pub(crate) fn add(&mut self, address: u128) {
         let low = u64::try_from(address & u128::from(u64::MAX)).unwrap_or(0);
         let high = u64::try_from(address >> 64).unwrap_or(0);
-        self.add_hash(mix(low ^ mix(high.wrapping_add(0x9e37_79b9_7f4a_7c15))));
+        self.add_hash(mix(low ^ mix(high.wrapping_add(GOLDEN))));
     }
 
     fn add_hash(&mut self, hash: u64) {

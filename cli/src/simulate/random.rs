@@ -1,5 +1,7 @@
 //! Reproducible randomness: the same seed gives the same simulation.
 
+use crate::random::{GOLDEN, mix, split_mix};
+
 /// A generator of 64-bit numbers, `SplitMix64` (Steele, Lea and Flood 2014). It is no source of secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct Seeded(u64);
@@ -7,13 +9,12 @@ pub(crate) struct Seeded(u64);
 impl Seeded {
     /// Starts the stream of this number; streams of one seed have nothing to do with each other.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        Self(mix(seed ^ mix(stream.wrapping_add(0x9e37_79b9_7f4a_7c15))))
+        Self(mix(seed ^ mix(stream.wrapping_add(GOLDEN))))
     }
 
     /// Draws 64 bits.
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
+        split_mix(&mut self.0)
     }
 
     /// Draws a number below `bound`, or 0 where that is 0. The bias is below bound·2⁻⁶⁴.
@@ -25,13 +26,6 @@ impl Seeded {
     pub(crate) fn wide(&mut self) -> u128 {
         u128::from(self.next()) << 64 | u128::from(self.next())
     }
-}
-
-/// Mixes 64 bits, one to one.
-pub(crate) const fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 /// A shuffle of the numbers of `bits` bits that needs no memory: different numbers stay different.

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use ssa_testing::Draw;
+
 use crate::{
     host::{ROOT, Trap, Vm},
     scenario::NOW,
@@ -20,30 +22,18 @@ const DESTINATIONS: [&str; 5] = [
     "nowhere",
 ];
 
-/// Numbers that are the same in every run: `SplitMix64`.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
-    }
-}
-
 /// Calls back in an order made of a number, and says what came of it.
 fn shuffle(configuration: &str, number: u64) -> Result<(), Trap> {
-    let mut draws = Draws(number);
+    let mut draws = Draw::seeded(number);
     let mut vm = Vm::new(World::at(NOW))?;
     vm.configure(configuration)?;
     // Contexts of connections, and whether each may be told of data: Envoy reads none of what was closed.
     let mut open: BTreeMap<u32, bool> = BTreeMap::new();
     for _ in 0..60 {
-        let any = open.keys().copied().nth(draws.below(open.len().max(1)));
-        match (draws.below(8), any) {
+        let any = open.keys().copied().nth(draws.index(open.len().max(1)));
+        match (draws.index(8), any) {
             (0 | 1, _) => {
-                let destination = DESTINATIONS[draws.below(DESTINATIONS.len())];
+                let destination = DESTINATIONS[draws.index(DESTINATIONS.len())];
                 let context = vm.connect("[2001:db8::7]:40000", destination)?;
                 open.insert(context, true);
             }
@@ -59,21 +49,21 @@ fn shuffle(configuration: &str, number: u64) -> Result<(), Trap> {
             (5, _) => {
                 let token = vm.world().http_calls.first().map(|call| call.token);
                 if let Some(token) = token {
-                    let status = ["200", "304", "503", "x"][draws.below(4)];
-                    let body = ["{}", SERVERS, ""][draws.below(3)];
+                    let status = ["200", "304", "503", "x"][draws.index(4)];
+                    let body = ["{}", SERVERS, ""][draws.index(3)];
                     let response = HttpResponse {
                         headers: vec![(":status".to_owned(), status.into())],
                         body: body.into(),
                     };
-                    vm.respond(token, (draws.below(4) > 0).then_some(response))?;
+                    vm.respond(token, (draws.index(4) > 0).then_some(response))?;
                 }
             }
-            (6, _) if draws.below(4) == 0 => {
+            (6, _) if draws.index(4) == 0 => {
                 vm.reconfigure(configuration)?;
             }
             // Backwards too.
-            (7, _) if draws.below(4) == 0 => vm.world().time = draws.below(4) as u64 * 1_000_000_000_000_000_000,
-            _ => vm.tick([0, 20, 1000, 60_000][draws.below(4)])?,
+            (7, _) if draws.index(4) == 0 => vm.world().time = draws.index(4) as u64 * 1_000_000_000_000_000_000,
+            _ => vm.tick([0, 20, 1000, 60_000][draws.index(4)])?,
         }
     }
     for context in open.into_keys() {

@@ -1,3 +1,5 @@
+use ssa_testing::Draw;
+
 use super::*;
 
 /// Writes 16 octets in all the ways that people and tools do.
@@ -61,15 +63,7 @@ fn encoded(octets: &[u8]) -> String {
 
 /// Random octets, the same in every run.
 fn octets(seed: u64) -> [u8; 16] {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut octets = [0; 16];
-    for octet in &mut octets {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        *octet = u8::try_from(state >> 56).unwrap();
-    }
-    octets
+    Draw::seeded(seed).wide().to_be_bytes()
 }
 
 #[test]

@@ -2,22 +2,7 @@
 
 use ipnet::Ipv6Net;
 use ssa_slices::{DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas, SliceBits, SliceSpace, plan_by};
-
-/// Deterministic pseudo-random numbers (xorshift64, Marsaglia 2003).
-pub(crate) struct Xorshift(pub(crate) u64);
-
-impl Xorshift {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 16) % bound as u64).unwrap()
-    }
-
-    pub(crate) fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
+use ssa_testing::Draw;
 
 /// Items that neighbour each other, /64 each.
 pub(crate) fn space(items: usize, bits: u8) -> SliceSpace {
@@ -67,25 +52,25 @@ impl Case {
     }
 
     /// At most `slices` slices on at most `endpoints` endpoints, drained and removed ones among them.
-    pub(crate) fn random(random: &mut Xorshift, slices: usize, endpoints: usize) -> Self {
+    pub(crate) fn random(random: &mut Draw, slices: usize, endpoints: usize) -> Self {
         let (items, bits) = loop {
-            let (items, bits) = (1 + random.below(4), random.below(5));
+            let (items, bits) = (1 + random.index(4), random.index(5));
             if items << bits <= slices {
                 break (items, u8::try_from(bits).unwrap());
             }
         };
         let space = space(items, bits);
-        let count = 1 + random.below(endpoints);
-        let greatest = [1, 1, 3, 9][random.below(4)];
-        let domains = random.below(4);
+        let count = 1 + random.index(endpoints);
+        let greatest = [1, 1, 3, 9][random.index(4)];
+        let domains = random.index(4);
         let mut list: Vec<Endpoint> = Vec::new();
         for _ in 0..count {
             let weight = if random.one_in(6) {
                 0
             } else {
-                1 + random.below(greatest)
+                1 + random.index(greatest)
             };
-            let domain = (domains > 0 && !random.one_in(8)).then(|| random.below(domains));
+            let domain = (domains > 0 && !random.one_in(8)).then(|| random.index(domains));
             list.push(endpoint(
                 u32::try_from(weight).unwrap(),
                 domain.map(|domain| u32::try_from(domain).unwrap()),
@@ -95,15 +80,15 @@ impl Case {
             list[0].weight = 1;
         }
         // Some current holders are past the list: removed.
-        let holders = count + random.below(2);
-        let assigned = [0, 1, 3, 12][random.below(4)];
+        let holders = count + random.index(2);
+        let assigned = [0, 1, 3, 12][random.index(4)];
         let current = (0..space.count())
             .map(|_| {
-                (random.below(12) < assigned).then(|| EndpointIdx::new(u32::try_from(random.below(holders)).unwrap()))
+                (random.index(12) < assigned).then(|| EndpointIdx::new(u32::try_from(random.index(holders)).unwrap()))
             })
             .collect();
-        let field = 1 + random.below(6);
-        let replicas = replicas(u8::try_from(1 + random.below(4)).unwrap(), u8::try_from(field).unwrap());
+        let field = 1 + random.index(6);
+        let replicas = replicas(u8::try_from(1 + random.index(4)).unwrap(), u8::try_from(field).unwrap());
         Self {
             space,
             replicas,
@@ -115,40 +100,40 @@ impl Case {
     /// Up to 3 times 2^`bits` slices that change over to `least` to `most` endpoints from as many, most of them kept.
     ///
     /// They lie as arcs, in turn or anyhow, a few of them out of place or with nobody.
-    pub(crate) fn changing(random: &mut Xorshift, bits: usize, least: usize, most: usize) -> Self {
-        let bits = u8::try_from(4 + random.below(bits - 3)).unwrap();
-        let space = space(1 + random.below(3), bits);
-        let before = least + random.below(most - least);
-        let after = match random.below(4) {
+    pub(crate) fn changing(random: &mut Draw, bits: usize, least: usize, most: usize) -> Self {
+        let bits = u8::try_from(4 + random.index(bits - 3)).unwrap();
+        let space = space(1 + random.index(3), bits);
+        let before = least + random.index(most - least);
+        let after = match random.index(4) {
             0 => before,
-            1 => before + 1 + random.below(3),
-            2 => before.saturating_sub(1 + random.below(3)).max(1),
-            _ => least + random.below(most - least),
+            1 => before + 1 + random.index(3),
+            2 => before.saturating_sub(1 + random.index(3)).max(1),
+            _ => least + random.index(most - least),
         };
-        let domains = [0, 0, 2, 3, 5, 8][random.below(6)];
-        let greatest = [1, 1, 1, 4][random.below(4)];
+        let domains = [0, 0, 2, 3, 5, 8][random.index(6)];
+        let greatest = [1, 1, 1, 4][random.index(4)];
         let number = |number: usize| u32::try_from(number).unwrap();
         let mut endpoints = Vec::new();
         for place in 0..after {
             let drained = random.one_in(20) && place > 0;
-            let weight = if drained { 0 } else { 1 + random.below(greatest) };
+            let weight = if drained { 0 } else { 1 + random.index(greatest) };
             let domain = if random.one_in(10) {
-                random.below(domains.max(1))
+                random.index(domains.max(1))
             } else {
                 place % domains.max(1)
             };
             endpoints.push(endpoint(number(weight), (domains > 0).then(|| number(domain))));
         }
         let slices = space.count();
-        let (layout, noise) = (random.below(4), [1 << 20, 1 << 20, 50, 8][random.below(4)]);
+        let (layout, noise) = (random.index(4), [1 << 20, 1 << 20, 50, 8][random.index(4)]);
         let current = (0..slices).map(|slice| {
             let place = match layout {
                 0 => slice * before / slices,
                 1 => slice % before,
                 2 => (slice / 4) % before,
-                _ => random.below(before),
+                _ => random.index(before),
             };
-            let elsewhere = random.below(before);
+            let elsewhere = random.index(before);
             let holder = if random.one_in(noise) { elsewhere } else { place };
             (!random.one_in(noise)).then(|| EndpointIdx::new(number(holder)))
         });
@@ -156,8 +141,8 @@ impl Case {
             current: current.collect(),
             space,
             replicas: replicas(
-                u8::try_from(1 + random.below(5)).unwrap(),
-                [20, 20, 3, 6][random.below(4)],
+                u8::try_from(1 + random.index(5)).unwrap(),
+                [20, 20, 3, 6][random.index(4)],
             ),
             endpoints,
         }
@@ -165,7 +150,7 @@ impl Case {
 
     /// Makes a problem of a kind, for a seed always the same.
     pub(crate) fn numbered(kind: Kind, seed: u64) -> Self {
-        let mut random = Xorshift(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Draw::seeded(seed);
         let random = &mut random;
         match kind {
             Kind::Tiny => Self::random(random, 8, 4),

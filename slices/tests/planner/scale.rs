@@ -2,7 +2,9 @@
 
 use ssa_slices::{Bound, Endpoint, EndpointIdx, Plan, Replicas, SliceSpace, plan};
 
-use crate::common::{Xorshift, alike, as_current, replicas, space, unassigned};
+use ssa_testing::Draw;
+
+use crate::common::{alike, as_current, replicas, space, unassigned};
 
 fn from_nothing(space: &SliceSpace, replicas: Replicas, endpoints: &[Endpoint]) -> Plan {
     plan(space, replicas, &unassigned(space), endpoints).unwrap()
@@ -123,10 +125,10 @@ fn few_endpoints_scale_without_conflicts() {
 #[test]
 fn replicas_switched_on_later_move_only_what_conflicts() {
     let (space, endpoints) = (space(1, 12), alike(100, 0));
-    let mut random = Xorshift(0x5eed_3001);
+    let mut random = Draw::seeded(0x5eed_3001);
     let mut scattered = from_nothing(&space, Replicas::SINGLE, &endpoints);
     for slice in (1..space.count()).rev() {
-        scattered.assignment.swap(slice, random.below(slice + 1));
+        scattered.assignment.swap(slice, random.index(slice + 1));
     }
     let parted = again(&space, replicas(3, 20), &scattered, &endpoints);
     assert_eq!(parted.report.endpoint_conflicts, 0);

@@ -6,7 +6,9 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use ssa_slices::{MAX_SLICES, SliceBits, SliceBitsError, SliceError, SliceId, SliceSpace};
 
-use crate::common::{Xorshift, space};
+use ssa_testing::Draw;
+
+use crate::common::space;
 
 fn net(text: &str) -> Ipv6Net {
     text.parse().unwrap()
@@ -102,12 +104,12 @@ fn a_slice_past_the_last_is_unknown() {
 
 #[test]
 fn aggregates_are_the_fewest_prefixes_that_cover_just_the_slices() {
-    let mut random = Xorshift(0x5eed_1001);
+    let mut random = Draw::seeded(0x5eed_1001);
     for _ in 0..300 {
-        let (items, s) = (1 + random.below(3), random.below(6));
+        let (items, s) = (1 + random.index(3), random.index(6));
         let space = space(items, u8::try_from(s).unwrap());
-        let density = 1 + random.below(8);
-        let chosen: BTreeSet<usize> = (0..space.count()).filter(|_| random.below(8) < density).collect();
+        let density = 1 + random.index(8);
+        let chosen: BTreeSet<usize> = (0..space.count()).filter(|_| random.index(8) < density).collect();
         let ids = chosen
             .iter()
             .rev()

@@ -45,7 +45,7 @@ fn home() -> On<'static> {
     }
 }
 
-pub fn choice() -> Cases {
+pub(super) fn choice() -> Cases {
     let mut c = Cases::default();
     sources(&mut c);
     failures(&mut c);

@@ -13,10 +13,14 @@ impl Drop for Named<'_> {
     }
 }
 
-/// Runs a corpus, and checks that it has inputs of both kinds, accepted and refused.
-pub(crate) fn replay(target: &str, body: fn(&[u8]) -> bool) {
+/// Runs the corpus of a target, and checks that it has inputs of both kinds, accepted and refused.
+///
+/// # Panics
+///
+/// Where it cannot be read, has inputs of one kind alone, or holds one that the body panics on, which is named then.
+pub fn replay(target: &str, body: fn(&[u8]) -> bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
+        .join("../../fuzz/corpus")
         .join(target);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))

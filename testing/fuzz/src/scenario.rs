@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use arbitrary::{Result, Unstructured};
 use ssa_rules::{Chunk, Destination, Flow, Key, Port, Record, Replica, Request, Rule, Secret, Source, UnixTime};
 
-use super::oracle;
-
 /// The widest template; a positive item has at least 16 bits.
 const MAX_WIDTH: u8 = 112;
 /// Work that a fuzzer has time for.
@@ -15,19 +13,19 @@ const KEY: &str = "k1";
 
 /// A record with a list, and one client of it.
 #[derive(Debug)]
-pub struct Scenario {
-    pub record: String,
-    pub apl: String,
-    pub source: u128,
-    pub object: Option<Vec<u8>>,
-    pub chunk: Option<u64>,
-    pub port: Option<u16>,
-    pub time: Option<u64>,
-    pub replica: u8,
-    pub secret: Secret,
+pub(crate) struct Scenario {
+    pub(crate) record: String,
+    pub(crate) apl: String,
+    pub(crate) source: u128,
+    pub(crate) object: Option<Vec<u8>>,
+    pub(crate) chunk: Option<u64>,
+    pub(crate) port: Option<u16>,
+    pub(crate) time: Option<u64>,
+    pub(crate) replica: u8,
+    pub(crate) secret: Secret,
     /// What is known of the secret.
     held: Held,
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +37,7 @@ enum Held {
 
 impl Scenario {
     /// What of the secret is at hand for this record.
-    pub fn key(&self, record: &Record) -> Key {
+    pub(crate) fn key(&self, record: &Record) -> Key {
         match (record.key(), self.held, record.kdf()) {
             (None, ..) | (_, Held::Nothing, _) => Key::None,
             (Some(_), Held::Derived, Some(bits)) => {
@@ -49,7 +47,7 @@ impl Scenario {
         }
     }
 
-    pub fn request(&self) -> Request<'_> {
+    pub(crate) fn request(&self) -> Request<'_> {
         Request {
             source: Source(self.source.into()),
             object: self.object.as_deref(),
@@ -60,7 +58,7 @@ impl Scenario {
         }
     }
 
-    pub fn flow(&self, destination: Destination, now: u64) -> Flow<'_> {
+    pub(crate) fn flow(&self, destination: Destination, now: u64) -> Flow<'_> {
         Flow {
             source: Source(self.source.into()),
             destination,
@@ -71,8 +69,8 @@ impl Scenario {
         }
     }
 
-    fn values(&self) -> oracle::hash::Values {
-        oracle::hash::Values {
+    fn values(&self) -> ssa_oracle::hash::Values {
+        ssa_oracle::hash::Values {
             source: self.source,
             object: self.object.clone(),
             chunk: self.chunk,
@@ -80,7 +78,7 @@ impl Scenario {
         }
     }
 
-    fn secrets(&self, held: bool) -> oracle::compose::Secrets {
+    fn secrets(&self, held: bool) -> ssa_oracle::compose::Secrets {
         if held {
             vec![(KEY.into(), *self.secret.expose())]
         } else {
@@ -89,8 +87,8 @@ impl Scenario {
     }
 
     /// The client, for the oracle.
-    pub fn client(&self) -> oracle::compose::Client {
-        oracle::compose::Client {
+    pub(crate) fn client(&self) -> ssa_oracle::compose::Client {
+        ssa_oracle::compose::Client {
             values: self.values(),
             time: self.time,
             secrets: self.secrets(!matches!(self.held, Held::Nothing)),
@@ -99,26 +97,13 @@ impl Scenario {
     }
 
     /// The flow, for the oracle.
-    pub fn seen(&self, destination: Destination, now: u64, secret: bool) -> oracle::verify::Seen {
-        oracle::verify::Seen {
+    pub(crate) fn seen(&self, destination: Destination, now: u64, secret: bool) -> ssa_oracle::verify::Seen {
+        ssa_oracle::verify::Seen {
             values: self.values(),
             destination: destination.0.into(),
             time: now,
             secrets: self.secrets(secret),
         }
-    }
-}
-
-/// Random bits that a scenario repeats (splitmix64).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }
 
@@ -134,7 +119,7 @@ struct Draft {
     step: u32,
 }
 
-pub fn scenario(u: &mut Unstructured<'_>) -> Result<Scenario> {
+pub(crate) fn scenario(u: &mut Unstructured<'_>) -> Result<Scenario> {
     let mut draft = Draft {
         fields: Vec::new(),
         width: 0,
@@ -353,11 +338,11 @@ fn object(u: &mut Unstructured<'_>) -> Result<Option<Vec<u8>>> {
 }
 
 /// A destination: composed and perhaps damaged, under an item, or anywhere.
-pub fn destination(u: &mut Unstructured<'_>, rule: &Rule, scenario: &Scenario) -> Result<Destination> {
+pub(crate) fn destination(u: &mut Unstructured<'_>, rule: &Rule, scenario: &Scenario) -> Result<Destination> {
     let anywhere = u.arbitrary::<u128>()?;
-    let mut random = Random(scenario.seed);
+    let mut random = ssa_testing::Draw::seeded(scenario.seed);
     let address = match u.int_in_range(0..=2_u8)? {
-        0 => match rule.compose(&scenario.request(), &mut || random.next()) {
+        0 => match rule.compose(&scenario.request(), &mut || random.bits()) {
             Ok(composed) => {
                 u128::from(composed.0)
                     ^ if u.arbitrary()? {
@@ -379,7 +364,7 @@ pub fn destination(u: &mut Unstructured<'_>, rule: &Rule, scenario: &Scenario) -
 }
 
 /// A well-formed record with a few bytes changed, put in or taken out.
-pub fn edited(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+pub(crate) fn edited(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const ALPHABET: &[u8] = b"0123456789abcfv=;:,/()[]-!. \t\x80xsrhmpk";
     let mut text = scenario(u)?.record.into_bytes();
     for _ in 0..u.int_in_range(0..=4)? {

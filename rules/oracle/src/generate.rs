@@ -2,55 +2,11 @@
 
 use std::net::Ipv6Addr;
 
+use ssa_testing::Draw;
+
 use super::apl::bit_of;
 use super::compose::Secrets;
 use super::hash::Values;
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub struct Draw(pub u64);
-
-impl Draw {
-    /// The numbers of one test; with `SSA_SEED` in the environment, others.
-    pub fn new(test: u64) -> Draw {
-        let seed = std::env::var("SSA_SEED").map_or(0, |seed| seed.parse().expect("SSA_SEED is a number"));
-        Draw(test | seed << 8)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0..n
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub fn within(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
-    }
-
-    pub fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-
-    pub fn of<T: Clone>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize].clone()
-    }
-
-    pub fn address(&mut self) -> u128 {
-        u128::from(self.next()) << 64 | u128::from(self.next())
-    }
-
-    pub fn shuffle<T>(&mut self, list: &mut [T]) {
-        for place in (1..list.len()).rev() {
-            list.swap(place, self.below(place as u64 + 1) as usize);
-        }
-    }
-}
 
 /// The secrets that exist.
 pub fn secrets() -> Secrets {
@@ -100,7 +56,7 @@ fn fields(draw: &mut Draw, w: u64, step: u64) -> Vec<(String, u64)> {
             } else if draw.percent(20) {
                 format!("src{}", range(draw))
             } else if draw.percent(15) {
-                let value = draw.next() >> (64 - n);
+                let value = draw.bits() >> (64 - n);
                 if draw.percent(50) {
                     format!("const({value:x}):{n}")
                 } else {
@@ -125,7 +81,7 @@ fn net(address: u128, length: u64) -> String {
 
 fn list(draw: &mut Draw, p: u64, first_rand: Option<u64>) -> Vec<String> {
     // Items that share most of their leading bits, down to the last.
-    let any = draw.address();
+    let any = draw.wide();
     let base = draw.of(&[0x2001_0db8u128 << 96, 0xfd00u128 << 112, any]);
     let mut positives = Vec::new();
     for _ in 0..draw.of(&[1, 1, 2, 3, 5, 8]) {
@@ -142,7 +98,7 @@ fn list(draw: &mut Draw, p: u64, first_rand: Option<u64>) -> Vec<String> {
     }
     for _ in 0..draw.of(&[0, 0, 1, 2, 4]) {
         let inside = draw.of(&positives);
-        let tail = draw.address() & (u128::MAX >> p.min(127));
+        let tail = draw.wide() & (u128::MAX >> p.min(127));
         found.push(match draw.below(4) {
             0 if p < 128 => {
                 // Past the first rand bit, so that the list is usable; sometimes before it.
@@ -159,7 +115,7 @@ fn list(draw: &mut Draw, p: u64, first_rand: Option<u64>) -> Vec<String> {
             }
             1 => format!("!{}", net(inside, draw.below(p))),
             2 => format!("!{}", net(inside ^ 1 << (128 - p), draw.within(p, 128))),
-            _ => format!("!{}", net(draw.address(), draw.within(0, 128))),
+            _ => format!("!{}", net(draw.wide(), draw.within(0, 128))),
         });
     }
     if draw.percent(10) {
@@ -314,7 +270,7 @@ pub fn time(draw: &mut Draw) -> u64 {
 
 /// Everything a client may know.
 pub fn values(draw: &mut Draw, near: u128) -> Values {
-    let any = draw.address();
+    let any = draw.wide();
     let mut source = draw.of(&[near, near, any]);
     if draw.percent(80) {
         source ^= 1 << draw.below(128);

@@ -1,10 +1,6 @@
 //! The corpora of the targets of the resolver shim.
 
-#[path = "bodies/resolver.rs"]
-mod bodies;
-mod corpus;
-
-use corpus::replay;
+use ssa_fuzz_bodies::{replay, resolver as bodies};
 
 #[test]
 fn resolver_config_corpus_holds() {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn mac() -> Cases {
+pub(super) fn mac() -> Cases {
     let mut c = Cases::default();
     let w = who();
     for (note, rule) in [
@@ -237,7 +237,7 @@ pub fn mac() -> Cases {
     c
 }
 
-pub fn client_key() -> Cases {
+pub(super) fn client_key() -> Cases {
     let mut c = Cases::default();
     for secret in [SECRET, OTHER_SECRET] {
         for source in [
@@ -274,7 +274,7 @@ pub fn client_key() -> Cases {
 }
 
 /// The 64 outputs of the reference implementation, as the bytes it prints.
-pub fn siphash() -> Cases {
+pub(super) fn siphash() -> Cases {
     let mut c = Cases::default();
     for (length, bytes) in include_str!("siphash.txt").lines().enumerate() {
         let message: Vec<u8> = (0..length as u8).collect();

@@ -1,6 +1,4 @@
-//! What the fuzz targets of the resolver shim do with an input, as `mod.rs` says.
-#![allow(unreachable_pub, reason = "every fuzz target includes all bodies and uses one")]
-#![allow(dead_code, reason = "every fuzz target includes all bodies and uses one")]
+//! What the fuzz targets of the resolver shim do with an input.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

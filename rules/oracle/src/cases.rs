@@ -1,28 +1,20 @@
 //! Vector files: reading them, asking the oracle, writing them. The format is in
 //! rules/vectors/README.md.
-#![allow(
-    unreachable_pub,
-    reason = "modules of a test binary say pub for what others of it use"
-)]
-#![allow(
-    clippy::pedantic,
-    reason = "the oracle follows the text's order and words, not the house's"
-)]
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::oracle::apl;
-use crate::oracle::choose::{self, Situation};
-use crate::oracle::compose::{Client, Secrets, compose};
-use crate::oracle::hash::{self, Values};
-use crate::oracle::published;
-use crate::oracle::record::{self, Usable};
-use crate::oracle::verify::{Part, Seen, Verdict, verify};
+use crate::apl;
+use crate::choose::{self, Situation};
+use crate::compose::{Client, Secrets, compose};
+use crate::hash::{self, Values};
+use crate::published;
+use crate::record::{self, Usable};
+use crate::verify::{Part, Seen, Verdict, verify};
 
-pub use crate::oracle::apl::hex;
+pub use crate::apl::hex;
 
 pub fn unhex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "odd hex {text:?}");
@@ -41,7 +33,7 @@ pub fn text(address: u128) -> String {
 
 /// The folder of vector files.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")
 }
 
 /// The cases of a file, which is an array, or an object with `cases`.

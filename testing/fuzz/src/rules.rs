@@ -1,15 +1,4 @@
-//! What the fuzz targets do with an input. The targets and the replay of their corpora in the ordinary tests
-//! (`replay*.rs`) include this same file.
-//!
-//! Each body returns whether the input was accepted: a corpus that only makes inputs which are refused at the door
-//! shows nothing. Whatever does not hold panics. The oracle is the second implementation of the specification, which
-//! the tests of `rules` are made with.
-#![allow(unreachable_pub, reason = "every fuzz target includes all bodies and uses one")]
-#![allow(dead_code, reason = "every fuzz target includes all bodies and uses one")]
-
-#[path = "../../rules/tests/oracle/mod.rs"]
-mod oracle;
-mod scenario;
+//! Lists, records, composing and verifying, against the oracle: the second implementation of the specification.
 
 use arbitrary::Unstructured;
 use ssa_rules::{
@@ -21,12 +10,14 @@ use ssa_rules::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use scenario::{Random, Scenario};
+use ssa_testing::Draw;
+
+use crate::scenario::{self, Scenario};
 
 /// RDATA of an APL record: decoding, encoding and the space that it describes.
 pub fn apl_wire(data: &[u8]) -> bool {
     let decoded = Apl::from_wire(data);
-    let expected = oracle::apl::from_wire(data);
+    let expected = ssa_oracle::apl::from_wire(data);
     assert_eq!(
         decoded.is_ok(),
         expected.is_ok(),
@@ -43,7 +34,7 @@ pub fn apl_wire(data: &[u8]) -> bool {
     let expected: Vec<String> = expected
         .into_iter()
         .flatten()
-        .map(|item| oracle::apl::to_text(&item))
+        .map(|item| ssa_oracle::apl::to_text(&item))
         .collect();
     assert_eq!(apl.to_string(), expected.join(" "));
     list(&apl);
@@ -75,7 +66,7 @@ fn list(apl: &Apl) {
     let text = apl
         .v6()
         .map(|(prefix, negated)| format!("{}2:{prefix}", if negated { "!" } else { "" }));
-    let expected = oracle::apl::rrset(&text.collect::<Vec<_>>().join(" "));
+    let expected = ssa_oracle::apl::rrset(&text.collect::<Vec<_>>().join(" "));
     let space = AddressSpace::new(apl);
     match (&space, &expected) {
         (Ok(None), Ok(None)) => {}
@@ -94,8 +85,8 @@ fn list(apl: &Apl) {
     }
 }
 
-fn same_place(class: Class, place: oracle::apl::Place) {
-    use oracle::apl::Place;
+fn same_place(class: Class, place: ssa_oracle::apl::Place) {
+    use ssa_oracle::apl::Place;
     let same = match (class, place) {
         (Class::Service(item), Place::Service(expected)) => {
             u128::from(item.network()) == expected.address && u32::from(item.prefix_len()) == expected.length
@@ -120,9 +111,9 @@ pub fn record(data: &[u8]) -> bool {
     };
     let parsed = Record::from_bytes(txt);
     // A record's own list has to fit it, whatever list wins over it.
-    let expected = oracle::record::parse(txt).and_then(|record| {
+    let expected = ssa_oracle::record::parse(txt).and_then(|record| {
         if record.apl.is_some() {
-            Ok(oracle::record::usable_bytes(txt, "")?.record)
+            Ok(ssa_oracle::record::usable_bytes(txt, "")?.record)
         } else {
             Ok(record)
         }
@@ -139,7 +130,7 @@ pub fn record(data: &[u8]) -> bool {
         expected.is_ok(),
         "{shown}: {parsed:?}, the oracle: {expected:?}"
     );
-    assert_eq!(Record::counts(txt), oracle::record::counts(txt), "{shown}");
+    assert_eq!(Record::counts(txt), ssa_oracle::record::counts(txt), "{shown}");
     let _ = Publication::read(None, &[txt, txt], Role::Client, |_| Key::None);
     let (record, expected) = match (parsed, expected) {
         (Ok(record), Ok(expected)) => (record, expected),
@@ -191,7 +182,7 @@ fn canonical(record: &Record) {
 struct Prepared {
     record: Record,
     rule: Rule,
-    usable: oracle::record::Usable,
+    usable: ssa_oracle::record::Usable,
 }
 
 fn prepare(scenario: &Scenario) -> Option<Prepared> {
@@ -200,7 +191,7 @@ fn prepare(scenario: &Scenario) -> Option<Prepared> {
         .parse()
         .unwrap_or_else(|error| panic!("{}: {error}", scenario.apl));
     let space = AddressSpace::new(&apl);
-    let usable = oracle::record::usable(&scenario.record, &scenario.apl);
+    let usable = ssa_oracle::record::usable(&scenario.record, &scenario.apl);
     let record: Record = match scenario.record.parse() {
         Ok(record) => record,
         // A generated record keeps the grammar: only its own list, here the same as the other, may be at fault.
@@ -236,8 +227,8 @@ pub fn compose(data: &[u8]) -> bool {
         return false;
     };
     let client = scenario.client();
-    let mut random = Random(scenario.seed);
-    let destination = match rule.compose(&scenario.request(), &mut || random.next()) {
+    let mut random = Draw::seeded(scenario.seed);
+    let destination = match rule.compose(&scenario.request(), &mut || random.bits()) {
         Ok(destination) => destination,
         Err(error) => {
             let chance = matches!(error, ComposeError::NotInService | ComposeError::PowExhausted { .. });
@@ -245,7 +236,7 @@ pub fn compose(data: &[u8]) -> bool {
                 !matches!(error, ComposeError::Corrupt | ComposeError::NoItemLeft),
                 "{error}: {scenario:?}"
             );
-            let expected = oracle::compose::compose(&usable, &client, &mut || random.next());
+            let expected = ssa_oracle::compose::compose(&usable, &client, &mut || random.bits());
             assert!(
                 chance || expected.is_err(),
                 "{error}, the oracle: {expected:?}: {scenario:?}"
@@ -259,7 +250,7 @@ pub fn compose(data: &[u8]) -> bool {
         "{destination}: {scenario:?}"
     );
     if record.template().rand_bits() == 0 && rule.positive_items().count() == 1 {
-        let expected = oracle::compose::compose(&usable, &client, &mut || random.next());
+        let expected = ssa_oracle::compose::compose(&usable, &client, &mut || random.bits());
         assert_eq!(expected, Ok(address), "{destination}: {scenario:?}");
     }
 
@@ -338,26 +329,26 @@ impl<'a> Verifier<'a> {
     }
 
     /// Both implementations give the same verdict, for the same part, with the same left unchecked.
-    fn agrees(&self, usable: &oracle::record::Usable, destination: Destination, now: u64) {
+    fn agrees(&self, usable: &ssa_oracle::record::Usable, destination: Destination, now: u64) {
         let verdict = self.verdict(destination, now);
-        let expected = oracle::verify::verify(usable, &self.scenario.seen(destination, now, true)).ok();
+        let expected = ssa_oracle::verify::verify(usable, &self.scenario.seen(destination, now, true)).ok();
         same_verdict(verdict, expected.as_ref(), self.scenario);
     }
 }
 
-fn same_verdict(verdict: Option<Verdict>, expected: Option<&oracle::verify::Verdict>, scenario: &Scenario) {
+fn same_verdict(verdict: Option<Verdict>, expected: Option<&ssa_oracle::verify::Verdict>, scenario: &Scenario) {
     assert_eq!(
         verdict.map(|v| v.name()),
-        expected.map(oracle::verify::Verdict::name),
+        expected.map(ssa_oracle::verify::Verdict::name),
         "{scenario:?}"
     );
     let (Some(verdict), Some(expected)) = (verdict, expected) else {
         return;
     };
-    let part = |part: &oracle::verify::Part| match part {
-        oracle::verify::Part::Item => Part::Item,
-        oracle::verify::Part::Field(index) => Part::Field(u8::try_from(*index).unwrap_or(u8::MAX)),
-        oracle::verify::Part::Pow => Part::Pow,
+    let part = |part: &ssa_oracle::verify::Part| match part {
+        ssa_oracle::verify::Part::Item => Part::Item,
+        ssa_oracle::verify::Part::Field(index) => Part::Field(u8::try_from(*index).unwrap_or(u8::MAX)),
+        ssa_oracle::verify::Part::Pow => Part::Pow,
     };
     let violated = verdict.violation().map(ssa_rules::Violation::part);
     assert_eq!(violated, expected.part().as_ref().map(part), "{verdict}: {scenario:?}");
@@ -395,7 +386,7 @@ pub fn verify(data: &[u8]) -> bool {
     let refused = record.key().is_some() && !matches!(scenario.key(&record), Key::Secret(_));
     assert_eq!(verdict.is_none(), refused, "{verdict:?}: {scenario:?}");
     if !refused {
-        let expected = oracle::verify::verify(&usable, &scenario.seen(destination, now, true)).ok();
+        let expected = ssa_oracle::verify::verify(&usable, &scenario.seen(destination, now, true)).ok();
         same_verdict(verdict, expected.as_ref(), &scenario);
     }
     match (verdict, rule.class(destination.0)) {
@@ -417,9 +408,9 @@ pub fn verify(data: &[u8]) -> bool {
     let _ = damaged.verify(&scenario.flow(destination, now));
     let _ = damaged.class(destination.0);
     let _ = damaged.positive_items().count();
-    let mut random = Random(scenario.seed);
-    if let Ok(mut search) = damaged.search(&scenario.request(), ItemSet::EMPTY, &mut || random.next()) {
-        let _ = damaged.advance(&mut search, &scenario.request(), 64, &mut || random.next());
+    let mut random = Draw::seeded(scenario.seed);
+    if let Ok(mut search) = damaged.search(&scenario.request(), ItemSet::EMPTY, &mut || random.bits()) {
+        let _ = damaged.advance(&mut search, &scenario.request(), 64, &mut || random.bits());
     }
     true
 }

@@ -8,7 +8,7 @@ fn many(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("2:2001:db8:{i:x}::/64")).collect()
 }
 
-pub fn lists() -> Cases {
+pub(super) fn lists() -> Cases {
     let mut c = Cases::default();
     for (apl, expect) in [
         ("2:2001:db8:5::/64", "usable"),
@@ -148,7 +148,7 @@ pub fn lists() -> Cases {
     c
 }
 
-pub fn negated() -> Cases {
+pub(super) fn negated() -> Cases {
     let mut c = Cases::default();
     let note = "2: no rand bit among the template's first L-P bits";
     let hash = "v=ssa1; addr=hash(src/64):20 rand:44";
@@ -261,7 +261,7 @@ pub fn negated() -> Cases {
     c
 }
 
-pub fn tag() -> Cases {
+pub(super) fn tag() -> Cases {
     let mut c = Cases::default();
     let own = "v=ssa1; addr=rand:64; apl=2:2001:db8:5::/64";
     c.parse("1: no RRset: the record's own list", own, "", "usable");
@@ -387,7 +387,7 @@ pub fn tag() -> Cases {
     c
 }
 
-pub fn wire() -> Cases {
+pub(super) fn wire() -> Cases {
     let mut c = Cases::default();
     let mut ok = |note: &str, wire: &str, expect: &str| {
         let mut case = Map::new();
@@ -520,7 +520,7 @@ pub fn wire() -> Cases {
     c
 }
 
-pub fn place() -> Cases {
+pub(super) fn place() -> Cases {
     let mut c = Cases::default();
     let rule = "v=ssa1; addr=rand:64";
     let nested = "2:2001:db8:0:5::/64 !2:2001:db8::/48 !2:2001:db8:0:5:8000::/80";

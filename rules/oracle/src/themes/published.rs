@@ -48,7 +48,7 @@ impl Cases {
     }
 }
 
-pub fn published() -> Cases {
+pub(super) fn published() -> Cases {
     let mut c = Cases::default();
     let w = who();
     let to = |value: u64| address("2001:db8:5::") | u128::from(value);

@@ -1,6 +1,4 @@
-//! What the fuzz targets of the filter do with an input, as `mod.rs` says.
-#![allow(unreachable_pub, reason = "every fuzz target includes all bodies and uses one")]
-#![allow(dead_code, reason = "every fuzz target includes all bodies and uses one")]
+//! What the fuzz targets of the filter do with an input.
 
 use std::fmt::Debug;
 

@@ -1,22 +1,14 @@
 //! The cases this project makes, by theme: inputs and, where a verdict is at stake, what is expected
 //! of them are chosen by hand; the oracle works out addresses, keys and hashes.
-#![allow(
-    unreachable_pub,
-    reason = "modules of a test binary say pub for what others of it use"
-)]
-#![allow(
-    clippy::pedantic,
-    reason = "the oracle follows the text's order and words, not the house's"
-)]
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::apl::{Place, from_text, to_wire};
 use crate::cases::{address, answer, client, hex, text};
-use crate::oracle::apl::{Place, from_text, to_wire};
-use crate::oracle::compose::{fill, groups, pow_ok};
-use crate::oracle::record::usable;
+use crate::compose::{fill, groups, pow_ok};
+use crate::record::usable;
 
 mod choice;
 mod composing;
@@ -37,7 +29,7 @@ pub struct Theme {
 }
 
 pub fn all() -> Vec<Theme> {
-    let made = "hand-chosen inputs; expected values by the oracle in rules/tests/oracle";
+    let made = "hand-chosen inputs; expected values by the oracle in rules/oracle";
     let theme = |file, cases: Cases| Theme {
         file,
         origin: made,

@@ -1,10 +1,6 @@
 //! The corpora of the targets of `rules`.
 
-#[path = "bodies/mod.rs"]
-mod bodies;
-mod corpus;
-
-use corpus::replay;
+use ssa_fuzz_bodies::{replay, rules as bodies};
 
 #[test]
 fn apl_wire_corpus_holds() {

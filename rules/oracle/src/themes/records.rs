@@ -2,7 +2,7 @@
 
 use super::{A, Cases};
 
-pub fn grammar() -> Cases {
+pub(super) fn grammar() -> Cases {
     let mut c = Cases::default();
     c.usable(
         "2: record = \"v=ssa1\" *( \";\" tag ) [ \";\" ]",
@@ -353,7 +353,7 @@ pub fn grammar() -> Cases {
     c
 }
 
-pub fn numbers() -> Cases {
+pub(super) fn numbers() -> Cases {
     let mut c = Cases::default();
     c.unusable(
         "2: numbers are decimal with no sign or leading zero",
@@ -573,7 +573,7 @@ pub fn numbers() -> Cases {
     c
 }
 
-pub fn rules() -> Cases {
+pub(super) fn rules() -> Cases {
     let mut c = Cases::default();
     c.usable(
         "2: a kind of input may recur in other fields",
@@ -786,7 +786,7 @@ pub fn rules() -> Cases {
     c
 }
 
-pub fn limits() -> Cases {
+pub(super) fn limits() -> Cases {
     let mut c = Cases::default();
     let padded = |total: usize| {
         let head = "v=ssa1; addr=rand:64; x-pad=";

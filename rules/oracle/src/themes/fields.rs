@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn fields() -> Cases {
+pub(super) fn fields() -> Cases {
     let mut c = Cases::default();
     // Each address that is composed conforms; a flipped bit of each field is a violation of it.
     let mut both = |note: &str, rule: &str, who: &Who| {
@@ -326,7 +326,7 @@ pub fn fields() -> Cases {
     c
 }
 
-pub fn objects() -> Cases {
+pub(super) fn objects() -> Cases {
     let mut c = Cases::default();
     let high = "v=ssa1; addr=obj[0:64]";
     let low = "v=ssa1; addr=obj[64:128]";
@@ -511,7 +511,7 @@ pub fn objects() -> Cases {
     c
 }
 
-pub fn unchecked() -> Cases {
+pub(super) fn unchecked() -> Cases {
     let mut c = Cases::default();
     let list = "2:2001:db8:5::/64 2:2001:db8:6::/64 2:2001:db8:7::/64";
     let w = who();
@@ -661,7 +661,7 @@ pub fn unchecked() -> Cases {
     c
 }
 
-pub fn replicas() -> Cases {
+pub(super) fn replicas() -> Cases {
     let mut c = Cases::default();
     let note = "3.2: replica r adds floor(r*2^n/replicas) mod 2^n to the first field";
     for (template, replicas, more) in [

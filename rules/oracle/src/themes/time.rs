@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn time() -> Cases {
+pub(super) fn time() -> Cases {
     let mut c = Cases::default();
     let w = who();
     let note = "4.2: every step from floor((now-skew)/s) to floor((now+skew)/s)";

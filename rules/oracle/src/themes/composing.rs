@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn composing() -> Cases {
+pub(super) fn composing() -> Cases {
     let mut c = Cases::default();
     let w = who();
     let note = "3: a missing input or secret is an error";

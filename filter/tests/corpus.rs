@@ -1,10 +1,6 @@
 //! The corpora of the targets of the filter.
 
-#[path = "bodies/filter.rs"]
-mod bodies;
-mod corpus;
-
-use corpus::replay;
+use ssa_fuzz_bodies::{filter as bodies, replay};
 
 #[test]
 fn filter_config_corpus_holds() {

@@ -22,7 +22,7 @@ fn solved(rule: &str, who: &Who, minutes: &[i64]) -> u128 {
     panic!("no solution of {rule}");
 }
 
-pub fn pow() -> Cases {
+pub(super) fn pow() -> Cases {
     let mut c = Cases::default();
     let w = who();
     let note = "4.3: every minute from floor((now-skew)/60) to floor((now+skew)/60)";

@@ -5,7 +5,7 @@ use super::*;
 const TWO: &str = "2:2001:db8:5::/64 2:2001:db8:6::/64";
 const THREE: &str = "2:2001:db8:5::/64 2:fd00:a:b::/64 2:2a02:1234:ffff::/64";
 
-pub fn items() -> Cases {
+pub(super) fn items() -> Cases {
     let mut c = Cases::default();
     let near = "v=ssa1; addr=const(1):64";
     for (note, apl, source, expect) in [
