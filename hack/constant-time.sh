@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Counts the instructions of comparing macs in the optimised build, the one that matters; cargo test does so in the other.
+# Counts the instructions of a MAC comparison in the optimised build, the one that matters; cargo test covers the other.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -8,6 +8,6 @@ if ! have valgrind; then
   say "valgrind is missing: see make setup"
   exit 77
 fi
-# cargo test of one test file builds no examples.
+# cargo test does not build examples for a single test file.
 cargo build --release --locked -p ssa-rules --example mac_mismatch
 cargo test --release --locked -p ssa-rules --test constant_time

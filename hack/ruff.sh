@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Reads the project's Python with ruff, by the rules of ruff.toml. Exits 77 where ruff is missing and cannot be installed.
+# Lints the Python code with ruff and ruff.toml. Exits 77 if ruff is missing and cannot be installed.
 #
-#   hack/ruff.sh          says what is wrong, also with the layout
-#   hack/ruff.sh --fix    mends what ruff can, and lays all out anew
-#   hack/ruff.sh --path   prints the path of ruff alone, which is installed into the cache where it is missing
+#   hack/ruff.sh          reports faults, including those of formatting
+#   hack/ruff.sh --fix    fixes what ruff can, and formats everything
+#   hack/ruff.sh --path   only prints the path of ruff; installs it into the cache if it is missing
 #
-#   SSA_RUFF=/usr/bin/ruff   uses that one instead
+#   SSA_RUFF=/usr/bin/ruff   use this one instead
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 case ${1:-} in
   '' | --fix | --path) ;;
-  *) die "$1 is neither --fix nor --path" ;;
+  *) die "unknown option $1; see --help" ;;
 esac
 
 if [ -n "${SSA_RUFF:-}" ]; then
-  [ -x "$SSA_RUFF" ] || die "SSA_RUFF=$SSA_RUFF is no program"
+  [ -x "$SSA_RUFF" ] || die "SSA_RUFF=$SSA_RUFF is not executable"
   ruff=$SSA_RUFF
 else
   kept=$(python_tool ruff)

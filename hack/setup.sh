@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Finds or installs what building and testing need, says what and why line by line, and writes the choices to
-# .cache/toolchain.env for the other scripts. Safe to run again: a second run finds everything and is quick.
+# Finds or installs the tools for building and testing, prints each with its reason, and writes its choices to
+# .cache/toolchain.env for the other scripts. Safe to run again: the second run finds everything and is quick.
 #
-#   hack/setup.sh               for all that make test does
-#   hack/setup.sh PROFILE…      for this alone: build (the crates), module (and the Envoy module), demo (and what the demo
+#   hack/setup.sh               everything that make test needs
+#   hack/setup.sh PROFILE…      only these: build (the crates), module (also the Envoy module), demo (also what the demo
 #                               runs), or a group of hack/test.sh: lint, native, wasm, vectors, cross, envoy, chart, e2e, kind
-#   --quiet                     says only what is installed and what is missing
-#   --strict                    exits 1 where something is missing; without it what needs it says so
+#   --quiet                     only prints what is installed and what is missing
+#   --strict                    exits 1 if something is missing; otherwise the checks that need it report it
 #
-#   SSA_WASM=rustup|debian      insists on one toolchain for wasm32 (default: the first that works)
+#   SSA_WASM=rustup|debian      use this toolchain for wasm32 (default: the first that works)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -19,11 +19,11 @@ for argument in "$@"; do
     --quiet) quiet=1 ;;
     --strict) strict=1 ;;
     build | module | lint | native | wasm | vectors | cross | envoy | chart | demo | e2e | kind) profiles+=("$argument") ;;
-    *) die "$argument is no profile of hack/setup.sh; see hack/setup.sh --help" ;;
+    *) die "unknown profile $argument; see hack/setup.sh --help" ;;
   esac
 done
 if [ "${#profiles[@]}" -eq 0 ]; then profiles=("${everything[@]}"); fi
-# True when one of these profiles is asked for.
+# True if one of these profiles is requested.
 wanted() {
   local one
   for one in "$@"; do
@@ -47,7 +47,7 @@ lacking() {
 choices=()
 choose() { choices+=("$1=$(printf %q "$2")"); }
 
-# Debian's second Rust, in /usr/bin, with the standard library's source, which -Zbuild-std compiles for any target.
+# Debian's Rust in /usr/bin, with the source of the standard library, which -Zbuild-std compiles for any target.
 debian_rust_ready() {
   [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library/std ] \
     && version_at_least "$(/usr/bin/rustc --version | cut -d' ' -f2)" "$min_rust"
@@ -57,11 +57,11 @@ debian_rust() {
   if debian_rust_ready; then return 0; fi
   # A rustup from Debian would be removed by rustc-web, which conflicts with it.
   if have dpkg-query && dpkg-query -W -f '${Status}' rustup 2>/dev/null | grep -q '^install ok'; then return 1; fi
-  say "  …          the standard library of a target is missing: installing ${debian_rust_packages[*]} by apt" >&2
+  say "  …          the standard library of a target is missing: installing ${debian_rust_packages[*]} with apt" >&2
   apt_install "${debian_rust_packages[@]}" && debian_rust_ready
 }
 
-# True when the active rustc has the standard library (or, for bare targets, core) of target $1.
+# True if the active rustc has the standard library (or, for bare targets, core) of target $1.
 has_std() {
   compgen -G "$(rustc --print target-libdir --target "$1" 2>/dev/null)/libcore-*.rlib" >/dev/null
 }
@@ -74,12 +74,12 @@ rustup_target() {
 setup_rust() {
   if ! have cargo; then
     debian_rust || die "no cargo: install Rust $min_rust or newer with rustup (https://rustup.rs), then run this again"
-    installed "cargo, rustc: Debian's rustc-web, because no Rust was there"
+    installed "cargo, rustc: Debian's rustc-web, because Rust was missing"
   fi
   local version
   version=$(cd "$root" && rustc --version | cut -d' ' -f2)
   if ! version_at_least "$version" "$min_rust"; then
-    have rustup || die "rustc $version is older than $min_rust, and there is no rustup to update it"
+    have rustup || die "rustc $version is older than $min_rust, and rustup is not installed to update it"
     rustup toolchain install "$pinned_rust" --profile minimal --component clippy,rustfmt
     version=$(cd "$root" && rustc --version | cut -d' ' -f2)
     version_at_least "$version" "$min_rust" || die "rustc $version is older than $min_rust: choose a newer toolchain"
@@ -87,7 +87,7 @@ setup_rust() {
   else
     found "rustc $version ($(command -v rustc)), at least $min_rust is needed"
   fi
-  setup_apt_tool cc "gcc libc6-dev" "cargo links with it"
+  setup_apt_tool cc "gcc libc6-dev" "cargo needs a linker"
 }
 
 setup_components() {
@@ -113,13 +113,13 @@ setup_wasm() {
     found "std for $wasm_target: $(rustc --version | cut -d' ' -f1,2)'s own"
     choose SSA_WASM_TOOLCHAIN rustup
   elif [ "$wanted" != debian ] && rustup_target "$wasm_target"; then
-    installed "std for $wasm_target: by rustup, for the Wasm filter and its tests"
+    installed "std for $wasm_target: with rustup, for the Wasm filter and its tests"
     choose SSA_WASM_TOOLCHAIN rustup
   elif [ "$wanted" != rustup ] && debian_rust_ready; then
-    found "Debian's $(/usr/bin/rustc --version | cut -d' ' -f1,2) with the source of std, built for $wasm_target with each build"
+    found "Debian's $(/usr/bin/rustc --version | cut -d' ' -f1,2) with the source of std, which each build compiles for $wasm_target"
     choose SSA_WASM_TOOLCHAIN debian
   elif [ "$wanted" != rustup ] && debian_rust; then
-    installed "${debian_rust_packages[*]}: rustup cannot give std for $wasm_target here"
+    installed "${debian_rust_packages[*]}: rustup cannot install std for $wasm_target here"
     choose SSA_WASM_TOOLCHAIN debian
   else
     lacking "std for $wasm_target: rustup target add $wasm_target, or apt-get install ${debian_rust_packages[*]}"
@@ -127,14 +127,14 @@ setup_wasm() {
   fi
 }
 
-# std for Windows is linked by import libraries that dlltool makes.
+# Linking std for Windows needs import libraries, which dlltool creates.
 debian_target() {
   case $1 in
     *-windows-gnu) have x86_64-w64-mingw32-dlltool || apt_install binutils-mingw-w64-x86-64 ;;
   esac
 }
 
-# The targets that make cross-check compiles for: two foreign systems, and one with no std, which proves `rules` needs none.
+# The targets of make cross-check: two foreign systems, and one without std, which proves that `rules` needs none.
 setup_cross() {
   local target
   for target in x86_64-pc-windows-gnu aarch64-apple-darwin x86_64-unknown-none; do
@@ -204,34 +204,34 @@ setup_apt_tool() {
   fi
 }
 
-# What namespaces are made of and looked at with.
+# Tools to create and inspect namespaces.
 setup_hosts() {
-  setup_apt_tool unshare util-linux "hosts are namespaces"
-  setup_apt_tool ps procps "the processes in them are looked at"
-  setup_apt_tool ip iproute2 "links and routes between them"
-  setup_apt_tool ip6tables iptables "connections are led to their sidecars"
-  setup_apt_tool curl curl "the client of the story"
-  setup_apt_tool python3 python3 "the story is told by it"
+  setup_apt_tool unshare util-linux "simulated hosts are namespaces"
+  setup_apt_tool ps procps "inspects processes in them"
+  setup_apt_tool ip iproute2 "creates links and routes between them"
+  setup_apt_tool ip6tables iptables "redirects connections to sidecars"
+  setup_apt_tool curl curl "the client of the demo"
+  setup_apt_tool python3 python3 "runs the demo and the scenarios"
 }
 
 setup_envoy() {
   local path
-  # hack/envoy.sh says itself what it installs.
+  # hack/envoy.sh prints what it installs.
   if path=$("$root/hack/envoy.sh"); then
     found "Envoy ($path)"
   else
-    lacking "Envoy: the sidecars; see above"
+    lacking "Envoy: runs the sidecars; see above"
   fi
 }
 
-# The linters of Python; their scripts say themselves what they install.
+# The Python linters; their scripts print what they install.
 setup_python_tools() {
   local tool path
   for tool in ruff mypy; do
     if path=$("$root/hack/$tool.sh" --path); then
       found "$tool ($path)"
     else
-      lacking "$tool: make lint reads the Python with it; see above"
+      lacking "$tool: make lint checks the Python code with it; see above"
     fi
   done
 }
@@ -239,15 +239,15 @@ setup_python_tools() {
 setup_promtool() {
   local path
   if path=$("$root/hack/promtool.sh"); then
-    found "promtool ($path): the chart's alerts are played by it"
+    found "promtool ($path): tests the chart's alerts"
   else
     lacking "$path"
   fi
 }
 
-if [ "$quiet" = 0 ]; then say "setup for ${profiles[*]}: what is here, what is installed and why"; fi
+if [ "$quiet" = 0 ]; then say "setup for ${profiles[*]}: found and installed tools, and why"; fi
 mkdir -p "$root/.cache"
-# Servers are where only root looks.
+# Servers are in directories that only root has in PATH.
 export PATH=$PATH:/usr/sbin:/sbin
 setup_rust
 if wanted lint; then setup_components; fi
@@ -259,26 +259,26 @@ if wanted wasm; then
 fi
 if wanted lint; then
   setup_tool SSA_CARGO_DENY cargo-deny "$(locked_version cargo-deny "$tools_lock")" cargo-deny "make lint checks licences and sources with it"
-  setup_apt_tool shellcheck shellcheck "make lint reads the scripts with it"
-  setup_apt_tool python3 python3 "it installs ruff and mypy, which read the Python"
+  setup_apt_tool shellcheck shellcheck "make lint checks the scripts with it"
+  setup_apt_tool python3 python3 "installs ruff and mypy, which check the Python code"
   setup_python_tools
 fi
 if wanted native demo e2e; then setup_apt_tool named bind9 "the DNS server of the demo, the scenarios and the tests of ssa resolve"; fi
 if wanted native; then
-  setup_apt_tool knotd knot "tests of ssa resolve ask it too"
+  setup_apt_tool knotd knot "tests of ssa resolve query it too"
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi
 if wanted chart; then
-  setup_apt_tool jq jq "the chart's checks play the script of slices, which reads plans with it"
+  setup_apt_tool jq jq "the slice script, which the chart's checks run, reads plans with it"
   setup_promtool
 fi
-if wanted kind; then setup_apt_tool redis-check-rdb redis-tools "a scenario in the cluster replicates it"; fi
-if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario asks the DNS front by musl's getaddrinfo"; fi
-if wanted e2e; then setup_apt_tool nft nftables "a scenario closes UDP by it"; fi
+if wanted kind; then setup_apt_tool redis-check-rdb redis-tools "a scenario in the cluster runs a replicated Redis"; fi
+if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario queries the DNS front with musl's getaddrinfo"; fi
+if wanted e2e; then setup_apt_tool nft nftables "a scenario blocks UDP with it"; fi
 if wanted demo chart; then setup_hosts; fi
 if wanted demo; then setup_envoy; fi
 
-# What other profiles chose stays.
+# Keep the choices of other profiles.
 kept=()
 if [ -f "$toolchain_env" ]; then
   while IFS= read -r line; do
@@ -290,12 +290,12 @@ if [ -f "$toolchain_env" ]; then
   done <"$toolchain_env"
 fi
 {
-  say "# Written by hack/setup.sh for this machine; delete it to choose anew."
+  say "# Written by hack/setup.sh for this machine; delete it to choose again."
   printf '%s\n' ${kept[@]+"${kept[@]}"} ${choices[@]+"${choices[@]}"}
 } >"$toolchain_env.new"
 mv "$toolchain_env.new" "$toolchain_env"
 if [ "$missing" -gt 0 ]; then
-  say "setup: $missing missing (above); what needs them fails or is skipped, and says so"
+  say "setup: $missing missing (above); checks that need them fail or are skipped, and say so"
   exit "$strict"
 fi
 if [ "$quiet" = 0 ]; then say "setup: complete"; fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Reads every tracked shell script with shellcheck. Exits 77 where shellcheck is missing.
+# Runs shellcheck on every shell script of the tree. Exits 77 if shellcheck is missing.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"

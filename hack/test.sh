@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The project's tests: every check that `make test` and CI run.
+# Runs the project's tests: every check of `make test` and CI.
 #
-#   hack/test.sh               all steps
+#   hack/test.sh               all groups
 #   hack/test.sh lint native   only these groups: lint, native, wasm, vectors, cross, envoy, chart, demo,
 #                              e2e, kind
-#   SSA_KIND=up hack/test.sh   makes a kind cluster for the group kind where none is up, and removes it; that takes an hour
-#                              where nothing of it is kept yet
+#   SSA_KIND=up hack/test.sh   creates a kind cluster for the group kind if none is running, and deletes it afterwards; the
+#                              first time takes an hour
 #
-# Every step runs, whatever became of those before it. Its whole output is in target/test-logs/, and is shown when it fails.
-# A step that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as
-# one. A step that fails without naming a failed test counts as one failure more. Ends by `N passed, N failed[, N skipped]`,
-# and exits 1 when anything failed or nothing ran. A step that ends by 77 could not be run here: it counts as skipped, or as
-# what its last line says.
+# Every step runs, even if earlier ones failed. Its full output is in target/test-logs/, and is printed if it fails. A step
+# that reports tests (`test result:` of cargo, or a last line `N passed, N failed`) counts as those tests, any other as one.
+# A step that fails without naming a failed test counts as one more failure. The last lines are the seconds per group and
+# `N passed, N failed[, N skipped]`; exits 1 if anything failed or nothing ran. A step that exits 77 cannot run here: it
+# counts as skipped, or as its last line says.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -19,7 +19,7 @@ export CARGO_TERM_COLOR=never
 
 groups=("$@")
 [ "${#groups[@]}" -gt 0 ] || groups=(lint native wasm vectors cross envoy chart demo e2e kind)
-# Seconds that a step may take: the longest takes some 600 on two idle cores.
+# How many seconds a step may take; the longest takes about 350 on two idle cores.
 limit=3000
 logs=$target_dir/test-logs
 passed=0 failed=0 skipped=0 failures=()
@@ -30,7 +30,7 @@ skip() {
   skipped=$((skipped + 1))
 }
 
-# Adds up a log's `test result:` lines, or takes its last line `N passed, N failed[, N skipped]`: prints "passed failed skipped".
+# Sums a log's `test result:` lines, or takes its last line `N passed, N failed[, N skipped]`: prints "passed failed skipped".
 counts_of() {
   awk '
     /^test result: / {
@@ -84,7 +84,7 @@ step() {
   else
     failures+=("$name")
     tail -n 300 "$log" | sed 's/^/  | /'
-    say "  FAILED: $p passed, $f failed in $((SECONDS - began)) s (exit $status; whole output: $log)"
+    say "  FAILED: $p passed, $f failed in $((SECONDS - began)) s (exit $status; full output: $log)"
   fi
 }
 
@@ -97,22 +97,22 @@ group_lint() {
   step deny "cargo deny: bans, licences, sources" "$root/hack/deny.sh" bans licenses sources
   step advisories "cargo deny: advisories" "$root/hack/deny.sh" advisories
   step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
-  step ruff "ruff: the Python, and its layout" "$root/hack/ruff.sh"
-  step mypy "mypy: the Python's types" "$root/hack/mypy.sh"
+  step ruff "ruff: Python lints and formatting" "$root/hack/ruff.sh"
+  step mypy "mypy: Python types" "$root/hack/mypy.sh"
   step cycles-self-test "the check for circles of modules finds those that are planted" "$root/hack/cycles.py" --self-test
   step cycles "no circles between the modules of a crate" "$root/hack/cycles.py"
 }
 
 group_native() {
   step native "cargo test: the workspace, with its doctests" cargo test --workspace --locked --no-fail-fast
-  step constant-time "cargo test: a mac is compared in constant time in optimised code too" "$root/hack/constant-time.sh"
+  step constant-time "cargo test: MAC comparison is constant-time in optimised code too" "$root/hack/constant-time.sh"
 }
 
 group_wasm() {
   local file crate none=1
   if has_crate ssa-filter filter; then
     step filter "wasm32: the filter module" "$root/hack/module.sh"
-    step filter-clippy "wasm32: clippy of what only the module has, warnings are errors" \
+    step filter-clippy "wasm32: clippy on module-only code, warnings are errors" \
       "$root/hack/wasm-cargo.sh" clippy --locked -p ssa-filter -- -D warnings
   fi
   for file in */tests/wasm*.rs; do
@@ -147,15 +147,15 @@ group_cross() {
 }
 
 group_envoy() {
-  step envoy "Envoy's and ssa-resolver's own check of the configurations in envoy/" "$root/hack/validate.sh"
+  step envoy "Envoy and ssa-resolver validate the configurations in envoy/" "$root/hack/validate.sh"
 }
 
 group_chart() {
-  step chart "the Helm chart: what it renders, and what it refuses" "$root/hack/chart.sh"
+  step chart "the Helm chart: what it renders and rejects" "$root/hack/chart.sh"
 }
 
 group_demo() {
-  step demo "the demo: its story with every claim" "$root/hack/demo.sh"
+  step demo "the demo and its claims" "$root/hack/demo.sh"
 }
 
 group_e2e() {
@@ -166,20 +166,20 @@ group_kind() {
   local made=0
   if ! "$root/kind-cluster/env.sh" >/dev/null 2>&1; then
     if [ "${SSA_KIND:-}" != up ]; then
-      skip "kind: the filter in Istio's sidecars" "no cluster is up; make kind-up makes one, and so does SSA_KIND=up"
+      skip "kind: the filter in Istio's sidecars" "no cluster is running; make kind-up or SSA_KIND=up creates one"
       step kind-e2e "kind: scenarios with the chart" "$root/e2e/run.py" --kind
       return
     fi
     made=1
-    step kind-up "kind: a cluster with Istio" "$root/kind-cluster/up.sh"
+    step kind-up "kind: create a cluster with Istio" "$root/kind-cluster/up.sh"
   fi
   step kind "kind: the filter in Istio's sidecars" "$root/kind-cluster/smoke.sh"
   step kind-e2e "kind: scenarios with the chart" "$root/e2e/run.py" --kind
-  if [ "$made" = 1 ]; then step kind-down "kind: the cluster is removed" "$root/kind-cluster/down.sh"; fi
+  if [ "$made" = 1 ]; then step kind-down "kind: delete the cluster" "$root/kind-cluster/down.sh"; fi
 }
 
 for group in "${groups[@]}"; do
-  if ! declare -F "group_$group" >/dev/null; then die "no group of steps is called $group; those that are stand at the top of hack/test.sh"; fi
+  if ! declare -F "group_$group" >/dev/null; then die "unknown group $group; see hack/test.sh --help"; fi
 done
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -197,7 +197,7 @@ for group in "${groups[@]}"; do
 done
 
 say "== $took"
-say "== $((SECONDS - started)) s in all${failures[*]:+; failed: ${failures[*]}}"
+say "== $((SECONDS - started)) s in total${failures[*]:+; failed: ${failures[*]}}"
 summary="$passed passed, $failed failed"
 if [ "$skipped" -gt 0 ]; then summary+=", $skipped skipped"; fi
 say "$summary"

@@ -3,7 +3,7 @@
 # sees that they refuse each with a role that there is not, so that the module too has really read it; and that each lets the
 # module do what it asks for and no more. Ends by `N passed, N failed`.
 #
-#   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER   these programs and this module instead of those found or built
+#   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER   use these programs and this module instead of finding or building them
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the files of test vectors by the ssa command, as its users have it. Ends by `N passed, N failed`.
+# Runs the test vectors with the ssa command that users get. Ends with `N passed, N failed`.
 #
-#   SSA_CLI   this ssa instead of the one built
+#   SSA_CLI   use this ssa instead of building it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Runs cargo for wasm32-unknown-unknown with the toolchain that hack/setup.sh found:
 #
-#   hack/wasm-cargo.sh build -p ssa-filter                  hack/module.sh builds the Envoy module as it is to be
-#   hack/wasm-cargo.sh clippy -p ssa-filter                 77 where this toolchain has no clippy
-#   hack/wasm-cargo.sh test -p ssa-rules --test wasm        tests of wasm-bindgen-test, under Node.js
+#   hack/wasm-cargo.sh build -p ssa-filter                  (hack/module.sh builds the Envoy module as shipped)
+#   hack/wasm-cargo.sh clippy -p ssa-filter                 exits 77 if this toolchain has no clippy
+#   hack/wasm-cargo.sh test -p ssa-rules --test wasm        wasm-bindgen-test tests, under Node.js
 #
-# Name the test file: a crate's other integration tests are for native targets. SSA_WASM_LD names another linker.
+# Name the test file: the crate's other integration tests are native. SSA_WASM_LD names another linker.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 load_toolchain module SSA_WASM_TOOLCHAIN
-# Cargo's workspace, wherever this was called from.
+# The workspace, whatever the current directory.
 cd "$root"
 
 [ "$#" -gt 0 ] || die "usage: hack/wasm-cargo.sh SUBCOMMAND [cargo's arguments]"
@@ -19,7 +19,7 @@ shift
 if [ "$subcommand" = test ] || [ "$subcommand" = run ]; then
   # The lock may have moved since setup ran: the runner must be of the library's version to the digit.
   version=$(locked_version wasm-bindgen)
-  [ -n "$version" ] || die "no crate in Cargo.lock uses wasm-bindgen: nothing can run here"
+  [ -n "$version" ] || die "no crate in Cargo.lock uses wasm-bindgen: there is nothing to run"
   case ${SSA_WASM_BINDGEN_RUNNER:-} in
     *"wasm-bindgen-cli-$version/"*) ;;
     *)
