@@ -1,30 +1,30 @@
-"""What every scenario does wherever it plays: it claims, waits, and tells its story."""
+"""What every scenario does wherever it runs: it makes claims, waits, and logs its progress."""
 
 import re
 import time
 
 
 class Broken(Exception):
-    """What a scenario stands on did not hold: it cannot go on."""
+    """A precondition of a scenario failed: it cannot continue."""
 
 
 class Skip(Exception):
-    """This machine cannot run the scenario."""
+    """This machine cannot run the scenario; the message says why."""
 
 
 def find(pattern, text, flags=0):
-    """Returns where a text has a regular expression; breaks the scenario where it has none."""
+    """Returns the match of a regular expression in a text; aborts the scenario if there is none."""
     found = re.search(pattern, text, flags)
     if not found:
-        raise Broken(f"nothing is like {pattern!r} in {text[-2000:]!r}")
+        raise Broken(f"no match for {pattern!r} in {text[-2000:]!r}")
     return found
 
 
 class Answer:
-    """What became of one connection.
+    """The outcome of one connection.
 
-    `kind` is served (an answer came), refused (closed without one), unreachable (no connection), or silent (no answer
-    in time); `text` is the answer or the error.
+    `kind` is served (answered), refused (closed without an answer), unreachable (not established), or silent (no
+    answer in time); `text` is the answer or the error.
     """
 
     def __init__(self, kind, text=""):
@@ -36,52 +36,52 @@ class Answer:
 
 
 class Claims:
-    """Counts claims; a stage is one."""
+    """Counts claims; the base of stages."""
 
-    # Seconds between two looks while something is waited for.
+    # Seconds between two polls of a condition.
     pause = 0.05
 
     def __init__(self):
-        """Begins the story."""
+        """Starts the clock of the log."""
         self.passed = 0
         self.failures = []
         self.began = time.monotonic()
 
     def open(self):
-        """Makes what the scenario stands on, as far as it is not there."""
+        """Creates what the scenario needs beforehand."""
 
     def close(self):
-        """Ends what does not end with the scenario."""
+        """Removes what would outlive the scenario."""
 
     def keep_logs(self, folder):
-        """Copies what was written on the stage to a folder that outlives it."""
+        """Copies the logs to a folder that outlives the scenario."""
 
     def note(self, text):
-        """Prints a line of the story."""
+        """Prints a line with the time since the start."""
         print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
 
     def claim(self, what, expected, found):
-        """Counts a claim, which holds when both are equal."""
+        """Counts a claim: both values are equal."""
         self._count(what, expected == found, f"{found!r}", f"{expected!r}")
 
     def claim_between(self, what, low, high, found):
-        """Counts a claim, which holds when the number is from low to high."""
+        """Counts a claim: the number is between low and high, inclusive."""
         self._count(what, low <= found <= high, f"{found}", f"from {low} to {high}")
 
     def claim_in(self, what, part, whole):
-        """Counts a claim, which holds when the text has the part."""
-        self._count(what, part in whole, f"{whole[-2000:]!r}", f"something with {part!r}")
+        """Counts a claim: the text contains the part."""
+        self._count(what, part in whole, f"{whole[-2000:]!r}", f"text containing {part!r}")
 
     def _count(self, what, holds, found, expected):
         if holds:
             self.passed += 1
             self.note(f"ok      {what}: {found[:200]}")
         else:
-            self.failures.append(f"{what}: {found}, and should be {expected}")
-            self.note(f"NOT SO  {self.failures[-1]}")
+            self.failures.append(f"{what}: {found}, expected {expected}")
+            self.note(f"FAILED  {self.failures[-1]}")
 
     def wait(self, seconds, what, condition, pause=None):
-        """Returns the condition's first true result; breaks the scenario when there is none in so many seconds."""
+        """Polls a condition and returns its first true result; aborts the scenario at the timeout."""
         until = time.monotonic() + seconds
         while True:
             result = condition()
@@ -90,16 +90,16 @@ class Claims:
             try:
                 self.check()
             except Broken as reason:
-                raise Broken(f"{reason} while waiting: {what}") from None
+                raise Broken(f"{reason} while waiting for: {what}") from None
             if time.monotonic() > until:
-                raise Broken(f"not so in {seconds} s: {what}")
+                raise Broken(f"timeout after {seconds:.0f} s: {what}")
             time.sleep(pause or self.pause)
 
     def wait_steady(self, seconds, what, condition, times=4, pause=None):
-        """Waits until the condition was true so many times in a row, and returns the last result.
+        """Waits until a condition was true so many times in a row, and returns the last result.
 
-        A look at which it is not begins the row anew. For what comes to one worker, one proxy or one cache after
-        another: a single look may meet the first of them.
+        A poll at which it is false starts the row again. For changes that reach workers, proxies or caches one after
+        another: a single poll may hit the first of them.
         """
         row = 0
 
@@ -114,4 +114,4 @@ class Claims:
         return self.wait(seconds, f"{what}, {times} times in a row", again, pause)
 
     def check(self):
-        """Breaks the scenario when what it stands on is gone."""
+        """Aborts the scenario if something that it needs is gone."""

@@ -1,6 +1,6 @@
-"""Plays one scenario: inside.py REQUEST.json, which run.py writes.
+"""Runs one scenario: inside.py REQUEST.json, which run.py writes.
 
-It plays inside namespaces that end with it, or in the kind cluster.
+It runs inside namespaces that end with it, or in the kind cluster.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from lib import claims
 
 
 def make_stage(request):
-    """Makes the stage of a scenario."""
+    """Creates the stage of a scenario."""
     tools = {name: Path(path) for name, path in request["tools"].items()}
     if request["shared"]:
         from lib.cluster import Cluster
@@ -35,8 +35,8 @@ def make_stage(request):
 
 
 def play(request):
-    """Plays a scenario, and returns what became of it."""
-    # What is written has keys in it, and logs outlive the scenario.
+    """Runs a scenario, and returns its result."""
+    # The files contain keys, and logs outlive the scenario.
     os.umask(0o077)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -47,7 +47,7 @@ def play(request):
             step()
         except claims.Skip as reason:
             skipped.append(str(reason))
-        except Exception as error:  # whatever it is, it is the scenario's failure
+        except Exception as error:  # any exception is a failure of the scenario
             broken.append(f"{type(error).__name__}: {error}")
             traceback.print_exc()
 
@@ -62,7 +62,7 @@ def play(request):
         limit = request["limit"]
 
         def late(*_):
-            raise claims.Broken(f"it took more than {limit:.0f} s")
+            raise claims.Broken(f"exceeded its limit of {limit:.0f} s")
 
         signal.signal(signal.SIGALRM, late)
         signal.setitimer(signal.ITIMER_REAL, limit)
@@ -72,7 +72,7 @@ def play(request):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     attempt(run)
-    # Before the programs end: who is not waited for takes its figures along.
+    # Before the programs exit: those that nobody waits for take their figures along.
     cpu = None if request["shared"] else cpu_seconds()
     if broken or stage.failures or request["keep"]:
         attempt(lambda: stage.keep_logs(Path(request["logs"])))
@@ -87,7 +87,7 @@ def play(request):
 
 
 def cpu_seconds():
-    """Returns the processor time of all that ran in these namespaces, in seconds."""
+    """Returns the CPU time of everything that ran in these namespaces, in seconds."""
     ticks = 0
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

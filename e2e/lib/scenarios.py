@@ -1,21 +1,20 @@
-"""The scenarios as the runner sees them: what can be known of one without playing it."""
+"""The scenarios as the runner sees them: what is known about one without running it."""
 
 import ast
 import fnmatch
 from pathlib import Path
 
 E2E = Path(__file__).resolve().parent.parent
-# The folders of scenarios: Envoys with the filter and what tells them of services, the resolver, and the chart in the
-# kind cluster.
+# The folders of scenarios: sidecars and their configuration; the resolver shim; the chart in the kind cluster.
 FAMILIES = ("sidecar", "resolver", "kind")
 
 
 class Scenario:
     """A scenario's folder. Its scenario.py may set, as constants of the module:
 
-    LIMIT   seconds that it may take (120); SSA_TIMEOUT_FACTOR stretches it
-    LONG    whether it is left out where none is asked for by name (False)
-    LIGHT   whether it mostly waits: for TTLs, timeouts, clocks. It may be played beside another (False)
+    LIMIT   seconds that it may take (120), multiplied by SSA_TIMEOUT_FACTOR
+    LONG    whether it runs only by name or with --long (False)
+    LIGHT   whether it mostly waits for TTLs, timeouts or clocks, and may run next to another (False)
     """
 
     def __init__(self, folder):
@@ -40,11 +39,11 @@ class Scenario:
 
     @property
     def cluster(self):
-        """Whether it plays in the kind cluster."""
+        """Whether it runs in the kind cluster."""
         return self.family == "kind"
 
     def is_meant_by(self, pattern):
-        """Whether a name of the command line means it: its name or its folder, in which * stands for any text."""
+        """Whether a name of the command line matches its name or its folder; * matches any text."""
         return any(fnmatch.fnmatchcase(name, pattern) for name in (self.name, self.path))
 
 

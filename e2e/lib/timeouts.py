@@ -1,57 +1,53 @@
-"""How long scenarios wait for what has to come, in seconds, each with its reason.
+"""The timeouts of scenarios, in seconds, each with its reason.
 
-A wait ends as soon as what it waits for is there: these bounds say when a scenario gives up, and cost nothing while all
-goes well. They leave room for a machine that does several things at once; SSA_TIMEOUT_FACTOR=3 stretches them all, and
-the scenarios' own limits, where one is slower still. What a scenario claims of time, such as "within two TTLs", is a
-claim and stands there, not here.
+A wait ends as soon as its condition is true; a timeout only decides when a scenario gives up, and costs nothing while
+all goes well. Timeouts leave room for a loaded machine; on a slower one SSA_TIMEOUT_FACTOR=3 multiplies them all, and
+the scenarios' own limits. A bound that a scenario claims, such as "within two TTLs", is part of that scenario and not
+here.
 """
 
 import os
 
 FACTOR = float(os.environ.get("SSA_TIMEOUT_FACTOR", "1"))
 
-# What a program does in milliseconds once it gets a processor: it listens, counts, logs, answers, reloads, asks again
+# What takes milliseconds once a program is scheduled: it listens, counts, logs, answers, reloads, or queries again
 # after a TTL of one or two seconds.
 SOON = 20 * FACTOR
-# What waits for an interval of Envoy's: a host without connections is dropped after 5 s, an old Envoy ends 5 s after
-# the new one has taken over, a resolver is asked again after its back-off.
+# What depends on an interval of Envoy: a host without connections is removed after 5 s, an old Envoy exits 5 s after
+# the new one took over, a failed resolver is asked again after its back-off.
 INTERVAL = 40 * FACTOR
-# Between two tries of what failed: the filter avoids a replica or an address for 30 s.
+# The next attempt after a failure: the filter avoids a replica or an address for 30 s.
 RETRIED = 60 * FACTOR
-# Start of an Envoy: it compiles the module for each worker. And a snapshot of a thousand services.
+# The start of an Envoy, which compiles the module for each worker; a snapshot of a thousand services.
 STARTED = 60 * FACTOR
-# One exchange over the network, dialled by a scenario: the answer comes at once, or after Envoy's connect timeout of 5
-# s.
+# One exchange over the network: the answer comes at once, or after Envoy's connect timeout of 5 s.
 EXCHANGE = 10 * FACTOR
-# An exchange that waits for something first: to be held until a snapshot comes, for a proof of work, for a timeout of
-# the server's.
+# An exchange that waits first: for a snapshot, a proof of work, or a timeout of the server.
 HELD_EXCHANGE = 40 * FACTOR
-# A request to an admin interface or a health check that nothing delays.
+# A request to an admin interface or a health check.
 ADMIN = 10 * FACTOR
-# A program that ends after it was told to.
+# The exit of a program after it was told to.
 ENDED = 20 * FACTOR
-
-# A step of time of 30 s, its edge and the next one.
+# A time step of 30 s, its edge and the next step.
 STEP = 70 * FACTOR
 
 # ---- in the kind cluster
 
-# istiod tells a proxy of a changed configuration: it gathers changes for up to 10 s, and pushes to one proxy after
-# another.
+# istiod pushes a changed configuration: it batches changes for up to 10 s, and pushes to one proxy after another.
 PUSHED = 60 * FACTOR
-# The kubelet shows a changed ConfigMap or Secret in a pod, within its period of 60 s and what it needs itself.
+# The kubelet updates a mounted ConfigMap or Secret: within its sync period of 60 s, plus its own delay.
 MOUNTED = 90 * FACTOR
-# Pods are scheduled, pulled, started and ready, or gone.
+# Pods are scheduled, pulled, started and ready, or deleted.
 ROLLED_OUT = 120 * FACTOR
-# Kubernetes calls a node not ready after 40 to 50 s without a word of it, and takes about as long to see it come back.
+# Kubernetes marks a node not ready after 40 to 50 s of silence, and needs about as long to see it return.
 NODE_KNOWN = 120 * FACTOR
 # One command of kubectl, helm or docker that waits for nothing.
 COMMAND = 60 * FACTOR
 # A command inside a pod.
 IN_POD = 30 * FACTOR
-# helm or istioctl until all that they install is there; a namespace until all in it is gone.
+# helm or istioctl until everything is installed; a namespace until everything in it is deleted.
 INSTALLED = 300 * FACTOR
-# Commands that dial a thousand times, one after another.
+# A command that dials thousands of times, one after another.
 THOUSANDS = 200 * FACTOR
-# Programs that are built from source, once for each machine.
+# Programs built from source, once per machine.
 BUILT = 900 * FACTOR

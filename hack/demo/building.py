@@ -1,4 +1,4 @@
-"""How the datacenter is made, and what its sidecars do before they know their services."""
+"""Builds the datacenter, and shows what sidecars do before they know their services."""
 
 import stage
 from lib import timeouts
@@ -11,8 +11,8 @@ from traffic import CURL
 
 def build(demo, services):
     demo.title("A datacenter on one machine")
-    demo.say(f"2 servers own a /64 for each of {len(services)} services; a router leads slices of them to the servers.")
-    demo.say("Nobody holds a table of connections or of clients.")
+    demo.say(f"2 servers own a /64 for each of {len(services)} services; a router routes slices of them to servers.")
+    demo.say("Nothing keeps a table of connections or clients.")
     demo.lay_network(services, 2)
     demo.timed("network: client, rogue and legacy hosts, router, server1 and server2, each with an HTTP application")
     demo.start_dns()
@@ -23,24 +23,24 @@ def build(demo, services):
 
 
 def publication(demo, web, vault):
-    demo.title("What the DNS says")
+    demo.title("DNS records")
     row = demo.table("name:16", "type:5", "data:0")
     told = {service: demo.resolve(service) for service in demo.services}
     for service in (web, vault):
         one = told[service]
         row(service.domain, "APL", service.published["apl"])
-        row("", "AAAA", f"{one['aaaa'][0]['address']}, for devices that know nothing of SSA")
+        row("", "AAAA", f"{one['aaaa'][0]['address']}, for legacy clients")
         row(f"_ssa.{service.name}", "TXT", one["records"][0]["text"])
     names = [service.name for service in demo.services if service not in (web, vault)]
-    demo.say(f"and likewise {', '.join(names)}: a service for each rule that the story is about")
+    demo.say(f"and likewise {', '.join(names)}: one service per kind of rule")
     usable = sum(one["verdict"] == "usable" for one in told.values())
-    demo.claim(f"services that a client can use (ssa resolve), of {len(told)}", len(told), usable)
+    demo.claim(f"services usable by a client (ssa resolve), of {len(told)}", len(told), usable)
 
 
 def as_they_stand(demo, web):
-    demo.title("Sidecars and resolver shims by the files of envoy/ as they stand")
-    demo.say(f"Beside each Envoy an ssa-resolver by resolver.json, which names {web.domain}; the rest is in the DNS.")
-    demo.say(f"{HASHED}: the address of a client decides on its server.")
+    demo.title("Sidecars and resolver shims with the unmodified files of envoy/")
+    demo.say(f"Next to each Envoy, ssa-resolver with resolver.json, which names {web.domain}; the rest is in the DNS.")
+    demo.say(f"{HASHED}: a client's address determines its server.")
     server1, server2 = demo.servers
     # What a host needs that is both: see both.yaml.
     slices = [prefix for prefix, name in demo.plan[web] if name == server2.name]
@@ -51,9 +51,9 @@ def as_they_stand(demo, web):
     client, one, both = demo.start_standing(
         (demo.client, "client.yaml"), (server1, "server.yaml"), (server2, "both.yaml")
     )
-    demo.timed("client.yaml on the client, server.yaml on server1, both.yaml on server2, and all have a snapshot")
+    demo.timed("client.yaml on the client, server.yaml on server1, both.yaml on server2; all have a snapshot")
     row = demo.table(
-        "asks:9", "by:13", "answered:10", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5"
+        "host:9", "file:13", "answered:10", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5"
     )
     for sidecar, by, log in ((client, "client.yaml", "access.log"), (both, "both.yaml", "outbound.log")):
         before = demo.conforming(web)
@@ -72,11 +72,11 @@ def as_they_stand(demo, web):
     (client,) = demo.start_standing((demo.client, "client-http.yaml"))
     answers = demo.run(demo.client, *CURL[:-2], f"{web.url}?[1-20]")[1].split()
     lines = demo.wait(timeouts.SOON, "the log is whole", lambda: client.composed(20))
-    demo.timed("client-http.yaml on the client: curl keeps one connection to it, and asks 20 times")
+    demo.timed("client-http.yaml on the client: curl sends 20 requests over one connection to it")
     composed = client.outbound(outcome="composed")
     upstream = {(line["source"], line["destination"]) for line in lines}
     demo.claim(
-        "answers, addresses composed, connections to them",
+        "answers, composed addresses, connections to them",
         "20, 1, 1",
         f"{len(answers)}, {composed}, {len(upstream)}",
     )
@@ -96,12 +96,12 @@ def gauges(demo, what):
 
 def hold_and_release(demo, web):
     demo.title("Sidecars that start before their shims: connections wait for the first snapshot")
-    demo.say("client.yaml and server.yaml anew, and then shims that know all services: rules and lists from the")
-    demo.say("DNS, keys from files, services and modes by configuration. From here on none of them is restarted.")
+    demo.say("New Envoys with client.yaml and server.yaml, then shims that know all services: rules and lists from")
+    demo.say("the DNS, keys from files, services and modes from configuration. None is restarted from here on.")
     demo.lap()
     demo.start_sidecars(demo.client, *demo.servers)
     client = demo.standing["client"]
-    demo.timed("Envoys are ready, and have no snapshot; 5 requests are sent")
+    demo.timed("Envoys are ready without a snapshot; 5 requests are sent")
     command = ["curl", "-sS", "--max-time", 20, web.url]
     curls = [demo.start(demo.client, f"held-{number}", command) for number in range(5)]
     demo.wait(timeouts.SOON, "5 connections are held", lambda: client.total("held_connections") == 5)
@@ -110,8 +110,8 @@ def hold_and_release(demo, web):
         demo.forget(curl)
     demo.start_shims(demo.client, *demo.servers)
     answered = sum(curl.wait(timeouts.INTERVAL) == 0 for curl in curls)
-    demo.timed("a shim is started beside each")
-    gauges(demo, "with it")
-    demo.claim("requests answered, of 5 that were held", 5, answered)
+    demo.timed("a shim is started next to each")
+    gauges(demo, "with a snapshot")
+    demo.claim("held requests answered, of 5", 5, answered)
     composed = client.outbound(outcome="composed")
-    demo.claim("addresses composed for them, and found conforming", "5, 5", f"{composed}, {demo.conforming(web)}")
+    demo.claim("addresses composed for them, and verified as conforming", "5, 5", f"{composed}, {demo.conforming(web)}")

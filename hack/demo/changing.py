@@ -1,4 +1,4 @@
-"""What changes while a client keeps asking: rules, keys, steps of time, and the DNS."""
+"""Changes while a client keeps sending requests: rules, keys, time steps, and the DNS."""
 
 import calendar
 import ipaddress
@@ -15,7 +15,7 @@ from traffic import Asking
 
 
 def outage(demo, web):
-    demo.title("The DNS goes away while a client keeps asking, and comes back")
+    demo.title("The DNS fails while a client keeps sending requests, and recovers")
     others = demo.others(web)
     asking = Asking(demo, demo.client, web, "outage")
     asking.next(50)
@@ -30,14 +30,14 @@ def outage(demo, web):
     away = {name: shim.services("stale") for name, shim in demo.shims.items()}
     state, reason = demo.shims["client"].status(web.domain, "outbound")
     asking.next(50)
-    demo.timed("named is stopped, and every answer that the shims have has expired; the client is answered on")
+    demo.timed("named is stopped, and all answers of the shims have expired; the client is still answered")
     demo.say(f"/status of the client's shim, {web.domain}: {state}: {reason}")
     demo.dns.start()
     for name, shim in demo.shims.items():
         demo.wait(timeouts.SOON, f"the shim of {name} has new answers", lambda: shim.services("usable") == everything)
     demo.timed("named is started, and every shim has new answers")
     row = demo.table(
-        "/metrics of the shim of:25", "before:10", "DNS away:10", "DNS back:10", "asked, answered:16", "failed:0"
+        "/metrics of the shim of:25", "before:10", "DNS down:10", "DNS up:10", "queries answered:16", "failed:0"
     )
     for name, shim in demo.shims.items():
         answered = shim.count("ssa_resolver_resolutions_total", outcome="answered")
@@ -53,13 +53,13 @@ def outage(demo, web):
 
 
 def unhurt(demo, service, asking, others):
-    """Ends a client that keeps asking, and claims that all of its requests were answered, and none as a legacy one's.
+    """Stops a client that keeps sending requests, and claims that all were answered, and none as a legacy client's.
 
     `others` is what `demo.others` said before it began.
     """
     asking.stop()
     demo.claim(f"requests refused, of {len(asking.answers())}", 0, asking.failed())
-    demo.claim("connections that the servers found other than conforming", 0, demo.others(service) - others)
+    demo.claim("connections with another verdict than conforming", 0, demo.others(service) - others)
 
 
 def succeed(demo, service, rule):
@@ -69,14 +69,14 @@ def succeed(demo, service, rule):
     begins = int(time.time()) + stage.TTL + 5
     service.rules = [*old, f"{rule}; from={begins}"]
     demo.publish(service)
-    demo.say(f"two records stand together: {service.rules[0]}")
+    demo.say(f"both records are published:  {service.rules[0]}")
     demo.say(f"                            {service.rules[1]}")
     left = begins - time.time()
-    demo.claim(f"every shim knew both before the second counts, which is in {left:.1f} s", True, left > 0)
+    demo.claim(f"every shim knew both before the second takes effect, in {left:.1f} s", True, left > 0)
     demo.wait(timeouts.INTERVAL, "the new rule has been in force for a TTL", lambda: time.time() > begins + stage.TTL)
     service.rules = service.rules[1:]
     demo.publish(service)
-    demo.say("a TTL after the second has come into force, the first is gone")
+    demo.say("a TTL after the second took effect, the first is removed")
     return begins
 
 
@@ -95,7 +95,7 @@ def before_and_after(demo, lines, begins):
 
 
 def make_before_break(demo, web):
-    demo.title("Make before break: the rule changes in the DNS while a client keeps asking")
+    demo.title("Make before break: the rule changes in the DNS while a client keeps sending requests")
     others, since = demo.others(web), len(demo.composed(web))
     asking = Asking(demo, demo.client, web, "make-before-break")
     asking.next(50)
@@ -105,46 +105,46 @@ def make_before_break(demo, web):
     before, after = before_and_after(demo, demo.composed(web, since), begins)
     place = places([demo.compose(web, demo.client.address, time=begins)])
     early, late = len(places(before) & place), len(places(after) - place)
-    demo.claim("of these, places by the new rule before it, and by the old one after it", "0, 0", f"{early}, {late}")
+    demo.claim("of these, prefixes of the new rule before it, and of the old one after it", "0, 0", f"{early}, {late}")
 
 
 def rotation(demo, tokens):
-    demo.title(f"A secret is rotated while a client keeps asking: {tokens.domain}")
+    demo.title(f"A secret is rotated while a client keeps sending requests: {tokens.domain}")
     others, since = demo.others(tokens), len(demo.composed(tokens))
     asking = Asking(demo, demo.client, tokens, "rotation")
     asking.next(50)
     tokens.keys["k2"] = NEXT_SECRET
     demo.mount_keys()
-    demo.say("k2 is mounted beside k1: a master on servers, on the client the key that is made of it for the client")
+    demo.say("k2 is mounted next to k1: the secret on servers, the key derived from it on the client")
     begins = succeed(demo, tokens, TOKEN.format("k2"))
     old_key = tokens.key_of("k1", demo.rogue.address)
     del tokens.keys["k1"]
     demo.mount_keys()
     for name, shim in demo.shims.items():
         demo.wait(timeouts.SOON, f"the shim of {name} has k2 alone", lambda: list(shim.told(tokens)) == ["k2"])
-    demo.say("and k1 is removed")
+    demo.say("k1 is removed")
     asking.next(50)
     unhurt(demo, tokens, asking, others)
     before, after = before_and_after(demo, demo.composed(tokens, since), begins)
-    demo.claim("addresses in use before as well as after it", 0, len(before & after))
+    demo.claim("addresses used both before and after it", 0, len(before & after))
     source = demo.rogue.address
     own = tokens.key_of("k2", source)
     dials(
         demo,
         [
             (
-                "an address by a key made of k1",
+                "an address with a key derived from k1",
                 demo.compose(tokens, source, rule=TOKEN.format("k1"), client_key=f"k1={old_key}"),
                 "refused violation field_1",
             ),
-            ("one by a key made of k2", demo.compose(tokens, source, client_key=f"k2={own}"), "served conforming -"),
+            ("one with a key from k2", demo.compose(tokens, source, client_key=f"k2={own}"), "served conforming -"),
         ],
     )
 
 
 def hopping(demo, vault, asker):
     demo.title(f"Hopping by time and secret: {vault.domain}")
-    demo.say(f"{HOPPING}. A client has been asking all the time:")
+    demo.say(f"{HOPPING}. A client has been sending requests all the time:")
 
     def steps():
         """The client's connections by address, once there are some by two."""
@@ -168,7 +168,7 @@ def hopping(demo, vault, asker):
             found=used,
         )
     demo.claim(f"requests refused, of {len(asker.answers())}", 0, asker.failed())
-    demo.claim("connections that the servers found other than conforming", 0, demo.others(vault))
+    demo.claim("connections with another verdict than conforming", 0, demo.others(vault))
     source, now = demo.rogue.address, int(time.time())
     own, bad = f"k1={vault.key_of('k1', source)}", f"k1={client_key(WRONG_SECRET, 64, source)}"
 
@@ -177,9 +177,9 @@ def hopping(demo, vault, asker):
         old = demo.compose(vault, source, client_key=own, time=now - 3600)
         yield "its address of an hour ago", old, "refused violation field_0"
         wrong = demo.compose(vault, source, client_key=bad)
-        yield "its address of now by a wrong key", wrong, "refused violation field_0"
+        yield "its current address with a wrong key", wrong, "refused violation field_0"
         used = demo.compose(vault, demo.client.address, client_key=of_client)
-        yield "the client's address of now", used, "refused violation field_0"
-        yield "its address of now", demo.compose(vault, source, client_key=own), "served conforming -"
+        yield "the client's current address", used, "refused violation field_0"
+        yield "its current address", demo.compose(vault, source, client_key=own), "served conforming -"
 
     dials(demo, attempts())

@@ -6,8 +6,8 @@ from traffic import CURL, Answers, Asking, close_lasting, open_lasting
 
 
 def applications(demo, rows):
-    demo.title("Applications that compose addresses themselves (ssa compose): 20 objects, each asked for twice")
-    row = demo.table("rule:49", "answered:9", "server1:8", "server2:8", "objects with one server:0")
+    demo.title("Applications that compose addresses themselves (ssa compose): 20 objects, each requested twice")
+    row = demo.table("rule:49", "answered:9", "server1:8", "server2:8", "objects on one server:0")
     for name, service in rows:
         servers = []
         for number in range(20):
@@ -25,11 +25,11 @@ def applications(demo, rows):
 
 
 def scaling(demo, naive):
-    demo.title("Scaling 2 → 4 → 3 servers while a client keeps asking")
+    demo.title("Scaling 2 → 4 → 3 servers while a client keeps sending requests")
     lasting = open_lasting(demo, naive, 40)
     peers = demo.peers(naive)
     if len(peers) != 40:
-        raise Broken(f"the client's sidecar has {len(peers)} connections, and not 40")
+        raise Broken(f"the client's sidecar has {len(peers)} connections instead of 40")
     asking = Asking(demo, demo.client, naive, "scaling")
     asking.next(50)
     told = demo.standing["client"].installed()
@@ -62,19 +62,17 @@ def scaling(demo, naive):
     spread(demo.servers[:3])
     asking.stop()
     demo.claim(
-        "2 → 4, established connections that ended: those on moved slices, and no other",
+        "2 → 4, established connections closed: those on moved slices, and no others",
         f"{gone} of 40",
         f"{ended} of 40",
     )
-    demo.claim("snapshots that the client's sidecar got meanwhile", 0, demo.standing["client"].installed() - told)
+    demo.claim("snapshots that the client's sidecar received meanwhile", 0, demo.standing["client"].installed() - told)
     failed, again = (demo.standing["client"].stat(name) - old for name, old in zip(failures, before))
     demo.claim("new connections that failed", 0, failed)
-    demo.say(f"new connections that a move met in their handshake, and that were made again: {again}")
+    demo.say(f"new connections that were retried because a slice moved during the handshake: {again}")
     early, answered = asking.failed(), len(asking.answers())
-    demo.say(
-        f"requests that were on their way on a slice when it moved, and ended early: {early} of {early + answered}"
-    )
+    demo.say(f"requests in flight on a slice when it moved, and cut off: {early} of {early + answered}")
     running = [*demo.standing.values(), *demo.shims.values()]
     ended = sum(one.process.poll() is not None for one in running)
-    demo.claim(f"Envoys and shims that have ended since connections were held, of {len(running)}", 0, ended)
+    demo.claim(f"Envoys and shims that exited since connections were held, of {len(running)}", 0, ended)
     close_lasting(demo, lasting)

@@ -1,4 +1,4 @@
-"""What each kind of rule does, and who is refused."""
+"""Shows what each kind of rule does, and who is refused."""
 
 from lib.stage import address
 from records import WORK
@@ -7,8 +7,8 @@ from traffic import CURL, close_lasting, open_lasting
 
 
 def kinds_of_rules(demo, rows):
-    demo.title("Kinds of rules, each with a service of its own")
-    demo.say("curl, 100 connections to each; /84s: in how many of 2^20 places the addresses are")
+    demo.title("Kinds of rules, one service each")
+    demo.say("curl, 100 connections each; /84s: the number of distinct /84 prefixes of the addresses, of 2^20")
     demo.lap()
     row = demo.table("rule:38", "answered:11", "conforming:11", "server1:8", "server2:8", "addresses:10", "/84s:5")
     for name, service, wanted in rows:
@@ -23,16 +23,16 @@ def kinds_of_rules(demo, rows):
             found=(answers.all, conforming, spots),
         )
         demo.say(f"  {service.domain}: {service.rules[0].removeprefix('v=ssa1; ')}")
-    demo.timed("6 rules; hopping and objects have parts of their own")
+    demo.timed("6 rules; hopping and objects follow below")
 
 
 def dials(demo, attempts):
-    """Lets the rogue dial, shows what becomes of it, and returns what servers logged.
+    """Lets the rogue dial, shows the outcome, and returns what servers logged.
 
     Attempts are (what, address or URL's host, wanted outcome).
     """
     lines = []
-    row = demo.table("the rogue dials:52", "is:8", "verdict:11", "part:8", "on:7")
+    row = demo.table("the rogue dials:52", "outcome:8", "verdict:11", "part:8", "on:7")
     for what, to, wanted in attempts:
         demo.mark(demo.rogue)
         outcome = demo.try_once(demo.rogue, f"http://{to if ']' in str(to) else f'[{to}]'}/")
@@ -45,10 +45,10 @@ def dials(demo, attempts):
 
 
 def token(demo, tokens):
-    demo.title(f"A token in the address: {tokens.domain}, where each client has a key of its own")
+    demo.title(f"A token in the address: {tokens.domain}, where each client has its own key")
     demo.say(tokens.rules[0])
     told = ", ".join(f"{name}: {shim.told(tokens)['k1']}" for name, shim in demo.shims.items())
-    demo.claim("what shims tell of k1", "client: client_key, server1: secret, server2: secret", told)
+    demo.claim("what shims hand out for k1", "client: client_key, server1: secret, server2: secret", told)
     source = demo.rogue.address
     of_client, own = (tokens.key_of("k1", host.address) for host in (demo.client, demo.rogue))
     demo.ask(demo.client, tokens, 1)
@@ -57,13 +57,13 @@ def token(demo, tokens):
         demo,
         [
             (
-                "what the key of the client makes of its own source",
+                "composed from its own source with the client's key",
                 demo.compose(tokens, source, client_key=f"k1={of_client}"),
                 "refused violation field_1",
             ),
             ("the address that the client uses", used, "refused violation field_0"),
             (
-                "what its own key makes of it, had it got one",
+                "composed with a key of its own, if it had one",
                 demo.compose(tokens, source, client_key=f"k1={own}"),
                 "served conforming -",
             ),
@@ -76,22 +76,22 @@ def proof_of_work(demo, work):
     url = f"{work.url}?[1-20]"
     _, text = demo.run(demo.client, *CURL, "-o", "/dev/null", "-w", "%{time_total}\n", url)
     times = sorted(1000 * float(line) for line in text.split())
-    demo.say("Some 2^18 hashes for each worker of the sidecar; its solution then serves for the minute.")
+    demo.say("About 2^18 hashes per worker of the sidecar; the solution is reused for the minute.")
     demo.claim("requests answered, of 20", 20, len(times))
-    demo.say(f"the slowest took {times[-1]:.0f} ms, the one in the middle {times[len(times) // 2]:.0f} ms")
+    demo.say(f"the slowest took {times[-1]:.0f} ms, the median {times[len(times) // 2]:.0f} ms")
     source = demo.rogue.address
     without = demo.compose(work, source, rule=WORK.rpartition(";")[0])
     dials(
         demo,
         [
-            ("the right place, without the work", without, "refused violation pow"),
+            ("the right prefix, without the work", without, "refused violation pow"),
             ("with the work done", demo.compose(work, source), "served conforming -"),
         ],
     )
 
 
 def rogue(demo, web):
-    demo.title("A rogue client: no sidecar, dials what it likes")
+    demo.title("A rogue client without a sidecar, dialling arbitrary addresses")
     violations = demo.inbound(web, verdict="violation", outcome="denied")
     server = demo.servers[0].address
     lines = dials(
@@ -103,24 +103,24 @@ def rogue(demo, web):
         ],
     )
     line = lines[0]
-    demo.say(f"The access log of {line['on']}:")
+    demo.say(f"Access log of {line['on']}:")
     refusing = demo.standing[line["on"]]
     logged = (refusing.folder / "access.log").read_text().splitlines()
     demo.say(f"  {next(text for text in logged if line['source'] in text)}")
-    demo.say("Its metrics:")
+    demo.say("Metrics:")
     for metric in refusing.admin("stats/prometheus?filter=ssa_inbound").splitlines():
         if 'ssa_outcome="denied"' in metric or "violations_total{" in metric:
             demo.say(f"  {metric}")
     counted = demo.inbound(web, verdict="violation", outcome="denied") - violations
-    demo.claim("violations that were counted by this", 1, counted)
+    demo.claim("violations counted", 1, counted)
     reached = [line["upstream"] for line in lines if line["upstream"]]
     demo.claim("connections that reached an application", 0, len(reached))
 
 
 def modes(demo, web):
-    demo.title("Modes, policies and the kill switch: configuration and SIGHUP, while 20 connections last")
+    demo.title("Modes, policies and the kill switch: configuration and SIGHUP, with 20 open connections")
     lasting = open_lasting(demo, web, 20)
-    row = demo.table("mode:12", "on violations:14", "the rogue is:13", "verdict:11", "outcome:14", "by the cluster:0")
+    row = demo.table("mode:12", "on violations:14", "the rogue is:13", "verdict:11", "outcome:14", "cluster:0")
     for mode, policy, off, wanted in (
         ("enforce", "deny", False, "refused violation denied"),
         ("shadow", "deny", False, "served violation shadow_denied"),
@@ -144,7 +144,7 @@ def modes(demo, web):
     answers = demo.ask(demo.client, web, 20)
     off = client.outbound(outcome="off") - before
     demo.claim(
-        "kill switch: the client's requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {off}"
+        "kill switch: client requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {off}"
     )
     web.mode, web.policy = "enforce", {}
     demo.configure()
@@ -152,9 +152,9 @@ def modes(demo, web):
     outcome = demo.try_once(demo.legacy, web.url)
     line = demo.logged(demo.legacy)[-1]
     demo.claim(
-        "switched on again: a legacy client, which dials the AAAA address",
+        "enabled again: a legacy client, which dials the AAAA address",
         "served: legacy demoted by application_demoted",
         f"{outcome}: {line['verdict']} {line['outcome']} by {line['upstream']}",
     )
-    demo.claim("connections that lasted, of 20, through all reloads", 20, lasting.check())
+    demo.claim("open connections that survived all reloads, of 20", 20, lasting.check())
     close_lasting(demo, lasting)

@@ -1,4 +1,4 @@
-"""What the story of hack/demo.sh stands on: hosts, DNS, sidecars, shims, and claims that are shown as they are counted.
+"""The stage of hack/demo.sh: hosts, DNS, sidecars, shims, and claims that are printed as they are counted.
 
     client 2001:db8:0:1::10 ──┐            ┌── server1 2001:db8:0:101::1
     rogue  2001:db8:0:2::66 ──┤            │
@@ -77,7 +77,7 @@ class Demo(Stage):
             self.say(text, "ok")
         else:
             self.failures.append(text)
-            self.say(f"{text}; NOT SO, it should be {wanted}", "NO")
+            self.say(f"{text}; FAILED, expected {wanted}", "NO")
 
     def table(self, *columns):
         """Begins a table: columns are `name:width`. Returns what prints a row of it.
@@ -97,13 +97,13 @@ class Demo(Stage):
         return row
 
     def verdict(self):
-        """Ends the story: prints whether every claim held, and returns the exit status."""
+        """Prints whether every claim passed, and returns the exit status."""
         self.title(f"Verdict after {time.monotonic() - self.began:.0f} s")
         if self.failures:
             count = self.passed + len(self.failures)
-            self.say(f"{len(self.failures)} of {count} claims did not hold: the lines marked NO.")
+            self.say(f"{len(self.failures)} of {count} claims failed: the lines marked NO.")
         else:
-            self.say(f"All {self.passed} claims held: the lines marked ok.")
+            self.say(f"All {self.passed} claims passed: the lines marked ok.")
         return int(bool(self.failures))
 
     def show_logs(self):

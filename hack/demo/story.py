@@ -1,4 +1,4 @@
-"""The story of hack/demo.sh, told inside namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER."""
+"""The demo of hack/demo.sh, run inside namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from traffic import Asking
 def tell(demo):
     web = Service(0, "web", HASHED)
     vault = Service(1, "vault", HOPPING, k1=VAULT_SECRET)
-    # The vault has no capacity for legacy clients.
+    # The vault refuses legacy clients.
     vault.policy = {"legacy": "deny"}
     naive = Service(2, "naive", NAIVE)
     raw = Service(3, "raw", RAW)
@@ -74,7 +74,7 @@ def main():
     except Exception as error:  # whatever it is, the story cannot go on
         traceback.print_exc()
         demo.show_logs()
-        demo.title(f"BROKEN: {type(error).__name__}: {error}")
+        demo.title(f"ABORTED: {type(error).__name__}: {error}")
         return 1
     status = demo.verdict()
     if os.environ.get("KEEP"):

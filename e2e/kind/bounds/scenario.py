@@ -1,5 +1,4 @@
-"""Clients that dial addresses without number, slices that are none, and servers without a service: nothing grows or
-opens.
+"""Countless dialled addresses, invalid slices, servers without a service: nothing grows and nothing opens.
 
 Topology: a server, a client of the chart, and an outsider without a sidecar, which dials by hand.
 

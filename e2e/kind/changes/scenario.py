@@ -1,4 +1,4 @@
-"""A secret is rotated and a rule changed under load, and no conforming connection is refused.
+"""A secret is rotated and a rule changes under load: no conforming connection is refused.
 
 Two servers with slices and a client; secrets and the client's own keys are Secrets of Kubernetes, the records are in
 the cluster's DNS with a TTL of 1 s. The load is curl in the client's pod, each request a connection of its own.

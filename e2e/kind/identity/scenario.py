@@ -1,4 +1,4 @@
-"""Who speaks is for mutual TLS to say: identities, names of peers and policies hold through addresses with tokens.
+"""Identity stays with mutual TLS: identities, peer names and policies work through addresses with tokens.
 
 Topology: a server and two clients of the chart, each with a service account of its own.
 

@@ -1,4 +1,4 @@
-"""Legacy clients, shadow mode, demotion, a service that is off and the kill switch: by values alone, without a restart.
+"""Legacy clients, shadow mode, demotion, a disabled service and the kill switch: by values alone, without a restart.
 
 Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any.
 

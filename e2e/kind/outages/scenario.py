@@ -1,4 +1,4 @@
-"""Shims, istiod, a server and a node go away under load: traffic goes on or recovers, and nothing wrong gets in.
+"""Shims, istiod, a server and a node fail under load: traffic continues or recovers, and nothing wrong is admitted.
 
 Two servers on two nodes with slices, a client, and a rogue with an ordinary sidecar that goes on dialling an address
 made for another source. The client draws addresses of all slices.

@@ -1,4 +1,4 @@
-"""Servers of one StatefulSet dial each other by a rule of their own, whose key they alone hold, without mutual TLS.
+"""Servers of a StatefulSet dial each other by their own rule, whose key only they hold, without mutual TLS.
 
 Topology: Redis, a server and its replica, which are clients of each other; a client of the release, a stranger with
 Istio's ordinary sidecar, and an outsider without any. Mutual TLS is off.

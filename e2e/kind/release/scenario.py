@@ -1,4 +1,4 @@
-"""The module is missing or another, the release is upgraded under load, and goes: nothing wrong gets in, nothing stays.
+"""A missing or different module, an upgrade under load, and removal: nothing wrong is admitted, nothing is left behind.
 
 A server with slices, a client, and a pod with an ordinary sidecar, which dials by hand: an address made for its own
 source and one made for another. The release serves the module itself.

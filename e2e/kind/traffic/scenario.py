@@ -1,4 +1,4 @@
-"""Clients arrive where their rule leads and nowhere else, in HTTP and TCP, with STRICT mutual TLS and without any.
+"""Clients reach the address their rule yields and no other, over HTTP and TCP, with STRICT mutual TLS and without.
 
 Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any; later a
 server whose probes Istio does not rewrite.

@@ -1,4 +1,4 @@
-"""Several services in one release, a replicated Redis whose servers dial each other, and clients in another namespace.
+"""Several services in one release, a replicated Redis whose servers dial each other, clients in another namespace.
 
 Topology: Redis, a server and its replica, and a web server that has something of its own on Redis' port; a client of
 the chart, a stranger with Istio's ordinary sidecar, all with STRICT mutual TLS; a client in a namespace that has

@@ -1,4 +1,4 @@
-"""What the shim takes from its host: the source addresses that the kernel chooses, and the DNS servers of resolv.conf.
+"""What the shim learns from its host: the source addresses that the kernel selects, and the servers of resolv.conf.
 
 Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a
 DNS server, and another that comes to be the system's.

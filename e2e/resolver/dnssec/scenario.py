@@ -1,4 +1,4 @@
-"""The shim takes only answers that DNSSEC proves: what is not signed as it should be is a failure, never an absence.
+"""The shim accepts only answers that DNSSEC proves: one that is not signed properly is a failure, never an absence.
 
 Topology: a router, a host with a DNS server, a host with a shim that validates, and one with a shim that does not.
 

@@ -1,5 +1,5 @@
-"""Two services exchange their lists in the DNS, and neither refuses the other for it; a third that publishes the list
-of one of them gets nothing.
+"""Two services swap their lists in the DNS and neither is refused; a third that publishes a list of theirs gets
+nothing.
 
 Topology: a DNS server, a host with a shim that verifies for all three services.
 

@@ -1,4 +1,4 @@
-"""How the shim's DNS front bears 10,000 queries/s, beside the server asked directly.
+"""The shim's DNS front under 10,000 queries/s, compared with the server queried directly.
 
 Topology: a router, a DNS server, a resolver host with the front, a client with a program that sends a query every tenth
 of a millisecond, whether answers come or not.

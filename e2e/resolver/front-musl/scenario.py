@@ -1,4 +1,4 @@
-"""musl's getaddrinfo, which takes one failure for the failure of all, lives with the DNS front when the DNS goes away.
+"""musl's getaddrinfo, which treats one failure as failure of all, works with the DNS front when the DNS disappears.
 
 Topology: a router, a DNS server, a resolver host with the shim's front, a client with a program built by musl-gcc.
 

@@ -1,5 +1,4 @@
-"""Stub resolvers as they are live with the DNS front: Envoy's own STRICT_DNS by c-ares, which speaks cookies, and
-glibc's getaddrinfo, which asks A and AAAA at once.
+"""Stub resolvers work with the DNS front: Envoy's STRICT_DNS (c-ares, with cookies) and glibc's getaddrinfo.
 
 Topology: a router, a DNS server (BIND, which answers cookies by its own), another that refuses everything, a resolver
 host with the shim's front, a client with an Envoy.

@@ -1,5 +1,4 @@
-"""Clients without a filter ask the shim's DNS front, and connect where the rule says; whatever else they ask comes back
-as the server said it.
+"""Clients without a filter use the shim's DNS front and connect where the rule says; other answers pass unchanged.
 
 Topology: a server with a sidecar that denies legacy traffic, a router, a DNS server. A resolver host
 with the shim's front, which two clients may ask and a third may not. One client has a front of its own on ::1 too.

@@ -1,4 +1,4 @@
-"""Whatever a DNS server says or does, the shim says what is wrong, and keeps what it must.
+"""Whatever a DNS server says or does, the shim reports what is wrong, and keeps what it must.
 
 Topology: a router, and a host with a shim that serves both roles. Its DNS server is a program of this scenario that
 says what it is told to, over UDP and TCP.

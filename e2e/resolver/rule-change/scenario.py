@@ -1,4 +1,4 @@
-"""A rule is changed in the DNS at 500 connections/s, and no conforming connection is refused.
+"""A rule changes in the DNS at 500 connections/s: no conforming connection is refused.
 
 Topology: two clients with sidecars and shims, started at different moments; a router; a server with a sidecar and a
 shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the

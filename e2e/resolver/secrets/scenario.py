@@ -1,4 +1,4 @@
-"""A secret is rotated through mounted files at 500 connections/s, and no conforming connection is refused.
+"""A secret is rotated through mounted files at 500 connections/s: no conforming connection is refused.
 
 Topology: a client with a sidecar and a shim, a stranger, a router, a server with a sidecar and a shim, a DNS server.
 

@@ -1,4 +1,4 @@
-"""A thousand services in one snapshot: what the shim and the sidecars need for it.
+"""A thousand services in one snapshot: what it costs the shim and the sidecars.
 
 Topology: a client with a sidecar, a router, a server with a sidecar, both with a shim; a DNS server.
 

@@ -1,4 +1,4 @@
-"""The shim asks by DNS over TLS, and only a server whose certificate it can trust.
+"""The shim uses DNS over TLS, and only with a server whose certificate it can verify.
 
 Topology: a router, a host with BIND, which has a certificate made by this scenario, a host with a shim.
 

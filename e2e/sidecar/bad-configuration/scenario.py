@@ -1,4 +1,4 @@
-"""Garbage as configuration: Envoy refuses the listener, the log names every fault, and the last good one stays.
+"""Invalid configuration: Envoy rejects the listener, the log names every fault, and the last good one stays in force.
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""Garbage as snapshot, and a resolver that fails in every way: the last good snapshot stays, and Envoy lives.
+"""Invalid snapshots, and a resolver that fails in every way: the last good snapshot stays in force, and Envoy survives.
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""The edges of time: a step and its skew, a record's `from`, the minutes of a proof of work.
+"""Edges of time: a step and its skew, a record's `from`, the minutes of a proof of work.
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. All share one clock,
 which nothing here can turn; so the stranger dials addresses of other times, again and again, while the clock passes

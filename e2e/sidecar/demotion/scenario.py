@@ -1,4 +1,4 @@
-"""Demoted connections go to the cluster of their own, whatever protocol they speak.
+"""Demoted connections go to a cluster of their own, whatever protocol they speak.
 
 Topology: a stranger without a sidecar, a web server with a sidecar whose application speaks HTTP/1.1 and HTTP/2, and a
 mail server with one, whose application speaks first.

@@ -1,4 +1,4 @@
-"""What could not be connected to is avoided for a while, under tcp_proxy; under the HTTP manager it cannot be learned.
+"""Destinations that failed are avoided for a while under tcp_proxy; under the HTTP manager failures cannot be seen.
 
 Topology: a client with a sidecar, a router whose routes to some of the space lead nowhere, one server with a sidecar.
 

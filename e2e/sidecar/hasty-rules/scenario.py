@@ -1,4 +1,4 @@
-"""A rule whose addresses change with every second leaves few upstream hosts in its clients' Envoys.
+"""A rule whose addresses change every second leaves few upstream hosts in its clients' Envoys.
 
 Topology: a client with a sidecar of two workers, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""Connections that come before the first snapshot are held, and released, refused or forgotten as configured.
+"""Connections that arrive before the first snapshot are held, then released, refused or dropped as configured.
 
 Topology: a client with a sidecar, a stranger without one, a router, a web server with a sidecar, and a mail server with
 one, whose application speaks first.

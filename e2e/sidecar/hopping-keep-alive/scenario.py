@@ -1,4 +1,4 @@
-"""HTTP keep-alive under a rule that hops every 30 s: 0 requests refused, for applications' connections end at an age.
+"""HTTP keep-alive with a rule that hops every 30 s: 0 requests refused, because connections have a maximum age.
 
 Topology: two clients with sidecars, a router, one server with a sidecar.
 

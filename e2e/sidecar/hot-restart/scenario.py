@@ -1,4 +1,4 @@
-"""Envoys restart hot under 500 connections/s: two at once on a host, and no conforming connection is refused.
+"""Envoys hot-restart at 500 connections/s, two at a time on one host: no conforming connection is refused.
 
 Topology: a client with a sidecar, a router, one server with a sidecar.
 

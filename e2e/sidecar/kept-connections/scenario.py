@@ -1,4 +1,4 @@
-"""What a client of HTTP keeps of the addresses that it drew: connections as many as draws, until they have been idle.
+"""The connections that an HTTP client keeps to the addresses it drew: at most one per draw, closed when idle.
 
 Topology: a client with a sidecar, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""The kill switch: a snapshot turns every service off and on again under load, and drains nothing.
+"""The kill switch: a snapshot disables and re-enables all services under load, and drains nothing.
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 

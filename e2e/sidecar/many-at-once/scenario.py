@@ -1,4 +1,4 @@
-"""10,000 connections at once, through sidecars on both sides.
+"""10,000 simultaneous connections through sidecars on both sides.
 
 Topology: two clients with sidecars, 5,000 connections each; a router with one half of the space for each of two servers
 with sidecars.

@@ -1,4 +1,4 @@
-"""A million connections through both sidecars: every one composed and let in, and no memory stays of them.
+"""A million connections through both sidecars: each is composed and admitted, and no memory is retained.
 
 Topology: a client with a sidecar, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""Thousands of addresses are dialled; neighbour entries stay as few as there are hosts.
+"""Thousands of addresses are dialled; there are no more neighbour entries than hosts.
 
 Topology: a client with a sidecar, a stranger without one, a router with slices of the space for each of three servers.
 

@@ -1,4 +1,4 @@
-"""Proofs of work are solved while connections are held, in slices that leave the worker to others.
+"""Proofs of work are solved while connections are held, in time slices that leave the worker to others.
 
 Topology: a client with a sidecar of one worker, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""Configuration is pushed 20 times to both sidecars at 500 connections/s, and no conforming connection is refused.
+"""20 configuration pushes to both sidecars at 500 connections/s: no conforming connection is refused.
 
 Topology: a client with a sidecar, a prober without one, a router, one server with a sidecar.
 

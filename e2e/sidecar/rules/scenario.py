@@ -1,4 +1,4 @@
-"""Each kind of rule both ways: what conforms is let in, what breaks the same rule is refused with the part at fault.
+"""Every kind of rule in both directions: conforming is admitted, a violation is refused and names the part at fault.
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. Each rule is a service
 of its own, so that one pair of Envoys has them all.

@@ -1,4 +1,4 @@
-"""Secrets come by snapshots alone: clients hold their own keys, keys are rotated under load, and nothing tells them.
+"""Secrets come by snapshots alone: clients hold their own keys, keys rotate under load, and nothing reveals them.
 
 Topology: a client with a sidecar, whose address is that of the specification's example of a client key; a stranger
 without one, a router, one server with a sidecar.

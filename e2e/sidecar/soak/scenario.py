@@ -1,4 +1,4 @@
-"""Ten minutes of everything at once: no conforming connection is refused, Envoys live and their memory stays.
+"""Ten minutes of everything at once: no conforming connection is refused, Envoys survive and their memory is stable.
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""A sidecar whose connections leave by another source than its filter was told says so.
+"""A sidecar whose connections leave from another source than its filter was configured with reports it.
 
 Topology: a client with a sidecar and two addresses, a router, one server with a sidecar.
 

@@ -1,4 +1,4 @@
-"""A host with many addresses of its own: the pinned source is what servers see, and nothing is a violation.
+"""A host with many addresses: servers see the pinned source, and nothing is a violation.
 
 Topology: a client with a sidecar that has a global address, a unique local one, a temporary one that the kernel made,
 and a deprecated one; a router; one server with a sidecar.

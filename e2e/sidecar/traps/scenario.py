@@ -1,4 +1,4 @@
-"""A trap costs one worker's VM, which starts anew, and lets nothing in that is not to come in.
+"""A trap costs one worker's VM, which restarts, and admits nothing that must be refused.
 
 Topology: a client without a sidecar, a router, one server with a sidecar of two workers.
 

@@ -1,4 +1,4 @@
-"""UDP to a service's port is not judged: the application hears it, until the lines of docs/security.md close it.
+"""UDP to a service's port is not verified: the application receives it until the rules of docs/security.md drop it.
 
 Topology: a stranger without a sidecar, one server with a sidecar, whose application hears UDP on port 80 too.
 

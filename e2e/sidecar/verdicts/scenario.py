@@ -1,4 +1,4 @@
-"""What becomes of each finding in each mode, by the default policy and by others.
+"""The outcome of each verdict in each mode, with the default policy and with others.
 
 Topology: a stranger and a prober (an exempt source) without sidecars, two servers with sidecars.
 

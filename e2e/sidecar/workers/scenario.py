@@ -1,4 +1,4 @@
-"""Envoys of four workers: each decides for itself, all count together, and no two draw the same addresses.
+"""Envoys with four workers: each decides alone, all are counted together, and no two draw the same addresses.
 
 Topology: two clients with sidecars that start at the same time with the same seed, a router, one server with a sidecar.
 
