@@ -1,4 +1,4 @@
-//! What sidecars are told: [snapshots](Snapshot) of services with their policies, and the [plugin](plugin)'s
+//! What sidecars are told: [snapshots](Snapshot) of services with their policies, and the [plugin]'s
 //! configuration. The resolver shim writes these types, the filter reads them.
 //!
 //! Each field's type, bounds, default and meaning stand at the field, once. They are read by it and, with serde, written; with the
