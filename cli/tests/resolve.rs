@@ -166,7 +166,7 @@ _ssa.both TXT \"v=ssa1; addr=rand:64\"
 sub NS ns.sub
 ns.sub A 192.0.2.99
 ") {
-        resolve("web.sub.example", &server.v4(), &[]).exits(2).tells(&["refers to the name servers of sub.example."]);
+        resolve("web.sub.example", &server.v4(), &[]).exits(2).tells(&["a referral to the name servers of sub.example."]);
         let json = resolve("web.sub.example", &server.v4(), &["--json"]).exits(2).json();
         assert_eq!(json["error"]["faults"][0]["code"], "referral");
     }
@@ -327,7 +327,7 @@ fn a_server_may_be_a_host_of_the_system() {
     for (text, what) in [
         ("fe80::1", "without an interface"),
         ("ff02::fb", "multicast"),
-        ("127.0.0.1:0", "without a port"),
+        ("127.0.0.1:0", "missing a port"),
         ("::", "unspecified"),
     ] {
         resolve("store.example", text, &[])

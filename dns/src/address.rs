@@ -35,7 +35,7 @@ pub enum AddressError {
         text: String,
     },
     /// Nothing stands behind `#`.
-    #[error("`{text}` has no name behind #")]
+    #[error("`{text}` has no name after #")]
     NoName {
         /// What was written.
         text: String,
@@ -47,7 +47,7 @@ pub enum AddressError {
         text: String,
     },
     /// It names an interface that is not there.
-    #[error("`{text}`: this host has no interface {zone}, or the address is none that needs one (fe80::/10)")]
+    #[error("`{text}`: this host has no interface {zone}, or the address takes none (only fe80::/10 does)")]
     NoInterface {
         /// What was written.
         text: String,
@@ -75,9 +75,9 @@ pub enum AddressError {
 /// Says what an address is that no host has as its own, or that says too little to reach one.
 pub(crate) fn of_no_host(address: &SocketAddr) -> Option<&'static str> {
     match address {
-        _ if address.port() == 0 => Some("without a port: 0 is none"),
-        _ if address.ip().is_multicast() => Some("a multicast address, which is no single host's"),
-        SocketAddr::V4(v4) if v4.ip().is_broadcast() => Some("the broadcast address, which is no single host's"),
+        _ if address.port() == 0 => Some("missing a port: 0 is not one"),
+        _ if address.ip().is_multicast() => Some("a multicast address, not that of a single host"),
+        SocketAddr::V4(v4) if v4.ip().is_broadcast() => Some("the broadcast address, not that of a single host"),
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
             Some("a link-local address without an interface: write ADDRESS%INTERFACE, such as fe80::53%eth0")
         }
@@ -88,7 +88,7 @@ pub(crate) fn of_no_host(address: &SocketAddr) -> Option<&'static str> {
 /// Says what an address is at which no server can be asked.
 fn of_no_server(address: &SocketAddr) -> Option<&'static str> {
     let unspecified = address.ip().is_unspecified();
-    of_no_host(address).or_else(|| unspecified.then_some("the unspecified address, which is no server's"))
+    of_no_host(address).or_else(|| unspecified.then_some("the unspecified address, not that of a server"))
 }
 
 fn usable(

@@ -687,7 +687,7 @@ mod tests {
         };
         assert!(told([now() - 90, now() - 60]).contains("expired"));
         assert!(told([now() + 60, now() + 90]).contains("not valid yet"));
-        assert!(told([now() - 60, now() + 60]).contains("is wrong"));
+        assert!(told([now() - 60, now() + 60]).contains("is invalid"));
     }
 
     #[test]

@@ -17,13 +17,13 @@ use crate::question::Question;
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The system names no server.
-    #[error("the system names no DNS server ({0}); give one with --server ADDR:PORT")]
+    #[error("the system configures no DNS server ({0}); give one with --server ADDR:PORT")]
     NoServers(#[source] SystemError),
     /// There is no room for `_ssa.` in front of the name.
     #[error("the name has no room for _ssa. in front of it (255 bytes in all)")]
     NameTooLong,
     /// This process cannot wait for sockets.
-    #[error("no sockets can be waited for: {}", reason(.0))]
+    #[error("cannot start the async runtime: {}", reason(.0))]
     NoRuntime(#[source] io::Error),
     /// No server answered in time.
     #[error("timeout: no answer from {} within {} s", listed(servers), waited.as_secs_f32())]
@@ -42,7 +42,7 @@ pub enum AskError {
         code: ResponseCode,
     },
     /// The server only refers to others: no answer, and no absence (RFC 2308 §2.2).
-    #[error("{server} does not answer, but refers to the name servers of {zone}")]
+    #[error("{server} returned a referral to the name servers of {zone}, not an answer")]
     Referral {
         /// The server.
         server: SocketAddr,
@@ -50,7 +50,7 @@ pub enum AskError {
         zone: Box<Name>,
     },
     /// The server says neither that there is something nor, with any right, that there is nothing.
-    #[error("the answer of {server} is empty, and it is neither responsible for the name nor asks others")]
+    #[error("the answer of {server} is empty, and it is neither authoritative for the name nor recursive")]
     Lame {
         /// The server.
         server: SocketAddr,
@@ -64,7 +64,7 @@ pub enum AskError {
         source: NoWhole,
     },
     /// What came in time fits the question in no way.
-    #[error("what {server} sends does not answer the question: it {source}")]
+    #[error("the response of {server} does not match the question: it {source}")]
     Mismatched {
         /// The server.
         server: SocketAddr,
@@ -98,7 +98,7 @@ pub enum AskError {
     },
     /// The answer is not signed as it should be.
     #[cfg(feature = "secure")]
-    #[error("the answer of {server} is not to be trusted: {source}")]
+    #[error("the answer of {server} fails DNSSEC validation: {source}")]
     Bogus {
         /// The server.
         server: SocketAddr,
@@ -106,7 +106,7 @@ pub enum AskError {
         source: BogusAnswer,
     },
     /// The answer's signatures cannot be checked, for another question has no answer.
-    #[error("signatures cannot be checked: {question}: {source}")]
+    #[error("signatures cannot be verified: {question}: {source}")]
     Unproven {
         /// That question.
         question: Question,
@@ -120,7 +120,7 @@ pub enum AskError {
         server: SocketAddr,
     },
     /// The aliases lead nowhere.
-    #[error("{followed} aliases (CNAME) followed, and no end to them")]
+    #[error("{followed} aliases (CNAME) followed without reaching an end")]
     AliasLoop {
         /// How many were followed.
         followed: usize,
@@ -173,22 +173,22 @@ pub enum Mismatch {
     #[error("is shorter than a header")]
     Short,
     /// It does not begin as a DNS message.
-    #[error("has no header of DNS")]
+    #[error("has no DNS header")]
     NoHeader,
     /// Its ID is not that of the question.
-    #[error("has another number")]
+    #[error("has a different ID")]
     OtherId,
     /// It is a query.
-    #[error("is no response")]
+    #[error("is not a response")]
     NoResponse,
     /// It answers no query of a name.
-    #[error("is of another opcode")]
+    #[error("has a different opcode")]
     OtherOpcode,
-    /// Its question is of another class.
-    #[error("is of another class")]
+    /// Its question is for a different class.
+    #[error("is for a different class")]
     OtherClass,
     /// Its question is of another name or type.
-    #[error("is to another question")]
+    #[error("is for a different question")]
     OtherQuestion,
     /// It repeats no question, and says that there is nothing.
     #[error("has no question")]
@@ -199,16 +199,16 @@ pub enum Mismatch {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformation {
     /// The question section is incomplete.
-    #[error("its question breaks off")]
+    #[error("its question section is incomplete")]
     Question,
     /// The answer section is incomplete.
-    #[error("it breaks off in its answers")]
+    #[error("its answer section is incomplete")]
     Answers,
     /// The authority section is incomplete.
-    #[error("it breaks off in its authority section")]
+    #[error("its authority section is incomplete")]
     Authority,
     /// A record that was asked for cannot be decoded.
-    #[error("a {kind} record of {owner} is at fault")]
+    #[error("a {kind} record of {owner} is malformed")]
     Record {
         /// Its type.
         kind: RecordType,
@@ -222,13 +222,13 @@ pub enum Malformation {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BogusAnswer {
     /// No key is there to begin with.
-    #[error("no trust anchor is above the name")]
+    #[error("no trust anchor covers the name")]
     NoAnchor,
     /// It has no records, and nobody signed that.
-    #[error("it has no records, and no proof that there are none")]
+    #[error("it has no records, and no proof of their absence")]
     NoProofOfAbsence,
     /// It may be made from a wildcard alone where nothing closer is (RFC 4035 §5.3.4).
-    #[error("it is made from a wildcard, without the proof that it may be")]
+    #[error("it is expanded from a wildcard without the required proof")]
     Wildcard,
     /// It has no signature where its zone signs.
     #[error("it has no signature, and its zone is not proven to be unsigned")]
@@ -240,7 +240,7 @@ pub enum BogusAnswer {
     #[error("its signature is not valid yet")]
     NotYetValid,
     /// Its signature is none that counts.
-    #[error("its signature is wrong, or of a key that no trust anchor leads to")]
+    #[error("its signature is invalid, or its key does not chain to a trust anchor")]
     WrongSignature,
     /// The chain of trust cannot be followed.
     #[error("its chain of trust cannot be followed")]
@@ -257,7 +257,7 @@ pub enum ConnectError {
     #[error("too many questions are under way")]
     Busy,
     /// What comes is not DNS.
-    #[error("what it sends is not a DNS message")]
+    #[error("its response is not a DNS message")]
     NotDns(#[source] Box<NetError>),
     /// It has closed the connection.
     #[error("the connection was closed before the answer")]
@@ -423,7 +423,7 @@ mod tests {
         assert!(
             unproven
                 .to_string()
-                .starts_with("signatures cannot be checked: . DNSKEY: the name has")
+                .starts_with("signatures cannot be verified: . DNSKEY: the name has")
         );
         assert!(std::error::Error::source(&unproven).is_some());
     }
@@ -450,7 +450,7 @@ mod tests {
         let all = AskError::of_all(vec![silent(1), refused, malformed]);
         assert_eq!(all.name(), "malformed");
         for part in [
-            "192.0.2.53:4 cannot be decoded: it breaks off in its answers; ",
+            "192.0.2.53:4 cannot be decoded: its answer section is incomplete; ",
             "SERVFAIL",
             "no answer from 192.0.2.53:1",
         ] {

@@ -33,7 +33,7 @@ pub fn name(text: &str) -> Result<Name, NameError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// It is empty.
-    #[error("a domain name is not empty")]
+    #[error("a domain name must not be empty")]
     Empty,
     /// It looks like a key.
     #[error("looks like a key, not like a domain name (what was given is not shown)")]
@@ -52,25 +52,25 @@ pub enum NameError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
     /// All of them are too long together (RFC 1035 §2.3.4).
-    #[error("it is longer than 255 octets, or has more labels than that has room for")]
+    #[error("it is longer than 255 octets")]
     TooMany,
     /// One is empty.
     #[error("a label is empty")]
     Empty,
     /// One is too long.
-    #[error("a label has {0} octets, and 63 are allowed")]
+    #[error("a label has {0} octets; the maximum is 63")]
     TooLong(usize),
     /// One is not allowed in an internationalised name. Why IDNA refuses it is not spelled out.
-    #[error("a label has characters that no name may have (RFC 5891)")]
+    #[error("a label has characters that are not allowed in a name (RFC 5891)")]
     Idna,
     /// One maps to several.
     #[error("`{0}` is not one label")]
     NotOne(String),
     /// A blank or a control character stands for itself.
-    #[error("a blank or a control character has to be written by its octet in decimal, here \\{0:03}")]
+    #[error("a space or control character must be written as a decimal escape, here \\{0:03}")]
     Blank(u32),
     /// The same beyond ASCII.
-    #[error("no name has the blank or control character U+{0:04X}")]
+    #[error("a name cannot have the space or control character U+{0:04X}")]
     BlankBeyondAscii(u32),
     /// What follows a backslash is no escape.
     #[error("\\ stands before one ASCII character, or before three digits up to 255")]
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn a_blank_is_told_as_zones_write_it() {
         for (text, wanted) in [
-            ("a b", r"decimal, here \032"),
-            ("a\u{1b}[31m", r"decimal, here \027"),
-            ("a\n", r"decimal, here \010"),
+            ("a b", r"decimal escape, here \032"),
+            ("a\u{1b}[31m", r"decimal escape, here \027"),
+            ("a\n", r"decimal escape, here \010"),
             ("a\u{a0}b", "character U+00A0"),
             ("a\u{2003}b", "character U+2003"),
         ] {

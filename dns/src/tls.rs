@@ -44,7 +44,7 @@ pub enum TrustError {
     #[error("no certificates to trust: {0}")]
     NoRoots(#[source] RootsError),
     /// A text is not the name of a server.
-    #[error("`{name}` is no name that a certificate can have")]
+    #[error("`{name}` is not a valid server name")]
     BadName {
         /// The text.
         name: String,
@@ -74,7 +74,7 @@ pub enum RootsError {
         source: pem::Error,
     },
     /// A certificate of the file cannot be used.
-    #[error("certificate {number} of the file is none that can be trusted")]
+    #[error("certificate {number} of the file cannot be used as a trust anchor")]
     Unusable {
         /// Which of its certificates.
         number: usize,

@@ -37,17 +37,17 @@ pub(crate) fn told(error: &rustls::Error) -> String {
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
             Certificate::UnknownIssuer => "no authority that is trusted has signed its certificate",
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "its certificate is for another name"
+                "its certificate is for a different name"
             }
             Certificate::Revoked => "its certificate is revoked",
             Certificate::BadEncoding => "its certificate cannot be decoded",
             Certificate::BadSignature => "its certificate's signature is wrong",
             _ => "its certificate cannot be trusted",
         },
-        Error::NoCertificatesPresented => "it shows no certificate",
-        Error::AlertReceived(_) => "it refuses the connection by an alert of TLS",
-        Error::PeerIncompatible(_) => "it has no version or cipher of TLS in common with this host",
-        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "what it sends is not TLS",
+        Error::NoCertificatesPresented => "it presents no certificate",
+        Error::AlertReceived(_) => "it rejected the connection with a TLS alert",
+        Error::PeerIncompatible(_) => "it shares no TLS version or cipher suite with this host",
+        Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => "it does not speak TLS",
         Error::NoApplicationProtocol => "it does not speak DNS over TLS (ALPN dot)",
         _ => "TLS fails",
     };

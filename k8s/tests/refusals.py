@@ -39,7 +39,7 @@ class Refusals(Room):
             ("services[0].addresses[0]=10.0.0.0/8", "/services/0/addresses/0"),
             ("services[1].static.apl=nonsense", "/services/1/static/apl"),
             ("services[1].static.apl=2:2001:db8:7::/64 2001:db8:8::/64", "/services/1/static/apl"),
-            ("services[1].name=store.example", "services[1].name: store.example stands already at [0]"),
+            ("services[1].name=store.example", "services[1].name: store.example is a duplicate of [0]"),
             (
                 "services[1].inbound.mode=shadow,services[1].ports[0].protocol=TCP",
                 "services[1].ports[0]: 8080 is TCP, and HTTP at services[0].ports[0]",

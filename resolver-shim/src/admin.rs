@@ -131,7 +131,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 fn answer<B>(request: &Request<B>, status: &Status) -> Answer {
     if request.method() != Method::GET {
-        return http::text(StatusCode::METHOD_NOT_ALLOWED, "GET alone\n");
+        return http::text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed\n");
     }
     let report = status.report();
     let alive = report.at.is_some_and(|at| at.elapsed() < SILENCE);
@@ -143,11 +143,11 @@ fn answer<B>(request: &Request<B>, status: &Status) -> Answer {
         }
     };
     match request.uri().path() {
-        "/healthz" => state(alive, "ok\n", "the daemon is silent\n"),
+        "/healthz" => state(alive, "ok\n", "the daemon has stopped responding\n"),
         "/readyz" => state(
             alive && report.is_ready(),
             "ready\n",
-            "there is no usable snapshot, or no socket to have it at\n",
+            "no usable snapshot, or the socket is not reachable\n",
         ),
         "/metrics" => {
             let mut figures = status.counters.figures();
@@ -185,7 +185,7 @@ fn answer<B>(request: &Request<B>, status: &Status) -> Answer {
         },
         _ => http::text(
             StatusCode::NOT_FOUND,
-            "there are /healthz, /readyz, /metrics and /status\n",
+            "not found: the paths are /healthz, /readyz, /metrics and /status\n",
         ),
     }
 }

@@ -177,7 +177,7 @@ mod tests {
         let warned = told("none/none/a.sock", "key");
         assert_eq!(warned.len(), 2, "{warned:?}");
         assert!(warned[0].starts_with("warning: socket.path: ") && warned[0].ends_with("there is no such folder"));
-        assert!(warned[1].starts_with("warning: state: ") && warned[1].ends_with("and stays as it is"));
+        assert!(warned[1].starts_with("warning: state: ") && warned[1].ends_with("and is left as it is"));
     }
 
     fn told(json: &str, with_keys: bool) -> Vec<String> {

@@ -175,9 +175,9 @@ impl Way {
             return Ok(());
         }
         let remedy = if self.own == 0 {
-            "root takes none that others may write to: take that right away with chmod go-w"
+            "root uses none that others may write to: remove that permission with chmod go-w"
         } else {
-            "take that right away with chmod go-w, or set shared_folders where that is meant, as in a pod's volume"
+            "remove that permission with chmod go-w, or set shared_folders where that is meant, as in a pod's volume"
         };
         Err(denied(format!(
             "others may write to its folder {}, which has mode {:o}: {remedy}",
@@ -200,7 +200,7 @@ impl Way {
             ""
         };
         Err(denied(format!(
-            "{what}{} on its way belongs to user {}{unmapped}, not to root{own}",
+            "{what}{} on its path belongs to user {}{unmapped}, not to root{own}",
             path.display(),
             stat.st_uid
         )))
@@ -326,7 +326,7 @@ mod tests {
         for way in ["other", "other/deep", "other/link", "other/link/deep", "other/.."] {
             let told = refused(&folder.path().join(way));
             assert!(
-                told.contains(&format!("other on its way belongs to user {OTHER}")),
+                told.contains(&format!("other on its path belongs to user {OTHER}")),
                 "{told}"
             );
         }

@@ -12,34 +12,34 @@ use ssa_resolver::{
 };
 use tracing::level_filters::LevelFilter;
 
-/// Keeps Envoy filters supplied with the rules of services: asks the DNS, keeps what must be kept, and serves
-/// snapshots over a Unix socket. Runs in the foreground; SIGHUP reads the configuration again, SIGTERM ends it.
+/// Supplies Envoy filters with the rules of services: queries the DNS, keeps what must be kept, and serves snapshots over
+/// a Unix socket. Runs in the foreground; reloads a changed configuration, and at SIGHUP; SIGTERM ends it.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
     /// The configuration, a JSON file; - is standard input
     #[arg(long, env = "SSA_RESOLVER_CONFIG", value_name = "FILE")]
     config: PathBuf,
-    /// Say everything that is wrong with the configuration, its own records, and the keys and files that it names, and
-    /// end: 0 nothing, 1 faults
+    /// Report every fault of the configuration, its static records, and the keys and files that it names, then exit:
+    /// 0 none, 1 faults
     #[arg(long)]
     check: bool,
-    /// With --check: folders of keys and files of certificates are elsewhere, so take them for given
+    /// With --check: do not look for keys and certificates, which are on another host
     #[arg(long, requires = "check")]
     without_keys: bool,
-    /// Have the running daemon forget what it keeps of this service though it is gone from the DNS, and end
+    /// Have the running daemon forget what it keeps of this service after it is gone from the DNS, then exit
     #[arg(long, value_name = "SERVICE", conflicts_with = "check")]
     forget: Option<String>,
-    /// Serve snapshots at this Unix socket, in place of socket.path
+    /// Serve snapshots at this Unix socket; overrides socket.path
     #[arg(long, env = "SSA_RESOLVER_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Serve health and metrics here, in place of admin
+    /// Serve health and metrics at this address; overrides admin
     #[arg(long, env = "SSA_RESOLVER_ADMIN", value_name = "ADDRESS:PORT", value_parser = admin)]
     admin: Option<SocketAddr>,
-    /// Keep the state in this file, in place of state
+    /// Keep the state in this file; overrides state
     #[arg(long, env = "SSA_RESOLVER_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Ask this DNS server, in place of dns.servers, by TLS where its name is given; may be repeated
+    /// Query this DNS server, over TLS if its name is given; overrides dns.servers; may be repeated
     #[arg(
         long,
         env = "SSA_RESOLVER_SERVERS",
@@ -48,19 +48,19 @@ struct Arguments {
     )]
     #[arg(value_parser = server)]
     server: Vec<ssa_dns::Server>,
-    /// What is logged at least
+    /// The least severe level that is logged
     #[arg(long, env = "SSA_RESOLVER_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = level)]
     log_level: LevelFilter,
-    /// How logs are written, to standard error
+    /// The format of the log on standard error
     #[arg(long, env = "SSA_RESOLVER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogFormat {
-    /// A line of text for each event
+    /// One line of text per event
     Text,
-    /// A line of JSON for each event
+    /// One line of JSON per event
     Json,
 }
 
@@ -77,7 +77,7 @@ fn server(text: &str) -> Result<ssa_dns::Server, String> {
 /// Reads the least level that is logged.
 fn level(text: &str) -> Result<LevelFilter, &'static str> {
     let found = text.parse();
-    found.map_err(|_| "a level is off, error, warn, info, debug or trace")
+    found.map_err(|_| "must be off, error, warn, info, debug or trace")
 }
 
 fn main() -> ExitCode {

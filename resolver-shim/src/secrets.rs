@@ -110,12 +110,12 @@ impl Keyring {
             let (keys, faults) = read(path, &directory.keys);
             let open: Vec<String> = keys.keys().filter(|name| is_open(&path.join(name))).cloned().collect();
             if open != directory.open && !open.is_empty() {
-                tracing::warn!(directory = %path.display(), files = open.join(", "), "every user can read key material");
+                tracing::warn!(directory = %path.display(), files = open.join(", "), "key material is readable by every user");
             }
             changed |= keys != directory.keys || faults != directory.faults || open != directory.open;
             if faults != directory.faults {
                 for fault in &faults {
-                    tracing::warn!(directory = %path.display(), fault, "key material is at fault");
+                    tracing::warn!(directory = %path.display(), fault, "key material cannot be used");
                 }
             }
             *directory = Directory { keys, faults, open };
@@ -214,7 +214,7 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
             // A name may be anything, the key itself too.
             let characters = name.chars().count();
             faults.push(format!(
-                "the name of a file, of {characters} characters, is no key's: 1 to 32 of a-z A-Z 0-9 - _"
+                "the name of a file, of {characters} characters, is not a key name: 1 to 32 of a-z A-Z 0-9 - _"
             ));
             continue;
         }
@@ -228,7 +228,7 @@ fn read(path: &Path, known: &Keys) -> (Keys, Vec<String>) {
                     keys.insert(name, material);
                     continue;
                 }
-                format!("{name}: no 32 hex digits")
+                format!("{name}: must be 32 hex digits")
             }
             Err(error) => format!("{name}: {}", reason(&error)),
         };

@@ -118,7 +118,7 @@ impl Listener {
             if !files::is_socket(&found) {
                 return Err(io::Error::new(
                     io::ErrorKind::AlreadyExists,
-                    "what is there is no socket",
+                    "what is there is not a socket",
                 ));
             }
             if std::os::unix::net::UnixStream::connect(place.path()).is_ok() {
@@ -127,7 +127,7 @@ impl Listener {
         }
         if place.shared {
             let path = config.path.display();
-            tracing::info!(%path, "others may write to the socket's folder, as shared_folders says");
+            tracing::info!(%path, "others may write to the socket's folder; shared_folders permits it");
         }
         let (listener, file) = place.replace_by(|path| {
             let listener = UnixListener::bind(path)?;
@@ -231,10 +231,7 @@ pub async fn serve(mut bound: Listener, mut successors: mpsc::UnboundedReceiver<
             }
             Err(error) => {
                 // Out of descriptors, most likely: it passes, or not, but is not tried in a tight loop.
-                tracing::warn!(
-                    error = ssa_input::files::reason(&error),
-                    "no connection could be accepted"
-                );
+                tracing::warn!(error = ssa_input::files::reason(&error), "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -259,17 +256,17 @@ const FORGET: &str = "/v1/forget/";
 /// Takes the order to forget, from the daemon's own user and root alone.
 async fn forget(service: &str, method: &Method, uid: u32, served: &Served) -> Answer {
     if method != Method::POST {
-        return http::last(http::text(StatusCode::METHOD_NOT_ALLOWED, "POST alone\n"));
+        return http::last(http::text(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed\n"));
     }
     let is_own = uid == served.own && Some(uid) != users::overflow_user();
     if uid != 0 && !is_own {
         tracing::warn!(
             uid,
-            "a process asks to forget, which is for root and the daemon's own user"
+            "rejected a request to forget: only root and the daemon's own user may make one"
         );
         return http::last(http::text(
             StatusCode::FORBIDDEN,
-            "this is for root and the daemon's own user\n",
+            "only root and the daemon's own user may do this\n",
         ));
     }
     let (told, answered) = oneshot::channel();
@@ -278,12 +275,18 @@ async fn forget(service: &str, method: &Method, uid: u32, served: &Served) -> An
         told,
     };
     if served.orders.send(order).await.is_err() {
-        return http::last(http::text(StatusCode::SERVICE_UNAVAILABLE, "the daemon ends\n"));
+        return http::last(http::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the daemon is shutting down\n",
+        ));
     }
     match answered.await {
         Ok(Some(count)) => http::last(http::text(StatusCode::OK, format!("{count}\n"))),
         Ok(None) => http::last(http::text(StatusCode::NOT_FOUND, "there is no such service\n")),
-        Err(_) => http::last(http::text(StatusCode::SERVICE_UNAVAILABLE, "the daemon ends\n")),
+        Err(_) => http::last(http::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the daemon is shutting down\n",
+        )),
     }
 }
 
@@ -297,7 +300,7 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
         _ => {
             return http::last(http::text(
                 StatusCode::NOT_FOUND,
-                "there are /v1/inbound and /v1/outbound\n",
+                "not found: the paths are /v1/inbound and /v1/outbound\n",
             ));
         }
     };
@@ -309,15 +312,17 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
     };
     if request.method() != Method::GET {
         count("405");
-        return http::text(StatusCode::METHOD_NOT_ALLOWED, "GET alone\n");
+        return http::text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed\n");
     }
     if !served.access.borrow().allows(uid, gid, role) {
         count("403");
-        tracing::warn!(uid, gid, role = role.name(), "a process asks for what it may not have");
-        return http::last(http::text(
-            StatusCode::FORBIDDEN,
-            "socket.peers allows this to others\n",
-        ));
+        tracing::warn!(
+            uid,
+            gid,
+            role = role.name(),
+            "rejected a request that socket.peers does not allow"
+        );
+        return http::last(http::text(StatusCode::FORBIDDEN, "socket.peers does not allow this\n"));
     }
     let known = request.headers().get(IF_NONE_MATCH).cloned();
     let wait = wait_of(request.headers());
@@ -345,10 +350,7 @@ async fn answer<B>(request: Request<B>, uid: u32, gid: u32, served: Served) -> A
             // A reload may have taken the right to it meanwhile.
             if !served.access.borrow().allows(uid, gid, role) {
                 count("403");
-                return http::last(http::text(
-                    StatusCode::FORBIDDEN,
-                    "socket.peers allows this to others\n",
-                ));
+                return http::last(http::text(StatusCode::FORBIDDEN, "socket.peers does not allow this\n"));
             }
             continue;
         }

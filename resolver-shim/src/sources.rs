@@ -71,7 +71,7 @@ pub async fn watch(changes: mpsc::Sender<()>) {
         .inspect_err(|error| {
             tracing::warn!(
                 error = ssa_input::files::reason(error),
-                "the kernel does not tell of address changes; they are polled"
+                "the kernel does not report address changes; polling instead"
             );
         })
         .ok();
@@ -86,10 +86,7 @@ pub async fn watch(changes: mpsc::Sender<()>) {
         };
         if let Err(error) = told {
             // What was lost is made good by asking for all.
-            tracing::debug!(
-                error = ssa_input::files::reason(&error),
-                "messages of the kernel were lost"
-            );
+            tracing::debug!(error = ssa_input::files::reason(&error), "netlink messages were lost");
             tokio::time::sleep(GATHER).await;
         }
         if changes.send(()).await.is_err() {

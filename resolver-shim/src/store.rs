@@ -64,7 +64,7 @@ pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<
 /// Its folder is missing or others can change it, or what is there is something else, which stays.
 pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<Place> {
     let place = Place::open(path, folders, Missing::Fails)?;
-    let stays = |reason: &str| io::Error::new(io::ErrorKind::AlreadyExists, format!("{reason}, and stays as it is"));
+    let stays = |reason: &str| io::Error::new(io::ErrorKind::AlreadyExists, format!("{reason}, and is left as it is"));
     let head = match place.head(64) {
         Ok(head) => head,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(place),
@@ -74,7 +74,10 @@ pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<Place> {
     if head.is_empty() || is_state(&head) {
         Ok(place)
     } else {
-        Err(stays(&format!("what is there is no state of version {}", versions())))
+        Err(stays(&format!(
+            "what is there is not a state file of version {}",
+            versions()
+        )))
     }
 }
 
@@ -89,7 +92,7 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
         let (line, column) = (error.line(), error.column());
         io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("is no state of this version: line {line}, column {column}"),
+            format!("is not a state file of this version: line {line}, column {column}"),
         )
     })?;
     let mut services = file.services;
@@ -104,7 +107,7 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
         (version, _) => {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("is no state of version {}, but of {version}", versions()),
+                format!("is not a state file of version {}, but of {version}", versions()),
             ));
         }
     }
@@ -192,7 +195,10 @@ mod tests {
         for text in texts {
             std::fs::write(&path, text).unwrap();
             let error = save().unwrap_err().to_string();
-            assert_eq!(error, "what is there is no state of version 1 or 2, and stays as it is");
+            assert_eq!(
+                error,
+                "what is there is not a state file of version 1 or 2, and is left as it is"
+            );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
         // A state of its own that was cut off in the middle, or never begun, is replaced.
@@ -219,7 +225,7 @@ mod tests {
             make(&other);
             let before = std::fs::symlink_metadata(&other).unwrap();
             let error = super::save(&other, Folders::Own, BTreeMap::new(), moment(5, 5)).unwrap_err();
-            assert!(error.to_string().ends_with("and stays as it is"), "{error}");
+            assert!(error.to_string().ends_with("and is left as it is"), "{error}");
             let after = std::fs::symlink_metadata(&other).unwrap();
             assert_eq!(before.file_type(), after.file_type());
             if before.is_dir() {

@@ -326,13 +326,15 @@ fn the_running_daemon_forgets_on_demand() {
     assert_eq!(code, Some(2), "{text}");
     let daemon = Daemon::start(&config, &log);
     wait("it serves", || {
-        fs::read_to_string(&log).unwrap().contains("a new snapshot")
+        fs::read_to_string(&log).unwrap().contains("published a new snapshot")
     });
     assert_eq!(forget("web"), (Some(0), "0 forgotten\n".into()));
     folder.write("c.json", &json("v=ssa1; addr=hash(src/64):20 rand:44"));
     daemon.signal("-HUP");
     wait("it reloads", || {
-        fs::read_to_string(&log).unwrap().contains("kept though gone")
+        fs::read_to_string(&log)
+            .unwrap()
+            .contains("keeping what is gone from the DNS")
     });
     assert_eq!(forget("web"), (Some(0), "1 forgotten\n".into()));
     assert_eq!(forget("web"), (Some(0), "0 forgotten\n".into()));
@@ -385,7 +387,7 @@ fn a_configuration_is_taken_as_kubernetes_and_editors_change_it() {
         let text = fs::read_to_string(&log).unwrap();
         text.lines().filter(|line| line.contains(what)).count()
     };
-    let (taken, refused) = ("the configuration is reloaded", "the configuration is refused");
+    let (taken, refused) = ("the configuration is reloaded", "the configuration is rejected");
     let told = |taken_times: usize, refused_times: usize| {
         wait("it is told", || {
             (lines(taken), lines(refused)) == (taken_times, refused_times)
@@ -530,7 +532,7 @@ fn no_key_is_told_wherever_it_was_given() {
         );
         let (code, text) = check(&service, &[]);
         assert!(
-            code == Some(1) && text.contains("inbound.secrets: k1: no 32 hex digits"),
+            code == Some(1) && text.contains("inbound.secrets: k1: must be 32 hex digits"),
             "{text}"
         );
         assert!(!text.contains(&key[..12]), "{text}");
@@ -679,12 +681,17 @@ fn folders_that_others_rule_over_are_refused() {
         // It is missing, and would be made there.
         (0, "open/missing/s.sock", "", "open, which has mode 777"),
         (shim, "open/missing/s.sock", "", "open, which has mode 777"),
-        (0, "of-other/sub/s.sock", "", "of-other on its way belongs to user 1001"),
+        (
+            0,
+            "of-other/sub/s.sock",
+            "",
+            "of-other on its path belongs to user 1001",
+        ),
         (
             shim,
             "of-other/sub/s.sock",
             shared,
-            "of-other on its way belongs to user 1001",
+            "of-other on its path belongs to user 1001",
         ),
     ] {
         let (code, text) = started(user, &program, &config(socket, more), &at(socket));
@@ -749,10 +756,7 @@ fn a_check_tells_what_collides() {
     let (code, text) = check(&json, &["--socket", path.to_str().unwrap()]);
     assert_eq!(
         (code, &*text),
-        (
-            Some(1),
-            "standard input: state: stands for the same place as socket.path\n"
-        )
+        (Some(1), "standard input: state: is the same place as socket.path\n")
     );
     let rule = "v=ssa1; addr=src[0:64] rand:70; unknown=1";
     let fixed = format!(r#"{{"apl": "2:2001:db8:5::/64", "rules": ["{rule}"]}}"#);

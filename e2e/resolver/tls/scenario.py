@@ -131,7 +131,7 @@ def run(stage):
     usable("it is back")
 
     shim.reload(dns={"servers": [f"{dns.address}#other.demo.test"], "tls": ca, **ways})
-    stale("another name", "its certificate is for another name", "tls")
+    stale("another name", "its certificate is for a different name", "tls")
     shim.reload(dns={"servers": by_tls, "tls": ca, **ways})
     usable("the right name")
     shim.reload(dns={"servers": by_tls, "tls": {"ca": str(certificates.folder / "other.pem")}, **ways})

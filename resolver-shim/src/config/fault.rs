@@ -39,13 +39,13 @@ pub enum Problem {
         reason: String,
     },
     /// The whole is too long.
-    #[error("more than {most} bytes")]
+    #[error("exceeds {most} bytes")]
     TooLong {
         /// The most bytes.
         most: usize,
     },
     /// There are too many members.
-    #[error("{found} members exceed {most}")]
+    #[error("{found} members exceed the maximum of {most}")]
     TooMany {
         /// How many there are.
         found: usize,
@@ -53,19 +53,19 @@ pub enum Problem {
         most: usize,
     },
     /// There have to be members.
-    #[error("has no members")]
+    #[error("must not be empty")]
     Empty,
     /// It is needed.
-    #[error("is missing")]
+    #[error("is required")]
     Missing,
     /// One of two fields has to be there, and not both.
-    #[error("either {} or {} has to be there, and not both", .0[0], .0[1])]
+    #[error("exactly one of {} and {} is required", .0[0], .0[1])]
     OneOf(
         /// The fields.
         [&'static str; 2],
     ),
     /// A number out of its bounds.
-    #[error("{value} is not {least} to {greatest}")]
+    #[error("{value} is out of range: {least} to {greatest}")]
     OutOfBounds {
         /// The number.
         value: u64,
@@ -89,7 +89,7 @@ pub enum Problem {
         NameError,
     ),
     /// It stands twice.
-    #[error("stands already at [{first}]")]
+    #[error("is a duplicate of [{first}]")]
     Repeated {
         /// Where it stood first.
         first: usize,
@@ -112,25 +112,25 @@ pub enum Problem {
         least: u8,
     },
     /// A path that is not absolute.
-    #[error("is no absolute path")]
+    #[error("must be an absolute path")]
     Relative,
-    /// A field that has no meaning without another.
-    #[error("has no meaning without {missing}")]
+    /// A field that requires another.
+    #[error("requires {missing}")]
     Without {
         /// What is missing.
         missing: &'static str,
     },
     /// A text that looks like a key.
-    #[error("looks like a key, which is told to nobody")]
+    #[error("looks like a key; its value is not shown")]
     Key,
     /// A path or an address that another field has too, or lies in.
-    #[error("stands for the same place as {with}")]
+    #[error("is the same place as {with}")]
     Collides {
         /// That field.
         with: String,
     },
     /// A server that is the front itself.
-    #[error("{server} would be asked by the front itself")]
+    #[error("{server} is the front itself")]
     Loop {
         /// The server.
         server: SocketAddr,

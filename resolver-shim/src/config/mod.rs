@@ -374,7 +374,7 @@ impl Reader {
     }
 
     fn socket_address(&mut self, place: &str, text: &str) -> Option<SocketAddr> {
-        self.address(place, text, ssa_dns::socket_address(text), "no ADDRESS:PORT")
+        self.address(place, text, ssa_dns::socket_address(text), "not ADDRESS:PORT")
     }
 
     /// Takes an address, or says what it is not: a link-local one names an interface, which has to be there.
@@ -387,7 +387,7 @@ impl Reader {
     ) -> Option<T> {
         let wanted = match &read {
             Err(AddressError::Unusable { what, .. }) => what,
-            _ if text.contains('%') => "no address with an interface of this host behind %",
+            _ if text.contains('%') => "not an address with an interface of this host after %",
             _ => wanted,
         };
         self.parsed(place, text, read.ok(), wanted)
@@ -430,7 +430,7 @@ impl Reader {
             let mode = u32::from_str_radix(text, 8).ok().filter(|mode| {
                 text.len() <= 4 && text.bytes().all(|digit| digit.is_ascii_digit()) && mode & !0o666 == 0
             });
-            self.parsed("socket.mode", text, mode, "no octal permissions up to 666")
+            self.parsed("socket.mode", text, mode, "not octal permissions up to 666")
         });
         let peers = raw.peers.map(|peers| {
             self.count("socket.peers", peers.len(), [1, MAX_MEMBERS]);
@@ -464,7 +464,7 @@ impl Reader {
             Ok(address) if address.ip().is_unspecified() => Err(AddressError::NoListener { text: text.to_owned() }),
             read => read,
         };
-        let listen = self.addresses("front.listen", &raw.listen, one, "no ADDRESS:PORT of one address");
+        let listen = self.addresses("front.listen", &raw.listen, one, "not ADDRESS:PORT of a single address");
         self.count("front.clients", raw.clients.len(), [0, MAX_MEMBERS]);
         let mut clients = Vec::new();
         let judged: &[String] = if self.is_whole("front.clients") {
@@ -474,14 +474,14 @@ impl Reader {
         };
         for (number, text) in judged.iter().enumerate() {
             let place = format!("front.clients[{number}]");
-            clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "no prefix"));
+            clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "not a prefix"));
         }
         let servers = raw.servers.map(|list| {
             self.addresses(
                 "front.servers",
                 &list,
                 ssa_dns::server_address,
-                "no ADDRESS or ADDRESS:PORT",
+                "not ADDRESS or ADDRESS:PORT",
             )
         });
         if servers.is_none() && dns.has_tls() {
@@ -508,7 +508,7 @@ impl Reader {
     }
 
     fn dns(&mut self, raw: &raw::Dns) -> Dns {
-        let wanted = "no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME";
+        let wanted = "not ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME";
         let servers = raw
             .servers
             .as_ref()
@@ -624,7 +624,7 @@ impl Reader {
         let mut addresses = Vec::new();
         for (number, text) in raw.addresses.iter().enumerate() {
             let place = format!("{place}.addresses[{number}]");
-            addresses.extend(self.parsed(&place, text, text.parse::<Ipv6Addr>().ok(), "no IPv6 address"));
+            addresses.extend(self.parsed(&place, text, text.parse::<Ipv6Addr>().ok(), "not an IPv6 address"));
         }
         Fixed {
             apl,
@@ -640,7 +640,7 @@ impl Reader {
             let place = format!("{place}[{number}]");
             let exact = |prefix: &Ipv6Net| prefix.addr() == prefix.network();
             let prefix = text.parse().ok().filter(exact);
-            let prefix = self.parsed(&place, text, prefix, "no IPv6 prefix without bits past its length");
+            let prefix = self.parsed(&place, text, prefix, "not an IPv6 prefix without bits past its length");
             if let Some(prefix) = prefix.filter(|prefix| prefix.prefix_len() < LEAST_LENGTH) {
                 let least = LEAST_LENGTH;
                 self.fault(place, Problem::TooWide { prefix, least });

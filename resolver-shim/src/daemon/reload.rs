@@ -109,7 +109,7 @@ impl Reload {
                 "reloaded"
             }
             Err(error) => {
-                tracing::error!(%error, "the configuration is refused, and the last one stays");
+                tracing::error!(%error, "the configuration is rejected; the last one stays in use");
                 "refused"
             }
         };
@@ -121,7 +121,7 @@ impl Reload {
         let old = snapshots.config();
         if !is_same_at_start(old, &config) {
             tracing::warn!(
-                "socket.path, socket.mode, socket.group, admin, state, shared_folders and front.listen change at the next start"
+                "socket.path, socket.mode, socket.group, admin, state, shared_folders and front.listen take effect at the next start"
             );
         }
         let by_same = self.chosen.is_same(&chosen);
@@ -150,7 +150,7 @@ impl Reload {
                 "taken"
             }
             Err(error) => {
-                tracing::error!(%error, "the system's DNS servers changed and cannot be used: the last ones are asked");
+                tracing::error!(%error, "the system's new DNS servers cannot be used; the last ones stay in use");
                 self.watch.refuse(found);
                 "refused"
             }
@@ -165,7 +165,7 @@ impl Reload {
         if slept.saturating_sub(self.slept) >= SLEPT {
             tracing::info!(
                 seconds = slept.saturating_sub(self.slept).as_secs(),
-                "the machine slept"
+                "resumed after a suspension"
             );
             self.pollers.set(snapshots.config(), &self.chosen.servers, None);
         }

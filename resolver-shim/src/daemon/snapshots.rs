@@ -127,11 +127,7 @@ impl Snapshots {
     /// Forgets what is kept of a service though gone, and says how much that was; nothing where there is no such service.
     pub(super) fn forget(&mut self, service: &str) -> Option<usize> {
         let count = self.model.forget(service)?;
-        tracing::warn!(
-            service,
-            count,
-            "what is gone from the DNS is forgotten, as somebody asked for"
-        );
+        tracing::warn!(service, count, "what is gone from the DNS is forgotten on request");
         self.status.counters.count("ssa_resolver_forgets_total", &[]);
         self.build();
         self.writer.want(Duration::ZERO);
@@ -180,12 +176,14 @@ impl Snapshots {
                     let generation = latest.borrow().as_ref().map(|snapshot| snapshot.generation.to_string());
                     let generation = generation.unwrap_or_default();
                     let role = role.name();
-                    tracing::info!(role, generation, bytes, off, "a new snapshot");
+                    tracing::info!(role, generation, bytes, off, "published a new snapshot");
                     self.status
                         .counters
                         .count("ssa_resolver_snapshots_total", &[("role", role)]);
                 }
-                Err(error) => tracing::error!(role = role.name(), %error, "the last snapshot stays"),
+                Err(error) => {
+                    tracing::error!(role = role.name(), %error, "the snapshot cannot be published; the last one stays in use");
+                }
             }
         }
         self.front.send_modify(|table| {

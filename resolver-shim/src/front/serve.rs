@@ -50,10 +50,7 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
         let (length, from) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::debug!(
-                    error = ssa_input::files::reason(&error),
-                    "no datagram could be received"
-                );
+                tracing::debug!(error = ssa_input::files::reason(&error), "cannot receive a datagram");
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
@@ -95,10 +92,7 @@ async fn connections(listener: TcpListener, shared: Shared) {
         match listener.accept().await {
             Ok((stream, from)) => begin(stream, from, &shared, &mut tasks),
             Err(error) => {
-                tracing::debug!(
-                    error = ssa_input::files::reason(&error),
-                    "no connection could be accepted"
-                );
+                tracing::debug!(error = ssa_input::files::reason(&error), "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -119,7 +113,7 @@ fn begin(stream: TcpStream, from: SocketAddr, shared: &Shared, tasks: &mut JoinS
         if let Err(error) = converse(stream, asker, &shared).await {
             tracing::debug!(
                 error = ssa_input::files::reason(&error),
-                "a connection to the front ends"
+                "a connection to the front failed"
             );
         }
         drop(place);

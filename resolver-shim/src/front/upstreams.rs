@@ -182,7 +182,7 @@ impl Upstreams {
                         failure.get_or_insert(answer);
                     }
                     Ok(Err(error)) => {
-                        tracing::debug!(server = %server.address, %error, "a server cannot be asked");
+                        tracing::debug!(server = %server.address, %error, "cannot query a server");
                     }
                     Err(_) => break 'asking,
                 }
@@ -332,7 +332,7 @@ impl Exchange {
                 Err(error) => Some(error),
             };
             if let Some(error) = failed {
-                tracing::debug!(error = ssa_input::files::reason(&error), "a socket to a server fails");
+                tracing::debug!(error = ssa_input::files::reason(&error), "a socket to a server failed");
                 return self.fail();
             }
             buffer.clear();

@@ -90,7 +90,7 @@ impl Known {
             tracing::warn!(
                 service = &*self.name,
                 rules,
-                "a mac over obj or chunk is not checked at layer 4: connections with any value there are `unchecked`"
+                "a mac over obj or chunk is not verified at layer 4: such connections are `unchecked`"
             );
         }
         self.unchecked = unchecked;
@@ -195,7 +195,7 @@ impl Model {
             tracing::warn!(
                 port = shared.port,
                 services = %shared,
-                "services of different modes share a port: an address of one leads to what listens for all of them"
+                "services with different modes share a port: an address of any of them reaches whatever listens on it"
             );
         }
         let mut former = self.leave(stored, now, config.dns.ttl_most);
@@ -597,9 +597,9 @@ fn keep(known: &mut Known, kept: Kept) {
         let service = &*known.name;
         let (records, lists, until) = (kept.records, kept.lists, kept.until.unwrap_or(0));
         if kept.count() > 0 {
-            tracing::info!(service, records, lists, until, "kept though gone from the DNS");
+            tracing::info!(service, records, lists, until, "keeping what is gone from the DNS");
         } else {
-            tracing::info!(service, "nothing is kept any more that is gone from the DNS");
+            tracing::info!(service, "no longer keeping anything that is gone from the DNS");
         }
     }
     known.kept = kept;

@@ -159,7 +159,7 @@ impl Model {
             tracing::warn!(
                 rounds = self.bounds.rounds,
                 prefixes = self.bounds.looks,
-                "too many services publish prefixes of others to see in one go who can exchange which; those left keep what \
+                "too many services publish one another's prefixes to resolve all exchanges at once; the rest keep what \
                  they have"
             );
         }

@@ -61,7 +61,7 @@ fn servers_by_tls_have_names_and_the_front_asks_others() {
     assert_eq!((dns.dnssec, dns.ca), (Dnssec::Validate, Some("/ca".into())));
     let front = json(r#", "front": {"listen": ["[::1]:53"]}"#);
     let error = Config::from_json(front.as_bytes()).unwrap_err();
-    assert_eq!(error.to_string(), "front.servers: is missing");
+    assert_eq!(error.to_string(), "front.servers: is required");
     let front = json(r#", "front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"]}"#);
     assert!(Config::from_json(front.as_bytes()).is_ok());
 }
@@ -86,7 +86,7 @@ fn link_local_addresses_have_their_interface_behind_them() {
     let error = Config::from_json(json("nosuch0").as_bytes()).unwrap_err().to_string();
     assert_eq!(
         error
-            .matches("no address with an interface of this host behind %")
+            .matches("not an address with an interface of this host after %")
             .count(),
         5,
         "{error}"
@@ -136,33 +136,33 @@ fn faults_are_told_at_once() {
     let error = Config::from_json(json.as_bytes()).unwrap_err();
     let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
     let expected = [
-        "socket.path: is no absolute path",
-        "socket.mode: `888` is no octal permissions up to 666",
-        "socket.peers[0].uid: is missing",
-        "socket.peers[0].roles: has no members",
-        "admin: `localhost:1` is no ADDRESS:PORT",
-        "state: is no absolute path",
-        "dns.servers[0]: `a.example` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
-        "dns.servers[1]: `::1#` is no ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
-        "dns.tls.ca: is no absolute path",
-        "dns.trust_anchors: has no meaning without dns.dnssec",
+        "socket.path: must be an absolute path",
+        "socket.mode: `888` is not octal permissions up to 666",
+        "socket.peers[0].uid: is required",
+        "socket.peers[0].roles: must not be empty",
+        "admin: `localhost:1` is not ADDRESS:PORT",
+        "state: must be an absolute path",
+        "dns.servers[0]: `a.example` is not ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+        "dns.servers[1]: `::1#` is not ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+        "dns.tls.ca: must be an absolute path",
+        "dns.trust_anchors: requires dns.dnssec",
         "dns.refresh_least_s: found the number 0 where there should be an integer from 1 to 3600",
         "dns.timeout_ms: found the number 1 where there should be an integer from 100 to 30000",
         "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",
-        "services[0].allowed[0]: `2001:db8::1/64` is no IPv6 prefix without bits past its length",
+        "services[0].allowed[0]: `2001:db8::1/64` is not an IPv6 prefix without bits past its length",
         "services[0].allowed[1]: ::/0 is shorter than /16",
-        "services[0].inbound.secrets: is no absolute path",
-        "services[0].inbound.ports[0]: 0 is not 1 to 65535",
-        "services[1]: either static or domain has to be there, and not both",
-        "services[1].allowed: has no members",
-        "services[1].outbound: either secrets or client_keys has to be there, and not both",
-        "services[2].name: stands already at [1]",
-        "services[2].inbound: is missing",
-        "front.listen[0]: `[::]:53` is no ADDRESS:PORT of one address",
-        "front.clients[0]: `all` is no prefix",
+        "services[0].inbound.secrets: must be an absolute path",
+        "services[0].inbound.ports[0]: 0 is out of range: 1 to 65535",
+        "services[1]: exactly one of static and domain is required",
+        "services[1].allowed: must not be empty",
+        "services[1].outbound: exactly one of secrets and client_keys is required",
+        "services[2].name: is a duplicate of [1]",
+        "services[2].inbound: is required",
+        "front.listen[0]: `[::]:53` is not ADDRESS:PORT of a single address",
+        "front.clients[0]: `all` is not a prefix",
         "front.max_pow: found the number 17 where there should be an integer from 0 to 16",
         "front.min_time_step_s: found the number 0 where there should be an integer from 1 to 86400",
-        "front.listen: [::1]:53 would be asked by the front itself",
+        "front.listen: [::1]:53 is the front itself",
     ];
     for expected in expected {
         assert!(
@@ -186,18 +186,18 @@ fn addresses_are_of_one_host_and_stand_once() {
     let expected = [
         format!("admin: {}", zoneless("[fe80::1]:9467")),
         format!("dns.servers[0]: {}", zoneless("fe80::1")),
-        "dns.servers[1]: `ff02::fb` is a multicast address, which is no single host's".into(),
-        "dns.servers[2]: `192.0.2.1:0` is without a port: 0 is none".into(),
-        "dns.servers[3]: `::` is the unspecified address, which is no server's".into(),
-        "dns.servers[5]: stands already at [4]".into(),
-        "dns.servers[6]: stands already at [4]".into(),
-        "dns.servers[8]: `255.255.255.255` is the broadcast address, which is no single host's".into(),
+        "dns.servers[1]: `ff02::fb` is a multicast address, not that of a single host".into(),
+        "dns.servers[2]: `192.0.2.1:0` is missing a port: 0 is not one".into(),
+        "dns.servers[3]: `::` is the unspecified address, not that of a server".into(),
+        "dns.servers[5]: is a duplicate of [4]".into(),
+        "dns.servers[6]: is a duplicate of [4]".into(),
+        "dns.servers[8]: `255.255.255.255` is the broadcast address, not that of a single host".into(),
         format!("front.listen[0]: {}", zoneless("[fe80::1]:53")),
-        "front.listen[1]: `[ff02::fb]:53` is a multicast address, which is no single host's".into(),
-        "front.listen[2]: `[::1]:0` is without a port: 0 is none".into(),
-        "front.listen[5]: stands already at [4]".into(),
-        "front.servers[0]: `0.0.0.0` is the unspecified address, which is no server's".into(),
-        "front.servers[2]: stands already at [1]".into(),
+        "front.listen[1]: `[ff02::fb]:53` is a multicast address, not that of a single host".into(),
+        "front.listen[2]: `[::1]:0` is missing a port: 0 is not one".into(),
+        "front.listen[5]: is a duplicate of [4]".into(),
+        "front.servers[0]: `0.0.0.0` is the unspecified address, not that of a server".into(),
+        "front.servers[2]: is a duplicate of [1]".into(),
     ];
     assert_eq!(told, expected);
 }
@@ -213,7 +213,7 @@ fn sizes_are_bounded() {
     assert!(services(MAX_SERVICES).is_ok());
     assert_eq!(
         services(MAX_SERVICES + 1).unwrap_err().to_string(),
-        "services: 1025 members exceed 1024"
+        "services: 1025 members exceed the maximum of 1024"
     );
 }
 
@@ -235,7 +235,7 @@ fn the_last_number_is_no_user_and_no_group() {
     assert_eq!(
         peers(last, last, last),
         ["socket.peers[0].uid", "socket.peers[0].gid", "socket.group"]
-            .map(|field| format!("{field}: {last} is not 0 to {greatest}"))
+            .map(|field| format!("{field}: {last} is out of range: 0 to {greatest}"))
     );
 }
 
