@@ -28,7 +28,8 @@ object! {
         optional snapshot: Option<Subscription>,
         /// How many connections one worker holds at once for this plugin, and how long.
         default hold: Hold,
-        /// The cluster of demoted connections under `tcp_proxy`; without it they are only marked.
+        /// The cluster of demoted connections under `tcp_proxy` ([HTTP](#demotion-under-http) goes by a route); without it they are
+        /// only marked.
         optional demote_cluster: Option<ClusterName>,
         /// Sources that may dial plain addresses: probes and scrapes.
         #[serde(skip_serializing_if = "List::is_empty")]
@@ -53,7 +54,8 @@ object! {
         optional source: Option<Address>,
         /// Makes this node's random bits its own.
         default seed: String,
-        /// How many random draws each worker has in use at once, at most 16 where they choose nothing.
+        /// How many random draws each worker has in use at once, at most 16 where they
+        /// [choose nothing](#what-outbound-does).
         default pool: Pool,
         /// The most bits of work that a record may ask for; beyond it connections are `failed`.
         default max_pow: MaxPow<20>,

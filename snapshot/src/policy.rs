@@ -12,6 +12,7 @@ macro_rules! findings {
         /// What an inbound filter finds of a connection: a verdict, or why there is none. The names are labels of metrics
         /// and fields of logs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
         pub enum Finding {
             $($(#[$of_policy])* $judged,)*
             $($(#[$of_other])* $other,)*
@@ -85,11 +86,11 @@ findings! {
     policy {
         /// Source and destination fit a rule in force, all of it.
         Conforming conforming = Allow,
-        /// What can be checked fits; the rest depends on an object key or a chunk, which are not known at layer 4.
+        /// What can be checked fits; the parts told depend on an object key or a chunk, which are not known at layer 4.
         Unchecked unchecked = Allow,
         /// The destination lies in a negated item, kept for devices without SSA.
         Legacy legacy = Demote,
-        /// Source and destination fit no rule.
+        /// Source and destination fit no rule; the part at fault is told: `item`, `field_0` to `field_15`, `pow`.
         Violation violation = Deny,
         /// A port of the service, on an address that is no service's, or in no item of a record in force.
         Outside outside = Deny,
@@ -99,15 +100,15 @@ findings! {
         NoRule no_rule = Deny,
     }
     others {
-        /// The service is off, or all are.
+        /// The service is off, or all are: it passes.
         Unverified unverified,
-        /// A plain address, and an exempt source.
+        /// A plain address, and an exempt source: it passes.
         Exempt exempt,
-        /// Neither address nor port concern a service.
+        /// Neither address nor port concern a service: what is done `unclaimed` says.
         Unclaimed unclaimed,
-        /// Envoy did not say what the connection is.
+        /// Envoy did not say what the connection is: it is closed, unless nothing is enforced.
         Unreadable unreadable,
-        /// No snapshot came in time.
+        /// No snapshot came in time: what is done `missing` says.
         NoSnapshot no_snapshot,
     }
 }

@@ -70,7 +70,9 @@ macro_rules! texts {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "minLength": $min, "maxLength": $max, "pattern": $pattern})
+                schemars::json_schema!({
+                    "title": $wanted, "type": "string", "minLength": $min, "maxLength": $max, "pattern": $pattern
+                })
             }
         }
     )*};
@@ -194,7 +196,7 @@ mod schema {
         }
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            json_schema!({"type": "string", "format": "ipv6"})
+            json_schema!({"title": "IPv6 address", "type": "string", "format": "ipv6"})
         }
     }
 
@@ -209,7 +211,7 @@ mod schema {
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
             let pattern = "^[0-9A-Fa-f]*:[0-9A-Fa-f:]*(\\.[0-9]+){0,3}/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$";
-            json_schema!({"type": "string", "pattern": pattern})
+            json_schema!({"title": "IPv6 prefix", "type": "string", "pattern": pattern})
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Config {
     pub(super) admin: Option<String>,
     /// The file that outlives the daemon; without it a restart forgets what is gone from the DNS.
     pub(super) state: Option<PathBuf>,
-    /// Whether socket and state may be in folders that others may write to, such as a pod's volume.
+    /// Whether socket and state may be in [folders that others may write to](#files-and-folders), such as a pod's volume.
     #[serde(default)]
     pub(super) shared_folders: bool,
     /// The kill switch: every service is off. A fault elsewhere has the file refused whole, and this with it: see that
@@ -49,7 +49,7 @@ fn yes() -> bool {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Socket {
-    /// Its path, of at most 100 bytes. A missing last folder is made, with mode 755.
+    /// Its path, of at most 100 bytes. A missing last folder is made, with mode 755; see [who may write to it](#files-and-folders).
     #[serde(default = "default_socket")]
     pub(super) path: Option<PathBuf>,
     /// Its permissions, octal, up to 666.
@@ -98,13 +98,13 @@ pub(super) struct Peer {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Dns {
-    /// The servers, in this order: `ADDRESS` or `ADDRESS:PORT`, and `#NAME` behind it for DNS over TLS. Those of resolv.conf
-    /// by default.
+    /// The servers, in this order: `ADDRESS` or `ADDRESS:PORT`, and `#NAME` behind it for [DNS over TLS](#dns-over-tls); see
+    /// [below](#which-server-and-how). Those of resolv.conf by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::MAX_MEMBERS)))]
     pub(super) servers: Option<Vec<String>>,
     /// Whom servers by TLS are trusted for.
     pub(super) tls: Option<Tls>,
-    /// What is made of the signatures of answers.
+    /// What is made of the signatures of answers, [DNSSEC](#dnssec): with `validate` only answers count that they prove.
     #[serde(default)]
     pub(super) dnssec: Dnssec,
     /// File of the keys that signatures have to lead to, DNSKEY records as in zone files; those of the public root by default.
@@ -131,8 +131,8 @@ pub(super) struct Dns {
     /// How long clients live on expired answers while no server answers, in seconds.
     #[serde(default)]
     pub(super) stale_s: Number<0, WEEK, DAY>,
-    /// The longest that a TTL counts, in seconds: for what is kept though gone, for clients while no server answers, for the
-    /// front.
+    /// The longest that a TTL counts, in seconds: for what is [kept though gone](#what-is-kept-though-gone), for clients
+    /// while no server answers, for the front.
     // The default is longer than most zones have, and short enough that what somebody published for a moment is gone by the
     // end of the day.
     #[serde(default)]
@@ -257,26 +257,26 @@ pub(super) struct Outbound {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Front {
-    /// Where it listens, by UDP and TCP: `ADDRESS:PORT` of one address each.
+    /// Where it listens, by UDP and TCP: `ADDRESS:PORT` of single addresses, not `[::]`; link-local ones with their interface.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::MAX_MEMBERS)))]
     pub(super) listen: Vec<String>,
-    /// Prefixes of those who may ask, besides this host.
+    /// Prefixes of those who may ask, besides this host; others are refused, and their connections closed at once.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = super::MAX_MEMBERS)))]
     pub(super) clients: Vec<String>,
-    /// The servers that all else is handed to; those of `dns.servers` by default, and required where these are asked by TLS.
+    /// The servers that all else is handed to, each of which is waited for `dns.timeout_ms`; those of `dns.servers` by default, and required where these are asked by TLS.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::MAX_MEMBERS)))]
     pub(super) servers: Option<Vec<String>>,
-    /// Whether addresses are composed by rules with a secret too.
+    /// Whether addresses are composed by rules with `mac` too.
     #[serde(default)]
     pub(super) keyed: bool,
-    /// Whether zones are handed on (AXFR, IXFR).
+    /// Whether zones are handed on (AXFR, IXFR): the server then sees the front's address for all of its clients.
     #[serde(default)]
     pub(super) transfers: bool,
-    /// The most bits of work that a record may ask for.
+    /// The most bits of work that the front does for a record; beyond it clients get the published address.
     #[serde(default)]
     pub(super) max_pow: MaxPow,
-    /// The shortest time step that a record may have, in seconds.
+    /// The shortest time step that it composes for, in seconds.
     #[serde(default)]
     pub(super) min_time_step_s: MinTimeStep,
 }

@@ -1,0 +1,110 @@
+//! The files of the tree that follow from the types.
+
+use std::{fs, io, path::Path};
+
+use schemars::schema_for;
+use serde_json::{Value, json};
+use ssa_snapshot::Finding;
+
+use crate::{filter, findings, resolver, schemas, snapshot, table, table_by_role};
+
+/// A file that follows from the types, in whole or in part.
+#[derive(Debug)]
+pub struct File {
+    /// Its path in the tree.
+    pub path: String,
+    /// What it says now.
+    pub found: String,
+    /// What it has to say.
+    pub wanted: String,
+}
+
+/// Reads the files of a tree that follow from the types.
+///
+/// # Errors
+///
+/// The file that cannot be read, or has no place for a table.
+pub fn files(root: &Path) -> io::Result<Vec<File>> {
+    let mut files = Vec::new();
+    for (name, schema) in schemas() {
+        let path = format!("docs/schema/{name}");
+        let found = match fs::read_to_string(root.join(&path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read?,
+        };
+        let wanted = format!("{schema:#}\n");
+        files.push(File { path, found, wanted });
+    }
+    for (page, tables) in pages() {
+        let path = format!("docs/{page}");
+        let found = fs::read_to_string(root.join(&path))?;
+        let mut wanted = found.clone();
+        for (name, table) in tables {
+            wanted = replaced(&wanted, name, &table)
+                .ok_or_else(|| io::Error::other(format!("{path} has no place for the table {name}")))?;
+        }
+        files.push(File { path, found, wanted });
+    }
+    Ok(files)
+}
+
+/// Returns the pages with their tables, by the name of their place.
+fn pages() -> [(&'static str, Vec<(&'static str, String)>); 2] {
+    let (filter, snapshot, resolver) = (filter(), snapshot(), resolver());
+    let of = |root: &Value, name: &str| table(root, &root["$defs"][name]);
+    let by_role =
+        |root: &Value, one: &str, other: &str| table_by_role(root, &root["$defs"][one], &root["$defs"][other]);
+    // Services, policies and the front have tables of their own.
+    let without = |object: &Value, fields: &[&str]| {
+        let mut object = object.clone();
+        if let Some(properties) = object["properties"].as_object_mut() {
+            properties.retain(|name, _| !fields.contains(&name.as_str()));
+        }
+        object
+    };
+    let mut services = snapshot.clone();
+    for service in ["InboundService", "OutboundService"] {
+        services["$defs"][service]["properties"]["policy"] = json!({"type": "object", "description": POLICY});
+    }
+    let services = by_role(&services, "InboundService", "OutboundService");
+    [
+        (
+            "filter.md",
+            vec![
+                ("configuration", by_role(&filter, "inbound", "outbound")),
+                ("service", services),
+                ("snapshot", of(&snapshot, "inbound")),
+                (
+                    "findings",
+                    findings(&schema_for!(Finding).to_value(), &snapshot["$defs"]["Policy"]),
+                ),
+            ],
+        ),
+        (
+            "resolver.md",
+            vec![
+                ("configuration", table(&resolver, &without(&resolver, &["front"]))),
+                ("service", service_of(&resolver)),
+                ("front", of(&resolver, "Front")),
+            ],
+        ),
+    ]
+}
+
+/// Returns the table of a service in the shim's configuration.
+fn service_of(resolver: &Value) -> String {
+    let mut resolver = resolver.clone();
+    resolver["$defs"]["Inbound"]["properties"]["policy"] = json!({"type": "object", "description": POLICY});
+    table(&resolver, &resolver["$defs"]["Service"])
+}
+
+/// What the field `policy` is, where its own fields stand elsewhere.
+const POLICY: &str =
+    "What is done with each finding: an action by the finding's name; see [findings](filter.md#what-inbound-does).";
+
+/// Returns a page with another table between `<!-- table: NAME -->` and `<!-- end -->`.
+fn replaced(page: &str, name: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(&format!("<!-- table: {name} -->\n"))?;
+    let (_, after) = rest.split_once("<!-- end -->")?;
+    Some(format!("{before}<!-- table: {name} -->\n{table}<!-- end -->{after}"))
+}
