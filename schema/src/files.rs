@@ -51,7 +51,7 @@ pub fn files(root: &Path) -> io::Result<Vec<File>> {
 /// Returns the pages with their tables, by the name of their place.
 fn pages() -> [(&'static str, Vec<(&'static str, String)>); 2] {
     let (filter, snapshot, resolver) = (filter(), snapshot(), resolver());
-    let of = |root: &Value, name: &str| table(root, &root["$defs"][name]);
+    let of = |root: &Value, name: &str| table(root, &root["$defs"][name], "");
     let by_role =
         |root: &Value, one: &str, other: &str| table_by_role(root, &root["$defs"][one], &root["$defs"][other]);
     // Services, policies and the front have tables of their own.
@@ -83,9 +83,9 @@ fn pages() -> [(&'static str, Vec<(&'static str, String)>); 2] {
         (
             "resolver.md",
             vec![
-                ("configuration", table(&resolver, &without(&resolver, &["front"]))),
+                ("configuration", table(&resolver, &without(&resolver, &["front"]), "")),
                 ("service", service_of(&resolver)),
-                ("front", of(&resolver, "Front")),
+                ("front", table(&resolver, &resolver["$defs"]["Front"], "front.")),
             ],
         ),
     ]
@@ -95,7 +95,7 @@ fn pages() -> [(&'static str, Vec<(&'static str, String)>); 2] {
 fn service_of(resolver: &Value) -> String {
     let mut resolver = resolver.clone();
     resolver["$defs"]["Inbound"]["properties"]["policy"] = json!({"type": "object", "description": POLICY});
-    table(&resolver, &resolver["$defs"]["Service"])
+    table(&resolver, &resolver["$defs"]["Service"], "")
 }
 
 /// What the field `policy` is, where its own fields stand elsewhere.

@@ -13,10 +13,11 @@ struct Row {
     what: String,
 }
 
-/// Returns a table of the fields of an object: those that it needs first. Fields of objects in it stand behind a dot.
+/// Returns a table of the fields of an object, which stand behind this prefix: those that it needs first. Fields of objects
+/// in it stand behind a dot.
 #[must_use]
-pub fn table(root: &Value, object: &Value) -> String {
-    written(&rows(root, object, ""))
+pub fn table(root: &Value, object: &Value, prefix: &str) -> String {
+    written(&rows(root, object, prefix))
 }
 
 /// Returns a table of the fields of two objects, one for each role: what one of them has alone says of which role it is.
