@@ -1,4 +1,4 @@
-"""The stage of scenarios that play in the kind cluster: a namespace, a release of the chart, workloads, the zone."""
+"""The stage of scenarios in the kind cluster: a namespace, a release of the chart, workloads, the zone."""
 
 import base64
 import contextlib
@@ -21,8 +21,6 @@ NODES = os.environ["SSA_KIND_NODES"].split()
 SERVERS, CLIENTS = NODES[1:]
 # The routing protocol of slices' routes, as k8s/images/resolver/ssa-routes has it.
 PROTOCOL = 199
-# The application: HTTP on 8080, with a page of the identity that it was told; the same on 9000, which the mesh takes
-# for TCP; on 9001 it speaks first, and says again what it is told.
 APPLICATION = (HERE / "pod/application.sh").read_text()
 IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
@@ -43,7 +41,7 @@ class Service(service.Service):
         self.plain_item, self.plain = str(plain), str(plain[1])
 
     def records(self):
-        """Returns its lines in the zone."""
+        """Returns its zone file lines."""
         texts = [f'_ssa.{self.label} TXT "{rule}"' for rule in self.rules]
         return [f"{self.label} AAAA {self.plain}", f"{self.label} APL {self.published['apl']}", *texts]
 
@@ -60,7 +58,7 @@ class Service(service.Service):
 
 
 class Cluster(Claims):
-    """Everything that a scenario does in the cluster goes through one of these."""
+    """A scenario does everything in the cluster through one of these."""
 
     pause = 0.5
 
@@ -72,12 +70,12 @@ class Cluster(Claims):
         self.shared = shared
         self.ssa = ssa.Command(tools["ssa"])
         self.since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        # What was installed and published last, also by a run that was killed.
+        # What was installed and published last, even by a run that was killed.
         self.own = cache() / "e2e" / name
         self.rules = None
 
     def wait(self, seconds, what, condition, pause=None):
-        """Returns the condition's first true result; a look that fails, as on a busy machine, is made again."""
+        """Polls a condition and returns its first true result; a poll that fails, as on a busy machine, is repeated."""
         reason = None
 
         def look():
@@ -96,7 +94,7 @@ class Cluster(Claims):
     # ---- kubectl
 
     def attempt(self, *arguments, reads=None, timeout=timeouts.COMMAND, program="kubectl"):
-        """Runs kubectl in the scenario's namespace, and returns what became of it: returncode, stdout, stderr."""
+        """Runs kubectl in the scenario's namespace, and returns its returncode, stdout and stderr."""
         command = [program, "-n", self.name, *(str(one) for one in arguments)]
         try:
             return subprocess.run(
@@ -109,30 +107,30 @@ class Cluster(Claims):
                 stdin=subprocess.DEVNULL if reads is None else None,
             )
         except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 124, "", f"no end in {timeout} s")
+            return subprocess.CompletedProcess(command, 124, "", f"timeout after {timeout} s")
 
     def kubectl(self, *arguments, reads=None, timeout=timeouts.COMMAND, program="kubectl"):
-        """The same, for what has to end well; returns what it printed."""
+        """Runs kubectl, which must succeed, and returns its output."""
         done = self.attempt(*arguments, reads=reads, timeout=timeout, program=program)
         if done.returncode != 0:
             words = " ".join(str(one) for one in arguments)[:300]
-            raise Broken(f"{program} {words} ended by {done.returncode}: {done.stderr.strip()[-2000:]}")
+            raise Broken(f"{program} {words} exited with {done.returncode}: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
     def rolled_out(self, what, *flags):
-        """Waits until a Deployment, StatefulSet or DaemonSet is as it is wanted."""
+        """Waits until a Deployment, StatefulSet or DaemonSet is rolled out."""
         within = f"--timeout={timeouts.ROLLED_OUT:.0f}s"
         self.kubectl(*flags, "rollout", "status", what, within, timeout=timeouts.ROLLED_OUT + timeouts.COMMAND)
 
     def apply(self, *objects):
-        """Applies objects of Kubernetes."""
+        """Applies Kubernetes objects."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return self.kubectl("apply", "-f", "-", reads=text)
 
     # ---- the scenario's namespace
 
     def open(self):
-        """Makes the namespace, where one was left over after that is gone."""
+        """Creates the namespace, after a leftover one is deleted."""
         self.remove(wait=True)
         self.own.mkdir(parents=True)
         self.apply(
@@ -144,12 +142,12 @@ class Cluster(Claims):
         )
 
     def close(self):
-        """Ends the scenario, and leaves nothing of it where the environment does not say KEEP."""
+        """Ends the scenario, and removes everything unless KEEP is set."""
         if "KEEP" not in os.environ:
             self.remove()
 
     def remove(self, wait=False):
-        """Removes all that the scenario made: its namespace, and the nodes' routes to its services."""
+        """Removes everything that the scenario created: its namespace, and the nodes' routes to its services."""
         flags = ["--ignore-not-found", f"--wait={str(wait).lower()}"]
         self.kubectl("delete", "namespace", self.name, *flags, timeout=timeouts.INSTALLED)
         spaces = self.own / "spaces"
@@ -161,7 +159,7 @@ class Cluster(Claims):
     # ---- services
 
     def publish(self, *services, more=()):
-        """Publishes services in the zone, in place of all that is there; `more` are lines of a zone."""
+        """Publishes services in the zone, replacing its content; `more` are zone file lines."""
         lines = [line for one in services for line in one.records()] + list(more)
         zone = self.own / "zone"
         zone.write_text("".join(f"{line}\n" for line in lines))
@@ -195,7 +193,7 @@ class Cluster(Claims):
         )
 
     def upgrade(self, pods, *entries, **values):
-        """Upgrades the release in what shims read, and waits until the shims of these pods have what concerns them."""
+        """Upgrades the release, and waits until the shims of these pods have the new configuration."""
         before = self._resolvers()
         reloads = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in pods}
         self.release(*entries, **values)
@@ -203,7 +201,7 @@ class Cluster(Claims):
         concerned = [pod for pod in pods if before[pod.resolver] != after[pod.resolver]]
         if not concerned:
             raise Broken("the upgrade changed nothing that shims read")
-        # A change of any annotation makes the kubelet look at ConfigMaps and Secrets now.
+        # Changing an annotation makes the kubelet sync ConfigMaps and Secrets now.
         self.look(*concerned)
 
         def reloaded():
@@ -218,7 +216,7 @@ class Cluster(Claims):
         return {one["metadata"]["name"]: one.get("data", {}).get("resolver.json") for one in told}
 
     def look(self, *pods):
-        """Makes kubelets mount what changed now."""
+        """Makes kubelets sync mounted ConfigMaps and Secrets now."""
         names = [pod.name for pod in pods]
         self.kubectl("annotate", "pod", *names, f"ssa-looked={time.time_ns()}", "--overwrite")
 
@@ -230,7 +228,7 @@ class Cluster(Claims):
         command = [ROOT / "k8s/slices/apply.sh", self.name, one.name, "--bits", str(bits), "--selector", selector]
         ssa = self.tools["ssa"]
         if dns:
-            # This machine's DNS knows nothing of the cluster's.
+            # This machine's resolver does not know the cluster's DNS.
             ssa = self.own / "ssa-by-dns"
             there = f"exec kubectl -n {self.name} exec {dns.name} -c ssa-resolver -- ssa"
             ssa.write_text(
@@ -274,7 +272,7 @@ class Cluster(Claims):
         return [run("docker", "exec", node, *listed) for node in NODES]
 
     def secret(self, name, **keys):
-        """Makes a Secret with a file for each key, and for no other."""
+        """Creates a Secret with exactly these keys."""
         data = {key: base64.b64encode(text.encode()).decode() for key, text in keys.items()}
         metadata = {"name": name, "namespace": self.name}
         self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
@@ -359,7 +357,7 @@ class Cluster(Claims):
         ]
 
     def start(self, *workloads, seconds=timeouts.ROLLED_OUT):
-        """Starts workloads at once, and returns the first pod of each when all are ready."""
+        """Starts workloads together, and returns the first pod of each when all are ready."""
         self.apply(*(one for workload in workloads for one in workload))
         names = [workload[-1]["metadata"]["name"] for workload in workloads]
         until = time.monotonic() + seconds
@@ -369,7 +367,7 @@ class Cluster(Claims):
         return [self.pods(name)[0] for name in names]
 
     def pods(self, name):
-        """Returns the pods of a workload that are there and not about to end, by name."""
+        """Returns the pods of a workload that are not terminating, by name."""
         told = json.loads(self.kubectl("get", "pods", "-l", f"app={name}", "-o", "json"))["items"]
         kept = [one for one in told if "deletionTimestamp" not in one["metadata"] and one["status"].get("podIPs")]
         return [Pod(self, one) for one in sorted(kept, key=lambda one: one["metadata"]["name"])]
@@ -381,7 +379,7 @@ class Cluster(Claims):
     # ---- looking
 
     def claim_answers(self, what, kind, *answers):
-        """Counts a claim, which holds when all answers are of a kind."""
+        """Counts a claim: all answers are of this kind."""
         self.claim(what, [kind] * len(answers), [one.kind if one.kind == kind else repr(one) for one in answers])
 
     def wait_filter(self, *pairs, seconds=timeouts.PUSHED):
@@ -425,7 +423,7 @@ class Cluster(Claims):
         return [line for line in log.splitlines() if "ACK ERROR" in line and f".{self.name}-" in line]
 
     def keep_logs(self, folder):
-        """Writes down how things stand, to a folder that outlives the scenario."""
+        """Saves logs and state to a folder that outlives the scenario."""
         cluster_logs.keep(self, folder)
 
 

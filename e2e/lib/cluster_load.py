@@ -17,7 +17,6 @@ from .claims import Broken
 HERE = Path(__file__).resolve().parent
 # What curl says of one request: HTTP status, its own exit status, seconds, and why.
 RESULT = re.compile(r"(\d{3}) (\d+) (\d+\.\d+) ?(.*)$")
-# Each lane is curl after curl, every one of a second's requests: a lane ends well, and asks the DNS every second.
 SCRIPT = (HERE / "pod/load.sh").read_text()
 
 
@@ -26,10 +25,10 @@ Connection = namedtuple("Connection", "moment answered seconds why")
 
 
 class Load:
-    """Curls that run in a pod until they are told to end."""
+    """Curls that run in a pod until they are stopped."""
 
     def __init__(self, stage, pod, url, rate=80, lanes=4):
-        """`rate` is what is asked for, connections a second; while answers are slow it is less."""
+        """`rate` is the target of connections per second; it is lower while answers are slow."""
         self.stage = stage
         number = sum(1 for _ in stage.own.glob("load-*.log"))
         self.file = stage.own / f"load-{number}.log"
@@ -41,7 +40,7 @@ class Load:
         stage.wait(timeouts.PUSHED, "the load begins", self.connections)
 
     def connections(self):
-        """Returns what became of each connection so far."""
+        """Returns the outcome of each connection so far."""
         return self._read()[0]
 
     def _read(self):
@@ -92,7 +91,7 @@ class Load:
         seconds = time.monotonic() - self.began
         told, other = self._read()
         if code != 0 or not told:
-            raise Broken(f"the load ended by {code} after {len(told)} connections: {' '.join(other)[-1000:]}")
+            raise Broken(f"the load exited with {code} after {len(told)} connections: {' '.join(other)[-1000:]}")
         failed = self.failed()
         with open("/proc/loadavg") as file:
             busy = file.read().split()[0]

@@ -1,4 +1,4 @@
-"""What stays of a scenario in the cluster that failed."""
+"""What is saved of a failed scenario in the cluster."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from . import timeouts
 
 
 def keep(stage, folder):
-    """Writes down how things stand: pods with their logs, events, descriptions and Envoys' configurations."""
+    """Saves the state of the cluster: pods with their logs, events, descriptions and Envoys' configurations."""
     pods = stage.attempt("get", "pods", "-o", "json", timeout=timeouts.SOON)
     try:
         told = json.loads(pods.stdout)["items"]

@@ -45,7 +45,7 @@ def cache():
 
 @contextlib.contextmanager
 def alone(say):
-    """Waits until no other run plays in the cluster, and keeps others waiting."""
+    """Waits until no other run uses the cluster, and makes others wait."""
     with open(cache() / "e2e.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,7 +149,7 @@ def _give_template(image, say):
         operator.write_text(data["istio-operator.yaml"])
         run("istioctl", "install", "-y", "-f", cache() / "istio.yaml", "-f", operator, timeout=timeouts.INSTALLED)
         if _injected() != wanted["sidecarInjectorWebhook"]["templates"]["ssa"]:
-            raise Broken("istiod did not take the injection template")
+            raise Broken("istiod did not accept the injection template")
 
 
 def _injected():
@@ -159,7 +159,7 @@ def _injected():
 
 
 def run(*command, reads=None, timeout=timeouts.INSTALLED):
-    """Runs a program that has to end well, and returns what it printed."""
+    """Runs a program, which must succeed, and returns its output."""
     words = [str(one) for one in command]
     try:
         done = subprocess.run(
@@ -171,7 +171,7 @@ def run(*command, reads=None, timeout=timeouts.INSTALLED):
             stdin=subprocess.DEVNULL if reads is None else None,
         )
     except subprocess.TimeoutExpired:
-        raise Broken(f"{' '.join(words)}: no end in {timeout} s") from None
+        raise Broken(f"{' '.join(words)}: timeout after {timeout} s") from None
     if done.returncode != 0:
-        raise Broken(f"{' '.join(words)} ended by {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
+        raise Broken(f"{' '.join(words)} exited with {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
     return done.stdout

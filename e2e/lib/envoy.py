@@ -1,4 +1,4 @@
-"""Sidecars: Envoys by the files of envoy/, as they stand but for the plugin's configuration and the node's address.
+"""Sidecars: Envoys with the files of envoy/, unchanged except for the plugin's configuration and the node's address.
 
 A plugin configuration may have its services inline, though those of the files take them from snapshots: then nobody is
 asked for any, and no resolver is needed.
@@ -22,9 +22,9 @@ WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 
 
 class Sidecar(Metered):
-    """An Envoy with the filter on a host, in a folder of its own."""
+    """An Envoy with the filter on a host, in its own folder."""
 
-    # Once it was started.
+    # Set by start().
     process: subprocess.Popen
 
     def __init__(
@@ -79,7 +79,7 @@ class Sidecar(Metered):
         return text.replace("google.protobuf.StringValue", kind)
 
     def _put(self, resource):
-        # Envoy looks when a file is moved into place.
+        # Envoy reloads when a file is moved into place.
         new = self.folder / "new.yaml"
         new.write_text(resource)
         os.replace(new, self.folder / f"{self.dynamic}.yaml")
@@ -115,7 +115,7 @@ class Sidecar(Metered):
         return self.stage.stop(self.process)
 
     def push(self, configuration):
-        """Gives it another plugin configuration, by the file that it watches."""
+        """Replaces the plugin configuration, in the file that it watches."""
         _, resource = _apart(self._with(configuration), self.dynamic, self.folder)
         self._put(resource)
 
@@ -134,7 +134,7 @@ class Sidecar(Metered):
             connection.close()
 
     def try_admin(self, path):
-        """Asks the admin interface; nothing when it does not answer."""
+        """Asks the admin interface; returns None if it does not answer."""
         try:
             return self.admin(path)
         except (OSError, http.client.HTTPException):
@@ -151,7 +151,7 @@ class Sidecar(Metered):
         return found
 
     def output(self):
-        """Returns what it has printed."""
+        """Returns its output so far."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("output*.log")))
 
     def access_log(self, name="access.log"):
@@ -174,16 +174,16 @@ class Sidecar(Metered):
         return lines
 
     def mark(self):
-        """Passes over what the access log has so far."""
+        """Skips the current lines of the access log."""
         self.read_to = len(self.access_log())
 
     def resident(self):
-        """Returns how many MB of memory it has in use."""
+        """Returns its resident memory in MB."""
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS:"))
 
     def cpu_seconds(self):
-        """Returns how much of a core it has taken so far, in seconds."""
+        """Returns its CPU time so far, in seconds."""
         with open(f"/proc/{self.process.pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
         return sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")

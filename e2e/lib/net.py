@@ -23,7 +23,7 @@ def _enter(descriptor):
 
 
 class Host:
-    """A network namespace; in `with host:` sockets and programs are made inside it."""
+    """A network namespace; inside `with host:` sockets and programs are created in it."""
 
     def __init__(self, name):
         self.name = name
@@ -43,7 +43,7 @@ class Host:
         os.close(outside)
 
     def run(self, command):
-        """Runs a command on this host, and returns what it prints."""
+        """Runs a command on this host, and returns its output."""
         with self:
             return run(command)
 
@@ -89,7 +89,7 @@ class Network:
         host.ip("link set lo up")
 
     def host(self, name, address):
-        """Adds a host on a link of its own."""
+        """Adds a host on its own link."""
         host = Host(name)
         gateway = ipaddress.IPv6Interface(f"{address}/64").network[0xFFFF]
         self._prepare(host)
@@ -104,7 +104,7 @@ class Network:
             "link set eth0 up",
             f"route add default via {gateway}",
         )
-        # A load client has many connections to few addresses.
+        # A load client opens many connections to few addresses.
         host.sysctl(ipv4__ip_local_port_range="1024 65000")
         self.hosts[name] = host
         return host
@@ -120,7 +120,7 @@ class Network:
         return host
 
     def capture_outbound(self, host):
-        """Leads what applications of a host open to envoy/client.yaml."""
+        """Redirects the connections of a host's applications to envoy/client.yaml."""
         host.capture(
             "OUTPUT -p tcp -m mark --mark 1337 -j RETURN",
             "OUTPUT -p tcp ! -d ::1 -j REDIRECT --to-ports 15001",
@@ -134,7 +134,7 @@ class Network:
         return host
 
     def route(self, prefix, server):
-        """Leads a prefix to a server."""
+        """Routes a prefix to a server."""
         self.router.ip(f"route replace {prefix} via {server.address}")
 
 
@@ -147,7 +147,7 @@ def run(command):
 
 
 def ip(*lines):
-    """Runs `ip` commands in one go."""
+    """Runs `ip` commands as a batch."""
     text = "\n".join(lines) + "\n"
     done = subprocess.run(["ip", "-batch", "-"], input=text, capture_output=True, text=True)
     if done.returncode != 0:

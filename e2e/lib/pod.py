@@ -38,20 +38,20 @@ class Pod(Metered):
     # ---- running
 
     def attempt(self, *command, container="app", reads=None, timeout=timeouts.IN_POD):
-        """Runs a command in a container, and returns what became of it: returncode, stdout, stderr."""
+        """Runs a command in a container, and returns its returncode, stdout and stderr."""
         arguments = ["exec", *(["-i"] if reads is not None else []), self.name, "-c", container, "--", *command]
         return self.stage.attempt(*arguments, reads=reads, timeout=timeout)
 
     def run(self, *command, **options):
-        """Runs a command that has to end well, and returns what it printed."""
+        """Runs a command, which must succeed, and returns its output."""
         done = self.attempt(*command, **options)
         if done.returncode != 0:
             words = " ".join(map(str, command))
-            raise Broken(f"{self.name}: {words} ended by {done.returncode}: {done.stderr.strip()}")
+            raise Broken(f"{self.name}: {words} exited with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
     def logs(self, container="istio-proxy"):
-        """Returns what a container has printed."""
+        """Returns the log of a container."""
         return self.stage.kubectl("logs", self.name, "-c", container)
 
     def now(self):
@@ -59,7 +59,7 @@ class Pod(Metered):
         return json.loads(self.stage.kubectl("get", "pod", self.name, "-o", "json"))
 
     def is_ready(self):
-        """Tells whether it is ready."""
+        """Whether it is ready."""
         conditions = self.now()["status"].get("conditions", [])
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
@@ -174,7 +174,7 @@ class Pod(Metered):
         return lines
 
     def mark(self, log="access_log"):
-        """Passes over what a log has so far: `access_log` or `verdicts`."""
+        """Skips the current lines of a log: `access_log` or `verdicts`."""
         self.read_to[log] = len(getattr(self, log)())
 
     def logged(self, count=1, log="access_log", seconds=timeouts.SOON, **wanted):

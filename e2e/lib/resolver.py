@@ -1,6 +1,6 @@
 """Real DNS servers, and the resolver shim on hosts.
 
-SSA_DNS=knot has Knot serve the zone in place of BIND.
+SSA_DNS=knot uses Knot instead of BIND.
 """
 
 import http.client
@@ -78,7 +78,7 @@ class NameServer:
         )
 
     def stop(self):
-        """Ends it."""
+        """Stops it."""
         self.stage.stop(self.process, signal.SIGKILL)
 
     def served_serial(self):
@@ -91,7 +91,7 @@ class NameServer:
         return struct.unpack("!I", answer[end - 4 : end])[0] if end else None
 
     def publish(self, *services, ttl=3, more=()):
-        """Serves these services, and `more`: (owner, record) as zone files have them."""
+        """Serves these services, and `more`: pairs (owner, record) in zone file syntax."""
         self.records = {}
         for service in services:
             lines = [f"{ttl} APL {service.published['apl']}", f"{ttl} AAAA {service.plain}"]
@@ -164,7 +164,7 @@ class Shim:
         (self.folder / "configuration.json").write_text(json.dumps(self.configuration, indent=1))
 
     def stop(self, number=signal.SIGTERM):
-        """Ends it, and returns its exit status."""
+        """Stops it, and returns its exit status."""
         return self.stage.stop(self.process, number)
 
     def reload(self, by_signal=True, **fields):
@@ -238,12 +238,12 @@ class Shim:
         return total
 
     def resident(self):
-        """Returns how many kB of memory it has in use."""
+        """Returns its resident memory in kB."""
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
     def output(self):
-        """Returns what it has logged."""
+        """Returns its log so far."""
         return (self.stage.work / f"{self.host.name}-resolver.log").read_text()
 
 

@@ -1,4 +1,4 @@
-"""A scenario's stage: what it claims, waits for, starts and dials."""
+"""The stage of a scenario in namespaces: claims, waits, programs and connections."""
 
 import ipaddress
 import json
@@ -22,12 +22,12 @@ WORK = Path("/run/ssa-e2e")
 class Program(subprocess.Popen):
     """A program on a host."""
 
-    # What it is called in the story; the name of its log.
+    # Its name in messages, and that of its log.
     title: str
 
 
 class Stage(Claims):
-    """Everything that a scenario does goes through one of these."""
+    """A scenario does everything through one of these."""
 
     def __init__(self, tools, work=WORK):
         """`tools` has the paths `root`, `envoy`, `module` and `ssa`; `work` is the folder for what is written."""
@@ -39,10 +39,10 @@ class Stage(Claims):
         self.net = net.Network(self)
 
     def check(self):
-        """Breaks the scenario when a program ended that was to go on."""
+        """Aborts the scenario if a program exited that should be running."""
         for process in self.processes:
             if process.poll() is not None:
-                raise Broken(f"{process.title} ended by {process.returncode}")
+                raise Broken(f"{process.title} exited with {process.returncode}")
 
     # ---- starting
 
@@ -58,12 +58,12 @@ class Stage(Claims):
         return process
 
     def forget(self, process):
-        """Lets a program end from here on."""
+        """Allows a program to exit from here on."""
         if process in self.processes:
             self.processes.remove(process)
 
     def stop(self, process, number=signal.SIGTERM):
-        """Ends a program and returns its exit status."""
+        """Stops a program and returns its exit status."""
         self.forget(process)
         if process.poll() is None:
             process.send_signal(number)
@@ -168,15 +168,15 @@ class Load:
         )
 
     def event(self, name):
-        """Returns what the program says at this point of it."""
+        """Returns the program's next event of this name."""
         for line in self.process.stdout:
             told = json.loads(line)
             if told["event"] == name:
                 return told
-        raise Broken(f"{self.process.title} ended before it said {name!r}; its log says why")
+        raise Broken(f"{self.process.title} exited before it reported {name!r}; see its log")
 
     def tell(self, word):
-        """Tells the program to go on."""
+        """Sends the program a command."""
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
 

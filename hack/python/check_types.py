@@ -1,7 +1,7 @@
-"""Has mypy check each program of the project's Python by itself; hack/mypy.sh calls it.
+"""Runs mypy on each Python program of the project separately; hack/mypy.sh calls it.
 
-mypy wants a name of its own for every module, and cannot tell those of scenarios: each is called scenario.py, in a
-folder whose name is no identifier. So they get names here.
+mypy needs a unique module name per file, and cannot derive one for scenarios: all are called scenario.py, in folders
+whose names are not identifiers. They get names here.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from mypy.errors import CompileError
 from mypy.modulefinder import BuildSource
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Each program: where its modules are, and where those are that it imports.
+# Each program: the directory of its modules, and those that it imports from.
 PROGRAMS = {
     "e2e": ("e2e", []),
     "demo": ("hack/demo", ["e2e"]),
@@ -45,7 +45,7 @@ def module(file: Path, base: Path) -> str:
 
 
 def check(name: str) -> list[str]:
-    """Returns what mypy says of a program."""
+    """Returns the errors of a program."""
     folder, imported = PROGRAMS[name]
     found = [file for file in files(folder) if folder != "hack" or "demo" not in file.parts]
     flags = ["--config-file", str(ROOT / "mypy.ini"), "--cache-dir", str(ROOT / ".cache/mypy" / name)]
@@ -63,7 +63,7 @@ def run() -> int:
     errors = [error for name in PROGRAMS for error in check(name)]
     print(
         "\n".join(dict.fromkeys(errors))
-        or f"{sum(len(files(folder)) for folder in ('e2e', 'hack', 'k8s'))} files are sound"
+        or f"{sum(len(files(folder)) for folder in ('e2e', 'hack', 'k8s'))} files have no type errors"
     )
     return 1 if errors else 0
 
