@@ -6,7 +6,8 @@
 use std::{
     fs::{File, FileType, OpenOptions, remove_file},
     io::{self, ErrorKind, Read},
-    path::Path,
+    path::{Path, PathBuf},
+    string::FromUtf8Error,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -18,50 +19,70 @@ const MAX_FILE: u64 = 256 << 20;
 /// Whether a flag reads standard input already.
 static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Why a file is not read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// Another flag reads standard input.
+    #[error("standard input is read already, by another flag")]
+    StdinTaken,
+    /// It is something else that is not read.
+    #[error("is {0}; a file is wanted")]
+    NotReadable(&'static str),
+    /// It is something else that is not written.
+    #[error("is {0}; a file is wanted, or - for standard output")]
+    NotWritable(&'static str),
+    /// The system refuses it.
+    #[error("{}", reason(.0, .1))]
+    Io(PathBuf, #[source] io::Error),
+    /// It is too large.
+    #[error("more than {MAX_FILE} bytes, which is the most that is read")]
+    TooLarge,
+    /// It is no text.
+    #[error("is no text: byte {} is not UTF-8", .0.utf8_error().valid_up_to())]
+    NotText(#[source] FromUtf8Error),
+}
+
 /// Says whether a path stands for standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
 /// Opens a file, or standard input by `-`.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, String> {
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, FileError> {
     if is_standard(path) {
         if STDIN_TAKEN.swap(true, Ordering::Relaxed) {
-            return Err("standard input is read already, by another flag".into());
+            return Err(FileError::StdinTaken);
         }
         return Ok(Box::new(io::stdin()));
     }
     if let Some(kind) = path.metadata().ok().and_then(|found| unfit(found.file_type())) {
-        return Err(format!("is {kind}; a file is wanted"));
+        return Err(FileError::NotReadable(kind));
     }
     match File::open(path) {
         Ok(file) => Ok(Box::new(file)),
-        Err(error) => Err(reason(path, &error)),
+        Err(error) => Err(FileError::Io(path.to_owned(), error)),
     }
 }
 
 /// Reads a whole file that is not too large, without a byte order mark before it.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let read = open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes);
-    read.map_err(|error| reason(path, &error))?;
+    read.map_err(|error| FileError::Io(path.to_owned(), error))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
-        return Err(format!("more than {MAX_FILE} bytes, which is the most that is read"));
+        return Err(FileError::TooLarge);
     }
     Ok(without_mark(&bytes).to_vec())
 }
 
 /// Reads a whole file of text.
-pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    String::from_utf8(read(path)?).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        format!("is no text: byte {valid} is not UTF-8")
-    })
+pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
+    String::from_utf8(read(path)?).map_err(FileError::NotText)
 }
 
 /// Says before any work is done why a file could not be written after it. What is there is left as it is.
-pub(crate) fn check_writable(path: &Path) -> Result<(), String> {
-    let told = |error: io::Error| reason(path, &error);
+pub(crate) fn check_writable(path: &Path) -> Result<(), FileError> {
+    let told = |error: io::Error| FileError::Io(path.to_owned(), error);
     let Ok(found) = path.metadata() else {
         let created = OpenOptions::new().write(true).create_new(true).open(path);
         created.map_err(told)?;
@@ -69,7 +90,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), String> {
     };
     let kind = unfit(found.file_type()).or_else(|| pipe(path, found.file_type()));
     if let Some(kind) = kind {
-        return Err(format!("is {kind}; a file is wanted, or - for standard output"));
+        return Err(FileError::NotWritable(kind));
     }
     if found.is_file() {
         OpenOptions::new().write(true).open(path).map_err(told)?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use ssa_input::secrets::has_key;
-use ssa_rules::{ClientKey, Key, KeyId, Secret};
+use ssa_rules::{ClientKey, Key, KeyId, KeyMaterialError, Secret};
 
 use super::files;
 use crate::{failure::Faults, output::Output};
@@ -70,7 +70,13 @@ impl Keys {
         }
     }
 
-    fn insert(&mut self, place: &str, line: &str, key: impl Fn(&str) -> Result<Key, String>, faults: &mut Faults) {
+    fn insert(
+        &mut self,
+        place: &str,
+        line: &str,
+        key: impl Fn(&str) -> Result<Key, KeyMaterialError>,
+        faults: &mut Faults,
+    ) {
         // The text may hold a secret wherever it is at fault, so no part of it is repeated.
         let Some((id, hex)) = line.split_once('=') else {
             return faults.push(
@@ -90,24 +96,31 @@ impl Keys {
     }
 }
 
+/// Why a text names no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KeyNameError {
+    /// It may be a key itself.
+    #[error("a key name that looks like a key (what was given is not shown)")]
+    Key,
+    /// It is not written as one.
+    #[error("{0}")]
+    Text(#[source] <KeyId as FromStr>::Err),
+}
+
 /// Reads the name of a key. One that may be a key itself is none: names are shown.
-pub(crate) fn key_name(text: &str) -> Result<KeyId, String> {
+pub(crate) fn key_name(text: &str) -> Result<KeyId, KeyNameError> {
     if has_key(text) {
-        return Err("a key name that looks like a key (what was given is not shown)".into());
+        return Err(KeyNameError::Key);
     }
-    KeyId::from_str(text).map_err(|error| error.to_string())
+    KeyId::from_str(text).map_err(KeyNameError::Text)
 }
 
-fn secret(hex: &str) -> Result<Key, String> {
-    hex.parse::<Secret>()
-        .map(Key::Secret)
-        .map_err(|error| error.to_string())
+fn secret(hex: &str) -> Result<Key, KeyMaterialError> {
+    hex.parse::<Secret>().map(Key::Secret)
 }
 
-fn client_key(hex: &str) -> Result<Key, String> {
-    hex.parse::<ClientKey>()
-        .map(Key::Client)
-        .map_err(|error| error.to_string())
+fn client_key(hex: &str) -> Result<Key, KeyMaterialError> {
+    hex.parse::<ClientKey>().map(Key::Client)
 }
 
 impl SecretArgs {

@@ -46,10 +46,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let (only, kdf) = args.which(&mut faults).unzip();
     let only = only.flatten();
-    let source = args
-        .source
-        .as_deref()
-        .map_or_else(|| Err("missing; give the client's address or prefix".into()), prefix);
+    let source = args.source.as_deref().map_or_else(|| Err(SourceError::Missing), prefix);
     let source = faults.take("--source", source);
     if let (Some(source), Some(kdf)) = (source, kdf)
         && source.prefix_len() < kdf.get()
@@ -94,15 +91,30 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     Ok(Outcome::Fine)
 }
 
-fn prefix(text: &str) -> Result<Ipv6Net, String> {
+/// Why a text names no clients.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum SourceError {
+    /// It is not given.
+    #[error("missing; give the client's address or prefix")]
+    Missing,
+    /// It is no prefix.
+    #[error("`{0}` is not an IPv6 address or prefix, such as 2001:db8:77::/48")]
+    NoPrefix(String),
+    /// It has bits past its length.
+    #[error("a bit of {} past its length is set; write {}", .0, .0.trunc())]
+    BitsPastLength(Ipv6Net),
+    /// No connection comes from it.
+    #[error("{0} is {1}")]
+    NoSource(Ipv6Net, &'static str),
+}
+
+fn prefix(text: &str) -> Result<Ipv6Net, SourceError> {
     let prefix = input::prefix(text).map_err(|error| match error {
-        PrefixError::None => format!("`{text}` is not an IPv6 address or prefix, such as 2001:db8:77::/48"),
-        PrefixError::BitsPastLength(prefix) => {
-            format!("a bit of {prefix} past its length is set; write {}", prefix.trunc())
-        }
+        PrefixError::None => SourceError::NoPrefix(text.to_owned()),
+        PrefixError::BitsPastLength(prefix) => SourceError::BitsPastLength(prefix),
     })?;
     match input::never_a_source(&prefix) {
-        Some(why) => Err(format!("{prefix} is {why}")),
+        Some(why) => Err(SourceError::NoSource(prefix, why)),
         None => Ok(prefix),
     }
 }

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use ssa_input::yaml::{self, Kind, Node};
 
 use super::finding::{Code::ProxyProtocol, Finding, Severity::Warning};
-use crate::{failure::Faults, input::files};
+use crate::{
+    failure::Faults,
+    input::files::{self, FileError},
+};
 
 /// What types of Envoy begin with.
 const TYPES: &str = "type.googleapis.com/envoy.";
@@ -58,9 +61,26 @@ pub(super) fn check_all(paths: &[PathBuf], faults: &mut Faults) -> Vec<Finding> 
     found
 }
 
-fn read(path: &Path) -> Result<Vec<usize>, String> {
+/// Why a file is not checked.
+#[derive(Debug, thiserror::Error)]
+enum EnvoyError {
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is not YAML.
+    #[error(transparent)]
+    Yaml(#[from] yaml::Fault),
+    /// It is for another program.
+    #[error(
+        "is not a configuration of Envoy: it has no \"@type\" of {TYPES}…, and at its top none of {}",
+        KEYS.join(", ")
+    )]
+    NotEnvoys,
+}
+
+fn read(path: &Path) -> Result<Vec<usize>, EnvoyError> {
     let text = files::read_text(path)?;
-    let documents = yaml::read(&text).map_err(|fault| fault.to_string())?;
+    let documents = yaml::read(&text)?;
     let mut seen = Seen::default();
     for document in &documents {
         seen.look(document, 0, MAX_NESTING);
@@ -70,10 +90,7 @@ fn read(path: &Path) -> Result<Vec<usize>, String> {
         seen.lines.dedup();
         Ok(seen.lines)
     } else {
-        Err(format!(
-            "is not a configuration of Envoy: it has no \"@type\" of {TYPES}…, and at its top none of {}",
-            KEYS.join(", ")
-        ))
+        Err(EnvoyError::NotEnvoys)
     }
 }
 

@@ -9,17 +9,27 @@ use crate::failure::Faults;
 /// The form of `--endpoint`.
 pub(super) const FORM: &str = "NAME[=WEIGHT][@DOMAIN][,via=ADDRESS]";
 
+/// Why a text is no `--endpoint`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum EndpointError {
+    /// What stands after `via=` is no address.
+    #[error("`{0}` after via= is not an IPv6 address; it is {FORM}")]
+    NoAddress(String),
+    /// It is an address that says too little.
+    #[error("{0} after via= is link-local, which no route can name without a device; it is {FORM}")]
+    LinkLocal(Ipv6Addr),
+    /// The weight is no number in bounds.
+    #[error("weight `{0}` is not a number from 0 to 4294967295; it is {FORM}")]
+    Weight(String),
+}
+
 /// Reads one `--endpoint`.
-fn parse(text: &str) -> Result<Wanted, String> {
+fn parse(text: &str) -> Result<Wanted, EndpointError> {
     let (rest, via) = match text.split_once(",via=") {
         Some((rest, via)) => {
-            let address: Ipv6Addr = via
-                .parse()
-                .map_err(|_| format!("`{via}` after via= is not an IPv6 address"))?;
+            let address: Ipv6Addr = via.parse().map_err(|_| EndpointError::NoAddress(via.to_owned()))?;
             if address.is_unicast_link_local() {
-                return Err(format!(
-                    "{via} after via= is link-local, which no route can name without a device"
-                ));
+                return Err(EndpointError::LinkLocal(address));
             }
             (rest, Some(address))
         }
@@ -34,10 +44,7 @@ fn parse(text: &str) -> Result<Wanted, String> {
                 .parse()
                 .ok()
                 .filter(|_| weight.bytes().all(|b| b.is_ascii_digit()));
-            (
-                name,
-                number.ok_or_else(|| format!("weight `{weight}` is not a number from 0 to 4294967295"))?,
-            )
+            (name, number.ok_or_else(|| EndpointError::Weight(weight.to_owned()))?)
         }
         None => (rest, 1),
     };
@@ -54,7 +61,7 @@ pub(super) fn read(flags: &[String], file: Option<&Path>, faults: &mut Faults) -
     let mut all: Vec<(String, Wanted)> = Vec::new();
     for text in flags {
         let place = format!("--endpoint {text}");
-        if let Some(wanted) = faults.take(&place, parse(text).map_err(|error| format!("{error}; it is {FORM}"))) {
+        if let Some(wanted) = faults.take(&place, parse(text)) {
             all.push((place, wanted));
         }
     }
