@@ -14,6 +14,8 @@ pub const PUBLIC_KEY: [u8; 16] = *b"ssa1-public-hash";
 #[must_use]
 #[inline]
 pub fn siphash24(key: &[u8; 16], message: &[u8]) -> u64 {
+    #[cfg(test)]
+    count::one();
     SipHasher24::new_with_key(key).hash(message)
 }
 
@@ -169,12 +171,35 @@ impl<'a> Message<'a> {
 
 /// Hashes bytes with an object key inserted at an offset.
 fn hash_around(key: &[u8; 16], bytes: &[u8], at: usize, object: &[u8]) -> u64 {
+    #[cfg(test)]
+    count::one();
     let (before, after) = bytes.split_at_checked(at).unwrap_or_default();
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(before);
     hasher.write(object);
     hasher.write(after);
     hasher.finish()
+}
+
+/// Counts hashes, for tests of how many there are.
+#[cfg(test)]
+pub(crate) mod count {
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static HASHES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn one() {
+        HASHES.set(HASHES.get() + 1);
+    }
+
+    /// Returns what work comes to, and how many hashes it took.
+    pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (T, u32) {
+        HASHES.set(0);
+        let done = work();
+        (done, HASHES.get())
+    }
 }
 
 #[cfg(test)]

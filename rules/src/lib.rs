@@ -48,6 +48,8 @@
     )
 )]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod apl;
 mod bits;

@@ -189,9 +189,11 @@ impl Rule {
         request: &Request<'_>,
         random: &mut impl FnMut() -> u64,
     ) -> Result<Destination, ComposeError> {
-        let mut search = self.search(request, ItemSet::EMPTY, random)?;
+        let derived = self.derived_key(u128::from(request.source.0));
+        let context = self.context(request, derived.as_ref())?;
+        let mut search = self.search_with(&context, request.replica, ItemSet::EMPTY, random)?;
         loop {
-            if let Progress::Found(destination) = self.advance(&mut search, request, u32::MAX, random)? {
+            if let Progress::Found(destination) = self.advance_with(&mut search, &context, request, u32::MAX, random)? {
                 return Ok(destination);
             }
         }
@@ -211,15 +213,30 @@ impl Rule {
         avoid: ItemSet,
         random: &mut impl FnMut() -> u64,
     ) -> Result<Search, ComposeError> {
+        let derived = self.derived_key(u128::from(request.source.0));
+        let context = self.context(request, derived.as_ref())?;
+        self.search_with(&context, request.replica, avoid, random)
+    }
+
+    fn search_with(
+        &self,
+        context: &Context<'_>,
+        replica: Replica,
+        avoid: ItemSet,
+        random: &mut impl FnMut() -> u64,
+    ) -> Result<Search, ComposeError> {
         let mut tried = avoid;
         loop {
-            let item = match self.choose_item(request, tried, random) {
+            let item = match self
+                .choose_item_with(context, tried, random)
+                .ok_or(ComposeError::NoItemLeft)
+            {
                 Err(ComposeError::NoItemLeft) if tried != avoid => {
                     return Err(ComposeError::NotInService);
                 }
                 choice => choice?,
             };
-            match self.search_in(item, request, random) {
+            match self.search_in_with(item, context, replica, random) {
                 Err(ComposeError::NotInService) if self.item_choice != item_choice::HASH => {
                     tried = tried.with(item);
                 }
@@ -239,28 +256,38 @@ impl Rule {
         avoid: ItemSet,
         random: &mut impl FnMut() -> u64,
     ) -> Result<ItemIndex, ComposeError> {
+        let choice = if self.item_choice == item_choice::HASH {
+            // An item depends on no secret.
+            let context = self.context(request, None)?;
+            self.choose_item_with(&context, avoid, random)
+        } else {
+            self.choose_item_with(&Context::of_source(request.source), avoid, random)
+        };
+        choice.ok_or(ComposeError::NoItemLeft)
+    }
+
+    fn choose_item_with(
+        &self,
+        context: &Context<'_>,
+        avoid: ItemSet,
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<ItemIndex> {
         let open = || {
             (0..)
                 .map(ItemIndex)
                 .zip(self.positive())
                 .filter(|(index, _)| !avoid.contains(*index))
         };
-        let choice = match self.item_choice {
-            item_choice::HASH => {
-                let derived = self.derived_key(u128::from(request.source.0));
-                let context = self.context(request, derived.as_ref())?;
-                self.hash_item(&context).map(|(index, _)| index)
-            }
+        match self.item_choice {
+            item_choice::HASH => self.hash_item(context).map(|(index, _)| index),
             item_choice::RAND => open().nth(below(open().count(), random)).map(|(index, _)| index),
             _ => {
-                let source = u128::from(request.source.0);
-                let shared = |item: &Item| (source ^ item.network).leading_zeros();
+                let shared = |item: &Item| (context.source ^ item.network).leading_zeros();
                 let nearest = open().map(|(_, item)| shared(item)).max();
                 let near = || open().filter(|(_, item)| Some(shared(item)) == nearest);
                 near().nth(below(near().count(), random)).map(|(index, _)| index)
             }
-        };
-        choice.ok_or(ComposeError::NoItemLeft)
+        }
     }
 
     /// Starts composing in a given item, for callers whose source depends on the item.
@@ -276,8 +303,18 @@ impl Rule {
     ) -> Result<Search, ComposeError> {
         let derived = self.derived_key(u128::from(request.source.0));
         let context = self.context(request, derived.as_ref())?;
+        self.search_in_with(item, &context, request.replica, random)
+    }
+
+    fn search_in_with(
+        &self,
+        item: ItemIndex,
+        context: &Context<'_>,
+        replica: Replica,
+        random: &mut impl FnMut() -> u64,
+    ) -> Result<Search, ComposeError> {
         for _ in 0..=MAX_REDRAWS {
-            let candidate = self.draw(item, &context, request.replica, random)?;
+            let candidate = self.draw(item, context, replica, random)?;
             if self.escapes_negated(candidate) {
                 return Ok(Search {
                     item,

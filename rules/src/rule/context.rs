@@ -22,6 +22,21 @@ pub(super) struct Context<'a> {
     pub(super) key: &'a [u8; 16],
 }
 
+impl Context<'_> {
+    /// The context of a source alone, which is all that the nearest item depends on.
+    pub(super) fn of_source(source: Source) -> Self {
+        Self {
+            source: u128::from(source.0),
+            object: None,
+            chunk: None,
+            port: None,
+            number: None,
+            step: 0,
+            key: &hash::PUBLIC_KEY,
+        }
+    }
+}
+
 impl Rule {
     /// Returns the client's own key of macs, derived for this source, where the record has `kdf` and the secret is at
     /// hand.

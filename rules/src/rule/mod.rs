@@ -6,6 +6,8 @@
 
 mod compose;
 mod context;
+#[cfg(test)]
+mod hashes;
 mod limits;
 mod prepare;
 mod search;

@@ -1,6 +1,6 @@
 //! Proof of work: solved in steps of a bounded number of tries, verified with one hash a minute.
 
-use super::{ComposeError, ItemIndex, Request, Rule};
+use super::{ComposeError, ItemIndex, Request, Rule, context::Context};
 use crate::{
     hash::{self, Message},
     record::MAX_POW,
@@ -63,6 +63,17 @@ impl Rule {
     ) -> Result<Progress, ComposeError> {
         let derived = self.derived_key(u128::from(request.source.0));
         let context = self.context(request, derived.as_ref())?;
+        self.advance_with(search, &context, request, tries, random)
+    }
+
+    pub(super) fn advance_with(
+        &self,
+        search: &mut Search,
+        context: &Context<'_>,
+        request: &Request<'_>,
+        tries: u32,
+        random: &mut impl FnMut() -> u64,
+    ) -> Result<Progress, ComposeError> {
         let minute = request.time.map_or(0, |time| minute(time.0));
         let port = request.port.map_or(0, |port| port.0);
         let limit = 64_u64.saturating_mul(1_u64.unbounded_shl(self.pow.min(MAX_POW).into()));
@@ -76,7 +87,7 @@ impl Rule {
             if worked && self.escapes_negated(candidate) {
                 return Ok(Progress::Found(Destination(candidate.into())));
             }
-            search.candidate = self.draw(search.item, &context, request.replica, random)?;
+            search.candidate = self.draw(search.item, context, request.replica, random)?;
         }
         Ok(Progress::More)
     }

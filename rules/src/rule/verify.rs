@@ -63,6 +63,13 @@ impl fmt::Display for SecretMissing {
 
 impl core::error::Error for SecretMissing {}
 
+/// A field that does not fit, and what it should be for replica 0; nothing where an object key is no number.
+#[derive(Clone, Copy)]
+struct Failing {
+    index: u8,
+    value: Option<u64>,
+}
+
 impl Rule {
     /// Says whether a verifier can judge by this rule: it has the secret, where the record has a mac.
     #[must_use]
@@ -111,8 +118,8 @@ impl Rule {
             return Ok(Verdict::Violation(violation));
         }
         let checked = self.fixed & !unchecked.fields;
-        if let Some(index) = self.failing_field(&mut context, destination, flow.time.0, checked) {
-            return Ok(Verdict::Violation(self.violation(index, &context, destination)));
+        if let Some(failing) = self.failing_field(&mut context, destination, flow.time.0, checked) {
+            return Ok(Verdict::Violation(self.violation(failing, destination)));
         }
         if self.pow > 0
             && !unchecked.pow
@@ -153,7 +160,7 @@ impl Rule {
 
     /// Returns the first field that fails in the step of now, unless all of these fields fit in one step of the window.
     #[inline]
-    fn failing_field(&self, context: &mut Context<'_>, destination: u128, now: u64, checked: u16) -> Option<u8> {
+    fn failing_field(&self, context: &mut Context<'_>, destination: u128, now: u64, checked: u16) -> Option<Failing> {
         context.step = self.step_of(now);
         let failing = self.first_failing(context, destination, checked)?;
         if self.step != 0 && self.fits_another_step(context, destination, now, checked) {
@@ -180,13 +187,14 @@ impl Rule {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as for the value of a field")]
-    fn first_failing(&self, context: &Context<'_>, destination: u128, checked: u16) -> Option<u8> {
+    fn first_failing(&self, context: &Context<'_>, destination: u128, checked: u16) -> Option<Failing> {
         let mut left = checked;
         while left != 0 {
             let index = u8::try_from(left.trailing_zeros()).unwrap_or(0);
             let field = self.fields.get(usize::from(index))?;
-            if !self.fits(index, field, context, destination) {
-                return Some(index);
+            let value = field.value(context, destination);
+            if !value.is_some_and(|value| self.fits(index, field, value, destination)) {
+                return Some(Failing { index, value });
             }
             left &= left.wrapping_sub(1);
         }
@@ -195,11 +203,8 @@ impl Rule {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as for the value of a field")]
-    fn fits(&self, index: u8, field: &CompiledField, context: &Context<'_>, destination: u128) -> bool {
+    fn fits(&self, index: u8, field: &CompiledField, value: u64, destination: u128) -> bool {
         let found = field.value_in(destination);
-        let Some(value) = field.value(context, destination) else {
-            return false;
-        };
         if index == 0 && self.replicas() > 1 {
             self.fits_a_replica(field.width, value, found)
         } else if field.kind == field_kind::MAC {
@@ -221,9 +226,9 @@ impl Rule {
 
     /// Says for the operator what the field is and what it should be.
     #[cold]
-    fn violation(&self, index: u8, context: &Context<'_>, destination: u128) -> Violation {
+    fn violation(&self, Failing { index, value }: Failing, destination: u128) -> Violation {
         let field = self.fields.get(usize::from(index)).unwrap_or(&CompiledField::NONE);
-        let expected = match field.value(context, destination) {
+        let expected = match value {
             None => Expected::Number,
             Some(value) if field.kind == field_kind::MAC => Expected::Hidden(HiddenValue::new(value)),
             Some(value) => Expected::Value(value),
@@ -241,13 +246,19 @@ impl Rule {
     fn lacking_work(&self, context: &Context<'_>, destination: u128, now: u64) -> Option<Violation> {
         let skew = u64::from(self.skew);
         let window = minute(now.saturating_sub(skew))..=minute(now.saturating_add(skew));
-        let work = |minute| self.work(context.source, destination, context.port.unwrap_or(0), minute);
-        if window.take(MAX_STEPS).any(|minute| work(minute) >= self.pow) {
-            return None;
+        let mut found = 0;
+        for of in window.take(MAX_STEPS) {
+            let work = self.work(context.source, destination, context.port.unwrap_or(0), of);
+            if work >= self.pow {
+                return None;
+            }
+            if of == minute(now) {
+                found = work;
+            }
         }
         Some(Violation::Pow {
             needed: self.pow,
-            found: work(minute(now)),
+            found,
         })
     }
 }
