@@ -5,6 +5,7 @@ use hickory_resolver::proto::{
     op::Query,
     rr::{DNSClass, RecordType},
 };
+use ssa_testing::Draw;
 
 use crate::{
     MAX_ALIASES, Proof,
@@ -15,19 +16,6 @@ use crate::{
 };
 
 const CASES: usize = 60_000;
-
-/// A generator that needs no crate (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let drawn = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(drawn).unwrap() % end.max(1)
-    }
-}
 
 fn seeds() -> Vec<(u16, Vec<u8>)> {
     let alias = record(NAME, 5, 1, 9, &wire_name("one.test"));
@@ -62,13 +50,13 @@ fn seeds() -> Vec<(u16, Vec<u8>)> {
     ]
 }
 
-fn changed(seed: &[u8], random: &mut Random) -> Vec<u8> {
+fn changed(seed: &[u8], random: &mut Draw) -> Vec<u8> {
     let mut octets = seed.to_vec();
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.index(3) {
         // The number at the start is guessed by few.
-        let at = 2 + random.below(octets.len().saturating_sub(2));
-        let end = (at + random.below(12)).min(octets.len());
-        match random.below(6) {
+        let at = 2 + random.index(octets.len().saturating_sub(2));
+        let end = (at + random.index(12)).min(octets.len());
+        match random.index(6) {
             0 => octets.truncate(at),
             1 if at < end => drop(octets.drain(at..end)),
             2 if at <= end => {
@@ -81,7 +69,7 @@ fn changed(seed: &[u8], random: &mut Random) -> Vec<u8> {
                 .iter_mut()
                 .skip(at)
                 .take(1)
-                .for_each(|octet| *octet ^= 1 << random.below(8)),
+                .for_each(|octet| *octet ^= 1 << random.index(8)),
         }
     }
     octets
@@ -89,7 +77,7 @@ fn changed(seed: &[u8], random: &mut Random) -> Vec<u8> {
 
 #[test]
 fn any_octets_are_an_answer_or_none() {
-    let mut random = Random(5);
+    let mut random = Draw::seeded(5);
     let seeds = seeds();
     let name = crate::name("web.demo.test").unwrap();
     let mut met = [0; 5];
@@ -126,7 +114,7 @@ fn any_octets_are_an_answer_or_none() {
 fn any_resolv_conf_is_read() {
     let seed =
         b"# x\nsearch demo.test\nnameserver 192.0.2.1\nnameserver fe80::1%7 ; y\noptions edns0\nnameserver ::1\n";
-    let mut random = Random(7);
+    let mut random = Draw::seeded(7);
     let mut met = 0;
     for _ in 0..CASES / 4 {
         let text = changed(seed, &mut random);
@@ -139,7 +127,7 @@ fn any_resolv_conf_is_read() {
 
 #[test]
 fn any_name_is_taken_or_refused() {
-    let mut random = Random(9);
+    let mut random = Draw::seeded(9);
     let seed = "_ssa.W\u{fc}b\\046x\\.y-z.d\u{e9}mo.test.".as_bytes();
     let mut taken = 0;
     for _ in 0..CASES / 4 {

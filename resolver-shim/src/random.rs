@@ -19,12 +19,6 @@ impl Random {
         Self(getrandom::u64().unwrap_or(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// Makes one that gives the same numbers every time.
-    #[must_use]
-    pub const fn seeded(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
     /// Returns the next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;

@@ -8,10 +8,10 @@ use ssa_resolver::{
     clock::Moment,
     config::{Config, Role},
     model::Model,
-    random::Random,
     snapshot::Publisher,
     store,
 };
+use ssa_testing::Draw;
 
 const CASES: usize = 50_000;
 const NOW: u64 = 1_790_000_000;
@@ -85,12 +85,12 @@ fn moment() -> Moment {
     }
 }
 
-fn below(random: &mut Random, end: usize) -> usize {
+fn below(random: &mut Draw, end: usize) -> usize {
     usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap()
 }
 
 /// Changes a text in one to three places.
-fn changed(seed: &str, random: &mut Random) -> Vec<u8> {
+fn changed(seed: &str, random: &mut Draw) -> Vec<u8> {
     let mut text = seed.as_bytes().to_vec();
     for _ in 0..=below(random, 3) {
         let at = below(random, text.len().max(1));
@@ -148,7 +148,7 @@ fn served(model: &mut Model, now: u64) {
 
 #[test]
 fn any_configuration_is_taken_or_refused() {
-    let mut random = Random::seeded(5);
+    let mut random = Draw::seeded(5);
     let mut taken = 0;
     for _ in 0..CASES {
         let text = changed(CONFIGURATION, &mut random);
@@ -168,7 +168,7 @@ fn any_state_is_taken_or_refused() {
     let config = r#"{"sources": false, "services": [{"name": "web.demo.test", "allowed": ["2001:db8::/32"],
         "inbound": {"ports": [80]}, "outbound": {}}]}"#;
     let config = Config::from_json(config.as_bytes()).unwrap();
-    let mut random = Random::seeded(7);
+    let mut random = Draw::seeded(7);
     let mut taken = 0;
     for _ in 0..CASES {
         let text = changed(STATE, &mut random);

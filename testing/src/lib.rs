@@ -44,14 +44,14 @@ impl Draw {
         self.0.u128(..)
     }
 
-    /// Draws a number below this one, which is not 0.
+    /// Draws a number below this one, and 0 below 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.0.u64(..end)
+        self.0.u64(..end.max(1))
     }
 
-    /// Draws an index below this length, which is not 0.
+    /// Draws an index below this length, and 0 below 0.
     pub fn index(&mut self, length: usize) -> usize {
-        self.0.usize(..length)
+        self.0.usize(..length.max(1))
     }
 
     /// Draws a number from the lowest to the highest, both included.

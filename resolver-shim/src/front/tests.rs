@@ -12,7 +12,7 @@ use super::{
     wire::tests::{opt, query},
     *,
 };
-use crate::random::Random;
+use ssa_testing::Draw;
 
 pub(super) const NOW: Now = Now {
     time: UnixTime(1_790_000_017),
@@ -65,7 +65,12 @@ pub(super) fn entries(rule: &str) -> HashMap<Vec<u8>, ComposeEntry> {
 }
 
 fn compose(entry: &ComposeEntry, from: &str) -> Option<(Ipv6Addr, u32)> {
-    let mut random = Random::new();
+    thread_local! {
+        // Each test has a thread of its own, and each call other draws.
+        static CALLS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+    CALLS.set(CALLS.get() + 1);
+    let mut random = Draw::seeded(CALLS.get());
     entry.compose(asker(from).whose()?, NOW, &mut || random.bits())
 }
 
@@ -219,7 +224,7 @@ fn each_query_has_its_decision() {
         entries: entries("v=ssa1; addr=rand:64"),
         ..Table::default()
     };
-    let mut random = Random::new();
+    let mut random = Draw::seeded(102);
     let mut decide = |message: &[u8], from: &str| {
         let decision = table.decide(message, asker(from), NOW, &mut || random.bits());
         match decision {
@@ -261,7 +266,7 @@ fn this_host_may_ask_from_any_address_of_its_own() {
         address: "2001:db8:0:54::53".parse().unwrap(),
         is_host: true,
     };
-    let mut random = Random::new();
+    let mut random = Draw::seeded(103);
     let asked = query("web.demo.test", 28, 0, &[]);
     let mut decide = |asker| table.decide(&asked, asker, NOW, &mut || random.bits());
     let Decision::Answer(Outcome::Composed, answer) = decide(own) else {
@@ -285,7 +290,7 @@ fn any_octets_have_a_decision() {
         entries: entries("v=ssa1; addr=hash(src/64):20 rand:44"),
         ..Table::default()
     };
-    let mut random = Random::seeded(3);
+    let mut random = Draw::seeded(3);
     let seeds = [
         query("web.demo.test", 28, 0, &[]),
         query("web.demo.test", 28, 1, &opt(0, false, b"\0\x0a\0\x08abcdefgh")),

@@ -4,10 +4,9 @@ use super::{
     tests::{answer, terms},
     *,
 };
-use crate::{
-    answers::{Failure, MAX_TTL},
-    random::Random,
-};
+use ssa_testing::Draw;
+
+use crate::answers::{Failure, MAX_TTL};
 
 const RECORDS: [&str; 4] = [
     "v=ssa1; addr=rand:64; from=1",
@@ -102,7 +101,7 @@ fn told(history: &mut History, now: u64) -> Vec<usize> {
 #[test]
 fn what_counts_is_what_a_naive_account_says() {
     for seed in 1..=60 {
-        let mut random = Random::seeded(seed * 0x9e37_79b9);
+        let mut random = Draw::seeded(seed);
         let mut history = History::default();
         let mut events: Vec<(u64, Event)> = Vec::new();
         // The greatest TTL after each of them.

@@ -11,7 +11,7 @@ use super::{
     },
     *,
 };
-use crate::random::Random;
+use ssa_testing::Draw;
 
 const PLAIN: &str = "2001:db8:6::1";
 const AUTHORITY: u16 = RESPONSE | AUTHORITATIVE | RECURSION_DESIRED | AUTHENTIC_DATA;
@@ -32,7 +32,7 @@ fn receive(query: &[u8], answer: &[u8], from: &str) -> Option<Received> {
 }
 
 fn receive_by(table: &Table, query: &[u8], answer: &[u8], from: &str) -> Option<Received> {
-    let mut random = Random::seeded(5);
+    let mut random = Draw::seeded(5);
     table.receive(&asked(query), answer.to_vec(), asker(from), NOW, &mut || random.bits())
 }
 
@@ -414,7 +414,7 @@ fn any_octets_of_a_server_become_an_answer_or_none() {
             &[opt(0, false, b"\0\x0a\0\x08abcdefgh")],
         ],
     );
-    let (table, mut random) = (table(), Random::seeded(11));
+    let (table, mut random) = (table(), Draw::seeded(11));
     let [mut composed, mut received, mut unread] = [0; 3];
     for _ in 0..50_000 {
         let mut answer = good.clone();

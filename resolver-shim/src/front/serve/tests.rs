@@ -22,7 +22,9 @@ use super::{
     },
     *,
 };
-use crate::{clock::Clock, fair_semaphore::FairSemaphore, metrics::Counters, random::Random};
+use ssa_testing::Draw;
+
+use crate::{clock::Clock, fair_semaphore::FairSemaphore, metrics::Counters};
 
 /// What tests have room for; a single asker has half of it.
 const QUERIES: usize = 40;
@@ -541,7 +543,7 @@ async fn answers_that_nobody_reads_end_their_connection() {
 #[tokio::test(flavor = "current_thread")]
 async fn no_octets_end_the_front() {
     let (address, _table, _counters) = front(vec![answering(0).await]).await;
-    let mut random = Random::seeded(9);
+    let mut random = Draw::seeded(9);
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for _ in 0..300 {
         let length = usize::try_from(random.below(60)).unwrap();

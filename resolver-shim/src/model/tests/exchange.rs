@@ -289,7 +289,7 @@ fn what_is_not_found_within_bounds_stays_as_it_is() {
 /// However services publish, no two of them are told the same address as in force, and filters read it.
 #[test]
 fn no_address_is_ever_of_two() {
-    let mut random = Random::seeded(3);
+    let mut random = Draw::seeded(3);
     let names = ["a", "b", "c", "d"];
     let mut model = model(&names.map(service).join(","));
     let mut now = 1000;
