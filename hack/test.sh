@@ -143,7 +143,7 @@ group_cross() {
       skip "cargo check: cli for $target" "the ssa command is not in this tree"
     fi
   done
-  step cross-no-std "cargo check: rules where there is no std (x86_64-unknown-none)" "$root/hack/cross-check.sh" x86_64-unknown-none ssa-rules
+  step cross-no-std "cargo check: rules and snapshot where there is no std (x86_64-unknown-none)" "$root/hack/cross-check.sh" x86_64-unknown-none ssa-rules ssa-snapshot
 }
 
 group_envoy() {
