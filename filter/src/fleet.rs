@@ -11,7 +11,7 @@
 //! +---------+--------------+-------------------------+--------+
 //! ```
 
-use crate::proxy::{Proxy, Refused, Version};
+use crate::host::{Refused, SharedData, Version};
 
 /// The bytes of a VM's line.
 const LINE: usize = 28;
@@ -50,12 +50,12 @@ pub struct Summary {
 }
 
 /// Takes a number that no other VM of this process has; 0 where the proxy gives none.
-pub fn number(proxy: &impl Proxy) -> u64 {
+pub fn number(host: &impl SharedData) -> u64 {
     for _ in 0..ATTEMPTS {
-        let (bytes, version) = proxy.shared("ssa.vms").unwrap_or_default();
+        let (bytes, version) = host.get_shared_data("ssa.vms").unwrap_or_default();
         let last = bytes.as_slice().try_into().map_or(0, u64::from_be_bytes);
         let next = last.wrapping_add(1);
-        if proxy.share("ssa.vms", &next.to_be_bytes(), version).is_ok() {
+        if host.set_shared_data("ssa.vms", &next.to_be_bytes(), version).is_ok() {
             return next;
         }
     }
@@ -67,12 +67,12 @@ pub fn number(proxy: &impl Proxy) -> u64 {
 /// # Errors
 ///
 /// Another VM was quicker, or the proxy shares nothing: a later report will do.
-pub fn report(proxy: &impl Proxy, role: &str, own: Report) -> Result<Summary, Refused> {
+pub fn report(host: &impl SharedData, role: &str, own: Report) -> Result<Summary, Refused> {
     let key = format!("ssa.{role}");
-    let (bytes, version): (Vec<u8>, Version) = proxy.shared(&key).unwrap_or_default();
+    let (bytes, version): (Vec<u8>, Version) = host.get_shared_data(&key).unwrap_or_default();
     let reports = living(&bytes, own);
     let table: Vec<u8> = reports.iter().flat_map(write).collect();
-    proxy.share(&key, &table, version)?;
+    host.set_shared_data(&key, &table, version)?;
     let ages = reports.iter().map(|report| own.seen.saturating_sub(report.confirmed));
     Ok(Summary {
         youngest: ages.clone().min().unwrap_or(0),

@@ -10,7 +10,7 @@
 //! service's rule asks for, and hands it to Envoy's `ORIGINAL_DST` cluster. **Inbound** finds the service of the
 //! destination, verifies source and destination by its rules, and lets pass, marks for low priority, or closes.
 //!
-//! What happens on a connection is decided by values alone: [`plugin`] talks to a [`proxy::Proxy`], which
+//! What happens on a connection is decided by values alone: [`plugin`] talks to a [`host::Host`], which
 //! `envoy/host.rs` implements with Envoy's host calls and the tests with a table of answers. Services come from the
 //! plugin's configuration, or from a [snapshot](config::Snapshot) that the plugin fetches, with secrets then.
 //!
@@ -34,6 +34,7 @@ pub mod avoid;
 pub mod config;
 pub mod endpoint;
 pub mod fleet;
+pub mod host;
 pub mod inbound;
 pub mod index;
 pub mod limits;
@@ -42,7 +43,6 @@ pub mod metrics;
 pub mod note;
 pub mod outbound;
 pub mod plugin;
-pub mod proxy;
 pub mod random;
 pub mod subscription;
 pub mod table;

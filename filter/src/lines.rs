@@ -2,7 +2,7 @@
 
 use ssa_rules::UnixTime;
 
-use crate::proxy::Proxy;
+use crate::host::Log;
 
 /// The most lines a second that one plugin of a VM logs.
 pub const LINES_PER_SECOND: u32 = 10;
@@ -17,21 +17,21 @@ pub struct Lines {
 
 impl Lines {
     /// Writes a line, unless this second has had enough of them.
-    pub fn write(&mut self, proxy: &impl Proxy, now: UnixTime, line: impl FnOnce() -> String) {
+    pub fn write(&mut self, host: &impl Log, now: UnixTime, line: impl FnOnce() -> String) {
         // Without a clock no second is known to be another.
         if self.second != now.0 && now.0 != 0 {
             self.second = now.0;
             self.written = 0;
             let held_back = core::mem::take(&mut self.held_back);
             if held_back > 0 {
-                proxy.log(&format!("{held_back} lines like the following were held back"));
+                host.warn(&format!("{held_back} lines like the following were held back"));
             }
         }
         self.written = self.written.saturating_add(1);
         if self.written > LINES_PER_SECOND {
             self.held_back = self.held_back.saturating_add(1);
         } else {
-            proxy.log(&line());
+            host.warn(&line());
         }
     }
 }

@@ -23,10 +23,10 @@ use ssa_rules::Part;
 
 use crate::{
     fleet::Summary,
+    host::{self, Counter, Gauge},
     inbound,
     index::Map,
     outbound,
-    proxy::{Counter, Gauge, Proxy},
 };
 
 /// Parts of an address that have a counter: the item, 16 fields, the proof of work.
@@ -82,7 +82,7 @@ impl Row {
         }
     }
 
-    fn count(&mut self, proxy: &impl Proxy, number: usize, name: impl FnOnce(&str) -> String) {
+    fn count(&mut self, host: &impl host::Metrics, number: usize, name: impl FnOnce(&str) -> String) {
         if self.counters.len() <= number {
             self.counters.resize(number.saturating_add(1), None);
         }
@@ -90,11 +90,11 @@ impl Row {
             return;
         };
         if counter.is_none() {
-            *counter = proxy.counter(&name(&self.service)).ok();
+            *counter = host.define_counter(&name(&self.service)).ok();
         }
         if let Some(counter) = counter {
             // A lost count is no reason to treat a connection differently.
-            let _ = proxy.increment(*counter);
+            let _ = host.increment_metric(*counter);
         }
     }
 }
@@ -125,13 +125,21 @@ impl Metrics {
 
     /// Takes other services; the counters of those that stay stay.
     pub fn rename(&mut self, names: &[String]) {
-        let old = core::mem::take(&mut self.rows).into_iter();
-        let mut old: Map<String, Row> = old.map(|row| (row.service.clone(), row)).collect();
-        let mut row = |name: &str| old.remove(name).unwrap_or_else(|| Row::new(name));
+        let old = core::mem::take(&mut self.rows);
+        let places: Map<&str, usize> = old.iter().map(|row| row.service.as_str()).zip(0..).collect();
+        let places: Vec<Option<usize>> = names
+            .iter()
+            .map(String::as_str)
+            .chain(["-"])
+            .map(|name| places.get(name).copied())
+            .collect();
+        let mut old: Vec<Option<Row>> = old.into_iter().map(Some).collect();
+        let mut kept = |place: usize| old.get_mut(place).and_then(Option::take);
+        let rows = names.iter().map(String::as_str).chain(["-"]).zip(places);
         // The last row is that of connections that concern no service.
-        self.rows = names.iter().map(|name| row(name)).collect();
-        let none = row("-");
-        self.rows.push(none);
+        self.rows = rows
+            .map(|(name, place)| place.and_then(&mut kept).unwrap_or_else(|| Row::new(name)))
+            .collect();
     }
 
     fn row(&mut self, service: Option<usize>) -> Option<&mut Row> {
@@ -142,7 +150,7 @@ impl Metrics {
     }
 
     /// Counts an inbound connection.
-    pub fn count_inbound(&mut self, proxy: &impl Proxy, decision: &inbound::Decision) {
+    pub fn count_inbound(&mut self, host: &impl host::Metrics, decision: &inbound::Decision) {
         let (finding, outcome) = (decision.finding, decision.outcome);
         let Some(row) = self.row(decision.service) else {
             return;
@@ -151,7 +159,7 @@ impl Metrics {
             .number()
             .saturating_mul(inbound::Outcome::COUNT)
             .saturating_add(outcome.number());
-        row.count(proxy, PARTS.saturating_add(number), |service| {
+        row.count(host, PARTS.saturating_add(number), |service| {
             let (verdict, outcome) = (finding.name(), outcome.name());
             format!("ssa_inbound_connections_total.service.{service}.verdict.{verdict}.outcome.{outcome}")
         });
@@ -161,16 +169,16 @@ impl Metrics {
                 Part::Pow => 1,
                 Part::Field(index) => usize::from(index.min(15)).saturating_add(2),
             };
-            row.count(proxy, number, |service| {
+            row.count(host, number, |service| {
                 format!("ssa_inbound_violations_total.service.{service}.part.{part}")
             });
         }
     }
 
     /// Counts an outbound connection.
-    pub fn count_outbound(&mut self, proxy: &impl Proxy, service: Option<usize>, outcome: outbound::Outcome) {
+    pub fn count_outbound(&mut self, host: &impl host::Metrics, service: Option<usize>, outcome: outbound::Outcome) {
         if let Some(row) = self.row(service) {
-            row.count(proxy, outcome.number(), |service| {
+            row.count(host, outcome.number(), |service| {
                 let outcome = outcome.name();
                 format!("ssa_outbound_connections_total.service.{service}.outcome.{outcome}")
             });
@@ -178,35 +186,35 @@ impl Metrics {
     }
 
     /// Counts a connection that could not be made upstream.
-    pub fn count_failure(&mut self, proxy: &impl Proxy, service: usize) {
+    pub fn count_failure(&mut self, host: &impl host::Metrics, service: usize) {
         if let Some(row) = self.row(Some(service)) {
-            row.count(proxy, outbound::Outcome::COUNT, |service| {
+            row.count(host, outbound::Outcome::COUNT, |service| {
                 format!("ssa_outbound_connect_failures_total.service.{service}")
             });
         }
     }
 
     /// Counts a connection that came from another source than its address was composed for.
-    pub fn count_mismatch(&mut self, proxy: &impl Proxy, service: usize) {
+    pub fn count_mismatch(&mut self, host: &impl host::Metrics, service: usize) {
         if let Some(row) = self.row(Some(service)) {
-            row.count(proxy, outbound::Outcome::COUNT.saturating_add(1), |service| {
+            row.count(host, outbound::Outcome::COUNT.saturating_add(1), |service| {
                 format!("ssa_outbound_source_mismatches_total.service.{service}")
             });
         }
     }
 
     /// Counts a question for a snapshot.
-    pub fn count_refresh(&mut self, proxy: &impl Proxy, refresh: Refresh) {
+    pub fn count_refresh(&mut self, host: &impl host::Metrics, refresh: Refresh) {
         debug_assert!(refresh.number() < Refresh::COUNT, "numbers are below their count");
         let role = self.role;
-        self.refreshes.count(proxy, refresh.number(), |_| {
+        self.refreshes.count(host, refresh.number(), |_| {
             format!("ssa_{role}_snapshots_total.outcome.{}", refresh.name())
         });
     }
 
     /// Shows what all VMs tell together.
-    pub fn show(&mut self, proxy: &impl Proxy, summary: &Summary) {
-        let gauge = |name: &dyn Display| proxy.gauge(&format!("ssa_{}_{name}", self.role)).ok();
+    pub fn show(&mut self, host: &impl host::Metrics, summary: &Summary) {
+        let gauge = |name: &dyn Display| host.define_gauge(&format!("ssa_{}_{name}", self.role)).ok();
         if self.gauges.is_none() {
             let names = [
                 "snapshot_age_min_seconds",
@@ -225,7 +233,7 @@ impl Metrics {
             (oldest, summary.oldest),
             (held, summary.held),
         ] {
-            let _ = proxy.record(gauge, value);
+            let _ = host.record_metric(gauge, value);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Subscription,
-    proxy::{Call, Proxy, Request},
+    host::{Call, HttpCalls, Request},
 };
 
 /// How much longer than the server may wait the proxy waits for it, in milliseconds.
@@ -56,7 +56,7 @@ impl Feed {
     }
 
     /// Asks for the next snapshot, if it is time to; says whether that could not be done.
-    pub fn ask(&mut self, proxy: &impl Proxy, now: u64) -> bool {
+    pub fn ask(&mut self, host: &impl HttpCalls, now: u64) -> bool {
         // A clock that was set back makes no pause longer.
         let pause = self.due.saturating_sub(now);
         // The proxy tells of every question that there was no answer in time; one that it lost is asked again.
@@ -71,8 +71,8 @@ impl Feed {
         };
         let timeout_ms = u32::from(wait_s).saturating_mul(1000).saturating_add(PATIENCE_MS);
         let longest = u64::from(timeout_ms.saturating_add(PATIENCE_MS)).saturating_mul(NS_PER_MS);
-        let call = proxy
-            .fetch(&Request {
+        let call = host
+            .http_call(&Request {
                 cluster: &self.subscription.cluster,
                 path: &self.subscription.path,
                 etag: self.etag.as_deref(),

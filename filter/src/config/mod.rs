@@ -41,7 +41,7 @@ pub use snapshot::Snapshot;
 
 use crate::{
     inbound::Inbound,
-    index::Map,
+    index::{self, Index},
     outbound::{Outbound, OutboundService},
     table::Table,
 };
@@ -201,10 +201,16 @@ impl Subscription {
 
 /// Notes plain addresses that stand for two services.
 fn check_addresses(checker: &mut Checker, services: &Table<OutboundService>) {
-    let mut met: Map<Ipv6Addr, usize> = Map::default();
+    let owners = |(number, service): (usize, &OutboundService)| {
+        let number = index::number(number);
+        let addresses = service.addresses.iter();
+        let owners: Vec<_> = addresses.map(|address| (u128::from(*address), number)).collect();
+        owners
+    };
+    let owners = Index::new(services.services().iter().enumerate().flat_map(owners));
     for (number, service) in services.services().iter().enumerate() {
         for (member, address) in service.addresses.iter().enumerate() {
-            let first = *met.entry(*address).or_insert(number);
+            let first = owners.get((*address).into()).map_or(number, index::service);
             if first != number {
                 let place = format!("services[{number}].addresses[{member}]");
                 checker.fault(&place, Problem::Repeated { first });

@@ -16,7 +16,10 @@ use proxy_wasm::{
 use crate::{
     config,
     endpoint::{self, Endpoint},
-    proxy::{Call, ContextId, Counter, End, Gauge, Proxy, Refused, Request, Response, Version},
+    host::{
+        Call, Clock, ContextId, Contexts, Counter, End, Gauge, HttpCalls, Log, Metrics, Refused, Request, Response,
+        SharedData, Stream, Version,
+    },
 };
 
 /// How long a filter state lives: as long as the downstream connection.
@@ -75,14 +78,16 @@ fn state<const N: usize>(path: &str, value: &[u8]) -> Result<ArrayVec<u8, N>, Ca
     Ok(message)
 }
 
-impl Proxy for Envoy {
-    fn time(&self) -> Result<u64, Refused> {
+impl Clock for Envoy {
+    fn get_current_time(&self) -> Result<u64, Refused> {
         let time = done(hostcalls::get_current_time())?;
         let since = time.duration_since(UNIX_EPOCH).map_err(|_| Refused)?;
         u64::try_from(since.as_nanos()).map_err(|_| Refused)
     }
+}
 
-    fn endpoint(&self, end: End) -> Result<Endpoint, Refused> {
+impl Stream for Envoy {
+    fn get_address(&self, end: End) -> Result<Endpoint, Refused> {
         let path = match end {
             End::Source => ["source", "address"],
             End::Destination => ["destination", "address"],
@@ -92,7 +97,13 @@ impl Proxy for Envoy {
         Endpoint::parse(&text).ok_or(Refused)
     }
 
-    fn note(&self, key: &str, value: &str) -> Result<(), Refused> {
+    fn get_upstream_failure(&self) -> Result<bool, Refused> {
+        let flags = found(hostcalls::get_property(vec!["response", "flags"]))?;
+        let flags = flags.as_slice().try_into().map_err(|_| Refused)?;
+        Ok(i64::from_le_bytes(flags) & FLAGS_NOT_CONNECTED != 0)
+    }
+
+    fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {
         done(hostcalls::set_property(vec![key], Some(value.as_bytes())))
     }
 
@@ -106,29 +117,27 @@ impl Proxy for Envoy {
         set_state::<{ MESSAGE + config::MAX_CLUSTER }>(CLUSTER_STATE, name.as_bytes())
     }
 
-    fn close(&self) -> Result<(), Refused> {
+    fn close_stream(&self) -> Result<(), Refused> {
         done(hostcalls::close_downstream())
     }
 
-    fn resume(&self) -> Result<(), Refused> {
+    fn continue_stream(&self) -> Result<(), Refused> {
         done(hostcalls::resume_downstream())
     }
+}
 
-    fn show(&self, context: ContextId) -> Result<(), Refused> {
+impl Contexts for Envoy {
+    fn set_effective_context(&self, context: ContextId) -> Result<(), Refused> {
         done(hostcalls::set_effective_context(context.0))
     }
 
-    fn failed_upstream(&self) -> Result<bool, Refused> {
-        let flags = found(hostcalls::get_property(vec!["response", "flags"]))?;
-        let flags = flags.as_slice().try_into().map_err(|_| Refused)?;
-        Ok(i64::from_le_bytes(flags) & FLAGS_NOT_CONNECTED != 0)
+    fn set_tick_period(&self, period_ms: u32) -> Result<(), Refused> {
+        done(hostcalls::set_tick_period(Duration::from_millis(period_ms.into())))
     }
+}
 
-    fn tick(&self, pause_ms: u32) -> Result<(), Refused> {
-        done(hostcalls::set_tick_period(Duration::from_millis(pause_ms.into())))
-    }
-
-    fn fetch(&self, request: &Request<'_>) -> Result<Call, Refused> {
+impl HttpCalls for Envoy {
+    fn http_call(&self, request: &Request<'_>) -> Result<Call, Refused> {
         let wait = format!("wait={}", request.wait_s);
         let mut headers = vec![
             (":method", "GET"),
@@ -153,7 +162,7 @@ impl Proxy for Envoy {
         .map(Call)
     }
 
-    fn response(&self) -> Result<Response, Refused> {
+    fn http_call_response(&self) -> Result<Response, Refused> {
         let header = |name| found(hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name));
         let status = header(":status")?;
         let status = core::str::from_utf8(&status).ok().and_then(|text| text.parse().ok());
@@ -164,38 +173,44 @@ impl Proxy for Envoy {
         })
     }
 
-    fn body(&self, most: usize) -> Result<Vec<u8>, Refused> {
+    fn http_call_response_body(&self, max: usize) -> Result<Vec<u8>, Refused> {
         // Envoy gives an empty body no buffer.
-        let body = done(hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most));
+        let body = done(hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, max));
         body.map(Option::unwrap_or_default)
     }
+}
 
-    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
+impl SharedData for Envoy {
+    fn get_shared_data(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
         let (data, version) = done(hostcalls::get_shared_data(key))?;
         Ok((data.ok_or(Refused)?, Version(version.unwrap_or(0))))
     }
 
-    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
+    fn set_shared_data(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
         done(hostcalls::set_shared_data(key, Some(value), Some(version.0)))
     }
+}
 
-    fn counter(&self, name: &str) -> Result<Counter, Refused> {
+impl Metrics for Envoy {
+    fn define_counter(&self, name: &str) -> Result<Counter, Refused> {
         done(hostcalls::define_metric(MetricType::Counter, name)).map(Counter)
     }
 
-    fn increment(&self, counter: Counter) -> Result<(), Refused> {
+    fn increment_metric(&self, counter: Counter) -> Result<(), Refused> {
         done(hostcalls::increment_metric(counter.0, 1))
     }
 
-    fn gauge(&self, name: &str) -> Result<Gauge, Refused> {
+    fn define_gauge(&self, name: &str) -> Result<Gauge, Refused> {
         done(hostcalls::define_metric(MetricType::Gauge, name)).map(Gauge)
     }
 
-    fn record(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
+    fn record_metric(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
         done(hostcalls::record_metric(gauge.0, value))
     }
+}
 
-    fn log(&self, line: &str) {
+impl Log for Envoy {
+    fn warn(&self, line: &str) {
         log::warn!("{line}");
     }
 }

@@ -12,8 +12,8 @@ use proxy_wasm::{
 use super::{host::Envoy, stream::Connection};
 use crate::{
     config::Config,
+    host::{Call, ContextId},
     plugin::Plugin,
-    proxy::{Call, ContextId},
     random::Identity,
 };
 
@@ -53,7 +53,7 @@ impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, headers: usize, _body: usize, _trailers: usize) {
         self.with(|plugin| {
             // Envoy says by none that there was no answer; it would refuse to look one up.
-            plugin.on_response(Call(call), headers > 0, &Envoy);
+            plugin.on_http_call_response(Call(call), headers > 0, &Envoy);
             keep(plugin.identity());
         });
     }

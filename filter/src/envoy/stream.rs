@@ -10,8 +10,8 @@ use proxy_wasm::{
 
 use super::host::Envoy;
 use crate::{
-    plugin::{Next, Plugin},
-    proxy::ContextId,
+    host::ContextId,
+    plugin::{self, Plugin},
 };
 
 /// A stream context.
@@ -19,6 +19,8 @@ pub(super) struct Connection {
     context: ContextId,
     /// None where the plugin took no configuration; Envoy lets no connection to such a one.
     plugin: Option<Rc<RefCell<Plugin>>>,
+    /// Whether it was let go: from then on nothing is asked for its data.
+    open: bool,
 }
 
 impl Connection {
@@ -26,15 +28,16 @@ impl Connection {
         Self {
             context: ContextId(context),
             plugin,
+            open: false,
         }
     }
 
     /// Says whether Envoy may go on; without a plugin that answers it may not.
-    fn ask(&self, act: impl FnOnce(&mut Plugin) -> Next) -> Action {
+    fn ask(&self, act: impl FnOnce(&mut Plugin) -> plugin::Action) -> Action {
         let plugin = self.plugin.as_ref().and_then(|plugin| plugin.try_borrow_mut().ok());
-        match plugin.map_or(Next::Stop, |mut plugin| act(&mut plugin)) {
-            Next::Continue => Action::Continue,
-            Next::Stop => Action::Pause,
+        match plugin.map_or(plugin::Action::Pause, |mut plugin| act(&mut plugin)) {
+            plugin::Action::Continue => Action::Continue,
+            plugin::Action::Pause => Action::Pause,
         }
     }
 }
@@ -47,7 +50,10 @@ impl StreamContext for Connection {
     }
 
     fn on_downstream_data(&mut self, _size: usize, _end: bool) -> Action {
-        self.ask(|plugin| plugin.on_data(self.context))
+        if !self.open {
+            self.open = self.ask(|plugin| plugin.on_downstream_data(self.context)) == Action::Continue;
+        }
+        if self.open { Action::Continue } else { Action::Pause }
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn conforming_connections_pass_with_one_note_and_one_count() {
     let table = Table::new(SOURCE, "[2001:db8:5::7]:80");
-    assert_eq!(run(INBOUND, &table), Next::Continue);
+    assert_eq!(run(INBOUND, &table), Action::Continue);
     assert_eq!(
         *table.told.borrow(),
         ["note ssa: service=web verdict=conforming outcome=allowed generation=-"]
@@ -19,7 +19,7 @@ fn conforming_connections_pass_with_one_note_and_one_count() {
 #[test]
 fn violations_are_closed_logged_and_counted_with_their_part() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
-    assert_eq!(run(INBOUND, &table), Next::Stop);
+    assert_eq!(run(INBOUND, &table), Action::Pause);
     assert_eq!(table.told("close").len(), 1);
     assert_eq!(
         table.told("note"),
@@ -39,7 +39,7 @@ fn violations_are_closed_logged_and_counted_with_their_part() {
 fn what_is_not_checked_is_noted_part_by_part() {
     let config = INBOUND.replace("addr=src[64:128]", "addr=hash(obj):20 hash(src/64,chunk):44");
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
-    assert_eq!(run(&config, &table), Next::Continue);
+    assert_eq!(run(&config, &table), Action::Continue);
     let note = "note ssa: service=web verdict=unchecked unchecked=field_0,field_1 outcome=allowed generation=-";
     assert_eq!(table.told("note"), [note]);
 }
@@ -47,34 +47,34 @@ fn what_is_not_checked_is_noted_part_by_part() {
 #[test]
 fn demoted_connections_use_the_other_cluster() {
     let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
-    assert_eq!(run(INBOUND, &table), Next::Continue);
+    assert_eq!(run(INBOUND, &table), Action::Continue);
     assert_eq!(table.told("set_cluster"), ["set_cluster slow"]);
     assert_eq!(table.told("note")[1], "note ssa_outcome: demoted");
     let failing = Table::new(SOURCE, "[2001:db8:6::1]:80").failing("set_cluster");
-    assert_eq!(run(INBOUND, &failing), Next::Stop);
+    assert_eq!(run(INBOUND, &failing), Action::Pause);
 }
 
 #[test]
 fn nothing_unread_comes_in_whatever_call_fails() {
     for failing in ["time", "source", "destination", "time source destination note counter"] {
         let table = Table::new(SOURCE, "[2001:db8:5::7]:80").failing(failing);
-        assert_eq!(run(INBOUND, &table), Next::Stop, "{failing}");
+        assert_eq!(run(INBOUND, &table), Action::Pause, "{failing}");
     }
     for failing in ["note", "counter", "increment", "note counter shared share"] {
         let good = Table::new(SOURCE, "[2001:db8:5::7]:80").failing(failing);
-        assert_eq!(run(INBOUND, &good), Next::Continue, "{failing}");
+        assert_eq!(run(INBOUND, &good), Action::Continue, "{failing}");
         let bad = Table::new(SOURCE, "[2001:db8:5::8]:80").failing(failing);
-        assert_eq!(run(INBOUND, &bad), Next::Stop, "{failing}");
+        assert_eq!(run(INBOUND, &bad), Action::Pause, "{failing}");
     }
     for odd in ["", "/run/x", "envoy://internal", "[::1]"] {
-        assert_eq!(run(INBOUND, &Table::new(SOURCE, odd)), Next::Stop, "{odd:?}");
+        assert_eq!(run(INBOUND, &Table::new(SOURCE, odd)), Action::Pause, "{odd:?}");
     }
 }
 
 #[test]
 fn outbound_sets_the_composed_destination() {
     let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
-    assert_eq!(run(OUTBOUND, &table), Next::Continue);
+    assert_eq!(run(OUTBOUND, &table), Action::Continue);
     assert_eq!(table.told("set_destination"), ["set_destination [2001:db8:5::7]:80"]);
     assert_eq!(
         table.told("note"),
@@ -97,7 +97,7 @@ fn outbound_goes_on_whatever_call_fails() {
         "tick",
     ] {
         let table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80").failing(failing);
-        assert_eq!(run(OUTBOUND, &table), Next::Continue, "{failing}");
+        assert_eq!(run(OUTBOUND, &table), Action::Continue, "{failing}");
     }
 }
 
@@ -119,7 +119,7 @@ fn log_lines_are_rare_and_say_what_they_hold_back() {
 #[test]
 fn counters_of_unsaid_services_are_apart() {
     let table = Table::new(SOURCE, "[2001:db8:9::1]:9");
-    assert_eq!(run(INBOUND, &table), Next::Stop);
+    assert_eq!(run(INBOUND, &table), Action::Pause);
     let name = "ssa_inbound_connections_total.service.-.verdict.unclaimed.outcome.denied";
     assert_eq!(table.count(name), 1);
 }

@@ -6,14 +6,14 @@ use super::*;
 fn a_connection_that_cannot_be_closed_stays_stopped_until_it_can() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80").failing("close");
     let mut plugin = plugin(INBOUND, &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
-    assert_eq!(plugin.on_data(ONE), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
+    assert_eq!(plugin.on_downstream_data(ONE), Action::Pause);
     plugin.on_tick(&table);
-    assert_eq!(plugin.on_data(ONE), Next::Stop);
+    assert_eq!(plugin.on_downstream_data(ONE), Action::Pause);
     table.failing.replace("");
     plugin.on_tick(&table);
     assert_eq!(table.told("close"), ["close 2"]);
-    assert_eq!(plugin.on_data(ONE), Next::Continue);
+    assert_eq!(plugin.on_downstream_data(ONE), Action::Continue);
     assert!(table.told("resume").is_empty());
 }
 
@@ -22,25 +22,25 @@ fn connections_wait_for_the_first_snapshot_and_are_then_judged() {
     let rule = "v=ssa1; addr=mac(src/128):64; key=k1";
     let client = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
     let mut outbound = plugin(SUBSCRIBED_OUT, &client);
-    assert_eq!(outbound.on_new_connection(ONE, &client), Next::Stop);
-    assert_eq!(outbound.on_data(ONE), Next::Stop);
+    assert_eq!(outbound.on_new_connection(ONE, &client), Action::Pause);
+    assert_eq!(outbound.on_downstream_data(ONE), Action::Pause);
     outbound.on_tick(&client);
     assert_eq!(client.told("fetch"), ["fetch shim /v1/outbound - 0"]);
     assert_eq!(client.count("ssa_outbound_held_connections"), 1);
     respond(&mut outbound, &client, 200, &outbound_snapshot("g1", rule));
     assert_eq!(client.told("resume"), ["resume 2"]);
-    assert_eq!(outbound.on_data(ONE), Next::Continue);
+    assert_eq!(outbound.on_downstream_data(ONE), Action::Continue);
     let told = client.told("set_destination");
     let destination = told[0].strip_prefix("set_destination ").unwrap();
 
     let server = Table::new(SOURCE, destination);
     let mut inbound = plugin(SUBSCRIBED_IN, &server);
-    assert_eq!(inbound.on_new_connection(ONE, &server), Next::Stop);
+    assert_eq!(inbound.on_new_connection(ONE, &server), Action::Pause);
     inbound.on_tick(&server);
     respond(&mut inbound, &server, 200, &inbound_snapshot("g1", ""));
     assert_eq!(server.told("resume"), ["resume 2"]);
     server.destination.replace("[2001:db8:5::8]:80".to_owned());
-    assert_eq!(inbound.on_new_connection(ContextId(3), &server), Next::Stop);
+    assert_eq!(inbound.on_new_connection(ContextId(3), &server), Action::Pause);
     assert!(server.told("note").iter().any(|note| note.ends_with("generation=g1")));
     // The held one is gone from the gauge with the next tick.
     inbound.on_tick(&server);
@@ -51,7 +51,7 @@ fn connections_wait_for_the_first_snapshot_and_are_then_judged() {
 fn held_connections_that_do_not_conform_are_closed() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
     assert_eq!(table.told("close"), ["close 2"]);
@@ -65,7 +65,7 @@ fn holding_is_bounded_in_number_and_time() {
         let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
         let mut plugin = plugin(config, &table);
         for number in 2..6 {
-            assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+            assert_eq!(plugin.on_new_connection(ContextId(number), &table), Action::Pause);
         }
         assert!(table.told(call).is_empty());
         plugin.on_tick(&table);
@@ -93,7 +93,7 @@ fn filled(places: usize, networks: &[&'static str]) -> (Plugin, Table) {
     let mut plugin = plugin(&SUBSCRIBED_IN.replace(r#""connections": 3"#, &places), &table);
     for (number, source) in (2..).zip(networks) {
         let next = plugin.on_new_connection(ContextId(number), &Table::new(source, "[2001:db8:5::8]:80"));
-        assert_eq!(next, Next::Stop);
+        assert_eq!(next, Action::Pause);
     }
     (plugin, table)
 }
@@ -109,14 +109,14 @@ fn those_that_left_unnoticed_keep_nobody_out() {
     let (mut plugin, table) = filled(1024, &[A; 1024]);
     for (number, source) in [(2000, B), (2001, A)] {
         let next = plugin.on_new_connection(ContextId(number), &Table::new(source, "[2001:db8:5::8]:80"));
-        assert_eq!(next, Next::Stop);
+        assert_eq!(next, Action::Pause);
     }
     plugin.on_tick(&table);
     assert_eq!(table.told("close"), ["close 2", "close 3"]);
     for number in [2000, 2001] {
-        assert!(plugin.held.iter().any(|held| held.connection == ContextId(number)));
+        assert!(plugin.held().contains(&ContextId(number)));
     }
-    assert_eq!(plugin.held.len(), 1024);
+    assert_eq!(plugin.held().len(), 1024);
 }
 
 #[test]
@@ -141,29 +141,29 @@ fn the_network_that_has_most_makes_room_and_of_equals_the_oldest() {
 fn room_is_made_for_no_more_than_one_callback_closes() {
     let (mut plugin, table) = filled(300, &[A; 300]);
     for number in 1000..1256 {
-        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Action::Pause);
     }
     assert!(table.told("close").is_empty());
-    assert_eq!(plugin.held.len(), 556);
+    assert_eq!(plugin.held().len(), 556);
     plugin.on_new_connection(ContextId(2000), &table);
     assert_eq!(table.told("close").len(), 1, "the next one is refused at once");
     plugin.on_tick(&table);
     assert_eq!(table.told("close").len(), 257);
-    assert_eq!(plugin.held.len(), 300);
+    assert_eq!(plugin.held().len(), 300);
 }
 
 #[test]
 fn outbound_releases_by_default_and_refuses_on_demand() {
     let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
     let none = SUBSCRIBED_OUT.replace(r#""connections": 3"#, r#""connections": 0"#);
-    assert_eq!(run(&none, &table), Next::Continue);
+    assert_eq!(run(&none, &table), Action::Continue);
     assert_eq!(
         table.told("note"),
         ["note ssa: service=- outcome=no_snapshot generation=-"]
     );
     let refused = none.replace(r#""wait_s""#, r#""missing": "refuse", "wait_s""#);
     let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
-    assert_eq!(run(&refused, &table), Next::Stop);
+    assert_eq!(run(&refused, &table), Action::Pause);
     assert_eq!(
         table.count("ssa_outbound_connections_total.service.-.outcome.refused"),
         1
@@ -176,7 +176,7 @@ fn many_held_connections_are_let_go_bit_by_bit() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
     let mut plugin = plugin(&config, &table);
     for number in 2..702 {
-        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Action::Pause);
     }
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));

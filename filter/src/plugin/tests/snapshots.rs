@@ -8,11 +8,11 @@ fn kill_switch_works_on_what_runs() {
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     table.pass(2000);
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g2", r#", "off": true"#));
-    assert_eq!(plugin.on_new_connection(ContextId(3), &table), Next::Continue);
+    assert_eq!(plugin.on_new_connection(ContextId(3), &table), Action::Continue);
     assert_eq!(
         table.told("note").last().unwrap(),
         "note ssa: service=web verdict=unverified outcome=allowed generation=g2"
@@ -41,7 +41,7 @@ fn what_is_no_snapshot_changes_nothing() {
     table.pass(2000);
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     for (outcome, count) in [("installed", 1), ("refused", 4), ("failed", 2), ("unchanged", 1)] {
         let name = format!("ssa_inbound_snapshots_total.outcome.{outcome}");
         assert_eq!(table.count(&name), count, "{outcome}");
@@ -84,8 +84,8 @@ fn answers_that_nobody_asked_for_change_nothing() {
     table
         .answer
         .replace(Some((200, inbound_snapshot("g1", r#", "off": true"#))));
-    plugin.on_response(Call(9), true, &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    plugin.on_http_call_response(Call(9), true, &table);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     assert!(table.told("note").is_empty());
 }
 

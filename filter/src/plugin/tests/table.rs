@@ -4,7 +4,13 @@ use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::proxy::{Counter, Gauge, Request, Response, Version};
+use crate::{
+    endpoint::Endpoint,
+    host::{
+        Clock, Contexts, Counter, End, Gauge, HttpCalls, Log, Metrics, Refused, Request, Response, SharedData, Stream,
+        Version,
+    },
+};
 
 /// A proxy that answers from tables, and fails on the calls named.
 #[derive(Default)]
@@ -92,12 +98,15 @@ pub(super) fn crc(name: &str) -> u64 {
         .fold(7, |sum, byte| (sum * 31 + u64::from(byte)) % 4_000_000_007)
 }
 
-impl Proxy for Table {
-    fn time(&self) -> Result<u64, Refused> {
+impl Clock for Table {
+    fn get_current_time(&self) -> Result<u64, Refused> {
         self.time.set(self.time.get() + self.step);
         self.answer("time", self.time.get())
     }
-    fn endpoint(&self, end: End) -> Result<Endpoint, Refused> {
+}
+
+impl Stream for Table {
+    fn get_address(&self, end: End) -> Result<Endpoint, Refused> {
         let text = match end {
             End::Source => self.answer("source", self.source.to_owned()),
             End::Destination => self.answer("destination", self.destination.borrow().clone()),
@@ -105,7 +114,11 @@ impl Proxy for Table {
         };
         Endpoint::parse(text?.as_bytes()).ok_or(Refused)
     }
-    fn note(&self, key: &str, value: &str) -> Result<(), Refused> {
+    fn get_upstream_failure(&self) -> Result<bool, Refused> {
+        self.asked.set(self.asked.get() + 1);
+        self.answer("failed_upstream", self.failed_upstream)
+    }
+    fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {
         self.tell("note", &format!("{key}: {value}"))
     }
     fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
@@ -114,47 +127,52 @@ impl Proxy for Table {
     fn set_cluster(&self, name: &str) -> Result<(), Refused> {
         self.tell("set_cluster", name)
     }
-    fn close(&self) -> Result<(), Refused> {
+    fn close_stream(&self) -> Result<(), Refused> {
         self.tell("close", &format!("{}", self.shown.get()))
     }
-    fn resume(&self) -> Result<(), Refused> {
+    fn continue_stream(&self) -> Result<(), Refused> {
         self.tell("resume", &format!("{}", self.shown.get()))
     }
-    fn show(&self, context: ContextId) -> Result<(), Refused> {
+}
+
+impl Contexts for Table {
+    fn set_effective_context(&self, context: ContextId) -> Result<(), Refused> {
         self.answer("show", ())?;
         self.shown.set(context.0);
         Ok(())
     }
-    fn failed_upstream(&self) -> Result<bool, Refused> {
-        self.asked.set(self.asked.get() + 1);
-        self.answer("failed_upstream", self.failed_upstream)
+    fn set_tick_period(&self, period_ms: u32) -> Result<(), Refused> {
+        self.tell("tick", &period_ms.to_string())
     }
-    fn tick(&self, pause_ms: u32) -> Result<(), Refused> {
-        self.tell("tick", &pause_ms.to_string())
-    }
-    fn fetch(&self, request: &Request<'_>) -> Result<Call, Refused> {
+}
+
+impl HttpCalls for Table {
+    fn http_call(&self, request: &Request<'_>) -> Result<Call, Refused> {
         let (path, wait, etag) = (request.path, request.wait_s, request.etag.unwrap_or("-"));
         self.tell("fetch", &format!("{} {path} {etag} {wait}", request.cluster))?;
         self.calls.set(self.calls.get() + 1);
         Ok(Call(self.calls.get()))
     }
-    fn response(&self) -> Result<Response, Refused> {
+    fn http_call_response(&self) -> Result<Response, Refused> {
         let answer = self.answer.borrow();
         let (status, body) = answer.as_ref().ok_or(Refused)?;
         let etag = Some(format!("{:x}", crc(body)));
         self.answer("response", Response { status: *status, etag })
     }
-    fn body(&self, most: usize) -> Result<Vec<u8>, Refused> {
+    fn http_call_response_body(&self, max: usize) -> Result<Vec<u8>, Refused> {
         let answer = self.answer.borrow();
         let (_, body) = answer.as_ref().ok_or(Refused)?;
-        self.answer("body", body.bytes().take(most).collect())
+        self.answer("body", body.bytes().take(max).collect())
     }
-    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
+}
+
+impl SharedData for Table {
+    fn get_shared_data(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
         let shared = self.shared.borrow();
         let (value, version) = shared.get(key).ok_or(Refused)?;
         self.answer("shared", (value.clone(), Version(*version)))
     }
-    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
+    fn set_shared_data(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
         let mut shared = self.shared.borrow_mut();
         let entry = shared.entry(key.to_owned()).or_default();
         if entry.1 != version.0 {
@@ -163,27 +181,33 @@ impl Proxy for Table {
         *entry = (value.to_vec(), version.0 + 1);
         self.answer("share", ())
     }
-    fn counter(&self, name: &str) -> Result<Counter, Refused> {
+}
+
+impl Metrics for Table {
+    fn define_counter(&self, name: &str) -> Result<Counter, Refused> {
         self.answer("counter", Counter(self.metric(name)))
     }
-    fn increment(&self, counter: Counter) -> Result<(), Refused> {
+    fn increment_metric(&self, counter: Counter) -> Result<(), Refused> {
         self.answer("increment", ())?;
         let mut metrics = self.metrics.borrow_mut();
         let mut metrics = metrics.iter_mut();
         *metrics.find(|(name, _)| crc(name) == u64::from(counter.0)).unwrap().1 += 1;
         Ok(())
     }
-    fn gauge(&self, name: &str) -> Result<Gauge, Refused> {
+    fn define_gauge(&self, name: &str) -> Result<Gauge, Refused> {
         self.answer("gauge", Gauge(self.metric(name)))
     }
-    fn record(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
+    fn record_metric(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
         self.answer("record", ())?;
         let mut metrics = self.metrics.borrow_mut();
         let mut metrics = metrics.iter_mut();
         *metrics.find(|(name, _)| crc(name) == u64::from(gauge.0)).unwrap().1 = value;
         Ok(())
     }
-    fn log(&self, line: &str) {
+}
+
+impl Log for Table {
+    fn warn(&self, line: &str) {
         self.told.borrow_mut().push(format!("log {line}"));
     }
 }

@@ -27,9 +27,9 @@ fn works_are_bounded_in_number() {
         table.destination.replace(format!("[2001:db8:6::{number:x}]:80"));
         let next = plugin.on_new_connection(ContextId(u32::try_from(number).unwrap() + 2), &table);
         let expected = if number < MOST_RUNNING {
-            Next::Stop
+            Action::Pause
         } else {
-            Next::Continue
+            Action::Continue
         };
         assert_eq!(next, expected, "task {number}");
     }
@@ -49,8 +49,8 @@ fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
     let table = busy();
     let config = OUTBOUND.replace("addr=src[64:128]", "addr=hash(src/128):20 rand:44; pow=14");
     let mut plugin = plugin(&config, &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
-    assert_eq!(plugin.on_new_connection(ContextId(3), &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
+    assert_eq!(plugin.on_new_connection(ContextId(3), &table), Action::Pause);
     assert_eq!(table.told("tick").last().unwrap(), "tick 1");
     let mut ticks = 0;
     while table.told("resume").is_empty() {
@@ -62,7 +62,7 @@ fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
     assert_eq!(table.told("resume"), ["resume 2", "resume 3"]);
     let told = table.told("set_destination");
     assert_eq!(told[0], told[1], "one solution for both");
-    assert_eq!(plugin.on_new_connection(ContextId(4), &table), Next::Continue);
+    assert_eq!(plugin.on_new_connection(ContextId(4), &table), Action::Continue);
     assert_eq!(table.told("set_destination")[2], told[0], "kept");
     plugin.on_tick(&table);
     assert_eq!(table.told("tick").last().unwrap(), "tick 0", "no work, no ticks");
@@ -82,7 +82,7 @@ fn many_at_work(rule: &str) -> (Plugin, Table) {
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &outbound_snapshot("g1", rule));
     for number in 2..702 {
-        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Next::Stop);
+        assert_eq!(plugin.on_new_connection(ContextId(number), &table), Action::Pause);
     }
     (plugin, table)
 }
@@ -139,10 +139,10 @@ fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
 
 /// Returns what a plugin knows of proofs of work.
 fn works(plugin: &Plugin) -> String {
-    let Side::Outbound(client) = &plugin.side else {
+    let Role::Outbound(filter) = &plugin.0 else {
         panic!("outbound")
     };
-    format!("{:?}", client.works)
+    format!("{:?}", filter.role.works)
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
     plugin.on_tick(&table);
     assert_eq!(table.told("tick").last().unwrap(), "tick 0");
     assert_eq!(works(&plugin), resting, "no tick works on it");
-    assert_eq!(plugin.on_new_connection(ContextId(4), &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ContextId(4), &table), Action::Pause);
     assert_eq!(works(&plugin), running);
     // Those whose time is up wait no longer either.
     table.pass(3000);
@@ -183,7 +183,7 @@ fn work_that_finds_no_room_to_wait_rests() {
         .replace("addr=src[64:128]", "addr=rand:64; pow=20")
         .replace(r#""services""#, r#""hold": {"connections": 0}, "services""#);
     let mut plugin = plugin(&config, &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Continue);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Continue);
     assert!(works(&plugin).contains("running: []"));
     assert_eq!(table.told("tick"), [""; 0]);
 }
@@ -192,7 +192,7 @@ fn work_that_finds_no_room_to_wait_rests() {
 fn work_beyond_the_operators_limit_is_not_begun_and_told() {
     let table = busy();
     let mut plugin = plugin(&OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=21"), &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Continue);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Continue);
     assert_eq!(
         table.told("log"),
         ["log no address of service web: the record asks for pow=21: max_pow is 20"]
@@ -208,7 +208,7 @@ fn work_that_takes_too_long_is_given_up() {
     let table = busy();
     let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=20");
     let mut plugin = plugin(&config, &table);
-    assert_eq!(plugin.on_new_connection(ONE, &table), Next::Stop);
+    assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     table.pass(3000);
     plugin.on_tick(&table);
     assert_eq!(table.told("resume"), ["resume 2"]);

@@ -22,7 +22,14 @@ fn plugin(config: &str, table: &Table) -> Plugin {
     Plugin::new(Config::from_json(config.as_bytes()).unwrap(), table, ROOT, None)
 }
 
-fn run(config: &str, table: &Table) -> Next {
+impl Plugin {
+    /// Returns the connections that are held, the oldest first.
+    fn held(&self) -> Vec<ContextId> {
+        each!(&self.0, filter => filter.queue.iter().map(|held| held.connection).collect())
+    }
+}
+
+fn run(config: &str, table: &Table) -> Action {
     plugin(config, table).on_new_connection(ONE, table)
 }
 
@@ -43,7 +50,7 @@ fn snapshot(generation: &str, rule: &str, extra: &str) -> String {
 /// Answers the question that is on its way.
 fn respond(plugin: &mut Plugin, table: &Table, status: u16, body: &str) {
     table.answer.replace(Some((status, body.to_owned())));
-    plugin.on_response(Call(table.calls.get()), true, table);
+    plugin.on_http_call_response(Call(table.calls.get()), true, table);
 }
 
 fn inbound_snapshot(generation: &str, extra: &str) -> String {

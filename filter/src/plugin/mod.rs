@@ -1,0 +1,131 @@
+//! What happens on a connection, from what the proxy says to what it is told.
+//!
+//! ```text
+//!  new connection ──▶ is there a snapshot? ──no──▶ held ──▶ snapshot came, or time is up ─┐
+//!                           │ yes                    ▲                                    │
+//!                           ▼                        │ proof of work is wanted            ▼
+//!                        decided ────────────────────┘                      passes, or is closed
+//! ```
+//!
+//! [`filter`] has what both roles share: the [`queue`] of connections that are held, and the subscription. What a role
+//! decides, and what else its connections wait for, is its own: [`inbound`] and [`outbound`].
+
+mod ends;
+mod filter;
+mod inbound;
+mod outbound;
+mod queue;
+mod role;
+mod telemetry;
+mod updates;
+
+use ssa_rules::UnixTime;
+
+use self::{filter::Filter, outbound::Client};
+use crate::{
+    config::{Config, Role as Configured},
+    fleet,
+    host::{Call, ContextId, Host},
+    inbound::Inbound,
+    random::Identity,
+};
+
+const NS_PER_S: u64 = 1_000_000_000;
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Whether the proxy goes on with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on to the next filter.
+    Continue,
+    /// It does not.
+    Pause,
+}
+
+/// A configured plugin in one VM.
+#[derive(Debug)]
+pub struct Plugin(Role);
+
+#[derive(Debug)]
+enum Role {
+    Inbound(Box<Filter<Inbound>>),
+    Outbound(Box<Filter<Client>>),
+}
+
+/// Does the same with the filter of whichever role.
+macro_rules! each {
+    ($plugin:expr, $filter:ident => $act:expr) => {
+        match $plugin {
+            Role::Inbound($filter) => $act,
+            Role::Outbound($filter) => $act,
+        }
+    };
+}
+
+fn seconds(nanoseconds: u64) -> UnixTime {
+    UnixTime(nanoseconds.div_euclid(NS_PER_S))
+}
+
+impl Plugin {
+    /// Makes a plugin of its configuration. `context` is the proxy's number of it in this VM, and `identity` what its
+    /// plugins have been drawing from, if it has had any.
+    #[must_use]
+    pub fn new(config: Config, host: &impl Host, context: ContextId, identity: Option<Identity>) -> Self {
+        let time = host.get_current_time().unwrap_or(0);
+        let identity = |seed: &[u8]| identity.unwrap_or_else(|| Identity::new(seed, time, fleet::number(host)));
+        let (hold, subscription) = (config.hold, config.subscription);
+        Self(match config.role {
+            Configured::Inbound(inbound) => {
+                let filter = Filter::new(inbound, context, hold, subscription, identity(&[]), host);
+                Role::Inbound(Box::new(filter))
+            }
+            Configured::Outbound(outbound) => {
+                let identity = identity(outbound.seed());
+                let client = Client::new(outbound, &identity, time, context);
+                Role::Outbound(Box::new(Filter::new(
+                    client,
+                    context,
+                    hold,
+                    subscription,
+                    identity,
+                    host,
+                )))
+            }
+        })
+    }
+
+    /// Returns what the VM's draws come from, for the plugins that come after this one.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        each!(&self.0, filter => filter.identity())
+    }
+
+    /// Decides on a new connection, which is the effective context.
+    pub fn on_new_connection(&mut self, connection: ContextId, host: &impl Host) -> Action {
+        each!(&mut self.0, filter => filter.on_new_connection(connection, host))
+    }
+
+    /// Says whether the proxy may go on with a connection that has data: not while it is held.
+    #[must_use]
+    pub fn on_downstream_data(&self, connection: ContextId) -> Action {
+        each!(&self.0, filter => filter.on_downstream_data(connection))
+    }
+
+    /// Notes that a connection is gone, which is the effective context for the last time.
+    pub fn on_delete(&mut self, connection: ContextId, host: &impl Host) {
+        each!(&mut self.0, filter => filter.on_delete(connection, host));
+    }
+
+    /// Does what is due: asks for a snapshot, works, lets go what waited long enough.
+    pub fn on_tick(&mut self, host: &impl Host) {
+        each!(&mut self.0, filter => filter.on_tick(host));
+    }
+
+    /// Takes a response, which the proxy has if there is one.
+    pub fn on_http_call_response(&mut self, call: Call, responded: bool, host: &impl Host) {
+        each!(&mut self.0, filter => filter.on_http_call_response(call, responded, host));
+    }
+}
+
+#[cfg(test)]
+mod tests;
