@@ -43,7 +43,7 @@ def run(stage):
     without_services(stage, server, outsider)
     restarts = [pod.restarts() for pod in (server, client)]
     stage.claim("containers that were started again", [0, 0], restarts)
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def release(stage, *services):

@@ -125,4 +125,4 @@ def run(stage):
     expected = [answered + by_hand.count("served"), by_hand.count("refused")]
     stage.claim("connections allowed and denied, those by hand too", expected, counted)
     stage.claim("key files at fault", [0, 0, 0], [pod.shim("ssa_resolver_key_faults") for pod, _ in pods])
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())

@@ -63,7 +63,7 @@ def run(stage):
     stage.claim_answers("it is", "refused", *answers)
     # Envoy asks the policy at the client's first octet: a greeting of the server may have gone out by then.
     stage.claim("TCP: what it says comes to a server that speaks first", False, "got" in other.tcp(STORE.name).text)
-    stage.claim_in("HTTP: it is told", "403 RBAC: access denied", answers[0].text)
+    stage.claim_in("HTTP: it is reported", "403 RBAC: access denied", answers[0].text)
     stage.claim("by", "403", server.logged(source=other.address, port="8080")[0]["code"])
     line = server.logged(log="verdicts", source=other.address, port=9000)[0]
     found = line["peer"], line["verdict"], line["outcome"]
@@ -88,7 +88,7 @@ def run(stage):
 
     stage.note("what is told")
     stage.claim("secrets in it", [], list(leaks((server, client, other), {"secret": SECRET, "client key": key})))
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def served(answer):

@@ -55,7 +55,7 @@ def run(stage):
     for pod in (server, client):
         stage.claim(f"restarts of {pod.name}", 0, pod.restarts())
         stage.claim(f"when Envoy of {pod.name} was given filter and listener", updated[pod], pod.updated())
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def legacy(stage, server, outsider):

@@ -70,7 +70,7 @@ def run(stage):
             0,
             pod.inbound(verdict="exempt") + pod.inbound(verdict="outside", outcome="allowed"),
         )
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def give_slices(stage, *pods):

@@ -60,7 +60,7 @@ def run(stage):
     stage.wait_steady(timeouts.PUSHED, "who has none is refused", lambda: outsider.http(STORE.name).kind == "refused")
     protocols(stage, server, client)
     hosts(stage, server, client)
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def demoted(stage, server, client, outsider):

@@ -65,7 +65,7 @@ def run(stage):
     stage.claim_answers("a client without sidecar at an address of its own is", "served", *answers)
     watched(stage, server, outsider)
     exempt(stage, server, client, outsider, plaintext)
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def address_for(stage, pod):

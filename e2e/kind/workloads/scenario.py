@@ -89,7 +89,7 @@ def run(stage):
     gone(stage, entries, exempt, primary, web, client, stranger)
     misnamed(stage)
     elsewhere(stage, web)
-    stage.claim("configurations that proxies refused", [], stage.nacks())
+    stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
 def told(stage, primary, web):

@@ -77,7 +77,7 @@ def run(stage):
         stage.wait(timeouts.SOON, f"connections conform from {source}", lambda: conforming_from(source))
         changes.append((before, time.time()))
         so_far = far.inbound(verdict="conforming")
-        stage.wait(timeouts.SOON, "connections go on", lambda: far.inbound(verdict="conforming") > so_far + 2 * RATE)
+        stage.wait(timeouts.SOON, "connections continue", lambda: far.inbound(verdict="conforming") > so_far + 2 * RATE)
     told = load.end()
     stage.note(f"        {told['opened']} connections, {told['opened'] - told['answered']} without an answer")
     # A connection is told of when it has ended, which may take its whole time.

@@ -193,7 +193,7 @@ def run(stage):
         lambda: count("secure") > before[0] + 8 and count("insecure") > before[1] + 2,
     )
     stage.wait(timeouts.SOON, "the other shim has it", lambda: both(plain, "web", "usable", "usable"))
-    stage.claim("it has proven nothing", 0, plain.count("ssa_resolver_validations_total"))
+    stage.claim("answers it validated", 0, plain.count("ssa_resolver_validations_total"))
 
     for what, damage, reason in DAMAGES:
         stage.note(what)
@@ -205,15 +205,13 @@ def run(stage):
             stage.claim(f"{what}: the {role} snapshot has", [RULE], shim.rules(role, "web"))
         if what == "a rule is changed":
             changed = RULE.replace("rand:64", "hash(src/64):64")
-            stage.wait(
-                timeouts.SOON, "who does not validate takes it", lambda: plain.rules("outbound", "web") == [changed]
-            )
+            stage.wait(timeouts.SOON, "the other shim accepts it", lambda: plain.rules("outbound", "web") == [changed])
         if what == "a record is missing":
             stage.wait(
-                timeouts.SOON, "who does not validate takes it for gone", lambda: both(plain, "web", "kept", "absent")
+                timeouts.SOON, "the other shim treats it as absent", lambda: both(plain, "web", "kept", "absent")
             )
         zone.serve()
-        stage.wait(timeouts.SOON, "the right records mend it", lambda: both(shim, "web", "usable", "usable"))
+        stage.wait(timeouts.SOON, "the correct records fix it", lambda: both(shim, "web", "usable", "usable"))
     stage.claim_between(
         "answers counted as bogus",
         len(DAMAGES) - 1,
@@ -259,5 +257,5 @@ def run(stage):
     stage.wait(timeouts.SOON, "with the right ones it is usable", lambda: both(shim, "web", "usable", "usable"))
 
     stage.claim_between("memory in kB", 1, 30_000, shim.resident())
-    stage.claim("the shim ends well", 0, shim.stop())
-    stage.claim("the other shim ends well", 0, plain.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())
+    stage.claim("exit status of the other shim", 0, plain.stop())

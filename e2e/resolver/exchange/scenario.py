@@ -75,4 +75,4 @@ def run(stage):
     zone.publish(web, vault, evil)
     wanted = [set(service.items) for service in (web, vault)]
     stage.wait(timeouts.SOON, "and back", lambda: [lists("web"), lists("vault")] == wanted)
-    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())

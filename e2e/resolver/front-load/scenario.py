@@ -83,4 +83,4 @@ def run(stage):
     for what, share in best.items():
         stage.claim_between(f"share {what}, beside the server's", 0.99, 1.5, share)
     stage.claim_between("memory in kB", 1, 30_000, shim.resident())
-    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())

@@ -119,4 +119,4 @@ def run(stage):
     zone.start()
     shim.wait_state("web", "outbound", "usable", timeouts.INTERVAL)
     stage.claim("with the DNS again", "3", find(r"\s(\d+)\s+IN\s+A\s+192", stub.dig("web.demo.test", "A"))[1])
-    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())

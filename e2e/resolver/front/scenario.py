@@ -252,7 +252,7 @@ def run(stage):
             sending = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         with sending:
             sending.sendto(junk, (front_host.address, 53))
-    stage.wait(timeouts.SOON, "it goes on", lambda: asking.address("web.demo.test")[0])
+    stage.wait(timeouts.SOON, "it continues", lambda: asking.address("web.demo.test")[0])
     shim.reload(front={**front, "keyed": True, "transfers": False})
     stage.claim_in("a zone, where the configuration does not say so", "failed", asking.dig("demo.test", "AXFR").lower())
     stage.wait(
@@ -270,4 +270,4 @@ def run(stage):
     for name in ("composed", "published", "passed", "refused", "faulty", "ignored", "failed"):
         stage.claim_between(f"queries {name}", 1, 5000, outcome(name))
     stage.claim_between("memory in kB", 1, 30_000, shim.resident())
-    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())

@@ -286,12 +286,12 @@ def run(stage):
         liar.answer = lie
         stage.wait(timeouts.SOON, f"lie {number}: {inbound} and {outbound}", lambda: both(inbound, outbound))
         told = shim.status("web", "inbound")[1] + shim.status("web", "outbound")[1]
-        stage.claim_in(f"lie {number} is told", reason, told)
+        stage.claim_in(f"lie {number} is reported", reason, told)
         stage.claim(f"lie {number}: the verifiers have", WEB.rules, shim.rules("inbound", "web"))
         served = shim.rules("outbound", "web")
         stage.claim(f"lie {number}: the clients have", WEB.rules if outbound in ("usable", "stale") else None, served)
         liar.answer = good
-        stage.wait(timeouts.SOON, "a good answer mends it", lambda: both("usable", "usable"))
+        stage.wait(timeouts.SOON, "a good answer fixes it", lambda: both("usable", "usable"))
     answered = lambda: shim.count("ssa_resolver_resolutions_total", outcome="answered")  # noqa: E731
     total = lambda: shim.count("ssa_resolver_resolutions_total")  # noqa: E731
     for what, way in FORGIVEN:
@@ -314,7 +314,7 @@ def run(stage):
     for lie in [*lies, instead(APL, record(NAME, A, bytes(4))), loop]:
         liar.answer = lie
         before = answered()
-        stage.wait(timeouts.INTERVAL, "answers go on", lambda: answered() > before + 2)
+        stage.wait(timeouts.INTERVAL, "answers continue", lambda: answered() > before + 2)
         stage.claim("with a second server the first does not matter", True, both("usable", "usable"))
 
     stage.note("a first server that was silent for a moment")
@@ -324,4 +324,4 @@ def run(stage):
     liar.answer = good
     stage.wait(timeouts.SOON, "the first is asked again", lambda: both("usable", "usable"))
     stage.claim_between("memory in kB", 1, 30000, shim.resident())
-    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())

@@ -74,4 +74,4 @@ def run(stage):
     stage.claim("who was before", (403, 403), codes(SERVER, SERVER))
     path.chmod(0o600)
     stage.claim("who cannot open the socket", (0, 0), codes(OTHER, OTHER))
-    stage.claim("the shim ends well", 0, shim.stop())
+    stage.claim("exit status of the shim", 0, shim.stop())

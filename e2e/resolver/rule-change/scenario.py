@@ -60,7 +60,7 @@ def run(stage):
     near, near_shim = resolver.sidecar(stage, clients[0], outbound(clients[0]), second, service)
     stage.begin(far, near)
     loads = [stage.load(clients[0], destinations=[service.plain], rate=RATE)]
-    stage.wait(timeouts.SOON, "connections come", lambda: far.inbound(verdict="conforming") > RATE)
+    stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound(verdict="conforming") > RATE)
     late, late_shim = resolver.sidecar(stage, clients[1], outbound(clients[1]), second, service)
     stage.begin(late)
     loads.append(stage.load(clients[1], destinations=[service.plain], rate=RATE))
@@ -73,8 +73,8 @@ def run(stage):
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: len(shim.rules(role, "web")) == 2)
-    stage.claim_between("they have it before it counts, by s", 0.1, 2 * TTL + 2, round(moment - time.time(), 1))
-    stage.wait(timeouts.SOON, "the new one counts", lambda: time.time() > moment)
+    stage.claim_between("seconds until it takes effect, known by all", 0.1, 2 * TTL + 2, round(moment - time.time(), 1))
+    stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment)
     far_shim.stop(signal.SIGKILL)
     stage.wait(timeouts.SOON, "a TTL passes", lambda: time.time() > moment + TTL)
     publish(web(new))
@@ -99,7 +99,7 @@ def run(stage):
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: "rand:48" in str(shim.rules(role, "web")))
-    stage.wait(timeouts.SOON, "the wide one counts", lambda: time.time() > moment + TTL)
+    stage.wait(timeouts.SOON, "the wide one takes effect", lambda: time.time() > moment + TTL)
     publish(more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
     for shim in (near_shim, late_shim):
         stage.wait(
@@ -116,7 +116,7 @@ def run(stage):
         reason = shim.wait_state("web", role, "stale")
         stage.claim_in(f"{shim.host.name} says why", "connection refused", reason)
     so_far = far.inbound()
-    stage.wait(timeouts.SOON, "connections go on", lambda: far.inbound() > so_far + 4 * RATE)
+    stage.wait(timeouts.SOON, "connections continue", lambda: far.inbound() > so_far + 4 * RATE)
     for zone in zones:
         zone.start()
     for shim in shims:
@@ -135,4 +135,4 @@ def run(stage):
     stage.claim("connections composed", answered, composed)
     for shim in shims:
         stage.note(f"        the shim of {shim.host.name}: {shim.resident()} kB in memory")
-        stage.claim("the shim ends well", 0, shim.stop())
+        stage.claim("exit status of the shim", 0, shim.stop())

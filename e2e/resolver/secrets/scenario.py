@@ -63,7 +63,7 @@ def run(stage):
     )
     stage.begin(far, near)
     load = stage.load(client, destinations=[service.plain], rate=RATE)
-    stage.wait(timeouts.SOON, "connections come", lambda: far.inbound(verdict="conforming") > RATE)
+    stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound(verdict="conforming") > RATE)
 
     stage.note("the key is rotated")
     mount_all("two", "k1", "k2")
@@ -76,7 +76,7 @@ def run(stage):
         stage.claim(f"keys that {shim.host.name} serves", ["k1", "k2"], sorted(secrets))
         kinds = sorted({kind for secret in secrets.values() for kind in secret})
         stage.claim("and they are", ["secret"] if role == "inbound" else ["client_key"], kinds)
-    stage.wait(timeouts.SOON, "the new one counts", lambda: time.time() > moment + TTL)
+    stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + TTL)
     zone.publish(Service(1, "web", second), ttl=TTL)
     stage.wait(3 * TTL, "the client has the new one alone", lambda: near_shim.rules("outbound", "web") == [second])
     stage.claim(

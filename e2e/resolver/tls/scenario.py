@@ -3,7 +3,7 @@
 Topology: a router, a host with BIND, which has a certificate made by this scenario, a host with a shim.
 
 Expected: by TLS the service is usable, with the authority of a file and of the system. With another name, another
-authority or an expired certificate nothing is taken, what is known stays, and the reason is told; nothing is asked in
+authority or an expired certificate nothing is taken, known data is kept, and the reason is told; nothing is asked in
 the clear instead. A server that was away is asked again. Plain DNS goes on as ever beside it.
 """
 
@@ -118,7 +118,7 @@ def run(stage):
             timeouts.SOON, f"{why}: the reason is that", lambda: shim.status("web", "inbound")[1].startswith(kind)
         )
         stage.claim_in(f"{why}: the reason", reason, shim.status("web", "inbound")[1])
-        stage.claim(f"{why}: what is known stays", [RULE], shim.rules("inbound", "web"))
+        stage.claim(f"{why}: known data is kept", [RULE], shim.rules("inbound", "web"))
 
     usable("the authority of a file")
     found = dns.run("ss -Htn state established sport = :853").splitlines()
@@ -171,4 +171,4 @@ def run(stage):
     shim.reload(dns={"servers": [dns.address], **ways})
     usable("plain DNS")
     stage.claim_between("memory in kB", 1, 30_000, shim.resident())
-    stage.claim("the shim ends well", 0, shim.stop(signal.SIGTERM))
+    stage.claim("exit status of the shim", 0, shim.stop(signal.SIGTERM))

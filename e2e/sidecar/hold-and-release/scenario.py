@@ -154,7 +154,7 @@ def leavers(stage, stranger, web):
     # Envoy reads nothing of a connection that is held, so it does not see who leaves.
     wait_held(stage, far, 0)
     stage.claim("all are let go when their time is up", 3 * COUNT, far.inbound(verdict="no_snapshot", outcome="denied"))
-    stage.claim("who stayed is told", {b""}, {connection.recv(1) for connection in stays})
+    stage.claim("who stayed is reported", {b""}, {connection.recv(1) for connection in stays})
     for connection in stays:
         connection.close()
     gone = r"listener\.\[__\]_15006\.downstream_cx_active"

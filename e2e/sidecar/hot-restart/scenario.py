@@ -36,7 +36,7 @@ def run(stage):
 def restart(stage, sidecar, listener):
     name = sidecar.host.name
     accepted = rf"listener\.{listener}\.downstream_cx_total"
-    stage.wait(timeouts.SOON, "connections come", lambda: sidecar.stat(accepted) > RATE)
+    stage.wait(timeouts.SOON, "connections are made", lambda: sidecar.stat(accepted) > RATE)
     old = sidecar.process
     stage.forget(old)
     new = sidecar.start(epoch=1)
@@ -49,4 +49,4 @@ def restart(stage, sidecar, listener):
     stage.wait(timeouts.INTERVAL, f"the old Envoy of {name} has ended", lambda: old.poll() is not None)
     stage.claim(f"the old Envoy of {name} ends by", 0, old.returncode)
     since = sidecar.stat(accepted)
-    stage.wait(timeouts.SOON, "connections go on", lambda: sidecar.stat(accepted) > since + RATE)
+    stage.wait(timeouts.SOON, "connections continue", lambda: sidecar.stat(accepted) > since + RATE)

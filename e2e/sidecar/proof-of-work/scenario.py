@@ -84,7 +84,7 @@ def client_sidecar(stage, client, hold_ms, name="", **more):
 def solved(stage, client, near, far, service):
     load = stage.load(client, destinations=[PLAIN.plain], rate=RATE)
     so_far = near.outbound(service="plain")
-    stage.wait(timeouts.SOON, "others come", lambda: near.outbound(service="plain") > so_far + 20)
+    stage.wait(timeouts.SOON, "other connections are made", lambda: near.outbound(service="plain") > so_far + 20)
     so_far = near.outbound(service="plain")
     began = time.monotonic()
     kind = stage.dial(client, service.plain, timeout=timeouts.HELD_EXCHANGE).kind

@@ -44,7 +44,7 @@ def push_both(stage, near, far, push):
 
     stage.wait(timeouts.SOON, f"push {push} is taken", both_took_it)
     # Some hundred connections see each configuration.
-    stage.wait(timeouts.SOON, "connections go on", lambda: far.stat(counted) >= so_far + 150)
+    stage.wait(timeouts.SOON, "connections continue", lambda: far.stat(counted) >= so_far + 150)
 
 
 def push_all(stage, client, prober, server, dynamic):

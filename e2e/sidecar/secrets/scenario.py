@@ -96,15 +96,15 @@ def rotate(stage, client, far, near, publish, before):
     stage.note("the key is changed")
     load = stage.load(client, destinations=[before.plain], rate=RATE)
     so_far = far.inbound()
-    stage.wait(timeouts.SOON, "connections come", lambda: far.inbound() > so_far + RATE)
+    stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound() > so_far + RATE)
     moment = int(time.time()) + 6
     second = f"{FIRST.replace('key=a', 'key=b')}; from={moment}"
     publish(own(), shared([FIRST, second], a=OLD, b=NEW))
     stage.claim_between("both stand before the new one counts, by s", 0.1, 6, round(moment - time.time(), 2))
-    stage.wait(timeouts.SOON, "the new one counts", lambda: time.time() > moment + 1)
+    stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + 1)
     publish(own(), shared([second], b=NEW))
     so_far = far.inbound()
-    stage.wait(timeouts.SOON, "connections go on", lambda: far.inbound() > so_far + RATE)
+    stage.wait(timeouts.SOON, "connections continue", lambda: far.inbound() > so_far + RATE)
     far.mark()
     load.end_steady()
     stage.claim("violations of the service", 1, far.inbound(service="shared", verdict="violation"))

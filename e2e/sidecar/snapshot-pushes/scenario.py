@@ -37,7 +37,7 @@ def run(stage):
     for push in range(1, PUSHES):
         so_far = far.stat(counted)
         push_both(stage, sides, push)
-        stage.wait(timeouts.SOON, "connections go on", lambda: far.stat(counted) >= so_far + 150)
+        stage.wait(timeouts.SOON, "connections continue", lambda: far.stat(counted) >= so_far + 150)
     for sidecar, resolver in sides:
         resolver.answer(snapshots.unavailable)
     push_both(stage, sides, PUSHES)
