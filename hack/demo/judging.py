@@ -129,7 +129,8 @@ def modes(demo, web):
         ("kill switch", "deny", True, "served unverified allowed"),
     ):
         web.mode = "enforce" if off else mode
-        web.policy = {"violation": policy}
+        # Denying is the default: saying so would change no snapshot, and none would come.
+        web.policy = {} if policy == "deny" else {"violation": policy}
         demo.configure(off)
         demo.mark(demo.rogue)
         outcome = demo.try_once(demo.rogue, "http://[2001:db8:5::1]/")
