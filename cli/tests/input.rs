@@ -116,7 +116,7 @@ fn every_value_of_a_document_of_another_type_is_told_by_its_path() {
         (r#"{"source": "2001:db8::1"}"#, "no key `destination`"),
         (
             r#"{"source": "2001:db8::1", "source": "2001:db8::2"}"#,
-            "the key `source` stands twice",
+            "duplicate field `source`",
         ),
         ("{", "the document ends within an object"),
         ("{x", "a key has to be a text in double quotes"),

@@ -47,7 +47,7 @@ const RECORDS: &[(&str, &[&str])] = &[
         "v=ssa1; addr=rand:64; foo=1; addr=rand:1",
         &[
             "foo at byte 22: unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, apl and x-…",
-            "addr at byte 29: the tag stands twice",
+            "addr at byte 29: duplicate tag",
         ],
     ),
     (
@@ -64,7 +64,7 @@ const RECORDS: &[(&str, &[&str])] = &[
             "addr[8] at byte 98: `` is none of src/l, obj, chunk, time/s, port",
             "addr[9] at byte 111: `0` is not a number from 1 to 128 without sign or leading zero",
             "addr[9] at byte 113: `foo` is none of src/l, obj, chunk, time/s, port",
-            "addr[9] at byte 117: input src stands twice",
+            "addr[9] at byte 117: duplicate input src",
             "addr[9] at byte 125: `99` is not a number from 1 to 64 without sign or leading zero",
             "addr[10] at byte 137: `0` is not a number from 1 to 86400 without sign or leading zero",
             "addr[10] at byte 128: mac of 15 bits; at least 16 are needed",

@@ -99,7 +99,7 @@ pub(super) fn check_list(apl: &Apl, place: &str, found: &mut Vec<Finding>) {
             found.push(Finding::new(AplOtherFamily, Note, place, what, why).instead("items of family 2 alone"));
         }
         if apl.items().iter().take(index).any(|earlier| earlier == item) {
-            let what = format!("{item} stands twice");
+            let what = format!("duplicate item {item}");
             let why = "duplicates count towards the limit of 64 items".to_string();
             found.push(Finding::new(AplDuplicate, Note, place, what, why).instead("the item once"));
         }

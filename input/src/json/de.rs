@@ -161,7 +161,7 @@ impl de::Error for Wrong {
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Problem::Said(format!("the key `{key}` stands twice in one object")).into()
+        Problem::Said(format!("duplicate field `{key}`")).into()
     }
 }
 

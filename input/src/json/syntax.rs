@@ -58,7 +58,7 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Fault> {
     let problem = match said.strip_prefix(TWICE) {
         Some(rest) => {
             let key = rest.rsplit_once(" at line ").map_or(rest, |(key, _)| key);
-            format!("the key `{key}` stands twice in one object")
+            format!("duplicate field `{key}`")
         }
         None => WORDS
             .iter()

@@ -123,12 +123,9 @@ fn what_is_no_json_is_told_once_with_its_line() {
         ("", "the document ends where a value should be (line 1, column 1)"),
         (
             r#"{"off": true, "off": true}"#,
-            "the key `off` stands twice in one object (line 1, column 19)",
+            "duplicate field `off` (line 1, column 19)",
         ),
-        (
-            r#"{"by_mode": {"on": 1, "on": 2}}"#,
-            "the key `on` stands twice in one object",
-        ),
+        (r#"{"by_mode": {"on": 1, "on": 2}}"#, "duplicate field `on`"),
         (r#"{"name": "a"#, "the document ends within a text"),
         ("[1", "the document ends within a list"),
         (r#"{"a": 1"#, "the document ends within an object"),

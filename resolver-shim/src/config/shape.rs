@@ -120,7 +120,7 @@ mod tests {
         for (json, wanted) in [
             ("{\n\"off\": }", "line 2, column 8"),
             ("[]", "found a list where there should be an object"),
-            (r#"{"off": true, "off": true}"#, "the key `off` stands twice"),
+            (r#"{"off": true, "off": true}"#, "duplicate field `off`"),
         ] {
             let Err(faults) = read(json.as_bytes()) else {
                 panic!("{json}")

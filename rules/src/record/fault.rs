@@ -227,7 +227,7 @@ impl fmt::Display for Problem {
             Self::UnknownTag => f.write_str(
                 "unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, apl and x-…",
             ),
-            Self::RepeatedTag => f.write_str("the tag stands twice"),
+            Self::RepeatedTag => f.write_str("duplicate tag"),
             Self::Number { text, min, max } => {
                 write!(
                     f,
@@ -245,7 +245,7 @@ impl fmt::Display for Problem {
                 )
             }
             Self::Input { text } => write!(f, "{} is none of src/l, obj, chunk, time/s, port", Repeated(text)),
-            Self::RepeatedInput { kind } => write!(f, "input {kind} stands twice"),
+            Self::RepeatedInput { kind } => write!(f, "duplicate input {kind}"),
             Self::Kdf { text } => write!(f, "{} is not src/l with l from 1 to 128", Repeated(text)),
             Self::ConstDigits { text } => write!(f, "{} is not 1 to 16 hex digits", Repeated(text)),
             Self::ConstTooWide { value, width } => write!(f, "constant {value:x} does not fit {width} bits"),
