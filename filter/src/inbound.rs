@@ -5,9 +5,9 @@ use ssa_snapshot as raw;
 pub use ssa_snapshot::{Action, Mode, Policy};
 
 use crate::{
-    config::{Exemption, Service},
     endpoint::Endpoint,
     index::{self, Index},
+    service::{Exemption, Service},
     table::Table,
 };
 

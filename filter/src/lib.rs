@@ -44,6 +44,7 @@ pub mod note;
 pub mod outbound;
 pub mod plugin;
 pub mod random;
+pub mod service;
 pub mod subscription;
 pub mod table;
 pub mod works;

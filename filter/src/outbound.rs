@@ -9,11 +9,11 @@ use ssa_rules::{
 
 use crate::{
     avoid::{Failures, Place},
-    config::Service,
     endpoint::Endpoint,
     index::{self, Index},
     limits::Failure,
     random::{Draw, Share},
+    service::Service,
     table::Table,
 };
 

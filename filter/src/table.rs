@@ -3,8 +3,8 @@
 use core::net::Ipv6Addr;
 
 use crate::{
-    config::Service,
     index::{self, Index},
+    service::Service,
 };
 
 /// Services that share no address.

@@ -33,6 +33,7 @@ class Fetching(Room):
         (folder / "kind-cluster/build").mkdir(parents=True)
         (folder / "new").mkdir()
         shutil.copytree(ROOT / "hack", folder / "hack")
+        shutil.copy(ROOT / "rust-toolchain.toml", folder)
         for file in ("lib.sh", "versions.env", "build/sha256sums", "build/image-digests"):
             shutil.copy(ROOT / "kind-cluster" / file, folder / "kind-cluster" / file)
         return folder

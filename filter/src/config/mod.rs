@@ -26,9 +26,6 @@ mod fault;
 mod service;
 mod snapshot;
 
-use core::net::Ipv6Addr;
-
-use ipnet::Ipv6Net;
 use ssa_rules::Limits;
 use ssa_snapshot::{List, plugin::Missing, read::Document};
 pub use ssa_snapshot::{MAX_BYTES as MAX_SNAPSHOT, MAX_SERVICES, Role as RoleName, plugin};
@@ -36,13 +33,13 @@ pub use ssa_snapshot::{MAX_BYTES as MAX_SNAPSHOT, MAX_SERVICES, Role as RoleName
 use checker::Checker;
 pub use fault::{ConfigError, Fault, Problem};
 use service::Origin;
-pub use service::Service;
 pub use snapshot::Snapshot;
 
 use crate::{
     inbound::Inbound,
     index::{self, Index},
     outbound::{Outbound, OutboundService},
+    service::Exemption,
     table::Table,
 };
 
@@ -219,29 +216,12 @@ fn check_addresses(checker: &mut Checker, services: &Table<OutboundService>) {
     }
 }
 
-/// Sources that reach plain addresses on some ports: probes and scrapes.
-#[derive(Clone, Debug)]
-pub struct Exemption {
-    /// The sources.
-    pub sources: Vec<Ipv6Net>,
-    /// The ports; none means every port.
-    pub ports: Vec<u16>,
-}
-
 impl From<&plugin::Exemption> for Exemption {
     fn from(raw: &plugin::Exemption) -> Self {
         Self {
             sources: raw.sources.iter().map(|prefix| prefix.get()).collect(),
             ports: raw.ports.iter().map(|port| port.get()).collect(),
         }
-    }
-}
-
-impl Exemption {
-    /// Says whether a connection from this source to this port is exempt.
-    #[must_use]
-    pub fn covers(&self, source: Ipv6Addr, port: u16) -> bool {
-        (self.ports.is_empty() || self.ports.contains(&port)) && self.sources.iter().any(|net| net.contains(&source))
     }
 }
 

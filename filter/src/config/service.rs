@@ -1,9 +1,6 @@
 //! A service in a configuration or a snapshot: its addresses and its rules.
 
-use core::net::Ipv6Addr;
-
-use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Apl, Class, Key, KeyId, Publication, Published, Record, Role};
+use ssa_rules::{AddressSpace, Apl, Key, KeyId, Publication, Record, Role};
 
 use ssa_snapshot::{self as raw, KeyMaterial, Port, Secrets};
 
@@ -15,42 +12,9 @@ use crate::{
     inbound::InboundService,
     index::Map,
     outbound::{ItemSource, OutboundService},
+    service::Service,
     table::Table,
 };
-
-/// A service as both roles know it.
-#[derive(Clone, Debug, Default)]
-pub struct Service {
-    /// Its name, which metrics and logs bear.
-    pub name: String,
-    /// Its rules.
-    pub rules: Published,
-    /// The address spaces of its rules: one, or one for each that brings its own.
-    spaces: Vec<AddressSpace>,
-}
-
-impl Service {
-    /// Says what an address is to the service, whichever of its records holds: in the service before legacy before
-    /// outside.
-    #[must_use]
-    pub fn class(&self, address: Ipv6Addr) -> Class {
-        let classes = self.spaces.iter().map(|space| space.class(address));
-        classes
-            .min_by_key(|class| match class {
-                Class::Service(_) => 0,
-                Class::Legacy(_) => 1,
-                Class::Outside => 2,
-            })
-            .unwrap_or(Class::Outside)
-    }
-
-    /// Returns all items, positive and negated.
-    pub(crate) fn items(&self) -> impl Iterator<Item = &Ipv6Net> {
-        self.spaces
-            .iter()
-            .flat_map(|space| space.positive().iter().chain(space.negated()))
-    }
-}
 
 /// Where services stand, and so what they may bring.
 pub(super) enum Origin<'a> {

@@ -7,8 +7,8 @@
 //!                        decided ────────────────────┘                      passes, or is closed
 //! ```
 //!
-//! [`filter`] has what both roles share: the [`queue`] of connections that are held, and the subscription. What a role
-//! decides, and what else its connections wait for, is its own: [`inbound`] and [`outbound`].
+//! `filter` has what both roles share: the `queue` of connections that are held, and the subscription. What a role
+//! decides, and what else its connections wait for, is its own: `inbound` and `outbound`.
 
 mod ends;
 mod filter;

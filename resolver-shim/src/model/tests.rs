@@ -48,7 +48,7 @@ fn read(model: &mut Model, now: Seconds) -> [Vec<(String, usize)>; 2] {
     };
     let inbound = Snapshot::inbound(json(Role::Inbound, &built.inbound).as_bytes()).unwrap();
     let outbound = Snapshot::outbound(json(Role::Outbound, &built.outbound).as_bytes()).unwrap();
-    let known = |service: &ssa_filter::config::Service| (service.name.clone(), service.rules.rules().len());
+    let known = |service: &ssa_filter::service::Service| (service.name.clone(), service.rules.rules().len());
     [
         inbound
             .services
