@@ -37,7 +37,7 @@ test-wasm: ## Run the tests compiled to wasm32, under Node.js
 deny: ## Check licences, bans, sources and, if the database can be fetched, advisories
 	hack/deny.sh
 
-cross-check: ## Type-check rules and cli for Windows and macOS, and rules without std
+cross-check: ## Type-check rules and cli for Windows and macOS, and the pure crates without std
 	hack/test.sh cross
 
 e2e: ## Run the end-to-end scenarios: real Envoys in namespaces; see e2e/run.py --help

@@ -189,7 +189,7 @@ fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> R
             published::next_start(publication, now).map_or_else(String::new, |from| format!(", the first from {from}"));
         return Err(Failure::not_fine(
             "record",
-            format!("none is in force at {now}{starts}; do as a legacy client does"),
+            format!("none is in force at {now}{starts}; fall back to a plain connection"),
         ));
     };
     Ok((rule, published::text_of(publication, rule.from())))

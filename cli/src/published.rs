@@ -12,14 +12,14 @@ use crate::{
 
 /// Fails, with every reason, where no record of the set is usable.
 ///
-/// A client without a usable record does as a legacy client does; a verifier has nothing to judge by.
+/// A client without a usable record falls back to a plain connection; a verifier has nothing to judge by.
 /// What flags say is bad input, and so is a secret that is not given; all else is the service's fault.
 pub(crate) fn check(service: &Service, publication: &Publication, role: Role) -> Result<(), Failure> {
     if publication.set.as_ref().is_ok_and(|set| !set.rules().is_empty()) {
         return Ok(());
     }
     let advice = match role {
-        Role::Client => "do as a legacy client does",
+        Role::Client => "fall back to a plain connection",
         Role::Verifier => "there is nothing to judge by",
     };
     let mut faults = faults(service, publication);

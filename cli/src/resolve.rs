@@ -32,7 +32,7 @@ Examples:
   ssa resolve store.example --server [2001:db8::53]:5353 --json
   ssa resolve store.example --server fe80::53%eth0
 
-Exit codes: 0 a client finds a usable record that is in force; 1 it does not, and does as a legacy client does; \
+Exit codes: 0 a client finds a usable record that is in force; 1 it does not, and falls back to a plain connection; \
 2 usage, or the DNS gives no answer (timeout, SERVFAIL, a referral, …).";
 
 /// Asks the DNS what a service publishes, and says what a client understands of it
@@ -246,7 +246,7 @@ impl View {
     /// Says what the name comes to.
     fn verdict(&self) -> String {
         let Some(publication) = self.publication() else {
-            return "the APL is at fault: no record is usable; do as a legacy client does".into();
+            return "the APL is at fault: no record is usable; fall back to a plain connection".into();
         };
         if self.in_force().is_some() {
             return "usable".into();
@@ -259,11 +259,11 @@ impl View {
                 Some(0) => "neither APL nor SSA record",
                 _ => "an APL, but no SSA record",
             };
-            return format!("{which}: not an SSA service; do as a legacy client does");
+            return format!("{which}: not an SSA service; fall back to a plain connection");
         }
         match published::next_start(publication, self.time) {
-            Some(from) => format!("no record is in force before {from}; until then do as a legacy client does"),
-            None => "no record is usable; do as a legacy client does".into(),
+            Some(from) => format!("no record is in force before {from}; until then fall back to a plain connection"),
+            None => "no record is usable; fall back to a plain connection".into(),
         }
     }
 

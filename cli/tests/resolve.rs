@@ -104,7 +104,7 @@ _ssa.v4 TXT \"v=ssa1; addr=rand:64; apl=2:2001:db8:5::/64\"
         run.prints(&["the record's own list", "none (NODATA)", "in a positive item, and every address is open"]);
         resolve("v4.example", &server.v4(), &[]).exits(0);
         let bare = resolve("bare.example", &server.v4(), &[]).exits(1);
-        bare.prints(&["no record is usable; do as a legacy client does", "no addresses"]);
+        bare.prints(&["no record is usable; fall back to a plain connection", "no addresses"]);
         ssa(&["compose", "bare.example", "--server", &server.v4(), "--source", SOURCE]).exits(1).tells(&["no addresses"]);
     }
 
@@ -116,7 +116,7 @@ _ssa.other TXT \"v=spf1 -all\"
 ") {
         let json = |name: &str| resolve(name, &server.v4(), &["--json"]).exits(1).json();
         let plain = json("plain.example");
-        assert_eq!(plain["verdict"], "neither APL nor SSA record: not an SSA service; do as a legacy client does");
+        assert_eq!(plain["verdict"], "neither APL nor SSA record: not an SSA service; fall back to a plain connection");
         assert_eq!((&plain["apl"]["answer"]["absence"], &plain["txt"]["answer"]["absence"]), (&"NODATA".into(), &"NXDOMAIN".into()));
         assert_eq!(plain["aaaa"][0]["class"], "unknown");
         let none = json("none.example");
@@ -124,7 +124,7 @@ _ssa.other TXT \"v=spf1 -all\"
         assert!(none["verdict"].as_str().unwrap().starts_with("the name does not exist (NXDOMAIN)"));
         assert!(json("listed.example")["verdict"].as_str().unwrap().starts_with("an APL, but no SSA record"));
         assert_eq!(json("other.example")["txt"]["ignored"], 1);
-        ssa(&["compose", "none.example", "--server", &server.v4(), "--source", SOURCE]).exits(1).tells(&["do as a legacy client does"]);
+        ssa(&["compose", "none.example", "--server", &server.v4(), "--source", SOURCE]).exits(1).tells(&["fall back to a plain connection"]);
         resolve("store.elsewhere", &server.v4(), &[]).exits(2).tells(&["store.elsewhere. APL: REFUSED"]);
     }
 

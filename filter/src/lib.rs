@@ -30,24 +30,24 @@
     )
 )]
 
-pub mod avoid;
+pub mod access_log;
+pub mod compose_failure;
 pub mod config;
 pub mod endpoint;
-pub mod fleet;
 pub mod host;
 pub mod inbound;
 pub mod index;
-pub mod limits;
-pub mod lines;
 pub mod metrics;
-pub mod note;
 pub mod outbound;
+pub mod outliers;
 pub mod plugin;
+pub mod pow_scheduler;
 pub mod random;
+pub mod rate_limited_log;
 pub mod service;
 pub mod subscription;
 pub mod table;
-pub mod works;
+pub mod vm_registry;
 
 #[cfg(target_arch = "wasm32")]
 mod envoy;

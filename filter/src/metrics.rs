@@ -22,11 +22,11 @@ use core::fmt::Display;
 use ssa_rules::Part;
 
 use crate::{
-    fleet::Summary,
     host::{self, Counter, Gauge},
     inbound,
     index::Map,
     outbound,
+    vm_registry::Summary,
 };
 
 /// Parts of an address that have a counter: the item, 16 fields, the proof of work.

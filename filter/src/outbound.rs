@@ -8,10 +8,10 @@ use ssa_rules::{
 };
 
 use crate::{
-    avoid::{Failures, Place},
+    compose_failure::ComposeFailure,
     endpoint::Endpoint,
     index::{self, Index},
-    limits::Failure,
+    outliers::{Outliers, ServiceCandidate},
     random::{Draw, Share},
     service::Service,
     table::Table,
@@ -129,7 +129,7 @@ pub enum Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Its address, and how it was chosen.
-    pub place: Place,
+    pub place: ServiceCandidate,
     /// The port.
     pub port: u16,
     /// The source that the address was composed for.
@@ -139,7 +139,7 @@ pub struct Target {
 impl Target {
     fn new(service: usize, port: u16, Chosen { candidate, source }: Chosen) -> Self {
         Self {
-            place: Place {
+            place: ServiceCandidate {
                 service,
                 item: candidate.item,
                 replica: candidate.replica,
@@ -271,9 +271,9 @@ impl Outbound {
         number: usize,
         port: u16,
         now: UnixTime,
-        failures: &Failures,
+        failures: &Outliers,
         mut draw: impl FnMut(Share, Option<u32>) -> Draw,
-    ) -> Result<Option<Composed>, Failure> {
+    ) -> Result<Option<Composed>, ComposeFailure> {
         let Some(service) = self.services.services().get(number) else {
             return Ok(None);
         };
@@ -292,7 +292,7 @@ impl Outbound {
             by_item: &service.sources,
             default: self.source,
         };
-        let failed = failures.of(number, now).map(Place::candidate);
+        let failed = failures.of(number, now).map(ServiceCandidate::candidate);
         let choice = rule.choose(&connection(port, now), &sources, &failed, &mut draws)?;
         Ok(Some(match choice {
             Choice::Chosen(chosen) => Composed::Target(Target::new(number, port, chosen)),
@@ -383,7 +383,7 @@ mod tests {
     }
 
     /// Composes for port 80 with the draws from a slot on, and works to the end.
-    fn target(outbound: &Outbound, slot: u64, failures: &Failures) -> Result<Option<Target>, Failure> {
+    fn target(outbound: &Outbound, slot: u64, failures: &Outliers) -> Result<Option<Target>, ComposeFailure> {
         let pool = Pool::new(outbound.pool, &mut Random::new(b"s", 1, 1));
         let mut slots = slot..;
         let draw = |share, step| pool.for_step(step).draw(slots.next().unwrap(), share, NOW);
@@ -394,14 +394,14 @@ mod tests {
         }
     }
 
-    fn composed(outbound: &Outbound, slot: u64, failures: &Failures) -> Target {
+    fn composed(outbound: &Outbound, slot: u64, failures: &Outliers) -> Target {
         target(outbound, slot, failures).unwrap().unwrap()
     }
 
     /// Returns the addresses that so many slots give.
     fn addresses(outbound: &Outbound, slots: u64) -> BTreeSet<Ipv6Addr> {
         (0..slots)
-            .map(|slot| composed(outbound, slot, &Failures::default()).place.address)
+            .map(|slot| composed(outbound, slot, &Outliers::default()).place.address)
             .collect()
     }
 
@@ -418,7 +418,7 @@ mod tests {
             let outbound = outbound(rule, "");
             assert_eq!(route(&outbound, "[2001:db8:6::1]:80"), Route::Service(0, 80));
             for slot in 0..50 {
-                let target = composed(&outbound, slot, &Failures::default());
+                let target = composed(&outbound, slot, &Outliers::default());
                 let mut flow = Flow::new(Source(target.source), Destination(target.place.address), NOW);
                 flow.port = Some(Port(80));
                 let rules = &outbound.services.services()[0].service.rules;
@@ -509,7 +509,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_composed_is_told() {
-        let none = Failures::default();
+        let none = Outliers::default();
         let later = outbound("v=ssa1; addr=rand:64; from=1800000000", "");
         assert_eq!(target(&later, 1, &none), Ok(None));
         let object = outbound("v=ssa1; addr=hash(obj):20 const(0):44", "");
@@ -520,7 +520,7 @@ mod tests {
         let toil = outbound("v=ssa1; addr=rand:64; pow=21", "");
         assert_eq!(
             target(&toil, 1, &none),
-            Err(Failure::Limit(LimitError::Pow { pow: 21, max: 20 }))
+            Err(ComposeFailure::Limit(LimitError::Pow { pow: 21, max: 20 }))
         );
     }
 
@@ -533,7 +533,7 @@ mod tests {
         let in_ula = |target: &Target| target.place.address.segments()[0] == 0xfd00;
         let outbound = read(&ITEMS.replace("RULE", "hash(src/128):20 rand:44; item=rand"));
         let targets: Vec<Target> = (0..64)
-            .map(|slot| composed(&outbound, slot, &Failures::default()))
+            .map(|slot| composed(&outbound, slot, &Outliers::default()))
             .collect();
         assert!(targets.iter().any(in_ula) && !targets.iter().all(in_ula));
         for target in &targets {
@@ -542,7 +542,7 @@ mod tests {
         }
         // Where the item is a hash of the source, the choice agrees with itself.
         let outbound = read(&ITEMS.replace("RULE", "rand:64; item=hash(src/128)"));
-        let target = composed(&outbound, 1, &Failures::default());
+        let target = composed(&outbound, 1, &Outliers::default());
         let flow = Flow::new(Source(target.source), Destination(target.place.address), NOW);
         let judgement = outbound.services.services()[0].service.rules.verify(&flow).unwrap();
         assert!(matches!(judgement.verdict, Verdict::Conforming(_)));
@@ -553,8 +553,8 @@ mod tests {
         let mut outbound = outbound("v=ssa1; addr=rand:64", "");
         outbound.source = None;
         assert_eq!(
-            target(&outbound, 1, &Failures::default()),
-            Err(Failure::Compose(ComposeError::NoItemLeft))
+            target(&outbound, 1, &Outliers::default()),
+            Err(ComposeFailure::Compose(ComposeError::NoItemLeft))
         );
     }
 
@@ -567,7 +567,7 @@ mod tests {
             ("rand:64", 8),
         ] {
             let outbound = read(&ITEMS.replace("RULE", rule));
-            let mut failures = Failures::default();
+            let mut failures = Outliers::default();
             let mut met = BTreeSet::new();
             for _ in 0..failures_until_all {
                 let place = composed(&outbound, 5, &failures).place;

@@ -17,6 +17,8 @@ use tokio::{
     time::Instant,
 };
 
+use ssa_snapshot::MAX_WAIT_S;
+
 use crate::{
     config::{Peer, Role, Socket},
     files::{self, Place},
@@ -46,9 +48,6 @@ const LIMITS_OF_STRANGERS: Limits = Limits {
     write: Duration::from_secs(2),
     whole: Some(Duration::from_secs(5)),
 };
-
-/// The longest that an answer waits for a change, in seconds.
-pub const MAX_WAIT: u64 = 300;
 
 /// How long the first snapshot is waited for where the request names no time.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -397,7 +396,7 @@ fn wait_of(headers: &HeaderMap) -> Duration {
         let seconds = value.trim().parse::<u64>().ok()?;
         name.trim().eq_ignore_ascii_case("wait").then_some(seconds)
     });
-    Duration::from_secs(seconds.unwrap_or(0).min(MAX_WAIT))
+    Duration::from_secs(seconds.unwrap_or(0).min(MAX_WAIT_S.into()))
 }
 
 #[cfg(test)]
@@ -704,7 +703,7 @@ mod tests {
         };
         assert_eq!(wait("wait=30"), 30);
         assert_eq!(wait("respond-async, Wait = 7"), 7);
-        assert_eq!(wait("wait=99999999999"), MAX_WAIT);
+        assert_eq!(wait("wait=99999999999"), u64::from(MAX_WAIT_S));
         for none in ["wait=", "wait=-1", "wait", "waits=3", "wait=1e9"] {
             assert_eq!(wait(none), 0, "{none}");
         }

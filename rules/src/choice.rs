@@ -216,7 +216,7 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// [`ComposeError`]: a client then does as a legacy client does. [`ComposeError::NoItemLeft`] where no item can be
+    /// [`ComposeError`]: a client then falls back to a plain connection. [`ComposeError::NoItemLeft`] where no item can be
     /// reached.
     pub fn choose(
         &self,

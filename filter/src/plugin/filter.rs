@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     config::{Hold, MAX_SNAPSHOT, Subscription},
-    fleet::{self, Report},
     host::{Call, ContextId, End, Host, Refused},
     random::Identity,
+    vm_registry::{self, Report},
 };
 
 /// How often held connections are looked at, in milliseconds.
@@ -293,7 +293,7 @@ impl<R: Role> Filter<R> {
             confirmed: self.updates.confirmed(now).0,
             held: u32::try_from(held).unwrap_or(u32::MAX),
         };
-        if let Ok(summary) = fleet::report(host, R::NAME, own) {
+        if let Ok(summary) = vm_registry::report(host, R::NAME, own) {
             self.reported = Some((now, held));
             self.telemetry.metrics.show(host, &summary);
         }

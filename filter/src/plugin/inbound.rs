@@ -10,11 +10,11 @@ use super::{
     telemetry::{Telemetry, now},
 };
 use crate::{
+    access_log::LogEntry,
     config::{ConfigError, Snapshot},
     endpoint::Endpoint,
     host::{Clock, ContextId, End, Host, Stream},
     inbound::{Decision, Inbound, Outcome},
-    note::Told,
     random::Identity,
 };
 
@@ -123,7 +123,7 @@ fn conclude(
     );
     let part = decision.finding.part().map_or("", Part::name);
     // An access log that lacks a field is no reason to treat the connection differently.
-    let fields = note.of(Told::Inbound(*decision), || {
+    let fields = note.of(LogEntry::Inbound(*decision), || {
         [
             ("service", service.into()),
             ("verdict", verdict.into()),

@@ -24,10 +24,10 @@ use ssa_rules::UnixTime;
 use self::{filter::Filter, outbound::Client};
 use crate::{
     config::{Config, Role as Configured},
-    fleet,
     host::{Call, ContextId, Host},
     inbound::Inbound,
     random::Identity,
+    vm_registry,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -72,7 +72,7 @@ impl Plugin {
     #[must_use]
     pub fn new(config: Config, host: &impl Host, context: ContextId, identity: Option<Identity>) -> Self {
         let time = host.get_current_time().unwrap_or(0);
-        let identity = |seed: &[u8]| identity.unwrap_or_else(|| Identity::new(seed, time, fleet::number(host)));
+        let identity = |seed: &[u8]| identity.unwrap_or_else(|| Identity::new(seed, time, vm_registry::number(host)));
         let (hold, subscription) = (config.hold, config.subscription);
         Self(match config.role {
             Configured::Inbound(inbound) => {

@@ -11,17 +11,17 @@ use super::{
     telemetry::{Telemetry, now},
 };
 use crate::{
-    avoid::Failures,
+    access_log::LogEntry,
+    compose_failure::ComposeFailure,
     config::{ConfigError, Snapshot},
     endpoint::Endpoint,
     host::{ContextId, End, Host},
     index::Numbers,
-    limits::Failure,
-    note::Told,
     outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
+    outliers::Outliers,
+    pow_scheduler::{MAX_RUNNING, PowScheduler, Task},
     random::{Identity, Pool, Random},
     table::Table,
-    works::{MOST_RUNNING, Task, Works},
 };
 
 /// What an outbound plugin keeps.
@@ -30,9 +30,9 @@ pub(super) struct Client {
     outbound: Outbound,
     random: Random,
     pool: Pool,
-    failures: Failures,
+    failures: Outliers,
     ends: Ends,
-    pub(super) works: Works,
+    pub(super) works: PowScheduler,
     /// Where open connections that were composed go.
     open: Numbers<ContextId, Target>,
 }
@@ -46,9 +46,9 @@ impl Client {
             outbound,
             random,
             pool,
-            failures: Failures::default(),
+            failures: Outliers::default(),
             ends: Ends::default(),
-            works: Works::default(),
+            works: PowScheduler::default(),
             open: Numbers::default(),
         }
     }
@@ -63,7 +63,7 @@ impl Client {
         self.works.clear();
     }
 
-    fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, Failure> {
+    fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, ComposeFailure> {
         let (pool, random) = (self.pool, &mut self.random);
         self.outbound
             .compose(service, port, now, &self.failures, |share, step| {
@@ -171,7 +171,7 @@ impl Role for Client {
                     Ok(Some(target)) => return self.redirect(connection, target, telemetry, host).into(),
                     Ok(None) if self.works.add(*work) => return Disposition::Hold(task),
                     Ok(None) => {
-                        telemetry.log(host, now, || format!("more than {MOST_RUNNING} proofs of work at once"));
+                        telemetry.log(host, now, || format!("more than {MAX_RUNNING} proofs of work at once"));
                         (Outcome::Failed, None)
                     }
                     Err(error) => (Outcome::Failed, Some(error.into())),
@@ -259,7 +259,7 @@ impl Role for Client {
 fn conclude(service: Option<usize>, outcome: Outcome, telemetry: &mut Telemetry, host: &impl Host) {
     telemetry.metrics.count_outbound(host, service, outcome);
     if service.is_some() || outcome != Outcome::Untouched {
-        let fields = telemetry.note.of(Told::Outbound(service, outcome), || {
+        let fields = telemetry.note.of(LogEntry::Outbound(service, outcome), || {
             [
                 ("service", telemetry.metrics.name(service).into()),
                 ("outcome", outcome.name().into()),

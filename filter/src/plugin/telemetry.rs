@@ -4,18 +4,18 @@ use ssa_rules::UnixTime;
 
 use super::seconds;
 use crate::{
+    access_log::AccessLogFields,
     host::{Clock, Log},
-    lines::Lines,
     metrics::Metrics,
-    note::Note,
+    rate_limited_log::RateLimitedLog,
 };
 
 /// What a plugin tells with.
 #[derive(Debug)]
 pub(super) struct Telemetry {
     pub(super) metrics: Metrics,
-    pub(super) note: Note,
-    lines: Lines,
+    pub(super) note: AccessLogFields,
+    lines: RateLimitedLog,
     /// The snapshot's.
     pub(super) generation: String,
 }
@@ -24,8 +24,8 @@ impl Telemetry {
     pub(super) fn new(role: &'static str, names: &[String]) -> Self {
         Self {
             metrics: Metrics::new(role, names),
-            note: Note::default(),
-            lines: Lines::default(),
+            note: AccessLogFields::default(),
+            lines: RateLimitedLog::default(),
             generation: "-".to_owned(),
         }
     }

@@ -47,7 +47,7 @@ impl Request<'_> {
     }
 }
 
-/// Why no address can be composed. A client then does as a legacy client does.
+/// Why no address can be composed. A client then falls back to a plain connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComposeError {
     /// Inputs that the record needs are not given.
@@ -183,7 +183,7 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// [`ComposeError`]: a client then does as a legacy client does.
+    /// [`ComposeError`]: a client then falls back to a plain connection.
     pub fn compose(
         &self,
         request: &Request<'_>,

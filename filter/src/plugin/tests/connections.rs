@@ -113,7 +113,7 @@ fn log_lines_are_rare_and_say_what_they_hold_back() {
     plugin.on_new_connection(ContextId(30), &table);
     let lines = table.told("log");
     assert_eq!(lines.len(), 12);
-    assert_eq!(lines[10], "log 15 lines like the following were held back");
+    assert_eq!(lines[10], "log 15 similar messages suppressed");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Proofs of work.
 
 use super::*;
-use crate::works::MOST_RUNNING;
+use crate::pow_scheduler::MAX_RUNNING;
 
 #[test]
 fn works_are_bounded_in_number() {
-    let services: Vec<String> = (0..=MOST_RUNNING)
+    let services: Vec<String> = (0..=MAX_RUNNING)
         .map(|number| {
             format!(
                 r#"{{"name": "s{number}", "apl": "2:2001:db8:{:x}::/64", "rules": ["v=ssa1; addr=rand:64; pow=20"],
@@ -23,10 +23,10 @@ fn works_are_bounded_in_number() {
         ..Table::new(SOURCE, "")
     };
     let mut plugin = plugin(&config, &table);
-    for number in 0..=MOST_RUNNING {
+    for number in 0..=MAX_RUNNING {
         table.destination.replace(format!("[2001:db8:6::{number:x}]:80"));
         let next = plugin.on_new_connection(ContextId(u32::try_from(number).unwrap() + 2), &table);
-        let expected = if number < MOST_RUNNING {
+        let expected = if number < MAX_RUNNING {
             Action::Pause
         } else {
             Action::Continue

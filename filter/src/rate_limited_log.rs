@@ -9,13 +9,13 @@ pub const LINES_PER_SECOND: u32 = 10;
 
 /// Keeps log lines rare.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct RateLimitedLog {
     second: u64,
     written: u32,
     held_back: u64,
 }
 
-impl Lines {
+impl RateLimitedLog {
     /// Writes a line, unless this second has had enough of them.
     pub fn write(&mut self, host: &impl Log, now: UnixTime, line: impl FnOnce() -> String) {
         // Without a clock no second is known to be another.
@@ -24,7 +24,7 @@ impl Lines {
             self.written = 0;
             let held_back = core::mem::take(&mut self.held_back);
             if held_back > 0 {
-                host.warn(&format!("{held_back} lines like the following were held back"));
+                host.warn(&format!("{held_back} similar messages suppressed"));
             }
         }
         self.written = self.written.saturating_add(1);

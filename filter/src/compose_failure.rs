@@ -6,26 +6,26 @@ use ssa_rules::{ComposeError, LimitError};
 
 /// Why no address is composed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum ComposeFailure {
     /// The rule gives none.
     Compose(ComposeError),
     /// The record asks for more than the operator lets it.
     Limit(LimitError),
 }
 
-impl From<ComposeError> for Failure {
+impl From<ComposeError> for ComposeFailure {
     fn from(error: ComposeError) -> Self {
         Self::Compose(error)
     }
 }
 
-impl From<LimitError> for Failure {
+impl From<LimitError> for ComposeFailure {
     fn from(error: LimitError) -> Self {
         Self::Limit(error)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ComposeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Compose(error) => error.fmt(f),
@@ -43,7 +43,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl core::error::Error for Failure {}
+impl core::error::Error for ComposeFailure {}
 
 #[cfg(test)]
 mod tests {

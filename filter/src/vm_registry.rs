@@ -17,7 +17,7 @@ use crate::host::{Refused, SharedData, Version};
 const LINE: usize = 28;
 
 /// The most VMs in the table; Envoy has one for each worker and two more.
-pub const MOST_VMS: usize = 512;
+pub const MAX_VMS: usize = 512;
 
 /// A VM that was not seen for so many seconds is gone.
 pub const GONE: u64 = 10;
@@ -86,7 +86,7 @@ fn living(table: &[u8], own: Report) -> Vec<Report> {
     let others = table.chunks_exact(LINE).filter_map(read);
     let mut reports: Vec<Report> = others
         .filter(|other| other.number != own.number && other.seen.abs_diff(own.seen) < GONE)
-        .take(MOST_VMS.saturating_sub(1))
+        .take(MAX_VMS.saturating_sub(1))
         .collect();
     reports.push(own);
     reports
@@ -155,12 +155,12 @@ mod tests {
         for number in 1..=600 {
             let reports = living(&table, vm(number, 100));
             assert_eq!(reports.last(), Some(&vm(number, 100)));
-            assert_eq!(reports.len(), usize::try_from(number).unwrap().min(MOST_VMS));
+            assert_eq!(reports.len(), usize::try_from(number).unwrap().min(MAX_VMS));
             table = reports.iter().flat_map(write).collect();
         }
-        assert_eq!(table.len(), MOST_VMS * LINE);
+        assert_eq!(table.len(), MAX_VMS * LINE);
         // Those that came first keep their lines.
         let again = living(&table, vm(1, 101));
-        assert_eq!((again.len(), again.first()), (MOST_VMS, Some(&vm(2, 100))));
+        assert_eq!((again.len(), again.first()), (MAX_VMS, Some(&vm(2, 100))));
     }
 }

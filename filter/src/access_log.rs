@@ -6,7 +6,7 @@ use crate::{inbound, outbound};
 
 /// What a note tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum LogEntry {
     /// Of an inbound connection.
     Inbound(inbound::Decision),
     /// Of an outbound connection, with the number of its service.
@@ -15,16 +15,16 @@ pub enum Told {
 
 /// The note of the connection before: mostly the next one has the same.
 #[derive(Clone, Debug, Default)]
-pub struct Note {
-    told: Option<Told>,
+pub struct AccessLogFields {
+    told: Option<LogEntry>,
     text: String,
 }
 
-impl Note {
+impl AccessLogFields {
     /// Returns the note that tells this, of fields of which those without a value are left out. No value has a blank.
     pub fn of<'a, const N: usize>(
         &mut self,
-        told: Told,
+        told: LogEntry,
         fields: impl FnOnce() -> [(&'static str, Cow<'a, str>); N],
     ) -> &str {
         if self.told != Some(told) {
@@ -54,9 +54,9 @@ mod tests {
 
     #[test]
     fn a_note_is_written_anew_for_another_thing_or_once_forgotten() {
-        let mut note = Note::default();
-        let composed = Told::Outbound(Some(0), outbound::Outcome::Composed);
-        let own = Told::Outbound(Some(0), outbound::Outcome::Own);
+        let mut note = AccessLogFields::default();
+        let composed = LogEntry::Outbound(Some(0), outbound::Outcome::Composed);
+        let own = LogEntry::Outbound(Some(0), outbound::Outcome::Own);
         let fields = |value: &'static str| move || [("a", value.into()), ("b", "".into()), ("c", "d".into())];
         assert_eq!(note.of(composed, fields("1")), "a=1 c=d");
         assert_eq!(note.of(composed, fields("2")), "a=1 c=d");

@@ -11,10 +11,10 @@ pub const SLICE: u64 = 1_000_000;
 const TRIES: u32 = 128;
 
 /// The most services and ports that are worked on at once.
-pub const MOST_RUNNING: usize = 64;
+pub const MAX_RUNNING: usize = 64;
 
 /// The most solutions kept; the oldest give way.
-pub const MOST_SOLVED: usize = 256;
+pub const MAX_SOLVED: usize = 256;
 
 /// The most steps of a slice, whatever the clock says: some milliseconds.
 const MOST_STEPS: u32 = 256;
@@ -53,7 +53,7 @@ pub type Task = (usize, u16);
 
 /// The work of one worker.
 #[derive(Clone, Debug, Default)]
-pub struct Works {
+pub struct PowScheduler {
     running: Vec<Work>,
     /// What nobody waits for now; it goes on from where it was when somebody does.
     resting: Vec<Work>,
@@ -71,7 +71,7 @@ const fn minute(time: UnixTime) -> u64 {
     time.0.div_euclid(60)
 }
 
-impl Works {
+impl PowScheduler {
     /// Returns the address that was found for a task in this minute.
     #[must_use]
     pub fn solution(&self, (service, port): Task, now: UnixTime) -> Option<Target> {
@@ -83,7 +83,7 @@ impl Works {
     }
 
     /// Forgets the solutions that lead to an address which failed.
-    pub fn discard(&mut self, failed: &crate::avoid::Place) {
+    pub fn discard(&mut self, failed: &crate::outliers::ServiceCandidate) {
         self.solved.retain(|(_, target)| target.place != *failed);
     }
 
@@ -96,7 +96,7 @@ impl Works {
     /// Takes work; gives it back when there is too much.
     #[must_use]
     pub fn add(&mut self, work: Work) -> bool {
-        let room = self.running.len() < MOST_RUNNING;
+        let room = self.running.len() < MAX_RUNNING;
         if room {
             self.running.push(work);
         }
@@ -109,7 +109,7 @@ impl Works {
             return;
         };
         self.running.retain(|work| task(work) != wanted);
-        if self.resting.len() >= MOST_RUNNING {
+        if self.resting.len() >= MAX_RUNNING {
             let mut first = true;
             self.resting.retain(|_| !core::mem::take(&mut first));
         }
@@ -208,7 +208,7 @@ impl Works {
         self.solved.retain(|(at, old)| {
             minute(*at) == minute(began) && (old.place.service, old.port) != (target.place.service, target.port)
         });
-        if self.solved.len() >= MOST_SOLVED {
+        if self.solved.len() >= MAX_SOLVED {
             let mut first = true;
             self.solved.retain(|_| !core::mem::take(&mut first));
         }
@@ -221,7 +221,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
-    use crate::avoid::tests::place;
+    use crate::outliers::tests::place;
 
     fn target(service: usize, port: u16) -> Target {
         Target {
@@ -234,14 +234,14 @@ mod tests {
     #[test]
     fn the_257th_solution_takes_the_place_of_the_oldest() {
         let now = UnixTime(600);
-        let mut works = Works::default();
+        let mut works = PowScheduler::default();
         for port in 1..=256 {
             works.keep(now, target(0, port));
         }
-        assert_eq!(works.solved.len(), MOST_SOLVED);
+        assert_eq!(works.solved.len(), MAX_SOLVED);
         assert_eq!(works.solution((0, 1), now), Some(target(0, 1)));
         works.keep(now, target(1, 1));
-        assert_eq!(works.solved.len(), MOST_SOLVED);
+        assert_eq!(works.solved.len(), MAX_SOLVED);
         assert_eq!(works.solution((0, 1), now), None);
         for port in 2..=256 {
             assert_eq!(works.solution((0, port), now), Some(target(0, port)));
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_newer_solution_of_a_task_takes_the_place_of_its_own() {
         let now = UnixTime(600);
-        let mut works = Works::default();
+        let mut works = PowScheduler::default();
         for port in 1..=256 {
             works.keep(now, target(0, port));
         }

@@ -5,14 +5,14 @@ use core::net::Ipv6Addr;
 use ssa_rules::{Candidate, Destination, ItemIndex, Replica, UnixTime};
 
 /// The most failures remembered; the oldest give way.
-pub const MOST: usize = 64;
+pub const MAX_OUTLIERS: usize = 64;
 
 /// How long a failure counts, in seconds.
-pub const SECONDS: u64 = 30;
+pub const EJECTION_SECONDS: u64 = 30;
 
 /// Where a connection goes, as a rule makes it of its freedoms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ServiceCandidate {
     /// The service's number.
     pub service: usize,
     /// The item.
@@ -23,7 +23,7 @@ pub struct Place {
     pub address: Ipv6Addr,
 }
 
-impl Place {
+impl ServiceCandidate {
     /// Returns the place as a candidate of its service's rule.
     #[must_use]
     pub fn candidate(&self) -> Candidate {
@@ -37,15 +37,15 @@ impl Place {
 
 /// The failures of late.
 #[derive(Clone, Debug, Default)]
-pub struct Failures {
-    failures: Vec<(Place, UnixTime)>,
+pub struct Outliers {
+    failures: Vec<(ServiceCandidate, UnixTime)>,
 }
 
-impl Failures {
+impl Outliers {
     /// Remembers a failure.
-    pub fn add(&mut self, place: Place, now: UnixTime) {
+    pub fn add(&mut self, place: ServiceCandidate, now: UnixTime) {
         self.failures.retain(|(known, at)| *known != place && counts(*at, now));
-        if self.failures.len() >= MOST {
+        if self.failures.len() >= MAX_OUTLIERS {
             // They are kept in the order of their coming.
             let mut first = true;
             self.failures.retain(|_| !core::mem::take(&mut first));
@@ -54,7 +54,7 @@ impl Failures {
     }
 
     /// Returns the places of a service that failed of late.
-    pub fn of(&self, service: usize, now: UnixTime) -> impl Iterator<Item = &Place> + Clone {
+    pub fn of(&self, service: usize, now: UnixTime) -> impl Iterator<Item = &ServiceCandidate> + Clone {
         self.failures
             .iter()
             .filter(move |(place, at)| place.service == service && counts(*at, now))
@@ -69,7 +69,7 @@ impl Failures {
 
 /// Says whether a failure still counts, whichever way the clock moved since.
 fn counts(at: UnixTime, now: UnixTime) -> bool {
-    now.0.abs_diff(at.0) < SECONDS
+    now.0.abs_diff(at.0) < EJECTION_SECONDS
 }
 
 #[cfg(test)]
@@ -77,7 +77,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::{Config, Role};
 
-    pub(crate) fn place(service: usize, address: u128) -> Place {
+    pub(crate) fn place(service: usize, address: u128) -> ServiceCandidate {
         let json = br#"{"role": "inbound", "services": [{"name": "web", "apl": "2:2001:db8:5::/64",
             "rules": ["v=ssa1; addr=rand:64"], "ports": [80]}]}"#;
         let Role::Inbound(inbound) = Config::from_json(json).unwrap().role else {
@@ -85,7 +85,7 @@ pub(crate) mod tests {
         };
         let rules = &inbound.services().services()[0].service.rules;
         let (item, _) = rules.rules()[0].positive_items().next().unwrap();
-        Place {
+        ServiceCandidate {
             service,
             item,
             replica: Replica(0),
@@ -95,19 +95,19 @@ pub(crate) mod tests {
 
     #[test]
     fn failures_are_bounded_and_the_oldest_give_way() {
-        let mut failures = Failures::default();
-        for number in 0..=MOST as u128 {
+        let mut failures = Outliers::default();
+        for number in 0..=MAX_OUTLIERS as u128 {
             failures.add(place(0, number), UnixTime(100));
         }
         let known: Vec<Ipv6Addr> = failures.of(0, UnixTime(100)).map(|place| place.address).collect();
-        assert_eq!(known.len(), MOST);
+        assert_eq!(known.len(), MAX_OUTLIERS);
         assert!(!known.contains(&0.into()));
         assert_eq!(failures.of(1, UnixTime(100)).count(), 0);
     }
 
     #[test]
     fn failures_count_for_a_while_whichever_way_the_clock_moves() {
-        let mut failures = Failures::default();
+        let mut failures = Outliers::default();
         failures.add(place(0, 1), UnixTime(100));
         failures.add(place(0, 1), UnixTime(110));
         for (now, count) in [(110, 1), (139, 1), (140, 0), (81, 1), (80, 0)] {
