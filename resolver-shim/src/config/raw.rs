@@ -99,7 +99,7 @@ pub(super) struct Peer {
 #[serde(deny_unknown_fields)]
 pub(super) struct Dns {
     /// The servers, in this order: `ADDRESS` or `ADDRESS:PORT`, and `#NAME` behind it for [DNS over TLS](#dns-over-tls); see
-    /// [below](#which-server-and-how). Those of resolv.conf by default.
+    /// [below](#server-selection). Those of resolv.conf by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::MAX_MEMBERS)))]
     pub(super) servers: Option<Vec<String>>,
     /// Whom servers by TLS are trusted for.
@@ -131,7 +131,7 @@ pub(super) struct Dns {
     /// How long clients live on expired answers while no server answers, in seconds.
     #[serde(default)]
     pub(super) stale_s: Number<0, WEEK, DAY>,
-    /// The longest that a TTL counts, in seconds: for what is [kept though gone](#what-is-kept-though-gone), for clients
+    /// The longest that a TTL counts, in seconds: for what is [kept though gone](#retention-after-removal), for clients
     /// while no server answers, for the front.
     // The default is longer than most zones have, and short enough that what somebody published for a moment is gone by the
     // end of the day.
