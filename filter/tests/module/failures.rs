@@ -172,6 +172,11 @@ fn statuses_that_envoy_does_not_return_trap_where_it_is_known() {
             }
         }
     }
+    assert_eq!(
+        trapping.keys().copied().collect::<BTreeSet<_>>(),
+        statuses::calls(),
+        "the calls that are made, and those that docs/host-calls.md has"
+    );
     let differences: Vec<String> = trapping
         .into_iter()
         .filter(|(name, met)| *met != statuses::trapping(name).collect())

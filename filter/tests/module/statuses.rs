@@ -31,6 +31,12 @@ fn column(name: &str, number: usize) -> impl Iterator<Item = u32> {
         .map(|(status, _)| status)
 }
 
+/// Returns the calls that have a row.
+pub(crate) fn calls() -> BTreeSet<&'static str> {
+    let rows = TABLE.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split('`').next()).collect()
+}
+
 /// Returns the failures that Envoy returns from a call as the filter makes it.
 pub(crate) fn returned(name: &str) -> impl Iterator<Item = u32> {
     column(name, 2)
