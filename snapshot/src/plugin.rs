@@ -8,58 +8,58 @@ use crate::{
     read::{object, words},
 };
 
-/// The most bits of a proof of work that a client ever does.
+/// The maximum proof of work that a client ever does, in bits.
 pub const MAX_POW: u32 = 24;
 
-/// The most bits of a proof of work that a record may ask for, `DEFAULT` where nothing is said.
+/// The maximum proof of work that a record may ask for, in bits; `DEFAULT` if unset.
 pub type MaxPow<const DEFAULT: u32> = Number<0, MAX_POW, DEFAULT>;
 
-/// The shortest time step that a record may have, in seconds: up to a day, `DEFAULT` where nothing is said.
+/// The minimum time step of a record, in seconds: up to a day, `DEFAULT` if unset.
 pub type MinTimeStep<const DEFAULT: u32> = Number<1, 86_400, DEFAULT>;
 
 object! {
-    /// The configuration of a filter that verifies what comes in.
+    /// The configuration of a filter that verifies incoming connections.
     pub struct Inbound {
-        /// What the filter does with connections: it verifies those that come in.
+        /// The filter's role: it verifies incoming connections.
         required role: InboundRole,
-        /// The services, in the configuration itself: no secrets, and every record has to be usable.
+        /// The services, given in the configuration itself: without secrets, and every record must be usable.
         optional services: Option<List<InboundService, 1, MAX_SERVICES>>,
-        /// Where the services come from, in place of `services`.
+        /// Where to fetch the services from, instead of `services`.
         optional snapshot: Option<Subscription>,
-        /// How many connections one worker holds at once for this plugin, and how long.
+        /// How many connections each worker thread holds for this plugin, and for how long.
         default hold: Hold,
-        /// The cluster of demoted connections under `tcp_proxy` ([HTTP](#demotion-under-http) goes by a route); without it they are
+        /// The cluster for demoted connections with `tcp_proxy` ([HTTP](#demotion-under-http) uses a route); without it they are
         /// only marked.
         optional demote_cluster: Option<ClusterName>,
-        /// Sources that may dial plain addresses: probes and scrapes.
+        /// Sources that may connect to plain addresses: probes and scrapes.
         #[serde(skip_serializing_if = "List::is_empty")]
         default exempt: List<Exemption, 0, 65_535>,
-        /// What is done with connections that concern no service, by address or by port.
+        /// The action for connections that match no service, by address or by port.
         default unclaimed: Unclaimed,
     }
 }
 
 object! {
-    /// The configuration of a filter that composes the addresses of what goes out.
+    /// The configuration of a filter that composes the addresses of outgoing connections.
     pub struct Outbound {
-        /// What the filter does with connections: it composes the addresses of those that go out.
+        /// The filter's role: it composes the addresses of outgoing connections.
         required role: OutboundRole,
-        /// The services, in the configuration itself: no secrets, and every record has to be usable.
+        /// The services, given in the configuration itself: without secrets, and every record must be usable.
         optional services: Option<List<OutboundService, 1, MAX_SERVICES>>,
-        /// Where the services come from, in place of `services`.
+        /// Where to fetch the services from, instead of `services`.
         optional snapshot: Option<Subscription>,
-        /// How many connections one worker holds at once for this plugin, and how long.
+        /// How many connections each worker thread holds for this plugin, and for how long.
         default hold: Hold,
-        /// What upstream connections really use, where no item has its own; required with `services`.
+        /// The source address of upstream connections, for items without their own; required with `services`.
         optional source: Option<Address>,
-        /// Makes this node's random bits its own.
+        /// A seed that makes this node's random bits distinct.
         default seed: String,
-        /// How many random draws each worker has in use at once, at most 16 where they
+        /// How many random draws each worker thread uses at the same time; at most 16 where draws
         /// [choose nothing](#what-outbound-does).
         default pool: Pool,
-        /// The most bits of work that a record may ask for; beyond it connections are `failed`.
+        /// The maximum proof of work that a record may ask for, in bits; beyond it, connections are `failed`.
         default max_pow: MaxPow<20>,
-        /// The shortest time step that a record may have, in seconds; below it connections are `failed`.
+        /// The minimum time step of a record, in seconds; below it, connections are `failed`.
         default min_time_step_s: MinTimeStep<1>,
     }
 }
@@ -84,12 +84,12 @@ words! {
 }
 
 object! {
-    /// How many connections one worker holds at once, and how long: until there is a snapshot, and while it works.
+    /// How many connections each worker thread holds, and for how long: until there is a snapshot, and during proofs of work.
     #[derive(Copy, Default)]
     pub struct Hold {
-        /// The most connections.
+        /// The maximum number of connections.
         default connections: Number<0, 4096, 1024>,
-        /// The longest, in milliseconds.
+        /// The maximum time, in milliseconds.
         default ms: Number<0, 30_000, 3000>,
     }
 }
@@ -97,21 +97,21 @@ object! {
 object! {
     /// Where snapshots come from.
     pub struct Subscription {
-        /// Envoy's cluster of the server, best a Unix socket.
+        /// The Envoy cluster of the server, preferably a Unix socket.
         required cluster: ClusterName,
-        /// What is asked for there; `/v1/` and the role by default.
+        /// The path requested there; by default `/v1/` followed by the role.
         optional path: Option<RequestPath>,
-        /// The pause between an answer and the next question, in milliseconds.
+        /// The pause between a response and the next request, in milliseconds.
         default refresh_ms: Number<100, 60_000, 1000>,
-        /// How long the server may wait for a change before it answers, in seconds.
+        /// How long the server may wait for a change before it responds (long polling), in seconds.
         default wait_s: Number<0, MAX_WAIT_S, 30>,
-        /// What becomes of connections when no snapshot came in time; inbound `refuse` by default, outbound `release`.
+        /// The action for connections if no snapshot arrives in time; by default `refuse` inbound and `release` outbound.
         optional missing: Option<Missing>,
     }
 }
 
 words! {
-    /// What becomes of connections when no snapshot came in time.
+    /// The action for connections if no snapshot arrives in time.
     pub enum Missing {
         /// They are closed.
         Refuse = "refuse",
@@ -121,7 +121,7 @@ words! {
 }
 
 words! {
-    /// What is done with connections that concern no service.
+    /// The action for connections that match no service.
     #[derive(Default)]
     pub enum Unclaimed {
         /// They are closed.
@@ -137,7 +137,7 @@ object! {
     pub struct Exemption {
         /// The sources.
         required sources: List<Prefix, 1, 65_535>,
-        /// The ports; without any, every port.
+        /// The ports; if empty, all ports.
         #[serde(skip_serializing_if = "List::is_empty")]
         default ports: List<Port, 0, 65_535>,
     }

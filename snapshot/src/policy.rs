@@ -9,8 +9,8 @@ macro_rules! findings {
         policy { $($(#[$of_policy:meta])* $judged:ident $field:ident = $default:ident,)* }
         others { $($(#[$of_other:meta])* $other:ident $name:ident,)* }
     ) => {
-        /// What an inbound filter finds of a connection: a verdict, or why there is none. The names are labels of metrics
-        /// and fields of logs.
+        /// An inbound filter's finding for a connection: a verdict, or why there is none. The names are metric labels and
+        /// log fields.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
         pub enum Finding {
@@ -19,7 +19,7 @@ macro_rules! findings {
         }
 
         impl Finding {
-            /// All of them; each stands at its [number](Finding::number).
+            /// All findings, each at its [number](Finding::number).
             pub const ALL: &[Self] = &[$(Self::$judged,)* $(Self::$other,)*];
 
             /// Returns the finding's stable name.
@@ -38,7 +38,7 @@ macro_rules! findings {
             }
         }
 
-        /// What is done with each finding of a service.
+        /// The action for each finding of a service.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(default, deny_unknown_fields)]
@@ -64,7 +64,7 @@ macro_rules! findings {
         }
 
         impl Policy {
-            /// Returns the action for a finding. Those that no policy speaks of are allowed.
+            /// Returns the action for a finding. Findings that no policy covers are allowed.
             #[must_use]
             pub const fn action(&self, finding: Finding) -> Action {
                 match finding {
@@ -73,7 +73,7 @@ macro_rules! findings {
                 }
             }
 
-            /// Says whether it is the default one, which needs not be told.
+            /// Returns whether this is the default policy, which need not be written.
             #[must_use]
             pub fn is_default(&self) -> bool {
                 *self == Self::default()
@@ -84,37 +84,37 @@ macro_rules! findings {
 
 findings! {
     policy {
-        /// Source and destination fit a rule in force, all of it.
+        /// Source and destination conform to a rule in force, completely.
         Conforming conforming = Allow,
-        /// What can be checked fits; the parts told depend on an object key or a chunk, which are not known at layer 4.
+        /// Everything that can be checked conforms; the reported parts depend on an object key or a chunk, which are unknown at layer 4.
         Unchecked unchecked = Allow,
-        /// The destination lies in a negated item, kept for devices without SSA.
+        /// The destination is in a negated item, reserved for clients without SSA support.
         Legacy legacy = Demote,
-        /// Source and destination fit no rule; the part at fault is told: `item`, `field_0` to `field_15`, `pow`.
+        /// Source and destination conform to no rule; the failing part is reported: `item`, `field_0` to `field_15`, `pow`.
         Violation violation = Deny,
-        /// A port of the service, on an address that is no service's, or in no item of a record in force.
+        /// A port of the service, on an address of no service, or in no item of a record in force.
         Outside outside = Deny,
-        /// An address of the service, on a port that is not its own.
+        /// An address of the service, on a port that it does not serve.
         OtherPort other_port = Deny,
-        /// The service has no rule in force now.
+        /// The service has no rule in force.
         NoRule no_rule = Deny,
     }
     others {
-        /// The service is off, or all are: it passes.
+        /// The service is off, or all services are: the connection passes.
         Unverified unverified,
-        /// A plain address, and an exempt source: it passes.
+        /// A plain address and an exempt source: the connection passes.
         Exempt exempt,
-        /// Neither address nor port concern a service: what is done `unclaimed` says.
+        /// Neither the address nor the port belongs to a service: `unclaimed` decides.
         Unclaimed unclaimed,
-        /// Envoy did not say what the connection is: it is closed, unless nothing is enforced.
+        /// Envoy did not provide the connection's addresses: it is closed, unless nothing is enforced.
         Unreadable unreadable,
-        /// No snapshot came in time: what is done `missing` says.
+        /// No snapshot arrived in time: `missing` decides.
         NoSnapshot no_snapshot,
     }
 }
 
 words! {
-    /// What is done with a connection.
+    /// The action for a connection.
     pub enum Action {
         /// It passes.
         Allow = "allow",
@@ -126,15 +126,15 @@ words! {
 }
 
 words! {
-    /// Whether a service's policy is carried out.
+    /// Whether a service's policy is enforced.
     #[derive(Default)]
     pub enum Mode {
         /// It is.
         #[default]
         Enforce = "enforce",
-        /// It is counted and logged, and all passes.
+        /// Findings are counted and logged, and everything passes.
         Shadow = "shadow",
-        /// Nothing is verified, and all passes.
+        /// Nothing is verified, and everything passes.
         Off = "off",
     }
 }

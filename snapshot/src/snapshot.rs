@@ -7,10 +7,10 @@ use crate::{Generation, InboundService, List, Number, OutboundService, read::obj
 /// The version of the format. A reader refuses every other one, and reads nothing more of it.
 pub const VERSION: u32 = 1;
 
-/// The most bytes of a snapshot.
+/// The maximum size of a snapshot, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// The most services of a snapshot, or of a plugin's configuration.
+/// The maximum number of services in a snapshot or a plugin's configuration.
 pub const MAX_SERVICES: usize = 1024;
 
 /// A version that this crate knows.
@@ -23,11 +23,11 @@ object! {
     pub struct Snapshot<L> {
         /// The version of this format.
         required version: Version,
-        /// The snapshot's name in logs. It changes with the content; one of the same name is taken as unchanged.
+        /// The snapshot's name in logs. It changes with the content; a snapshot of the same name is considered unchanged.
         required generation: Generation,
-        /// Mixed into the random bits of those who read it first.
+        /// Mixed into the random bits of the filter that reads it.
         default seed: String,
-        /// The kill switch: inbound lets everything pass, outbound composes nothing. No connection is drained.
+        /// The kill switch: inbound lets everything pass and outbound composes nothing. No connection is drained.
         default off: bool,
         /// The services.
         required services: L,
