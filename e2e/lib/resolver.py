@@ -67,6 +67,8 @@ class NameServer:
 
     def start(self):
         """Starts it, and waits until it answers."""
+        # A Knot that was killed left its PID file; another process may have that PID by now, and Knot would not start.
+        (self.folder / "knot.pid").unlink(missing_ok=True)
         arguments = {"bind": ["-g", "-c"], "knot": ["-c"]}[self.kind]
         command = [self.program, *arguments, self.folder / "configuration"]
         self.process = self.stage.start(self.host, f"{self.host.name}-{self.kind}", command)

@@ -87,6 +87,8 @@ fn launch(kind: Kind, folder: &Path, port: u16) -> Child {
             (configuration, command)
         }
         Kind::Knot => {
+            // One that was killed has left its PID, which another process may have by now: it would not start beside that.
+            let _ = std::fs::remove_file(folder.join("knot.pid"));
             let configuration = format!(
                 "server:\n  rundir: \"{quoted}\"\n  listen: [\"127.0.0.1@{port}\", \"::1@{port}\"]\n\
                  database:\n  storage: \"{quoted}\"\n\
