@@ -37,10 +37,8 @@ def kill_shim(pod):
     container = next(one["containerID"] for one in states if one["name"] == "ssa-resolver").removeprefix(
         "containerd://"
     )
-    on_node = ("docker", "exec", now["spec"]["nodeName"])
-    template = "{{.info.pid}}"
-    pid = program(*on_node, "crictl", "inspect", "--output", "go-template", "--template", template, container).strip()
-    program(*on_node, "kill", "-9", pid)
+    node = now["spec"]["nodeName"]
+    program("docker", "exec", node, "ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container)
 
 
 def answers(pod):
