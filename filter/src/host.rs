@@ -4,6 +4,9 @@
 
 use crate::endpoint::Endpoint;
 
+/// Nanoseconds, in which the proxy tells the time, of a millisecond.
+pub(crate) const NS_PER_MS: u64 = 1_000_000;
+
 /// A counter's number in the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter(pub u32);

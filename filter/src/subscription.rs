@@ -2,7 +2,7 @@
 
 use crate::{
     config::Subscription,
-    host::{Call, HttpCalls, Request},
+    host::{Call, HttpCalls, NS_PER_MS, Request},
 };
 
 /// How much longer than the server may wait the proxy waits for it, in milliseconds.
@@ -10,8 +10,6 @@ const PATIENCE_MS: u32 = 5_000;
 
 /// The pause between questions while there is no snapshot, in milliseconds.
 const EAGER_MS: u32 = 100;
-
-const NS_PER_MS: u64 = 1_000_000;
 
 /// The state of a subscription in one VM.
 #[derive(Debug)]

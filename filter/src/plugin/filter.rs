@@ -5,7 +5,7 @@ use ssa_rules::UnixTime;
 use super::{
     Action,
     queue::{Held, HoldReason, MOST_AT_ONCE, Queue},
-    role::{Disposition, Role, Verdict},
+    role::{Disposition, Installed, Role, Verdict},
     seconds,
     telemetry::Telemetry,
     updates::Updates,
@@ -185,12 +185,21 @@ impl<R: Role> Filter<R> {
     }
 
     fn read_snapshot(&mut self, body: &[u8], etag: Option<String>, host: &impl Host, time: u64) {
-        let known = if self.updates.ready() {
-            Some(self.telemetry.generation.as_str())
-        } else {
-            None
-        };
-        let read = self.role.install(body, known, &mut self.identity);
+        let first = !self.updates.ready();
+        let read = R::read(body).map(|snapshot| {
+            if !first && snapshot.generation == self.telemetry.generation {
+                return None;
+            }
+            let installed = Installed {
+                generation: snapshot.generation,
+                names: snapshot.services.names(),
+                unusable: snapshot.unusable,
+            };
+            let (services, off) = (snapshot.services, snapshot.off);
+            self.role
+                .install(services, off, &snapshot.seed, first, &mut self.identity);
+            Some(installed)
+        });
         if self.updates.read(R::NAME, read, etag, &mut self.telemetry, host, time) {
             self.release(host, &|held| held.reason != HoldReason::Closing);
         }

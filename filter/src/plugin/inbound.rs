@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use ssa_rules::{Part, Unchecked, UnixTime};
 
 use super::{
-    role::{Disposition, Installed, Role, Verdict},
+    role::{Disposition, Role, Verdict},
     seconds,
     telemetry::{Telemetry, now},
 };
@@ -14,8 +14,9 @@ use crate::{
     config::{ConfigError, Snapshot},
     endpoint::Endpoint,
     host::{Clock, ContextId, End, Host, Stream},
-    inbound::{Decision, Inbound, Outcome},
+    inbound::{Decision, Inbound, InboundService, Outcome},
     random::Identity,
+    table::Table,
 };
 
 /// What a connection is judged by.
@@ -30,6 +31,7 @@ fn read_ends(host: &(impl Clock + Stream)) -> Option<Ends> {
 }
 
 impl Role for Inbound {
+    type Service = InboundService;
     type Task = Infallible;
 
     const NAME: &'static str = "inbound";
@@ -38,23 +40,19 @@ impl Role for Inbound {
         self.services().names()
     }
 
+    fn read(body: &[u8]) -> Result<Snapshot<InboundService>, ConfigError> {
+        Snapshot::inbound(body)
+    }
+
     fn install(
         &mut self,
-        body: &[u8],
-        known: Option<&str>,
+        services: Table<InboundService>,
+        off: bool,
+        _seed: &[u8],
+        _first: bool,
         _identity: &mut Identity,
-    ) -> Result<Option<Installed>, ConfigError> {
-        let snapshot = Snapshot::inbound(body)?;
-        if known == Some(&snapshot.generation) {
-            return Ok(None);
-        }
-        let names = snapshot.services.names();
-        Self::install(self, snapshot.services, snapshot.off);
-        Ok(Some(Installed {
-            generation: snapshot.generation,
-            names,
-            unusable: snapshot.unusable,
-        }))
+    ) {
+        Self::install(self, services, off);
     }
 
     fn decide(

@@ -24,14 +24,13 @@ use ssa_rules::UnixTime;
 use self::{filter::Filter, outbound::Client};
 use crate::{
     config::{Config, Role as Configured},
-    host::{Call, ContextId, Host},
+    host::{Call, ContextId, Host, NS_PER_MS},
     inbound::Inbound,
     random::Identity,
     vm_registry,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
-const NS_PER_MS: u64 = 1_000_000;
 
 /// Whether the proxy goes on with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use ssa_rules::UnixTime;
 
 use super::{
     ends::Ends,
-    role::{Disposition, Installed, Role, Verdict},
+    role::{Disposition, Role, Verdict},
     seconds,
     telemetry::{Telemetry, now},
 };
@@ -98,6 +98,7 @@ impl Client {
 }
 
 impl Role for Client {
+    type Service = OutboundService;
     type Task = Task;
 
     const NAME: &'static str = "outbound";
@@ -106,29 +107,25 @@ impl Role for Client {
         self.outbound.services().names()
     }
 
+    fn read(body: &[u8]) -> Result<Snapshot<OutboundService>, ConfigError> {
+        Snapshot::outbound(body)
+    }
+
     fn install(
         &mut self,
-        body: &[u8],
-        known: Option<&str>,
+        services: Table<OutboundService>,
+        off: bool,
+        seed: &[u8],
+        first: bool,
         identity: &mut Identity,
-    ) -> Result<Option<Installed>, ConfigError> {
-        let snapshot = Snapshot::outbound(body)?;
-        if known == Some(&snapshot.generation) {
-            return Ok(None);
+    ) {
+        self.replace(services, off);
+        if first {
+            self.random.mix(seed);
         }
-        let names = snapshot.services.names();
-        self.replace(snapshot.services, snapshot.off);
-        if known.is_none() {
-            self.random.mix(&snapshot.seed);
-        }
-        if identity.seed(&snapshot.seed) {
+        if identity.seed(seed) {
             self.pool = identity.pool(self.outbound.pool());
         }
-        Ok(Some(Installed {
-            generation: snapshot.generation,
-            names,
-            unusable: snapshot.unusable,
-        }))
     }
 
     fn decide(

@@ -4,9 +4,11 @@ use core::fmt::Debug;
 
 use super::telemetry::Telemetry;
 use crate::{
-    config::{ConfigError, Fault},
+    config::{ConfigError, Fault, Snapshot},
     host::{ContextId, Host},
     random::Identity,
+    service::Service,
+    table::Table,
 };
 
 /// What is to become of a connection now.
@@ -45,6 +47,9 @@ pub(super) struct Installed {
 
 /// A role: what it decides, and what its connections may wait for besides a snapshot.
 pub(super) trait Role {
+    /// A service as the role knows it.
+    type Service: AsRef<Service>;
+
     /// What a connection may wait for; a role without such a thing has a type without values.
     type Task: Copy + Debug + PartialEq;
 
@@ -54,13 +59,11 @@ pub(super) trait Role {
     /// Returns the names of the services.
     fn names(&self) -> Vec<String>;
 
-    /// Takes a snapshot; nothing where it is the one of the generation that is known.
-    fn install(
-        &mut self,
-        body: &[u8],
-        known: Option<&str>,
-        identity: &mut Identity,
-    ) -> Result<Option<Installed>, ConfigError>;
+    /// Reads a snapshot.
+    fn read(body: &[u8]) -> Result<Snapshot<Self::Service>, ConfigError>;
+
+    /// Takes the services of a snapshot, the first one or another; `seed` is the snapshot's.
+    fn install(&mut self, services: Table<Self::Service>, off: bool, seed: &[u8], first: bool, identity: &mut Identity);
 
     /// Decides on a connection; a new one may have a slice of work done for it at once.
     fn decide(
