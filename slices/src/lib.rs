@@ -32,6 +32,7 @@ mod bits;
 mod chains;
 pub mod document;
 mod exact;
+pub mod handover;
 mod ids;
 mod planner;
 mod pool;

@@ -1,0 +1,32 @@
+//! Handover: how slices go from one endpoint to another while their addresses stay reachable and open flows stay open.
+//!
+//! Three values say everything: a [`Map`] (who owns each prefix and who stands by), the open [`Handover`]s with their
+//! [`Phase`]s, and for each endpoint its own [`View`] of its peers. [`routes`] gives what the kernel of one endpoint
+//! must hold; agents reconcile it and report the phase they have reached. Nobody has to remember what was done
+//! before: the same values give the same routes, after any crash.
+//!
+//! # Packets
+//!
+//! Four tables of the kernel decide, for a packet to a prefix that does not come out of a tunnel:
+//!
+//! | the packet | `Local` alone | with `Incoming` | with `Outgoing` |
+//! | --- | --- | --- | --- |
+//! | belongs to a flow of this endpoint | delivered | delivered | delivered |
+//! | opens a flow | delivered | delivered | to the peer |
+//! | belongs to a flow that this endpoint does not know | delivered (reset) | to the peer | to the peer |
+//!
+//! A packet that comes out of a tunnel is delivered, whatever it is: nothing loops.
+
+mod epoch;
+mod map;
+mod name;
+mod phase;
+mod prefixes;
+mod routes;
+
+pub use epoch::Epoch;
+pub use map::{Map, MapFault, Ownership};
+pub use name::{EndpointName, NameError};
+pub use phase::{Handover, Phase};
+pub use prefixes::{overlap, subtract};
+pub use routes::{KernelRoute, Metric, View, routes};

@@ -1,0 +1,89 @@
+//! A handover and its phases.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use super::{EndpointName, Epoch};
+
+/// Says how far a handover has come.
+///
+/// The leader writes the phase; agents bring their kernels into it and report it. A phase is written only when both
+/// sides have reported the one before, or the side that has not is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// The new owner gets ready: it delivers what reaches it, and sends flows that it does not know to the old owner.
+    Prepare,
+    /// The old owner sends new flows to the new owner, which stands by from now on.
+    Arm,
+    /// The new owner is announced with the best metric; the handover waits until routers have followed.
+    Announce,
+    /// Routers have followed; the flows of the old owner come to their end.
+    Drain,
+    /// The new owner no longer sends anything to the old owner.
+    Release,
+    /// The old owner gives the prefixes up; then the map names the new owner.
+    Withdraw,
+    /// It is over and the map says so: the prefixes are the new owner's.
+    Done,
+    /// It is over and nothing has changed: the prefixes are the old owner's.
+    Aborted,
+}
+
+impl Phase {
+    /// Every phase, in the order in which a handover passes through them.
+    pub const ALL: [Self; 8] = [
+        Self::Prepare,
+        Self::Arm,
+        Self::Announce,
+        Self::Drain,
+        Self::Release,
+        Self::Withdraw,
+        Self::Done,
+        Self::Aborted,
+    ];
+
+    /// Says whether the handover is still under way.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        !matches!(self, Self::Done | Self::Aborted)
+    }
+
+    /// Returns the phase's name, as objects and metrics have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "Prepare",
+            Self::Arm => "Arm",
+            Self::Announce => "Announce",
+            Self::Drain => "Drain",
+            Self::Release => "Release",
+            Self::Withdraw => "Withdraw",
+            Self::Done => "Done",
+            Self::Aborted => "Aborted",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Prefixes that go from one endpoint to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// The order of this decision. Turning a handover back makes it a later one.
+    pub epoch: Epoch,
+    /// The old owner; none where nobody owned the prefixes.
+    pub from: Option<EndpointName>,
+    /// The new owner.
+    pub to: EndpointName,
+    /// What goes, each of them within one prefix of the old owner.
+    pub prefixes: Vec<Ipv6Net>,
+    /// How far it has come.
+    pub phase: Phase,
+}

@@ -1,0 +1,270 @@
+//! What the kernel of one endpoint holds.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use ipnet::Ipv6Net;
+
+use super::prefixes::{overlap, subtract_all};
+use super::{EndpointName, Handover, Map, Phase};
+
+/// One route in the kernel of an endpoint.
+///
+/// In every table the longest prefix decides, so a route for part of a prefix stands beside the route for the whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KernelRoute {
+    /// Table 500: addresses of the prefix are this endpoint's (`local PREFIX dev lo`).
+    Local {
+        /// The prefix.
+        prefix: Ipv6Net,
+    },
+    /// Table 600, mark 1: what belongs to no flow of this endpoint, new flows included, goes to a peer.
+    Outgoing {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The peer, which takes new flows.
+        to: EndpointName,
+    },
+    /// Table 601, mark 2: what belongs to no flow of this endpoint, and opens none, goes to a peer.
+    Incoming {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The peer, which may still have flows.
+        from: EndpointName,
+    },
+    /// The route that the host's routing daemon announces.
+    Announced {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// How much routers prefer it.
+        metric: Metric,
+    },
+}
+
+impl KernelRoute {
+    /// Returns the route's prefix.
+    #[must_use]
+    pub const fn prefix(&self) -> Ipv6Net {
+        match self {
+            Self::Local { prefix }
+            | Self::Outgoing { prefix, .. }
+            | Self::Incoming { prefix, .. }
+            | Self::Announced { prefix, .. } => *prefix,
+        }
+    }
+}
+
+/// Ranks the announcements of one prefix; routers follow the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Of an endpoint that has just taken the prefix: better than that of an owner which may not know yet.
+    Taken,
+    /// Of the owner.
+    Owner,
+    /// Of the old owner: better than a standby's, for it has flows and knows where the others are.
+    Former,
+    /// Of a standby.
+    Standby,
+}
+
+impl Metric {
+    /// Returns the metric of the kernel's route.
+    #[must_use]
+    pub const fn value(self) -> u32 {
+        match self {
+            Self::Taken => 50,
+            Self::Owner => 100,
+            Self::Former => 500,
+            Self::Standby => 1000,
+        }
+    }
+}
+
+/// What an endpoint itself knows of its peers, by heartbeats. It acts on this before the leader does, or without one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// Peers whose heartbeats have stopped. With [exclusive](super::Ownership::Exclusive) ownership a peer is put here
+    /// only when its permission to accept has surely run out. Once here it stays, until an epoch of the leader settles
+    /// who owns what.
+    pub lost: BTreeSet<EndpointName>,
+    /// Peers that have said, in their heartbeats, that they have taken this endpoint's prefixes over.
+    pub taken_by: BTreeSet<EndpointName>,
+    /// This endpoint is not ready to serve, and announces nothing.
+    pub unready: bool,
+}
+
+/// Returns what the kernel of `endpoint` must hold.
+///
+/// It is a function of its arguments alone: an agent that was restarted, or has missed any number of changes, comes to the
+/// same routes as one that saw them all. Closed handovers count for nothing; where open ones overlap, the one with the
+/// greatest epoch decides.
+#[must_use]
+pub fn routes(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: &View) -> BTreeSet<KernelRoute> {
+    let open = open_parts(handovers);
+    let mut held = Held::default();
+    owner(endpoint, map, &open, view, &mut held);
+    standby(endpoint, map, &open, view, &mut held);
+    for part in &open {
+        if part.handover.to == *endpoint {
+            new_owner(part, view, &mut held);
+        } else if part.handover.from.as_ref() == Some(endpoint) {
+            old_owner(part, view, &mut held);
+        }
+    }
+    held.into_routes(view)
+}
+
+/// A prefix of an open handover.
+struct Part<'a> {
+    prefix: Ipv6Net,
+    handover: &'a Handover,
+}
+
+/// Lists the prefixes of open handovers, none of which overlap.
+fn open_parts(handovers: &[Handover]) -> Vec<Part<'_>> {
+    let mut open: Vec<&Handover> = handovers.iter().filter(|one| one.phase.is_open()).collect();
+    open.sort_by_key(|one| core::cmp::Reverse(one.epoch));
+    let mut parts: BTreeMap<Ipv6Net, &Handover> = BTreeMap::new();
+    for handover in open {
+        for prefix in &handover.prefixes {
+            let around = parts.range(..=*prefix).next_back();
+            let within = parts.range(*prefix..).next();
+            if [around, within]
+                .into_iter()
+                .flatten()
+                .all(|(other, _)| !overlap(*prefix, *other))
+            {
+                parts.insert(*prefix, handover);
+            }
+        }
+    }
+    parts
+        .into_iter()
+        .map(|(prefix, handover)| Part { prefix, handover })
+        .collect()
+}
+
+/// The parts that overlap a prefix; parts are in ascending order and do not overlap.
+fn overlapping<'a>(open: &'a [Part<'a>], prefix: Ipv6Net) -> impl Iterator<Item = &'a Part<'a>> {
+    let start = open.partition_point(|part| part.prefix.broadcast() < prefix.network());
+    open.iter()
+        .skip(start)
+        .take_while(move |part| overlap(part.prefix, prefix))
+}
+
+/// Routes by prefix: one for each prefix and table.
+#[derive(Default)]
+struct Held {
+    local: BTreeSet<Ipv6Net>,
+    peer: BTreeMap<Ipv6Net, (Direction, EndpointName)>,
+    announced: BTreeMap<Ipv6Net, Metric>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Outgoing,
+    Incoming,
+}
+
+impl Held {
+    /// Announces with a metric, in place of any before.
+    fn announce(&mut self, prefix: Ipv6Net, metric: Metric) {
+        self.announced.insert(prefix, metric);
+    }
+
+    fn send(&mut self, prefix: Ipv6Net, direction: Direction, peer: &EndpointName) {
+        self.peer.insert(prefix, (direction, peer.clone()));
+    }
+
+    fn into_routes(self, view: &View) -> BTreeSet<KernelRoute> {
+        let local = self.local.into_iter().map(|prefix| KernelRoute::Local { prefix });
+        let peer = self
+            .peer
+            .into_iter()
+            .map(|(prefix, (direction, peer))| match direction {
+                Direction::Outgoing => KernelRoute::Outgoing { prefix, to: peer },
+                Direction::Incoming => KernelRoute::Incoming { prefix, from: peer },
+            });
+        let announced = self
+            .announced
+            .into_iter()
+            .filter(|_| !view.unready)
+            .map(|(prefix, metric)| KernelRoute::Announced { prefix, metric });
+        local.chain(peer).chain(announced).collect()
+    }
+}
+
+/// What the map gives an owner. A part that it has given up is missing: the rest is announced in its place.
+fn owner(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, held: &mut Held) {
+    for (prefix, _) in map.owned().filter(|(_, owner)| *owner == endpoint) {
+        let given_up = overlapping(open, prefix)
+            .filter(|part| part.handover.phase == Phase::Withdraw && part.handover.to != *endpoint)
+            .map(|part| part.prefix);
+        let taker = map.standby(prefix).filter(|standby| view.taken_by.contains(*standby));
+        for rest in subtract_all(prefix, given_up) {
+            held.local.insert(rest);
+            if let Some(taker) = taker {
+                held.send(rest, Direction::Outgoing, taker);
+                held.announce(rest, Metric::Former);
+            } else {
+                held.announce(rest, Metric::Owner);
+            }
+        }
+    }
+}
+
+/// What the map gives a standby: all that it needs to take over is there beforehand.
+fn standby(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, held: &mut Held) {
+    for (prefix, _) in map.standbys().filter(|(_, standby)| *standby == endpoint) {
+        held.local.insert(prefix);
+        held.announced.entry(prefix).or_insert(Metric::Standby);
+        for (owned, owner) in map.owned_within(prefix) {
+            if owner == endpoint || map.standby(owned) != Some(endpoint) {
+                continue;
+            }
+            held.send(owned, Direction::Incoming, owner);
+            if view.lost.contains(owner) {
+                held.announce(owned, Metric::Taken);
+            }
+            // The flows of a part that has changed hands are mostly with its new owner.
+            for part in overlapping(open, owned).filter(|part| part.handover.phase >= Phase::Announce) {
+                held.send(part.prefix, Direction::Incoming, &part.handover.to);
+            }
+        }
+    }
+}
+
+fn new_owner(part: &Part<'_>, view: &View, held: &mut Held) {
+    let Part { prefix, handover } = part;
+    held.local.insert(*prefix);
+    held.peer.remove(prefix);
+    if let Some(from) = handover.from.as_ref().filter(|_| handover.phase < Phase::Release) {
+        held.send(*prefix, Direction::Incoming, from);
+    }
+    let from_is_lost = handover.from.as_ref().is_some_and(|from| view.lost.contains(from));
+    match handover.phase {
+        Phase::Prepare => {}
+        Phase::Arm if !from_is_lost => held.announce(*prefix, Metric::Standby),
+        _ => held.announce(*prefix, Metric::Taken),
+    }
+}
+
+fn old_owner(part: &Part<'_>, view: &View, held: &mut Held) {
+    let Part { prefix, handover } = part;
+    let metric = match handover.phase {
+        // The new owner will announce this very prefix with worse metrics at first: it must not be the longest.
+        Phase::Prepare | Phase::Arm => Metric::Owner,
+        Phase::Withdraw => return,
+        _ => Metric::Former,
+    };
+    held.local.insert(*prefix);
+    held.announce(*prefix, metric);
+    if handover.phase >= Phase::Arm {
+        let direction = if view.lost.contains(&handover.to) {
+            Direction::Incoming // takes new flows again; those of the peer are the peer's, should it live after all
+        } else {
+            Direction::Outgoing
+        };
+        held.send(*prefix, direction, &handover.to);
+    }
+}
