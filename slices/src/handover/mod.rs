@@ -23,10 +23,12 @@ mod name;
 mod phase;
 mod prefixes;
 mod routes;
+mod step;
 
 pub use epoch::Epoch;
 pub use map::{Map, MapFault, Ownership};
 pub use name::{EndpointName, NameError};
-pub use phase::{Handover, Phase};
+pub use phase::{Handover, Phase, Progress};
 pub use prefixes::{overlap, subtract};
-pub use routes::{KernelRoute, Metric, View, routes};
+pub use routes::{Fence, KernelRoute, Metric, View, fences, routes};
+pub use step::{Awaited, Facts, Next, Side, next, takeover};

@@ -6,7 +6,7 @@ use core::fmt;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointName, Epoch};
+use super::{EndpointName, Epoch, Ownership};
 
 /// Says how far a handover has come.
 ///
@@ -85,5 +85,49 @@ pub struct Handover {
     /// What goes, each of them within one prefix of the old owner.
     pub prefixes: Vec<Ipv6Net>,
     /// How far it has come.
+    pub phase: Phase,
+}
+
+impl Handover {
+    /// Returns how far it has come, in the order of decisions.
+    #[must_use]
+    pub const fn progress(&self) -> Progress {
+        Progress {
+            epoch: self.epoch,
+            phase: self.phase,
+        }
+    }
+
+    /// Says whether this is a later state than another of the same handover: what comes late or twice never wins.
+    #[must_use]
+    pub fn supersedes(&self, other: &Self) -> bool {
+        self.progress() > other.progress()
+    }
+
+    /// Returns the handover that undoes this one: the old owner takes new flows again, and those of the new owner drain.
+    ///
+    /// `None` if there is no old owner. The new handover begins where both sides may have flows. With exclusive ownership
+    /// the side that gives has to say first that it takes no new flows any more.
+    #[must_use]
+    pub fn turned_back(&self, epoch: Epoch, ownership: Ownership) -> Option<Self> {
+        Some(Self {
+            epoch,
+            from: Some(self.to.clone()),
+            to: self.from.clone()?,
+            prefixes: self.prefixes.clone(),
+            phase: match ownership {
+                Ownership::Available => Phase::Announce,
+                Ownership::Exclusive => Phase::Arm,
+            },
+        })
+    }
+}
+
+/// How far a handover has come, by the leader's word or by an agent's report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Progress {
+    /// The decision.
+    pub epoch: Epoch,
+    /// The phase within it.
     pub phase: Phase,
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use ipnet::Ipv6Net;
 
 use super::prefixes::{overlap, subtract_all};
-use super::{EndpointName, Handover, Map, Phase};
+use super::{EndpointName, Handover, Map, Ownership, Phase};
 
 /// One route in the kernel of an endpoint.
 ///
@@ -84,13 +84,38 @@ impl Metric {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
     /// Peers whose heartbeats have stopped. With [exclusive](super::Ownership::Exclusive) ownership a peer is put here
-    /// only when its permission to accept has surely run out. Once here it stays, until an epoch of the leader settles
-    /// who owns what.
+    /// only when its permission to accept has surely run out.
     pub lost: BTreeSet<EndpointName>,
+    /// Prefixes that this endpoint took over as their standby, with the owner that was lost: [`View::take`]. They stay
+    /// taken when the owner is heard again, for there are flows now; the map ends it by naming another owner.
+    pub taken: BTreeMap<Ipv6Net, EndpointName>,
     /// Peers that have said, in their heartbeats, that they have taken this endpoint's prefixes over.
     pub taken_by: BTreeSet<EndpointName>,
     /// This endpoint is not ready to serve, and announces nothing.
     pub unready: bool,
+}
+
+impl View {
+    /// Takes over what lost owners have and `endpoint` stands by for, and forgets what the map has settled.
+    ///
+    /// To be called whenever the map or the set of lost peers has changed.
+    pub fn take(&mut self, endpoint: &EndpointName, map: &Map) {
+        self.taken.retain(|prefix, owner| map.owner(*prefix) == Some(owner));
+        if self.lost.is_empty() {
+            return;
+        }
+        let mine = map.standbys().filter(|(_, standby)| *standby == endpoint);
+        for (owned, owner) in mine.flat_map(|(prefix, _)| map.owned_within(prefix)) {
+            if self.lost.contains(owner) && map.standby(owned) == Some(endpoint) {
+                self.taken.insert(owned, owner.clone());
+            }
+        }
+    }
+
+    fn has_taken(&self, owned: Ipv6Net, owner: &EndpointName) -> bool {
+        let around = self.taken.range(..=owned).next_back();
+        around.is_some_and(|(prefix, from)| prefix.contains(&owned) && from == owner)
+    }
 }
 
 /// Returns what the kernel of `endpoint` must hold.
@@ -112,6 +137,71 @@ pub fn routes(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: 
         }
     }
     held.into_routes(view)
+}
+
+/// New flows that the kernel of one endpoint refuses, so that no two endpoints accept at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence {
+    /// The prefix; as with routes, the longest decides.
+    pub prefix: Ipv6Net,
+    /// Refuses flows that come from the network.
+    pub direct: bool,
+    /// Refuses flows that come out of a tunnel.
+    pub tunnelled: bool,
+}
+
+/// Returns what the kernel of `endpoint` refuses; nothing unless ownership is [exclusive](Ownership::Exclusive).
+///
+/// It is to be applied before [`routes`] where it refuses more than before, and after them where it refuses less.
+#[must_use]
+pub fn fences(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: &View) -> BTreeSet<Fence> {
+    if map.ownership() == Ownership::Available {
+        return BTreeSet::new();
+    }
+    let mut fences: BTreeMap<Ipv6Net, (bool, bool)> = BTreeMap::new();
+    for (prefix, _) in map.standbys().filter(|(_, standby)| *standby == endpoint) {
+        fences.insert(prefix, (true, true));
+        for (owned, owner) in map.owned_within(prefix) {
+            if owner == endpoint || view.has_taken(owned, owner) {
+                fences.insert(owned, (false, false));
+            }
+        }
+    }
+    for (prefix, _) in map.owned().filter(|(_, owner)| *owner == endpoint) {
+        let taken = map
+            .standby(prefix)
+            .is_some_and(|standby| view.taken_by.contains(standby));
+        fences.insert(prefix, (false, taken));
+    }
+    for Part { prefix, handover } in open_parts(handovers) {
+        let is_lost = |peer: Option<&EndpointName>| peer.is_some_and(|peer| view.lost.contains(peer));
+        let fence = if handover.to == *endpoint {
+            let alone = is_lost(handover.from.as_ref()) || handover.from.is_none();
+            match handover.phase {
+                Phase::Prepare => (true, true),
+                Phase::Arm => (!alone, false),
+                _ => (false, false),
+            }
+        } else if handover.from.as_ref() == Some(endpoint) {
+            let alone = is_lost(Some(&handover.to));
+            match handover.phase {
+                Phase::Prepare => (false, false),
+                Phase::Withdraw => (true, true),
+                _ => (false, !alone),
+            }
+        } else if handover.phase >= Phase::Arm {
+            (true, true)
+        } else {
+            continue;
+        };
+        fences.insert(prefix, fence);
+    }
+    let fence = |(prefix, (direct, tunnelled))| Fence {
+        prefix,
+        direct,
+        tunnelled,
+    };
+    fences.into_iter().map(fence).collect()
 }
 
 /// A prefix of an open handover.
@@ -223,7 +313,7 @@ fn standby(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, h
                 continue;
             }
             held.send(owned, Direction::Incoming, owner);
-            if view.lost.contains(owner) {
+            if view.has_taken(owned, owner) {
                 held.announce(owned, Metric::Taken);
             }
             // The flows of a part that has changed hands are mostly with its new owner.
