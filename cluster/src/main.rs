@@ -1,0 +1,50 @@
+//! The program `ssa-cluster`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ssa_input::{text::clean, usage::cleaned};
+
+/// Moves slices between endpoints: the agent beside each endpoint, the node's part of it, and the controller
+#[derive(Debug, Parser)]
+#[command(name = "ssa-cluster", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keeps an endpoint's routes as the store says, in the endpoint's network namespace
+    Agent,
+    /// Keeps a host's routes to its endpoints as the store says, in the host's network namespace
+    Node,
+    /// Decides which endpoint owns which slice, and leads slices from one to another
+    Controller,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&cleaned(error)),
+    };
+    let name = match arguments.command {
+        Command::Agent => "agent",
+        Command::Node => "node",
+        Command::Controller => "controller",
+    };
+    eprintln!("error: ssa-cluster {name} is not built yet");
+    ExitCode::from(2)
+}
+
+/// Says what is wrong with flags, or what was asked for: help and version.
+fn explain(error: &clap::Error) -> ExitCode {
+    let told = error.render().to_string();
+    let lines = told.trim_end().lines().map(clean);
+    if error.use_stderr() {
+        lines.for_each(|line| eprintln!("{line}"));
+        return ExitCode::from(2);
+    }
+    lines.for_each(|line| println!("{line}"));
+    ExitCode::SUCCESS
+}

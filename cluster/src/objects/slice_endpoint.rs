@@ -1,0 +1,134 @@
+//! Slice endpoints.
+
+use std::{collections::BTreeSet, net::Ipv6Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ssa_snapshot::{Number, Port};
+
+use super::{
+    AppliedMap, Condition, Epoch, Fault, Kind, LabelValue, Message, Name, Object, Phase, Spec, Timestamp,
+    fields::at_most, slice_set::MAX_CONDITIONS,
+};
+
+/// An endpoint. The leader writes the spec, the endpoint's own agent the status.
+pub type SliceEndpoint = Object<SliceEndpointSpec>;
+
+/// The most slice sets of one endpoint.
+pub const MAX_ENDPOINT_SETS: usize = 16;
+
+/// The most moves that an endpoint or node tells of.
+pub(super) const MAX_OBSERVED: usize = 1024;
+
+/// Where an endpoint is, and what it may have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SliceEndpointSpec {
+    /// The slice sets that it serves, each once.
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_ENDPOINT_SETS>")]
+    #[schemars(length(max = MAX_ENDPOINT_SETS))]
+    pub slice_sets: Vec<Name>,
+    /// Its address in the underlay: where its prefixes are routed to, and heartbeats are sent to.
+    pub address: Ipv6Addr,
+    /// Where its siblings reach it during handovers.
+    #[serde(default)]
+    pub tunnel: Tunnel,
+    /// The host it is on: a `SliceNode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Name>,
+    /// What fails together with it. An endpoint without one shares its fate with no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<LabelValue>,
+    /// Its share relative to others; 0 drains it.
+    #[serde(default)]
+    pub weight: Number<0, { u32::MAX }, 1>,
+    /// Whether it is to have nothing any more, whatever its weight.
+    #[serde(default)]
+    pub drained: bool,
+}
+
+/// Where an endpoint's siblings reach it during handovers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tunnel {
+    /// The address, where it is not the endpoint's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv6Addr>,
+    /// The UDP port; 4789 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Number<1, 65535, 4789>>")]
+    pub port: Option<Port>,
+}
+
+/// What an agent observes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SliceEndpointStatus {
+    /// The generation of the spec that it has seen.
+    #[serde(default)]
+    pub observed_generation: u64,
+    /// Whether Envoy and application serve: an endpoint that is not ready owns nothing.
+    #[serde(default)]
+    pub ready: bool,
+    /// Since when it is ready, or is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_since: Option<Timestamp>,
+    /// The maps that its kernel holds, by set.
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
+    #[schemars(length(max = MAX_OBSERVED))]
+    pub maps: Vec<AppliedMap>,
+    /// The open moves that it takes part in.
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
+    #[schemars(length(max = MAX_OBSERVED))]
+    pub moves: Vec<ObservedMove>,
+    /// What people should know.
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_CONDITIONS>")]
+    #[schemars(length(max = MAX_CONDITIONS))]
+    pub conditions: Vec<Condition>,
+}
+
+/// How far an endpoint or a node has come with a move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObservedMove {
+    /// The move.
+    pub name: Name,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The phase that its kernel is in.
+    pub phase: Phase,
+    /// The flows that it still has: of the owner, while it drains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flows: Option<u32>,
+    /// The packets handed to the recipient so far: of the owner. Where it stands still, routers have converged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<u64>,
+    /// Why it cannot go on.
+    #[serde(default)]
+    pub message: Message,
+}
+
+impl Spec for SliceEndpointSpec {
+    type Status = SliceEndpointStatus;
+
+    const KIND: Kind = Kind::SliceEndpoint;
+
+    fn check(&self, faults: &mut Vec<Fault>) {
+        let mut seen = BTreeSet::new();
+        for (number, set) in self.slice_sets.iter().enumerate() {
+            if !seen.insert(set) {
+                let path = format!("spec.sliceSets[{number}]");
+                faults.push(Self::fault(path, format!("{set} is there already")));
+            }
+        }
+        let addresses = [
+            ("spec.address", Some(self.address)),
+            ("spec.tunnel.address", self.tunnel.address),
+        ];
+        for (path, address) in addresses {
+            if address.is_some_and(|address| address.is_unspecified() || address.is_multicast()) {
+                faults.push(Self::fault(path, "must be an address of one host"));
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Stores: one interface to a directory, to etcd and to Kubernetes.
+//!
+//! [`Store`] is what programs use: typed, and with every object held against its bounds, on the way in and on the way out.
+//! [`Backend`] is what each store implements: values by kind and name.
+//!
+//! - Every write says which version of the object it changes, and fails with [`StoreError::Conflict`] if that is no longer
+//!   the latest. Nobody overwrites what they have not seen.
+//! - The spec and the status are written apart, each without touching the other.
+//! - A watch tells, from a version on, the last state of every object that changes, each object's states in their order;
+//!   it may pass over states in between. If a store no longer knows what happened since that version, the watch ends with
+//!   [`StoreError::TooOld`]: list again, and watch from there.
+//! - An object that is at fault is told as [`Event::Faulty`] with every fault and its field, and never as an object.
+
+mod backend;
+mod error;
+mod memory;
+mod typed;
+
+pub use backend::{Answer, Backend, Events, Part, Raw, RawEvent, RawList};
+pub use error::StoreError;
+pub use memory::Memory;
+pub use typed::{Event, Faulty, Listed, Store, Watch};
