@@ -25,25 +25,26 @@ APPLICATION = (HERE / "pod/application.sh").read_text()
 IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
-class Service(service.Service):
+class Service(service.Numbered):
     """Service NAME.example in 2001:db8:5:N::/64 of the cluster; its plain addresses lie in it, in a negated item.
 
     `number` is the scenario's own: no two scenarios have the same.
     """
 
-    def __init__(self, number, name, *rules, ports=((8080, "HTTP"), (9000, "TCP"), (9001, "TCP")), **more):
+    def __init__(self, number, name, *rules, ports=((8080, "HTTP"), (9000, "TCP"), (9001, "TCP"))):
         """`ports` are (number, protocol)."""
-        super().__init__(number, f"{name}.example", *rules, ports=[port for port, _ in ports], **more)
+        super().__init__(number, f"{name}.example", *rules, ports=[port for port, _ in ports])
         self.label = name
         self.protocols = [{"number": port, "protocol": protocol} for port, protocol in ports]
         self.space = self.items[0]
         plain = ip_network((int(ip_network(self.space)[0]) | 0xFFFF_FFFF_FFFF_0000, 112))
         self.plain_item, self.plain = str(plain), str(plain[1])
+        self.apl = f"2:{self.space} !2:{self.plain_item}"
 
-    def records(self):
+    def zone_lines(self):
         """Returns its zone file lines."""
         texts = [f'_ssa.{self.label} TXT "{rule}"' for rule in self.rules]
-        return [f"{self.label} AAAA {self.plain}", f"{self.label} APL {self.published['apl']}", *texts]
+        return [f"{self.label} AAAA {self.plain}", f"{self.label} APL {self.apl}", *texts]
 
     def values(self, inbound=None, outbound=None):
         """Returns its entry in the chart's values, with these parts of `inbound` and `outbound`."""
@@ -160,7 +161,7 @@ class Cluster(Claims):
 
     def publish(self, *services, more=()):
         """Publishes services in the zone, replacing its content; `more` are zone file lines."""
-        lines = [line for one in services for line in one.records()] + list(more)
+        lines = [line for one in services for line in one.zone_lines()] + list(more)
         zone = self.own / "zone"
         zone.write_text("".join(f"{line}\n" for line in lines))
         with open(self.own / "spaces", "a") as file:

@@ -14,6 +14,7 @@ import subprocess
 
 from . import timeouts
 from .claims import find
+from .files import patched
 from .metered import Metered
 
 # The address that envoy/client.yaml binds to.
@@ -28,14 +29,24 @@ class Sidecar(Metered):
     process: subprocess.Popen
 
     def __init__(
-        self, stage, host, file, configuration, concurrency=2, edits=(), dynamic=None, base_id=None, folder=None
+        self,
+        stage,
+        host,
+        file,
+        configuration,
+        concurrency=2,
+        patch="",
+        dynamic=None,
+        base_id=None,
+        folder=None,
+        without=None,
     ):
         """Writes its files.
 
-        `configuration` is the plugin's, as an object, as text or as bytes; None leaves the file's own. `edits` are
-        pairs (old, new) of the file's text. `dynamic` is `lds` or `ecds` where the listener or the filter comes from a
-        file that `push` replaces. `base_id` is that of Envoys that restart hot, `folder` the name of its folder if not
-        the host's.
+        `configuration` is the plugin's, as an object, as text or as bytes; None leaves the file's own. `patch` is a
+        unified diff of the file; `without` is a capability that the module is not allowed. `dynamic` is `lds` or `ecds`
+        if the listener or the filter comes from a file that `push` replaces. `base_id` is that of Envoys that restart
+        hot, `folder` the name of its folder if not the host's.
         """
         self.stage = stage
         self.host = host
@@ -46,13 +57,13 @@ class Sidecar(Metered):
         self.folder = stage.work / (folder or host.name)
         self.folder.mkdir()
         (self.folder / "ssa_filter.wasm").symlink_to(stage.tools["module"])
-        text = (stage.tools["root"] / "envoy" / file).read_text()
+        text = patched((stage.tools["root"] / "envoy" / file).read_text(), patch)
         if host.address != CLIENT_SOURCE:
             text = text.replace(f'address: "{CLIENT_SOURCE}"', f'address: "{host.address}"')
-        for old, new in edits:
-            if old not in text:
-                raise RuntimeError(f"envoy/{file} has no {old!r}")
-            text = text.replace(old, new)
+        if without:
+            text, count = re.subn(rf"\b{without}: {{}},?\s*", "", text)
+            if count != 1:
+                raise RuntimeError(f"envoy/{file} allows {without} {count} times")
         self.text = text
         text = self._with(configuration)
         if dynamic:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import snapshots, timeouts
 from .envoy import Sidecar
+from .files import Files
 from .stage import Skip
 
 HERE = Path(__file__).resolve().parent
@@ -29,13 +30,14 @@ class NameServer:
 
     process: subprocess.Popen
 
-    def __init__(self, stage, host, kind=None):
-        """Starts it with an empty zone."""
+    def __init__(self, stage, host, kind=None, template=None):
+        """Starts it with an empty zone; `template` makes its configuration in place of those of dns/."""
         self.stage, self.host = stage, host
         self.kind = kind or os.environ.get("SSA_DNS", "bind")
+        self.template = template
         self.folder = stage.work / f"{host.name}-zone"
         self.folder.mkdir()
-        self.records = {}
+        self.records = ""
         self.serial = 0
         self._configure()
         self._write()
@@ -46,9 +48,8 @@ class NameServer:
         self.program = shutil.which(program)
         if not self.program:
             raise Skip(f"{program} is not installed")
-        text = (HERE / "dns" / file).read_text()
-        for word, value in {"FOLDER": str(self.folder), "ADDRESS": self.host.address, "ZONE": ZONE}.items():
-            text = text.replace(word, value)
+        template = self.template or Files(HERE / "dns" / file).template(file)
+        text = template(folder=self.folder, address=self.host.address, zone=ZONE)
         (self.folder / "configuration").write_text(text)
 
     def _write(self):
@@ -59,10 +60,8 @@ class NameServer:
             "@ 2 NS ns",
             f"ns 2 AAAA {self.host.address}",
         ]
-        for owner, records in self.records.items():
-            lines += [f"{owner} {record}" for record in records]
         new = self.folder / "new"
-        new.write_text("\n".join(lines) + "\n")
+        new.write_text("\n".join([*lines, self.records]) + "\n")
         os.replace(new, self.folder / "zone")
 
     def start(self):
@@ -92,24 +91,13 @@ class NameServer:
         end = answer.index(b"\0\0\0\x3c\0\0\0\x3c\0\0\0\x3c\0\0\0\x02") if b"\0\0\0\x3c\0\0\0\x3c" in answer else None
         return struct.unpack("!I", answer[end - 4 : end])[0] if end else None
 
-    def publish(self, *services, ttl=3, more=()):
-        """Serves these services, and `more`: pairs (owner, record) in zone file syntax."""
-        self.records = {}
-        for service in services:
-            lines = [f"{ttl} APL {service.published['apl']}", f"{ttl} AAAA {service.plain}"]
-            self.records[service.name] = lines
-            self.records[f"_ssa.{service.name}"] = [f"{ttl} TXT {quoted(rule)}" for rule in service.rules]
-        for owner, record in more:
-            self.records.setdefault(owner, []).append(f"{ttl} {record}")
+    def publish(self, records):
+        """Serves these lines of a zone file."""
+        self.records = records
         self._write()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGHUP)
             self._settle()
-
-
-def quoted(text):
-    """Returns a TXT record's text in strings of at most 255 characters."""
-    return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
 
 
 def ask(host, server, name, kind, timeout=timeouts.EXCHANGE, number=7):
@@ -134,23 +122,17 @@ class Shim:
     wrapper: Sequence[str | Path] = ()
     process: subprocess.Popen
 
-    def __init__(self, stage, host, servers, services, socket_path=None, **more):
-        """Starts it. `servers` are DNS servers, None those of resolv.conf.
+    def __init__(self, stage, host, configure, socket_path=None):
+        """Starts it.
 
-        `services` are entries of its configuration, `more` its other fields.
+        `configure` returns its configuration, and is called with `folder`, a folder of its own, and `socket`, the path
+        of the socket that it is to serve: `Files.later` makes one of a file.
         """
         self.stage, self.host = stage, host
         self.folder = stage.work / f"{host.name}-shim"
         self.folder.mkdir()
         self.socket = Path(socket_path or self.folder / "resolver.sock")
-        self.configuration = {
-            "socket": {"path": str(self.socket)},
-            "admin": f"[::1]:{ADMIN}",
-            "state": str(self.folder / "state.json"),
-            "dns": {"servers": servers, "timeout_ms": 500, "retry_most_s": 1},
-            "services": services,
-            **more,
-        }
+        self.configuration = configure(folder=self.folder, socket=self.socket)
         self.start()
 
     def start(self):
@@ -249,25 +231,23 @@ class Shim:
         return (self.stage.work / f"{self.host.name}-resolver.log").read_text()
 
 
-def entry(service, *roles, **more):
-    """Returns a service's entry in the shim's configuration; `more` are fields of both roles."""
-    fields = {
-        "inbound": {"ports": service.ports, **service.server, **more.get("inbound", {})},
-        "outbound": {"ports": service.ports, **more.get("outbound", {})},
-    }
-    return {
-        "name": service.name,
-        "domain": f"{service.name}.{ZONE}",
-        "allowed": ["2001:db8:5::/48", "2001:db8:6::/48"],
-        **{role: fields[role] for role in roles},
-    }
+def configured(services, servers=None, **more):
+    """Returns a function for Shim that configures it for these entries of services; `more` are other fields."""
+
+    def configure(folder, socket):
+        return {
+            "socket": {"path": str(socket)},
+            "admin": f"[::1]:{ADMIN}",
+            "state": str(folder / "state.json"),
+            "dns": {"servers": servers, "timeout_ms": 500, "retry_most_s": 1},
+            "services": services,
+            **more,
+        }
+
+    return configure
 
 
-def sidecar(stage, host, configuration, servers, *services, keys=None, **options):
-    """Makes a sidecar that takes its services from a shim, and that shim; `keys` are fields of each service's role."""
-    role = configuration["role"]
-    subscribed = snapshots.subscribed(configuration)
-    subscribed.pop("source", None)
-    made = Sidecar(stage, host, snapshots.FILES[role], subscribed, **options)
-    entries = [entry(service, role, **{role: (keys or {}).get(service.name, {})}) for service in services]
-    return made, Shim(stage, host, servers, entries, made.folder / "resolver.sock")
+def sidecar(stage, host, configuration, configure, **options):
+    """Makes a sidecar that takes its services from a shim, and that shim; `options` are those of `Sidecar`."""
+    made = Sidecar(stage, host, snapshots.FILES[configuration["role"]], configuration, **options)
+    return made, Shim(stage, host, configure, made.folder / "resolver.sock")

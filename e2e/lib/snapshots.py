@@ -18,19 +18,10 @@ from .envoy import Sidecar
 FILES = {"inbound": "server.yaml", "outbound": "client.yaml"}
 
 
-def subscribed(configuration, hold=None, snapshot=None):
-    """Returns a plugin configuration whose services come from snapshots; `hold` and `snapshot` are its own fields."""
-    configuration = {key: value for key, value in configuration.items() if key != "services"}
-    configuration["snapshot"] = {"cluster": "ssa_resolver", "refresh_ms": 200, **(snapshot or {})}
-    if hold is not None:
-        configuration["hold"] = hold
-    return configuration
-
-
-def sidecar(stage, host, configuration, hold=None, snapshot=None, **options):
+def sidecar(stage, host, configuration, **options):
     """Makes a sidecar that takes its services from snapshots, and its resolver; `options` are those of `Sidecar`."""
     role = configuration["role"]
-    made = Sidecar(stage, host, FILES[role], subscribed(configuration, hold, snapshot), **options)
+    made = Sidecar(stage, host, FILES[role], configuration, **options)
     return made, Resolver(made, role)
 
 

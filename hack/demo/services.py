@@ -8,7 +8,7 @@ from lib.keys import client_key
 from lib.resolver import ZONE
 
 
-class Service(service.Service):
+class Service(service.Numbered):
     """A service of the demo; `keys` are its secrets by their names."""
 
     def __init__(self, number, name, rule, **keys):

@@ -16,7 +16,8 @@ class Shim(resolver.Shim):
         self.host = sidecar.host
         self.mount()
         dns = {"timeout_ms": 500, "retry_most_s": 1}
-        super().__init__(demo, sidecar.host, [], self._entries(), sidecar.folder / "resolver.sock", dns=dns, off=False)
+        configure = resolver.configured(self._entries(), dns=dns, off=False)
+        super().__init__(demo, sidecar.host, configure, sidecar.folder / "resolver.sock")
 
     def _entries(self):
         return [service.entry(self.role, self.keys / service.name) for service in self.demo.services]

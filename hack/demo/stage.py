@@ -231,7 +231,7 @@ class Demo(Stage):
 
     def publish(self, *services):
         """Publishes what the services are now in the DNS, and returns when all shims know it of these ones."""
-        self.dns.publish(*self.services, ttl=TTL)
+        self.dns.publish("".join(service.records(TTL) for service in self.services))
         for name, shim in self.shims.items():
             for service in services:
                 self.wait(timeouts.SOON, f"the shim of {name} knows {service.domain}", lambda: shim.knows(service))

@@ -15,25 +15,25 @@ changes, and when it names another server that one is asked, without a signal.
 import time
 
 from lib import resolver, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
 LIMIT = 120
 LIGHT = True
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):64", policy={"violation": "deny"})
+FILES = Files(__file__)
+WEB = FILES.published()["web"]
 # More leading bits in common with the service than the client's own.
 NEARER = "2001:db8:4::10"
 RATE = 20
-UNBOUND = [('        source_address: { address: "2001:db8:0:1::10", port_value: 0 }\n', "")]
 OWN_RESOLV_CONF = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"']
 
 
 class Alone(resolver.Shim):
     """A shim with a resolv.conf of its own."""
 
-    def __init__(self, stage, host, conf, services):
+    def __init__(self, stage, host, conf):
         self.wrapper = [*OWN_RESOLV_CONF, conf]
-        super().__init__(stage, host, None, services)
+        super().__init__(stage, host, FILES.later("alone-resolver.json"))
 
 
 def run(stage):
@@ -44,9 +44,11 @@ def run(stage):
         stage.net.route(prefix, server)
     stage.application(server)
     zone = resolver.NameServer(stage, dns)
-    zone.publish(WEB, ttl=20)
-    far, _ = resolver.sidecar(stage, server, inbound(WEB), [dns.address], WEB)
-    near, shim = resolver.sidecar(stage, client, outbound(client), [dns.address], WEB, edits=UNBOUND)
+    zone.publish(FILES.text("zone"))
+    far, _ = resolver.sidecar(stage, server, FILES.server(), FILES.later("server-resolver.json"))
+    near, shim = resolver.sidecar(
+        stage, client, FILES.client(), FILES.later("client-resolver.json"), patch=FILES.text("client.patch")
+    )
     stage.begin(far, near)
 
     def sources():
@@ -90,13 +92,13 @@ def run(stage):
     host = stage.net.host("alone", "2001:db8:0:3::10")
     conf = stage.work / "resolv.conf"
     conf.write_text(f"nameserver 2001:db8:0:53::54\nnameserver {dns.address}\n")
-    alone = Alone(stage, host, conf, [resolver.entry(WEB, "outbound")])
+    alone = Alone(stage, host, conf)
     alone.wait_state("web", "outbound", "usable")
     stage.claim("rules that it has", WEB.rules, alone.rules("outbound", "web"))
     stage.note("resolv.conf changes")
     other = stage.net.host("other", "2001:db8:0:54::53")
-    moved = Service(1, "web", "v=ssa1; addr=hash(src/64):64")
-    resolver.NameServer(stage, other).publish(moved, ttl=20)
+    moved = FILES.published("zone-moved")["web"]
+    resolver.NameServer(stage, other).publish(FILES.text("zone-moved"))
     conf.write_text("")
     asked = alone.count("ssa_resolver_resolutions_total")
     stage.wait(timeouts.INTERVAL, "it asks again", lambda: alone.count("ssa_resolver_resolutions_total") > asked)

@@ -16,23 +16,14 @@ import shutil
 import subprocess
 
 from lib import resolver, timeouts
-from lib.service import Service
+from lib.files import Files
 from lib.stage import Skip
 
 LIMIT = 180
 LIGHT = True
 RULE = "v=ssa1; addr=rand:64"
-WEB = Service(1, "web", RULE)
-INNER = Service(2, "web.inner", RULE)
-PLAIN = Service(3, "web.plain", RULE)
-ALIAS = Service(4, "alias", RULE)
-SERVICES = [WEB, INNER, PLAIN, ALIAS]
-TTL = 2
-
-
-def records(service):
-    """Returns the types and data of what a service publishes: at its name, and below _ssa."""
-    return [f"APL {service.published['apl']}", f"AAAA {service.plain}"], [f"TXT {resolver.quoted(RULE)}"]
+FILES = Files(__file__)
+SERVICES = ["web", "web.inner", "web.plain", "alias"]
 
 
 class Signed(resolver.NameServer):
@@ -44,24 +35,17 @@ class Signed(resolver.NameServer):
         self.damage = str
         self.keys = "keys"
         self.anchor = None
-        for name in ("inner", "plain"):
-            kind = {
-                "bind": f'zone "{name}.demo.test" {{ type primary; file "{self.folder}/{name}"; }};\n',
-                "knot": f"- domain: {name}.demo.test\n  file: {self.folder}/{name}\n  zonefile-load: whole\n",
-            }[self.kind]
-            with open(self.folder / "configuration", "a") as configuration:
-                configuration.write(kind)
+        zones = {"bind": "zones.named.conf", "knot": "zones.knot.conf"}[self.kind]
+        with open(self.folder / "configuration", "a") as configuration:
+            configuration.write(FILES.text(zones, folder=self.folder))
         for keys in ("keys", "others"):
             (self.folder / keys).mkdir()
             for zone in ("demo.test", "inner.demo.test"):
                 made = [self._key(keys, zone, "-f", "KSK"), self._key(keys, zone)]
                 if (keys, zone) == ("keys", "demo.test"):
                     self.anchor = self.folder / keys / f"{made[0]}.key"
-        for name, service in (("inner", INNER), ("plain", PLAIN)):
-            lines = [f"$ORIGIN {name}.demo.test.", "@ 2 SOA ns.demo.test. root 1 60 60 60 2", "@ 2 NS ns.demo.test."]
-            own, below = records(service)
-            lines += [f"web {TTL} {record}" for record in own] + [f"_ssa.web {TTL} {record}" for record in below]
-            (self.folder / name).write_text("\n".join(lines) + "\n")
+        for name in ("inner", "plain"):
+            (self.folder / name).write_text(FILES.text(f"{name}.zone"))
         self._sign("inner")
 
     def _key(self, keys, zone, *options):
@@ -101,16 +85,12 @@ class Signed(resolver.NameServer):
         new.write_text(self.damage((self.folder / "unsigned").read_text()))
         os.replace(new, zone)
 
-    def serve(self, damage=str, keys="keys", signatures=(), without=(), beside=()):
-        """Serves all, signed by these keys and then damaged; `without` are owners that are left out, `beside` more
-        records."""
+    def serve(self, damage=str, keys="keys", signatures=(), without="", beside=""):
+        """Serves all, signed with these keys and then damaged; `without` is an owner that is left out, `beside` one
+        more line."""
         self.damage, self.keys, self.signatures = damage, keys, signatures
-        more = [(f"{name}", "NS ns") for name in ("inner", "plain")] + list(beside)
-        more += [("alias", "CNAME target")]
-        for service, name in ((WEB, "web"), (ALIAS, "target")):
-            own, below = records(service)
-            more += [(name, record) for record in own] + [(f"_ssa.{name}", record) for record in below]
-        self.publish(ttl=TTL, more=[one for one in more if one[0] not in without])
+        records = FILES.text("zone").splitlines(keepends=True)
+        self.publish("".join(line for line in records if not without or line.split()[0] != without) + beside)
 
 
 def lines(pattern, replacement):
@@ -173,18 +153,16 @@ def run(stage):
     other = stage.net.host("other", "2001:db8:0:2::10")
     zone = Signed(stage, dns)
     zone.serve()
-    entries = [resolver.entry(service, "inbound", "outbound") for service in SERVICES]
-    ways = {"servers": [dns.address], "timeout_ms": 1000, "retry_most_s": 1}
-    proving = {**ways, "dnssec": "validate", "trust_anchors": str(zone.anchor)}
-    shim = resolver.Shim(stage, host, [], entries, dns=proving)
-    plain = resolver.Shim(stage, other, [], [resolver.entry(WEB, "inbound", "outbound")], dns=ways)
+    shim = resolver.Shim(stage, host, FILES.having(anchor=zone.anchor).later("resolver.json"))
+    plain = resolver.Shim(stage, other, FILES.later("plain-resolver.json"))
+    proving = shim.configuration["dns"]
 
     def both(shim, name, inbound, outbound):
         return [shim.status(name, "inbound")[0], shim.status(name, "outbound")[0]] == [inbound, outbound]
 
-    for service in SERVICES:
-        stage.wait(timeouts.SOON, f"{service.name} is usable", lambda: both(shim, service.name, "usable", "usable"))
-        stage.claim(f"the rules of {service.name}", [RULE], shim.rules("inbound", service.name))
+    for name in SERVICES:
+        stage.wait(timeouts.SOON, f"{name} is usable", lambda: both(shim, name, "usable", "usable"))
+        stage.claim(f"the rules of {name}", [RULE], shim.rules("inbound", name))
     count = lambda proof: shim.count("ssa_resolver_validations_total", proof=proof)  # noqa: E731
     before = count("secure"), count("insecure")
     stage.wait(
@@ -225,14 +203,14 @@ def run(stage):
         stage.wait(timeouts.SOON, f"{way}: it is not proven", lambda: both(shim, "web", "stale", "stale"))
         zone.serve(signatures=signatures)
         stage.wait(timeouts.SOON, f"{way}: web is back", lambda: both(shim, "web", "usable", "usable"))
-        zone.serve(signatures=signatures, without=["_ssa.web"])
+        zone.serve(signatures=signatures, without="_ssa.web")
         stage.wait(timeouts.SOON, f"{way}: it is proven", lambda: both(shim, "web", "kept", "absent"))
         zone.serve(signatures=signatures)
         stage.wait(timeouts.SOON, f"{way}: web is back again", lambda: both(shim, "web", "usable", "usable"))
         stage.claim(f"the clients have by {way}", [RULE], shim.rules("outbound", "web"))
 
     stage.note("a list without items beside the other")
-    zone.serve(beside=[("web", "APL")])
+    zone.serve(beside="web APL\n")
     before = count("secure")
     stage.wait(timeouts.SOON, "it is proven", lambda: count("secure") > before + 6)
     stage.claim("web with it", True, both(shim, "web", "usable", "usable"))

@@ -11,28 +11,20 @@ of the one are gone.
 import signal
 
 from lib import resolver, timeouts
-from lib.service import Service
+from lib.files import Files
 
 LIMIT = 90
 LIGHT = True
-RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
-
-
-def named(service, name):
-    """Returns a service of this name with the list of another."""
-    other = Service(1, name, RULE, items=service.items)
-    other.plain, other.plain_item = service.plain, service.plain_item
-    return other
+FILES = Files(__file__)
 
 
 def run(stage):
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     host = stage.net.host("shim", "2001:db8:0:1::10")
     zone = resolver.NameServer(stage, dns)
-    web, vault, evil = (Service(number, name, RULE) for number, name in enumerate(("web", "vault", "evil"), 1))
-    zone.publish(web, vault, evil)
-    entries = [resolver.entry(service, "inbound") for service in (evil, web, vault)]
-    shim = resolver.Shim(stage, host, [dns.address], entries)
+    zone.publish(FILES.text("zone"))
+    web, vault, evil = (FILES.published()[name] for name in ("web", "vault", "evil"))
+    shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
 
     def lists(name):
         """Returns the positive items that verifiers of a service are told, of what is kept too."""
@@ -45,20 +37,20 @@ def run(stage):
         stage.claim(f"the list of {service.name}", set(service.items), lists(service.name))
 
     stage.note("one publishes another's list")
-    zone.publish(web, vault, named(vault, "evil"))
+    zone.publish(FILES.text("zone-stolen"))
     reason = shim.wait_state("evil", "inbound", "kept")
     stage.claim_in("it is refused", "shares addresses with vault", reason)
     stage.claim("its holder has it", set(vault.items), lists("vault"))
-    zone.publish(web, named(vault, "evil"))
+    zone.publish(FILES.text("zone-stolen-alone"))
     shim.wait_state("vault", "inbound", "kept")
     stage.claim(
         "even when its own records are gone", (set(vault.items), set(evil.items)), (lists("vault"), lists("evil"))
     )
-    zone.publish(web, vault, named(vault, "evil"))
+    zone.publish(FILES.text("zone-stolen"))
     shim.wait_state("vault", "inbound", "usable")
 
     stage.note("two exchange their lists")
-    zone.publish(named(vault, "web"), named(web, "vault"), named(vault, "evil"))
+    zone.publish(FILES.text("zone-exchanged"))
     wanted = [set(vault.items), set(web.items)]
     stage.wait(timeouts.SOON, "both have them", lambda: [lists("web"), lists("vault")] == wanted)
     for name, other in (("web", "vault"), ("vault", "web")):
@@ -72,7 +64,7 @@ def run(stage):
     for name in ("web", "vault"):
         shim.wait_state(name, "inbound", "usable")
     stage.claim("after a restart", wanted, [lists("web"), lists("vault")])
-    zone.publish(web, vault, evil)
+    zone.publish(FILES.text("zone"))
     wanted = [set(service.items) for service in (web, vault)]
     stage.wait(timeouts.SOON, "and back", lambda: [lists("web"), lists("vault")] == wanted)
     stage.claim("exit status of the shim", 0, shim.stop())

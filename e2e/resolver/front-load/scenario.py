@@ -13,16 +13,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from lib import resolver, timeouts
-from lib.service import Service
+from lib.files import Files
 from lib.stage import Skip
 
-HERE = Path(__file__).resolve().parent
 LIMIT = 120
 LONG = True
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
 SECONDS, RATE = 5, 10_000
 # A process that does not get to run loses what its socket has no room for, some 30 ms of queries.
 TRIES = 3
@@ -46,14 +44,20 @@ def run(stage):
     host = stage.net.host("front", "2001:db8:0:54::53")
     client = stage.net.host("one", "2001:db8:0:1::10")
     zone = resolver.NameServer(stage, dns)
-    zone.publish(WEB, ttl=20, more=[("web", "A 192.0.2.7")])
-    front = {"listen": [f"[{host.address}]:53"], "clients": ["2001:db8:0:1::/64"]}
-    shim = resolver.Shim(stage, host, [dns.address], [resolver.entry(WEB, "outbound")], front=front)
+    zone.publish(FILES.text("zone"))
+    shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
     shim.wait_state("web", "outbound", "usable")
 
     def ask(what, server, kind, process):
         """Returns the share that is answered, and the CPU time of the process for each query in µs."""
-        command = [sys.executable, HERE / "asker.py", server, question("web.demo.test", kind), str(SECONDS), str(RATE)]
+        command = [
+            sys.executable,
+            FILES.folder / "asker.py",
+            server,
+            question("web.demo.test", kind),
+            str(SECONDS),
+            str(RATE),
+        ]
         before = cpu(process)
         with client:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeouts.STARTED, check=True)

@@ -9,17 +9,14 @@ service that nobody asked for before, the composed address alone.
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.claims import Broken, Skip
+from lib.files import Files
 from lib.front import Stub
-from lib.service import Service
 
-HERE = Path(__file__).resolve().parent
+FILES = Files(__file__)
 LIGHT = True
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
-NEW = Service(2, "new", "v=ssa1; addr=hash(src/128):20 rand:44")
 
 
 def run(stage):
@@ -27,19 +24,19 @@ def run(stage):
     if not compiler:
         raise Skip("there is no musl-gcc: apt-get install musl-tools")
     program = stage.work / "find"
-    built = subprocess.run([compiler, "-static", "-o", program, HERE / "find.c"], capture_output=True, text=True)
+    built = subprocess.run(
+        [compiler, "-static", "-o", program, FILES.folder / "find.c"], capture_output=True, text=True
+    )
     if built.returncode:
         raise Broken(f"musl-gcc: {built.stderr}")
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     host = stage.net.host("front", "2001:db8:0:54::53")
     one = stage.net.host("one", "2001:db8:0:1::10")
     zone = resolver.NameServer(stage, dns)
-    zone.publish(WEB, NEW, ttl=3, more=[("web", "A 192.0.2.7")])
-    front = {"listen": [f"[{host.address}]:53"], "clients": ["2001:db8:0:1::/64"]}
-    entries = [resolver.entry(service, "outbound") for service in (WEB, NEW)]
-    shim = resolver.Shim(stage, host, [dns.address], entries, front=front)
-    for service in (WEB, NEW):
-        shim.wait_state(service.name, "outbound", "usable")
+    zone.publish(FILES.text("zone"))
+    shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
+    for name in ("web", "new"):
+        shim.wait_state(name, "outbound", "usable")
     stub = Stub(stage, one, host.address)
 
     def found(name):
@@ -52,8 +49,8 @@ def run(stage):
 
     stage.claim("with the DNS", (0, 1, ["192.0.2.7"]), found("web.demo.test")[0])
     zone.stop()
-    for service in (WEB, NEW):
-        shim.wait_state(service.name, "outbound", "stale", timeouts.INTERVAL)
+    for name in ("web", "new"):
+        shim.wait_state(name, "outbound", "stale", timeouts.INTERVAL)
     for name, others in (("web.demo.test", ["192.0.2.7"]), ("new.demo.test", [])):
         answer, took = found(name)
         stage.claim(f"without it, of {name}", (0, 1, others), answer)

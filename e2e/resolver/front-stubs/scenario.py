@@ -14,19 +14,17 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.claims import find
+from lib.files import Files
 from lib.front import Stub
-from lib.service import Service
 
-HERE = Path(__file__).resolve().parent
+FILES = Files(__file__)
 LIMIT = 180
 LIGHT = True
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
-# A service that has IPv6 addresses alone.
-SIX = Service(2, "six", "v=ssa1; addr=hash(src/128):20 rand:44")
+# The second has IPv6 addresses only.
+SERVICES = ("web", "six")
 
 
 def run(stage):
@@ -35,25 +33,23 @@ def run(stage):
     host = stage.net.host("front", "2001:db8:0:54::53")
     one = stage.net.host("one", "2001:db8:0:1::10")
     zone = resolver.NameServer(stage, dns, "bind")
-    zone.publish(WEB, SIX, ttl=3, more=[("web", "A 192.0.2.7")])
-    stage.start(refusing, "refusing", [sys.executable, HERE / "refusing.py", refusing.address])
+    zone.publish(FILES.text("zone"))
+    stage.start(refusing, "refusing", [sys.executable, FILES.folder / "refusing.py", refusing.address])
     stage.wait(
         timeouts.SOON,
         "the other server refuses",
         lambda: resolver.ask(refusing, refusing.address, "demo.test", "SOA", 0.5),
     )
-    entries = [resolver.entry(service, "outbound") for service in (WEB, SIX)]
-    front = {"listen": [f"[{host.address}]:53"], "clients": ["2001:db8:0:1::/64"]}
-    shim = resolver.Shim(stage, host, [refusing.address, dns.address], entries, front=front)
-    for service in (WEB, SIX):
-        shim.wait_state(service.name, "outbound", "usable")
+    shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
+    for name in SERVICES:
+        shim.wait_state(name, "outbound", "usable")
     stub = Stub(stage, one, host.address)
 
     stage.note("Envoy's STRICT_DNS")
     folder = stage.work / "strict"
     folder.mkdir()
     wanted = ("other", "web6", "web4")
-    (folder / "envoy.yaml").write_text((HERE / "envoy.yaml").read_text().replace("FRONT", host.address))
+    (folder / "envoy.yaml").write_text(FILES.text("envoy.yaml"))
     command = [
         stage.tools["envoy"],
         "-c",
@@ -88,7 +84,11 @@ def run(stage):
     for name in wanted:
         stage.claim(f"updates of {name} that fail", 0, updates(name, "failure"))
     address = find(r"web6::\[(\S+?)\]:80::", admin("clusters"))[1]
-    stage.claim("its address is composed", True, ipaddress.ip_address(address) in ipaddress.ip_network(WEB.items[0]))
+    stage.claim(
+        "its address is composed",
+        True,
+        ipaddress.ip_address(address) in ipaddress.ip_network(FILES.published()["web"].items[0]),
+    )
     stage.claim_in("the IPv4 address is the server's", "192.0.2.7:80::", admin("clusters"))
     stage.stop(envoy)
 
@@ -105,8 +105,8 @@ def run(stage):
     stage.claim("with the DNS", (1, ["192.0.2.7"]), found("web.demo.test")[:2])
     stage.claim("an address of IPv6 alone", (1, []), found("six.demo.test")[:2])
     zone.stop()
-    for service in (WEB, SIX):
-        shim.wait_state(service.name, "outbound", "stale", timeouts.INTERVAL)
+    for name in SERVICES:
+        shim.wait_state(name, "outbound", "stale", timeouts.INTERVAL)
     for name, others in (("web.demo.test", ["192.0.2.7"]), ("six.demo.test", [])):
         composed, rest, took = found(name)
         stage.claim(f"without the DNS, of {name}", (1, others), (composed, rest))
@@ -114,7 +114,9 @@ def run(stage):
     told = stub.dig("web.demo.test", "A")
     stage.claim("TTL of what is stale", "30", find(r"\s(\d+)\s+IN\s+A\s+192", told)[1])
     stage.wait(
-        20, "what is composed from expired records is told for 30 s", lambda: stub.address("web.demo.test")[1] == 30
+        timeouts.SOON,
+        "what is composed from expired records is told for 30 s",
+        lambda: stub.address("web.demo.test")[1] == 30,
     )
     zone.start()
     shim.wait_state("web", "outbound", "usable", timeouts.INTERVAL)

@@ -19,19 +19,14 @@ import socket
 
 from lib import resolver, timeouts
 from lib.claims import find
+from lib.files import Files
 from lib.front import Stub
-from lib.service import Service, inbound
 
 LIMIT = 180
 MASTER = "00112233445566778899aabbccddeeff"
 STEP = 30
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44; replicas=4", policy={"legacy": "deny"})
-CLOCK = Service(2, "clock", f"v=ssa1; addr=hash(src/128,time/{STEP}):64", policy={"legacy": "deny"})
-KEYED = Service(3, "keyed", "v=ssa1; addr=mac(src/128):64; key=k1", policy={"legacy": "deny"})
-OBJECT = Service(4, "object", "v=ssa1; addr=hash(obj):64")
-SERVICES = [WEB, CLOCK, KEYED, OBJECT]
-# It publishes no AAAA record.
-BARE = Service(5, "bare", "v=ssa1; addr=hash(src/128):20 rand:44", policy={"legacy": "deny"})
+FILES = Files(__file__)
+NAMES = ("web", "clock", "keyed", "object")
 
 
 class Client(Stub):
@@ -42,7 +37,7 @@ class Client(Stub):
         with self.host:
             asking = socket.socket(socket.AF_INET6, socket.SOCK_STREAM if by_tcp else socket.SOCK_DGRAM)
         with asking:
-            asking.settimeout(6)
+            asking.settimeout(timeouts.EXCHANGE)
             try:
                 asking.connect((server, 53))
                 if not by_tcp:
@@ -76,38 +71,26 @@ def run(stage):
     for prefix in prefixes:
         stage.net.route(prefix, server)
     stage.application(server)
-    stage.sidecar(server, "server.yaml", inbound(WEB, CLOCK, OBJECT, BARE))
+    stage.sidecar(server, "server.yaml", FILES.server())
     zone = resolver.NameServer(stage, dns)
-    large = " ".join(f'"{"x" * 250}"' for _ in range(240))
-    more = [
-        ("web", "A 192.0.2.7"),
-        ("web", 'TXT "of the name itself"'),
-        ("large", f"TXT {large}"),
-        ("alias", "CNAME web"),
-        ("web", f"HTTPS 1 . alpn=h2 ipv6hint={WEB.plain}"),
-        ("_http._tcp", "SRV 0 0 80 web"),
-        ("bare", f"APL {BARE.published['apl']}"),
-        ("_ssa.bare", f'TXT "{BARE.rules[0]}"'),
-        *(("many", f"A 192.0.2.{number}") for number in range(100)),
-    ]
-    zone.publish(*SERVICES, ttl=20, more=more)
-
     folder = stage.work / "secrets"
     folder.mkdir()
     (folder / "k1").write_text(MASTER)
-    entries = [
-        resolver.entry(service, "outbound", outbound={"secrets": str(folder)} if service is KEYED else {})
-        for service in [*SERVICES, BARE]
-    ]
-    listen = f"[{front_host.address}]:53"
-    clients = ["2001:db8:0:1::/64", "2001:db8:0:2::/64"]
-    front = {"listen": [listen], "clients": clients, "transfers": True}
-    shim = resolver.Shim(stage, front_host, [dns.address], entries, front=front)
-    own = resolver.Shim(stage, one, [dns.address], entries, front={"listen": ["[::1]:53"]})
+    files = FILES.having(
+        large=" ".join(f'"{"x" * 250}"' for _ in range(240)),
+        many="\n".join(f"many A 192.0.2.{number}" for number in range(100)),
+        secrets=folder,
+    )
+    zone.publish(files.text("zone"))
+    published = files.published()
+    web, keyed, rule_of_object = (published[name] for name in ("web", "keyed", "object"))
+    shim = resolver.Shim(stage, front_host, files.later("resolver.json"))
+    own = resolver.Shim(stage, one, files.later("own-resolver.json"))
     for each in (shim, own):
-        for service in SERVICES:
-            each.wait_state(service.name, "outbound", "usable")
-        each.wait_state(BARE.name, "outbound", "absent")
+        for name in NAMES:
+            each.wait_state(name, "outbound", "usable")
+        # It publishes no AAAA record.
+        each.wait_state("bare", "outbound", "absent")
 
     def outcome(name):
         return shim.count("ssa_resolver_front_queries_total", outcome=name)
@@ -120,10 +103,10 @@ def run(stage):
     found = [line for line in told.splitlines() if ":" in line]
     stage.claim("addresses that getaddrinfo gives", 1, len(found))
     stage.claim("the IPv4 address is there too", True, "192.0.2.7" in told)
-    stage.claim("it is composed", True, ipaddress.IPv6Address(found[0]) in ipaddress.IPv6Network(WEB.items[0]))
+    stage.claim("it is composed", True, ipaddress.IPv6Address(found[0]) in ipaddress.IPv6Network(web.items[0]))
     stage.claim("from the asker", "served", stage.dial(one, found[0]).kind)
     stage.claim("from another", "refused", stage.dial(two, found[0]).kind)
-    stage.claim("the published address", "refused", stage.dial(one, WEB.plain).kind)
+    stage.claim("the published address", "refused", stage.dial(one, web.plain).kind)
     drawn = {other.address("web.demo.test")[0] for _ in range(8)}
     stage.claim_between("addresses in 8 answers", 5, 8, len(drawn))
     stage.claim("all are served", {"served"}, {stage.dial(two, address).kind for address in drawn})
@@ -151,16 +134,16 @@ def run(stage):
     stage.claim_between("TTL by the records", 0, 20, ttl)
 
     stage.note("what is not the front's")
-    stage.claim("a rule that names an object", OBJECT.plain, asking.address("object.demo.test")[0])
-    stage.claim("a rule with a secret that is not allowed", KEYED.plain, asking.address("keyed.demo.test")[0])
-    stage.claim("with DNSSEC OK", WEB.plain, asking.address("web.demo.test", "+dnssec")[0])
-    stage.claim("with checks disabled", WEB.plain, asking.address("web.demo.test", "+cd")[0])
+    stage.claim("a rule that names an object", rule_of_object.plain, asking.address("object.demo.test")[0])
+    stage.claim("a rule with a secret that is not allowed", keyed.plain, asking.address("keyed.demo.test")[0])
+    stage.claim("with DNSSEC OK", web.plain, asking.address("web.demo.test", "+dnssec")[0])
+    stage.claim("with checks disabled", web.plain, asking.address("web.demo.test", "+cd")[0])
     for name, flags in (("AA", 0x0500), ("TC", 0x0300), ("RA and a code", 0x018F)):
         told = asking.raw(question("web.demo.test", 28, flags=flags), front_host.address)
         address = str(ipaddress.IPv6Address(told[-16:]))
         stage.claim(f"with {name}, which means nothing there", "served", stage.dial(one, address).kind)
     misplaced = bytearray(question("web.demo.test", 28))
-    misplaced += b"\xc0\x0c" + bytes([0, 28, 0, 1, 0, 0, 0, 9, 0, 16]) + ipaddress.IPv6Address(WEB.plain).packed
+    misplaced += b"\xc0\x0c" + bytes([0, 28, 0, 1, 0, 0, 0, 9, 0, 16]) + ipaddress.IPv6Address(web.plain).packed
     for name, count in (("an answer", 7), ("an authority", 9)):
         message = bytes(1 if at == count else byte for at, byte in enumerate(misplaced))
         stage.claim(f"with {name} in the query: FORMERR", 1, asking.raw(message, front_host.address)[3] & 0x0F)
@@ -204,14 +187,14 @@ def run(stage):
     if zone.kind == "bind":
         stage.claim_in("the server's own, asked directly", "COOKIE", direct.dig("web.demo.test", "A"))
     told = asking.dig("web.demo.test", "HTTPS")
-    stage.claim("an HTTPS record has its parameters", (True, False), ("h2" in told, WEB.plain in told))
-    stage.claim_in("with DNSSEC OK its hints too", WEB.plain, asking.dig("web.demo.test", "HTTPS", "+dnssec"))
+    stage.claim("an HTTPS record has its parameters", (True, False), ("h2" in told, web.plain in told))
+    stage.claim_in("with DNSSEC OK its hints too", web.plain, asking.dig("web.demo.test", "HTTPS", "+dnssec"))
     told = asking.dig("_http._tcp.demo.test", "SRV")
-    stage.claim("an address beside an SRV record is composed", False, WEB.plain in told)
+    stage.claim("an address beside an SRV record is composed", False, web.plain in told)
     # A server may choose what it answers to ANY (RFC 8482); BIND answers everything by TCP.
     told = asking.dig("web.demo.test", "ANY", "+tcp")
     any_address = re.search(r"AAAA\s+(\S+)", told)
-    stage.claim("among ANY it is composed too", False, f"AAAA\t{WEB.plain}" in told)
+    stage.claim("among ANY it is composed too", False, f"AAAA\t{web.plain}" in told)
     if any_address or zone.kind == "bind":
         stage.claim("and served", "served", stage.dial(one, find(r"AAAA\s+(\S+)", told)[1]).kind)
 
@@ -237,7 +220,7 @@ def run(stage):
     stage.claim_in("who is no client", "REFUSED", told)
     stage.claim_in("is told so with EDNS", "EDNS: version: 0", told)
     with stranger:
-        held = [socket.create_connection((front_host.address, 53), 5) for _ in range(130)]
+        held = [socket.create_connection((front_host.address, 53), timeouts.EXCHANGE) for _ in range(130)]
     stage.claim_in("130 connections of his hold up nobody", "192.0.2.7", asking.dig("web.demo.test", "A", "+tcp"))
     for one_of_them in held:
         one_of_them.close()
@@ -253,16 +236,16 @@ def run(stage):
         with sending:
             sending.sendto(junk, (front_host.address, 53))
     stage.wait(timeouts.SOON, "it continues", lambda: asking.address("web.demo.test")[0])
-    shim.reload(front={**front, "keyed": True, "transfers": False})
+    shim.reload(front={**shim.configuration["front"], "keyed": True, "transfers": False})
     stage.claim_in("a zone, where the configuration does not say so", "failed", asking.dig("demo.test", "AXFR").lower())
     stage.wait(
-        timeouts.SOON, "addresses by secrets are composed", lambda: asking.address("keyed.demo.test")[0] != KEYED.plain
+        timeouts.SOON, "addresses by secrets are composed", lambda: asking.address("keyed.demo.test")[0] != keyed.plain
     )
     first, again = (asking.address("keyed.demo.test")[0] for _ in range(2))
     stage.claim("the same for the same asker", first, again)
     stage.claim("and another for another", False, first == other.address("keyed.demo.test")[0])
     shim.reload(off=True)
-    stage.claim("with the kill switch", WEB.plain, asking.address("web.demo.test")[0])
+    stage.claim("with the kill switch", web.plain, asking.address("web.demo.test")[0])
     shim.reload(off=False)
     zone.stop()
     stage.claim_in("with a dead server", "SERVFAIL", asking.dig("other.demo.test", "A"))

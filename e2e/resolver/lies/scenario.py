@@ -15,11 +15,12 @@ import threading
 from typing import NamedTuple
 
 from lib import resolver, timeouts
-from lib.service import Service
+from lib.files import Files
 
 LIMIT = 300
 LIGHT = True
-WEB = Service(1, "web", "v=ssa1; addr=rand:64")
+FILES = Files(__file__)
+RULE, PLAIN = "v=ssa1; addr=rand:64", "2001:db8:6:1::1"
 NAME = "web.demo.test"
 TTL = 1
 A, NS, CNAME, SOA, TXT, AAAA, OPT, APL = 1, 2, 5, 6, 16, 28, 41, 42
@@ -46,8 +47,8 @@ def item(prefix, length, negated=False):
 LIST = item("2001:db8:5:1::", 64) + item("2001:db8:6:1::", 120, True)
 GOOD = {
     APL: [record(NAME, APL, LIST)],
-    TXT: [record(f"_ssa.{NAME}", TXT, txt(WEB.rules[0]))],
-    AAAA: [record(NAME, AAAA, socket.inet_pton(socket.AF_INET6, WEB.plain))],
+    TXT: [record(f"_ssa.{NAME}", TXT, txt(RULE))],
+    AAAA: [record(NAME, AAAA, socket.inet_pton(socket.AF_INET6, PLAIN))],
 }
 
 
@@ -274,8 +275,7 @@ def run(stage):
     honest_host = stage.net.host("dns2", "2001:db8:0:54::53")
     host = stage.net.host("host", "2001:db8:0:1::10")
     liar = Liar(liar_host, liar_host.address)
-    entries = [resolver.entry(WEB, "inbound", "outbound")]
-    shim = resolver.Shim(stage, host, [liar_host.address], entries)
+    shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
 
     def both(inbound, outbound):
         found = [shim.status("web", "inbound")[0], shim.status("web", "outbound")[0]]
@@ -287,9 +287,9 @@ def run(stage):
         stage.wait(timeouts.SOON, f"lie {number}: {inbound} and {outbound}", lambda: both(inbound, outbound))
         told = shim.status("web", "inbound")[1] + shim.status("web", "outbound")[1]
         stage.claim_in(f"lie {number} is reported", reason, told)
-        stage.claim(f"lie {number}: the verifiers have", WEB.rules, shim.rules("inbound", "web"))
+        stage.claim(f"lie {number}: the verifiers have", [RULE], shim.rules("inbound", "web"))
         served = shim.rules("outbound", "web")
-        stage.claim(f"lie {number}: the clients have", WEB.rules if outbound in ("usable", "stale") else None, served)
+        stage.claim(f"lie {number}: the clients have", [RULE] if outbound in ("usable", "stale") else None, served)
         liar.answer = good
         stage.wait(timeouts.SOON, "a good answer fixes it", lambda: both("usable", "usable"))
     answered = lambda: shim.count("ssa_resolver_resolutions_total", outcome="answered")  # noqa: E731

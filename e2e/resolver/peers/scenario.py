@@ -13,9 +13,11 @@ import subprocess
 from pathlib import Path
 
 from lib import resolver, timeouts
+from lib.files import Files
 from lib.stage import Skip
 
 LIMIT = 60
+FILES = Files(__file__)
 ROLES = ("inbound", "outbound")
 SERVER, CLIENT, OTHER = 1001, 1002, 1003
 # Beside the stage's own folder, which is for its user alone.
@@ -35,21 +37,8 @@ def run(stage):
     FOLDER.mkdir()
     FOLDER.chmod(0o755)
     path = FOLDER / "resolver.sock"
-    static = {"apl": "2:2001:db8:5:1::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:5:1::1"]}
-    service = {
-        "name": "web",
-        "static": static,
-        "allowed": ["2001:db8:5::/48"],
-        "inbound": {"ports": [80]},
-        "outbound": {},
-    }
-    peers = [
-        {"uid": 0, "roles": list(ROLES)},
-        {"uid": SERVER, "roles": ["inbound"]},
-        {"uid": CLIENT, "gid": CLIENT, "roles": ["outbound"]},
-    ]
-    open_to_all = {"path": str(path), "mode": "666", "peers": peers}
-    shim = resolver.Shim(stage, host, None, [service], path, socket=open_to_all)
+    shim = resolver.Shim(stage, host, FILES.later("resolver.json"), path)
+    open_to_all = shim.configuration["socket"]
     stage.wait(timeouts.SOON, "it has a snapshot", lambda: shim.fetch("inbound")[0] == 200)
 
     def codes(user, group):

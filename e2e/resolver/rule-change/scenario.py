@@ -18,17 +18,12 @@ import signal
 import time
 
 from lib import resolver, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
 LIMIT = 180
-OLD = "v=ssa1; addr=hash(src/128):20 rand:44"
-NEW = "v=ssa1; addr=hash(src/64):16 rand:48; salt=2"
-WIDE = "v=ssa1; addr=hash(src/128):20 rand:48"
+FILES = Files(__file__)
+WEB = FILES.published("zone-1-old")["web"]
 RATE, TTL = 250, 3
-
-
-def web(*rules):
-    return Service(1, "web", *rules)
 
 
 def pause(stage, seconds):
@@ -43,33 +38,33 @@ def run(stage):
     hosts = [stage.net.host(f"dns{number}", f"2001:db8:0:5{number}::53") for number in range(len(kinds))]
     clients = [stage.net.client(), stage.net.client("late", "2001:db8:0:3::10")]
     more = "2001:db8:5:10::/60"
-    service = web(OLD)
-    server = stage.net.server(1, [*service.prefixes, more])
-    for prefix in (*service.prefixes, more):
+    server = stage.net.server(1, [*WEB.prefixes, more])
+    for prefix in (*WEB.prefixes, more):
         stage.net.route(prefix, server)
     stage.application(server)
     zones = [resolver.NameServer(stage, host, kind) for host, kind in zip(hosts, kinds)]
 
-    def publish(*services, more=()):
+    def publish(name, **values):
         for zone in zones:
-            zone.publish(*services, ttl=TTL, more=more)
+            zone.publish(FILES.text(name, **values))
 
-    publish(service)
-    first, second = ([host.address] for host in hosts)
-    far, far_shim = resolver.sidecar(stage, server, inbound(), first, service)
-    near, near_shim = resolver.sidecar(stage, clients[0], outbound(clients[0]), second, service)
+    publish("zone-1-old")
+    far, far_shim = resolver.sidecar(stage, server, FILES.server(), FILES.later("server-resolver.json"))
+    of_clients = FILES.later("client-resolver.json")
+    near, near_shim = resolver.sidecar(stage, clients[0], FILES.client(), of_clients)
     stage.begin(far, near)
-    loads = [stage.load(clients[0], destinations=[service.plain], rate=RATE)]
+    loads = [stage.load(clients[0], destinations=[WEB.plain], rate=RATE)]
     stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound(verdict="conforming") > RATE)
-    late, late_shim = resolver.sidecar(stage, clients[1], outbound(clients[1]), second, service)
+    late, late_shim = resolver.sidecar(stage, clients[1], FILES.json("late.json"), of_clients)
     stage.begin(late)
-    loads.append(stage.load(clients[1], destinations=[service.plain], rate=RATE))
+    loads.append(stage.load(clients[1], destinations=[WEB.plain], rate=RATE))
     shims = [far_shim, near_shim, late_shim]
 
     stage.note("the rule changes")
     moment = int(time.time()) + 2 * TTL + 2
-    new = f"{NEW}; from={moment}"
-    publish(web(OLD, new))
+    values = {"new_from": moment}
+    publish("zone-2-both", **values)
+    new = FILES.having(**values).published("zone-3-new")["web"].rules
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: len(shim.rules(role, "web")) == 2)
@@ -77,35 +72,33 @@ def run(stage):
     stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment)
     far_shim.stop(signal.SIGKILL)
     stage.wait(timeouts.SOON, "a TTL passes", lambda: time.time() > moment + TTL)
-    publish(web(new))
+    publish("zone-3-new", **values)
     stage.note("the server's shim was killed, and comes back to what is left")
     far_shim.start()
     far_shim.wait_state("web", "inbound", "usable")
     stage.claim("it keeps the old rule too", 2, len(far_shim.rules("inbound", "web")))
-    stage.wait(2 * TTL, "the clients have the new one alone", lambda: near_shim.rules("outbound", "web") == [new])
-    stage.wait(2 * TTL, "all of them", lambda: late_shim.rules("outbound", "web") == [new])
+    stage.wait(2 * TTL, "the clients have the new one alone", lambda: near_shim.rules("outbound", "web") == new)
+    stage.wait(2 * TTL, "all of them", lambda: late_shim.rules("outbound", "web") == new)
 
     stage.note("the width changes: lists move into the records, the APL record goes, and another record comes")
-    plain = f"AAAA {service.plain}"
-    own = f"{new}; apl={service.published['apl']}"
-    publish(web(own))
+    publish("zone-4-lists", **values)
     pause(stage, TTL)
-    records = [("web", plain), ("_ssa.web", f"TXT {resolver.quoted(own)}")]
-    publish(more=records)
+    publish("zone-5-lists-alone", **values)
     pause(stage, TTL)
     moment = int(time.time()) + 2 * TTL + 2
-    wide = f"{WIDE}; from={moment}; apl=2:{more} !2:{service.plain_item}"
-    publish(more=[*records, ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    values["wide_from"] = moment
+    publish("zone-6-widths", **values)
     for shim in shims:
         role = "inbound" if shim is far_shim else "outbound"
         stage.wait(2 * TTL, f"{shim.host.name} has both", lambda: "rand:48" in str(shim.rules(role, "web")))
     stage.wait(timeouts.SOON, "the wide one takes effect", lambda: time.time() > moment + TTL)
-    publish(more=[records[0], ("_ssa.web", f"TXT {resolver.quoted(wide)}")])
+    publish("zone-7-wide", **values)
+    (wide,) = FILES.having(**values).published("zone-7-wide")["web"].rules
     for shim in (near_shim, late_shim):
         stage.wait(
             2 * TTL,
             f"{shim.host.name} has it alone",
-            lambda: shim.rules("outbound", "web") == [WIDE + f"; from={moment}"],
+            lambda: shim.rules("outbound", "web") == [wide.partition("; apl=")[0]],
         )
 
     stage.note("the DNS goes away")

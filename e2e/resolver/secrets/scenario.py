@@ -14,12 +14,13 @@ import os
 import time
 
 from lib import resolver, timeouts
+from lib.files import Files
 from lib.keys import client_key
-from lib.service import Service, inbound, outbound
 
 LIMIT = 150
 MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
-RULE = "v=ssa1; addr=hash(src/128):20 mac(src/64,time/30):44; key={}; kdf=src/64"
+FILES = Files(__file__)
+WEB = FILES.published("zone-first")["web"]
 RATE, TTL = 500, 2
 
 
@@ -39,13 +40,12 @@ def mount(folder, version, keys):
 def run(stage):
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     client, stranger = stage.net.client(), stage.net.stranger()
-    service = Service(1, "web", RULE.format("k1"))
-    server = stage.net.server(1, service.prefixes)
-    for prefix in service.prefixes:
+    server = stage.net.server(1, WEB.prefixes)
+    for prefix in WEB.prefixes:
         stage.net.route(prefix, server)
     stage.application(server)
     zone = resolver.NameServer(stage, dns)
-    zone.publish(service, ttl=TTL)
+    zone.publish(FILES.text("zone-first"))
     folders = {host: stage.work / f"keys-{host.name}" for host in (server, client)}
     own = {name: client_key(master, 64, client.address) for name, master in MASTERS.items()}
 
@@ -54,22 +54,19 @@ def run(stage):
         mount(folders[client], version, {name: own[name] for name in names})
 
     mount_all("one", "k1")
-    at = [dns.address]
-    far, far_shim = resolver.sidecar(
-        stage, server, inbound(), at, service, keys={"web": {"secrets": str(folders[server])}}
-    )
-    near, near_shim = resolver.sidecar(
-        stage, client, outbound(client), at, service, keys={"web": {"client_keys": str(folders[client])}}
-    )
+    of_server = FILES.having(keys=folders[server]).later("server-resolver.json")
+    of_client = FILES.having(keys=folders[client]).later("client-resolver.json")
+    far, far_shim = resolver.sidecar(stage, server, FILES.server(), of_server)
+    near, near_shim = resolver.sidecar(stage, client, FILES.client(), of_client)
     stage.begin(far, near)
-    load = stage.load(client, destinations=[service.plain], rate=RATE)
+    load = stage.load(client, destinations=[WEB.plain], rate=RATE)
     stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound(verdict="conforming") > RATE)
 
     stage.note("the key is rotated")
     mount_all("two", "k1", "k2")
     moment = int(time.time()) + 2 * TTL + 3
-    second = f"{RULE.format('k2')}; from={moment}"
-    zone.publish(Service(1, "web", RULE.format("k1"), second), ttl=TTL)
+    zone.publish(FILES.text("zone-both", moment=moment))
+    second = FILES.having(moment=moment).published("zone-second")["web"].rules
     for shim, role in ((far_shim, "inbound"), (near_shim, "outbound")):
         stage.wait(3 * TTL, f"{shim.host.name} has both", lambda: "k2" in str(shim.rules(role, "web")))
         secrets = shim.fetch(role)[2]["services"][0]["secrets"]
@@ -77,8 +74,8 @@ def run(stage):
         kinds = sorted({kind for secret in secrets.values() for kind in secret})
         stage.claim("and they are", ["secret"] if role == "inbound" else ["client_key"], kinds)
     stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + TTL)
-    zone.publish(Service(1, "web", second), ttl=TTL)
-    stage.wait(3 * TTL, "the client has the new one alone", lambda: near_shim.rules("outbound", "web") == [second])
+    zone.publish(FILES.text("zone-second", moment=moment))
+    stage.wait(3 * TTL, "the client has the new one alone", lambda: near_shim.rules("outbound", "web") == second)
     stage.claim(
         "the client is told no old key", ["k2"], sorted(near_shim.fetch("outbound")[2]["services"][0]["secrets"])
     )
@@ -87,7 +84,7 @@ def run(stage):
     entries = far_shim.configuration["services"]
     shadow = [{**entries[0], "inbound": {**entries[0]["inbound"], "mode": "shadow"}}]
     far_shim.reload(services=shadow)
-    address = f"{service.prefixes[0].partition('/')[0]}77"
+    address = f"{WEB.prefixes[0].partition('/')[0]}77"
     shadowed = lambda: far.inbound(outcome="shadow_denied")  # noqa: E731
     stage.wait_steady(
         timeouts.SOON,

@@ -16,8 +16,10 @@ import socket
 import time
 
 from lib import resolver, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
+from lib.service import Numbered
 
+FILES = Files(__file__)
 LIMIT = 240
 COUNT, TTL = 1000, 5
 RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
@@ -28,7 +30,21 @@ VMS = WORKERS + 1
 
 
 def service(number, rule=RULE):
-    return Service(number, f"s{number}", rule)
+    return Numbered(number, f"s{number}", rule)
+
+
+def records(services):
+    return "\n".join(one.records(TTL) for one in services)
+
+
+def entry(one, role):
+    """Returns a service's entry in the shim's configuration."""
+    return {
+        "name": one.name,
+        "domain": f"{one.name}.{resolver.ZONE}",
+        "allowed": ["2001:db8:5::/48", "2001:db8:6::/48"],
+        role: {"ports": one.ports},
+    }
 
 
 def cpu(process):
@@ -69,13 +85,13 @@ def run(stage):
         stage.net.route(prefix, server)
     stage.application(server)
     zone = resolver.NameServer(stage, dns)
-    zone.publish(*services, ttl=TTL)
-    at = [dns.address]
+    zone.publish(records(services))
     sidecars = {}
-    for host, configuration in ((server, inbound()), (client, outbound(client))):
+    for host, configuration in ((server, FILES.server()), (client, FILES.client())):
         began = time.monotonic()
-        sidecar, shim = resolver.sidecar(stage, host, configuration, at, *services, concurrency=WORKERS)
         role = configuration["role"]
+        configure = resolver.configured([entry(one, role) for one in services], [dns.address])
+        sidecar, shim = resolver.sidecar(stage, host, configuration, configure, concurrency=WORKERS)
         stage.wait(
             timeouts.STARTED,
             "all are usable",
@@ -118,7 +134,7 @@ def run(stage):
     stage.note("one of them changes")
     before = {role: cpu(sidecar.process) for role, (sidecar, _) in sidecars.items()}
     services[499] = service(500, RULE + "; salt=2")
-    zone.publish(*services, ttl=TTL)
+    zone.publish(records(services))
     for role, (sidecar, shim) in sidecars.items():
         stage.wait(2 * TTL, f"{role} has it", lambda: any("salt" in rule for rule in shim.rules(role, "s500") or []))
         stage.wait(timeouts.SOON, "every VM too", lambda: installed(sidecar, role) >= 2 * VMS)

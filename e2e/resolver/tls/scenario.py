@@ -13,13 +13,13 @@ import signal
 import subprocess
 
 from lib import resolver, timeouts
-from lib.service import Service
+from lib.files import Files
 from lib.stage import Skip
 
 LIMIT = 120
 LIGHT = True
-RULE = "v=ssa1; addr=rand:64"
-WEB = Service(1, "web", RULE)
+FILES = Files(__file__)
+RULE = FILES.published()["web"].rules[0]
 NAME = "dns.demo.test"
 
 
@@ -61,25 +61,6 @@ class Certificates:
         )
 
 
-class Secure(resolver.NameServer):
-    """BIND, by TLS too."""
-
-    def __init__(self, stage, host, certificates):
-        self.certificates = certificates
-        super().__init__(stage, host, "bind")
-
-    def _configure(self):
-        super()._configure()
-        file = self.folder / "configuration"
-        plain = f"listen-on-v6 {{ {self.host.address}; }};"
-        secure = f"{plain} listen-on-v6 port 853 tls own {{ {self.host.address}; }};"
-        own = f'tls own {{ cert-file "{self.certificates}/server.pem"; key-file "{self.certificates}/server.key"; }};\n'
-        text = file.read_text()
-        if plain not in text:
-            raise RuntimeError(f"no {plain} in {text}")
-        file.write_text(own + text.replace(plain, secure))
-
-
 def run(stage):
     if not shutil.which("openssl"):
         raise Skip("there is no openssl")
@@ -87,16 +68,18 @@ def run(stage):
     host = stage.net.host("host", "2001:db8:0:1::10")
     certificates = Certificates(stage.work / "certificates")
     certificates.make(NAME)
-    zone = Secure(stage, dns, certificates.folder)
-    zone.publish(WEB, ttl=1)
+    files = FILES.having(certificates=certificates.folder)
+    zone = resolver.NameServer(stage, dns, "bind", files.template("named.conf"))
+    zone.publish(files.text("zone"))
     # Whatever goes in the clear is lost from here on; the scenario itself asks from the server's host.
     host.run(f"ip6tables -A OUTPUT -d {dns.address} -p udp --dport 53 -j DROP")
     host.run(f"ip6tables -A OUTPUT -d {dns.address} -p tcp --dport 53 -j DROP")
-    by_tls = [f"{dns.address}#{NAME}"]
-    ca = {"ca": str(certificates.folder / "authority.pem")}
-    ways = {"timeout_ms": 1000, "retry_most_s": 1}
-    entries = [resolver.entry(WEB, "inbound", "outbound")]
-    shim = resolver.Shim(stage, host, [], entries, dns={"servers": by_tls, "tls": ca, **ways})
+    shim = resolver.Shim(stage, host, files.later("resolver.json"))
+    good = shim.configuration["dns"]
+
+    def configured(**fields):
+        """Returns the DNS configuration with other fields; those that are None are left out."""
+        return {name: value for name, value in {**good, **fields}.items() if value is not None}
 
     def state(wanted):
         return [shim.status("web", role)[0] for role in ("inbound", "outbound")] == [wanted, wanted]
@@ -130,29 +113,29 @@ def run(stage):
     zone.start()
     usable("it is back")
 
-    shim.reload(dns={"servers": [f"{dns.address}#other.demo.test"], "tls": ca, **ways})
+    shim.reload(dns=configured(servers=[f"{dns.address}#other.demo.test"]))
     stale("another name", "its certificate is for a different name", "tls")
-    shim.reload(dns={"servers": by_tls, "tls": ca, **ways})
+    shim.reload(dns=good)
     usable("the right name")
-    shim.reload(dns={"servers": by_tls, "tls": {"ca": str(certificates.folder / "other.pem")}, **ways})
+    shim.reload(dns=configured(tls={"ca": str(certificates.folder / "other.pem")}))
     stale("another authority", "no authority that is trusted has signed its certificate", "tls")
-    shim.reload(dns={"servers": by_tls, **ways})
+    shim.reload(dns=configured(tls=None))
     stale("the system's authorities", "no authority that is trusted has signed its certificate", "tls")
 
     stage.note("files that do not fit are refused")
     (stage.work / "none.pem").write_text("nothing\n")
     for bad in (
-        {"servers": by_tls, "tls": {"ca": str(stage.work / "none.pem")}},
-        {"servers": [f"{dns.address}#a b"], "tls": ca},
+        {"tls": {"ca": str(stage.work / "none.pem")}},
+        {"servers": [f"{dns.address}#a b"]},
     ):
         refused = shim.count("ssa_resolver_reloads_total", outcome="refused")
-        shim.reload(dns={**bad, **ways})
+        shim.reload(dns=configured(**bad))
         stage.claim("a reload is refused", refused + 1, shim.count("ssa_resolver_reloads_total", outcome="refused"))
 
     stage.note("the authority becomes one of the system's")
     shim.stop()
     os.environ["SSL_CERT_FILE"] = str(certificates.folder / "authority.pem")
-    shim.configuration["dns"] = {"servers": by_tls, **ways}
+    shim.configuration["dns"] = configured(tls=None)
     shim.start()
     usable("the system's authorities")
 
@@ -168,7 +151,7 @@ def run(stage):
 
     stage.note("plain DNS beside it")
     host.run("ip6tables -F OUTPUT")
-    shim.reload(dns={"servers": [dns.address], **ways})
+    shim.reload(dns=configured(servers=[dns.address], tls=None))
     usable("plain DNS")
     stage.claim_between("memory in kB", 1, 30_000, shim.resident())
     stage.claim("exit status of the shim", 0, shim.stop(signal.SIGTERM))

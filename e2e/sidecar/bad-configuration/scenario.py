@@ -14,9 +14,10 @@ import copy
 
 from lib import timeouts
 from lib.envoy import Sidecar
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 SECRET = "00112233445566778899aabbccddeeff"
 MANY = [
     "services[0].name",
@@ -88,7 +89,7 @@ def refuses(stage, sidecar, what, configuration, places, counter, works):
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
     server, unlucky = stage.server(1, WEB), stage.net.server(2, [])
-    for_server, for_client = inbound(WEB), outbound(client, WEB)
+    for_server, for_client = FILES.server(), FILES.client()
 
     stage.note("at the start")
     for number, (what, configuration, places) in enumerate([*garbage(for_server)[:1], *of_servers(for_server)]):
@@ -121,7 +122,7 @@ def run(stage):
         refuses(stage, near, f"client, {what}", configuration, places, lds, composed)
     stage.claim("logs that tell the secret", [], [one.host.name for one in (near, far) if SECRET in one.output()])
     taken = far.stat(r"listener_manager\.lds\.update_success")
-    far.push(inbound(Service(1, "web", *WEB.rules, mode="shadow")))
+    far.push(FILES.json("server-shadow.json"))
     stage.wait(
         timeouts.SOON, "a good push is taken", lambda: far.stat(r"listener_manager\.lds\.update_success") > taken
     )

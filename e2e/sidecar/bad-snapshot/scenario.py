@@ -13,13 +13,13 @@ import copy
 import json
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
 LIGHT = True
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
-MAC = "v=ssa1; addr=mac(src/64):64; key=k1; from=1"
+FILES = Files(__file__)
+WEB = FILES.service("web")
 # A record without its secret beside one that needs none, and one alone.
-MIXED, ALONE = Service(1, "web", *WEB.rules, MAC), Service(1, "web", MAC)
+MIXED, ALONE = FILES.service("web", "mixed"), FILES.service("web", "alone")
 SECRET = "00112233445566778899aabbccddeeff"
 MEGABYTE = 1 << 20
 
@@ -77,9 +77,8 @@ MANNERS = [
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, WEB)
-    snapshot = {"refresh_ms": 100, "wait_s": 1}
-    near, of_near = snapshots.sidecar(stage, client, outbound(client), snapshot=snapshot)
-    far, of_far = snapshots.sidecar(stage, server, inbound(), snapshot=snapshot)
+    near, of_near = snapshots.sidecar(stage, client, FILES.client())
+    far, of_far = snapshots.sidecar(stage, server, FILES.server())
     of_near.publish(WEB)
     of_far.publish(WEB)
     stage.begin(near, far)
@@ -112,7 +111,7 @@ def wait_counted(stage, sidecar, resolver, what, outcome):
     """Waits until each VM has counted it."""
     before = counted(sidecar, resolver, outcome)
     stage.wait(
-        20,
+        timeouts.SOON,
         f"{resolver.role}, {what}: {outcome}",
         lambda: counted(sidecar, resolver, outcome) > before + sidecar.concurrency,
     )

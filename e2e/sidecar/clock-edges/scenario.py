@@ -16,13 +16,10 @@ import collections
 import time
 from typing import Any
 
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
+# Of the service `steps`, in seconds.
 STEP, SKEW = 4, 1
-STEPS = Service(1, "steps", f"v=ssa1; addr=hash(src/128,time/{STEP}):20 const(0):44; skew={SKEW}")
-OLD = "v=ssa1; addr=hash(src/128):20 const(1):44; skew=2"
-NEW = "v=ssa1; addr=hash(src/128):20 const(2):44; skew=2; from="
-WORK = Service(3, "work", "v=ssa1; addr=hash(src/48):20 rand:44; pow=18; skew=120")
 # How long the stranger dials, in seconds: over more than two steps.
 SPAN = 13
 
@@ -36,13 +33,11 @@ class Counts(collections.defaultdict[Any, collections.Counter]):
 
 def run(stage):
     turn = int(time.time()) + 10
-    turning = Service(2, "turning", OLD, f"{NEW}{turn}")
-    services = [STEPS, turning, WORK]
+    files = Files(__file__, turn=turn)
+    steps_service, turning, work = services = files.services().values()
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, *services)
-    near, _ = stage.sidecars(
-        (client, "client.yaml", outbound(client, *services)), (server, "server.yaml", inbound(*services))
-    )
+    near, _ = stage.sidecars((client, "client.yaml", files.client()), (server, "server.yaml", files.server()))
 
     def at(host, destination):
         """Dials within one second; returns the second and what came, or nothing where it turned meanwhile."""
@@ -56,7 +51,7 @@ def run(stage):
         # All within one minute.
         worked_at, now = {}, int(time.time())
         for minutes in range(-4, 5):
-            worked = stage.ssa.compose(WORK.published, stranger.address, port=80, time=now + 60 * minutes)[0]
+            worked = stage.ssa.compose(work.published, stranger.address, port=80, time=now + 60 * minutes)[0]
             came = at(stranger, worked)
             if came is None or came[0] // 60 != now // 60:
                 break
@@ -69,10 +64,10 @@ def run(stage):
     stage.note("steps and a record to come")
     begin = int(time.time())
     steps = {
-        step: stage.ssa.compose(STEPS.published, stranger.address, time=STEP * step)[0]
+        step: stage.ssa.compose(steps_service.published, stranger.address, time=STEP * step)[0]
         for step in range(begin // STEP - 2, (begin + SPAN) // STEP + 3)
     }
-    old = stage.ssa.compose({**turning.published, "rules": [OLD]}, stranger.address)[0]
+    old = stage.ssa.compose({**turning.published, "rules": turning.rules[:1]}, stranger.address)[0]
     new = stage.ssa.compose(turning.published, stranger.address, time=turn)[0]
     mine = {
         str(stage.ssa.compose(turning.published, client.address, time=when)[0]): record
@@ -88,7 +83,7 @@ def run(stage):
             dialled = at(stranger, destination)
             if dialled:
                 counts[max(-4, min(2, dialled[0] - turn))][dialled[1]] += 1
-        dialled = at(client, STEPS.plain)
+        dialled = at(client, steps_service.plain)
         of_client["steps"][dialled[1] if dialled else "served"] += 1
         near.logged(1)
         dialled = at(client, turning.plain)

@@ -12,16 +12,13 @@ conforms, and what would only have been demoted, goes to `application`.
 """
 
 import socket
-from pathlib import Path
 
 from lib import timeouts
-from lib.service import Service, inbound
+from lib.files import Files
 
-HERE = Path(__file__).resolve().parent
-RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
-WEB = Service(1, "web", RULE)
-SHADOW = Service(2, "shadow", RULE, mode="shadow")
-MAIL = Service(3, "mail", RULE, ports=[25])
+FILES = Files(__file__)
+WEB, SHADOW = (FILES.service(name, configuration="web.json") for name in ("web", "shadow"))
+MAIL = FILES.service("mail", configuration="mail.json")
 CALLS = 10
 GREETING = b"220 mail\r\n"
 # What a client may say of itself does not matter.
@@ -38,13 +35,13 @@ PROTOCOLS = {
 def run(stage):
     stranger = stage.net.stranger()
     web = host(stage, 1, WEB, SHADOW)
-    file = HERE / "application.yaml"
+    file = FILES.folder / "application.yaml"
     command = [stage.tools["envoy"], "-c", file, "--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
     stage.start(web, "application", command)
     stage.wait(timeouts.STARTED, "the application listens", lambda: web.listens("::1", 8080))
     mail = host(stage, 3, MAIL)
     of_web, of_mail = stage.sidecars(
-        (web, "server-http.yaml", inbound(WEB, SHADOW)), (mail, "server.yaml", inbound(MAIL))
+        (web, "server-http.yaml", FILES.json("web.json")), (mail, "server.yaml", FILES.json("mail.json"))
     )
     for protocol in PROTOCOLS:
         http(stage, stranger, of_web, protocol, WEB.plain, ("web", "legacy", "demoted"), "application_demoted")
@@ -84,7 +81,7 @@ def http(stage, stranger, sidecar, protocol, address, expected, cluster):
 def speaks_first(stage, stranger, mail, sidecar):
     with mail:
         greeter = socket.create_server(("::1", 8080), family=socket.AF_INET6)
-    greeter.settimeout(20)
+    greeter.settimeout(timeouts.SOON)
     own = stage.ssa.compose(MAIL.published, stranger.address)[0]
     for address, cluster in ((MAIL.plain, "application_demoted"), (own, "application")):
         with stranger:

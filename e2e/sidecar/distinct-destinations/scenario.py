@@ -9,9 +9,10 @@ not grow with them.
 """
 
 from lib import timeouts
-from lib.service import Service, inbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=rand:64")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 FIRST, ALL = 20_000, 100_000
 LIMIT = 240
 
@@ -25,7 +26,7 @@ def hosts(far):
 def run(stage):
     stranger = stage.net.stranger()
     server = stage.server(1, WEB)
-    far = stage.sidecar(server, "server.yaml", inbound(WEB))
+    far = stage.sidecar(server, "server.yaml", FILES.server())
     # The kernel's table of captured connections is not what is shown here.
     server.sysctl(netfilter__nf_conntrack_tcp_timeout_time_wait=1, netfilter__nf_conntrack_tcp_timeout_close=1)
     before = hosts(far)

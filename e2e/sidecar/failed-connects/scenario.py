@@ -14,28 +14,21 @@ import ipaddress
 import time
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
 LIGHT = True
-ITEMS = [f"2001:db8:5:2:{part}::/65" for part in ("0", "8000")]
-REPLICAS = Service(1, "replicas", "v=ssa1; addr=hash(src/128):20 rand:44; replicas=2")
-CHOICE = Service(2, "items", "v=ssa1; addr=hash(src/128):20 rand:43; item=rand", items=ITEMS)
-ADDRESSES = Service(3, "addresses", "v=ssa1; addr=rand:64")
-NONE = Service(4, "none", "v=ssa1; addr=hash(src/128):20 const(0):44")
-SERVICES = [REPLICAS, CHOICE, ADDRESSES, NONE]
-REQUESTS, POOL = 40, 16
-# Where a route leads into a black hole nobody says so, and Envoy gives up after this.
-QUICKER = [("connect_timeout: 5s", "connect_timeout: 0.25s")]
+FILES = Files(__file__)
+REPLICAS, CHOICE, ADDRESSES, NONE = SERVICES = list(FILES.services().values())
+REQUESTS, POOL = 40, FILES.client()["pool"]
 
 
 def run(stage):
     client = stage.net.client()
     server = stage.server(1, *SERVICES)
     # So few draws that each comes again soon, and so many that not all lead to one replica or item.
-    configuration = outbound(client, *SERVICES, pool=POOL)
     near, far = stage.sidecars(
-        (client, "client.yaml", configuration, 1, QUICKER), (server, "server.yaml", inbound(*SERVICES))
+        (client, "client.yaml", FILES.client(), 1, FILES.text("client.patch")), (server, "server.yaml", FILES.server())
     )
     blocked = block(stage, client, near)
     began = {service.name: avoided(stage, client, near, service, blocked[service.name]) for service in SERVICES[:3]}
@@ -45,7 +38,7 @@ def run(stage):
     claim_failures(stage, near, NONE, 5)
     tried_again(stage, client, near, began)
     near.stop()
-    under_http(stage, client, configuration)
+    under_http(stage, client)
     stage.claim("connections that do not conform", 0, far.inbound() - far.inbound(verdict="conforming"))
 
 
@@ -70,7 +63,7 @@ def block(stage, client, near):
     only = stage.ssa.compose(NONE.published, client.address)[0]
     blocked = {
         "replicas": ipaddress.ip_network((replica, 84), strict=False),
-        "items": ipaddress.ip_network(ITEMS[1]),
+        "items": ipaddress.ip_network(CHOICE.items[1]),
         "addresses": ipaddress.ip_network(drawn[0]),
         "none": ipaddress.ip_network(only),
     }
@@ -120,9 +113,10 @@ def tried_again(stage, client, near, began):
         stage.claim_between(f"{service.name}: tried again after s", 28, 40, seconds)
 
 
-def under_http(stage, client, configuration):
+def under_http(stage, client):
     stage.note("under the HTTP connection manager")
-    near = stage.sidecar(client, "client-http.yaml", configuration, concurrency=1, edits=QUICKER, folder="client-http")
+    patch = FILES.text("client-http.patch")
+    near = stage.sidecar(client, "client-http.yaml", FILES.client(), concurrency=1, patch=patch, folder="client-http")
     texts = [stage.dial(client, REPLICAS.plain).text for _ in range(REQUESTS)]
     stage.claim("connections composed", REQUESTS, near.outbound(service="replicas", outcome="composed"))
     good = texts.count("server1")

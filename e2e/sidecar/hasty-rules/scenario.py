@@ -12,10 +12,10 @@ operator does not bear goes as dialled, and is counted and told.
 """
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-HASTY = Service(1, "hasty", "v=ssa1; addr=hash(src/128,time/1):20 rand:44")
-SLOW = Service(2, "slow", "v=ssa1; addr=hash(src/128,time/60):20 rand:44")
+FILES = Files(__file__)
+HASTY, SLOW = FILES.service("hasty"), FILES.service("slow")
 RATE, SECONDS, WORKERS = 250, 30, 2
 # 8 draws of each worker for every second of two intervals of 5 s, and one second more for the time between.
 MOST = 8 * WORKERS * (2 * 5 + 1)
@@ -31,9 +31,7 @@ def addresses(near):
 def run(stage):
     client = stage.net.client()
     server = stage.server(1, HASTY, SLOW)
-    near, far = stage.sidecars(
-        (client, "client.yaml", outbound(client, HASTY, SLOW)), (server, "server.yaml", inbound(HASTY, SLOW))
-    )
+    near, far = stage.sidecars((client, "client.yaml", FILES.client()), (server, "server.yaml", FILES.server()))
     load = stage.load(client, destinations=[HASTY.plain], rate=RATE)
     known, hosts = [], []
     so_far = 0
@@ -53,9 +51,8 @@ def run(stage):
     near.stop()
 
     stage.note("an operator who bears no step below two minutes")
-    near = stage.sidecar(
-        client, "client.yaml", outbound(client, HASTY, SLOW, min_time_step_s=120), folder="client-patient"
-    )
+    patient = FILES.json("client-patient.json")
+    near = stage.sidecar(client, "client.yaml", patient, folder="client-patient")
     for service, step in ((HASTY, 1), (SLOW, 60)):
         stage.claim(f"{service.name} as dialled is", "served", stage.dial(client, service.plain).kind)
         stage.claim(f"{service.name} is counted", 1, near.outbound(service=service.name, outcome="failed"))

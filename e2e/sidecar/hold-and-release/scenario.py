@@ -17,12 +17,12 @@ import struct
 import time
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
-MAIL = Service(2, "mail", "v=ssa1; addr=hash(src/128):20 rand:44", ports=[25])
+FILES = Files(__file__)
+WEB, MAIL = FILES.service("web"), FILES.service("mail")
 # Nobody conforms: it is in force from 2096 on.
-LATER = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44; from=4000000000")
+LATER = FILES.service("web", "later")
 GREETING = b"220 mail\r\n"
 COUNT, THOUSANDS = 20, 6000
 LIMIT = 240
@@ -30,10 +30,11 @@ LIMIT = 240
 OUT, IN = r"cluster\.original_dst\.upstream_cx_total", r"cluster\.application\.upstream_cx_total"
 
 
-def begin(stage, host, configuration, hold, name="", concurrency=2, **snapshot):
-    """Starts a sidecar with its resolver, which serves nothing."""
+def begin(stage, host, configuration, name="", concurrency=2, snapshot=None, **changes):
+    """Starts a sidecar with its resolver, which serves nothing; `snapshot` and `changes` are fields that differ."""
+    configuration = {**configuration, "snapshot": {**configuration["snapshot"], **(snapshot or {})}, **changes}
     sidecar, resolver = snapshots.sidecar(
-        stage, host, configuration, hold, snapshot, concurrency=concurrency, folder=f"{host.name}{name}"
+        stage, host, configuration, concurrency=concurrency, folder=f"{host.name}{name}"
     )
     stage.begin(sidecar)
     return sidecar, resolver
@@ -63,12 +64,12 @@ def run(stage):
 
 def hold_both(stage, client, web, mail):
     stage.note("held by both sidecars in turn")
-    near, of_near = begin(stage, client, outbound(client), {"ms": 20000})
-    far, of_far = begin(stage, web, inbound(), {"ms": 20000})
-    far_mail, of_mail = begin(stage, mail, inbound(), {"ms": 20000})
+    near, of_near = begin(stage, client, FILES.client())
+    far, of_far = begin(stage, web, FILES.server())
+    far_mail, of_mail = begin(stage, mail, FILES.server())
     with mail:
         greeter = socket.create_server(("::1", 8080), family=socket.AF_INET6)
-    greeter.settimeout(20)
+    greeter.settimeout(timeouts.SOON)
     load = stage.load(client, destinations=[WEB.plain], count=COUNT, at_once=COUNT)
     with client:
         caller = socket.create_connection((MAIL.plain, 25), timeout=timeouts.HELD_EXCHANGE)
@@ -85,7 +86,7 @@ def hold_both(stage, client, web, mail):
     load.end()
     of_mail.publish(MAIL)
     served, _ = greeter.accept()
-    served.settimeout(20)
+    served.settimeout(timeouts.SOON)
     served.sendall(GREETING)
     stage.claim("where servers speak first, the greeting", GREETING, caller.recv(100))
     caller.sendall(b"HELO client\r\n")
@@ -104,7 +105,7 @@ def in_vain(stage, client, stranger, web):
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     for more, kind, outcome in (({}, "refused", "denied"), ({"missing": "release"}, "served", "allowed")):
         name = more.get("missing", "default")
-        far, _ = begin(stage, web, inbound(), {"ms": 500}, f"-{name}", **more)
+        far, _ = begin(stage, web, FILES.server(), f"-{name}", snapshot=more, hold={"ms": 500})
         began = time.monotonic()
         stage.claim(f"inbound, {name}: the connection is", kind, stage.dial(stranger, own).kind)
         stage.claim_between(f"inbound, {name}: after s", 0.4, 3, round(time.monotonic() - began, 2))
@@ -113,7 +114,7 @@ def in_vain(stage, client, stranger, web):
             far.stop()
     for more, kind, outcome in (({}, "served", "no_snapshot"), ({"missing": "refuse"}, "refused", "refused")):
         name = more.get("missing", "default")
-        near, _ = begin(stage, client, outbound(client), {"ms": 500}, f"-{name}", **more)
+        near, _ = begin(stage, client, FILES.client(), f"-{name}", snapshot=more, hold={"ms": 500})
         began = time.monotonic()
         stage.claim(f"outbound, {name}: the connection is", kind, stage.dial(client, WEB.plain).kind)
         stage.claim_between(f"outbound, {name}: after s", 0.4, 3, round(time.monotonic() - began, 2))
@@ -126,7 +127,7 @@ def in_vain(stage, client, stranger, web):
 def too_many(stage, stranger, web):
     stage.note("more than may be held")
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
-    far, of_far = begin(stage, web, inbound(), {"connections": 8, "ms": 20000}, "-many", concurrency=1)
+    far, of_far = begin(stage, web, FILES.server(), "-many", concurrency=1, hold={"connections": 8, "ms": 20000})
     load = stage.load(stranger, destinations=[own], count=COUNT, at_once=COUNT)
     stage.wait(timeouts.SOON, "some are refused at once", lambda: far.inbound(verdict="no_snapshot") == COUNT - 8)
     wait_held(stage, far, 8)
@@ -140,7 +141,7 @@ def too_many(stage, stranger, web):
 def leavers(stage, stranger, web):
     stage.note("clients that leave while they are held")
     own = str(stage.ssa.compose(WEB.published, stranger.address)[0])
-    far, of_far = begin(stage, web, inbound(), {"ms": 3000}, "-left")
+    far, of_far = begin(stage, web, FILES.server(), "-left", hold={"ms": 3000})
     with stranger:
         connections = [socket.create_connection((own, 80), timeout=timeouts.EXCHANGE) for _ in range(3 * COUNT)]
     wait_held(stage, far, 3 * COUNT)
@@ -167,7 +168,7 @@ def leavers(stage, stranger, web):
 
 def keep_out(stage, stranger, web):
     stage.note("as many as may be held come from one network and leave")
-    far, of_far = begin(stage, web, inbound(), {"ms": 20000}, "-full", concurrency=1)
+    far, of_far = begin(stage, web, FILES.server(), "-full", concurrency=1)
     # A network of its own: a /64 as the others have.
     crowd = stage.net.stranger("crowd", "2001:db8:0:66::6")
     for _ in range(2):
@@ -194,7 +195,7 @@ def thousands(stage, stranger, web):
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     for service, fate in ((WEB, "answered"), (LATER, "refused")):
         stage.note(f"{THOUSANDS} are held, and all {fate} at once")
-        far, of_far = begin(stage, web, inbound(), {"connections": 4096, "ms": 30000}, f"-{fate}")
+        far, of_far = begin(stage, web, FILES.server(), f"-{fate}", hold={"connections": 4096, "ms": 30000})
         load = stage.load(
             stranger, destinations=[own], count=THOUSANDS, at_once=THOUSANDS, timeout=timeouts.HELD_EXCHANGE
         )

@@ -17,15 +17,14 @@ import threading
 import time
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
 LONG = True
 LIMIT = 480
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128,time/30):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 APPLICATIONS, EVERY, LASTS = 20, 20, 300
-IDLE = ("common_http_protocol_options: { idle_timeout: 30s }", "common_http_protocol_options: { idle_timeout: 5s }")
-AGELESS = ("                common_http_protocol_options: { max_connection_duration: 6s }\n", "")
 REQUEST = b"GET / HTTP/1.1\r\nhost: e2e\r\n\r\n"
 
 
@@ -91,10 +90,10 @@ def run(stage):
     server = stage.server(1, WEB)
     *_, far = stage.sidecars(
         *(
-            (client, "client-http.yaml", outbound(client, WEB), 2, edits)
-            for client, edits in zip(clients, ([IDLE], [IDLE, AGELESS]))
+            (client, "client-http.yaml", FILES.json(f"{client.name}.json"), 2, FILES.text(f"{client.name}.patch"))
+            for client in clients
         ),
-        (server, "server.yaml", inbound(WEB)),
+        (server, "server.yaml", FILES.server()),
     )
     began = time.monotonic()
     applications = {

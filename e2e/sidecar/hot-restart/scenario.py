@@ -10,17 +10,18 @@ connection is answered, and the new ones decide as the old ones did.
 
 from lib import timeouts
 from lib.envoy import Sidecar
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 RATE = 500
 
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, WEB)
-    near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), base_id=1)
-    far = Sidecar(stage, server, "server.yaml", inbound(WEB), base_id=2)
+    near = Sidecar(stage, client, "client.yaml", FILES.client(), base_id=1)
+    far = Sidecar(stage, server, "server.yaml", FILES.server(), base_id=2)
     stage.begin(near, far)
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
     restart(stage, far, r"\[__\]_15006")

@@ -11,23 +11,20 @@ Printed is how much that was, and how much of the whole is V8's and the program'
 """
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
 LIGHT = True
-WEB = Service(1, "web", "v=ssa1; addr=rand:64")
-REQUESTS, POOL, WORKERS = 1500, 256, 2
-EDITS = (
-    ("common_http_protocol_options: { idle_timeout: 30s }", "common_http_protocol_options: { idle_timeout: 10s }"),
-    ("                common_http_protocol_options: { max_connection_duration: 6s }\n", ""),
-)
+FILES = Files(__file__)
+WEB = FILES.service("web")
+REQUESTS, POOL, WORKERS = 1500, FILES.client()["pool"], 2
 KEPT = r"cluster\.original_dst\.upstream_cx_active"
 
 
 def run(stage):
     client, server = stage.net.client(), stage.server(1, WEB)
     near, far = stage.sidecars(
-        (client, "client-http.yaml", outbound(client, WEB, pool=POOL), WORKERS, EDITS),
-        (server, "server.yaml", inbound(WEB)),
+        (client, "client-http.yaml", FILES.client(), WORKERS, FILES.text("client.patch")),
+        (server, "server.yaml", FILES.server()),
     )
     # What every worker needs once is not what addresses need.
     ask(stage, client, 20)

@@ -9,17 +9,18 @@ they go. Before and after that the rule is in force. Connections that stand stil
 """
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 HELD, RATE = 50, 200
 
 
 def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, WEB)
-    near, of_near = snapshots.sidecar(stage, client, outbound(client))
-    far, of_far = snapshots.sidecar(stage, server, inbound())
+    near, of_near = snapshots.sidecar(stage, client, FILES.client())
+    far, of_far = snapshots.sidecar(stage, server, FILES.server())
     of_near.publish(WEB)
     of_far.publish(WEB)
     stage.begin(near, far)

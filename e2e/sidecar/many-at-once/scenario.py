@@ -11,10 +11,11 @@ Expected: all are answered, all stand at the same time and answer again, and not
 import resource
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import Skip
 
-WEB = Service(1, "web", "v=ssa1; addr=rand:64")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 EACH = 5000
 
 
@@ -28,8 +29,8 @@ def run(stage):
         stage.net.route(f"2001:db8:5:1{half}", server)
         stage.application(server)
     sidecars = stage.sidecars(
-        *((client, "client.yaml", outbound(client, WEB)) for client in clients),
-        *((server, "server.yaml", inbound(WEB)) for server in servers),
+        *((client, "client.yaml", FILES.json(f"{client.name}.json")) for client in clients),
+        *((server, "server.yaml", FILES.server()) for server in servers),
     )
     near, far = sidecars[:2], sidecars[2:]
     loads = [stage.load(client, destinations=[WEB.plain], count=EACH, hold=True, at_once=500) for client in clients]

@@ -8,20 +8,21 @@ Expected: all are answered and counted. Once both Envoys are warm, after the fir
 has given out grows by 4 MB, nor what is beside that, the module's memory. The allocator may keep some more for itself.
 """
 
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
 LONG = True
 LIMIT = 3600
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 STEPS, EACH, WARM = 10, 100_000, 2
-UNLOGGED = [("path: access.log", "path: /dev/null")]
 
 
 def run(stage):
     client = stage.net.client()
     server = stage.server(1, WEB)
     near, far = stage.sidecars(
-        (client, "client.yaml", outbound(client, WEB), 2, UNLOGGED), (server, "server.yaml", inbound(WEB), 2, UNLOGGED)
+        (client, "client.yaml", FILES.client(), 2, FILES.text("client.patch")),
+        (server, "server.yaml", FILES.server(), 2, FILES.text("server.patch")),
     )
     sidecars = (near, far)
 

@@ -8,9 +8,10 @@ Expected: no host has a neighbour entry for an address of the service, for slice
 router has one for each host and link-local address at most, the others their default route alone.
 """
 
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=rand:64")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 COUNT = 3000
 
 
@@ -22,8 +23,8 @@ def run(stage):
     for server in servers:
         stage.application(server)
     near, *far = stage.sidecars(
-        (client, "client.yaml", outbound(client, WEB, pool=4096)),
-        *((server, "server.yaml", inbound(WEB)) for server in servers),
+        (client, "client.yaml", FILES.client()),
+        *((server, "server.yaml", FILES.server()) for server in servers),
     )
     addresses = stage.ssa.compose(WEB.published, stranger.address, count=COUNT)
     for host, destinations in ((stranger, addresses), (client, [WEB.plain])):

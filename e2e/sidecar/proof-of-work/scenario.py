@@ -15,22 +15,19 @@ proof that nobody waits for any more costs nothing.
 import time
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
-PLAIN = Service(1, "plain", "v=ssa1; addr=hash(src/128):20 rand:44")
-HARD = Service(2, "hard", "v=ssa1; addr=hash(src/48):20 rand:44; pow=18")
-HARDER = Service(6, "harder", "v=ssa1; addr=hash(src/48):20 rand:44; pow=22")
-HARDEST = [Service(number, f"hardest-{number}", "v=ssa1; addr=hash(src/48):20 rand:44; pow=24") for number in (3, 4, 5)]
-SERVICES = [PLAIN, HARD, HARDER, *HARDEST]
+FILES = Files(__file__)
+PLAIN, HARD, HARDER, *HARDEST = SERVICES = list(FILES.services().values())
 RATE, REQUESTS = 200, 20
 
 
 def run(stage):
     client = stage.net.client()
     server = stage.server(1, *SERVICES)
-    far = stage.sidecar(server, "server.yaml", inbound(*SERVICES))
-    near = client_sidecar(stage, client, 30000, max_pow=24)
+    far = stage.sidecar(server, "server.yaml", FILES.server())
+    near = client_sidecar(stage, client, "client")
     # A proof is good for its minute, and some seconds more.
     stage.wait(timeouts.INTERVAL, "the minute is young", lambda: time.time() % 60 < 35)
     for service in (HARD, HARDER):
@@ -39,7 +36,7 @@ def run(stage):
     near.stop()
 
     stage.note("as many bits as are done by default")
-    near = client_sidecar(stage, client, 30000, name="default")
+    near = client_sidecar(stage, client, "client-default")
     began = time.monotonic()
     stage.claim("22 bits as dialled are", "served", stage.dial(client, HARDER.plain).kind)
     stage.claim_between("after s", 0, 5, round(time.monotonic() - began, 2))
@@ -49,7 +46,7 @@ def run(stage):
     near.stop()
 
     stage.note("too little time")
-    near = client_sidecar(stage, client, 20, max_pow=24)
+    near = client_sidecar(stage, client, "client-hurried")
     kinds = {stage.dial(client, service.plain).kind for service in HARDEST}
     stage.claim("connections are", {"served"}, kinds)
     failed = near.outbound(outcome="failed")
@@ -71,10 +68,8 @@ def idle(near):
     return near.cpu_seconds() - before < 0.05
 
 
-def client_sidecar(stage, client, hold_ms, name="", **more):
-    near, resolver = snapshots.sidecar(
-        stage, client, outbound(client, **more), {"ms": hold_ms}, concurrency=1, folder=f"client-{hold_ms}{name}"
-    )
+def client_sidecar(stage, client, name):
+    near, resolver = snapshots.sidecar(stage, client, FILES.json(f"{name}.json"), concurrency=1, folder=name)
     resolver.publish(*SERVICES)
     stage.begin(near)
     resolver.wait_taken()

@@ -11,9 +11,10 @@ it happens still stand. The last push is in force: the prober that it exempts re
 
 from lib import timeouts
 from lib.envoy import Sidecar
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 PUSHES, RATE, HELD = 20, 500, 50
 # What Envoy counts when a push was taken, and when it was not.
 COUNTS = {
@@ -36,8 +37,8 @@ def push_both(stage, near, far, push):
     counted = r"cluster\.application\.upstream_cx_total"
     so_far = far.stat(counted)
     before = [sidecar.stat(taken) for sidecar in (near, far)]
-    near.push(outbound(near.host, WEB, pool=100 + push, seed=f"push {push}"))
-    far.push(inbound(WEB, exempt=[{"sources": [f"2001:db8:0:f::{push:x}/128"], "ports": [80]}]))
+    near.push(FILES.client(pool=100 + push, seed=f"push {push}"))
+    far.push(FILES.server(exempt=[{"sources": [f"2001:db8:0:f::{push:x}/128"], "ports": [80]}]))
 
     def both_took_it():
         return all(sidecar.stat(taken) > count for sidecar, count in zip((near, far), before))
@@ -48,8 +49,8 @@ def push_both(stage, near, far, push):
 
 
 def push_all(stage, client, prober, server, dynamic):
-    near = Sidecar(stage, client, "client.yaml", outbound(client, WEB), dynamic=dynamic, folder=f"client-{dynamic}")
-    far = Sidecar(stage, server, "server.yaml", inbound(WEB), dynamic=dynamic, folder=f"server-{dynamic}")
+    near = Sidecar(stage, client, "client.yaml", FILES.client(), dynamic=dynamic, folder=f"client-{dynamic}")
+    far = Sidecar(stage, server, "server.yaml", FILES.server(), dynamic=dynamic, folder=f"server-{dynamic}")
     stage.begin(near, far)
     held = stage.load(client, destinations=[WEB.plain], count=HELD, hold=True)
     stage.claim("connections that stand before", HELD, held.settled()["answered"])

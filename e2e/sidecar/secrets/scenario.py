@@ -16,7 +16,7 @@ import base64
 import time
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
 RATE = 500
 # docs/spec-examples.md, 9.11: the client's key, and the secret that it comes from.
@@ -24,95 +24,83 @@ SOURCE, SECRET, CLIENT_KEY = "2001:db8:77:1::7", "000102030405060708090a0b0c0d0e
 OLD, NEW = "6f6c6420736563726574206f662077eb", "6e65772073656372657420206f66eb77"
 WRONG = "77726f6e6720736563726574eb776562"
 EVERY = {"secret": SECRET, "client key": CLIENT_KEY, "old": OLD, "new": NEW, "wrong": WRONG}
-OWN = "v=ssa1; addr=hash(src/64):20 mac(src/64,time/3600):44; key=k1; kdf=src/48"
-FIRST = "v=ssa1; addr=hash(src/64):20 mac(src/128,time/30):44; key=a"
+FILES = Files(__file__, secret=SECRET, client_key=CLIENT_KEY, old=OLD, new=NEW, wrong=WRONG)
+OWN, SHARED = FILES.service("own"), FILES.service("shared")
 PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "listeners", "server_info", "init_dump"]
-
-
-def own(key=CLIENT_KEY):
-    return Service(1, "own", OWN, secrets={"k1": {"secret": SECRET}}, client={"secrets": {"k1": {"client_key": key}}})
-
-
-def shared(rules, **secrets):
-    secrets = {name: {"secret": secret} for name, secret in secrets.items()}
-    return Service(2, "shared", *rules, secrets=secrets, client={"secrets": secrets})
 
 
 def run(stage):
     client, stranger = stage.net.client(address=SOURCE), stage.net.stranger()
-    server = stage.server(1, own(), shared([FIRST]))
-    near, of_near = snapshots.sidecar(stage, client, outbound(client))
-    far, of_far = snapshots.sidecar(stage, server, inbound())
+    server = stage.server(1, OWN, SHARED)
+    near, of_near = snapshots.sidecar(stage, client, FILES.client())
+    far, of_far = snapshots.sidecar(stage, server, FILES.server())
     stage.begin(near, far)
-    before = shared([FIRST], a=OLD)
 
-    def publish(*services):
+    def publish(variant="", **values):
         """A verifier knows of what is new before clients use it."""
         for resolver in (of_far, of_near):
-            resolver.publish(*services)
+            resolver.publish(*FILES.having(**values).services(variant).values())
             resolver.wait_taken()
 
-    publish(own(), before)
+    publish()
     stage.note("each has its key")
-    for service in (own(), before):
+    for service in (OWN, SHARED):
         stage.claim(f"{service.name}: the client is", "served", stage.dial(client, service.plain).kind)
         line = far.logged(1)[0]
         stage.claim(f"{service.name}: and found", "conforming", line["verdict"])
-    by_hand = stage.ssa.compose(before.published, stranger.address, secret=f"a={OLD}")[0]
+    by_hand = stage.ssa.compose(SHARED.published, stranger.address, secret=f"a={OLD}")[0]
     stage.claim("a stranger with the secret is", "served", stage.dial(stranger, by_hand).kind)
-    guessed = stage.ssa.compose(before.published, stranger.address, secret=f"a={WRONG}")[0]
+    guessed = stage.ssa.compose(SHARED.published, stranger.address, secret=f"a={WRONG}")[0]
     stage.claim("a stranger with another is", "refused", stage.dial(stranger, guessed).kind)
     found = [(line["verdict"], line["part"]) for line in far.logged(2)]
     stage.claim("they are found", [("conforming", None), ("violation", "field_1")], found)
-    of_near.publish(own(WRONG), before)
+    of_near.publish(*FILES.services("wrong").values())
     of_near.wait_taken()
-    stage.claim("a client with a wrong key of its own is", "refused", stage.dial(client, own().plain).kind)
+    stage.claim("a client with a wrong key of its own is", "refused", stage.dial(client, OWN.plain).kind)
     line = far.logged(1)[0]
     stage.claim("and found", ("violation", "field_1"), (line["verdict"], line["part"]))
 
-    rotate(stage, client, far, near, publish, before)
+    rotate(stage, client, far, publish)
 
     stage.note("what is told")
     for sidecar, resolver in ((far, of_far), (near, of_near)):
         sidecar.admin("logging?level=trace", "POST")
         refused = sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome="refused")
-        fault = {"secrets": {"k1": {"secret": SECRET + "0"}}}
-        resolver.publish(Service(1, "own", OWN, client=fault, **fault))
+        resolver.publish(*FILES.services("faulty").values())
 
         def told():
             return sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome="refused") > refused
 
         stage.wait(timeouts.SOON, f"{sidecar.host.name} refuses a secret of 33 digits", told)
-        resolver.publish(own(), before)
+        resolver.publish(OWN, SHARED)
         resolver.wait_taken()
         stage.claim_in(f"{sidecar.host.name} says where the fault is", "secrets", sidecar.output())
-    stage.dial(client, own().plain)
-    stage.claim("the client is still", "served", stage.dial(client, before.plain).kind)
+    stage.dial(client, OWN.plain)
+    stage.claim("the client is still", "served", stage.dial(client, SHARED.plain).kind)
     for sidecar in (near, far):
         stage.claim(f"what {sidecar.host.name} tells", [], list(leaks(sidecar)))
 
 
-def rotate(stage, client, far, near, publish, before):
+def rotate(stage, client, far, publish):
     stage.note("the key is changed")
-    load = stage.load(client, destinations=[before.plain], rate=RATE)
+    load = stage.load(client, destinations=[SHARED.plain], rate=RATE)
     so_far = far.inbound()
     stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound() > so_far + RATE)
     moment = int(time.time()) + 6
-    second = f"{FIRST.replace('key=a', 'key=b')}; from={moment}"
-    publish(own(), shared([FIRST, second], a=OLD, b=NEW))
+    publish("both", moment=moment)
     stage.claim_between("both stand before the new one counts, by s", 0.1, 6, round(moment - time.time(), 2))
     stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + 1)
-    publish(own(), shared([second], b=NEW))
+    publish("new", moment=moment)
     so_far = far.inbound()
     stage.wait(timeouts.SOON, "connections continue", lambda: far.inbound() > so_far + RATE)
     far.mark()
     load.end_steady()
     stage.claim("violations of the service", 1, far.inbound(service="shared", verdict="violation"))
     for number, key in enumerate((OLD, NEW)):
-        address = stage.ssa.compose(shared([FIRST]).published, "2001:db8:0:2::66", secret=f"a={key}")[0]
+        address = stage.ssa.compose(SHARED.published, "2001:db8:0:2::66", secret=f"a={key}")[0]
         kind = stage.dial(stage.net.hosts["stranger"], address).kind
         stage.claim(f"in the end the {('old', 'new')[number]} key is", ("refused", "served")[number], kind)
-    publish(own(), before)
+    publish()
 
 
 def leaks(sidecar):

@@ -11,11 +11,10 @@ and those that stand still stand.
 """
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-SECRETS = {"k1": {"secret": "00112233445566778899aabbccddeeff"}}
-RULE = "v=ssa1; addr=hash(src/64):20 mac(src/128,time/30):44; key=k1"
-WEB = Service(1, "web", RULE, secrets=SECRETS, client={"secrets": SECRETS})
+FILES = Files(__file__)
+WEB = FILES.service("web")
 PUSHES, RATE, HELD = 20, 500, 50
 
 
@@ -23,8 +22,8 @@ def run(stage):
     client = stage.net.client()
     server = stage.server(1, WEB)
     sides = [
-        snapshots.sidecar(stage, client, outbound(client), {"ms": 10000}, dynamic="ecds"),
-        snapshots.sidecar(stage, server, inbound(), {"ms": 10000}, dynamic="ecds"),
+        snapshots.sidecar(stage, client, FILES.client(), dynamic="ecds"),
+        snapshots.sidecar(stage, server, FILES.server(), dynamic="ecds"),
     ]
     (near, _), (far, _) = sides
     for _, resolver in sides:
@@ -58,11 +57,11 @@ def push_both(stage, sides, push):
     for sidecar, resolver in sides:
         taken = r"extension_config_discovery\..*\.config_reload"
         before = sidecar.stat(taken)
-        sidecar.push(configuration(sidecar, resolver, push))
+        sidecar.push(configuration(resolver, push))
         stage.wait(timeouts.SOON, f"push {push} is taken by {sidecar.host.name}", lambda: sidecar.stat(taken) > before)
 
 
-def configuration(sidecar, resolver, push):
+def configuration(resolver, push):
     """Returns another configuration of the same sense."""
-    made = outbound(sidecar.host) if resolver.role == "outbound" else inbound()
-    return snapshots.subscribed(made, {"ms": 10000, "connections": 1000 + push})
+    made = FILES.client() if resolver.role == "outbound" else FILES.server()
+    return {**made, "hold": {**made["hold"], "connections": 1000 + push}}

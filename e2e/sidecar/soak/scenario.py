@@ -13,26 +13,16 @@ wrong ones are all refused, and those to plain addresses all demoted. What stood
 import time
 
 from lib import snapshots, timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
+from lib.service import Numbered
 
 LONG = True
 LIMIT = 900
 LASTS, EVERY = 600, 3
-SECRETS = {"k1": {"secret": "00112233445566778899aabbccddeeff"}}
-TOKEN = Service(
-    1,
-    "token",
-    "v=ssa1; addr=hash(src/64):20 mac(src/128,time/30):24 rand:20; key=k1",
-    secrets=SECRETS,
-    client={"secrets": SECRETS},
-)
-WORK = Service(2, "work", "v=ssa1; addr=hash(src/48):20 rand:44; pow=12")
-OTHERS = [Service(number, f"other-{number}", "v=ssa1; addr=rand:64") for number in range(3, 40)]
+FILES = Files(__file__)
+TOKEN, WORK = FILES.service("token"), FILES.service("work")
+OTHERS = [Numbered(number, f"other-{number}", "v=ssa1; addr=rand:64") for number in range(3, 40)]
 HELD = 100
-HOLD = {"ms": 20000}
-# Each push draws anew, and so does each step of time, and Envoy pays for each address in proportion to those it knows.
-POOL = {"pool": 16}
-UNLOGGED = [("path: access.log", "path: /dev/null")]
 MANNERS = [
     snapshots.unavailable,
     snapshots.hanging,
@@ -49,8 +39,8 @@ def run(stage):
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, TOKEN, WORK)
     sides = [
-        snapshots.sidecar(stage, client, outbound(client, **POOL), HOLD, dynamic="ecds", edits=UNLOGGED),
-        snapshots.sidecar(stage, server, inbound(), HOLD, dynamic="ecds", edits=UNLOGGED),
+        snapshots.sidecar(stage, client, FILES.client(), dynamic="ecds", patch=FILES.text("client.patch")),
+        snapshots.sidecar(stage, server, FILES.server(), dynamic="ecds", patch=FILES.text("server.patch")),
     ]
     (near, _), (far, _) = sides
     for _, resolver in sides:
@@ -125,8 +115,10 @@ def change(stage, sides, turn):
 
 def push(stage, sides, turn):
     for sidecar, resolver in sides:
-        role = outbound(sidecar.host, **POOL) if resolver.role == "outbound" else inbound()
-        sidecar.push(snapshots.subscribed(role, {**HOLD, "connections": 1024 + turn % 1000}))
+        # The client's pool is small: each push and each time step draws anew, and each new address costs Envoy time in
+        # proportion to the addresses it knows.
+        made = FILES.client() if resolver.role == "outbound" else FILES.server()
+        sidecar.push({**made, "hold": {**made["hold"], "connections": 1024 + turn % 1000}})
 
 
 def garbage(stage, sides, turn):

@@ -10,10 +10,11 @@ addresses.
 """
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 OTHER = "2001:db8:0:1::77"
 REQUESTS = 20
 MISMATCHES = "ssa_outbound_source_mismatches_total"
@@ -23,10 +24,10 @@ def run(stage):
     client = stage.net.client()
     client.ip(f"address add {OTHER}/64 dev eth0 nodad")
     server = stage.server(1, WEB)
-    bound = [(f'source_address: {{ address: "{client.address}"', f'source_address: {{ address: "{OTHER}"')]
-    far = stage.sidecar(server, "server.yaml", inbound(WEB))
-    for name, edits, kind, count in (("right", (), "served", 0), ("wrong", bound, "refused", REQUESTS)):
-        near = stage.sidecar(client, "client.yaml", outbound(client, WEB), edits=edits, folder=f"client-{name}")
+    far = stage.sidecar(server, "server.yaml", FILES.server())
+    wrong = FILES.text("wrong-source.patch")
+    for name, patch, kind, count in (("right", "", "served", 0), ("wrong", wrong, "refused", REQUESTS)):
+        near = stage.sidecar(client, "client.yaml", FILES.client(), patch=patch, folder=f"client-{name}")
         kinds = {stage.dial(client, WEB.plain).kind for _ in range(REQUESTS)}
         stage.claim(f"{name}: connections are", {kind}, kinds)
         verdict = {"served": "conforming", "refused": "violation"}[kind]

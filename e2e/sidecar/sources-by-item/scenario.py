@@ -11,22 +11,13 @@ item is a hash of the source.
 """
 
 from lib import snapshots
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
 GLOBAL, LOCAL = "2001:db8:0:1::10", "fd00:db8:0:1::10"
 REQUESTS = 100
-UNBOUND = [(f'        source_address: {{ address: "{GLOBAL}", port_value: 0 }}\n', "")]
-
-
-def service(number, name, rule):
-    items = [f"2001:db8:5:{number:x}::/64", f"fd00:db8:5:{number:x}::/64"]
-    sources = [{"item": items[0], "source": GLOBAL}, {"item": items[1], "source": LOCAL}]
-    return Service(number, name, rule, items=items, client={"sources": sources})
-
-
-RANDOM = service(1, "random", "v=ssa1; addr=hash(src/128):20 rand:44; item=rand")
-HASHED = service(2, "hashed", "v=ssa1; addr=hash(src/128):20 rand:44; item=hash(src/128)")
+FILES = Files(__file__)
+RANDOM, HASHED = FILES.service("random"), FILES.service("hashed")
 
 
 def run(stage):
@@ -34,9 +25,8 @@ def run(stage):
     stage.net.router.ip("address add fd00:db8:0:1::ffff/64 dev to-client nodad")
     client.ip(f"address add {LOCAL}/64 dev eth0 nodad")
     server = stage.server(1, RANDOM, HASHED)
-    far = stage.sidecar(server, "server.yaml", inbound(RANDOM, HASHED))
-    configuration = {name: value for name, value in outbound(client).items() if name != "source"}
-    near, resolver = snapshots.sidecar(stage, client, configuration, edits=UNBOUND)
+    far = stage.sidecar(server, "server.yaml", FILES.server())
+    near, resolver = snapshots.sidecar(stage, client, FILES.client(), patch=FILES.text("client.patch"))
     resolver.publish(RANDOM, HASHED)
     stage.begin(near)
     resolver.wait_taken()

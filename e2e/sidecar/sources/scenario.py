@@ -12,10 +12,11 @@ kernel choose is refused.
 """
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.having(source="").service("web")
 GLOBAL, LOCAL, DEPRECATED = "2001:db8:0:1::10", "fd00:db8:0:1::10", "2001:db8:0:1::dead"
 REQUESTS = 100
 
@@ -36,7 +37,7 @@ def run(stage):
         return [line.split()[3].partition("/")[0] for line in lines if "tentative" not in line]
 
     made = stage.wait(timeouts.SOON, "the kernel has made a temporary address", temporary)[0]
-    far = stage.sidecar(server, "server.yaml", inbound(WEB))
+    far = stage.sidecar(server, "server.yaml", FILES.server())
 
     chosen = client.run(f"ip -6 -oneline route get {WEB.plain}").split()
     stage.claim("the source that the kernel would choose is the temporary one", made, chosen[chosen.index("src") + 1])
@@ -49,7 +50,9 @@ def run(stage):
     stage.net.capture_outbound(client)
     for kind, source in {"global": GLOBAL, "unique local": LOCAL, "temporary": made, "deprecated": DEPRECATED}.items():
         client.address = source
-        near = stage.sidecar(client, "client.yaml", outbound(client, WEB), folder=f"client-{kind.split()[-1]}")
+        near = stage.sidecar(
+            client, "client.yaml", FILES.having(source=source).client(), folder=f"client-{kind.split()[-1]}"
+        )
         served = sum(stage.dial(client, WEB.plain).kind == "served" for _ in range(REQUESTS))
         stage.claim(f"pinned to the {kind} address, connections served", REQUESTS, served)
         lines = far.logged(REQUESTS)

@@ -14,9 +14,10 @@ import json
 import subprocess
 
 from lib import timeouts
-from lib.service import Service, inbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=src[64:128]")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 CONFORMING, VIOLATING = "2001:db8:5:1::66", "2001:db8:5:1::99"
 TRAPS, IN_A_ROW = 4, 20
 RELOADS = r"wasm\..*vm_reload_success"
@@ -25,7 +26,7 @@ UPSTREAM = r"cluster\.application\.upstream_cx_total"
 
 def run(stage):
     client, server = stage.net.stranger(), stage.server(1, WEB)
-    far = stage.sidecar(server, "server.yaml", inbound(WEB), concurrency=2)
+    far = stage.sidecar(server, "server.yaml", FILES.server(), concurrency=2)
     stage.claim("the module may do what it asks for, and no more", asked(stage), allowed(far))
     kinds = [stage.dial(client, address).kind for address in (CONFORMING, VIOLATING) * IN_A_ROW]
     stage.claim("with all of it, conforming connections are", {"served"}, set(kinds[::2]))
@@ -33,9 +34,7 @@ def run(stage):
     stage.claim("VMs that trapped", 0, traps(far))
     far.stop()
 
-    far = stage.sidecar(
-        server, "server.yaml", inbound(WEB), concurrency=2, edits=[("proxy_log: {}, ", "")], folder="trapping"
-    )
+    far = stage.sidecar(server, "server.yaml", FILES.server(), concurrency=2, without="proxy_log", folder="trapping")
     answers = []
 
     def conforming():

@@ -15,10 +15,12 @@ import shutil
 import socket
 import subprocess
 
-from lib.service import Service, inbound
+from lib import timeouts
+from lib.files import Files
 from lib.stage import Skip
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 
 
 def run(stage):
@@ -26,11 +28,11 @@ def run(stage):
         raise Skip("there is no nft")
     stranger = stage.net.stranger()
     server = stage.server(1, WEB)
-    stage.sidecar(server, "server.yaml", inbound(WEB))
+    stage.sidecar(server, "server.yaml", FILES.server())
     with server:
         application = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     application.bind(("::", 80))
-    application.settimeout(10)
+    application.settimeout(timeouts.EXCHANGE)
     with stranger:
         sender = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     good = stage.ssa.compose(WEB.published, stranger.address)[0]

@@ -14,22 +14,10 @@ import socket
 import threading
 
 from lib import timeouts
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 
-WEB = Service(1, "web", "v=ssa1; addr=hash(src/128):20 rand:44")
-# The client's listener and cluster, for both families.
-BOTH = [
-    (
-        'address: { socket_address: { address: "::1", port_value: 15001 } }',
-        'address: { socket_address: { address: "::1", port_value: 15001 } }\n'
-        "      additional_addresses: [{ address: { socket_address: { address: 127.0.0.1, port_value: 15001 } } }]",
-    ),
-    (
-        "        # SO_MARK of SOL_SOCKET.",
-        "        extra_source_addresses: [{ address: { address: 192.0.2.10, port_value: 0 } }]\n"
-        "        # SO_MARK of SOL_SOCKET.",
-    ),
-]
+FILES = Files(__file__)
+WEB = FILES.service("web")
 
 
 def run(stage):
@@ -43,7 +31,7 @@ def run(stage):
     stage.application(bystander, "::", 80)
     stage.application(bystander, "0.0.0.0", 81)
     near, far = stage.sidecars(
-        (client, "client.yaml", outbound(client, WEB), 2, BOTH), (server, "server.yaml", inbound(WEB))
+        (client, "client.yaml", FILES.client(), 2, FILES.text("client.patch")), (server, "server.yaml", FILES.server())
     )
 
     stage.note("what the sidecar captures and leaves as it is")
@@ -77,7 +65,7 @@ def run(stage):
     with client:
         caller = socket.create_connection((bystander.address, 25), timeout=timeouts.EXCHANGE)
     stage.claim("the greeting", greeting, caller.recv(100))
-    thread.join(10)
+    thread.join(timeouts.EXCHANGE)
     stage.claim("the client's address that the bystander sees", [client.address], peers)
     caller.close()
     stage.claim("the sidecar's outcome of it", None, near.logged(1)[0]["service"])
@@ -86,7 +74,7 @@ def run(stage):
     with bystander:
         listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         listener.bind((bystander.address, 53))
-    listener.settimeout(10)
+    listener.settimeout(timeouts.EXCHANGE)
     with client:
         sender = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     sender.sendto(b"question", (bystander.address, 53))

@@ -14,64 +14,40 @@ counted with its own outcome. Access log and metrics say the same.
 
 import collections
 import ipaddress
-from typing import Any
 
-from lib.service import Service, inbound
+from lib.files import Files
 
 FINDINGS = ["conforming", "legacy", "violation", "outside", "other_port", "no_rule"]
-RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
-# Of each service: its mode, its policy for every finding or the default, and what becomes of FINDINGS.
-TABLE = {
-    "enforce": ("enforce", None, "allowed demoted denied denied denied denied"),
-    "shadow": ("shadow", None, "allowed shadow_demoted shadow_denied shadow_denied shadow_denied shadow_denied"),
-    "off": ("off", None, "allowed allowed allowed allowed allowed allowed"),
-    "enforce-allow": ("enforce", "allow", "allowed allowed allowed allowed allowed allowed"),
-    "enforce-demote": ("enforce", "demote", "demoted demoted demoted demoted demoted demoted"),
-    "enforce-deny": ("enforce", "deny", "denied denied denied denied denied denied"),
-    "shadow-demote": ("shadow", "demote", " ".join(["shadow_demoted"] * 6)),
-    "shadow-deny": ("shadow", "deny", " ".join(["shadow_denied"] * 6)),
-    "off-deny": ("off", "deny", "allowed allowed allowed allowed allowed allowed"),
+FILES = Files(__file__)
+# Of each service: what becomes of FINDINGS.
+OUTCOMES = {
+    "enforce": "allowed demoted denied denied denied denied",
+    "shadow": "allowed shadow_demoted shadow_denied shadow_denied shadow_denied shadow_denied",
+    "off": "allowed allowed allowed allowed allowed allowed",
+    "enforce-allow": "allowed allowed allowed allowed allowed allowed",
+    "enforce-demote": "demoted demoted demoted demoted demoted demoted",
+    "enforce-deny": "denied denied denied denied denied denied",
+    "shadow-demote": " ".join(["shadow_demoted"] * 6),
+    "shadow-deny": " ".join(["shadow_denied"] * 6),
+    "off-deny": "allowed allowed allowed allowed allowed allowed",
 }
-# Services of objects, what their policy says of what is unchecked, and what becomes of that.
-OBJECTS = {"store": (None, "allowed"), "store-demote": ("demote", "demoted"), "store-deny": ("deny", "denied")}
+# Services of objects, and what becomes of what cannot be checked.
+OBJECTS = {"store": "allowed", "store-demote": "demoted", "store-deny": "denied"}
 # They share port 8300, and the strictest stands last; 8301 is its alone.
-SHARING = [
-    Service(220, "loose", RULE, ports=[8300], mode="off"),
-    Service(221, "watched", RULE, ports=[8300], mode="shadow"),
-    Service(222, "mild", RULE, ports=[8300], policy={"outside": "demote"}),
-    Service(223, "vault", RULE, ports=[8300, 8301]),
-]
+SHARING = ["loose", "watched", "mild", "vault"]
 CLUSTER = {"denied": None, "demoted": "application_demoted"}
 PROBER = "2001:db8:0:f::5"
 
 
 def run(stage):
-    services, twins = {}, {}
-    for number, (name, (mode, action, _)) in enumerate(TABLE.items(), 1):
-        more: dict[str, Any] = {"mode": mode}
-        if action:
-            more["policy"] = {finding: action for finding in FINDINGS}
-        services[name] = Service(number, name, RULE, ports=[8100 + number], **more)
-        twins[name] = Service(
-            100 + number, f"{name}-to-come", f"{RULE}; from=4000000000", ports=[8200 + number], **more
-        )
-    objects = {
-        name: Service(
-            number,
-            name,
-            "v=ssa1; addr=hash(obj):20 rand:44",
-            ports=[8290 + number - 210],
-            **({"policy": {"unchecked": action}} if action else {}),
-        )
-        for number, (name, (action, _)) in enumerate(OBJECTS.items(), 210)
-    }
-    everything = [*services.values(), *twins.values(), *objects.values(), *SHARING]
+    services = FILES.services(configuration="server1.json")
+    stage.claim(
+        "services of server1", {*OUTCOMES, *(f"{name}-to-come" for name in OUTCOMES), *OBJECTS, *SHARING}, {*services}
+    )
     stranger, prober = stage.net.stranger(), stage.net.stranger("prober", PROBER)
-    server, lax = stage.server(1, *everything), stage.server(2)
-    exempt = [{"sources": ["2001:db8:0:f::/64"], "ports": [service.ports[0] for service in everything] + [9000]}]
+    server, lax = stage.server(1, *services.values()), stage.server(2)
     strict, allowing = stage.sidecars(
-        (server, "server.yaml", inbound(*everything, exempt=exempt, unclaimed="deny")),
-        (lax, "server.yaml", inbound(services["enforce"], unclaimed="allow")),
+        (server, "server.yaml", FILES.json("server1.json")), (lax, "server.yaml", FILES.json("server2.json"))
     )
     counted: collections.Counter = collections.Counter()
 
@@ -84,10 +60,10 @@ def run(stage):
         stage.claim(f"{what} is logged", (service, verdict, outcome, CLUSTER.get(outcome, "application")), found)
         counted[sidecar, service, verdict, outcome] += 1
 
-    for name, service in services.items():
+    for name, outcomes in OUTCOMES.items():
+        service, twin = services[name], services[f"{name}-to-come"]
         good = stage.ssa.compose(service.published, stranger.address)[0]
         bad = ipaddress.IPv6Address(int(good) ^ 1 << 44)
-        twin = twins[name]
         to_come = stage.ssa.compose(twin.published, stranger.address, time=4000000000)[0]
         port = service.ports[0]
         dials = {
@@ -98,7 +74,7 @@ def run(stage):
             "other_port": (good, 9),
             "no_rule": (to_come, twin.ports[0]),
         }
-        mode, _, outcomes = TABLE[name]
+        mode = service.inbound()["mode"]
         stage.note(f"{name}: {dict(zip(FINDINGS, outcomes.split()))}")
         for (finding, (destination, port)), outcome in zip(dials.items(), outcomes.split()):
             concerned = twin.name if finding == "no_rule" else name
@@ -109,12 +85,13 @@ def run(stage):
         own = "unverified" if mode == "off" else "violation"
         check(strict, prober, bad, service.ports[0], name, own, outcomes.split()[2])
     stage.note("what cannot be checked")
-    for name, service in objects.items():
+    for name, outcome in OBJECTS.items():
+        service = services[name]
         address = service.items[0].split("/")[0] + "7"
-        check(strict, stranger, address, service.ports[0], name, "unchecked", OBJECTS[name][1])
+        check(strict, stranger, address, service.ports[0], name, "unchecked", outcome)
         stage.claim(f"{name}: what is logged as unchecked", "field_0", strict.access_log()[-1]["unchecked"])
     stage.note("a port of several services")
-    loose, watched, mild, vault = SHARING
+    loose, watched, _, vault = (services[name] for name in SHARING)
     check(strict, stranger, server.address, 8300, "vault", "outside", "denied")
     counted[strict, "loose", "unverified", "allowed"] += 1
     counted[strict, "watched", "outside", "shadow_denied"] += 1

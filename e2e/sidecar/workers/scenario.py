@@ -9,10 +9,11 @@ Expected: every worker that gets connections draws an address of its own, and no
 conform, and metrics are the sum over workers.
 """
 
-from lib.service import Service, inbound, outbound
+from lib.files import Files
 from lib.stage import address
 
-WEB = Service(1, "web", "v=ssa1; addr=rand:64")
+FILES = Files(__file__)
+WEB = FILES.service("web")
 EACH = 1000
 WORKERS = 4
 
@@ -26,8 +27,8 @@ def run(stage):
     clients = [stage.net.client(), stage.net.client("client2", "2001:db8:0:3::10")]
     server = stage.server(1, WEB)
     first, second, far = stage.sidecars(
-        *((client, "client.yaml", outbound(client, WEB, pool=1, seed="same"), WORKERS) for client in clients),
-        (server, "server.yaml", inbound(WEB), WORKERS),
+        *((client, "client.yaml", FILES.json(f"{client.name}.json"), WORKERS) for client in clients),
+        (server, "server.yaml", FILES.server(), WORKERS),
     )
     drawn = []
     for sidecar, client in ((first, clients[0]), (second, clients[1])):
