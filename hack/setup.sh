@@ -265,6 +265,9 @@ if wanted lint; then
 fi
 if wanted native demo e2e; then setup_apt_tool named bind9 "the DNS server of the demo, the scenarios and the tests of ssa resolve"; fi
 if wanted native; then
+  setup_apt_tool unshare util-linux "tests of ssa-cluster run in namespaces"
+  setup_apt_tool ip iproute2 "tests of ssa-cluster compare what it shows"
+  setup_apt_tool nft nftables "ssa-cluster sets its ruleset with it"
   setup_apt_tool knotd knot "tests of ssa resolve query it too"
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi

@@ -1,0 +1,201 @@
+//! The kernel of one network namespace: routes, rules, tunnels and the ruleset that tells flows apart.
+//!
+//! ```text
+//!             eth0                       tunnel `try`                  tunnel `final`
+//!               │                             │                             │
+//!     ┌─────────┴──────────────┐   ┌──────────┴───────────────┐            │
+//!     │ of a flow known here?  │   │ of a flow known here?    │            │
+//!     │ yes: no mark           │   │ yes, or opens one: none  │            │
+//!     │ opens one:  mark 1     │   │ no: mark 3               │            │
+//!     │ neither: mark 1, or 2  │   └──────────┬───────────────┘            │
+//!     └─────────┬──────────────┘              │                            │
+//!               ▼                             ▼                            ▼
+//!     rule 17  mark 1 → table 600  Outgoing   (by `try` to the new owner)
+//!     rule 18  mark 2 → table 601  Incoming   (by `try` to the old owner)
+//!     rule 19  mark 3 → table 602  either of them, back by `final`
+//!     rule 20  interface → table 500          local: delivered
+//!     rule 21  interface, the service's addresses → dropped
+//! ```
+//!
+//! The ruleset never changes while slices move: a mark is set only if a table has a route for it. A packet that neither
+//! end knows, such as the one that completes a handshake by SYN cookie, goes back once by `final`, and whatever comes
+//! out of `final` is delivered: nothing loops.
+//!
+//! Everything here carries [`PROTOCOL`] or a name of its own. What others have put into a table, preference, mark or name
+//! that is needed here is an error that says whose it is, and is left alone.
+
+mod error;
+mod flows;
+mod forwarding;
+mod links;
+mod netlink;
+mod plan;
+mod routes;
+mod rules;
+mod steering;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use ssa_slices::handover::{EndpointName, KernelRoute};
+
+pub use error::Error;
+pub use flows::{Flows, flows};
+pub use netlink::Netlink;
+pub use plan::{Route, Target};
+pub use routes::{Changes, reconcile_routes};
+
+/// The protocol number of all routes and rules that are set here, as `ip route show proto 199` takes it.
+pub const PROTOCOL: u8 = 199;
+
+/// Tables of routes.
+pub mod table {
+    /// Prefixes whose addresses are delivered here.
+    pub const LOCAL: u32 = 500;
+    /// What the routing daemon announces. No rule leads here: its routes forward nothing.
+    pub const ANNOUNCED: u32 = 510;
+    /// Prefixes whose new flows go to a peer.
+    pub const OUTGOING: u32 = 600;
+    /// Prefixes whose unknown flows go to a peer.
+    pub const INCOMING: u32 = 601;
+    /// The way back to the peer, by the tunnel whose packets are delivered whatever they are.
+    pub const FINAL: u32 = 602;
+    /// The kernel's main table.
+    pub const MAIN: u32 = 254;
+
+    /// The tables in which nobody else may have a route.
+    pub const OWN: [u32; 5] = [LOCAL, ANNOUNCED, OUTGOING, INCOMING, FINAL];
+}
+
+/// Preferences of rules, in the order in which the kernel asks them.
+pub mod preference {
+    /// To [`table::OUTGOING`](super::table::OUTGOING).
+    pub const OUTGOING: u32 = 17;
+    /// To [`table::INCOMING`](super::table::INCOMING).
+    pub const INCOMING: u32 = 18;
+    /// To [`table::FINAL`](super::table::FINAL).
+    pub const FINAL: u32 = 19;
+    /// To [`table::LOCAL`](super::table::LOCAL), for each interface.
+    pub const LOCAL: u32 = 20;
+    /// Drops what belongs to the service and is nobody's, for each interface.
+    pub const NOBODY: u32 = 21;
+}
+
+/// Marks of packets that leave for a peer.
+pub mod mark {
+    /// By [`table::OUTGOING`](super::table::OUTGOING).
+    pub const OUTGOING: u32 = 1;
+    /// By [`table::INCOMING`](super::table::INCOMING).
+    pub const INCOMING: u32 = 2;
+    /// By [`table::FINAL`](super::table::FINAL).
+    pub const FINAL: u32 = 3;
+}
+
+/// What does not change while slices move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The interfaces by which clients' packets arrive, such as `eth0`.
+    pub interfaces: Vec<String>,
+    /// This endpoint's own address, which tunnels between peers lead to.
+    pub tunnel: Ipv6Addr,
+    /// What slices may lie in: the positive items of the services. Nothing outside is ever routed here.
+    pub allowed: Vec<Ipv6Net>,
+}
+
+/// What the kernel shall hold at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Its routes, as [`ssa_slices::handover::routes`] gives them.
+    pub routes: BTreeSet<KernelRoute>,
+    /// The tunnel addresses of all endpoints: the only ones that packets are taken from.
+    pub peers: BTreeMap<EndpointName, Ipv6Addr>,
+}
+
+/// One network namespace that slices are routed in.
+#[derive(Debug)]
+pub struct Kernel {
+    netlink: Netlink,
+    settings: Settings,
+    links: links::Links,
+    peers: BTreeSet<Ipv6Addr>,
+    outgoing: BTreeSet<Ipv6Net>,
+}
+
+impl Kernel {
+    /// Sets up what does not change: tunnels, rules and the ruleset. What is there already stays, with open flows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], if the kernel refuses something or somebody else uses what is needed.
+    pub async fn open(settings: Settings) -> Result<Self, Error> {
+        let netlink = Netlink::open()?;
+        routes::refuse_foreign(&netlink).await?;
+        rules::refuse_foreign(&netlink).await?;
+        links::refuse_foreign(&netlink).await?;
+        let links = links::ensure(&netlink, &settings).await?;
+        let turned_on = forwarding::enable()?;
+        steering::install(&settings, turned_on).await?;
+        rules::reconcile(&netlink, &rules::wanted(&settings)).await?;
+        Ok(Self {
+            netlink,
+            settings,
+            links,
+            peers: BTreeSet::new(),
+            outgoing: BTreeSet::new(),
+        })
+    }
+
+    /// Makes the kernel hold exactly what is wanted: new routes before old ones go, announcements last and withdrawn
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]. A route outside of what is allowed, or to a peer without an address, is refused before anything
+    /// changes.
+    pub async fn apply(&mut self, wanted: &Wanted) -> Result<Changes, Error> {
+        let routes = plan::plan(&self.settings, self.links, wanted)?;
+        let peers: BTreeSet<Ipv6Addr> = wanted.peers.values().copied().collect();
+        let outgoing = wanted
+            .routes
+            .iter()
+            .filter_map(|route| match route {
+                KernelRoute::Outgoing { prefix, .. } => Some(*prefix),
+                _ => None,
+            })
+            .collect();
+        if peers != self.peers || outgoing != self.outgoing {
+            steering::fill(&peers, &outgoing).await?;
+            self.peers = peers;
+            self.outgoing = outgoing;
+        }
+        reconcile_routes(&self.netlink, &table::OWN, &routes).await
+    }
+
+    /// Counts the packets that left for peers by [`table::OUTGOING`], by prefix, since it was last armed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], if the ruleset is gone.
+    pub async fn forwarded(&self) -> Result<BTreeMap<Ipv6Net, u64>, Error> {
+        steering::forwarded().await
+    }
+
+    /// Removes everything, of this and of any earlier run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] of the first step that failed; the others are done all the same.
+    pub async fn cleanup() -> Result<(), Error> {
+        let netlink = Netlink::open()?;
+        let routes = reconcile_routes(&netlink, &table::OWN, &BTreeSet::new()).await;
+        let rules = rules::reconcile(&netlink, &BTreeSet::new()).await;
+        let turned_on = steering::turned_forwarding_on().await;
+        let steering = steering::remove().await;
+        let links = links::remove(&netlink).await;
+        if turned_on? {
+            forwarding::disable()?;
+        }
+        routes.map(drop).and(rules).and(steering).and(links)
+    }
+}

@@ -1,0 +1,214 @@
+//! From what an endpoint holds to routes of tables.
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use ssa_slices::handover::{EndpointName, KernelRoute};
+
+use super::links::Links;
+use super::{Error, Settings, Wanted, table};
+
+/// One route of one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    /// The table.
+    pub table: u32,
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// The metric; of two routes of a prefix in a table the kernel takes the one with the lower.
+    pub metric: u32,
+    /// Where it leads.
+    pub target: Target,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// To this host itself.
+    Local {
+        /// The index of the loopback interface.
+        link: u32,
+    },
+    /// Nowhere: it is there to be read.
+    Nowhere,
+    /// Through a tunnel.
+    Tunnel {
+        /// The index of the tunnel's link.
+        link: u32,
+        /// The outer destination.
+        peer: Ipv6Addr,
+        /// The outer source.
+        source: Ipv6Addr,
+    },
+    /// To another host on a link.
+    Via {
+        /// The index of the link.
+        link: u32,
+        /// The host's address.
+        gateway: Ipv6Addr,
+    },
+}
+
+/// The metric of routes that stand alone in their table, as the kernel gives it to a route without one.
+const ALONE: u32 = 1024;
+
+/// Returns the routes of the tables for what is wanted.
+///
+/// # Errors
+///
+/// [`Error::NotAllowed`], [`Error::UnknownPeer`] or [`Error::OwnAddress`], of the first route that has a fault.
+pub(super) fn plan(settings: &Settings, links: Links, wanted: &Wanted) -> Result<BTreeSet<Route>, Error> {
+    let mut routes = BTreeSet::new();
+    let peer = |prefix: Ipv6Net, name: &EndpointName| match wanted.peers.get(name) {
+        None => Err(Error::UnknownPeer {
+            prefix,
+            peer: name.clone(),
+        }),
+        Some(&address) if address == settings.tunnel => Err(Error::OwnAddress {
+            prefix,
+            peer: name.clone(),
+            address,
+        }),
+        Some(&address) => Ok(address),
+    };
+    for route in &wanted.routes {
+        let prefix = route.prefix();
+        if !settings.allowed.iter().any(|allowed| allowed.contains(&prefix)) {
+            return Err(Error::NotAllowed {
+                prefix,
+                allowed: settings.allowed.clone(),
+            });
+        }
+        let mut add = |table, metric, target| {
+            routes.insert(Route {
+                table,
+                prefix,
+                metric,
+                target,
+            });
+        };
+        let tunnel = |link, peer| Target::Tunnel {
+            link,
+            peer,
+            source: settings.tunnel,
+        };
+        match route {
+            KernelRoute::Local { .. } => add(table::LOCAL, ALONE, Target::Local { link: links.loopback }),
+            KernelRoute::Outgoing { to: name, .. } | KernelRoute::Incoming { from: name, .. } => {
+                let peer = peer(prefix, name)?;
+                let table = match route {
+                    KernelRoute::Outgoing { .. } => table::OUTGOING,
+                    _ => table::INCOMING,
+                };
+                add(table, ALONE, tunnel(links.attempt, peer));
+                add(table::FINAL, ALONE, tunnel(links.last, peer));
+            }
+            KernelRoute::Announced { metric, .. } => add(table::ANNOUNCED, metric.value(), Target::Nowhere),
+        }
+    }
+    Ok(routes)
+}
+
+#[cfg(test)]
+mod tests {
+    use ssa_slices::handover::Metric;
+
+    use super::*;
+
+    const LINKS: Links = Links {
+        loopback: 1,
+        attempt: 2,
+        last: 3,
+    };
+
+    fn net(text: &str) -> Ipv6Net {
+        text.parse().expect("a prefix")
+    }
+
+    fn name(text: &str) -> EndpointName {
+        EndpointName::new(text).expect("a name")
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            interfaces: vec!["eth0".to_owned()],
+            tunnel: "fd00::1".parse().expect("an address"),
+            allowed: vec![net("2001:db8:5::/64")],
+        }
+    }
+
+    fn wanted(routes: impl IntoIterator<Item = KernelRoute>) -> Wanted {
+        let address = |text: &str| text.parse().expect("an address");
+        Wanted {
+            routes: routes.into_iter().collect(),
+            peers: [(name("a"), address("fd00::1")), (name("b"), address("fd00::2"))].into(),
+        }
+    }
+
+    #[test]
+    fn a_peer_is_reached_by_both_tunnels() {
+        let prefix = net("2001:db8:5::/66");
+        let found = plan(
+            &settings(),
+            LINKS,
+            &wanted([KernelRoute::Outgoing { prefix, to: name("b") }]),
+        )
+        .expect("a plan");
+        let tables: Vec<_> = found
+            .iter()
+            .map(|route| match route.target {
+                Target::Tunnel { link, peer, .. } => (route.table, link, peer.to_string()),
+                _ => panic!("{route:?}"),
+            })
+            .collect();
+        assert_eq!(
+            tables,
+            [
+                (table::OUTGOING, LINKS.attempt, "fd00::2".to_owned()),
+                (table::FINAL, LINKS.last, "fd00::2".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn announcements_have_their_metric_and_lead_nowhere() {
+        let prefix = net("2001:db8:5::/66");
+        let metric = Metric::Standby;
+        let found = plan(&settings(), LINKS, &wanted([KernelRoute::Announced { prefix, metric }])).expect("a plan");
+        let route = Route {
+            table: table::ANNOUNCED,
+            prefix,
+            metric: 1000,
+            target: Target::Nowhere,
+        };
+        assert_eq!(found, [route].into());
+    }
+
+    #[test]
+    fn what_is_outside_of_the_services_is_refused() {
+        for outside in ["2001:db8:6::/66", "2001:db8:5::/63", "::/0"] {
+            let prefix = net(outside);
+            let error = plan(&settings(), LINKS, &wanted([KernelRoute::Local { prefix }])).expect_err(outside);
+            assert_eq!(
+                error.to_string(),
+                format!("{prefix} is outside of what is allowed: 2001:db8:5::/64")
+            );
+        }
+    }
+
+    #[test]
+    fn a_peer_without_an_address_and_one_with_ours_are_refused() {
+        let prefix = net("2001:db8:5::/66");
+        let refused =
+            |from| plan(&settings(), LINKS, &wanted([KernelRoute::Incoming { prefix, from }])).expect_err("refused");
+        assert_eq!(
+            refused(name("c")).to_string(),
+            "2001:db8:5::/66 leads to the endpoint c, whose tunnel address is unknown"
+        );
+        assert_eq!(
+            refused(name("a")).to_string(),
+            "2001:db8:5::/66 leads to the endpoint a, whose tunnel address fd00::1 is this endpoint's own"
+        );
+    }
+}
