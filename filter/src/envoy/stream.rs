@@ -21,6 +21,8 @@ pub(super) struct Connection {
     plugin: Option<Rc<RefCell<Plugin>>>,
     /// Whether it was let go: from then on nothing is asked for its data.
     open: bool,
+    /// Whether the client sent its FIN.
+    finished: bool,
 }
 
 impl Connection {
@@ -29,6 +31,7 @@ impl Connection {
             context: ContextId(context),
             plugin,
             open: false,
+            finished: false,
         }
     }
 
@@ -49,7 +52,8 @@ impl StreamContext for Connection {
         self.ask(|plugin| plugin.on_new_connection(self.context, &Envoy))
     }
 
-    fn on_downstream_data(&mut self, _size: usize, _end: bool) -> Action {
+    fn on_downstream_data(&mut self, _size: usize, end: bool) -> Action {
+        self.finished |= end;
         if !self.open {
             self.open = self.ask(|plugin| plugin.on_downstream_data(self.context)) == Action::Continue;
         }
@@ -61,7 +65,7 @@ impl StreamContext for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(Ok(mut plugin)) = self.plugin.as_ref().map(|plugin| plugin.try_borrow_mut()) {
-            plugin.on_delete(self.context, &Envoy);
+            plugin.on_delete(self.context, self.finished, &Envoy);
         }
     }
 }

@@ -125,12 +125,12 @@ impl<R: Role> Filter<R> {
         }
     }
 
-    pub(super) fn on_delete(&mut self, connection: ContextId, host: &impl Host) {
+    pub(super) fn on_delete(&mut self, connection: ContextId, finished: bool, host: &impl Host) {
         // Whoever waited for work and left costs no more of it.
         if let Some(task) = self.queue.remove(connection).and_then(|held| held.task()) {
             self.rest(task);
         }
-        self.role.on_delete(connection, &mut self.telemetry, host);
+        self.role.on_delete(connection, finished, &mut self.telemetry, host);
     }
 
     pub(super) fn on_tick(&mut self, host: &impl Host) {

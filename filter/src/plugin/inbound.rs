@@ -96,7 +96,7 @@ impl Role for Inbound {
         match task {}
     }
 
-    fn on_delete(&mut self, _connection: ContextId, _telemetry: &mut Telemetry, _host: &impl Host) {}
+    fn on_delete(&mut self, _connection: ContextId, _finished: bool, _telemetry: &mut Telemetry, _host: &impl Host) {}
 }
 
 /// Counts, tells and carries out a decision.

@@ -110,9 +110,10 @@ impl Plugin {
         each!(&self.0, filter => filter.on_downstream_data(connection))
     }
 
-    /// Notes that a connection is gone, which is the effective context for the last time.
-    pub fn on_delete(&mut self, connection: ContextId, host: &impl Host) {
-        each!(&mut self.0, filter => filter.on_delete(connection, host));
+    /// Notes that a connection is gone, which is the effective context for the last time; `finished` says whether its
+    /// client sent a FIN before.
+    pub fn on_delete(&mut self, connection: ContextId, finished: bool, host: &impl Host) {
+        each!(&mut self.0, filter => filter.on_delete(connection, finished, host));
     }
 
     /// Does what is due: asks for a snapshot, works, lets go what waited long enough.

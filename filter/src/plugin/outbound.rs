@@ -5,7 +5,7 @@ use core::fmt::Display;
 use ssa_rules::UnixTime;
 
 use super::{
-    ends::Ends,
+    ends::{Ends, Told},
     role::{Disposition, Role, Verdict},
     seconds,
     telemetry::{Telemetry, now},
@@ -224,18 +224,22 @@ impl Role for Client {
         self.works.rest(task);
     }
 
-    fn on_delete(&mut self, connection: ContextId, telemetry: &mut Telemetry, host: &impl Host) {
+    fn on_delete(&mut self, connection: ContextId, finished: bool, telemetry: &mut Telemetry, host: &impl Host) {
         let Some(target) = self.open.remove(&connection) else {
             return;
         };
-        if !self.ends.worth_asking() {
+        if !self.ends.worth_asking(finished) {
             return;
         }
         let service = target.place.service;
         // A source means that the connection was made, which is the rule: one question suffices then.
         let source = host.get_address(End::UpstreamSource).ok();
         let failed = source.is_none() && host.get_upstream_failure() == Ok(true);
-        self.ends.note(source.is_some() || failed);
+        self.ends.note(match source {
+            Some(source) if source.address == target.source => Told::AsComposed,
+            None if !failed => Told::Nothing,
+            _ => Told::News,
+        });
         if failed {
             self.failures.add(target.place, now(host));
             self.works.discard(&target.place);

@@ -92,6 +92,6 @@ pub(super) trait Role {
     /// Sets aside a task that no connection waits for.
     fn rest(&mut self, task: Self::Task);
 
-    /// Notes that a connection is gone.
-    fn on_delete(&mut self, connection: ContextId, telemetry: &mut Telemetry, host: &impl Host);
+    /// Notes that a connection is gone; `finished` says whether its client sent a FIN before.
+    fn on_delete(&mut self, connection: ContextId, finished: bool, telemetry: &mut Telemetry, host: &impl Host);
 }

@@ -151,7 +151,7 @@ fn addresses_that_failed_are_avoided_where_the_rule_leaves_another() {
         };
         let mut plugin = plugin(&OUTBOUND.replace("addr=src[64:128]", rule), &table);
         plugin.on_new_connection(ONE, &table);
-        plugin.on_delete(ONE, &table);
+        plugin.on_delete(ONE, false, &table);
         table.pass(seconds * 1000);
         for number in 3..43 {
             plugin.on_new_connection(ContextId(number), &table);
@@ -172,11 +172,36 @@ fn other_sources_than_the_one_composed_for_are_counted() {
         };
         let mut plugin = plugin(OUTBOUND, &table);
         plugin.on_new_connection(ONE, &table);
-        plugin.on_delete(ONE, &table);
-        plugin.on_delete(ONE, &table);
+        plugin.on_delete(ONE, false, &table);
+        plugin.on_delete(ONE, false, &table);
         let name = "ssa_outbound_source_mismatches_total.service.web";
         assert_eq!(table.count(name), count, "{upstream_source:?}");
     }
+}
+
+#[test]
+fn ends_of_clients_that_finished_first_are_seldom_asked_until_one_differs() {
+    let (expected, other) = ("[2001:db8::7]:5", "[2001:db8::8]:5");
+    let mut table = Table::new("[2001:db8::1]:5", "[2001:db8:6::1]:80");
+    let mut plugin = plugin(OUTBOUND, &table);
+    let mut asked = |upstream_source, finished| {
+        table.upstream_source = upstream_source;
+        table.asked.set(0);
+        for number in 2..1002 {
+            plugin.on_new_connection(ContextId(number), &table);
+            plugin.on_delete(ContextId(number), finished, &table);
+        }
+        let mismatches = table.count("ssa_outbound_source_mismatches_total.service.web");
+        (table.asked.get(), mismatches)
+    };
+    assert_eq!(asked(expected, false), (1000, 0));
+    let (few, none) = asked(expected, true);
+    assert!((50..80).contains(&few), "{few}");
+    assert_eq!(none, 0);
+    // From the first mismatch that is found, each is counted.
+    let (many, mismatches) = asked(other, true);
+    assert!((980..=1000).contains(&many), "{many}");
+    assert_eq!(mismatches, many);
 }
 
 #[test]
@@ -185,7 +210,7 @@ fn ends_that_never_tell_anything_are_seldom_asked() {
     let mut plugin = plugin(OUTBOUND, &table);
     let mut end = |table: &Table, number| {
         plugin.on_new_connection(ContextId(number), table);
-        plugin.on_delete(ContextId(number), table);
+        plugin.on_delete(ContextId(number), false, table);
     };
     for number in 2..1002 {
         end(&table, number);

@@ -222,7 +222,7 @@ fn held_connections_that_leave_are_forgotten() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
     plugin.on_new_connection(ONE, &table);
-    plugin.on_delete(ONE, &table);
+    plugin.on_delete(ONE, false, &table);
     table.pass(5000);
     plugin.on_tick(&table);
     assert!(table.told("close").is_empty());

@@ -20,8 +20,8 @@ pub(super) struct Table {
     pub(super) destination: RefCell<String>,
     pub(super) upstream_source: &'static str,
     pub(super) failed_upstream: bool,
-    /// How often it was asked for that.
-    pub(super) asked: Cell<u32>,
+    /// How often it was asked for the source of an upstream connection.
+    pub(super) asked: Cell<u64>,
     pub(super) time: Cell<u64>,
     /// How far each look at the clock moves it on.
     pub(super) step: u64,
@@ -110,12 +110,14 @@ impl Stream for Table {
         let text = match end {
             End::Source => self.answer("source", self.source.to_owned()),
             End::Destination => self.answer("destination", self.destination.borrow().clone()),
-            End::UpstreamSource => self.answer("upstream_source", self.upstream_source.to_owned()),
+            End::UpstreamSource => {
+                self.asked.set(self.asked.get() + 1);
+                self.answer("upstream_source", self.upstream_source.to_owned())
+            }
         };
         Endpoint::parse(text?.as_bytes()).ok_or(Refused)
     }
     fn get_upstream_failure(&self) -> Result<bool, Refused> {
-        self.asked.set(self.asked.get() + 1);
         self.answer("failed_upstream", self.failed_upstream)
     }
     fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {

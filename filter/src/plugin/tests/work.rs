@@ -153,10 +153,10 @@ fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
     plugin.on_new_connection(ONE, &table);
     plugin.on_new_connection(ContextId(3), &table);
     plugin.on_tick(&table);
-    plugin.on_delete(ONE, &table);
+    plugin.on_delete(ONE, false, &table);
     let running = works(&plugin);
     assert!(running.contains("resting: []"), "one waits for it still: {running}");
-    plugin.on_delete(ContextId(3), &table);
+    plugin.on_delete(ContextId(3), false, &table);
     let resting = works(&plugin);
     assert!(resting.contains("running: []"), "{resting}");
     plugin.on_tick(&table);
@@ -171,7 +171,7 @@ fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
     // What rests ends with its minute.
     table.pass(60_000);
     plugin.on_new_connection(ContextId(5), &table);
-    plugin.on_delete(ContextId(5), &table);
+    plugin.on_delete(ContextId(5), false, &table);
     plugin.on_tick(&table);
     assert_eq!(works(&plugin).matches("began").count(), 1);
 }
