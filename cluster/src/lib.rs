@@ -2,12 +2,14 @@
 //!
 //! - [`objects`] are what the programs tell each other: a user's `SliceSet`, the leader's `SliceMap` and `SliceMove`, the
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
+//! - [`election`] makes one of several candidates the leader.
 //! - [`kernel`] makes a kernel's routes, rules and tunnels what they shall be.
 //! - [`store`] keeps them, behind one interface: in a directory, in etcd, or in Kubernetes.
 //!
 //! An object has one writer for its `spec` and one for its `status`. Every write says which version it changes; one that
 //! has changed meanwhile is a [conflict](store::StoreError::Conflict), so that nobody overwrites what they have not seen.
 
+pub mod election;
 pub mod kernel;
 pub mod objects;
 pub mod store;

@@ -13,10 +13,14 @@
 
 mod backend;
 mod error;
+#[cfg(target_os = "linux")]
+mod file;
 mod memory;
 mod typed;
 
 pub use backend::{Answer, Backend, Events, Part, Raw, RawEvent, RawList};
 pub use error::StoreError;
+#[cfg(target_os = "linux")]
+pub use file::FileStore;
 pub use memory::Memory;
 pub use typed::{Event, Faulty, Listed, Store, Watch};
