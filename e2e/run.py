@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from lib import cluster_shared, scenarios, timeouts
 from lib.claims import Broken
@@ -61,19 +62,19 @@ EPILOG = """environment:
 Needs root, or a machine that lets users create namespaces; --kind needs a cluster: make kind-up."""
 
 
-def say(text=""):
+def say(text: str = "") -> None:
     """Prints a line at once."""
     print(text, flush=True)
 
 
-def die(text):
+def die(text: str) -> None:
     """Ends the run before it starts."""
     say(f"FAILED: {text}")
     say("0 passed, 1 failed, 0 skipped")
     sys.exit(1)
 
 
-def no_namespaces():
+def no_namespaces() -> str | None:
     """Finds or installs what scenarios in namespaces need; returns why none can run, or None."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
@@ -87,7 +88,7 @@ def no_namespaces():
     return None
 
 
-def find_envoy():
+def find_envoy() -> str:
     """Returns the path of Envoy."""
     envoy = subprocess.run([ROOT / "hack/envoy.sh"], stdout=subprocess.PIPE, text=True)
     if envoy.returncode != 0:
@@ -95,17 +96,18 @@ def find_envoy():
     return envoy.stdout.strip()
 
 
-def build():
+def build() -> dict[str, str | Path]:
     """Builds the module, and the programs unless the environment names them; returns their paths."""
     say("building the module and the programs (minutes, once)")
     module = subprocess.run([ROOT / "hack/module.sh"], stdout=subprocess.PIPE, text=True)
     if module.returncode != 0:
         die("the module failed to build")
     wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
-    if not all(variable in os.environ for variable in wanted.values()):
-        # The list of packages is there.
-        if subprocess.run(["bash", "-c", f'. "{ROOT}/hack/lib.sh"; build_programs']).returncode != 0:
-            die("the programs failed to build")
+    # The list of packages is in lib.sh.
+    script = f'. "{ROOT}/hack/lib.sh"; build_programs'
+    named = all(variable in os.environ for variable in wanted.values())
+    if not named and subprocess.run(["bash", "-c", script]).returncode != 0:
+        die("the programs failed to build")
     paths = {name: Path(os.environ.get(variable, TARGET / "release" / name)) for name, variable in wanted.items()}
     for path in paths.values():
         if not path.is_file():
@@ -118,7 +120,9 @@ def build():
     }
 
 
-def play(scenario, tools, shared, keep):
+def play(
+    scenario: scenarios.Scenario, tools: dict[str, str | Path], shared: dict[str, str] | None, keep: bool
+) -> dict[str, Any]:
     """Runs a scenario in its own namespaces or in the cluster, and returns its result.
 
     `shared` is what all scenarios in the cluster have in common.
@@ -138,7 +142,7 @@ def play(scenario, tools, shared, keep):
         "shared": shared if scenario.cluster else None,
     }
     (logs / "request.json").write_text(json.dumps(request))
-    command = [sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
+    command: list[str | Path] = [sys.executable, "-B", HERE / "lib/inside.py", logs / "request.json"]
     if not scenario.cluster:
         command.insert(0, NAMESPACES)
     with open(logs / "story.log", "w") as story:
@@ -161,7 +165,9 @@ def play(scenario, tools, shared, keep):
         }
 
 
-def report(scenario, told, seconds, keep):
+def report(
+    scenario: scenarios.Scenario, told: dict[str, Any], seconds: float, keep: bool
+) -> tuple[list[str], tuple[int, int, int]]:
     """Returns lines to print about a scenario, and (passed, failed, skipped)."""
     logs = LOGS / scenario.name
     failed = len(told["failures"]) + bool(told["broken"])
@@ -184,7 +190,7 @@ def report(scenario, told, seconds, keep):
     return lines, (told["passed"], failed, bool(told["skipped"]))
 
 
-def main():
+def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -220,7 +226,7 @@ def main():
     return play_all(chosen, everything, options)
 
 
-def play_all(chosen, everything, options):
+def play_all(chosen: Any, everything: Any, options: Any) -> int:
     """Runs scenarios, and returns the exit status."""
     wanted = {one.cluster for one in chosen}
     reasons = {
@@ -242,7 +248,7 @@ def play_all(chosen, everything, options):
             except Broken as reason:
                 die(str(reason))
 
-        def player(scenario):
+        def player(scenario: scenarios.Scenario) -> tuple[list[str], tuple[int, int, int]]:
             started = time.monotonic()
             told = play(scenario, tools, shared, options.keep)
             return report(scenario, told, time.monotonic() - started, options.keep)

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,7 @@ CHART = ROOT / "k8s/chart/files/capabilities.yaml"
 IMPORTS, EXPORTS = 2, 7
 
 
-def number(octets, at):
+def number(octets: bytes, at: int) -> tuple[int, int]:
     """Reads a number in LEB128; returns it and where it ends."""
     value = shift = 0
     while True:
@@ -35,20 +36,20 @@ def number(octets, at):
             return value, at
 
 
-def text(octets, at):
+def text(octets: bytes, at: int) -> tuple[str, int]:
     """Reads a name; returns it and where it ends."""
     length, at = number(octets, at)
     return octets[at : at + length].decode(), at + length
 
 
-def limits(octets, at):
+def limits(octets: bytes, at: int) -> int:
     """Passes over the limits of a table or memory."""
     flags = octets[at]
     _, at = number(octets, at + 1)
     return number(octets, at)[1] if flags & 1 else at
 
 
-def imports(content):
+def imports(content: bytes) -> Iterator[str]:
     """Yields the names of imported functions."""
     count, at = number(content, 0)
     for _ in range(count):
@@ -66,7 +67,7 @@ def imports(content):
             at += 2
 
 
-def exports(content):
+def exports(content: bytes) -> Iterator[str]:
     """Yields the names of exported functions."""
     count, at = number(content, 0)
     for _ in range(count):
@@ -76,10 +77,11 @@ def exports(content):
         _, at = number(content, at + 1)
 
 
-def capabilities(module):
+def capabilities(module: Path) -> list[str]:
     """Returns what a module asks for, in order; `proxy_abi_version_…` and what starts it are always looked for."""
     octets = module.read_bytes()
-    names, at = set(), 8
+    names: set[str] = set()
+    at = 8
     while at < len(octets):
         section = octets[at]
         length, at = number(octets, at + 1)
@@ -91,7 +93,7 @@ def capabilities(module):
     return sorted(names)
 
 
-def block(names, indent):
+def block(names: list[str], indent: str) -> str:
     """Writes the list as a mapping of YAML."""
     listed = ", ".join(f"{name}: {{}}" for name in names)
     # A blank within a pair is no place to break a line.
@@ -99,23 +101,23 @@ def block(names, indent):
     return "".join(f"{indent}{line.replace('~', ' ')}\n" for line in words)
 
 
-def configurations():
+def configurations() -> Iterator[Path]:
     """Yields the files that have the list."""
     yield from sorted((ROOT / "envoy").glob("*.yaml"))
     yield ROOT / "kind-cluster/smoke/filters.yaml"
 
 
-def with_list(content, names):
+def with_list(content: str, names: list[str]) -> tuple[str, int, int]:
     """Returns a configuration with the list, and how many times it stands there and should."""
 
-    def listed(found):
+    def listed(found: re.Match[str]) -> str:
         return f"{found[1]}allowed_capabilities:\n{block(names, found[1] + '  ')}"
 
     new, count = re.subn(r"^( *)allowed_capabilities:\n(?:\1 +.*\n)+", listed, content, flags=re.MULTILINE)
     return new, count, content.count("vm_config:")
 
 
-def main(arguments):
+def main(arguments: list[str]) -> bool:
     write, listing = arguments[:1] == ["--write"], arguments[:1] == ["--list"]
     (module,) = arguments[write or listing :] or [subprocess.check_output([ROOT / "hack/module.sh"], text=True).strip()]
     names = capabilities(Path(module))

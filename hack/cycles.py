@@ -138,7 +138,7 @@ def absolute(path: Path_, here: Path_) -> list[Path_]:
 class Crate:
     """A crate's top-level modules, and what each uses of the others."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.name = tomllib.loads((folder / "Cargo.toml").read_text())["package"]["name"]
         self.edges: dict[str, dict[str, str]] = {}
         source = folder / "src"

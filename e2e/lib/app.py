@@ -10,7 +10,7 @@ import socket
 import sys
 
 
-def answer(name, data):
+def answer(name: str, data: bytes) -> tuple[bytes, bool]:
     """Returns what is sent for what came."""
     if not data.startswith((b"GET ", b"HEAD ", b"POST ")):
         return data, False
@@ -24,7 +24,7 @@ def answer(name, data):
     return (head + body) * requests, closing
 
 
-def serve(name, address, port):
+def serve(name: str, address: str, port: int) -> None:
     """Serves without end."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -38,10 +38,10 @@ def serve(name, address, port):
     poll.register(listener, select.EPOLLIN)
     connections: dict[int, socket.socket] = {}
 
-    def close(number):
+    def close(number: int) -> None:
         connections.pop(number).close()
 
-    def accept():
+    def accept() -> None:
         for _ in range(256):
             try:
                 connection, _peer = listener.accept()
@@ -53,7 +53,7 @@ def serve(name, address, port):
             connections[connection.fileno()] = connection
             poll.register(connection, select.EPOLLIN)
 
-    def talk(number):
+    def talk(number: int) -> None:
         connection = connections[number]
         try:
             data = connection.recv(65536)

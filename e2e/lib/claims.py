@@ -2,6 +2,11 @@
 
 import re
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Broken(Exception):
@@ -12,7 +17,7 @@ class Skip(Exception):
     """This machine cannot run the scenario; the message says why."""
 
 
-def find(pattern, text, flags=0):
+def find(pattern: str | re.Pattern[str], text: str, flags: int = 0) -> re.Match[str]:
     """Returns the match of a regular expression in a text; aborts the scenario if there is none."""
     found = re.search(pattern, text, flags)
     if not found:
@@ -27,11 +32,11 @@ class Answer:
     answer in time); `text` is the answer or the error.
     """
 
-    def __init__(self, kind, text=""):
+    def __init__(self, kind: str, text: str = "") -> None:
         self.kind = kind
         self.text = text
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.kind} {self.text!r}"
 
 
@@ -41,38 +46,46 @@ class Claims:
     # Seconds between two polls of a condition.
     pause = 0.05
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Starts the clock of the log."""
         self.passed = 0
-        self.failures = []
+        self.failures: list[str] = []
         self.began = time.monotonic()
 
-    def open(self):
+    def open(self) -> None:
         """Creates what the scenario needs beforehand."""
 
-    def close(self):
+    def close(self) -> None:
         """Removes what would outlive the scenario."""
 
-    def keep_logs(self, folder):
+    def keep_logs(self, folder: Path) -> None:
         """Copies the logs to a folder that outlives the scenario."""
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Prints a line with the time since the start."""
         print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
 
-    def claim(self, what, expected, found):
+    def claim(self, what: str, expected: Any, found: Any) -> None:
         """Counts a claim: both values are equal."""
         self._count(what, expected == found, f"{found!r}", f"{expected!r}")
 
-    def claim_between(self, what, low, high, found):
+    def claim_between(self, what: str, low: float, high: float, found: Any) -> None:
         """Counts a claim: the number is between low and high, inclusive."""
         self._count(what, low <= found <= high, f"{found}", f"from {low} to {high}")
 
-    def claim_in(self, what, part, whole):
+    def claim_in(self, what: str, part: str, whole: str) -> None:
         """Counts a claim: the text contains the part."""
         self._count(what, part in whole, f"{whole[-2000:]!r}", f"text containing {part!r}")
 
-    def _count(self, what, holds, found, expected):
+    def claim_steady(self, what: str, condition: Callable[[], object], times: int = 4) -> None:
+        """Counts a claim: the condition holds so many times in a row, as in each worker, and not once by luck."""
+        held = 0
+        while held < times and condition():
+            held += 1
+            time.sleep(self.pause)
+        self._count(what, held == times, f"{held} times in a row", f"{times} times")
+
+    def _count(self, what: str, holds: bool, found: Any, expected: Any) -> None:
         if holds:
             self.passed += 1
             self.note(f"ok      {what}: {found[:200]}")
@@ -80,7 +93,7 @@ class Claims:
             self.failures.append(f"{what}: {found}, expected {expected}")
             self.note(f"FAILED  {self.failures[-1]}")
 
-    def wait(self, seconds, what, condition, pause=None):
+    def wait(self, seconds: float, what: str, condition: Callable[[], T | None], pause: float | None = None) -> T:
         """Polls a condition and returns its first true result; aborts the scenario at the timeout."""
         until = time.monotonic() + seconds
         while True:
@@ -95,7 +108,9 @@ class Claims:
                 raise Broken(f"timeout after {seconds:.0f} s: {what}")
             time.sleep(pause or self.pause)
 
-    def wait_steady(self, seconds, what, condition, times=4, pause=None):
+    def wait_steady(
+        self, seconds: float, what: str, condition: Callable[[], T | None], times: int = 4, pause: float | None = None
+    ) -> T:
         """Waits until a condition was true so many times in a row, and returns the last result.
 
         A poll at which it is false starts the row again. For changes that reach workers, proxies or caches one after
@@ -103,7 +118,7 @@ class Claims:
         """
         row = 0
 
-        def again():
+        def again() -> T | None:
             nonlocal row
             held, row = row, 0
             result = condition()
@@ -113,5 +128,5 @@ class Claims:
 
         return self.wait(seconds, f"{what}, {times} times in a row", again, pause)
 
-    def check(self):
+    def check(self) -> None:
         """Aborts the scenario if something that it needs is gone."""

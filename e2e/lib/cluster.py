@@ -1,5 +1,7 @@
 """The stage of scenarios in the kind cluster: a namespace, a release of the chart, workloads, the zone."""
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import json
@@ -7,14 +9,19 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import cluster_logs, service, ssa, timeouts
-from .claims import Broken, Claims
+from .claims import Broken, Claims, T
 from .cluster_shared import KIND, ROOT, cache, make_image, run
 from .helm import CHART, Helm, relabel
 from .pod import Pod, samples
+
+if TYPE_CHECKING:
+    from .claims import Answer
 
 HERE = Path(__file__).resolve().parent
 NODES = os.environ["SSA_KIND_NODES"].split()
@@ -31,7 +38,9 @@ class Service(service.Numbered):
     `number` is the scenario's own: no two scenarios have the same.
     """
 
-    def __init__(self, number, name, *rules, ports=((8080, "HTTP"), (9000, "TCP"), (9001, "TCP"))):
+    def __init__(
+        self, number: int, name: str, *rules: str, ports: Any = ((8080, "HTTP"), (9000, "TCP"), (9001, "TCP"))
+    ) -> None:
         """`ports` are (number, protocol)."""
         super().__init__(number, f"{name}.example", *rules, ports=[port for port, _ in ports])
         self.label = name
@@ -41,12 +50,12 @@ class Service(service.Numbered):
         self.plain_item, self.plain = str(plain), str(plain[1])
         self.apl = f"2:{self.space} !2:{self.plain_item}"
 
-    def zone_lines(self):
+    def zone_lines(self) -> list[str]:
         """Returns its zone file lines."""
         texts = [f'_ssa.{self.label} TXT "{rule}"' for rule in self.rules]
         return [f"{self.label} AAAA {self.plain}", f"{self.label} APL {self.apl}", *texts]
 
-    def values(self, inbound=None, outbound=None):
+    def values(self, inbound: dict[str, Any] | None = None, outbound: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns its entry in the chart's values, with these parts of `inbound` and `outbound`."""
         return {
             "name": self.name,
@@ -63,7 +72,7 @@ class Cluster(Claims):
 
     pause = 0.5
 
-    def __init__(self, name, tools, shared):
+    def __init__(self, name: str, tools: dict[str, Path], shared: Any) -> None:
         """`tools` has the paths `root`, `module` and `ssa`; `shared` is what prepare() returned."""
         super().__init__()
         self.name = name
@@ -73,13 +82,13 @@ class Cluster(Claims):
         self.since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         # What was installed and published last, even by a run that was killed.
         self.own = cache() / "e2e" / name
-        self.rules = None
+        self.rules: list[dict[str, Any]] | None = None
 
-    def wait(self, seconds, what, condition, pause=None):
+    def wait(self, seconds: float, what: str, condition: Callable[[], T | None], pause: float | None = None) -> T:
         """Polls a condition and returns its first true result; a poll that fails, as on a busy machine, is repeated."""
         reason = None
 
-        def look():
+        def look() -> T | None:
             nonlocal reason
             try:
                 return condition()
@@ -94,7 +103,13 @@ class Cluster(Claims):
 
     # ---- kubectl
 
-    def attempt(self, *arguments, reads=None, timeout=timeouts.COMMAND, program="kubectl"):
+    def attempt(
+        self,
+        *arguments: object,
+        reads: str | None = None,
+        timeout: float = timeouts.COMMAND,
+        program: str | Path = "kubectl",
+    ) -> subprocess.CompletedProcess[str]:
         """Runs kubectl in the scenario's namespace, and returns its returncode, stdout and stderr."""
         command = [program, "-n", self.name, *(str(one) for one in arguments)]
         try:
@@ -110,7 +125,13 @@ class Cluster(Claims):
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", f"timeout after {timeout} s")
 
-    def kubectl(self, *arguments, reads=None, timeout=timeouts.COMMAND, program="kubectl"):
+    def kubectl(
+        self,
+        *arguments: object,
+        reads: str | None = None,
+        timeout: float = timeouts.COMMAND,
+        program: str | Path = "kubectl",
+    ) -> str:
         """Runs kubectl, which must succeed, and returns its output."""
         done = self.attempt(*arguments, reads=reads, timeout=timeout, program=program)
         if done.returncode != 0:
@@ -118,19 +139,19 @@ class Cluster(Claims):
             raise Broken(f"{program} {words} exited with {done.returncode}: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
-    def rolled_out(self, what, *flags):
+    def rolled_out(self, what: str, *flags: str) -> None:
         """Waits until a Deployment, StatefulSet or DaemonSet is rolled out."""
         within = f"--timeout={timeouts.ROLLED_OUT:.0f}s"
         self.kubectl(*flags, "rollout", "status", what, within, timeout=timeouts.ROLLED_OUT + timeouts.COMMAND)
 
-    def apply(self, *objects):
+    def apply(self, *objects: dict[str, Any]) -> str:
         """Applies Kubernetes objects."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return self.kubectl("apply", "-f", "-", reads=text)
 
     # ---- the scenario's namespace
 
-    def open(self):
+    def open(self) -> None:
         """Creates the namespace, after a leftover one is deleted."""
         self.remove(wait=True)
         self.own.mkdir(parents=True)
@@ -142,12 +163,12 @@ class Cluster(Claims):
             }
         )
 
-    def close(self):
+    def close(self) -> None:
         """Ends the scenario, and removes everything unless KEEP is set."""
         if "KEEP" not in os.environ:
             self.remove()
 
-    def remove(self, wait=False):
+    def remove(self, wait: int | None = False) -> None:
         """Removes everything that the scenario created: its namespace, and the nodes' routes to its services."""
         flags = ["--ignore-not-found", f"--wait={str(wait).lower()}"]
         self.kubectl("delete", "namespace", self.name, *flags, timeout=timeouts.INSTALLED)
@@ -159,7 +180,7 @@ class Cluster(Claims):
 
     # ---- services
 
-    def publish(self, *services, more=()):
+    def publish(self, *services: Service, more: Any = ()) -> None:
         """Publishes services in the zone, replacing its content; `more` are zone file lines."""
         lines = [line for one in services for line in one.zone_lines()] + list(more)
         zone = self.own / "zone"
@@ -168,7 +189,7 @@ class Cluster(Claims):
             file.writelines(f"{one.space}\n" for one in services)
         run(KIND / "zone.sh", zone)
 
-    def release(self, *entries, **values):
+    def release(self, *entries: dict[str, Any], **values: Any) -> None:
         """Installs or upgrades the chart as release `ssa`, with these services (Service.values) and other values."""
         whole = {
             "module": {"url": self.shared["url"], "sha256": self.shared["sha256"]},
@@ -193,7 +214,7 @@ class Cluster(Claims):
             timeout=timeouts.INSTALLED,
         )
 
-    def upgrade(self, pods, *entries, **values):
+    def upgrade(self, pods: list[Pod], *entries: dict[str, Any], **values: Any) -> None:
         """Upgrades the release, and waits until the shims of these pods have the new configuration."""
         before = self._resolvers()
         reloads = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in pods}
@@ -205,23 +226,23 @@ class Cluster(Claims):
         # Changing an annotation makes the kubelet sync ConfigMaps and Secrets now.
         self.look(*concerned)
 
-        def reloaded():
+        def reloaded() -> bool:
             now = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in concerned}
             return all(count > reloads[name] for name, count in now.items())
 
         self.wait(timeouts.MOUNTED, "shims have the new configuration", reloaded)
 
-    def _resolvers(self):
+    def _resolvers(self) -> dict[str, str | None]:
         """Returns the shims' configurations, by the name of their ConfigMap."""
         told = json.loads(self.kubectl("get", "configmaps", "-l", "app.kubernetes.io/name=ssa", "-o", "json"))["items"]
         return {one["metadata"]["name"]: one.get("data", {}).get("resolver.json") for one in told}
 
-    def look(self, *pods):
+    def look(self, *pods: Pod) -> None:
         """Makes kubelets sync mounted ConfigMaps and Secrets now."""
         names = [pod.name for pod in pods]
         self.kubectl("annotate", "pod", *names, f"ssa-looked={time.time_ns()}", "--overwrite")
 
-    def slices(self, one, selector, bits=2, dns=None):
+    def slices(self, one: Any, selector: str, bits: int = 2, dns: Any = None) -> None:
         """Gives a service's slices to the pods with these labels, by k8s/slices/apply.sh.
 
         The service's list is said, or with `dns`, a pod with a shim, found by the DNS that this pod has.
@@ -244,7 +265,7 @@ class Cluster(Claims):
             raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")
         self.note(f"        {done.stdout.strip()}")
 
-    def serve_module(self, module=None):
+    def serve_module(self, module: Any = None) -> None:
         """Gives the namespace a module as a file, in place of one that it had, for a release that serves it
         (serving)."""
         source = f"--from-file=ssa_filter.wasm={module or self.tools['module']}"
@@ -252,11 +273,11 @@ class Cluster(Claims):
         self.kubectl("apply", "--server-side", "-f", "-", reads=made)
 
     @property
-    def serving(self):
+    def serving(self) -> dict[str, Any]:
         """Values of a release that serves the module itself."""
         return {"module": {"url": "", "serve": {"enabled": True, "image": self.shared["proxy"]}}}
 
-    def mtls(self, mode):
+    def mtls(self, mode: str) -> None:
         """Sets what mutual TLS the namespace's workloads want: STRICT, PERMISSIVE or DISABLE."""
         self.apply(
             {
@@ -267,12 +288,12 @@ class Cluster(Claims):
             }
         )
 
-    def node_routes(self, space):
+    def node_routes(self, space: str) -> list[str]:
         """Returns the routes of slices in a space, as each node has them."""
         listed = f"ip -6 route show root {space} proto {PROTOCOL}".split()
         return [run("docker", "exec", node, *listed) for node in NODES]
 
-    def secret(self, name, **keys):
+    def secret(self, name: str, **keys: str) -> None:
         """Creates a Secret with exactly these keys."""
         data = {key: base64.b64encode(text.encode()).decode() for key, text in keys.items()}
         metadata = {"name": name, "namespace": self.name}
@@ -282,24 +303,24 @@ class Cluster(Claims):
 
     def workload(
         self,
-        name,
-        role=None,
-        inject=True,
-        replicas=1,
-        node=None,
-        secrets=(),
-        labels=None,
-        annotations=None,
-        command=None,
-        app=None,
-    ):
+        name: str,
+        role: str | None = None,
+        inject: bool = True,
+        replicas: int = 1,
+        node: str | None = None,
+        secrets: Sequence[str] = (),
+        labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+        command: str | None = None,
+        app: dict[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
         """Returns a StatefulSet of the application, or of a script, `command`, with a service account of its name.
 
         `role` is `server`, `client` or `both`; without one the sidecar is Istio's, and without `inject` there is none.
         A server runs the application and has a Service of Kubernetes, others wait for what `attempt` and its like run
         in them. `app` are more fields of the container, such as probes.
         """
-        roles = {"server": ["inbound"], "client": ["outbound"], "both": ["inbound", "outbound"]}.get(role, [])
+        roles = {"server": ["inbound"], "client": ["outbound"], "both": ["inbound", "outbound"]}.get(role or "", [])
         serves = "inbound" in roles
         its_labels = {"app": name, **{f"ssa-{one}": "enabled" for one in roles}, **(labels or {})}
         its_annotations = {"traffic.sidecar.istio.io/excludeInboundPorts": "9467"}
@@ -357,7 +378,7 @@ class Cluster(Claims):
             },
         ]
 
-    def start(self, *workloads, seconds=timeouts.ROLLED_OUT):
+    def start(self, *workloads: list[dict[str, Any]], seconds: float = timeouts.ROLLED_OUT) -> list[Pod]:
         """Starts workloads together, and returns the first pod of each when all are ready."""
         self.apply(*(one for workload in workloads for one in workload))
         names = [workload[-1]["metadata"]["name"] for workload in workloads]
@@ -367,29 +388,29 @@ class Cluster(Claims):
             self.kubectl("rollout", "status", f"statefulset/{name}", f"--timeout={left}s", timeout=left + 10)
         return [self.pods(name)[0] for name in names]
 
-    def pods(self, name):
+    def pods(self, name: str) -> list[Pod]:
         """Returns the pods of a workload that are not terminating, by name."""
         told = json.loads(self.kubectl("get", "pods", "-l", f"app={name}", "-o", "json"))["items"]
         kept = [one for one in told if "deletionTimestamp" not in one["metadata"] and one["status"].get("podIPs")]
         return [Pod(self, one) for one in sorted(kept, key=lambda one: one["metadata"]["name"])]
 
-    def image(self, name, files):
+    def image(self, name: str, files: Any) -> str:
         """Makes and loads an image of the cluster's tools and of files, {file here: path in it}; returns its name."""
         return make_image(name, self.shared["tools"], files, self.note)
 
     # ---- looking
 
-    def claim_answers(self, what, kind, *answers):
+    def claim_answers(self, what: str, kind: str, *answers: Answer) -> None:
         """Counts a claim: all answers are of this kind."""
         self.claim(what, [kind] * len(answers), [one.kind if one.kind == kind else repr(one) for one in answers])
 
-    def wait_filter(self, *pairs, seconds=timeouts.PUSHED):
+    def wait_filter(self, *pairs: tuple[Pod, str], seconds: float = timeouts.PUSHED) -> None:
         """Waits until each pod has the filter with a snapshot, and its shim all services: pairs of pod and role."""
         for pod, role in pairs:
             self.wait(seconds, f"{pod.name} has the filter {role}", lambda: pod.has_filter(role))
             self.wait(seconds, f"{pod.name} has a snapshot", lambda: pod.installed(role))
 
-            def usable():
+            def usable() -> bool:
                 states = json.loads(pod.run("curl", "-s", "localhost:9467/status", container="istio-proxy"))
                 if any(one["state"] != "usable" for one in states):
                     raise Broken(f"{pod.name}: {states}")
@@ -398,16 +419,16 @@ class Cluster(Claims):
             self.wait(seconds, f"{pod.name}'s services are usable", usable)
 
     @contextlib.contextmanager
-    def taken(self, *pairs, seconds=timeouts.PUSHED):
+    def taken(self, *pairs: tuple[Pod, str], seconds: float = timeouts.PUSHED) -> Iterator[None]:
         """Waits at the end until filters have the snapshots that come of what is done within: pairs of pod and role."""
         before = [pod.installed(role) for pod, role in pairs]
         yield
-        for (pod, role), had in zip(pairs, before):
+        for (pod, role), had in zip(pairs, before, strict=True):
             # One VM for each worker, and that of the main thread.
             wanted = had + json.loads(pod.admin("server_info"))["command_line_options"]["concurrency"] + 1
             self.wait(seconds, f"all of {pod.name} has the new snapshot", lambda: pod.installed(role) >= wanted)
 
-    def relabelled(self, text):
+    def relabelled(self, text: str) -> Iterator[tuple[str, dict[str, str], int]]:
         """Reads what Envoy tells Prometheus by the relabelling of the chart: (name, labels, value)."""
         if self.rules is None:
             lines = (CHART / "files/relabel.yaml").read_text().splitlines()
@@ -418,17 +439,17 @@ class Cluster(Claims):
             if told:
                 yield told.pop("__name__"), told, int(value)
 
-    def nacks(self):
+    def nacks(self) -> list[str]:
         """Returns what istiod's log says, since the scenario began, of configurations that its proxies refused."""
         log = self.kubectl("logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}")
         return [line for line in log.splitlines() if "ACK ERROR" in line and f".{self.name}-" in line]
 
-    def keep_logs(self, folder):
+    def keep_logs(self, folder: Path) -> None:
         """Saves logs and state to a folder that outlives the scenario."""
         cluster_logs.keep(self, folder)
 
 
-def _merge(into, values):
+def _merge(into: Any, values: dict[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)

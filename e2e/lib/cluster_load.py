@@ -4,15 +4,22 @@ On a port of protocol TCP the sidecars open one connection upstream for each, so
 HTTP port they would use one again and again.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
 import time
 from collections import namedtuple
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import timeouts
 from .claims import Broken
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+    from .pod import Pod
 
 HERE = Path(__file__).resolve().parent
 # What curl says of one request: HTTP status, its own exit status, seconds, and why.
@@ -27,23 +34,23 @@ Connection = namedtuple("Connection", "moment answered seconds why")
 class Load:
     """Curls that run in a pod until they are stopped."""
 
-    def __init__(self, stage, pod, url, rate=80, lanes=4):
+    def __init__(self, stage: Cluster, pod: Pod, url: str, rate: int = 80, lanes: int = 4) -> None:
         """`rate` is the target of connections per second; it is lower while answers are slow."""
         self.stage = stage
         number = sum(1 for _ in stage.own.glob("load-*.log"))
         self.file = stage.own / f"load-{number}.log"
         command = ["kubectl", "-n", stage.name, "exec", "-i", pod.name, "-c", "app", "--", "bash", "-c", SCRIPT, "load"]
-        command += [url, str(rate // lanes), str(lanes)]
+        command += [url, str(rate // lanes), str(lanes), str(timeouts.EXCHANGE)]
         with open(self.file, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self.began = time.monotonic()
         stage.wait(timeouts.PUSHED, "the load begins", self.connections)
 
-    def connections(self):
+    def connections(self) -> Any:
         """Returns the outcome of each connection so far."""
         return self._read()[0]
 
-    def _read(self):
+    def _read(self) -> Any:
         """Returns the connections so far, and lines that say something else."""
         moment, found, other = 0, [], []
         for line in self.file.read_text(errors="replace").splitlines():
@@ -58,32 +65,32 @@ class Load:
                 other.append(line)
         return found, other
 
-    def answered(self):
+    def answered(self) -> int:
         """Returns how many connections were answered so far."""
         return sum(one.answered for one in self.connections())
 
-    def failed(self):
+    def failed(self) -> Any:
         """Returns the connections that were not answered so far."""
         return [one for one in self.connections() if not one.answered]
 
-    def moves_on(self, what, count=100, seconds=timeouts.PUSHED):
+    def moves_on(self, what: str, count: int = 100, seconds: float = timeouts.PUSHED) -> None:
         """Waits until so many more connections were answered."""
         before = self.answered()
         more = f"{count} more connections are answered: {what}"
         self.stage.wait(seconds, more, lambda: self.answered() >= before + count)
 
-    def recovers(self, what, count=100, seconds=timeouts.PUSHED):
+    def recovers(self, what: str, count: int = 100, seconds: float = timeouts.PUSHED) -> float:
         """Waits until so many connections in a row were answered that were opened from now on; returns the seconds."""
         began, now = time.monotonic(), time.time()
 
-        def calm():
+        def calm() -> bool:
             new = [one.answered for one in self.connections() if one.moment > now]
             return len(new) >= count and all(new[-count:])
 
         self.stage.wait(seconds, f"{count} connections in a row are answered: {what}", calm)
         return round(time.monotonic() - began, 1)
 
-    def end(self):
+    def end(self) -> Any:
         """Ends it, and returns what became of its connections: how many were answered, and the others."""
         # It ends when its input does.
         self.process.communicate(timeout=timeouts.COMMAND)
@@ -102,19 +109,27 @@ class Load:
         )
         return len(told) - len(failed), failed
 
-    def end_without_refusal(self):
+    def end_without_refusal(self) -> int:
         """Ends it, claims that every connection was answered, and returns how many were."""
         answered, failed = self.end()
         self.stage.claim("connections without an answer", [], failed[:20])
         return answered
 
 
-def snapshot(pod, role):
+def snapshot(pod: Pod, role: str) -> Any:
     """Returns what a pod's filter is told by its shim, asked as the filter asks."""
-    asked = ["curl", "-s", "-m", "5", "--unix-socket", "/run/ssa/snapshot.sock", f"http://resolver/v1/{role}"]
+    asked = [
+        "curl",
+        "-s",
+        "-m",
+        str(timeouts.ADMIN),
+        "--unix-socket",
+        "/run/ssa/snapshot.sock",
+        f"http://resolver/v1/{role}",
+    ]
     return json.loads(pod.run(*asked, container="istio-proxy"))
 
 
-def rules(pod, role, name):
+def rules(pod: Pod, role: str, name: str) -> list[str]:
     """Returns the rules of a service that a pod's filter is told."""
     return next((one["rules"] for one in snapshot(pod, role)["services"] if one["name"] == name), [])

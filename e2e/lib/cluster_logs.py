@@ -1,12 +1,19 @@
 """What is saved of a failed scenario in the cluster."""
 
+from __future__ import annotations
+
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import timeouts
 
+if TYPE_CHECKING:
+    from .cluster import Cluster
 
-def keep(stage, folder):
+
+def keep(stage: Cluster, folder: Path) -> None:
     """Saves the state of the cluster: pods with their logs, events, descriptions and Envoys' configurations."""
     pods = stage.attempt("get", "pods", "-o", "json", timeout=timeouts.SOON)
     try:
@@ -36,13 +43,35 @@ def keep(stage, folder):
                 wanted[f"{name}/{container}.previous.log"] = ["logs", name, "-c", container, "--previous"]
             if container == "istio-proxy":
                 for page in ("config_dump", "stats", "clusters"):
-                    asked = ["exec", name, "-c", container, "--", "curl", "-s", "-m", "10", f"localhost:15000/{page}"]
+                    asked = [
+                        "exec",
+                        name,
+                        "-c",
+                        container,
+                        "--",
+                        "curl",
+                        "-s",
+                        "-m",
+                        str(timeouts.ADMIN),
+                        f"localhost:15000/{page}",
+                    ]
                     wanted[f"{name}/{page}"] = asked
             if container == "ssa-resolver":
-                asked = ["exec", name, "-c", "istio-proxy", "--", "curl", "-s", "-m", "10", "localhost:9467/status"]
+                asked = [
+                    "exec",
+                    name,
+                    "-c",
+                    "istio-proxy",
+                    "--",
+                    "curl",
+                    "-s",
+                    "-m",
+                    str(timeouts.ADMIN),
+                    "localhost:9467/status",
+                ]
                 wanted[f"{name}/shim-status.json"] = asked
 
-    def write(item):
+    def write(item: tuple[str, list[str]]) -> None:
         path, arguments = item
         done = stage.attempt(*arguments, timeout=timeouts.SOON)
         file = folder / path

@@ -3,6 +3,8 @@
 The module is on a web server in a namespace of its own. One run at a time plays in a cluster.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import hashlib
@@ -10,11 +12,16 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import timeouts
 from .claims import Broken
 from .helm import Helm
+
+if TYPE_CHECKING:
+    pass
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KIND = ROOT / "kind-cluster"
@@ -23,7 +30,7 @@ SHARED = "ssa-e2e"
 NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "SSA_KIND_NODES")
 
 
-def missing():
+def missing() -> str | None:
     """Returns why nothing can be played in a cluster, or nothing; this process' environment leads to it then."""
     script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null && env -0'
     done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=timeouts.COMMAND)
@@ -38,13 +45,13 @@ def missing():
     return None if family == "ipv6" else f"the cluster is {family}, and has to be ipv6: make kind-down kind-up"
 
 
-def cache():
+def cache() -> Path:
     """Returns the folder of all that is kept of the cluster."""
     return Path(os.environ["KUBECONFIG"]).parent
 
 
 @contextlib.contextmanager
-def alone(say):
+def alone(say: Callable[[str], None]) -> Iterator[None]:
     """Waits until no other run uses the cluster, and makes others wait."""
     with open(cache() / "e2e.lock", "w") as file:
         try:
@@ -55,7 +62,7 @@ def alone(say):
         yield
 
 
-def prepare(tools, say):
+def prepare(tools: dict[str, str | Path], say: Callable[[str], None]) -> dict[str, str]:
     """Brings into the cluster what all scenarios share, where it is not there; returns what they have to know of it."""
     containers = "{.spec.template.spec.containers[0].image}"
     base, istiod = (
@@ -80,7 +87,7 @@ def prepare(tools, say):
     }
 
 
-def make_image(name, base, files, say):
+def make_image(name: str, base: str, files: Any, say: Callable[[str], None]) -> str:
     """Makes and loads an image of the tools' one and of files, by what is in it; returns its name."""
     digest = hashlib.sha256(base.encode())
     for file, path in sorted(files.items(), key=lambda pair: pair[1]):
@@ -97,7 +104,7 @@ def make_image(name, base, files, say):
     return image
 
 
-def _serve_module(server, image, say):
+def _serve_module(server: str, image: Any, say: Callable[[str], None]) -> None:
     """Has a web server in the cluster serve the module."""
     metadata = {"name": server, "namespace": SHARED}
     labels = {"app": server}
@@ -135,7 +142,7 @@ def _serve_module(server, image, say):
     run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", f"--timeout={timeouts.ROLLED_OUT:.0f}s")
 
 
-def _give_template(image, say):
+def _give_template(image: Any, say: Callable[[str], None]) -> None:
     """Gives istiod the chart's injection template, unless it has that one."""
     with tempfile.TemporaryDirectory() as folder:
         helm = Helm("helm", Path(folder))
@@ -152,13 +159,13 @@ def _give_template(image, say):
             raise Broken("istiod did not accept the injection template")
 
 
-def _injected():
+def _injected() -> Any:
     """Returns the template `ssa` that istiod has."""
     text = run("kubectl", "get", "-n", "istio-system", "configmap", "istio-sidecar-injector", "-o", "json")
     return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get("ssa")
 
 
-def run(*command, reads=None, timeout=timeouts.INSTALLED):
+def run(*command: str | Path, reads: str | None = None, timeout: float = timeouts.INSTALLED) -> str:
     """Runs a program, which must succeed, and returns its output."""
     words = [str(one) for one in command]
     try:

@@ -4,21 +4,30 @@ A plugin configuration may have its services inline, though those of the files t
 asked for any, and no resolver is needed.
 """
 
+from __future__ import annotations
+
 import base64
 import http.client
 import json
 import os
 import re
 import socket
-import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import timeouts
 from .claims import find
 from .files import patched
 from .metered import Metered
 
+if TYPE_CHECKING:
+    from .net import Host
+    from .stage import Program, Stage
+
 # The address that envoy/client.yaml binds to.
 CLIENT_SOURCE = "2001:db8:0:1::10"
+# A plugin configuration: an object, a text, or bytes; None is that of the file.
+Configuration = dict[str, Any] | str | bytes | None
 WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 
 
@@ -26,21 +35,21 @@ class Sidecar(Metered):
     """An Envoy with the filter on a host, in its own folder."""
 
     # Set by start().
-    process: subprocess.Popen
+    process: Program
 
     def __init__(
         self,
-        stage,
-        host,
-        file,
-        configuration,
-        concurrency=2,
-        patch="",
-        dynamic=None,
-        base_id=None,
-        folder=None,
-        without=None,
-    ):
+        stage: Stage,
+        host: Host,
+        file: str,
+        configuration: Configuration,
+        concurrency: int = 2,
+        patch: str = "",
+        dynamic: str | None = None,
+        base_id: int | None = None,
+        folder: str | None = None,
+        without: str | None = None,
+    ) -> None:
         """Writes its files.
 
         `configuration` is the plugin's, as an object, as text or as bytes; None leaves the file's own. `patch` is a
@@ -71,7 +80,7 @@ class Sidecar(Metered):
             self._put(resource)
         (self.folder / "envoy.yaml").write_text(text)
 
-    def _with(self, configuration):
+    def _with(self, configuration: Configuration) -> str:
         if configuration is None:
             return self.text
         kind = "google.protobuf.StringValue"
@@ -81,7 +90,7 @@ class Sidecar(Metered):
             text = configuration if isinstance(configuration, str) else json.dumps(configuration, indent=2)
             value = ["|", *(f"  {line}" for line in text.splitlines())]
 
-        def block(found):
+        def block(found: re.Match[str]) -> str:
             return f"{found.group(1)}value: " + f"\n{found.group(1)}".join(value) + "\n"
 
         text, count = re.subn(r"^( *)value: \|\n(?:\1 +.*\n)+", block, self.text, flags=re.MULTILINE)
@@ -89,7 +98,7 @@ class Sidecar(Metered):
             raise RuntimeError(f"the file has {count} plugin configurations")
         return text.replace("google.protobuf.StringValue", kind)
 
-    def _put(self, resource):
+    def _put(self, resource: str) -> None:
         # Envoy reloads when a file is moved into place.
         new = self.folder / "new.yaml"
         new.write_text(resource)
@@ -97,7 +106,7 @@ class Sidecar(Metered):
 
     # ---- life
 
-    def start(self, epoch=None):
+    def start(self, epoch: int | None = None) -> Program:
         """Starts it; `epoch` counts hot restarts."""
         command = [
             self.stage.tools["envoy"],
@@ -115,24 +124,24 @@ class Sidecar(Metered):
         self.process = self.stage.start(self.host, title, command, cwd=self.folder)
         return self.process
 
-    def wait_ready(self):
+    def wait_ready(self) -> None:
         """Waits until it is ready."""
         self.stage.wait(
             timeouts.STARTED, f"the Envoy of {self.host.name} is ready", lambda: self.try_admin("ready") == "LIVE\n"
         )
 
-    def stop(self):
+    def stop(self) -> int:
         """Ends it."""
         return self.stage.stop(self.process)
 
-    def push(self, configuration):
+    def push(self, configuration: Configuration) -> None:
         """Replaces the plugin configuration, in the file that it watches."""
-        _, resource = _apart(self._with(configuration), self.dynamic, self.folder)
+        _, resource = _apart(self._with(configuration), self.dynamic or "", self.folder)
         self._put(resource)
 
     # ---- looking
 
-    def admin(self, path, method="GET"):
+    def admin(self, path: str, method: str = "GET") -> str:
         """Asks the admin interface."""
         connection = http.client.HTTPConnection("admin", timeout=timeouts.ADMIN)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -144,14 +153,14 @@ class Sidecar(Metered):
         finally:
             connection.close()
 
-    def try_admin(self, path):
+    def try_admin(self, path: str) -> str | None:
         """Asks the admin interface; returns None if it does not answer."""
         try:
             return self.admin(path)
         except (OSError, http.client.HTTPException):
             return None
 
-    def metrics(self):
+    def metrics(self) -> list[tuple[str, dict[str, str], int]]:
         """Returns the filter's metrics as Prometheus sees them: (name, labels, value)."""
         found = []
         for line in self.admin("stats/prometheus?filter=ssa_").splitlines():
@@ -161,11 +170,11 @@ class Sidecar(Metered):
                 found.append((match.group(1), labels, int(float(match.group(3)))))
         return found
 
-    def output(self):
+    def output(self) -> str:
         """Returns its output so far."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("output*.log")))
 
-    def access_log(self, name="access.log"):
+    def access_log(self, name: str = "access.log") -> list[dict[str, Any]]:
         """Returns the lines of an access log, oldest first, each with what the filter found of the connection."""
         path = self.folder / name
         if not path.exists():
@@ -173,10 +182,10 @@ class Sidecar(Metered):
         whole = path.read_text().rpartition("\n")[0]
         return [_found(json.loads(line)) for line in whole.splitlines()]
 
-    def logged(self, count, seconds=timeouts.SOON):
+    def logged(self, count: int, seconds: float = timeouts.SOON) -> list[dict[str, Any]]:
         """Waits until the access log has so many new lines since the last call, and returns them."""
 
-        def new():
+        def new() -> list[dict[str, Any]] | None:
             lines = self.access_log()[self.read_to :]
             return lines if len(lines) >= count else None
 
@@ -184,36 +193,36 @@ class Sidecar(Metered):
         self.read_to += len(lines)
         return lines
 
-    def mark(self):
+    def mark(self) -> None:
         """Skips the current lines of the access log."""
         self.read_to = len(self.access_log())
 
-    def resident(self):
+    def resident(self) -> int:
         """Returns its resident memory in MB."""
         with open(f"/proc/{self.process.pid}/status") as file:
             return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS:"))
 
-    def cpu_seconds(self):
+    def cpu_seconds(self) -> float:
         """Returns its CPU time so far, in seconds."""
         with open(f"/proc/{self.process.pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
         return sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")
 
-    def memory(self):
+    def memory(self) -> dict[str, int]:
         """Returns how many MB it has: in all, given out by its allocator, and beside that: modules and its program."""
         heap = {name: int(size) >> 20 for name, size in json.loads(self.admin("memory")).items()}
         whole = self.resident()
         return {"in all": whole, "allocated": heap["allocated"], "beside": whole - heap["total_physical_bytes"]}
 
 
-def _found(line):
+def _found(line: dict[str, Any]) -> dict[str, Any]:
     """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""
     state = dict(pair.split("=", 1) for pair in (line.get("ssa") or "").split())
     found = dict.fromkeys(("service", "verdict", "part", "unchecked", "outcome", "generation"))
     return {**found, **line, **state}
 
 
-def _apart(text, dynamic, folder):
+def _apart(text: str, dynamic: str, folder: Path) -> tuple[str, str]:
     """Takes the listener or the filter out of a configuration: returns what is left, and the resource for its file."""
     source = f"{{ path_config_source: {{ path: {folder}/{dynamic}.yaml }} }}"
     if dynamic == "lds":

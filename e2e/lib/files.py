@@ -46,7 +46,7 @@ class Files:
 
         return PLACEHOLDER.sub(value, (self.folder / name).read_text())
 
-    def json(self, name: str, **values: object) -> Any:  # noqa: ANN401 # any JSON
+    def json(self, name: str, **values: object) -> Any:  # any JSON
         """Returns a file's JSON value."""
         return json.loads(self.text(name, **values))
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from . import timeouts
 from .claims import find
@@ -12,25 +13,27 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "k8s/chart"
 
 
-def kubernetes_version():
+def kubernetes_version() -> str:
     """Returns the version that charts are rendered for: that of the cluster in kind-cluster/."""
     return find(r"^KUBERNETES_VERSION=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text(), re.MULTILINE)[1]
 
 
-def run(*command, reads=None, env=None):
+def run(*command: str | Path, reads: str | None = None, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Returns exit code and all that a command printed."""
     done = _done(command, reads, env)
     return done.returncode, done.stdout + done.stderr
 
 
-def must(*command, reads=None, env=None):
+def must(*command: str | Path, reads: str | None = None, env: dict[str, str] | None = None) -> str:
     """Returns what a command printed to standard output; it has to end well."""
     done = _done(command, reads, env)
     assert done.returncode == 0, f"{command[0]} ended by {done.returncode}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
-def _done(command, reads, env):
+def _done(
+    command: tuple[str | Path, ...], reads: str | None, env: dict[str, str] | None
+) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
     return subprocess.run(
         words, input=reads, capture_output=True, text=True, timeout=timeouts.COMMAND, env=env, check=False
@@ -40,21 +43,21 @@ def _done(command, reads, env):
 class Helm:
     """Helm 3, which is also what reads YAML here."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program: str | Path, folder: Path) -> None:
         """`folder` is for what it writes."""
         self.program = program
         self.folder = folder
         self.count = 0
 
-    def lint(self, *flags):
+    def lint(self, *flags: str | Path) -> tuple[int, str]:
         """Lints the chart; returns exit code and all that was printed."""
         return run(self.program, "lint", "--strict", CHART, *flags)
 
-    def template(self, *flags):
+    def template(self, *flags: str | Path) -> tuple[int, str]:
         """Renders the chart as release `ssa` in the namespace `shop`; returns exit code and all that was printed."""
         return run(self.program, "template", "ssa", CHART, "-n", "shop", "--kube-version", kubernetes_version(), *flags)
 
-    def objects(self, *flags):
+    def objects(self, *flags: str | Path) -> dict[tuple[str, str], Any]:
         """Returns what it renders, by kind and name."""
         code, text = self.template(*flags)
         assert code == 0, text
@@ -64,7 +67,7 @@ class Helm:
         assert len(by_name) == len(items), "two objects of one name"
         return by_name
 
-    def chart(self, template, files):
+    def chart(self, template: str, files: dict[str, str]) -> Any:
         """Renders one template of a chart made for it; it prints one line of JSON."""
         self.count += 1
         chart = self.folder / f"chart-{self.count}"
@@ -77,7 +80,7 @@ class Helm:
         text = must(self.program, "template", "read", chart)
         return json.loads(next(line for line in text.splitlines() if line.startswith("{")))
 
-    def read(self, documents):
+    def read(self, documents: list[str]) -> list[Any]:
         """Returns YAML documents as values."""
         files = {f"{number:04}.yaml": text for number, text in enumerate(documents)}
         template = (
@@ -90,11 +93,15 @@ class Helm:
             assert "Error" not in item, f"{item}: {text}"
         return items
 
-    def inject(self, template, labels, annotations, native, spec=None):
+    def inject(
+        self, template: str, labels: dict[str, str], annotations: dict[str, str], native: bool, spec: Any = None
+    ) -> dict[str, Any]:
         """Returns what the injection template adds to a pod's spec, as pod()."""
         return self.pod(template, labels, annotations, native, spec)["spec"]
 
-    def pod(self, template, labels, annotations, native, spec=None):
+    def pod(
+        self, template: str, labels: dict[str, str], annotations: dict[str, str], native: bool, spec: Any = None
+    ) -> dict[str, Any]:
         """Returns what the injection template adds to a pod: Istio renders it with the same functions.
 
         `spec` has what the pod says itself, by the names of Go's fields.
@@ -113,7 +120,7 @@ class Helm:
         return pod
 
 
-def relabel(rules, labels):
+def relabel(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str, str] | None:
     """Returns the labels of a metric after Prometheus' relabelling, or nothing where it is dropped."""
     labels = dict(labels)
     for rule in rules:

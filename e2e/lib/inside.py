@@ -3,6 +3,8 @@
 It runs inside namespaces that end with it, or in the kind cluster.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import json
@@ -12,12 +14,17 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib import claims
 
+if TYPE_CHECKING:
+    from lib.cluster import Cluster
+    from lib.stage import Stage
 
-def make_stage(request):
+
+def make_stage(request: dict[str, Any]) -> Stage | Cluster:
     """Creates the stage of a scenario."""
     tools = {name: Path(path) for name, path in request["tools"].items()}
     if request["shared"]:
@@ -34,7 +41,7 @@ def make_stage(request):
     return stage.Stage(tools)
 
 
-def play(request):
+def play(request: dict[str, Any]) -> dict[str, Any]:
     """Runs a scenario, and returns its result."""
     # The files contain keys, and logs outlive the scenario.
     os.umask(0o077)
@@ -42,7 +49,7 @@ def play(request):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     stage, broken, skipped = claims.Claims(), [], []
 
-    def attempt(step):
+    def attempt(step: Any) -> None:
         try:
             step()
         except claims.Skip as reason:
@@ -51,7 +58,7 @@ def play(request):
             broken.append(f"{type(error).__name__}: {error}")
             traceback.print_exc()
 
-    def run():
+    def run() -> None:
         nonlocal stage
         stage = make_stage(request)
         specification = importlib.util.spec_from_file_location("scenario", request["scenario"])
@@ -61,7 +68,7 @@ def play(request):
         stage.open()
         limit = request["limit"]
 
-        def late(*_):
+        def late(*_: object) -> None:
             raise claims.Broken(f"exceeded its limit of {limit:.0f} s")
 
         signal.signal(signal.SIGALRM, late)
@@ -86,7 +93,7 @@ def play(request):
     }
 
 
-def cpu_seconds():
+def cpu_seconds() -> float:
     """Returns the CPU time of everything that ran in these namespaces, in seconds."""
     ticks = 0
     for folder in Path("/proc").glob("[0-9]*"):

@@ -1,6 +1,13 @@
 """Runs busy scenarios one after another, and scenarios that mostly wait next to them."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .scenarios import Scenario
 
 
 class Lanes:
@@ -10,7 +17,13 @@ class Lanes:
     nothing left takes from those that wait. With one lane all run one after another.
     """
 
-    def __init__(self, chosen, lanes, player, say):
+    def __init__(
+        self,
+        chosen: list[Scenario],
+        lanes: int,
+        player: Callable[[Scenario], tuple[list[str], tuple[int, int, int]]],
+        say: Callable[[str], None],
+    ) -> None:
         """`player` runs a scenario, and returns lines to print about it and (passed, failed, skipped)."""
         self.player = player
         self.say = say
@@ -20,10 +33,10 @@ class Lanes:
         self.beside = min(lanes - 1, len(self.light))
         self.lock = threading.Lock()
         self.totals = [0, 0, 0]
-        self.broken = []
-        self.errors = []
+        self.broken: list[str] = []
+        self.errors: list[Exception] = []
 
-    def _next(self, queues):
+    def _next(self, queues: tuple[list[Scenario], ...]) -> Scenario | None:
         with self.lock:
             queue = next((queue for queue in queues if queue), None)
             if not queue:
@@ -32,22 +45,22 @@ class Lanes:
             self.say(f"→ {scenario.name}: {scenario.shows}")
             return scenario
 
-    def _lane(self, *queues):
+    def _lane(self, *queues: list[Scenario]) -> None:
         while scenario := self._next(queues):
             lines, figures = self.player(scenario)
             with self.lock:
                 self.say("\n".join(lines))
-                self.totals = [total + figure for total, figure in zip(self.totals, figures)]
+                self.totals = [total + figure for total, figure in zip(self.totals, figures, strict=True)]
                 if figures[1]:
                     self.broken.append(scenario.name)
 
-    def _light_lane(self):
+    def _light_lane(self) -> None:
         try:
             self._lane(self.light)
         except Exception as error:  # an exception of a thread would be printed and lost
             self.errors.append(error)
 
-    def play(self):
+    def play(self) -> None:
         """Runs all of them."""
         # A daemon thread ends with this process, and its scenario with it.
         threads = [threading.Thread(target=self._light_lane, daemon=True) for _ in range(self.beside)]

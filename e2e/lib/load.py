@@ -9,7 +9,7 @@ Opens connections, sends a line over each, and waits until it comes back. Option
     at_once       the most that wait for an answer at once (256)
     hold          whether connections stay open once they answered (false)
     source        the address to bind to
-    timeout       seconds until a connection counts as silent (20)
+    timeout       seconds until a connection counts as silent
 
 Tells by lines of JSON on standard output: {"event": "settled"} when all connections of `count` answered or did not,
 {"event": "checked", "alive": N} after `check` on standard input, {"event": "done", …} after `end`.
@@ -25,12 +25,13 @@ import socket
 import struct
 import sys
 import time
+from typing import Any
 
 
 class Load:
     """All connections of one run."""
 
-    def __init__(self, options):
+    def __init__(self, options: dict[str, Any]) -> None:
         self.destinations = options["destinations"]
         self.port = options.get("port", 80)
         self.count = options.get("count")
@@ -38,15 +39,15 @@ class Load:
         self.at_once = options.get("at_once", 256)
         self.hold = options.get("hold", False)
         self.source = options.get("source")
-        self.timeout = options.get("timeout", 20)
+        self.timeout = options["timeout"]
         self.poll = select.epoll()
         self.poll.register(0, select.EPOLLIN)
         # Number of the socket: (socket, line, opened at, connected).
-        self.waiting = collections.OrderedDict()
-        self.held = {}
+        self.waiting: collections.OrderedDict[int, Any] = collections.OrderedDict()
+        self.held: dict[int, socket.socket] = {}
         self.opened = 0
         self.results: collections.Counter[str] = collections.Counter()
-        self.samples = []
+        self.samples: list[Any] = []
         self.slowest = 0.0
         self.began = time.monotonic()
         self.first = self.began
@@ -54,7 +55,7 @@ class Load:
         self.over = False
         self.told_settled = False
 
-    def tell(self, event, **more):
+    def tell(self, event: str, **more: Any) -> None:
         """Prints an event with the figures so far."""
         seconds = time.monotonic() - self.began
         told = {
@@ -72,7 +73,7 @@ class Load:
         }
         print(json.dumps(told), flush=True)
 
-    def settle(self, number, result, why=""):
+    def settle(self, number: int, result: str, why: str = "") -> None:
         """Notes what became of a connection."""
         connection, _line, opened, _connected = self.waiting.pop(number)
         self.results[result] += 1
@@ -88,7 +89,7 @@ class Load:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
-    def open(self):
+    def open(self) -> None:
         """Opens the next connection."""
         destination = self.destinations[self.opened % len(self.destinations)]
         line = b"line %d\n" % self.opened
@@ -107,7 +108,7 @@ class Load:
         except OSError as error:
             self.settle(number, "unreachable", str(error))
 
-    def connected(self, number):
+    def connected(self, number: int) -> None:
         """Sends the line once the connection stands."""
         connection, line, opened, _connected = self.waiting[number]
         error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -122,7 +123,7 @@ class Load:
         self.waiting[number] = (connection, line, opened, True)
         self.poll.modify(number, select.EPOLLIN)
 
-    def received(self, number):
+    def received(self, number: int) -> None:
         """Reads the line that came back."""
         connection, line, _opened, _connected = self.waiting[number]
         try:
@@ -137,7 +138,7 @@ class Load:
         else:
             self.settle(number, "refused", f"{data!r}" if data else "closed")
 
-    def handle(self, timeout):
+    def handle(self, timeout: float) -> None:
         """Waits for what happens next, and treats it."""
         for number, _events in self.poll.poll(timeout):
             if number == 0:
@@ -156,12 +157,12 @@ class Load:
                 break
             self.settle(number, "silent", "connected" if connected else "not connected")
 
-    def lost(self, number):
+    def lost(self, number: int) -> None:
         """Drops a connection that was held and ended."""
         self.poll.unregister(number)
         self.held.pop(number).close()
 
-    def command(self):
+    def command(self) -> None:
         """Reads commands of standard input."""
         data = os.read(0, 4096)
         if not data:
@@ -175,7 +176,7 @@ class Load:
             elif word == b"end":
                 self.over = True
 
-    def check(self):
+    def check(self) -> None:
         """Sends a line over each connection that is held, and counts those that answer."""
         for number in list(self.held):
             connection = self.held[number]
@@ -192,7 +193,7 @@ class Load:
             connection.setblocking(False)
         self.tell("checked", alive=alive)
 
-    def pace(self):
+    def pace(self) -> float:
         """Opens what is due, and returns how long nothing is."""
         while not self.over and (self.count is None or self.opened < self.count):
             if len(self.waiting) >= self.at_once:
@@ -207,7 +208,7 @@ class Load:
                 return 0
         return 0.2
 
-    def run(self):
+    def run(self) -> None:
         """Runs until told to end and all have settled."""
         while not self.over or self.waiting:
             self.handle(self.pace())

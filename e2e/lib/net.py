@@ -8,16 +8,23 @@ Each host has a link of its own to the router, which is its default route (2001:
 routed to servers and are on no link.
 """
 
+from __future__ import annotations
+
 import ctypes
 import ipaddress
 import os
 import subprocess
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .stage import Stage
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _enter(descriptor):
+def _enter(descriptor: int) -> None:
     if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
@@ -25,50 +32,50 @@ def _enter(descriptor):
 class Host:
     """A network namespace; inside `with host:` sockets and programs are created in it."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.address = None
+        self.address = ""
         ip(f"netns add {name}")
         self._inside = os.open(f"/run/netns/{name}", os.O_RDONLY)
-        self._outside = []
+        self._outside: list[int] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Host:
         self._outside.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
         _enter(self._inside)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         outside = self._outside.pop()
         _enter(outside)
         os.close(outside)
 
-    def run(self, command):
+    def run(self, command: str) -> str:
         """Runs a command on this host, and returns its output."""
         with self:
             return run(command)
 
-    def ip(self, *lines):
+    def ip(self, *lines: str) -> None:
         """Runs `ip` commands on this host."""
         with self:
             ip(*lines)
 
-    def sysctl(self, **settings):
+    def sysctl(self, **settings: object) -> None:
         """Sets kernel settings of this host; `__` stands for `/`."""
         with self:
             for name, value in settings.items():
                 with open(f"/proc/sys/net/{name.replace('__', '/')}", "w") as file:
                     file.write(str(value))
 
-    def listens(self, address, port):
+    def listens(self, address: str, port: int) -> bool:
         """Whether something listens on this address and port."""
         bracketed = f"[{address}]" if ":" in address else address
         return bool(self.run(f"ss -Htln src {bracketed}:{port}").strip())
 
-    def neighbours(self):
+    def neighbours(self) -> list[str]:
         """Returns the neighbour entries of this host."""
         return self.run("ip -6 neigh show").splitlines()
 
-    def capture(self, *rules):
+    def capture(self, *rules: str) -> None:
         """Adds rules to the NAT table of IPv6."""
         for rule in rules:
             self.run(f"ip6tables -w -t nat -A {rule}")
@@ -77,18 +84,18 @@ class Host:
 class Network:
     """The router and the hosts around it."""
 
-    def __init__(self, stage):
+    def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.hosts = {}
+        self.hosts: dict[str, Host] = {}
         self.router = Host("router")
         self._prepare(self.router)
         self.router.sysctl(ipv6__conf__all__forwarding=1, ipv4__ip_forward=1)
 
-    def _prepare(self, host):
+    def _prepare(self, host: Host) -> None:
         host.sysctl(ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0)
         host.ip("link set lo up")
 
-    def host(self, name, address):
+    def host(self, name: str, address: str) -> Host:
         """Adds a host on its own link."""
         host = Host(name)
         gateway = ipaddress.IPv6Interface(f"{address}/64").network[0xFFFF]
@@ -109,36 +116,36 @@ class Network:
         self.hosts[name] = host
         return host
 
-    def stranger(self, name="stranger", address="2001:db8:0:2::66"):
+    def stranger(self, name: str = "stranger", address: str = "2001:db8:0:2::66") -> Host:
         """Adds a host without a sidecar."""
         return self.host(name, address)
 
-    def client(self, name="client", address="2001:db8:0:1::10"):
+    def client(self, name: str = "client", address: str = "2001:db8:0:1::10") -> Host:
         """Adds a host whose connections are captured by envoy/client.yaml."""
         host = self.host(name, address)
         self.capture_outbound(host)
         return host
 
-    def capture_outbound(self, host):
+    def capture_outbound(self, host: Host) -> None:
         """Redirects the connections of a host's applications to envoy/client.yaml."""
         host.capture(
             "OUTPUT -p tcp -m mark --mark 1337 -j RETURN",
             "OUTPUT -p tcp ! -d ::1 -j REDIRECT --to-ports 15001",
         )
 
-    def server(self, number, prefixes):
+    def server(self, number: int, prefixes: Iterable[str]) -> Host:
         """Adds `serverN`, which answers for all of the prefixes, captured by envoy/server.yaml."""
         host = self.host(f"server{number}", f"2001:db8:0:{100 + number}::1")
         host.ip(*(f"route add local {prefix} dev lo" for prefix in prefixes))
         host.capture("PREROUTING -p tcp -j REDIRECT --to-ports 15006")
         return host
 
-    def route(self, prefix, server):
+    def route(self, prefix: str, server: Host) -> None:
         """Routes a prefix to a server."""
         self.router.ip(f"route replace {prefix} via {server.address}")
 
 
-def run(command):
+def run(command: str) -> str:
     """Runs a command, and returns what it prints."""
     done = subprocess.run(command.split(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
@@ -146,7 +153,7 @@ def run(command):
     return done.stdout
 
 
-def ip(*lines):
+def ip(*lines: str) -> None:
     """Runs `ip` commands as a batch."""
     text = "\n".join(lines) + "\n"
     done = subprocess.run(["ip", "-batch", "-"], input=text, capture_output=True, text=True)

@@ -1,11 +1,19 @@
 """A pod of the cluster: what it runs, dials, counts and logs."""
 
+from __future__ import annotations
+
 import json
 import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import timeouts
 from .claims import Answer, Broken, find
 from .metered import Metered
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
 
 # Istio's access log, from the upstream's address on; the same for HTTP and TCP.
 LINE = re.compile(
@@ -20,7 +28,7 @@ ADDRESS = re.compile(r"\[([0-9a-f:]+)\]:(\d+)")
 class Pod(Metered):
     """One pod; `name`, `address` and `node` are as Kubernetes tells."""
 
-    def __init__(self, stage, told):
+    def __init__(self, stage: Cluster, told: Any) -> None:
         """`told` is Kubernetes' object."""
         self.stage = stage
         self.name = told["metadata"]["name"]
@@ -30,19 +38,21 @@ class Pod(Metered):
         volumes = {one["name"]: one for one in told["spec"]["volumes"]}
         # The ConfigMap that its shim reads, if it has one.
         self.resolver = volumes.get("ssa-config", {}).get("configMap", {}).get("name")
-        self.read_to = {}
+        self.read_to: dict[str, int] = {}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name
 
     # ---- running
 
-    def attempt(self, *command, container="app", reads=None, timeout=timeouts.IN_POD):
+    def attempt(
+        self, *command: object, container: str = "app", reads: str | None = None, timeout: float = timeouts.IN_POD
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command in a container, and returns its returncode, stdout and stderr."""
         arguments = ["exec", *(["-i"] if reads is not None else []), self.name, "-c", container, "--", *command]
         return self.stage.attempt(*arguments, reads=reads, timeout=timeout)
 
-    def run(self, *command, **options):
+    def run(self, *command: object, **options: Any) -> str:
         """Runs a command, which must succeed, and returns its output."""
         done = self.attempt(*command, **options)
         if done.returncode != 0:
@@ -50,20 +60,20 @@ class Pod(Metered):
             raise Broken(f"{self.name}: {words} exited with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
-    def logs(self, container="istio-proxy"):
+    def logs(self, container: str = "istio-proxy") -> str:
         """Returns the log of a container."""
         return self.stage.kubectl("logs", self.name, "-c", container)
 
-    def now(self):
+    def now(self) -> Any:
         """Returns Kubernetes' object as it is now."""
         return json.loads(self.stage.kubectl("get", "pod", self.name, "-o", "json"))
 
-    def is_ready(self):
+    def is_ready(self) -> bool:
         """Whether it is ready."""
         conditions = self.now()["status"].get("conditions", [])
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
-    def restarts(self, container=None):
+    def restarts(self, container: str | None = None) -> int:
         """Returns how often a container was started again, or all of them together."""
         status = self.now()["status"]
         states = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
@@ -71,26 +81,37 @@ class Pod(Metered):
 
     # ---- dialling
 
-    def http(self, host, port=8080, at=None, path="/", timeout=10, headers=(), flags=()):
+    def http(
+        self,
+        host: str,
+        port: int = 8080,
+        at: object = None,
+        path: str = "/",
+        timeout: float = timeouts.EXCHANGE,
+        headers: Sequence[str] = (),
+        flags: Sequence[str] = (),
+    ) -> Answer:
         """Asks by HTTP over a connection of its own; `at` is the address to dial in place of what the name gives."""
-        command = ["curl", "-s", "-m", timeout, "-w", "\n%{http_code}\n%{errormsg}", *flags]
+        command: list[object] = ["curl", "-s", "-m", timeout, "-w", "\n%{http_code}\n%{errormsg}", *flags]
         if at:
             command += ["--resolve", f"{host}:{port}:[{at}]"]
         for header in headers:
             command += ["-H", header]
         host = f"[{host}]" if ":" in str(host) else host
-        done = self.attempt(*command, f"http://{host}:{port}{path}", timeout=timeout + 20)
+        done = self.attempt(*command, f"http://{host}:{port}{path}", timeout=timeout + timeouts.EXEC)
         body, code, error = ["", "", *done.stdout.rsplit("\n", 2)][-3:]
         if done.returncode == 0 and code == "200":
             return Answer("served", body.strip())
         kind = {7: "unreachable", 28: "silent"}.get(done.returncode, "refused")
         return Answer(kind, f"{code} {body} {error}".strip())
 
-    def tcp(self, host, port=9001, at=None, timeout=10):
+    def tcp(self, host: str, port: int = 9001, at: object = None, timeout: float = timeouts.EXCHANGE) -> Answer:
         """Says `ping` to the application's port that speaks first; returns what came."""
         # It does not end its half before the answer: Istio's inspection of first octets takes that for the end.
         talk = 'exec 3<>"/dev/tcp/$0/$1" && echo ping >&3 && cat <&3'
-        done = self.attempt("timeout", timeout, "bash", "-c", talk, at or host, port, timeout=timeout + 20)
+        done = self.attempt(
+            "timeout", f"{timeout:.0f}", "bash", "-c", talk, at or host, port, timeout=timeout + timeouts.EXEC
+        )
         text = " ".join(done.stdout.split())
         if text:
             return Answer("served", text)
@@ -101,33 +122,35 @@ class Pod(Metered):
 
     # ---- looking
 
-    def admin(self, path, method="GET"):
+    def admin(self, path: str, method: str = "GET") -> str:
         """Asks Envoy's admin interface."""
-        return self.run("curl", "-s", "-m", 10, "-X", method, f"localhost:15000/{path}", container="istio-proxy")
+        return self.run(
+            "curl", "-s", "-m", timeouts.ADMIN, "-X", method, f"localhost:15000/{path}", container="istio-proxy"
+        )
 
     @staticmethod
-    def label(value):
+    def label(value: str) -> str:
         """Returns a label's value as the chart's relabelling leaves it."""
         return re.sub(r"\W", "_", value)
 
-    def metrics(self):
+    def metrics(self) -> list[tuple[str, dict[str, str], int]]:
         """Returns the filter's metrics as Prometheus has them by the chart's relabelling: (name, labels, value)."""
         return list(self.stage.relabelled(self.admin("stats/prometheus?filter=ssa_")))
 
-    def installed(self, role):
+    def installed(self, role: str) -> int:
         """Returns how many snapshots its VMs have taken."""
         return self.count(f"ssa_{role}_snapshots_total", outcome="installed")
 
-    def shim(self, metric, **labels):
+    def shim(self, metric: str, **labels: str) -> int:
         """Returns the sum of one of the shim's metrics."""
-        text = self.run("curl", "-s", "-m", 10, "localhost:9467/metrics", container="istio-proxy")
-        found = 0
+        text = self.run("curl", "-s", "-m", timeouts.ADMIN, "localhost:9467/metrics", container="istio-proxy")
+        found = 0.0
         for name, own, value in samples(text):
             if name == metric and all(own.get(label) == wanted for label, wanted in labels.items()):
                 found += value
-        return found
+        return int(found)
 
-    def has_filter(self, role):
+    def has_filter(self, role: str) -> bool:
         """Tells whether some chain begins with the filter, and ECDS brought its module."""
         name = f"ssa-{role}.{self.stage.name}.ssa"
         return any(chain["filters"][0]["name"] == name for chain in self.chains()) and any(
@@ -135,30 +158,30 @@ class Pod(Metered):
             for one in self._dump("ecds_filters")
         )
 
-    def chains(self):
+    def chains(self) -> Iterator[dict[str, Any]]:
         """Returns the filter chains of all listeners, each with its listener's name under `listener`."""
         for one in self._dump("dynamic_listeners"):
             listener = one.get("active_state", {}).get("listener", {})
             for chain in listener.get("filter_chains", []):
                 yield {"listener": listener["name"], **chain}
 
-    def updated(self):
+    def updated(self) -> Any:
         """Returns when Envoy was last given its filters by ECDS and the listener of all that comes in."""
         filters = {one["ecds_filter"]["name"]: one["last_updated"] for one in self._dump("ecds_filters")}
         (inbound,) = (one for one in self._dump("dynamic_listeners") if one["name"] == "virtualInbound")
         return {**filters, "virtualInbound": inbound["active_state"]["last_updated"]}
 
-    def _dump(self, resource):
+    def _dump(self, resource: str) -> Any:
         # Where there is none Envoy says so in words.
         text = self.admin(f"config_dump?resource={resource}")
         return json.loads(text).get("configs", []) if text.startswith("{") else []
 
-    def access_log(self):
+    def access_log(self) -> list[dict[str, Any]]:
         """Returns Istio's lines: the named groups of LINE; `failure` is that of TLS to the upstream."""
         found = (LINE.match(line) for line in self.logs().splitlines())
         return [match.groupdict() for match in found if match]
 
-    def verdicts(self):
+    def verdicts(self) -> list[dict[str, Any]]:
         """Returns the lines of the chart's inbound.accessLog: source, destination, port, and what the filter found."""
         lines = []
         for line in self.logs().splitlines():
@@ -173,14 +196,16 @@ class Pod(Metered):
                 )
         return lines
 
-    def mark(self, log="access_log"):
+    def mark(self, log: str = "access_log") -> None:
         """Skips the current lines of a log: `access_log` or `verdicts`."""
         self.read_to[log] = len(getattr(self, log)())
 
-    def logged(self, count=1, log="access_log", seconds=timeouts.SOON, **wanted):
+    def logged(
+        self, count: int = 1, log: str = "access_log", seconds: float = timeouts.SOON, **wanted: Any
+    ) -> list[dict[str, Any]]:
         """Waits until a log has so many lines with these values since mark(), and returns them."""
 
-        def new():
+        def new() -> list[dict[str, Any]] | None:
             lines = getattr(self, log)()[self.read_to.get(log, 0) :]
             lines = [line for line in lines if all(line[name] == value for name, value in wanted.items())]
             return lines if len(lines) >= count else None
@@ -188,7 +213,7 @@ class Pod(Metered):
         return self.stage.wait(seconds, f"{self.name} has {count} lines with {wanted} in its {log}", new)
 
 
-def samples(text):
+def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
     """Reads what Prometheus scrapes: (name, labels, value)."""
     for line in text.splitlines():
         match = re.match(r"([a-z]\w*)(?:\{(.*)\})? (\S+)$", line)

@@ -1,15 +1,22 @@
 """Programs of this machine and of package registries, for images of the cluster."""
 
+from __future__ import annotations
+
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import timeouts
 from .claims import Answer, Broken, Skip
 from .cluster_shared import ROOT, cache, run
 
+if TYPE_CHECKING:
+    from .pod import Pod
 
-def redis():
+
+def redis() -> tuple[dict[str | Path, str], str]:
     """Returns Redis' server and its libraries, {file here: path in an image}, and the command that runs it there."""
     # Debian's redis-tools has the server too, by this name; the package redis-server would start one here.
     program = shutil.which("redis-check-rdb")
@@ -24,15 +31,15 @@ def redis():
     return {**files, program: f"{folder}/redis-server"}, command
 
 
-def redis_talk(pod, host, *words, at=None):
+def redis_talk(pod: Pod, host: str, *words: str, at: str | None = None) -> Answer:
     """Says something to Redis over a connection of its own, and returns what came of it."""
     text = " ".join(words)
     talk = f"exec 3<>/dev/tcp/$0/6379 && printf '{text}\\r\\nQUIT\\r\\n' >&3 && cat <&3"
-    done = pod.attempt("timeout", 5, "bash", "-c", talk, at or host)
+    done = pod.attempt("timeout", f"{timeouts.EXCHANGE:.0f}", "bash", "-c", talk, at or host)
     return Answer("served", done.stdout.strip()) if done.stdout.strip() else Answer("refused", done.stderr.strip())
 
 
-def grpc():
+def grpc() -> dict[str | Path, str]:
     """Returns grpc-go's interoperability programs as /opt/grpc/server and /opt/grpc/client, {file here: path in an
     image}."""
     done = subprocess.run([ROOT / "hack/grpc.sh"], capture_output=True, text=True, timeout=timeouts.BUILT)
@@ -44,7 +51,7 @@ def grpc():
     return {f"{folder}/{name}": f"/opt/grpc/{name}" for name in ("server", "client")}
 
 
-def certificate(name):
+def certificate(name: str) -> dict[str | Path, str]:
     """Returns a certificate for a name, signed by itself, as /opt/tls/cert and /opt/tls/key; the same one in every
     run."""
     folder = cache() / "tls" / name
@@ -71,4 +78,4 @@ def certificate(name):
             "-out",
             cert,
         )
-    return {str(cert): "/opt/tls/cert", str(key): "/opt/tls/key"}
+    return {cert: "/opt/tls/cert", key: "/opt/tls/key"}

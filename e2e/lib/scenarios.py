@@ -3,6 +3,7 @@
 import ast
 import fnmatch
 from pathlib import Path
+from typing import Any
 
 E2E = Path(__file__).resolve().parent.parent
 # The folders of scenarios: sidecars and their configuration; the resolver shim; the chart in the kind cluster.
@@ -17,7 +18,7 @@ class Scenario:
     LIGHT   whether it mostly waits for TTLs, timeouts or clocks, and may run next to another (False)
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.family = folder.parent.name
         self.name = folder.name if self.family == "sidecar" else f"{self.family}-{folder.name}"
         self.path = f"{self.family}/{folder.name}"
@@ -27,26 +28,26 @@ class Scenario:
         except SyntaxError as error:
             tree = ast.parse(repr(f"cannot be read: {error}"))
         self.shows = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ")
-        values = {}
+        values: dict[str, Any] = {}
         for statement in tree.body:
             if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
                 values.update(
                     {name.id: statement.value.value for name in statement.targets if isinstance(name, ast.Name)}
                 )
-        self.long = values.get("LONG", False)
-        self.light = values.get("LIGHT", False)
-        self.limit = values.get("LIMIT", 120)
+        self.long = bool(values.get("LONG", False))
+        self.light = bool(values.get("LIGHT", False))
+        self.limit = int(values.get("LIMIT", 120))
 
     @property
-    def cluster(self):
+    def cluster(self) -> bool:
         """Whether it runs in the kind cluster."""
         return self.family == "kind"
 
-    def is_meant_by(self, pattern):
+    def is_meant_by(self, pattern: str) -> bool:
         """Whether a name of the command line matches its name or its folder; * matches any text."""
         return any(fnmatch.fnmatchcase(name, pattern) for name in (self.name, self.path))
 
 
-def everything():
+def everything() -> list[Scenario]:
     """Returns all scenarios, by family and name."""
     return [Scenario(file.parent) for family in FAMILIES for file in sorted((E2E / family).glob("*/scenario.py"))]

@@ -4,6 +4,8 @@ It answers as docs/filter.md asks for: GET /v1/inbound or /v1/outbound, an ETag,
 at once for who waits for it (`prefer: wait=N`). How it answers instead is one of the functions at the end.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
@@ -11,14 +13,23 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import timeouts
 from .envoy import Sidecar
 
+if TYPE_CHECKING:
+    from .net import Host
+    from .service import Service
+    from .stage import Stage
+
+# How it answers: by a function of the connection, what it serves, and the ETag that the client has.
+Manner = Callable[[socket.socket, bytes | None, str | None], None]
 FILES = {"inbound": "server.yaml", "outbound": "client.yaml"}
 
 
-def sidecar(stage, host, configuration, **options):
+def sidecar(stage: Stage, host: Host, configuration: dict[str, Any], **options: Any) -> tuple[Sidecar, Resolver]:
     """Makes a sidecar that takes its services from snapshots, and its resolver; `options` are those of `Sidecar`."""
     role = configuration["role"]
     made = Sidecar(stage, host, FILES[role], configuration, **options)
@@ -30,47 +41,47 @@ class Resolver:
 
     listener: socket.socket
 
-    def __init__(self, sidecar, role):
+    def __init__(self, sidecar: Sidecar, role: str) -> None:
         """Listens in the sidecar's folder; it answers 503 until something is published."""
         self.sidecar = sidecar
         self.role = role
         self.path = sidecar.folder / "resolver.sock"
         self.changed = threading.Condition()
-        self.body = None
-        self.manner = as_asked
+        self.body: bytes | None = None
+        self.manner: Manner = as_asked
         self.generation = 0
         # What each connection said last that it has.
-        self.connections = {}
+        self.connections: dict[socket.socket, str | None] = {}
         self.come()
 
     # ---- what it serves
 
-    def snapshot(self, *services, **more):
+    def snapshot(self, *services: Service, **more: Any) -> dict[str, Any]:
         """Returns the next snapshot, of these services, as an object; `more` are its other fields."""
         self.generation += 1
         entries = [getattr(service, self.role)() for service in services]
         return {"version": 1, "generation": str(self.generation), "services": entries, **more}
 
-    def publish(self, *services, **more):
+    def publish(self, *services: Service, **more: Any) -> None:
         """Serves the next snapshot, of these services."""
         self.put(json.dumps(self.snapshot(*services, **more)))
 
-    def put(self, body):
+    def put(self, body: str | bytes) -> None:
         """Serves a text or bytes."""
         with self.changed:
             self.body = body if isinstance(body, bytes) else body.encode()
             self.changed.notify_all()
 
-    def answer(self, manner):
+    def answer(self, manner: Manner) -> None:
         """Answers in another manner from now on, also those who wait."""
         with self.changed:
             self.manner = manner
             self.changed.notify_all()
 
-    def wait_taken(self, seconds=timeouts.SOON):
+    def wait_taken(self, seconds: float = timeouts.SOON) -> None:
         """Waits until every VM of the sidecar has what is served: one for each worker, and one more."""
 
-        def everywhere():
+        def everywhere() -> bool:
             with self.changed:
                 return list(self.connections.values()).count(_etag(self.body)) == self.sidecar.concurrency + 1
 
@@ -78,7 +89,7 @@ class Resolver:
 
     # ---- life
 
-    def come(self):
+    def come(self) -> None:
         """Listens; whoever knows the path can connect."""
         self.path.unlink(missing_ok=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -86,7 +97,7 @@ class Resolver:
         self.listener.listen(64)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
-    def die(self, leaves_socket=False):
+    def die(self, leaves_socket: bool = False) -> None:
         """Ends as one that is killed does: all connections are cut. Its socket may stay, as nobody's."""
         with self.changed:
             # Closing alone would not wake the thread that accepts.
@@ -100,7 +111,7 @@ class Resolver:
             self.connections.clear()
             self.changed.notify_all()
 
-    def _accept(self, listener):
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
                 connection, _ = listener.accept()
@@ -110,7 +121,7 @@ class Resolver:
                 self.connections[connection] = None
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-    def _serve(self, connection):
+    def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, connection.makefile("rb") as stream:
                 while request := _read(stream):
@@ -121,7 +132,7 @@ class Resolver:
             with self.changed:
                 self.connections.pop(connection, None)
 
-    def _answer(self, connection, path, etag, wait):
+    def _answer(self, connection: socket.socket, path: str, etag: str | None, wait: int) -> None:
         if path != f"/v1/{self.role}":
             return not_found(connection, None, None)
         with self.changed:
@@ -129,18 +140,18 @@ class Resolver:
             if connection in self.connections:
                 self.connections[connection] = etag
 
-            def news():
+            def news() -> bool:
                 if connection not in self.connections or self.manner is not manner:
                     return True
                 return manner is as_asked and _etag(self.body) != etag
 
-            patience = {hanging: None, as_asked: wait}.get(manner, 0)
+            patience = None if manner is hanging else wait if manner is as_asked else 0
             self.changed.wait_for(news, patience)
             manner, body = self.manner, self.body
         return manner(connection, body, etag)
 
 
-def _read(stream):
+def _read(stream: BinaryIO) -> tuple[str, str | None, int] | None:
     """Reads a request: returns the path, the ETag that the client has, and how long it would wait."""
     line = stream.readline()
     if not line:
@@ -153,11 +164,11 @@ def _read(stream):
     return line.split()[1].decode(), headers.get("if-none-match"), int(wait.group(1)) if wait else 0
 
 
-def _etag(body):
+def _etag(body: bytes | None) -> str | None:
     return None if body is None else f'"{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
-def _head(status, *headers, length=0):
+def _head(status: int, *headers: str, length: int = 0) -> bytes:
     lines = [f"HTTP/1.1 {status} Said", *headers, f"content-length: {length}"]
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
 
@@ -165,7 +176,7 @@ def _head(status, *headers, length=0):
 # ---- how it answers
 
 
-def as_asked(connection, body, etag):
+def as_asked(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Answers as a resolver does."""
     if body is None:
         connection.sendall(_head(503))
@@ -175,56 +186,56 @@ def as_asked(connection, body, etag):
         connection.sendall(_head(200, f"etag: {_etag(body)}", length=len(body)) + body)
 
 
-def hanging(connection, body, etag):
+def hanging(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Reads the question and does not answer until it is to answer in another manner."""
     raise ConnectionAbortedError
 
 
-def unavailable(connection, body, etag):
+def unavailable(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Has nothing to serve."""
     connection.sendall(_head(503))
 
 
-def not_found(connection, body, etag):
+def not_found(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Knows no such path."""
     connection.sendall(_head(404))
 
 
-def moved(connection, body, etag):
+def moved(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Is elsewhere."""
     connection.sendall(_head(302, "location: /v2/inbound"))
 
 
-def unchanged_always(connection, body, etag):
+def unchanged_always(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Says that nothing changed, whatever the client has."""
     connection.sendall(b"HTTP/1.1 304 Said\r\n\r\n")
 
 
-def cut(connection, body, etag):
+def cut(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Is cut off in the middle of its answer."""
     body = body or b"{}"
     connection.sendall(_head(200, length=len(body)) + body[: len(body) // 2])
     raise ConnectionAbortedError
 
 
-def no_http(connection, body, etag):
+def no_http(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Speaks something else."""
     connection.sendall(b"\x00\x01\xff\xfe" * 1000)
 
 
-def hung_up(connection, body, etag):
+def hung_up(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Hangs up without a word."""
     raise ConnectionAbortedError
 
 
-def endless_head(connection, body, etag):
+def endless_head(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Has more headers than Envoy takes."""
     connection.sendall(b"HTTP/1.1 200 Said\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 1000) for n in range(500)))
 
 
-def in_chunks(connection, body, etag):
+def in_chunks(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Answers right, in chunks of a byte, with no length beforehand and no ETag."""
     connection.sendall(b"HTTP/1.1 200 Said\r\ntransfer-encoding: chunked\r\n\r\n")
     for number in range(len(body or b"")):
-        connection.sendall(b"1\r\n%c\r\n" % body[number])
+        connection.sendall(b"1\r\n%c\r\n" % (body or b"")[number])
     connection.sendall(b"0\r\n\r\n")

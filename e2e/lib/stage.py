@@ -1,5 +1,7 @@
 """The stage of a scenario in namespaces: claims, waits, programs and connections."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
 import shutil
@@ -7,11 +9,19 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from ipaddress import IPv6Address
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import envoy, net, ssa, timeouts
 from .claims import Answer, Broken, Claims
 from .claims import Skip as Skip  # scenarios raise it
+
+if TYPE_CHECKING:
+    from .envoy import Sidecar
+    from .net import Host
+    from .service import Service
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -29,16 +39,16 @@ class Program(subprocess.Popen):
 class Stage(Claims):
     """A scenario does everything through one of these."""
 
-    def __init__(self, tools, work=WORK):
+    def __init__(self, tools: dict[str, Path], work: Path = WORK) -> None:
         """`tools` has the paths `root`, `envoy`, `module` and `ssa`; `work` is the folder for what is written."""
         self.tools = tools
         self.work = work
         super().__init__()
-        self.processes = []
+        self.processes: list[Program] = []
         self.ssa = ssa.Command(tools["ssa"])
         self.net = net.Network(self)
 
-    def check(self):
+    def check(self) -> None:
         """Aborts the scenario if a program exited that should be running."""
         for process in self.processes:
             if process.poll() is not None:
@@ -46,7 +56,9 @@ class Stage(Claims):
 
     # ---- starting
 
-    def start(self, host, title, command, cwd=None, **options):
+    def start(
+        self, host: Host, title: str, command: Sequence[object], cwd: Path | None = None, **options: Any
+    ) -> Program:
         """Starts a program on a host; what it prints goes to TITLE.log."""
         options.setdefault("stdin", subprocess.DEVNULL)
         with host, open(self.work / f"{title}.log", "ab") as output:
@@ -57,12 +69,12 @@ class Stage(Claims):
         self.processes.append(process)
         return process
 
-    def forget(self, process):
+    def forget(self, process: Program) -> None:
         """Allows a program to exit from here on."""
         if process in self.processes:
             self.processes.remove(process)
 
-    def stop(self, process, number=signal.SIGTERM):
+    def stop(self, process: Program, number: int = signal.SIGTERM) -> int:
         """Stops a program and returns its exit status."""
         self.forget(process)
         if process.poll() is None:
@@ -73,14 +85,14 @@ class Stage(Claims):
             process.kill()
             return process.wait()
 
-    def application(self, host, address="::1", port=8080, name=None):
+    def application(self, host: Host, address: str = "::1", port: int = 8080, name: str | None = None) -> Program:
         """Starts the application on a host: it answers HTTP by its name, and echoes all else."""
         name = name or host.name
         process = self.start(host, f"{name}-app-{port}", [sys.executable, HERE / "app.py", name, address, port])
         self.wait(timeouts.SOON, f"the application of {name} listens", lambda: host.listens(address, port))
         return process
 
-    def server(self, number, *services):
+    def server(self, number: int, *services: Service) -> Host:
         """Adds `serverN` with the application, and leads all that these services publish to it."""
         prefixes = [prefix for service in services for prefix in service.prefixes]
         host = self.net.server(number, prefixes)
@@ -89,15 +101,15 @@ class Stage(Claims):
         self.application(host)
         return host
 
-    def sidecar(self, host, file, configuration, **options):
+    def sidecar(self, host: Host, file: str, configuration: envoy.Configuration, **options: Any) -> Sidecar:
         """Starts an Envoy by a file of envoy/ with this plugin configuration, and waits until it is ready."""
         return self.begin(envoy.Sidecar(self, host, file, configuration, **options))[0]
 
-    def sidecars(self, *wanted):
+    def sidecars(self, *wanted: tuple[Any, ...]) -> tuple[Sidecar, ...]:
         """Starts several at once: each of `wanted` is (host, file, configuration)."""
         return self.begin(*(envoy.Sidecar(self, *one) for one in wanted))
 
-    def begin(self, *sidecars):
+    def begin(self, *sidecars: Sidecar) -> tuple[Sidecar, ...]:
         """Starts sidecars at once, and returns them when all are ready."""
         for sidecar in sidecars:
             sidecar.start()
@@ -105,13 +117,21 @@ class Stage(Claims):
             sidecar.wait_ready()
         return sidecars
 
-    def load(self, host, **options):
+    def load(self, host: Host, **options: Any) -> Load:
         """Starts the load program on a host; see load.py for the options."""
         return Load(self, host, options)
 
     # ---- dialling
 
-    def dial(self, host, address, port=80, source=None, timeout=timeouts.EXCHANGE, family=socket.AF_INET6):
+    def dial(
+        self,
+        host: Host,
+        address: object,
+        port: int = 80,
+        source: object = None,
+        timeout: float = timeouts.EXCHANGE,
+        family: Any = socket.AF_INET6,
+    ) -> Answer:
         """Asks for / by HTTP over a connection of its own."""
         with host:
             connection = socket.socket(family, socket.SOCK_STREAM)
@@ -131,7 +151,7 @@ class Stage(Claims):
                     if not more:
                         break
                     data += more
-            except socket.timeout:
+            except TimeoutError:
                 return Answer("silent")
             except OSError as error:
                 return Answer("refused", str(error))
@@ -139,7 +159,7 @@ class Stage(Claims):
             return Answer("refused", "closed")
         return Answer("served", data.decode(errors="replace").rpartition("\r\n\r\n")[2].strip())
 
-    def keep_logs(self, folder):
+    def keep_logs(self, folder: Path) -> None:
         """Copies what was written on the stage to a folder that outlives it."""
         for path in sorted(self.work.rglob("*")):
             if path.is_file() and not path.is_symlink():
@@ -151,12 +171,13 @@ class Stage(Claims):
 class Load:
     """A running load program."""
 
-    def __init__(self, stage, host, options):
+    def __init__(self, stage: Stage, host: Host, options: dict[str, Any]) -> None:
         self.stage = stage
-        self.rate = options.get("rate")
+        self.rate: float = options.get("rate", 0)
         destinations = options.pop("destinations")
         number = sum(1 for _ in stage.work.glob("load-*.json"))
         file = stage.work / f"load-{number}.json"
+        options.setdefault("timeout", timeouts.SOON)
         file.write_text(json.dumps({**options, "destinations": [str(one) for one in destinations]}))
         self.process = stage.start(
             host,
@@ -167,29 +188,30 @@ class Load:
             text=True,
         )
 
-    def event(self, name):
+    def event(self, name: str) -> dict[str, Any]:
         """Returns the program's next event of this name."""
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             told = json.loads(line)
             if told["event"] == name:
                 return told
         raise Broken(f"{self.process.title} exited before it reported {name!r}; see its log")
 
-    def tell(self, word):
+    def tell(self, word: str) -> None:
         """Sends the program a command."""
+        assert self.process.stdin, "it is a pipe"
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
 
-    def settled(self):
+    def settled(self) -> dict[str, Any]:
         """Waits until every connection got an answer or none, and returns how many did."""
         return self.event("settled")
 
-    def check(self):
+    def check(self) -> int:
         """Echoes over all connections that are held, and returns how many still answer."""
         self.tell("check")
         return self.event("checked")["alive"]
 
-    def end(self):
+    def end(self) -> dict[str, Any]:
         """Ends the load, and returns what became of its connections."""
         self.stage.forget(self.process)
         self.tell("end")
@@ -197,7 +219,7 @@ class Load:
         self.process.wait(timeouts.ENDED)
         return told
 
-    def end_steady(self):
+    def end_steady(self) -> int:
         """Ends a load of a rate, claims that it was kept and every connection answered, and returns how many were."""
         told = self.end()
         stage, opened, seconds = self.stage, told["opened"], told["seconds"]
@@ -208,6 +230,6 @@ class Load:
         return opened
 
 
-def address(text):
+def address(text: str) -> IPv6Address:
     """Returns the address in `[ADDRESS]:PORT`."""
     return ipaddress.IPv6Address(text.rpartition(":")[0].strip("[]"))

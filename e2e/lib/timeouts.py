@@ -24,8 +24,20 @@ STARTED = 60 * FACTOR
 EXCHANGE = 10 * FACTOR
 # An exchange that waits first: for a snapshot, a proof of work, or a timeout of the server.
 HELD_EXCHANGE = 40 * FACTOR
+# An exchange that is repeated while some of its kind are expected to be lost.
+LOSSY_EXCHANGE = 3 * FACTOR
+# Dozens or hundreds of exchanges of one client, one after another.
+MANY_EXCHANGES = 60 * FACTOR
+# A client that asks until it is stopped.
+LASTING = 300 * FACTOR
+# One query of dig or of another stub resolver: the shim asks its servers for up to two seconds each.
+QUERY = 6 * FACTOR
+# One query to a name server that is polled until it answers.
+POLLED_QUERY = 0.5 * FACTOR
 # A request to an admin interface or a health check.
 ADMIN = 10 * FACTOR
+# The same, of something that may be killed or restarted meanwhile.
+ADMIN_OF_KILLED = 5 * FACTOR
 # The exit of a program after it was told to.
 ENDED = 20 * FACTOR
 # A time step of 30 s, its edge and the next step.
@@ -45,6 +57,8 @@ NODE_KNOWN = 120 * FACTOR
 COMMAND = 60 * FACTOR
 # A command inside a pod.
 IN_POD = 30 * FACTOR
+# What it takes to start a command in a pod and to get its answer, beyond the command's own timeout.
+EXEC = 20 * FACTOR
 # helm or istioctl until everything is installed; a namespace until everything in it is deleted.
 INSTALLED = 300 * FACTOR
 # A command that dials thousands of times, one after another.

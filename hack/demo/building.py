@@ -1,5 +1,9 @@
 """Builds the datacenter, and shows what sidecars do before they know their services."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import stage
 from lib import timeouts
 from lib.resolver import ZONE
@@ -8,8 +12,12 @@ from records import HASHED
 from sidecar import places
 from traffic import CURL
 
+if TYPE_CHECKING:
+    from services import Service
+    from stage import Demo
 
-def build(demo, services):
+
+def build(demo: Demo, services: Any) -> None:
     demo.title("A datacenter on one machine")
     demo.say(f"2 servers own a /64 for each of {len(services)} services; a router routes slices of them to servers.")
     demo.say("Nothing keeps a table of connections or clients.")
@@ -22,7 +30,7 @@ def build(demo, services):
     demo.timed("router: 16 slices of each /64 over the servers, plain addresses to server1")
 
 
-def publication(demo, web, vault):
+def publication(demo: Demo, web: Service, vault: Service) -> None:
     demo.title("DNS records")
     row = demo.table("name:16", "type:5", "data:0")
     told = {service: demo.resolve(service) for service in demo.services}
@@ -37,7 +45,7 @@ def publication(demo, web, vault):
     demo.claim(f"services usable by a client (ssa resolve), of {len(told)}", len(told), usable)
 
 
-def as_they_stand(demo, web):
+def as_they_stand(demo: Demo, web: Service) -> None:
     demo.title("Sidecars and resolver shims with the unmodified files of envoy/")
     demo.say(f"Next to each Envoy, ssa-resolver with resolver.json, which names {web.domain}; the rest is in the DNS.")
     demo.say(f"{HASHED}: a client's address determines its server.")
@@ -70,7 +78,7 @@ def as_they_stand(demo, web):
     demo.lap()
     client.stop()
     (client,) = demo.start_standing((demo.client, "client-http.yaml"))
-    answers = demo.run(demo.client, *CURL[:-2], f"{web.url}?[1-20]")[1].split()
+    over_one = demo.run(demo.client, *CURL[:-2], f"{web.url}?[1-20]")[1].split()
     lines = demo.wait(timeouts.SOON, "the log is whole", lambda: client.composed(20))
     demo.timed("client-http.yaml on the client: curl sends 20 requests over one connection to it")
     composed = client.outbound(outcome="composed")
@@ -78,7 +86,7 @@ def as_they_stand(demo, web):
     demo.claim(
         "answers, composed addresses, connections to them",
         "20, 1, 1",
-        f"{len(answers)}, {composed}, {len(upstream)}",
+        f"{len(over_one)}, {composed}, {len(upstream)}",
     )
     for sidecar in (client, one, both):
         sidecar.stop()
@@ -86,7 +94,7 @@ def as_they_stand(demo, web):
     server2.ip(f"route add local {web.items[0]} dev lo")
 
 
-def gauges(demo, what):
+def gauges(demo: Demo, what: str) -> None:
     row = demo.table(f"{what}:26", "snapshots installed:20", "age, youngest:14", "age, oldest:14", "connections held:0")
     for sidecar in demo.standing.values():
         youngest, oldest = (sidecar.total(f"snapshot_age_{which}_seconds") for which in ("min", "max"))
@@ -94,7 +102,7 @@ def gauges(demo, what):
         row(sidecar.host.name, sidecar.installed(), f"{youngest} s", f"{oldest} s", held)
 
 
-def hold_and_release(demo, web):
+def hold_and_release(demo: Demo, web: Service) -> None:
     demo.title("Sidecars that start before their shims: connections wait for the first snapshot")
     demo.say("New Envoys with client.yaml and server.yaml, then shims that know all services: rules and lists from")
     demo.say("the DNS, keys from files, services and modes from configuration. None is restarted from here on.")
@@ -102,7 +110,7 @@ def hold_and_release(demo, web):
     demo.start_sidecars(demo.client, *demo.servers)
     client = demo.standing["client"]
     demo.timed("Envoys are ready without a snapshot; 5 requests are sent")
-    command = ["curl", "-sS", "--max-time", 20, web.url]
+    command = ["curl", "-sS", "--max-time", timeouts.HELD_EXCHANGE, web.url]
     curls = [demo.start(demo.client, f"held-{number}", command) for number in range(5)]
     demo.wait(timeouts.SOON, "5 connections are held", lambda: client.total("held_connections") == 5)
     gauges(demo, "without a snapshot")

@@ -1,8 +1,12 @@
 """Changes while a client keeps sending requests: rules, keys, time steps, and the DNS."""
 
+from __future__ import annotations
+
 import calendar
 import ipaddress
 import time
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Any
 
 import stage
 from judging import dials
@@ -13,8 +17,12 @@ from records import HOPPING, NEXT_SECRET, SALTED, TOKEN, WRONG_SECRET
 from sidecar import places
 from traffic import Asking
 
+if TYPE_CHECKING:
+    from services import Service
+    from stage import Demo
 
-def outage(demo, web):
+
+def outage(demo: Demo, web: Service) -> None:
     demo.title("The DNS fails while a client keeps sending requests, and recovers")
     others = demo.others(web)
     asking = Asking(demo, demo.client, web, "outage")
@@ -52,7 +60,7 @@ def outage(demo, web):
     unhurt(demo, web, asking, others)
 
 
-def unhurt(demo, service, asking, others):
+def unhurt(demo: Demo, service: Service, asking: Any, others: Any) -> None:
     """Stops a client that keeps sending requests, and claims that all were answered, and none as a legacy client's.
 
     `others` is what `demo.others` said before it began.
@@ -62,7 +70,7 @@ def unhurt(demo, service, asking, others):
     demo.claim("connections with another verdict than conforming", 0, demo.others(service) - others)
 
 
-def succeed(demo, service, rule):
+def succeed(demo: Demo, service: Service, rule: str) -> int:
     """Lets a rule follow the service's one by make before break; returns from when on it is in force."""
     old = service.rules
     # More than a TTL ahead, so that every client knows it in time.
@@ -80,7 +88,7 @@ def succeed(demo, service, rule):
     return begins
 
 
-def before_and_after(demo, lines, begins):
+def before_and_after(demo: Demo, lines: Any, begins: Any) -> list[set[IPv6Address]]:
     """Shows connections before and after a moment, and returns the addresses that were used before and after it.
 
     Those of the second before it are left out: what is logged as begun before it may be composed after it.
@@ -89,12 +97,12 @@ def before_and_after(demo, lines, begins):
     row = demo.table("connections:26", "requests:9", "addresses:10", "/84s:0")
     parts = [line for line in lines if line["time"] < until], [line for line in lines if line["time"] >= since]
     used = [{address(line["destination"]) for line in part} for part in parts]
-    for name, part, addresses in zip(("until a second before it", "after the change"), parts, used):
+    for name, part, addresses in zip(("until a second before it", "after the change"), parts, used, strict=True):
         row(name, len(part), len(addresses), len(places(addresses)))
     return used
 
 
-def make_before_break(demo, web):
+def make_before_break(demo: Demo, web: Service) -> None:
     demo.title("Make before break: the rule changes in the DNS while a client keeps sending requests")
     others, since = demo.others(web), len(demo.composed(web))
     asking = Asking(demo, demo.client, web, "make-before-break")
@@ -108,7 +116,7 @@ def make_before_break(demo, web):
     demo.claim("of these, prefixes of the new rule before it, and of the old one after it", "0, 0", f"{early}, {late}")
 
 
-def rotation(demo, tokens):
+def rotation(demo: Demo, tokens: Service) -> None:
     demo.title(f"A secret is rotated while a client keeps sending requests: {tokens.domain}")
     others, since = demo.others(tokens), len(demo.composed(tokens))
     asking = Asking(demo, demo.client, tokens, "rotation")
@@ -142,11 +150,11 @@ def rotation(demo, tokens):
     )
 
 
-def hopping(demo, vault, asker):
+def hopping(demo: Demo, vault: Service, asker: Any) -> None:
     demo.title(f"Hopping by time and secret: {vault.domain}")
     demo.say(f"{HOPPING}. A client has been sending requests all the time:")
 
-    def steps():
+    def steps() -> Any:
         """The client's connections by address, once there are some by two."""
         by_address: dict[ipaddress.IPv6Address, list] = {}
         for line in demo.composed(vault):
@@ -172,7 +180,7 @@ def hopping(demo, vault, asker):
     source, now = demo.rogue.address, int(time.time())
     own, bad = f"k1={vault.key_of('k1', source)}", f"k1={client_key(WRONG_SECRET, 64, source)}"
 
-    def attempts():
+    def attempts() -> Any:
         """Composes each when its turn comes: what is one of now is so for seconds."""
         old = demo.compose(vault, source, client_key=own, time=now - 3600)
         yield "its address of an hour ago", old, "refused violation field_0"

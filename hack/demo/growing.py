@@ -1,11 +1,20 @@
 """Applications that compose addresses themselves, and servers that come and go."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from lib import timeouts
 from lib.claims import Broken
 from traffic import CURL, Answers, Asking, close_lasting, open_lasting
 
+if TYPE_CHECKING:
+    from lib.net import Host
+    from services import Service
+    from stage import Demo
 
-def applications(demo, rows):
+
+def applications(demo: Demo, rows: Any) -> None:
     demo.title("Applications that compose addresses themselves (ssa compose): 20 objects, each requested twice")
     row = demo.table("rule:49", "answered:9", "server1:8", "server2:8", "objects on one server:0")
     for name, service in rows:
@@ -13,7 +22,7 @@ def applications(demo, rows):
         for number in range(20):
             to = demo.compose(service, demo.rogue.address, object=f"photos/{number}.jpg")
             url = f"http://[{to}]/?[1-2]"
-            servers.append(demo.run(demo.rogue, *CURL, "--max-time", 10, url)[1].split())
+            servers.append(demo.run(demo.rogue, *CURL, "--max-time", timeouts.EXCHANGE, url)[1].split())
         answers = Answers(sum(servers, []))
         steady = sum(len(set(pair)) == 1 for pair in servers)
         row(
@@ -24,7 +33,7 @@ def applications(demo, rows):
         )
 
 
-def scaling(demo, naive):
+def scaling(demo: Demo, naive: Service) -> None:
     demo.title("Scaling 2 → 4 → 3 servers while a client keeps sending requests")
     lasting = open_lasting(demo, naive, 40)
     peers = demo.peers(naive)
@@ -40,7 +49,7 @@ def scaling(demo, naive):
     names = [f"server{number + 1}" for number in range(4)]
     row = demo.table("servers:8", "slices:14", "moved:6", *(f"{name}:8" for name in names))
 
-    def spread(servers):
+    def spread(servers: list[Host]) -> int:
         """Spreads the slices, and shows who answers then; returns how many lasting connections lost their server."""
         old = [demo.server_of(naive, peer) for peer in peers]
         plan = demo.spread(naive, servers)
@@ -52,7 +61,7 @@ def scaling(demo, naive):
             wanted=[server.name for server in servers],
             found=sorted(answers),
         )
-        return sum(demo.server_of(naive, peer) != server for peer, server in zip(peers, old))
+        return sum(demo.server_of(naive, peer) != server for peer, server in zip(peers, old, strict=True))
 
     spread(demo.servers)
     demo.join_servers(3, 4)
@@ -67,12 +76,12 @@ def scaling(demo, naive):
         f"{ended} of 40",
     )
     demo.claim("snapshots that the client's sidecar received meanwhile", 0, demo.standing["client"].installed() - told)
-    failed, again = (demo.standing["client"].stat(name) - old for name, old in zip(failures, before))
+    failed, again = (demo.standing["client"].stat(name) - old for name, old in zip(failures, before, strict=True))
     demo.claim("new connections that failed", 0, failed)
     demo.say(f"new connections that were retried because a slice moved during the handshake: {again}")
     early, answered = asking.failed(), len(asking.answers())
     demo.say(f"requests in flight on a slice when it moved, and cut off: {early} of {early + answered}")
-    running = [*demo.standing.values(), *demo.shims.values()]
+    running: list[Any] = [*demo.standing.values(), *demo.shims.values()]
     ended = sum(one.process.poll() is not None for one in running)
     demo.claim(f"Envoys and shims that exited since connections were held, of {len(running)}", 0, ended)
     close_lasting(demo, lasting)

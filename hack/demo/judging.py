@@ -1,12 +1,20 @@
 """Shows what each kind of rule does, and who is refused."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from lib.stage import address
 from records import WORK
 from sidecar import places
 from traffic import CURL, close_lasting, open_lasting
 
+if TYPE_CHECKING:
+    from services import Service
+    from stage import Demo
 
-def kinds_of_rules(demo, rows):
+
+def kinds_of_rules(demo: Demo, rows: Any) -> None:
     demo.title("Kinds of rules, one service each")
     demo.say("curl, 100 connections each; /84s: the number of distinct /84 prefixes of the addresses, of 2^20")
     demo.lap()
@@ -26,7 +34,7 @@ def kinds_of_rules(demo, rows):
     demo.timed("6 rules; hopping and objects follow below")
 
 
-def dials(demo, attempts):
+def dials(demo: Demo, attempts: Any) -> list[dict[str, Any]]:
     """Lets the rogue dial, shows the outcome, and returns what servers logged.
 
     Attempts are (what, address or URL's host, wanted outcome).
@@ -44,7 +52,7 @@ def dials(demo, attempts):
     return lines
 
 
-def token(demo, tokens):
+def token(demo: Demo, tokens: Service) -> None:
     demo.title(f"A token in the address: {tokens.domain}, where each client has its own key")
     demo.say(tokens.rules[0])
     told = ", ".join(f"{name}: {shim.told(tokens)['k1']}" for name, shim in demo.shims.items())
@@ -71,7 +79,7 @@ def token(demo, tokens):
     )
 
 
-def proof_of_work(demo, work):
+def proof_of_work(demo: Demo, work: Service) -> None:
     demo.title(f"Proof of work: {work.domain}, solved by the sidecar while the connection is held")
     url = f"{work.url}?[1-20]"
     _, text = demo.run(demo.client, *CURL, "-o", "/dev/null", "-w", "%{time_total}\n", url)
@@ -90,7 +98,7 @@ def proof_of_work(demo, work):
     )
 
 
-def rogue(demo, web):
+def rogue(demo: Demo, web: Service) -> None:
     demo.title("A rogue client without a sidecar, dialling arbitrary addresses")
     violations = demo.inbound(web, verdict="violation", outcome="denied")
     server = demo.servers[0].address
@@ -117,7 +125,7 @@ def rogue(demo, web):
     demo.claim("connections that reached an application", 0, len(reached))
 
 
-def modes(demo, web):
+def modes(demo: Demo, web: Service) -> None:
     demo.title("Modes, policies and the kill switch: configuration and SIGHUP, with 20 open connections")
     lasting = open_lasting(demo, web, 20)
     row = demo.table("mode:12", "on violations:14", "the rogue is:13", "verdict:11", "outcome:14", "cluster:0")
@@ -143,9 +151,9 @@ def modes(demo, web):
     client = demo.standing["client"]
     before = client.outbound(outcome="off")
     answers = demo.ask(demo.client, web, 20)
-    off = client.outbound(outcome="off") - before
+    passed = client.outbound(outcome="off") - before
     demo.claim(
-        "kill switch: client requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {off}"
+        "kill switch: client requests answered, and sent to the plain address", "20, 20", f"{answers.all}, {passed}"
     )
     web.mode, web.policy = "enforce", {}
     demo.configure()

@@ -11,7 +11,7 @@ from lib.resolver import ZONE
 class Service(service.Numbered):
     """A service of the demo; `keys` are its secrets by their names."""
 
-    def __init__(self, number, name, rule, **keys):
+    def __init__(self, number: int, name: str, rule: str, **keys: str) -> None:
         super().__init__(number, name, rule)
         self.domain = f"{name}.{ZONE}"
         self.url = f"http://{self.domain}/"
@@ -19,12 +19,12 @@ class Service(service.Numbered):
         self.mode = "enforce"
         self.policy: dict[str, str] = {}
 
-    def key_of(self, name, source):
+    def key_of(self, name: str, source: str) -> str:
         """Returns the key of clients with this source, as its rules with kdf have it."""
         bits = find(r"kdf=src/(\d+)", self.rules[0])[1]
         return client_key(self.keys[name], int(bits), source)
 
-    def entry(self, role, keys):
+    def entry(self, role: str, keys: object) -> dict[str, Any]:
         """Returns its entry in the configuration of a shim; `keys` is the folder with its key material there."""
         fields: dict[str, Any] = {"ports": self.ports}
         if role == "inbound":

@@ -1,14 +1,22 @@
 """The resolver shim beside a sidecar, with the key material that is mounted for it."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 from lib import resolver
+
+if TYPE_CHECKING:
+    from services import Service
+    from sidecar import Sidecar
+    from stage import Demo
 
 
 class Shim(resolver.Shim):
     """`ssa-resolver` on the host of a sidecar: rules from the DNS, keys from files."""
 
-    def __init__(self, demo, sidecar):
+    def __init__(self, demo: Demo, sidecar: Sidecar) -> None:
         """Starts it. It asks the DNS servers of resolv.conf, and serves the socket that the sidecar asks."""
         self.role = sidecar.role
         self.keys = demo.work / f"{sidecar.host.name}-keys"
@@ -19,10 +27,10 @@ class Shim(resolver.Shim):
         configure = resolver.configured(self._entries(), dns=dns, off=False)
         super().__init__(demo, sidecar.host, configure, sidecar.folder / "resolver.sock")
 
-    def _entries(self):
+    def _entries(self) -> list[dict[str, Any]]:
         return [service.entry(self.role, self.keys / service.name) for service in self.demo.services]
 
-    def mount(self):
+    def mount(self) -> None:
         """Has a file for each key: a master on servers, on the client its own key alone."""
         for service in self.demo.services:
             folder = self.keys / service.name
@@ -35,25 +43,25 @@ class Shim(resolver.Shim):
                 if file.name not in service.keys:
                     file.unlink()
 
-    def configure(self, off):
+    def configure(self, off: bool) -> bool:
         """Gives it its configuration anew, and says whether there was anything to tell."""
-        fields = {"services": self._entries(), "off": off}
+        fields: dict[str, Any] = {"services": self._entries(), "off": off}
         if fields.items() <= self.configuration.items():
             return False
         self.reload(**fields)
         return True
 
-    def knows(self, service):
+    def knows(self, service: Service) -> bool:
         """Says whether it serves what the service publishes; a server's keeps for a while what was published before."""
         rules = self.rules(self.role, service.domain) or []
         return set(rules) >= set(service.rules) and (self.role == "inbound" or len(rules) == len(service.rules))
 
-    def told(self, service):
+    def told(self, service: Service) -> dict[str, str]:
         """Returns the key material that its sidecar gets for a service: for each key its kind."""
         services = self.fetch(self.role)[2]["services"]
         secrets = next(one for one in services if one["name"] == service.domain).get("secrets", {})
         return {name: ", ".join(secret) for name, secret in secrets.items()}
 
-    def services(self, state):
+    def services(self, state: str) -> int:
         """Returns how many services are in a state, by its metrics."""
         return self.count("ssa_resolver_services", state=state)

@@ -9,14 +9,18 @@ Servers answer for all addresses of all services (AnyIP); the router has a route
 address: no address of a service is on any link.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib import net, timeouts
 from lib.resolver import NameServer
@@ -24,6 +28,10 @@ from lib.stage import Stage
 from shim import Shim
 from sidecar import VMS, Sidecar, Standing
 from traffic import CURL, Answers
+
+if TYPE_CHECKING:
+    from lib.net import Host
+    from services import Service
 
 # In memory, and seen in these namespaces alone.
 WORK = Path("/run/ssa-demo")
@@ -37,41 +45,41 @@ REFUSED = (52, 56)
 class Demo(Stage):
     """Everything that the story does goes through this."""
 
-    def __init__(self, tools):
+    def __init__(self, tools: dict[str, Path]) -> None:
         super().__init__(tools, WORK)
         self.last = self.began
         # The sidecar that stands for each host now.
         self.standing: dict[str, Sidecar] = {}
-        self.shims = {}
-        self.servers = []
-        self.services = []
+        self.shims: dict[str, Shim] = {}
+        self.servers: list[Host] = []
+        self.services: list[Service] = []
         self.read_to: Counter[str] = Counter()
         # Connections that last, of those that the client's sidecar has composed addresses for.
         self.lasting = 0
-        self.plan = {}
+        self.plan: dict[Service, list[tuple[IPv6Network, str]]] = {}
 
     # ---- telling
 
-    def say(self, text="", mark=""):
+    def say(self, text: str = "", mark: str = "") -> None:
         """Prints a line; `mark` is `ok` of what was claimed and held."""
         print(f"   {mark:4}{text}".rstrip(), flush=True)
 
-    def title(self, text):
+    def title(self, text: str) -> None:
         print(f"\n== {text}", flush=True)
 
-    def timed(self, text):
+    def timed(self, text: str) -> None:
         """Prints a line, and how long it took to get there from the last such line or `lap`."""
         self.say(f"{text} ({time.monotonic() - self.last:.1f} s)")
         self.lap()
 
-    def lap(self):
+    def lap(self) -> None:
         self.last = time.monotonic()
 
-    def claim(self, what, expected, found):
+    def claim(self, what: str, expected: object, found: object) -> None:
         """Counts a claim, which holds when both are equal."""
         self._hold(expected == found, f"{what}: {found}", expected)
 
-    def _hold(self, holds, text, wanted):
+    def _hold(self, holds: bool, text: str, wanted: object) -> None:
         if holds:
             self.passed += 1
             self.say(text, "ok")
@@ -79,15 +87,15 @@ class Demo(Stage):
             self.failures.append(text)
             self.say(f"{text}; FAILED, expected {wanted}", "NO")
 
-    def table(self, *columns):
+    def table(self, *columns: str) -> Callable[..., None]:
         """Begins a table: columns are `name:width`. Returns what prints a row of it.
 
         A row with `wanted` and `found` is a claim, which holds when both are equal.
         """
-        names, widths = zip(*(column.rsplit(":", 1) for column in columns))
+        names, widths = zip(*(column.rsplit(":", 1) for column in columns), strict=True)
 
-        def row(*cells, wanted=None, found=None):
-            text = " ".join(f"{str(cell):{width}}" for cell, width in zip(cells, widths))
+        def row(*cells: object, wanted: Any = None, found: Any = None) -> None:
+            text = " ".join(f"{str(cell):{width}}" for cell, width in zip(cells, widths, strict=True))
             if wanted is None:
                 self.say(text)
             else:
@@ -96,7 +104,7 @@ class Demo(Stage):
         row(*names)
         return row
 
-    def verdict(self):
+    def verdict(self) -> int:
         """Prints whether every claim passed, and returns the exit status."""
         self.title(f"Verdict after {time.monotonic() - self.began:.0f} s")
         if self.failures:
@@ -106,7 +114,7 @@ class Demo(Stage):
             self.say(f"All {self.passed} claims passed: the lines marked ok.")
         return int(bool(self.failures))
 
-    def show_logs(self):
+    def show_logs(self) -> None:
         """Prints the ends of all logs."""
         for log in sorted(self.work.rglob("*.log")):
             lines = log.read_text(errors="replace").splitlines()[-15:]
@@ -115,21 +123,21 @@ class Demo(Stage):
 
     # ---- doing
 
-    def run(self, host, *command):
+    def run(self, host: Host, *command: object) -> tuple[int, str]:
         """Runs a program on a host; returns its exit status and what it prints."""
         with host:
             words = [str(part) for part in command]
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return done.returncode, done.stdout
 
-    def ask_ssa(self, *arguments):
+    def ask_ssa(self, *arguments: object) -> Any:
         """Runs `ssa` on the client, and returns what it prints."""
         with self.client:
             return self.ssa.run(*arguments)
 
     # ---- the datacenter
 
-    def lay_network(self, services, servers):
+    def lay_network(self, services: list[Service], servers: int) -> None:
         """Makes the hosts; there are no routes to the services yet."""
         self.services = services
         self._own_etc()
@@ -141,7 +149,7 @@ class Demo(Stage):
         for service in services:
             self.net.route(service.plain_item, self.servers[0])
 
-    def _own_etc(self):
+    def _own_etc(self) -> None:
         """Gives these namespaces an /etc of their own: names are resolved as in any host, by the demo's DNS."""
         old = self.work / "etc"
         old.mkdir()
@@ -157,7 +165,7 @@ class Demo(Stage):
             Path("/etc", name).unlink(missing_ok=True)
             Path("/etc", name).write_text(text)
 
-    def add_server(self, number):
+    def add_server(self, number: int) -> Host:
         """Adds a host with the application."""
         prefixes = [prefix for service in self.services for prefix in service.prefixes]
         host = self.net.server(number, prefixes)
@@ -165,7 +173,7 @@ class Demo(Stage):
         self.application(host)
         return host
 
-    def start_standing(self, *files):
+    def start_standing(self, *files: tuple[Host, str]) -> list[Sidecar]:
         """Starts Envoys and shims by files of envoy/ as they stand, in place of what hosts had: (host, file) each.
 
         Returns the Envoys, once they have their services from the shims.
@@ -174,29 +182,29 @@ class Demo(Stage):
         self.wait_informed(*(host for host, _ in files))
         return [self.standing[host.name] for host, _ in files]
 
-    def start_sidecars(self, *hosts):
+    def start_sidecars(self, *hosts: Host) -> None:
         """Starts an Envoy on each host, in place of what it had; its services it learns when a shim is there."""
         self._take(
             *(Sidecar(self, host, "client.yaml" if host is self.client else "server.yaml", host.name) for host in hosts)
         )
 
-    def _take(self, *sidecars):
+    def _take(self, *sidecars: Sidecar) -> None:
         """Starts sidecars at once, and has them stand for their hosts."""
         self.standing.update({sidecar.host.name: sidecar for sidecar in sidecars})
         self.begin(*sidecars)
 
-    def start_shims(self, *hosts):
+    def start_shims(self, *hosts: Host) -> None:
         """Starts a shim beside the sidecar of each host, and waits until the sidecars know their services."""
         for host in hosts:
             self.shims[host.name] = Shim(self, self.standing[host.name])
         self.wait_informed(*hosts)
 
-    def wait_informed(self, *hosts):
+    def wait_informed(self, *hosts: Host) -> None:
         """Waits until each VM of the sidecars of hosts has a snapshot."""
         for host in hosts:
             self.wait(timeouts.SOON, f"{host.name} has a snapshot", lambda: self.standing[host.name].installed() >= VMS)
 
-    def spread(self, service, servers, bits=4):
+    def spread(self, service: Service, servers: list[Host], bits: int = 4) -> Any:
         """Plans a service's slices over servers, moving as few as can be, and routes them so; returns the plan."""
         arguments = ["slices", "plan", "--apl", f"2:{service.items[0]}", "--bits", bits]
         for server in servers:
@@ -214,34 +222,34 @@ class Demo(Stage):
         ]
         return plan
 
-    def server_of(self, service, address):
+    def server_of(self, service: Service, address: str | IPv6Address) -> str:
         """Returns which server the router leads an address to."""
         return next(name for prefix, name in self.plan[service] if IPv6Address(address) in prefix)
 
     # ---- what is published, mounted and configured
 
-    def start_dns(self):
+    def start_dns(self) -> None:
         """Starts it with what the services are now, and waits until it answers."""
         self.dns = NameServer(self, self.net.host("dns", DNS))
         self.publish()
 
-    def resolve(self, service):
+    def resolve(self, service: Service) -> Any:
         """Returns what a client makes of what the DNS says of a service."""
         return self.ask_ssa("resolve", service.domain, "--timeout", 2)
 
-    def publish(self, *services):
+    def publish(self, *services: Service) -> None:
         """Publishes what the services are now in the DNS, and returns when all shims know it of these ones."""
         self.dns.publish("".join(service.records(TTL) for service in self.services))
         for name, shim in self.shims.items():
             for service in services:
                 self.wait(timeouts.SOON, f"the shim of {name} knows {service.domain}", lambda: shim.knows(service))
 
-    def mount_keys(self):
+    def mount_keys(self) -> None:
         """Mounts the services' keys as they are now beside each shim."""
         for shim in self.shims.values():
             shim.mount()
 
-    def configure(self, off=False):
+    def configure(self, off: bool = False) -> None:
         """Gives shims their configuration anew, and returns when each sidecar has what changes by that."""
         before = {name: self.standing[name].installed() for name in self.shims}
         changed = [name for name, shim in self.shims.items() if shim.configure(off)]
@@ -249,7 +257,7 @@ class Demo(Stage):
             installed = before[name] + VMS
             self.wait(timeouts.SOON, f"{name} has the snapshot", lambda: self.standing[name].installed() >= installed)
 
-    def join_servers(self, *numbers):
+    def join_servers(self, *numbers: int) -> None:
         """Brings more servers up, with all that the others know; no slice is theirs yet."""
         hosts = [self.add_server(number) for number in numbers]
         self.start_sidecars(*hosts)
@@ -257,31 +265,33 @@ class Demo(Stage):
 
     # ---- asking
 
-    def ask(self, host, service, count):
+    def ask(self, host: Host, service: Service, count: int) -> Answers:
         """Sends requests, each over a connection of its own; returns how many each server answered."""
-        return Answers(self.run(host, *CURL, "--max-time", 60, f"{service.url}?[1-{count}]")[1].split())
+        return Answers(
+            self.run(host, *CURL, "--max-time", timeouts.MANY_EXCHANGES, f"{service.url}?[1-{count}]")[1].split()
+        )
 
-    def try_once(self, host, url):
+    def try_once(self, host: Host, url: str) -> str:
         """Says what becomes of one request: served, refused, or curl's error."""
-        status, _ = self.run(host, *CURL, "--max-time", 10, url)
+        status, _ = self.run(host, *CURL, "--max-time", timeouts.EXCHANGE, url)
         return "served" if status == 0 else "refused" if status in REFUSED else f"curl's error {status}"
 
-    def compose(self, service, source, rule=None, **inputs):
+    def compose(self, service: Service, source: str, rule: str | None = None, **inputs: Any) -> IPv6Address:
         """Returns the address that an application with this source composes itself."""
         published = {**service.published, "rules": [rule or service.rules[0]]}
         return self.ssa.compose(published, source, port=80, **inputs)[0]
 
     # ---- looking
 
-    def inbound(self, service, **labels):
+    def inbound(self, service: Service, **labels: str) -> int:
         """Returns how many connections to a service all servers counted with these labels."""
         sidecars = [self.standing[server.name] for server in self.servers]
         return sum(sidecar.inbound(service=service.domain, **labels) for sidecar in sidecars)
 
-    def conforming(self, service):
+    def conforming(self, service: Service) -> int:
         return self.inbound(service, verdict="conforming", outcome="allowed")
 
-    def others(self, service):
+    def others(self, service: Service) -> int:
         """Returns how many connections to a service all servers found other than conforming, such as legacy ones. A
         plain address that is no service's counts for each service of its port, and is left out.
         """
@@ -295,26 +305,26 @@ class Demo(Stage):
             and labels["ssa_verdict"] not in ("conforming", "outside")
         )
 
-    def mark(self, host):
+    def mark(self, host: Host) -> None:
         """Passes over what the servers have logged of a host so far."""
         self.read_to[host.name] = len(self._lines_of(host))
 
-    def logged(self, host, count=1):
+    def logged(self, host: Host, count: int = 1) -> list[dict[str, Any]]:
         """Returns what the servers have logged of a host since the mark: so many lines at least, oldest first."""
 
-        def new():
+        def new() -> list[dict[str, Any]] | None:
             lines = self._lines_of(host)[self.read_to[host.name] :]
             return lines if len(lines) >= count else None
 
         return self.wait(timeouts.SOON, f"the servers have logged {count} connections more of {host.name}", new)
 
-    def _lines_of(self, host):
+    def _lines_of(self, host: Host) -> list[dict[str, Any]]:
         lines = [
             {**line, "on": server.name} for server in self.servers for line in self.standing[server.name].access_log()
         ]
         return sorted((line for line in lines if host.address in line["source"]), key=lambda line: line["time"])
 
-    def composed(self, service, since=0):
+    def composed(self, service: Service, since: int = 0) -> list[dict[str, Any]]:
         """Returns the client's connections to a service that its sidecar composed addresses for, from a line on."""
         sidecar = self.standing["client"]
         # Connections that last are logged when they end.
@@ -322,7 +332,7 @@ class Demo(Stage):
         lines = self.wait(timeouts.SOON, "the client's access log is whole", lambda: sidecar.composed(counted))
         return [line for line in lines if line["service"] == service.domain][since:]
 
-    def peers(self, service):
+    def peers(self, service: Service) -> list[str]:
         """Returns the addresses of a service that the client's sidecar has connections to, one for each."""
         found = re.findall(r"\[([^\]]*)\]:80\s*$", self.client.run("ss -Htn state established"), re.MULTILINE)
         return [address for address in found if IPv6Address(address) in IPv6Network(service.items[0])]

@@ -19,7 +19,7 @@ from stage import Demo
 from traffic import Asking
 
 
-def tell(demo):
+def tell(demo: Demo) -> None:
     web = Service(0, "web", HASHED)
     vault = Service(1, "vault", HOPPING, k1=VAULT_SECRET)
     # The vault refuses legacy clients.
@@ -59,7 +59,7 @@ def tell(demo):
     scaling(demo, naive)
 
 
-def main():
+def main() -> int:
     # What is written has keys in it.
     os.umask(0o077)
     # Names of network namespaces, and all that the story writes.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the chart and the scripts beside it without a cluster; hack/chart.sh runs it. A module beside it is a room of
-checks."""
+"""Checks the chart and the scripts beside it without a cluster; hack/chart.sh runs it. Each module listed below has the
+checks of one subject."""
 
 import argparse
 import sys
@@ -9,60 +9,62 @@ import textwrap
 import traceback
 from pathlib import Path
 
-from closed import Closed
-from fetching import Fetching
+from checks import Chart, Skipped
+from closed_servers import ClosedServers
+from configurations import Configurations
+from downloads import Downloads
 from injection import Injection
 from mesh import Mesh
+from module_server import ModuleServer
 from monitoring import Monitoring
-from names import Names
-from operations import Operations
-from programs import Programs
-from refusals import Refusals
+from object_names import ObjectNames
+from operations_page import OperationsPage
+from rejected_values import RejectedValues
 from rendering import Rendering
-from room import Chart, Skipped
-from scripts import Scripts
-from server import Server
-from sidecar import Sidecar
+from sidecar_traffic import SidecarTraffic
+from slice_scripts import SliceScripts
 from workloads import Workloads
 
-ROOMS = (
+SUBJECTS = (
     Rendering,
-    Names,
+    ObjectNames,
     Workloads,
-    Closed,
+    ClosedServers,
     Mesh,
-    Programs,
+    Configurations,
     Injection,
-    Refusals,
-    Operations,
+    RejectedValues,
+    OperationsPage,
     Monitoring,
-    Scripts,
-    Fetching,
-    Sidecar,
-    Server,
+    SliceScripts,
+    Downloads,
+    SidecarTraffic,
+    ModuleServer,
 )
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("helm", "envoy", "module", "ssa", "resolver"):
         parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--promtool", help="nothing where there is none")
-    parser.add_argument("only", nargs="*", metavar="WORD", help="checks whose name has one of these words alone")
+    parser.add_argument("--promtool", help="empty if there is none")
+    parser.add_argument(
+        "only", nargs="*", metavar="WORD", help="run only checks whose name contains one of these words"
+    )
     options = parser.parse_args()
     passed, failed, skipped = 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         chart = Chart(options, Path(folder))
-        for room, name in ((room, name) for room in ROOMS for name in vars(room) if not name.startswith("_")):
+        for subject, name in ((one, name) for one in SUBJECTS for name in vars(one) if not name.startswith("_")):
             fact = name.replace("_", " ")
             if options.only and not any(word in fact for word in options.only):
                 continue
             try:
-                getattr(room(chart), name)()
+                getattr(subject(chart), name)()
             except Skipped as why:
                 skipped += 1
                 print(f"SKIPPED: {fact}: {why}", flush=True)
-            except Exception:  # whatever it is, the other checks go on
+            except Exception:  # whatever it is, the other checks still run
                 failed += 1
                 print(f"FAILED: {fact}")
                 print(textwrap.indent(traceback.format_exc(), "  | "), flush=True)

@@ -1,25 +1,27 @@
 """What the mesh is told: routes of HTTP, peers by identity, a service's addresses."""
 
 import json
+from pathlib import Path
+from typing import Any
 
-from room import VALUES, Room, patches, plugin
+from checks import VALUES, Checks, patches, plugin
 
 HTTP = ("HTTP", "HTTP2", "GRPC")
 PORTS: list[dict] = [{"number": 8000 + number, "protocol": word} for number, word in enumerate((*HTTP, "TCP", "TLS"))]
 PEERS = "cluster.local/ns/shop/sa/store"
 
 
-class Mesh(Room):
+class Mesh(Checks):
     """What the mesh is told: routes of HTTP, peers by identity, a service's addresses."""
 
-    def _release(self, *services, **values):
+    def _release(self, *services: dict[str, Any], **values: Any) -> Path:
         base = {"name": "store.example", "allowed": ["2001:db8:5::/48"], "ports": PORTS, "inbound": {}, "outbound": {}}
         return self._values([{**base, **one} for one in services or ({},)], **values)
 
-    def _objects(self, *services, **values):
+    def _objects(self, *services: dict[str, Any], **values: Any) -> dict[tuple[str, str], Any]:
         return self.helm.objects("-f", self._release(*services, **values))
 
-    def every_protocol_of_the_schema_is_taken(self):
+    def every_protocol_of_the_schema_is_taken(self) -> None:
         objects = self._objects()
         wanted = [(port["number"], f"{port['protocol'].lower()}-{port['number']}") for port in PORTS]
         for kind, name in (("Service", "ssa-inbound"), ("ServiceEntry", "ssa-store.example")):
@@ -30,7 +32,7 @@ class Mesh(Room):
         assert sorted(port["enum"]) == sorted(one["protocol"] for one in PORTS)
         assert "no gRPC" in port["description"]
 
-    def http_that_is_demoted_has_the_demoted_cluster(self):
+    def http_that_is_demoted_has_the_demoted_cluster(self) -> None:
         filter_ = self._objects()["EnvoyFilter", "ssa-inbound"]
         routes = patches(filter_, "HTTP_ROUTE")
         led = [
@@ -60,7 +62,7 @@ class Mesh(Room):
         none = self._objects(inbound={"demotedConnections": 0})["EnvoyFilter", "ssa-inbound"]
         assert not patches(none, "HTTP_ROUTE") and "ssa_demoted" not in json.dumps(none)
 
-    def http_of_an_unknown_host_stays_in_the_mesh(self):
+    def http_of_an_unknown_host_stays_in_the_mesh(self) -> None:
         filter_ = self._objects()["EnvoyFilter", "ssa-outbound"]
         found: dict[str, dict] = {}
         for one in patches(filter_, "HTTP_ROUTE"):
@@ -75,7 +77,7 @@ class Mesh(Room):
         }
         assert found == wanted, found
 
-    def peers_are_let_by_whom_they_are(self):
+    def peers_are_let_by_whom_they_are(self) -> None:
         exempt: list[dict] = [
             {"sources": ["fd00:10:244::/56"], "ports": [8003], "principals": [PEERS]},
             {"sources": ["fd00:10:244::1/128"]},
@@ -112,7 +114,7 @@ class Mesh(Room):
         assert second["to"] == ports
         assert ("AuthorizationPolicy", "ssa-inbound") not in self._objects(inbound={"exempt": exempt[1:]})
 
-    def a_service_s_addresses_are_found_where_they_stand_already(self):
+    def a_service_s_addresses_are_found_where_they_stand_already(self) -> None:
         static = {
             "apl": "2:2001:db8:5:1::/64 !2:2001:db8:5:2::/112\t1:10.0.0.0/8 2:2001:db8:5:1::/64",
             "rules": ["v=ssa1; addr=rand:64"],
@@ -126,12 +128,12 @@ class Mesh(Room):
             entry = self._objects(service)["ServiceEntry", "ssa-store.example"]["spec"]
             assert entry["addresses"] == wanted, (service, entry["addresses"])
 
-    def addresses_of_two_services_are_refused(self):
+    def addresses_of_two_services_are_refused(self) -> None:
         file = self._release({}, {"name": "vault.example"})
         code, text = self.helm.template("-f", file)
         assert code != 0 and "services[1].addresses: 2001:db8:5::/48 is already of services[0]" in text, text
 
-    def http_connections_are_not_kept_for_an_hour(self):
+    def http_connections_are_not_kept_for_an_hour(self) -> None:
         for told, wanted in (({}, "60s"), ({"idleTimeout": "5s"}, "5s")):
             pool = self._objects({"outbound": told})["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"][
                 "connectionPool"

@@ -2,8 +2,10 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
-from room import ROOT, Room, Skipped, must, relabel
+from checks import ROOT, Checks, Skipped, must, relabel
 
 # Ours are labels of filters' metrics; these come from the scrape.
 SCRAPED = {"namespace", "pod"}
@@ -18,10 +20,10 @@ KUBERNETES = {
 }
 
 
-class Monitoring(Room):
+class Monitoring(Checks):
     """Alerts, dashboard and relabelling."""
 
-    def _metrics(self):
+    def _metrics(self) -> Any:
         """Returns the metrics that the documents of filter and shim tell of, with their labels."""
         known = {}
         for file in ("filter.md", "resolver.md"):
@@ -40,7 +42,7 @@ class Monitoring(Room):
         assert len(known) > 20, known
         return known
 
-    def _used(self):
+    def _used(self) -> Any:
         """Returns each expression of dashboard and alerts, with where it is."""
         rules = self.all["PrometheusRule", "ssa"]["spec"]["groups"][0]["rules"]
         dashboard = json.loads(self.all["ConfigMap", "ssa-dashboard"]["data"]["ssa.json"])
@@ -51,7 +53,7 @@ class Monitoring(Room):
             if variable["type"] == "query":
                 yield variable["name"], variable["query"]
 
-    def dashboard_and_alerts_name_metrics_and_labels_that_exist(self):
+    def dashboard_and_alerts_name_metrics_and_labels_that_exist(self) -> None:
         known = self._metrics() | KUBERNETES
         used = set()
         for place, text in self._used():
@@ -71,7 +73,7 @@ class Monitoring(Room):
         for name in ("ssa_inbound_connections_total", "ssa_outbound_connections_total", "ssa_resolver_service_state"):
             assert name in used, name
 
-    def values_of_labels_in_them_exist(self):
+    def values_of_labels_in_them_exist(self) -> None:
         words = set(
             re.findall(r"`(\w+)`", (ROOT / "docs/filter.md").read_text() + (ROOT / "docs/resolver.md").read_text())
         )
@@ -80,7 +82,7 @@ class Monitoring(Room):
                 for one in value.split("|"):
                     assert one in words, f"{place}: {label} is never {one}"
 
-    def metrics_in_the_code_are_those_of_the_documents(self):
+    def metrics_in_the_code_are_those_of_the_documents(self) -> None:
         known = self._metrics()
         sources = [*(ROOT / "filter/src").rglob("*.rs"), *(ROOT / "resolver-shim/src").rglob("*.rs")]
         text = "\n".join(source.read_text() for source in sources)
@@ -88,7 +90,7 @@ class Monitoring(Room):
             ending = re.sub(r"^ssa_(inbound|outbound|resolver)_", "", name)
             assert ending in text, f"{name} is in no source"
 
-    def relabelling_makes_labels_of_what_envoy_flattens(self):
+    def relabelling_makes_labels_of_what_envoy_flattens(self) -> None:
         (envoy, shim) = self.all["PodMonitor", "ssa"]["spec"]["podMetricsEndpoints"]
         assert (envoy["port"], envoy["path"]) == ("http-envoy-prom", "/stats/prometheus")
         assert (shim["port"], shim["path"]) == ("ssa-metrics", "/metrics")
@@ -145,14 +147,14 @@ class Monitoring(Room):
             "ssa_outcome": "shadow_denied",
         }
 
-    def alerts_fire_when_they_ought_to(self):
+    def alerts_fire_when_they_ought_to(self) -> None:
         if not self.options.promtool:
             raise Skipped("there is no promtool: hack/promtool.sh says why")
         folder = self.folder / "alerts"
         folder.mkdir()
         (folder / "rules.json").write_text(json.dumps(self.all["PrometheusRule", "ssa"]["spec"]))
 
-        def pod(name, *more, **labels):
+        def pod(name: str, *more: Any, **labels: str) -> list[str]:
             """A pod that runs, with these labels, and more series."""
             its = f'namespace="shop", pod="{name}"'
             told = ", ".join(f'label_ssa_{role}="{value}"' for role, value in labels.items())
@@ -186,11 +188,11 @@ class Monitoring(Room):
             folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()}
         )
 
-    def _play(self, folder, series, wanted):
+    def _play(self, folder: Path, series: Any, wanted: Any) -> None:
         """Has Prometheus' own tool play an hour of these series; `wanted` are the pods of each alert."""
         rules = {rule["alert"]: rule for rule in self.all["PrometheusRule", "ssa"]["spec"]["groups"][0]["rules"]}
 
-        def fired(alert, name):
+        def fired(alert: Any, name: str) -> Any:
             where = {"namespace": "shop", **({"pod": name} if name else {})}
             texts = {
                 key: text.replace("{{ $labels.pod }}", name or "").replace("{{ $labels.namespace }}", "shop")
@@ -221,7 +223,7 @@ class Monitoring(Room):
         (folder / "test.json").write_text(json.dumps(test))
         must(self.options.promtool, "test", "rules", folder / "test.json")
 
-    def the_dashboard_shows_series_without_a_namespace(self):
+    def the_dashboard_shows_series_without_a_namespace(self) -> None:
         # As those of Envoys and shims that no operator of Prometheus found: with all chosen, the label may be missing.
         dashboard = json.loads(self.all["ConfigMap", "ssa-dashboard"]["data"]["ssa.json"])
         (variable,) = [one for one in dashboard["templating"]["list"] if one["name"] == "namespace"]

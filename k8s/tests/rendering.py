@@ -3,21 +3,23 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from room import VALUES, Room, all_of, extension, patches, plugin
+from checks import VALUES, Checks, all_of, extension, patches, plugin
 
 IMAGE = ("--set", "resolver.image=registry.example/ssa-resolver:test")
 
 
-class Rendering(Room):
+class Rendering(Checks):
     """What the chart renders."""
 
-    def lint_finds_nothing(self):
-        for flags in [IMAGE, ("-f", VALUES)]:
+    def lint_finds_nothing(self) -> None:
+        values: tuple[str | Path, ...] = ("-f", VALUES)
+        for flags in [IMAGE, values]:
             code, text = self.helm.lint(*flags)
             assert code == 0 and "0 chart(s) failed" in text, text
 
-    def metrics_and_modules_are_for_those_who_need_them(self):
+    def metrics_and_modules_are_for_those_who_need_them(self) -> None:
         module = self.all["NetworkPolicy", "ssa-module"]["spec"]
         assert module["podSelector"] == {
             "matchLabels": self.all["Deployment", "ssa-module"]["spec"]["selector"]["matchLabels"]
@@ -36,12 +38,12 @@ class Rendering(Room):
         )
         assert not [name for kind, name in objects if kind == "NetworkPolicy"]
 
-    def everything_is_in_its_namespace_and_none_is_cluster_wide(self):
+    def everything_is_in_its_namespace_and_none_is_cluster_wide(self) -> None:
         for (kind, name), item in self.all.items():
             assert item["metadata"].get("namespace") == "shop", (kind, name)
             assert not kind.startswith("Cluster") and kind != "CustomResourceDefinition", kind
 
-    def every_policy_is_for_labelled_pods_alone(self):
+    def every_policy_is_for_labelled_pods_alone(self) -> None:
         wanted = {
             "inbound": {"ssa-inbound": "enabled", "app": "store"},
             "outbound": {"ssa-outbound": "enabled", "app": "client"},
@@ -59,8 +61,8 @@ class Rendering(Room):
             "ssa-closed",
         }
 
-    def the_filter_is_first_on_each_port_and_by_ecds(self):
-        def listeners(filter_):
+    def the_filter_is_first_on_each_port_and_by_ecds(self) -> None:
+        def listeners(filter_: dict[str, Any]) -> Any:
             for patch in patches(filter_, "NETWORK_FILTER"):
                 if patch["patch"]["operation"] in ("MERGE", "REMOVE"):
                     continue
@@ -82,7 +84,7 @@ class Rendering(Room):
         ]
         assert list(listeners(self.outbound)) == [("SIDECAR_OUTBOUND", {"portNumber": port}) for port in (8080, 9000)]
 
-    def istiod_makes_chains_for_the_ports_that_the_filter_stands_on(self):
+    def istiod_makes_chains_for_the_ports_that_the_filter_stands_on(self) -> None:
         service = self.all["Service", "ssa-inbound"]
         assert service["metadata"]["annotations"] == {"networking.istio.io/exportTo": "~"}
         spec = service["spec"]
@@ -90,7 +92,7 @@ class Rendering(Room):
         assert spec["clusterIP"] == "None"
         assert spec["ports"] == [{"name": "http-8080", "port": 8080}, {"name": "tcp-9000", "port": 9000}]
 
-    def connections_are_written_down_where_that_is_wanted(self):
+    def connections_are_written_down_where_that_is_wanted(self) -> None:
         assert not patches(self.inbound, "LISTENER")
         filter_ = self.helm.objects("-f", VALUES, "--set", "inbound.accessLog=/dev/stdout")[
             "EnvoyFilter", "ssa-inbound"
@@ -101,12 +103,12 @@ class Rendering(Room):
         assert log["typed_config"]["path"] == "/dev/stdout"
         assert "FILTER_STATE(wasm.ssa" in log["typed_config"]["log_format"]["json_format"]["ssa"]
 
-    def _capabilities(self):
+    def _capabilities(self) -> Any:
         """Returns what the module asks for."""
         program = Path(__file__).resolve().parents[2] / "hack/capabilities.py"
         return set(subprocess.check_output([program, "--list", self.options.module], text=True).split())
 
-    def the_module_is_checked_and_fails_closed(self):
+    def the_module_is_checked_and_fails_closed(self) -> None:
         for filter_ in (self.inbound, self.outbound):
             value = extension(filter_)
             assert value["typed_config"]["@type"].endswith("filters.network.wasm.v3.Wasm")
@@ -121,7 +123,7 @@ class Rendering(Room):
         names = {extension(filter_)["name"] for filter_ in (self.inbound, self.outbound)}
         assert len(names) == 2, names
 
-    def an_image_needs_its_digest_and_may_have_a_secret(self):
+    def an_image_needs_its_digest_and_may_have_a_secret(self) -> None:
         objects = self.helm.objects(
             "-f", VALUES, "--set", "module.serve.enabled=false,module.url=oci://r.example/f:1,module.pullSecret=pull"
         )
@@ -130,8 +132,8 @@ class Rendering(Room):
         assert vm["environment_variables"]["key_values"] == {"ISTIO_META_WASM_IMAGE_PULL_SECRET": "shop/pull"}
         assert ("Deployment", "ssa-module") not in objects
 
-    def hosts_of_dialled_addresses_do_not_stay(self):
-        def merged(filter_):
+    def hosts_of_dialled_addresses_do_not_stay(self) -> None:
+        def merged(filter_: dict[str, Any]) -> Any:
             for patch in patches(filter_, "CLUSTER"):
                 if patch["patch"]["operation"] == "MERGE":
                     yield patch["match"]["cluster"], patch["patch"]["value"]
@@ -149,19 +151,19 @@ class Rendering(Room):
             assert value["cleanup_interval"] == "5s"
             assert value["upstream_bind_config"]["source_address"] == {"address": "fd00:10:244::7", "port_value": 0}
 
-    def what_records_ask_of_clients_has_the_bounds_of_the_values(self):
+    def what_records_ask_of_clients_has_the_bounds_of_the_values(self) -> None:
         assert not {"max_pow", "min_time_step_s"} & set(json.loads(plugin(self.outbound)))
         objects = self.helm.objects("-f", VALUES, "--set", "outbound.maxPow=0,outbound.minTimeStepS=60")
         told = json.loads(plugin(objects["EnvoyFilter", "ssa-outbound"]))
         assert (told["max_pow"], told["min_time_step_s"]) == (0, 60), told
 
-    def a_source_is_pinned_only_where_one_is_given(self):
+    def a_source_is_pinned_only_where_one_is_given(self) -> None:
         objects = self.helm.objects("-f", VALUES, "--set", "outbound.source=")
         filter_ = objects["EnvoyFilter", "ssa-outbound"]
         assert not any("upstream_bind_config" in value for value in all_of(filter_) if isinstance(value, dict))
         assert "source" not in json.loads(plugin(filter_))
 
-    def filters_find_the_shim_by_a_socket_that_the_shim_makes(self):
+    def filters_find_the_shim_by_a_socket_that_the_shim_makes(self) -> None:
         for role, filter_ in (("inbound", self.inbound), ("outbound", self.outbound)):
             (cluster,) = [
                 patch["patch"]["value"]
@@ -174,7 +176,7 @@ class Rendering(Room):
             assert json.loads(plugin(filter_))["snapshot"]["cluster"] == cluster["name"]
             assert self._resolver(role)["socket"]["path"] == path
 
-    def demoted_connections_have_a_cluster_of_their_own(self):
+    def demoted_connections_have_a_cluster_of_their_own(self) -> None:
         named = json.loads(plugin(self.inbound))["demote_cluster"]
         added = [p["patch"]["value"] for p in patches(self.inbound, "CLUSTER") if p["patch"]["operation"] == "ADD"]
         (cluster,) = [value for value in added if value["name"] == named]
@@ -183,7 +185,7 @@ class Rendering(Room):
         assert "demote_cluster" not in json.loads(plugin(none))
         assert "ssa_demoted" not in json.dumps(none)
 
-    def the_mesh_knows_a_service_by_its_prefixes(self):
+    def the_mesh_knows_a_service_by_its_prefixes(self) -> None:
         entry = self.all["ServiceEntry", "ssa-store.example"]["spec"]
         assert entry["resolution"] == "NONE" and entry["hosts"] == ["store.example"]
         assert entry["addresses"] == ["2001:db8:5::/64", "2001:db8:6::/120"]

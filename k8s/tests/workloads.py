@@ -1,9 +1,10 @@
-"""What pods are told of: several services in one release, each with its own pods."""
+"""Several services in one release, each with its own pods: what each pod is configured with."""
 
 import json
+from typing import Any
 
-from lib.helm import kubernetes_version  # noqa: I001 # after room, which says where it is
-from room import K8S, VALUES, Room, patches, run
+from checks import K8S, VALUES, Checks, patches, run
+from lib.helm import kubernetes_version  # after checks, which sets the path
 
 # Services, the workloads that serve them, and their ports.
 SERVICES = (
@@ -15,10 +16,10 @@ SERVICES = (
 PORTS = {"store": [8080], "vault": [50051], "both": [50051, 9000], "enabled": [7000]}
 
 
-class Workloads(Room):
-    """What pods are told of: several services in one release, each with its own pods."""
+class Workloads(Checks):
+    """Several services in one release, each with its own pods: what each pod is configured with."""
 
-    def _several(self, *flags):
+    def _several(self, *flags: str) -> dict[tuple[str, str], Any]:
         """Returns what a release of SERVICES renders."""
         services = []
         for number, (name, workloads, port) in enumerate(SERVICES, 1):
@@ -35,14 +36,14 @@ class Workloads(Room):
             )
         return self._release(services, *flags)
 
-    def _release(self, services, *flags):
+    def _release(self, services: list[dict[str, Any]], *flags: str) -> dict[tuple[str, str], Any]:
         return self.helm.objects("-f", self._values(services), *flags)
 
     @staticmethod
-    def _named(workload):
+    def _named(workload: str) -> str:
         return "ssa-inbound" if workload == "enabled" else f"ssa-inbound-{workload}"
 
-    def a_pod_is_judged_on_the_ports_of_what_it_serves_alone(self):
+    def a_pod_is_judged_on_the_ports_of_what_it_serves_alone(self) -> None:
         objects = self._several("--set", "inbound.mtls=STRICT,inbound.principals[0]=cluster.local/ns/shop/sa/a")
         found = {name for kind, name in objects if kind == "EnvoyFilter"}
         assert found == {self._named(workload) for workload in PORTS} | {"ssa-outbound", "ssa-closed"}, found
@@ -64,7 +65,7 @@ class Workloads(Room):
             (rule,) = objects["AuthorizationPolicy", name]["spec"]["rules"]
             assert rule["to"] == [{"operation": {"ports": [str(port) for port in ports]}}]
 
-    def a_shim_is_told_of_what_its_pod_serves_and_the_template_chooses_it(self):
+    def a_shim_is_told_of_what_its_pod_serves_and_the_template_chooses_it(self) -> None:
         objects = self._several()
         for workload in PORTS:
             serves = sorted(name for name, workloads, _ in SERVICES if workload in (workloads or ["enabled"]))
@@ -76,7 +77,7 @@ class Workloads(Room):
                 assert (inbound, outbound) == (serves, sorted(every)), (workload, inbound, outbound)
                 self._checked(told)
 
-    def a_label_that_names_nothing_finds_no_configuration(self):
+    def a_label_that_names_nothing_finds_no_configuration(self) -> None:
         known = {name for kind, name in self._several() if kind == "ConfigMap"}
         wrong = (
             {"ssa-inbound": "stroe"},
@@ -105,7 +106,7 @@ class Workloads(Room):
         spec = self.helm.inject(self.template, {"ssa-outbound": "enabled"}, {}, True)
         assert ("ConfigMap", self._configuration(spec)) in clients
 
-    def a_namespace_of_clients_gets_nothing_of_servers(self):
+    def a_namespace_of_clients_gets_nothing_of_servers(self) -> None:
         objects = self._release(
             [
                 {
@@ -121,10 +122,10 @@ class Workloads(Room):
         assert not found, found
         assert {kind for kind, _ in objects} >= {"EnvoyFilter", "ServiceEntry", "DestinationRule", "ConfigMap"}
 
-    def workloads_share_a_port_by_different_protocols_only_apart(self):
+    def workloads_share_a_port_by_different_protocols_only_apart(self) -> None:
         space = {"allowed": ["2001:db8:1::/64"], "addresses": ["2001:db8:1::/64"]}
 
-        def pair(one, other):
+        def pair(one: list[str], other: list[str]) -> list[dict[str, Any]]:
             return [
                 {
                     "name": "a.example",
@@ -150,7 +151,7 @@ class Workloads(Room):
         else:
             raise AssertionError("one pod's port has two protocols")
 
-    def bad_names_of_workloads_are_refused(self):
+    def bad_names_of_workloads_are_refused(self) -> None:
         for name in ("Store", "a_b", "a.b", "-a", "x" * 41):
             self._refused(["--set", f"services[0].inbound.workloads[0]={name}"], "/services/0/inbound/workloads/0")
         self._refused(["--set", "services[0].inbound.workloads={a,a}"], "/services/0/inbound/workloads")
@@ -168,6 +169,6 @@ class Workloads(Room):
         assert code != 0 and "of 69 characters; 63 are allowed" in text, text
 
     @staticmethod
-    def _configuration(spec):
+    def _configuration(spec: dict[str, Any]) -> str:
         (name,) = [volume["configMap"]["name"] for volume in spec["volumes"] if volume["name"] == "ssa-config"]
         return name

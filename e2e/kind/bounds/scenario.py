@@ -13,9 +13,11 @@ started again.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lib import timeouts
-from lib.cluster import Service
+from lib.cluster import Cluster, Service
+from lib.pod import Pod
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 420
@@ -25,7 +27,7 @@ NUMBER = 2000
 DIALS = (HERE / "dials.sh").read_text()
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     stage.publish(STORE)
     release(stage)
     server, client, outsider = stage.start(
@@ -46,13 +48,13 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def release(stage, *services):
+def release(stage: Cluster, *services: dict[str, Any]) -> None:
     stage.release(
         *(services or [STORE.values(inbound={"policy": {"legacy": "demote"}})]), inbound={"demotedConnections": 256}
     )
 
 
-def addresses(stage, server, outsider):
+def addresses(stage: Cluster, server: Pod, outsider: Pod) -> None:
     """Dials addresses by the thousand."""
     prefix = STORE.space.removesuffix("::/64")
     workers = int(json.loads(server.admin("server_info"))["command_line_options"]["concurrency"])
@@ -74,12 +76,12 @@ def addresses(stage, server, outsider):
     stage.claim_between("MiB that Envoy has allocated since", -64, 16, memory(server) - before)
 
 
-def memory(pod):
+def memory(pod: Pod) -> int:
     """Returns how many MiB an Envoy has allocated."""
     return int(json.loads(pod.admin("memory"))["allocated"]) >> 20
 
 
-def routes(stage, server):
+def routes(stage: Cluster, server: Pod) -> None:
     """Tells nodes and pods of a slice that is none."""
     stage.note("a plan with a default route")
     (daemon, *_) = stage.kubectl("get", "pods", "-l", "ssa-routes=node", "-o", "name").split()
@@ -107,7 +109,7 @@ def routes(stage, server):
         stage.claim(f"default routes of ours, {role}", "", stage.kubectl(*command).strip())
 
 
-def without_services(stage, server, outsider):
+def without_services(stage: Cluster, server: Pod, outsider: Pod) -> None:
     """Takes the last service with `inbound` out of the values, and puts it back."""
     stage.note("the last service of servers goes")
     address = f"{STORE.space.removesuffix('::/64')}:2::1"

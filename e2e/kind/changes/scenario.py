@@ -12,9 +12,10 @@ refused once that is taken away.
 import time
 
 from lib import timeouts
-from lib.cluster import CLIENTS, Service
+from lib.cluster import CLIENTS, Cluster, Service
 from lib.cluster_load import Load, rules, snapshot
 from lib.keys import client_key
+from lib.pod import Pod
 
 LIMIT = 300
 # Of records, and how long before they count they are published; in seconds.
@@ -26,26 +27,26 @@ SPREAD = "v=ssa1; addr=rand:20 mac(src/128):44; key={}; kdf=src/48"
 STICKY = "v=ssa1; addr=hash(src/64):16 rand:8 mac(src/128):40; key=k2; kdf=src/48; salt=2"
 
 
-def store(*texts):
+def store(*texts: str) -> Service:
     return Service(0x20, "changes", *texts)
 
 
 NAME = store().name
 
 
-def keys_of(pod, role):
+def keys_of(pod: Pod, role: str) -> list[str]:
     """Returns the names of the keys that a pod's shim has mounted."""
     return pod.run("ls", f"/etc/ssa/secrets/{SECRETS[role]}", container="ssa-resolver").split()
 
 
-def wait_keys(stage, pods, *names):
+def wait_keys(stage: Cluster, pods: list[tuple[Pod, str]], *names: str) -> None:
     """Waits until the shims of pods have these keys mounted, and no others."""
     stage.look(*(pod for pod, _ in pods))
     for pod, role in pods:
         stage.wait(timeouts.MOUNTED, f"{pod} has the keys {names}", lambda: keys_of(pod, role) == list(names))
 
 
-def replace(stage, pods, old, new):
+def replace(stage: Cluster, pods: list[tuple[Pod, str]], old: str, new: str) -> str:
     """Publishes a record beside another, lets it count, and takes the other away: make before break."""
     began = int(time.time()) + AHEAD
     since = f"from={began}"
@@ -63,12 +64,12 @@ def replace(stage, pods, old, new):
     return new
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     first = SPREAD.format("k1")
     network = stage.kubectl("get", "node", CLIENTS, "-o", "jsonpath={.spec.podCIDR}").partition("/")[0]
     own = {name: client_key(master, 48, network) for name, master in MASTERS.items()}
 
-    def put(*names):
+    def put(*names: str) -> None:
         stage.secret("secrets", **{name: MASTERS[name] for name in names})
         stage.secret("client-keys", **{name: own[name] for name in names})
 
@@ -86,7 +87,7 @@ def run(stage):
     made = stage.ssa.compose(store(first).published, client.address, secret=f"k1={MASTERS['k1']}")[0]
     by_hand = []
 
-    def dial():
+    def dial() -> str:
         by_hand.append(client.http(NAME, 9000, at=made).kind)
         return by_hand[-1]
 
@@ -111,7 +112,7 @@ def run(stage):
         server.mark()
     load.moves_on("by the new rule")
 
-    def verdicts(rule):
+    def verdicts(rule: str) -> set[str]:
         lines = [line for server in servers for line in server.access_log()[server.read_to["access_log"] :]]
         connections = [(line["source"], line["destination"], line["port"]) for line in lines if line["port"] == "9000"]
         judged = stage.ssa.verify_all(store(rule).published, connections, secret=f"k2={MASTERS['k2']}")

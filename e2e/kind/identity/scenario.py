@@ -11,9 +11,12 @@ secret nor key is in what Envoys and shims tell.
 """
 
 import base64
+from collections.abc import Iterable, Iterator
 
 from lib import keys, timeouts
-from lib.cluster import CLIENTS, Service
+from lib.claims import Answer
+from lib.cluster import CLIENTS, Cluster, Service
+from lib.pod import Pod
 
 LIMIT = 300
 SECRET = "6f6c6420736563726574206f662077eb"
@@ -21,7 +24,7 @@ STORE = Service(3, "identity", "v=ssa1; addr=hash(src/128):16 rand:16 mac(src/12
 PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "listeners", "server_info", "init_dump"]
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     name = f"spiffe://cluster.local/ns/{stage.name}/sa"
     entry = STORE.values(
         inbound={"secrets": "secrets"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/server"]}
@@ -91,12 +94,12 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def served(answer):
+def served(answer: Answer) -> Answer | None:
     """Returns an answer that was served."""
     return answer if answer.kind == "served" else None
 
 
-def leaks(pods, secrets):
+def leaks(pods: Iterable[Pod], secrets: dict[str, str]) -> Iterator[str]:
     """Finds secrets in what sidecars and shims tell: their pages and logs."""
     for pod in pods:
         texts = {page: pod.admin(page) for page in PAGES}

@@ -12,19 +12,21 @@ the system, and what it has given out of that; and the rest, such as the memory 
 """
 
 import json
+from typing import Any
 
 from lib import timeouts
-from lib.cluster import Service
+from lib.cluster import Cluster, Service
+from lib.pod import Pod
 
 LIMIT = 420
 STORE = Service(0x36, "memory", "v=ssa1; addr=rand:64", ports=((8080, "HTTP"),))
 REQUESTS = 300
 # Each by a connection of the application's own.
-ASKS = 'for ((n = 0; n < $2; n++)); do curl -s -m 10 -o /dev/null -w "%{http_code}\\n" "$1"; done | grep -c 200'
+ASKS = 'for ((n = 0; n < $2; n++)); do curl -s -m $3 -o /dev/null -w "%{http_code}\\n" "$1"; done | grep -c 200'
 SMAPS = 'for one in /proc/[0-9]*; do if [ "$(cat "$one/comm")" = envoy ]; then cat "$one/smaps"; fi; done'
 
 
-def memory(pod):
+def memory(pod: Pod) -> dict[str, int]:
     """Returns what memory a pod's Envoy has, in kB: resident, mapped from files, the allocator's, given out by it, the
     rest."""
     found = dict.fromkeys(("Rss", "Anonymous"), 0)
@@ -42,14 +44,14 @@ def memory(pod):
     }
 
 
-def connections(pod):
+def connections(pod: Pod) -> int:
     """Returns how many connections a pod's Envoy has to the service, at its addresses or by Kubernetes."""
     told = json.loads(pod.admin("clusters?format=json"))["cluster_statuses"]
     hosts = [host for one in told if one["name"].startswith("outbound|8080|") for host in one.get("host_statuses", ())]
     return sum(int(stat.get("value", 0)) for host in hosts for stat in host["stats"] if stat["name"] == "cx_active")
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     stage.publish(STORE)
     stage.mtls("STRICT")
     stage.release(STORE.values(inbound={"policy": {"outside": "allow"}}, outbound={"idleTimeout": "15s"}))
@@ -60,9 +62,9 @@ def run(stage):
     stage.wait_filter((server, "inbound"), (client, "outbound"))
     asks = ((client, f"http://{STORE.name}:8080/"), (ordinary, "http://server:8080/"))
 
-    def look(what):
+    def look(what: str) -> Any:
         both = [memory(pod) for pod, _ in asks]
-        for (pod, _), one in zip(asks, both):
+        for (pod, _), one in zip(asks, both, strict=True):
             told = ", ".join(f"{name} {size / 1024:.1f}" for name, size in one.items())
             stage.note(f"        MB {what}, {pod.name}: {told}; {connections(pod)} connections upstream")
         return both
@@ -90,8 +92,8 @@ def run(stage):
     )
 
 
-def ask(stage, asks, number):
+def ask(stage: Cluster, asks: Any, number: int) -> None:
     """Has each client ask so often."""
     for pod, url in asks:
-        answered = int(pod.run("bash", "-c", ASKS, "asks", url, number, timeout=timeouts.THOUSANDS))
+        answered = int(pod.run("bash", "-c", ASKS, "asks", url, number, timeouts.EXCHANGE, timeout=timeouts.THOUSANDS))
         stage.claim_between(f"{pod.name}: answers", number - 1, number, answered)

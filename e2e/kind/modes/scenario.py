@@ -10,7 +10,10 @@ another source is refused, let in and counted, demoted or let in unseen, as the 
 client dials plain addresses, and then composes again. No container restarts, and Envoys keep filter and listener.
 """
 
-from lib.cluster import Service
+from typing import Any
+
+from lib.cluster import Cluster, Service
+from lib.pod import Pod
 
 LIMIT = 420
 STORE = Service(2, "modes", "v=ssa1; addr=hash(src/128):20 rand:44")
@@ -25,7 +28,7 @@ STEPS: tuple[tuple[str, dict, dict, str, str], ...] = (
 )
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     stage.publish(STORE)
     stage.serve_module()
     stage.release(STORE.values(), **stage.serving)
@@ -58,7 +61,7 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def legacy(stage, server, outsider):
+def legacy(stage: Cluster, server: Pod, outsider: Pod) -> None:
     """Claims what a client gets that knows of nothing."""
     stage.note("a client without sidecar")
     for kind, dial in (("HTTP", outsider.http), ("TCP", outsider.tcp)):
@@ -70,7 +73,7 @@ def legacy(stage, server, outsider):
     stage.claim("what led its TCP on", "ssa_demoted", next(line["cluster"] for line in lines if line["port"] == "9001"))
 
 
-def judged(stage, server, client, rogue, found):
+def judged(stage: Cluster, server: Pod, client: Pod, rogue: Pod, found: Any) -> None:
     """Dials an address of another source, and claims what is found of it and done with it."""
     wrong = str(stage.ssa.compose(STORE.published, client.address)[0])
     kind = "refused" if found["outcome"] == "denied" else "served"
@@ -87,7 +90,7 @@ def judged(stage, server, client, rogue, found):
         stage.claim("what led its TCP on", cluster, line["cluster"])
 
 
-def composed(stage, server, client, off):
+def composed(stage: Cluster, server: Pod, client: Pod, off: bool) -> None:
     """Dials the service's name from the client, and claims where that leads."""
     outcome = "off" if off else "composed"
     before = client.outbound(service=STORE.name, outcome=outcome)

@@ -9,13 +9,14 @@ ran; then all are answered again, before the server or node is back as after tha
 """
 
 import json
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from lib import timeouts
-from lib.cluster import CLIENTS, SERVERS, Service
+from lib.cluster import CLIENTS, SERVERS, Cluster, Service
 from lib.cluster_load import Load, rules
 from lib.cluster_shared import KIND
 from lib.cluster_shared import run as program
+from lib.pod import Pod
 
 LIMIT = 420
 STORE = Service(0x21, "outages", "v=ssa1; addr=rand:20 hash(src/128):44")
@@ -23,14 +24,14 @@ EVERY = "store=yes"
 ISTIOD = ("-n", "istio-system")
 
 
-def slices_of(stage, pod):
+def slices_of(stage: Cluster, pod: Pod) -> list[IPv4Network | IPv6Network]:
     """Returns the slices that a pod has by the plan."""
     kept = json.loads(stage.kubectl("get", "configmap", "ssa-slices", "-o", "json"))["data"]
     lines = [line.split() for line in kept[f"{STORE.name}.routes"].splitlines()]
     return [ip_network(line[1]) for line in lines if line[0] == "slice" and line[2] == pod.name]
 
 
-def kill_shim(pod):
+def kill_shim(pod: Pod) -> None:
     """Kills it from its node: in its container it is PID 1, which SIGKILL from within does not reach."""
     now = pod.now()
     states = [*now["status"].get("initContainerStatuses", []), *now["status"].get("containerStatuses", [])]
@@ -41,18 +42,20 @@ def kill_shim(pod):
     program("docker", "exec", node, "ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container)
 
 
-def answers(pod):
+def answers(pod: Pod) -> bool:
     """Tells whether the shim of a pod answers."""
-    asked = pod.attempt("curl", "-sf", "-m", "5", "localhost:9467/healthz", container="istio-proxy")
+    asked = pod.attempt(
+        "curl", "-sf", "-m", timeouts.ADMIN_OF_KILLED, "localhost:9467/healthz", container="istio-proxy"
+    )
     return asked.returncode == 0
 
 
-def is_ready(stage, node):
+def is_ready(stage: Cluster, node: str | None) -> bool:
     conditions = json.loads(stage.kubectl("get", "node", node, "-o", "json"))["status"]["conditions"]
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def without_shims(stage, pods, load):
+def without_shims(stage: Cluster, pods: list[tuple[Pod, str]], load: Load) -> None:
     """Kills the shims of pods twice: after the second time Kubernetes waits some 10 s until it starts them."""
     for times in (1, 2):
         for pod, _ in pods:
@@ -72,7 +75,7 @@ def without_shims(stage, pods, load):
         stage.claim(f"{pod} is told by it", STORE.rules, rules(pod, role, STORE.name))
 
 
-def without_istiod(stage, load):
+def without_istiod(stage: Cluster, load: Load) -> None:
     """Takes istiod away and gives it back."""
     stage.kubectl(*ISTIOD, "scale", "deploy/istiod", "--replicas=0")
     try:
@@ -89,7 +92,7 @@ def without_istiod(stage, load):
     stage.claim("by an address that was composed", 1, late.outbound(outcome="composed"))
 
 
-def give_back(stage, load, what):
+def give_back(stage: Cluster, load: Load, what: str) -> Pod:
     """Waits until the server that was away is ready again, gives it slices, and returns it once it has connections."""
     stage.rolled_out("statefulset/far")
     (far,) = stage.pods("far")
@@ -100,7 +103,7 @@ def give_back(stage, load, what):
     return far
 
 
-def without_node(stage, load, far):
+def without_node(stage: Cluster, load: Load, far: Pod) -> None:
     """Stops a node until Kubernetes knows, and starts it again."""
     started = far.restarts("app")
     try:
@@ -116,7 +119,7 @@ def without_node(stage, load, far):
     stage.rolled_out("daemonset/ssa-routes")
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     stage.publish(STORE)
     stage.release(STORE.values())
     labels = {"store": "yes"}

@@ -11,8 +11,11 @@ no key gets in nowhere: not at a server's plain address, nor at its pod's, nor w
 other server. After a server came back under another address it is found again.
 """
 
+from typing import Any
+
 from lib import timeouts
-from lib.cluster import Service
+from lib.cluster import Cluster, Service
+from lib.pod import Pod
 from lib.programs import redis
 from lib.programs import redis_talk as ask
 
@@ -25,13 +28,16 @@ SECRET = "70656572732073686172652074686973"
 START = 'exec {command} --bind :: --protected-mode no --save "" --dir /tmp'
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     files, command = redis()
     stage.publish(PEERED, *PEERS)
     stage.mtls("DISABLE")
     plain = {"tls": "DISABLE"}
     # By default what is legacy is demoted, which is served: here nobody dials plain addresses.
-    mac = {"inbound": {"secrets": "peers", "policy": {"legacy": "deny"}}, "outbound": {**plain, "secrets": "peers"}}
+    mac: dict[str, Any] = {
+        "inbound": {"secrets": "peers", "policy": {"legacy": "deny"}},
+        "outbound": {**plain, "secrets": "peers"},
+    }
     stage.release(PEERED.values(outbound=plain), *(one.values(**mac) for one in PEERS))
     stage.secret("peers", p1=SECRET)
     servers = stage.workload(
@@ -73,19 +79,19 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def give_slices(stage, *pods):
+def give_slices(stage: Cluster, *pods: Pod) -> None:
     """Gives each server what its own service has, and both what they serve together, which the DNS says."""
     stage.slices(PEERED, "app=redis", dns=pods[0])
-    for pod, one in zip(pods, PEERS):
+    for pod, one in zip(pods, PEERS, strict=True):
         stage.slices(one, f"statefulset.kubernetes.io/pod-name={pod.name}", bits=0)
 
 
-def linked(pod):
+def linked(pod: Pod) -> bool:
     """Tells whether a server follows another."""
     return "master_link_status:up" in ask(pod, "::1", "INFO", "replication").text
 
 
-def follow(stage, replica, primary, service, word):
+def follow(stage: Cluster, replica: Pod, primary: Pod, service: Service, word: str) -> None:
     """Has one server follow the other at its name, and claims that it does so by the rule."""
     before = primary.inbound(service=service.name, verdict="conforming", outcome="allowed")
     stage.claim_in(
@@ -100,7 +106,7 @@ def follow(stage, replica, primary, service, word):
     stage.claim_between(f"connections to {service.name} that conform", 1, 10_000, now - before)
 
 
-def strangers(stage, first, second, client, stranger, outsider):
+def strangers(stage: Cluster, first: Pod, second: Pod, client: Pod, stranger: Pod, outsider: Pod) -> None:
     """Claims that nobody else gets in by the servers' service, and that clients are served by theirs."""
     stage.note("others")
     stage.claim_answers(
@@ -122,7 +128,7 @@ def strangers(stage, first, second, client, stranger, outsider):
     stage.claim_answers(f"{second.name} there is", "served", ask(second, theirs, "PING"))
 
 
-def returns(stage, first, second):
+def returns(stage: Cluster, first: Pod, second: Pod) -> None:
     """Ends the server that is followed, and claims that it is found again when it came back under another address."""
     stage.note("the server that is followed comes back")
     address = second.address

@@ -15,7 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from lib import timeouts
-from lib.cluster import Service
+from lib.cluster import Cluster, Service
+from lib.pod import Pod
 from lib.programs import certificate, grpc
 
 HERE = Path(__file__).resolve().parent
@@ -31,24 +32,24 @@ CASES = ("empty_unary", "large_unary", "client_streaming", "server_streaming", "
 SERVE = (HERE / "serve.sh").read_text()
 
 
-def call(pod, protocol, case="ping_pong", host=STORE.name):
+def call(pod: Pod, protocol: str, case: str = "ping_pong", host: str = STORE.name) -> str | None:
     """Plays a case of gRPC's interoperability tests; returns nothing where it passed, or what went wrong."""
     flags = ["--server_host", host, "--server_port", PORTS[protocol], "--test_case", case]
     if protocol == "TLS":
         flags += ["--use_tls", "--use_test_ca", "--ca_file", "/opt/tls/cert"]
-    done = pod.attempt("timeout", 20, "/opt/grpc/client", *flags, timeout=timeouts.COMMAND)
+    done = pod.attempt("timeout", f"{timeouts.SOON:.0f}", "/opt/grpc/client", *flags, timeout=timeouts.COMMAND)
     return None if done.returncode == 0 else (done.stderr + done.stdout).strip()[-300:]
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     image = stage.image("protocols", {**grpc(), **certificate(STORE.name)})
     stage.publish(STORE)
     stage.release(STORE.values(), inbound={"accessLog": "/dev/stdout", "demotedConnections": 2})
     app = {"image": image, "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
-    server = stage.workload("server", "server", command=SERVE, app=app)
-    server[1]["spec"]["ports"] = [{"name": "http", "port": 8080}]
+    servers = stage.workload("server", "server", command=SERVE, app=app)
+    servers[1]["spec"]["ports"] = [{"name": "http", "port": 8080}]
     server, client, outsider = stage.start(
-        server,
+        servers,
         stage.workload("client", "client", app={"image": image}),
         stage.workload("outsider", inject=False, app={"image": image}),
     )
@@ -63,7 +64,7 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def demoted(stage, server, client, outsider):
+def demoted(stage: Cluster, server: Pod, client: Pod, outsider: Pod) -> None:
     """Claims what leads on what is demoted, and that there is a limit."""
     server.mark()
     stage.claim_answers("HTTP of a legacy client is", "served", outsider.http(STORE.name))
@@ -92,7 +93,7 @@ def demoted(stage, server, client, outsider):
     stage.claim_between("a quick one is served again", 2, 8, answers.count("200"))
 
 
-def protocols(stage, server, client):
+def protocols(stage: Cluster, server: Pod, client: Pod) -> None:
     """Claims which ports gRPC passes by, composed and with mutual TLS."""
     for protocol in ("GRPC", "HTTP2", "TLS", "TCP"):
         before = server.inbound(verdict="conforming", outcome="allowed")
@@ -105,7 +106,7 @@ def protocols(stage, server, client):
     stage.note(f"        it fails so: {found}")
 
 
-def hosts(stage, server, client):
+def hosts(stage: Cluster, server: Pod, client: Pod) -> None:
     """Claims where requests go whose Host is another than the service's name."""
     own = str(stage.ssa.compose(STORE.published, client.address)[0])
     for what, host, at in (

@@ -13,11 +13,13 @@ it, and traffic by the mesh goes on.
 import contextlib
 import hashlib
 import json
+from typing import Any
 
 from lib import timeouts
 from lib.claims import Broken
-from lib.cluster import Service
+from lib.cluster import Cluster, Service
 from lib.cluster_load import Load
+from lib.pod import Pod
 
 LIMIT = 420
 STORE = Service(0x22, "release", "v=ssa1; addr=hash(src/128):20 rand:44")
@@ -27,7 +29,7 @@ KINDS = "all,configmaps,secrets,serviceentries,destinationrules,envoyfilters,pee
 LOOK = "ssa-looked"
 
 
-def configuration_of(pod, role):
+def configuration_of(pod: Pod, role: str) -> Any:
     """Returns the configuration of a pod's filter, as ECDS brought it."""
     name = f"ssa-{role}.{pod.stage.name}.ssa"
     told = json.loads(pod.admin("config_dump?resource=ecds_filters")).get("configs", [])
@@ -35,7 +37,7 @@ def configuration_of(pod, role):
     return json.loads(found["config"]["configuration"]["value"])
 
 
-def traces(pod, *pages):
+def traces(pod: Pod, *pages: str) -> list[str]:
     """Returns what there is of the release on pages of a pod's Envoy, such as clusters; without pages everywhere."""
     words = [
         "ssa_resolver_",
@@ -47,7 +49,7 @@ def traces(pod, *pages):
     return [word for word in words if word in dump]
 
 
-def put_module(stage, module):
+def put_module(stage: Cluster, module: Any) -> None:
     """Puts a module where the release serves it from, and waits until that is what it serves."""
     stage.serve_module(module)
     stage.kubectl("rollout", "restart", "deploy/ssa-module")
@@ -57,7 +59,7 @@ def put_module(stage, module):
 class Play:
     """What the steps share."""
 
-    def __init__(self, stage):
+    def __init__(self, stage: Cluster) -> None:
         self.stage = stage
         self.module = stage.tools["module"]
         # The same, with a section of its own that says nothing: it has another digest.
@@ -74,24 +76,24 @@ class Play:
         sources = (self.other.address, "2001:db8:77::1")
         self.own, self.wrong = (stage.ssa.compose(STORE.published, source)[0] for source in sources)
 
-    def release(self, sha256, **values):
+    def release(self, sha256: str, **values: Any) -> None:
         served = self.stage.serving["module"]
         self.stage.release(STORE.values(), module={**served, "sha256": sha256}, **values)
 
-    def dial(self, address):
+    def dial(self, address: object) -> str:
         return self.other.http(STORE.name, 9000, at=address).kind
 
-    def stood_in(self):
+    def stood_in(self) -> list[str]:
         """Returns how often Envoys refused what Istio's agents send in the module's place."""
         return [line for line in self.stage.nacks() if "filters.network.rbac.v3.RBAC" in line]
 
-    def wait_stood_in(self, before):
+    def wait_stood_in(self, before: Any) -> None:
         """Waits until both pods have refused that once more."""
         for pod, _ in self.pods:
-            mine = lambda lines: sum(f"{pod.name}." in line for line in lines)  # noqa: B023, E731
+            mine = lambda lines: sum(f"{pod.name}." in line for line in lines)  # noqa: E731
             self.stage.wait(timeouts.PUSHED, f"{pod} is without a module", lambda: mine(self.stood_in()) > mine(before))
 
-    def closed(self):
+    def closed(self) -> None:
         """Claims that nothing gets through where there never was a module."""
         self.wait_stood_in([])
         self.stage.claim("the client", "refused", self.client.http(STORE.name, 9000).kind)
@@ -99,14 +101,14 @@ class Play:
         hears = self.other.attempt("timeout", "5", "bash", "-c", 'exec cat <"/dev/tcp/$0/9001"', self.own)
         self.stage.claim("what a client hears that says nothing", ("", 0), (hears.stdout, hears.returncode))
 
-    def kept(self):
+    def kept(self) -> None:
         """Claims that a digest of no module changes nothing."""
         before = self.stood_in()
         self.release("0" * 64)
         self.wait_stood_in(before)
         self.right("with another digest")
 
-    def right(self, why):
+    def right(self, why: str) -> None:
         """Claims that what conforms gets through, and nothing else."""
         self.stage.wait_filter(*self.pods)
         self.stage.wait_steady(
@@ -116,7 +118,7 @@ class Play:
         self.stage.claim(f"{why}: an address of another source", "refused", self.dial(self.wrong))
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     play = Play(stage)
     stage.note("the module is missing")
     play.closed()
@@ -134,7 +136,7 @@ def run(stage):
     uninstall(stage, play)
 
 
-def upgrade(stage, play):
+def upgrade(stage: Cluster, play: Any) -> None:
     """Upgrades module and values under load."""
     stage.note("module and values are upgraded")
     load = Load(stage, play.client, f"http://{STORE.name}:9000/")
@@ -149,7 +151,7 @@ def upgrade(stage, play):
     load.end_without_refusal()
 
 
-def unlabel(stage, play):
+def unlabel(stage: Cluster, play: Any) -> None:
     """Takes labels away: first the server's, and gives it back; then the client's."""
     stage.note("labels are taken away")
     server, client = play.server, play.client
@@ -170,7 +172,7 @@ def unlabel(stage, play):
     stage.claim("connections that the server finds legacy", before + 1, server.inbound(verdict="legacy"))
 
 
-def uninstall(stage, play):
+def uninstall(stage: Cluster, play: Any) -> None:
     """Takes the release away as docs/operations.md says, and claims that nothing stays."""
     stage.note("the release goes")
     manifest = stage.kubectl("get", "manifest", "ssa", program="helm")
@@ -179,7 +181,7 @@ def uninstall(stage, play):
         stage.kubectl(*command, reads=f"item {STORE.space}\n")
     stage.kubectl("uninstall", "ssa", "--wait", program="helm", timeout=timeouts.INSTALLED)
 
-    def left():
+    def left() -> list[str]:
         of_manifest = stage.kubectl("get", "-f", "-", "--ignore-not-found", "-o", "name", reads=manifest)
         return (of_manifest + stage.kubectl("get", KINDS, "-l", "app.kubernetes.io/instance=ssa", "-o", "name")).split()
 

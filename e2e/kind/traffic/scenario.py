@@ -12,9 +12,12 @@ of metrics go on; scrapes of the service's own port do once they are exempt.
 """
 
 from pathlib import Path
+from typing import Any
 
 from lib import timeouts
-from lib.cluster import Service
+from lib.claims import Answer
+from lib.cluster import Cluster, Service
+from lib.pod import Pod
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 480
@@ -28,7 +31,7 @@ PROBES = {
 }
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     stage.publish(STORE)
     stage.mtls("STRICT")
     stage.release(STORE.values(), inbound={"accessLog": "/dev/stdout"})
@@ -55,7 +58,7 @@ def run(stage):
     plaintext = STORE.values(outbound={"tls": "DISABLE"})
     stage.release(plaintext, inbound={"accessLog": "/dev/stdout"})
 
-    def plain():
+    def plain() -> bool:
         answer = client.http(STORE.name, path="/cgi-bin/peer")
         return answer.kind == "served" and not answer.text and outsider.tcp(STORE.name, at=own).kind == "served"
 
@@ -68,12 +71,12 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def address_for(stage, pod):
+def address_for(stage: Cluster, pod: Pod) -> str:
     """Returns an address that a pod would compose."""
     return str(stage.ssa.compose(STORE.published, pod.address)[0])
 
 
-def in_place(stage, server, client, rogue):
+def in_place(stage: Cluster, server: Pod, client: Pod, rogue: Pod) -> None:
     """Claims where the filter stands."""
     inbound, outbound = (f"ssa-{role}.{stage.name}.ssa" for role in ("inbound", "outbound"))
     first: dict[int, set[str]] = {}
@@ -92,11 +95,11 @@ def in_place(stage, server, client, rogue):
     stage.claim("the rogue has a filter", [False] * 2, [rogue.has_filter(role) for role in ("inbound", "outbound")])
 
 
-def traffic(stage, server, client, rogue):
+def traffic(stage: Cluster, server: Pod, client: Pod, rogue: Pod) -> None:
     """Dials in every way that needs a sidecar, and claims what became of it."""
     for kind, port, text in (("HTTP", 8080, "server-0"), ("TCP", 9001, "server-0 got ping")):
 
-        def dial(pod, host=STORE.name, at=None):
+        def dial(pod: Pod, host: str = STORE.name, at: str | None = None) -> Answer:
             return (pod.http if kind == "HTTP" else pod.tcp)(host, at=at)
 
         server.mark()
@@ -128,7 +131,7 @@ def traffic(stage, server, client, rogue):
             stage.claim_between(f"{kind}: {what} is counted", 1, 3 if kind == "HTTP" else 1, counted)
 
 
-def watched(stage, server, outsider):
+def watched(stage: Cluster, server: Pod, outsider: Pod) -> None:
     """Claims that probes and scrapes work from outside the mesh."""
     so_far = int(server.run("sh", "-c", "wc -l </tmp/probed"))
     stage.wait(timeouts.PUSHED, "probes go on", lambda: int(server.run("sh", "-c", "wc -l </tmp/probed")) > so_far + 1)
@@ -140,14 +143,16 @@ def watched(stage, server, outsider):
         stage.claim_in(f"metrics on port {port}", counter, "\n".join(line for line in lines if line.startswith("ssa_")))
 
 
-def exempt(stage, server, client, outsider, entry):
+def exempt(stage: Cluster, server: Pod, client: Pod, outsider: Pod, entry: dict[str, Any]) -> None:
     """Exempts a scraper, and the probes of a server whose probes are not rewritten."""
     stage.claim_answers("a scrape of the service's own port is", "refused", outsider.http(server.address))
     # By HTTP: a probe by TCP finds Envoy listening, whatever becomes of the connection.
     probe = {"readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}}
-    bare = stage.workload("bare", "server", app=probe, annotations={"sidecar.istio.io/rewriteAppHTTPProbers": "false"})
+    workload = stage.workload(
+        "bare", "server", app=probe, annotations={"sidecar.istio.io/rewriteAppHTTPProbers": "false"}
+    )
     # And without a Service of its own: that of the chart has istiod make chains for the filter.
-    stage.apply(*(one for one in bare if one["kind"] != "Service"))
+    stage.apply(*(one for one in workload if one["kind"] != "Service"))
     (bare,) = stage.wait(timeouts.ROLLED_OUT, "it runs", lambda: stage.pods("bare"))
     line = bare.logged(log="verdicts", seconds=timeouts.PUSHED, port=8080, verdict="outside", outcome="denied")[0]
     stage.claim("probed at its own address it is ready", False, bare.is_ready())

@@ -15,9 +15,11 @@ by a label that is changed while they run, and the others are not.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
+from lib.pod import Pod
 from lib.programs import redis
 from lib.programs import redis_talk as ask
 
@@ -38,12 +40,12 @@ exec {command} --bind :: --protected-mode no --save "" --dir /tmp $follow
 OWN = (HERE / "own.sh").read_text()
 
 
-def ready(port):
+def ready(port: int) -> dict[str, Any]:
     """Returns the probe of a server's container."""
     return {"readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1}}
 
 
-def run(stage):
+def run(stage: Cluster) -> None:
     files, command = redis()
     image = stage.image("redis", files)
     stage.publish(REDIS, WEB)
@@ -66,11 +68,11 @@ def run(stage):
         "publishNotReadyAddresses": True,
         "ports": [{"name": "tcp-redis", "port": 6379}],
     }
-    web = stage.workload("web", "server", labels={"ssa-inbound": "web"}, command=OWN, app=ready(8080))
-    web[1]["spec"]["ports"] = [{"name": "http", "port": 8080}, {"name": "tcp-own", "port": 6379}]
+    of_web = stage.workload("web", "server", labels={"ssa-inbound": "web"}, command=OWN, app=ready(8080))
+    of_web[1]["spec"]["ports"] = [{"name": "http", "port": 8080}, {"name": "tcp-own", "port": 6379}]
     primary, web, client, stranger = stage.start(
         servers,
-        web,
+        of_web,
         stage.workload("client", "client"),
         stage.workload("stranger"),
     )
@@ -92,7 +94,7 @@ def run(stage):
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
-def told(stage, primary, web):
+def told(stage: Cluster, primary: Pod, web: Pod) -> None:
     """Claims what each server is told of, and where its filter stands."""
     for pod, service, port in ((primary, REDIS, 6379), (web, WEB, 8080)):
         states = json.loads(pod.run("curl", "-s", "localhost:9467/status", container="istio-proxy"))
@@ -106,16 +108,16 @@ def told(stage, primary, web):
         stage.claim(f"the ports of {pod.name} with the filter", {port}, ports)
 
 
-def peers(stage, primary, replica, client, stranger):
+def peers(stage: Cluster, primary: Pod, replica: Pod, client: Pod, stranger: Pod) -> None:
     """Claims that the replica follows, and who else gets in at which address."""
 
-    def link():
+    def link() -> bool:
         return "master_link_status:up" in ask(replica, "::1", "INFO", "replication").text
 
     stage.wait(timeouts.PUSHED, "the replica follows its server", link)
     stage.claim_in("a value is written", "+OK", ask(primary, "::1", "SET", "word", "one").text)
 
-    def follows():
+    def follows() -> bool:
         return "one" in ask(replica, "::1", "GET", "word").text and "one" in ask(primary, "::1", "GET", "word").text
 
     stage.wait(timeouts.PUSHED, "both have it", follows)
@@ -133,7 +135,7 @@ def peers(stage, primary, replica, client, stranger):
     stage.claim_answers("a stranger at another's address is", "refused", ask(stranger, REDIS.name, "PING", at=own))
 
 
-def own(stage, web, client, stranger):
+def own(stage: Cluster, web: Pod, client: Pod, stranger: Pod) -> None:
     """Claims that a port which a pod does not serve for the release is its own."""
     stage.claim("what the web server has of its own", "own of web-0", ask(stranger, "web", "PING").text)
     stage.claim("judged by the filter", 0, web.inbound(verdict="unclaimed"))
@@ -141,7 +143,9 @@ def own(stage, web, client, stranger):
     stage.claim_answers("and past it", "refused", stranger.http("web"))
 
 
-def gone(stage, entries, exempt, primary, web, client, stranger):
+def gone(
+    stage: Cluster, entries: tuple[dict[str, Any], ...], exempt: Any, primary: Pod, web: Pod, client: Pod, stranger: Pod
+) -> None:
     """Takes the last service of Redis' pods out of the values, and puts it back; then has a pod's label name
     nothing."""
     stage.note("the last service of a workload goes")
@@ -150,7 +154,7 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
     more = {"accessLog": "/dev/stdout", "exempt": [exempt]}
     stage.release(clients, entries[1], inbound=more)
 
-    def closed():
+    def closed() -> None:
         stage.wait(
             timeouts.PUSHED,
             "it is closed",
@@ -164,7 +168,7 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
             stage.claim(f"{pod} at {at or 'its own address'}", "refused", ask(pod, "redis-0.redis", "PING", at=at).kind)
         stage.claim("it is ready all the same", True, primary.is_ready())
 
-    def opened():
+    def opened() -> None:
         stage.wait_filter((primary, "inbound"))
         stage.wait_steady(
             timeouts.PUSHED, "it answers again", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served"
@@ -189,12 +193,12 @@ def gone(stage, entries, exempt, primary, web, client, stranger):
     opened()
 
 
-def misnamed(stage):
+def misnamed(stage: Cluster) -> None:
     """Claims that a pod does not start whose label names nothing."""
     wrong = stage.workload("wrong", "server", labels={"ssa-inbound": "wbe"})
     stage.apply(*(one for one in wrong if one["kind"] != "Service"))
 
-    def reason():
+    def reason() -> str | None:
         told = json.loads(
             stage.kubectl("get", "events", "--field-selector", "involvedObject.name=wrong-0", "-o", "json")
         )
@@ -210,7 +214,7 @@ def misnamed(stage):
     stage.claim("it is", "Pending", phase)
 
 
-def elsewhere(stage, web):
+def elsewhere(stage: Cluster, web: Pod) -> None:
     """Claims that a namespace which has clients alone gets what they need."""
     front = Cluster(f"{stage.name}-front", stage.tools, stage.shared)
     try:

@@ -13,10 +13,12 @@ changes, and when it names another server that one is asked, without a signal.
 """
 
 import time
+from typing import Any
 
 from lib import resolver, timeouts
 from lib.files import Files
-from lib.stage import address
+from lib.net import Host
+from lib.stage import Stage, address
 
 LIMIT = 120
 LIGHT = True
@@ -31,12 +33,12 @@ OWN_RESOLV_CONF = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/res
 class Alone(resolver.Shim):
     """A shim with a resolv.conf of its own."""
 
-    def __init__(self, stage, host, conf):
+    def __init__(self, stage: Stage, host: Host, conf: Any) -> None:
         self.wrapper = [*OWN_RESOLV_CONF, conf]
         super().__init__(stage, host, FILES.later("alone-resolver.json"))
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     client = stage.net.client()
     server = stage.net.server(1, WEB.prefixes)
@@ -51,18 +53,18 @@ def run(stage):
     )
     stage.begin(far, near)
 
-    def sources():
+    def sources() -> set[str]:
         return {one["source"] for one in shim.fetch("outbound")[2]["services"][0]["sources"]}
 
-    def conforming_from(source):
+    def conforming_from(source: str | None) -> bool:
         far.mark()
-        if stage.dial(client, WEB.plain, timeout=3).kind != "served":
+        if stage.dial(client, WEB.plain, timeout=timeouts.LOSSY_EXCHANGE).kind != "served":
             return False
         lines = [line for line in far.logged(1) if line["verdict"] == "conforming"]
         return any(str(address(line["source"])) == source for line in lines)
 
     stage.claim("source in the snapshot", {client.address}, sources())
-    load = stage.load(client, destinations=[WEB.plain], rate=RATE, timeout=3)
+    load = stage.load(client, destinations=[WEB.plain], rate=RATE, timeout=timeouts.LOSSY_EXCHANGE)
     stage.wait(timeouts.SOON, "connections conform", lambda: far.inbound(verdict="conforming") > RATE)
     stage.net.router.ip(f"route replace {NEARER}/128 via {client.address}")
     changes = []
@@ -83,7 +85,11 @@ def run(stage):
     told = load.end()
     stage.note(f"        {told['opened']} connections, {told['opened'] - told['answered']} without an answer")
     # A connection is told of when it has ended, which may take its whole time.
-    outside = [one for one in told["samples"] if not any(began <= one[0] <= ended + 4 for began, ended in changes)]
+    outside = [
+        one
+        for one in told["samples"]
+        if not any(began <= one[0] <= ended + timeouts.LOSSY_EXCHANGE + 1 for began, ended in changes)
+    ]
     stage.claim("connections without an answer but at the changes", [], outside)
     most = sum(RATE * (ended - began + 1) for began, ended in changes)
     stage.claim_between("connections without an answer", 0, round(most), told["opened"] - told["answered"])

@@ -14,10 +14,14 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from lib import resolver, timeouts
 from lib.files import Files
-from lib.stage import Skip
+from lib.resolver import Shim
+from lib.stage import Skip, Stage
 
 LIMIT = 180
 LIGHT = True
@@ -29,10 +33,10 @@ SERVICES = ["web", "web.inner", "web.plain", "alias"]
 class Signed(resolver.NameServer):
     """A server whose zone is signed before it is damaged."""
 
-    def _configure(self):
+    def _configure(self) -> None:
         super()._configure()
-        self.signatures = []
-        self.damage = str
+        self.signatures: Sequence[str] = []
+        self.damage: Callable[[str], str] = str
         self.keys = "keys"
         self.anchor = None
         zones = {"bind": "zones.named.conf", "knot": "zones.knot.conf"}[self.kind]
@@ -48,11 +52,20 @@ class Signed(resolver.NameServer):
             (self.folder / name).write_text(FILES.text(f"{name}.zone"))
         self._sign("inner")
 
-    def _key(self, keys, zone, *options):
-        command = ["dnssec-keygen", "-q", "-K", self.folder / keys, "-a", "ECDSAP256SHA256", *options, zone]
+    def _key(self, keys: str, zone: str, *options: str) -> str:
+        command: list[str | Path] = [
+            "dnssec-keygen",
+            "-q",
+            "-K",
+            self.folder / keys,
+            "-a",
+            "ECDSAP256SHA256",
+            *options,
+            zone,
+        ]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def _sign(self, file, zone=None):
+    def _sign(self, file: str, zone: str | None = None) -> None:
         zone = zone or f"{file}.demo.test"
         command = [
             "dnssec-signzone",
@@ -75,7 +88,7 @@ class Signed(resolver.NameServer):
             raise RuntimeError(told.stderr)
         os.replace(self.folder / "signed", self.folder / file)
 
-    def _write(self):
+    def _write(self) -> None:
         super()._write()
         zone = self.folder / "zone"
         # The server may read at any time: only the whole is put in place.
@@ -85,7 +98,14 @@ class Signed(resolver.NameServer):
         new.write_text(self.damage((self.folder / "unsigned").read_text()))
         os.replace(new, zone)
 
-    def serve(self, damage=str, keys="keys", signatures=(), without="", beside=""):
+    def serve(
+        self,
+        damage: Callable[[str], str] = str,
+        keys: str = "keys",
+        signatures: Sequence[str] = (),
+        without: str = "",
+        beside: str = "",
+    ) -> None:
         """Serves all, signed with these keys and then damaged; `without` is an owner that is left out, `beside` one
         more line."""
         self.damage, self.keys, self.signatures = damage, keys, signatures
@@ -93,10 +113,10 @@ class Signed(resolver.NameServer):
         self.publish("".join(line for line in records if not without or line.split()[0] != without) + beside)
 
 
-def lines(pattern, replacement):
+def lines(pattern: str, replacement: str) -> Callable[[str], str]:
     """Changes lines of a signed zone: each is one record."""
 
-    def change(zone):
+    def change(zone: str) -> str:
         changed = re.sub(f"(?m){pattern}", replacement, zone)
         if changed == zone:
             raise RuntimeError(f"nothing in the zone is {pattern}")
@@ -105,14 +125,14 @@ def lines(pattern, replacement):
     return change
 
 
-def unsigned(zone):
+def unsigned(zone: str) -> str:
     return lines(r"^.*\sIN\s(RRSIG|NSEC|DNSKEY)\s.*\n", "")(zone)
 
 
 OWNER = r"^_ssa\.web\.demo\.test\.\s.*\sIN\s"
 APL = r"^web\.demo\.test\.\s.*\sIN\sAPL\s+"
 # What is done to the zone; what the reason has.
-DAMAGES = [
+DAMAGES: list[tuple[str, dict[str, Any], str]] = [
     ("a rule is changed", {"damage": lines(f"({OWNER}TXT.*)rand:64", r"\1hash(src/64):64")}, "signature is invalid"),
     (
         "a list is changed",
@@ -144,7 +164,7 @@ DAMAGES = [
 ]
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     for program in ("dnssec-keygen", "dnssec-signzone"):
         if not shutil.which(program):
             raise Skip(f"there is no {program}")
@@ -157,7 +177,7 @@ def run(stage):
     plain = resolver.Shim(stage, other, FILES.later("plain-resolver.json"))
     proving = shim.configuration["dns"]
 
-    def both(shim, name, inbound, outbound):
+    def both(shim: Shim, name: str, inbound: str, outbound: str) -> bool:
         return [shim.status(name, "inbound")[0], shim.status(name, "outbound")[0]] == [inbound, outbound]
 
     for name in SERVICES:
@@ -211,8 +231,8 @@ def run(stage):
 
     stage.note("a list without items beside the other")
     zone.serve(beside="web APL\n")
-    before = count("secure")
-    stage.wait(timeouts.SOON, "it is proven", lambda: count("secure") > before + 6)
+    so_far = count("secure")
+    stage.wait(timeouts.SOON, "it is proven", lambda: count("secure") > so_far + 6)
     stage.claim("web with it", True, both(shim, "web", "usable", "usable"))
     stage.wait(timeouts.SOON, "the other shim takes it too", lambda: both(plain, "web", "usable", "usable"))
     zone.serve()

@@ -12,13 +12,14 @@ import signal
 
 from lib import resolver, timeouts
 from lib.files import Files
+from lib.stage import Stage
 
 LIMIT = 90
 LIGHT = True
 FILES = Files(__file__)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     host = stage.net.host("shim", "2001:db8:0:1::10")
     zone = resolver.NameServer(stage, dns)
@@ -26,7 +27,7 @@ def run(stage):
     web, vault, evil = (FILES.published()[name] for name in ("web", "vault", "evil"))
     shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
 
-    def lists(name):
+    def lists(name: str) -> set[str]:
         """Returns the positive items that verifiers of a service are told, of what is kept too."""
         found = next(one for one in shim.fetch("inbound")[2]["services"] if one["name"] == name)
         own = [found.get("apl") or ""] + [rule.partition("apl=")[2] for rule in found["rules"]]

@@ -8,6 +8,7 @@ import select
 import socket
 import sys
 import time
+from typing import Any
 
 SOCKETS = 4
 
@@ -15,13 +16,13 @@ SOCKETS = 4
 class Asker:
     """The queries to one server."""
 
-    def __init__(self, server, query):
+    def __init__(self, server: str, query: bytes) -> None:
         """Connects the sockets."""
         self.rest = query[2:]
         self.poll = select.epoll()
         self.sockets: list[tuple[socket.socket, dict[int, float]]] = []
         self.sent, self.failed, self.unsent = 0, 0, 0
-        self.times = []
+        self.times: list[float] = []
         for _ in range(SOCKETS):
             one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -32,7 +33,7 @@ class Asker:
             self.sockets.append((one, {}))
         self.by_file = {one.fileno(): (one, under_way) for one, under_way in self.sockets}
 
-    def ask(self, now):
+    def ask(self, now: float) -> None:
         """Sends the next query."""
         one, under_way = self.sockets[self.sent % SOCKETS]
         number = self.sent // SOCKETS % 65536
@@ -43,7 +44,7 @@ class Asker:
             self.unsent += 1
         self.sent += 1
 
-    def read(self):
+    def read(self) -> None:
         """Takes the answers that are there."""
         for file, _ in self.poll.poll(0.001):
             one, under_way = self.by_file[file]
@@ -58,7 +59,7 @@ class Asker:
             except BlockingIOError:
                 pass
 
-    def run(self, seconds, rate):
+    def run(self, seconds: float, rate: int) -> dict[str, Any]:
         """Asks for so long, waits for answers a second more, and returns what became of the queries."""
         total = int(seconds * rate)
         began = time.monotonic()
@@ -80,7 +81,7 @@ class Asker:
             "late": self._within(0.99),
         }
 
-    def _within(self, share):
+    def _within(self, share: float) -> float | None:
         """Returns within how many ms this share was answered."""
         return round(1000 * self.times[int(share * (len(self.times) - 1))], 2) if self.times else None
 

@@ -13,10 +13,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.files import Files
-from lib.stage import Skip
+from lib.stage import Skip, Stage
 
 LIMIT = 120
 LONG = True
@@ -26,20 +27,20 @@ SECONDS, RATE = 5, 10_000
 TRIES = 3
 
 
-def question(name, kind):
+def question(name: str, kind: int) -> str:
     """Returns a query in hexadecimal."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
     return (b"\0\0\1\0\0\1\0\0\0\0\0\0" + labels + kind.to_bytes(2, "big") + b"\0\1").hex()
 
 
-def cpu(process):
+def cpu(process: subprocess.Popen) -> float:
     """Seconds of CPU time that a process has used."""
     with open(f"/proc/{process.pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     host = stage.net.host("front", "2001:db8:0:54::53")
     client = stage.net.host("one", "2001:db8:0:1::10")
@@ -48,9 +49,9 @@ def run(stage):
     shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
     shim.wait_state("web", "outbound", "usable")
 
-    def ask(what, server, kind, process):
+    def ask(what: str, server: str, kind: int, process: subprocess.Popen) -> tuple[float, float]:
         """Returns the share that is answered, and the CPU time of the process for each query in µs."""
-        command = [
+        command: list[str | Path] = [
             sys.executable,
             FILES.folder / "asker.py",
             server,

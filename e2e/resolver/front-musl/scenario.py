@@ -14,12 +14,13 @@ from lib import resolver, timeouts
 from lib.claims import Broken, Skip
 from lib.files import Files
 from lib.front import Stub
+from lib.stage import Stage
 
 FILES = Files(__file__)
 LIGHT = True
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     compiler = shutil.which("musl-gcc")
     if not compiler:
         raise Skip("there is no musl-gcc: apt-get install musl-tools")
@@ -39,7 +40,7 @@ def run(stage):
         shim.wait_state(name, "outbound", "usable")
     stub = Stub(stage, one, host.address)
 
-    def found(name):
+    def found(name: str) -> tuple[tuple[int, int, list[str]], float]:
         """Returns its exit status, how many addresses are composed, and the others; and how long it takes."""
         began = time.monotonic()
         status, told = stub.run(program, name)

@@ -14,11 +14,13 @@ import re
 import subprocess
 import sys
 import time
+from typing import Any
 
 from lib import resolver, timeouts
 from lib.claims import find
 from lib.files import Files
 from lib.front import Stub
+from lib.stage import Stage
 
 FILES = Files(__file__)
 LIMIT = 180
@@ -27,7 +29,7 @@ LIGHT = True
 SERVICES = ("web", "six")
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     refusing = stage.net.host("refusing", "2001:db8:0:55::53")
     host = stage.net.host("front", "2001:db8:0:54::53")
@@ -62,7 +64,7 @@ def run(stage):
     ]
     envoy = stage.start(one, "strict/output", command, cwd=folder)
 
-    def admin(path):
+    def admin(path: str) -> str:
         done = subprocess.run(
             ["curl", "-s", "--unix-socket", folder / "admin.sock", f"http://admin/{path}"],
             capture_output=True,
@@ -70,7 +72,7 @@ def run(stage):
         )
         return done.stdout
 
-    def updates(cluster, result):
+    def updates(cluster: str, result: Any) -> int:
         found = re.search(
             rf"cluster\.{cluster}\.update_{result}: (\d+)", admin(f"stats?filter=cluster.{cluster}.update_")
         )
@@ -92,7 +94,7 @@ def run(stage):
     stage.claim_in("the IPv4 address is the server's", "192.0.2.7:80::", admin("clusters"))
     stage.stop(envoy)
 
-    def found(name):
+    def found(name: str) -> tuple[int, list[str], float]:
         """Returns what getaddrinfo gives, and how long it takes."""
         began = time.monotonic()
         status, told = stub.getaddrinfo(name)

@@ -18,9 +18,10 @@ import re
 import socket
 
 from lib import resolver, timeouts
-from lib.claims import find
+from lib.claims import Broken, find
 from lib.files import Files
 from lib.front import Stub
+from lib.stage import Stage
 
 LIMIT = 180
 MASTER = "00112233445566778899aabbccddeeff"
@@ -32,7 +33,7 @@ NAMES = ("web", "clock", "keyed", "object")
 class Client(Stub):
     """A host that asks by bytes of its own too."""
 
-    def raw(self, message, server, by_tcp=False):
+    def raw(self, message: bytes, server: str, by_tcp: bool = False) -> bytes | None:
         """Sends these bytes to a server, and returns the answer's; nothing where none comes."""
         with self.host:
             asking = socket.socket(socket.AF_INET6, socket.SOCK_STREAM if by_tcp else socket.SOCK_DGRAM)
@@ -49,8 +50,15 @@ class Client(Stub):
             except OSError:
                 return None
 
+    def reply(self, message: bytes, server: str, by_tcp: bool = False) -> bytes:
+        """The same; aborts the scenario if no answer comes."""
+        answer = self.raw(message, server, by_tcp)
+        if answer is None:
+            raise Broken(f"{server} does not answer {self.host.name}")
+        return answer
 
-def question(name, kind, size=None, dnssec=False, flags=0x0100):
+
+def question(name: str, kind: int, size: int | None = None, dnssec: bool = False, flags: int = 0x0100) -> bytes:
     """Returns a query; `size` is that of EDNS."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
     header = [0x1234, flags, 1, 0, 0, 0 if size is None else 1]
@@ -60,7 +68,7 @@ def question(name, kind, size=None, dnssec=False, flags=0x0100):
     return message
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     front_host = stage.net.host("front", "2001:db8:0:54::53")
     one = stage.net.host("one", "2001:db8:0:1::10")
@@ -92,12 +100,12 @@ def run(stage):
         # It publishes no AAAA record.
         each.wait_state("bare", "outbound", "absent")
 
-    def outcome(name):
+    def outcome(name: str) -> int:
         return shim.count("ssa_resolver_front_queries_total", outcome=name)
 
     asking, other = Client(stage, one, front_host.address), Client(stage, two, front_host.address)
     stage.note("clients that know nothing of SSA")
-    status, told = asking.run("curl", "-sS", "-m", "10", "http://web.demo.test/")
+    status, told = asking.run("curl", "-sS", "-m", str(timeouts.EXCHANGE), "http://web.demo.test/")
     stage.claim("curl", (0, server.name), (status, told))
     status, told = asking.getaddrinfo("web.demo.test")
     found = [line for line in told.splitlines() if ":" in line]
@@ -113,11 +121,11 @@ def run(stage):
     address, _ = asking.address("WEB.demo.TEST", "+tcp")
     stage.claim("one by TCP, whatever the letters' case", "served", stage.dial(one, address).kind)
     status, told = asking.getaddrinfo("alias.demo.test")
-    found = next(line for line in told.splitlines() if ":" in line)
-    stage.claim("an alias", "served", stage.dial(one, found).kind)
+    alias = next(line for line in told.splitlines() if ":" in line)
+    stage.claim("an alias", "served", stage.dial(one, alias).kind)
     stage.claim("a service without an AAAA record", "served", stage.dial(one, asking.address("bare.demo.test")[0]).kind)
     home = Client(stage, one, "::1")
-    status, told = home.run("curl", "-sS", "-m", "10", "http://web.demo.test/")
+    status, told = home.run("curl", "-sS", "-m", str(timeouts.EXCHANGE), "http://web.demo.test/")
     stage.claim("curl by a front of its own host", (0, server.name), (status, told))
     address, _ = home.address("clock.demo.test")
     stage.claim("an address for what its host uses as source", "served", stage.dial(one, address).kind)
@@ -139,16 +147,16 @@ def run(stage):
     stage.claim("with DNSSEC OK", web.plain, asking.address("web.demo.test", "+dnssec")[0])
     stage.claim("with checks disabled", web.plain, asking.address("web.demo.test", "+cd")[0])
     for name, flags in (("AA", 0x0500), ("TC", 0x0300), ("RA and a code", 0x018F)):
-        told = asking.raw(question("web.demo.test", 28, flags=flags), front_host.address)
-        address = str(ipaddress.IPv6Address(told[-16:]))
+        reply = asking.reply(question("web.demo.test", 28, flags=flags), front_host.address)
+        address = str(ipaddress.IPv6Address(reply[-16:]))
         stage.claim(f"with {name}, which means nothing there", "served", stage.dial(one, address).kind)
     misplaced = bytearray(question("web.demo.test", 28))
     misplaced += b"\xc0\x0c" + bytes([0, 28, 0, 1, 0, 0, 0, 9, 0, 16]) + ipaddress.IPv6Address(web.plain).packed
     for name, count in (("an answer", 7), ("an authority", 9)):
         message = bytes(1 if at == count else byte for at, byte in enumerate(misplaced))
-        stage.claim(f"with {name} in the query: FORMERR", 1, asking.raw(message, front_host.address)[3] & 0x0F)
-    flags = find(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
-    stage.claim_in("the server is authoritative still", "aa", flags)
+        stage.claim(f"with {name} in the query: FORMERR", 1, asking.reply(message, front_host.address)[3] & 0x0F)
+    header = find(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
+    stage.claim_in("the server is authoritative still", "aa", header)
     direct = Client(stage, one, dns.address)
     zone_records, passed = (
         each.dig("demo.test", "AXFR", "+noall", "+answer").splitlines() for each in (direct, asking)
@@ -176,9 +184,9 @@ def run(stage):
                 stage.claim(f"{name} {kind} {size} {dnssec} {by_tcp}", answers[1], answers[0])
             compared += 1
     stage.claim("answers compared with the server's, byte for byte", 17 * 6 - 3 * 3, compared)
-    whole = asking.raw(question("large.demo.test", 16), front_host.address, True)
+    whole = asking.reply(question("large.demo.test", 16), front_host.address, True)
     stage.claim_between("bytes of the largest", 60_000, 65_535, len(whole))
-    cut = asking.raw(question("large.demo.test", 16), front_host.address)
+    cut = asking.reply(question("large.demo.test", 16), front_host.address)
     stage.claim("by UDP it is cut short", 0x02, cut[2] & 0x02)
     stage.claim_in("dig gets it whole", "x" * 250, asking.dig("large.demo.test", "TXT"))
     # dig sends a cookie, and BIND answers by one of its own.
@@ -201,12 +209,12 @@ def run(stage):
     stage.note("what is handed to nobody")
     version = bytearray(question("web.demo.test", 28, 1232))
     version[-5] = 1
-    answer = asking.raw(bytes(version), front_host.address)
+    answer = asking.reply(bytes(version), front_host.address)
     stage.claim("a later EDNS", (0, 1), (answer[3] & 15, answer[-6]))
     for opcode in (4, 5):
         message = question("demo.test", 6, 1232, flags=opcode << 11)
         for by_tcp in (False, True):
-            answer = asking.raw(message, front_host.address, by_tcp)
+            answer = asking.reply(message, front_host.address, by_tcp)
             stage.claim(
                 f"opcode {opcode}, {'TCP' if by_tcp else 'UDP'}: NOTIMP, with EDNS",
                 (4, 1),

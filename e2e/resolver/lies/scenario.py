@@ -12,10 +12,13 @@ what a second one alone denies is asked of the first again.
 import socket
 import struct
 import threading
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from lib import resolver, timeouts
 from lib.files import Files
+from lib.net import Host
+from lib.stage import Stage
 
 LIMIT = 300
 LIGHT = True
@@ -26,20 +29,20 @@ TTL = 1
 A, NS, CNAME, SOA, TXT, AAAA, OPT, APL = 1, 2, 5, 6, 16, 28, 41, 42
 
 
-def name(text):
+def name(text: str) -> bytes:
     return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".") if label) + b"\0"
 
 
-def record(owner, kind, data, ttl=TTL, cls=1):
+def record(owner: str, kind: int, data: bytes, ttl: int = TTL, cls: int = 1) -> bytes:
     return name(owner) + struct.pack("!HHIH", kind, cls, ttl, len(data)) + data
 
 
-def txt(text):
+def txt(text: str) -> bytes:
     data = text.encode()
     return b"".join(bytes([len(part)]) + part for part in (data[at : at + 255] for at in range(0, len(data), 255)))
 
 
-def item(prefix, length, negated=False):
+def item(prefix: str, length: int, negated: bool = False) -> bytes:
     packed = socket.inet_pton(socket.AF_INET6, prefix).rstrip(b"\0")
     return struct.pack("!HBB", 2, length, len(packed) | (128 if negated else 0)) + packed
 
@@ -59,11 +62,15 @@ class Way(NamedTuple):
     edns: bool
 
 
+# How a server replies to a question: to (number, question, type, way).
+Reply = Callable[[bytes, bytes, int, Way], bytes | list[bytes] | None]
+
+
 class Liar:
     """A DNS server that answers by a function of (number, question, type, way): a message, several, or nothing."""
 
-    def __init__(self, host, address):
-        self.answer = good
+    def __init__(self, host: Host, address: str) -> None:
+        self.answer: Reply = good
         with host:
             self.udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             self.tcp = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
@@ -73,13 +80,13 @@ class Liar:
         threading.Thread(target=self._datagrams, daemon=True).start()
         threading.Thread(target=self._streams, daemon=True).start()
 
-    def _datagrams(self):
+    def _datagrams(self) -> None:
         while True:
             question, peer = self.udp.recvfrom(4096)
             for told in self._tell(question, False):
                 self.udp.sendto(told, peer)
 
-    def _streams(self):
+    def _streams(self) -> None:
         while True:
             stream, _ = self.tcp.accept()
             with stream:
@@ -90,37 +97,47 @@ class Liar:
                 except (OSError, struct.error):
                     pass
 
-    def _tell(self, question, by_tcp):
+    def _tell(self, question: bytes, by_tcp: bool) -> list[bytes]:
         end = question.index(b"\0", 12) + 5
         kind = struct.unpack("!H", question[end - 4 : end - 2])[0]
         told = self.answer(question[:2], question[12:end], kind, Way(by_tcp, question[11] > 0))
         return told if isinstance(told, list) else [told] if told is not None else []
 
 
-def message(number, question, answers, code=0, truncated=False, counted=None, authorities=(), more=(), flags=0x8400):
+def message(
+    number: bytes,
+    question: bytes,
+    answers: Sequence[bytes],
+    code: int = 0,
+    truncated: bool = False,
+    counted: int | None = None,
+    authorities: Sequence[bytes] = (),
+    more: Sequence[bytes] = (),
+    flags: int = 0x8400,
+) -> bytes:
     flags |= code | (0x0200 if truncated else 0)
     counts = (1, len(answers) if counted is None else counted, len(authorities), len(more))
     return number + struct.pack("!5H", flags, *counts) + question + b"".join([*answers, *authorities, *more])
 
 
-def good(number, question, kind, way):
+def good(number: bytes, question: bytes, kind: int, way: Way) -> bytes:
     return message(number, question, GOOD.get(kind, []))
 
 
-def instead(kind, *answers, **more):
+def instead(kind: int, *answers: bytes, **more: Any) -> Reply:
     """Answers one type otherwise."""
 
-    def tell(number, question, asked, way):
+    def tell(number: bytes, question: bytes, asked: int, way: Way) -> bytes | None:
         return message(number, question, answers, **more) if asked == kind else good(number, question, asked, way)
 
     return tell
 
 
-def silent(*_):
+def silent(*_: object) -> None:
     return None
 
 
-def large(number, question, kind, way):
+def large(number: bytes, question: bytes, kind: int, way: Way) -> bytes:
     """A rule record of 60 kB, by TCP."""
     if kind != TXT:
         return good(number, question, kind, way)
@@ -129,7 +146,7 @@ def large(number, question, kind, way):
     return message(number, question, [record(f"_ssa.{NAME}", TXT, txt("v=ssa1; addr=rand:64; x-a=" + "a" * 60000))])
 
 
-def many(number, question, kind, way):
+def many(number: bytes, question: bytes, kind: int, way: Way) -> bytes:
     """4000 items, by TCP."""
     if kind != APL:
         return good(number, question, kind, way)
@@ -139,12 +156,12 @@ def many(number, question, kind, way):
     return message(number, question, [record(NAME, APL, items)])
 
 
-def loop(number, question, kind, way):
+def loop(number: bytes, question: bytes, kind: int, way: Way) -> bytes:
     other = record(NAME, CNAME, name(f"x.{NAME}")) + record(f"x.{NAME}", CNAME, name(NAME))
     return message(number, question, [other], counted=2)
 
 
-def moving(number, question, kind, way):
+def moving(number: bytes, question: bytes, kind: int, way: Way) -> bytes:
     """Each name is an alias of another."""
     return message(
         number,
@@ -153,44 +170,44 @@ def moving(number, question, kind, way):
     )
 
 
-def of_class(cls):
+def of_class(cls: int) -> Reply:
     """The question comes back in another class, as if the name did not exist there."""
 
-    def tell(number, question, kind, way):
+    def tell(number: bytes, question: bytes, kind: int, way: Way) -> bytes | None:
         return message(number, question[:-1] + bytes([cls]), [], code=3)
 
     return tell
 
 
-def by_udp(change):
+def by_udp(change: Callable[[bytes], bytes | None]) -> Reply:
     """What comes by UDP is changed; TCP has the whole truth."""
 
-    def tell(number, question, kind, way):
+    def tell(number: bytes, question: bytes, kind: int, way: Way) -> bytes | None:
         whole = good(number, question, kind, way)
         return whole if way.by_tcp else change(whole)
 
     return tell
 
 
-def with_edns(answer):
+def with_edns(answer: Callable[[bytes, bytes], bytes | None]) -> Reply:
     """Who asks with EDNS is told this; others the truth."""
 
-    def tell(number, question, kind, way):
+    def tell(number: bytes, question: bytes, kind: int, way: Way) -> bytes | None:
         return answer(number, question) if way.edns else good(number, question, kind, way)
 
     return tell
 
 
-def beside(*others):
+def beside(*others: bytes) -> Reply:
     """The truth, with other records before and behind it."""
 
-    def tell(number, question, kind, way):
+    def tell(number: bytes, question: bytes, kind: int, way: Way) -> bytes | None:
         return message(number, question, [*others, *GOOD.get(kind, [])], more=others)
 
     return tell
 
 
-def amid_noise(number, question, kind, way):
+def amid_noise(number: bytes, question: bytes, kind: int, way: Way) -> list[bytes]:
     """The truth, behind messages that anybody could send."""
     right = good(number, question, kind, way)
     absent = message(number, question, [], code=3)
@@ -198,7 +215,7 @@ def amid_noise(number, question, kind, way):
     return [b"", right[:7], other, absent[:2] + b"\x04" + absent[3:], absent[:2] + b"\xac" + absent[3:], right]
 
 
-def truncated_by_udp(whole):
+def truncated_by_udp(whole: bytes) -> bytes:
     """TC is set, and the last record is cut in its middle."""
     return whole[:2] + bytes([whole[2] | 0x02]) + whole[3:-5]
 
@@ -270,14 +287,14 @@ FORGIVEN = [
 ]
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     liar_host = stage.net.host("dns", "2001:db8:0:53::53")
     honest_host = stage.net.host("dns2", "2001:db8:0:54::53")
     host = stage.net.host("host", "2001:db8:0:1::10")
     liar = Liar(liar_host, liar_host.address)
     shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
 
-    def both(inbound, outbound):
+    def both(inbound: str, outbound: str) -> bool:
         found = [shim.status("web", "inbound")[0], shim.status("web", "outbound")[0]]
         return found == [inbound, outbound]
 

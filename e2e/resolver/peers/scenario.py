@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.files import Files
-from lib.stage import Skip
+from lib.stage import Skip, Stage
 
 LIMIT = 60
 FILES = Files(__file__)
@@ -24,13 +24,13 @@ SERVER, CLIENT, OTHER = 1001, 1002, 1003
 FOLDER = Path("/run/ssa-peers")
 
 
-def mapped(user):
+def mapped(user: int) -> bool:
     """Whether this namespace has such a user."""
     ranges = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
     return any(int(first) <= user < int(first) + int(count) for first, _, count in ranges)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     if not mapped(OTHER):
         raise Skip("without root there is one user alone in a namespace of users")
     host = stage.net.host("shim", "2001:db8:0:1::10")
@@ -41,11 +41,11 @@ def run(stage):
     open_to_all = shim.configuration["socket"]
     stage.wait(timeouts.SOON, "it has a snapshot", lambda: shim.fetch("inbound")[0] == 200)
 
-    def codes(user, group):
+    def codes(user: int, group: int) -> tuple[int, ...]:
         """Returns what a user of a group is answered for both roles."""
-        command: list = ["curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code} ", "--unix-socket", path]
+        command: list[str | Path] = ["curl", "-s", "-m", str(timeouts.ADMIN), "--unix-socket", path]
+        command += ["-w", "%{http_code} ", "-o", "/dev/null", "-o", "/dev/null"]
         command += [f"http://resolver/v1/{role}" for role in ROLES]
-        command[4:4] = ["-o", "/dev/null"]
         done = subprocess.run(command, capture_output=True, text=True, user=user, group=group, extra_groups=[], cwd="/")
         return tuple(int(code) for code in done.stdout.split())
 

@@ -16,9 +16,11 @@ import os
 import shutil
 import signal
 import time
+from typing import Any
 
 from lib import resolver, timeouts
 from lib.files import Files
+from lib.stage import Stage
 
 LIMIT = 180
 FILES = Files(__file__)
@@ -26,12 +28,12 @@ WEB = FILES.published("zone-1-old")["web"]
 RATE, TTL = 250, 3
 
 
-def pause(stage, seconds):
+def pause(stage: Stage, seconds: float) -> None:
     until = time.time() + seconds
     stage.wait(seconds + 1, f"{seconds} s pass", lambda: time.time() > until)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     named = os.environ.get("SSA_DNS")
     kinds = [named or "bind", named or ("knot" if shutil.which("knotd") else "bind")]
     stage.note(f"        the servers are {' and '.join(kinds)}")
@@ -42,9 +44,9 @@ def run(stage):
     for prefix in (*WEB.prefixes, more):
         stage.net.route(prefix, server)
     stage.application(server)
-    zones = [resolver.NameServer(stage, host, kind) for host, kind in zip(hosts, kinds)]
+    zones = [resolver.NameServer(stage, host, kind) for host, kind in zip(hosts, kinds, strict=True)]
 
-    def publish(name, **values):
+    def publish(name: str, **values: Any) -> None:
         for zone in zones:
             zone.publish(FILES.text(name, **values))
 

@@ -12,10 +12,13 @@ and a configuration at fault changes nothing. Neither logs nor state nor status 
 
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 from lib import resolver, timeouts
 from lib.files import Files
 from lib.keys import client_key
+from lib.stage import Stage
 
 LIMIT = 150
 MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
@@ -24,7 +27,7 @@ WEB = FILES.published("zone-first")["web"]
 RATE, TTL = 500, 2
 
 
-def mount(folder, version, keys):
+def mount(folder: Path, version: Any, keys: Any) -> None:
     """Puts keys into a folder as a mounted Secret has them."""
     target = folder / f"..{version}"
     target.mkdir(parents=True)
@@ -37,7 +40,7 @@ def mount(folder, version, keys):
             (folder / name).symlink_to(f"..data/{name}")
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.net.server(1, WEB.prefixes)
@@ -49,7 +52,7 @@ def run(stage):
     folders = {host: stage.work / f"keys-{host.name}" for host in (server, client)}
     own = {name: client_key(master, 64, client.address) for name, master in MASTERS.items()}
 
-    def mount_all(version, *names):
+    def mount_all(version: Any, *names: str) -> None:
         mount(folders[server], version, {name: MASTERS[name] for name in names})
         mount(folders[client], version, {name: own[name] for name in names})
 
@@ -114,10 +117,10 @@ def run(stage):
     stage.claim("connections without an answer", [], told["samples"])
 
     stage.note("what is told")
-    told = "".join(
-        shim.output() + shim.get("/status")[1] + shim.get("/metrics")[1] + (shim.folder / "state.json").read_text()
+    texts = "".join(
+        shim.output() + shim.page("/status") + shim.page("/metrics") + (shim.folder / "state.json").read_text()
         for shim in (far_shim, near_shim)
     )
     every = [*MASTERS.values(), *own.values()]
-    stage.claim("secrets that the shims tell", [], [secret for secret in every if secret in told.lower()])
+    stage.claim("secrets that the shims tell", [], [secret for secret in every if secret in texts.lower()])
     stage.claim("permissions of the socket", "0o600", oct(far_shim.socket.stat().st_mode & 0o777))

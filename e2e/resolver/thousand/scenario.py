@@ -13,11 +13,16 @@ yet; and Envoy's CPU time while it waits for a change, and for one.
 import http.client
 import os
 import socket
+import subprocess
 import time
+from typing import Any
 
 from lib import resolver, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.resolver import Shim
 from lib.service import Numbered
+from lib.stage import Stage
 
 FILES = Files(__file__)
 LIMIT = 240
@@ -29,15 +34,15 @@ WORKERS = 2
 VMS = WORKERS + 1
 
 
-def service(number, rule=RULE):
+def service(number: int, rule: str = RULE) -> Numbered:
     return Numbered(number, f"s{number}", rule)
 
 
-def records(services):
+def records(services: Any) -> str:
     return "\n".join(one.records(TTL) for one in services)
 
 
-def entry(one, role):
+def entry(one: Numbered, role: str) -> dict[str, Any]:
     """Returns a service's entry in the shim's configuration."""
     return {
         "name": one.name,
@@ -47,25 +52,25 @@ def entry(one, role):
     }
 
 
-def cpu(process):
+def cpu(process: subprocess.Popen) -> float:
     """Seconds of CPU time that a process has used."""
     with open(f"/proc/{process.pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident(process):
+def resident(process: subprocess.Popen) -> int:
     """Returns how many kB of memory a process has in use."""
     with open(f"/proc/{process.pid}/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
 
-def installed(sidecar, role):
+def installed(sidecar: Sidecar, role: str) -> int:
     """Returns how many snapshots an Envoy's VMs have taken."""
     return sidecar.count(f"ssa_{role}_snapshots_total", outcome="installed")
 
 
-def size(shim, role):
+def size(shim: Shim, role: str) -> int:
     """Returns how many bytes a snapshot has."""
     connection = http.client.HTTPConnection("resolver", timeout=timeouts.ADMIN)
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -76,7 +81,7 @@ def size(shim, role):
     return len(body)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     services = [service(number) for number in range(1, COUNT + 1)]
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     client = stage.net.client()
@@ -112,7 +117,7 @@ def run(stage):
         )
         sidecars[role] = (sidecar, shim)
 
-    def figures(sidecar, shim):
+    def figures(sidecar: Sidecar, shim: Shim) -> tuple[float, float, int, int]:
         asked, requests = shim.count("ssa_resolver_resolutions_total"), shim.count("ssa_resolver_requests_total")
         return cpu(shim.process), cpu(sidecar.process), asked, requests
 
@@ -122,7 +127,7 @@ def run(stage):
         before = figures(sidecar, shim)
         until = time.monotonic() + SECONDS
         stage.wait(SECONDS + 2, f"{SECONDS} s pass", lambda: time.monotonic() > until, pause=0.5)
-        shims, envoys, asked, requests = (now - then for now, then in zip(figures(sidecar, shim), before))
+        shims, envoys, asked, requests = (now - then for now, then in zip(figures(sidecar, shim), before, strict=True))
         stage.claim("it is the same snapshot still", 304, shim.fetch(role, tag, 0)[0])
         stage.note(
             f"        {role}: the shim has {shim.resident()} kB and needs {100 * shims / SECONDS:.0f} % of a CPU for"
@@ -132,13 +137,13 @@ def run(stage):
         stage.claim_between(f"kB in memory of the {role} shim", 1, 30_000, shim.resident())
     stage.claim("the client reaches the last one", "served", stage.dial(client, services[-1].plain).kind)
     stage.note("one of them changes")
-    before = {role: cpu(sidecar.process) for role, (sidecar, _) in sidecars.items()}
+    used_before = {role: cpu(sidecar.process) for role, (sidecar, _) in sidecars.items()}
     services[499] = service(500, RULE + "; salt=2")
     zone.publish(records(services))
     for role, (sidecar, shim) in sidecars.items():
         stage.wait(2 * TTL, f"{role} has it", lambda: any("salt" in rule for rule in shim.rules(role, "s500") or []))
         stage.wait(timeouts.SOON, "every VM too", lambda: installed(sidecar, role) >= 2 * VMS)
-        used = 1e3 * (cpu(sidecar.process) - before[role])
+        used = 1e3 * (cpu(sidecar.process) - used_before[role])
         stage.note(
             f"        {role}: Envoy needed {used:.0f} ms of CPU for it, and has {resident(sidecar.process)} kB now"
         )

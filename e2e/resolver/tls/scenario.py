@@ -11,10 +11,12 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
+from typing import Any
 
 from lib import resolver, timeouts
 from lib.files import Files
-from lib.stage import Skip
+from lib.stage import Skip, Stage
 
 LIMIT = 120
 LIGHT = True
@@ -26,7 +28,7 @@ NAME = "dns.demo.test"
 class Certificates:
     """An authority, and certificates of it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
         for name in ("authority", "other"):
@@ -34,14 +36,14 @@ class Certificates:
                 "req", "-x509", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"
             )
 
-    def _openssl(self, *arguments):
+    def _openssl(self, *arguments: str) -> None:
         new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"] if arguments[0] == "req" else []
         command = ["openssl", arguments[0], *new, *arguments[1:]]
         told = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         if told.returncode:
             raise RuntimeError(told.stderr)
 
-    def make(self, name, days=1):
+    def make(self, name: str, days: int = 1) -> None:
         """Makes a certificate of the authority for a server."""
         (self.folder / "extensions").write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
         self._openssl("req", "-keyout", "server.key", "-out", "request", "-subj", f"/CN={name}")
@@ -61,7 +63,7 @@ class Certificates:
         )
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     if not shutil.which("openssl"):
         raise Skip("there is no openssl")
     dns = stage.net.host("dns", "2001:db8:0:53::53")
@@ -77,21 +79,21 @@ def run(stage):
     shim = resolver.Shim(stage, host, files.later("resolver.json"))
     good = shim.configuration["dns"]
 
-    def configured(**fields):
+    def configured(**fields: Any) -> dict[str, Any]:
         """Returns the DNS configuration with other fields; those that are None are left out."""
         return {name: value for name, value in {**good, **fields}.items() if value is not None}
 
-    def state(wanted):
+    def state(wanted: str) -> bool:
         return [shim.status("web", role)[0] for role in ("inbound", "outbound")] == [wanted, wanted]
 
-    def usable(why):
+    def usable(why: str) -> None:
         stage.wait(timeouts.SOON, f"{why}: usable", lambda: state("usable"))
         before = shim.count("ssa_resolver_resolutions_total", outcome="answered")
         more = lambda: shim.count("ssa_resolver_resolutions_total", outcome="answered") > before + 2  # noqa: E731
         stage.wait(timeouts.SOON, f"{why}: answers go on", more)
         stage.claim(f"{why}: the rules", [RULE], shim.rules("outbound", "web"))
 
-    def stale(why, reason, kind):
+    def stale(why: str, reason: str, kind: str) -> None:
         before = shim.count("ssa_resolver_resolutions_total", outcome=kind)
         stage.wait(
             timeouts.SOON, f"{why}: {kind}", lambda: shim.count("ssa_resolver_resolutions_total", outcome=kind) > before

@@ -11,10 +11,13 @@ taken.
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 from lib import timeouts
 from lib.envoy import Sidecar
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
@@ -29,7 +32,7 @@ MANY = [
 ]
 
 
-def garbage(good):
+def garbage(good: dict[str, Any]) -> list[tuple[str, Any, list[str]]]:
     """Bad configurations of either role, each with places that the log has to name."""
     rules = copy.deepcopy(good)
     rules["services"][0]["rules"] = ["v=ssa1; addr=rand:63", "v=ssa1; addr=rand:64; nonsense=1; from=5"]
@@ -53,7 +56,7 @@ def garbage(good):
     ]
 
 
-def of_servers(good):
+def of_servers(good: dict[str, Any]) -> list[tuple[str, Any, list[str]]]:
     """Bad configurations of servers."""
     many = {
         "role": "inbound",
@@ -67,13 +70,21 @@ def of_servers(good):
     ]
 
 
-def refuses(stage, sidecar, what, configuration, places, counter, works):
+def refuses(
+    stage: Stage,
+    sidecar: Sidecar,
+    what: str,
+    configuration: dict[str, Any],
+    places: Any,
+    counter: str,
+    works: Callable[[], object],
+) -> None:
     """Pushes a bad configuration."""
     rejected, printed = sidecar.stat(counter), len(sidecar.output())
     sidecar.push(configuration)
     stage.wait(timeouts.SOON, f"{what}: rejected", lambda: sidecar.stat(counter) > rejected)
 
-    def named():
+    def named() -> bool:
         log = sidecar.output()[printed:]
         return all(place in log for place in ["configuration refused", *places])
 
@@ -83,10 +94,10 @@ def refuses(stage, sidecar, what, configuration, places, counter, works):
     except Exception as error:  # the claim tells it
         said = f"{error}; it says {sidecar.output()[printed:][:1000]}"
     stage.claim(f"{what}: of its faults the log names", "all", said)
-    stage.claim(f"{what}: what was in force still is", True, works())
+    stage.claim_steady(f"{what}: what was in force still is", works)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     server, unlucky = stage.server(1, WEB), stage.net.server(2, [])
     for_server, for_client = FILES.server(), FILES.client()
@@ -108,10 +119,10 @@ def run(stage):
     mine = stage.ssa.compose(WEB.published, stranger.address)[0]
     other = stage.ssa.compose(WEB.published, client.address)[0]
 
-    def served_and_refused():
+    def served_and_refused() -> bool:
         return stage.dial(stranger, mine).kind == "served" and stage.dial(stranger, other).kind == "refused"
 
-    def composed():
+    def composed() -> bool:
         before = near.outbound(outcome="composed")
         return stage.dial(client, WEB.plain).kind == "served" and near.outbound(outcome="composed") == before + 1
 

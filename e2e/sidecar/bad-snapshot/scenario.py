@@ -11,9 +11,15 @@ server leaves nothing but the others in force; a client that would use it goes t
 
 import copy
 import json
+from collections.abc import Callable
+from typing import Any
 
 from lib import snapshots, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.net import Host
+from lib.snapshots import Resolver
+from lib.stage import Stage
 
 LIGHT = True
 FILES = Files(__file__)
@@ -24,15 +30,15 @@ SECRET = "00112233445566778899aabbccddeeff"
 MEGABYTE = 1 << 20
 
 
-def garbage(role, good):
+def garbage(role: str, good: dict[str, Any]) -> list[tuple[str, str | bytes, str]]:
     """Bodies that are no snapshot of this role: what, the body, and what the log has to say."""
     text = json.dumps(good)
     foreign = {"inbound": "addresses", "outbound": "mode"}[role]
 
-    def changed(**fields):
+    def changed(**fields: Any) -> str:
         return json.dumps({**good, **fields})
 
-    def service(**fields):
+    def service(**fields: Any) -> str:
         return changed(services=[{**good["services"][0], **fields}])
 
     both = copy.deepcopy(good["services"][0])
@@ -74,7 +80,7 @@ MANNERS = [
 ]
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, WEB)
     near, of_near = snapshots.sidecar(stage, client, FILES.client())
@@ -85,17 +91,17 @@ def run(stage):
     mine = stage.ssa.compose(WEB.published, stranger.address)[0]
     other = stage.ssa.compose(WEB.published, client.address)[0]
 
-    def verified():
+    def verified() -> bool:
         return stage.dial(stranger, mine).kind == "served" and stage.dial(stranger, other).kind == "refused"
 
-    def composed():
+    def composed() -> bool:
         before = near.outbound(outcome="composed")
         return stage.dial(client, WEB.plain).kind == "served" and near.outbound(outcome="composed") == before + 1
 
     sides = [(far, of_far, verified), (near, of_near, composed)]
     for sidecar, resolver, works in sides:
         resolver.wait_taken()
-        stage.claim(f"{resolver.role}: it works", True, works())
+        stage.claim_steady(f"{resolver.role}: it works", works)
         bodies(stage, sidecar, resolver, works)
         dead(stage, sidecar, resolver, works)
         stage.claim(f"{resolver.role}: logs that tell the secret", False, SECRET in sidecar.output())
@@ -103,11 +109,11 @@ def run(stage):
     left_out(stage, client, stranger, near, of_near, far, of_far)
 
 
-def counted(sidecar, resolver, outcome):
+def counted(sidecar: Sidecar, resolver: Resolver, outcome: str) -> int:
     return sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome=outcome)
 
 
-def wait_counted(stage, sidecar, resolver, what, outcome):
+def wait_counted(stage: Stage, sidecar: Sidecar, resolver: Resolver, what: str, outcome: str) -> None:
     """Waits until each VM has counted it."""
     before = counted(sidecar, resolver, outcome)
     stage.wait(
@@ -117,7 +123,7 @@ def wait_counted(stage, sidecar, resolver, what, outcome):
     )
 
 
-def bodies(stage, sidecar, resolver, works):
+def bodies(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[], object]) -> None:
     stage.note(f"{resolver.role}: garbage")
     good = resolver.snapshot(WEB)
     for what, body, place in garbage(resolver.role, good):
@@ -127,40 +133,42 @@ def bodies(stage, sidecar, resolver, works):
         said = sidecar.output()[printed:]
         stage.claim_in(f"{resolver.role}, {what}: the log", f"{resolver.role} snapshot refused: ", said)
         stage.claim_in(f"{resolver.role}, {what}: the log", place, said)
-        stage.claim(f"{resolver.role}, {what}: the last good one is in force", True, works())
+        stage.claim_steady(f"{resolver.role}, {what}: the last good one is in force", works)
         resolver.put(json.dumps({**good, "generation": f"after-{resolver.generation}"}))
         resolver.generation += 1
         resolver.wait_taken()
 
 
-def manners(stage, sidecar, resolver, works):
+def manners(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[], object]) -> None:
     stage.note(f"{resolver.role}: a resolver that does not answer as asked")
     for manner, outcome in MANNERS:
         resolver.answer(manner)
         wait_counted(stage, sidecar, resolver, manner.__name__, outcome)
-        stage.claim(f"{resolver.role}, {manner.__name__}: the last good one is in force", True, works())
+        stage.claim_steady(f"{resolver.role}, {manner.__name__}: the last good one is in force", works)
     resolver.answer(snapshots.as_asked)
     resolver.publish(WEB)
     resolver.wait_taken()
-    stage.claim(f"{resolver.role}: then it works", True, works())
+    stage.claim_steady(f"{resolver.role}: then it works", works)
 
 
-def dead(stage, sidecar, resolver, works):
+def dead(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[], object]) -> None:
     stage.note(f"{resolver.role}: a resolver that dies")
     oldest = f"ssa_{resolver.role}_snapshot_age_max_seconds"
     youngest = f"ssa_{resolver.role}_snapshot_age_min_seconds"
     resolver.die(leaves_socket=resolver.role == "outbound")
     wait_counted(stage, sidecar, resolver, "it is dead", "failed")
     stage.wait(timeouts.SOON, "the snapshot grows old", lambda: sidecar.count(youngest) >= 3)
-    stage.claim(f"{resolver.role}: the last good one is in force", True, works())
+    stage.claim_steady(f"{resolver.role}: the last good one is in force", works)
     resolver.come()
     resolver.publish(WEB)
     resolver.wait_taken()
     stage.wait(timeouts.SOON, "it is young again", lambda: sidecar.count(oldest) <= 2)
-    stage.claim(f"{resolver.role}: then it works", True, works())
+    stage.claim_steady(f"{resolver.role}: then it works", works)
 
 
-def left_out(stage, client, stranger, near, of_near, far, of_far):
+def left_out(
+    stage: Stage, client: Host, stranger: Host, near: Sidecar, of_near: Any, far: Sidecar, of_far: Any
+) -> None:
     stage.note("a record without its secret")
     mine = stage.ssa.compose(WEB.published, stranger.address)[0]
     for what, service, verdict in (("beside another", MIXED, "conforming"), ("alone", ALONE, "no_rule")):

@@ -14,9 +14,12 @@ is dialled within the turn of a second shows nothing, and is not counted.
 
 import collections
 import time
+from ipaddress import IPv6Address
 from typing import Any
 
 from lib.files import Files
+from lib.net import Host
+from lib.stage import Stage
 
 # Of the service `steps`, in seconds.
 STEP, SKEW = 4, 1
@@ -27,11 +30,11 @@ SPAN = 13
 class Counts(collections.defaultdict[Any, collections.Counter]):
     """How often what came, by a moment or a word."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(collections.Counter)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     turn = int(time.time()) + 10
     files = Files(__file__, turn=turn)
     steps_service, turning, work = services = files.services().values()
@@ -39,7 +42,7 @@ def run(stage):
     server = stage.server(1, *services)
     near, _ = stage.sidecars((client, "client.yaml", files.client()), (server, "server.yaml", files.server()))
 
-    def at(host, destination):
+    def at(host: Host, destination: str | IPv6Address) -> tuple[int, str] | None:
         """Dials within one second; returns the second and what came, or nothing where it turned meanwhile."""
         began = int(time.time())
         kind = stage.dial(host, destination).kind
@@ -92,7 +95,7 @@ def run(stage):
             record = mine.get(line["destination"].rpartition(":")[0].strip("[]"), line["destination"])
             of_client["before" if dialled[0] < turn else "after"][f"{dialled[1]} by {record}"] += 1
 
-    def only(counts, what, expected):
+    def only(counts: Any, what: str, expected: Any) -> None:
         stage.claim(what, [expected], list(counts))
         stage.note(f"        of {sum(counts.values())} dialled")
 

@@ -12,9 +12,15 @@ conforms, and what would only have been demoted, goes to `application`.
 """
 
 import socket
+from ipaddress import IPv6Address
+from typing import Any
 
 from lib import timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.net import Host
+from lib.service import Service
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB, SHADOW = (FILES.service(name, configuration="web.json") for name in ("web", "shadow"))
@@ -32,7 +38,7 @@ PROTOCOLS = {
 }
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     stranger = stage.net.stranger()
     web = host(stage, 1, WEB, SHADOW)
     file = FILES.folder / "application.yaml"
@@ -52,7 +58,7 @@ def run(stage):
     speaks_first(stage, stranger, mail, of_mail)
 
 
-def host(stage, number, *services):
+def host(stage: Stage, number: int, *services: Service) -> Host:
     """Adds a server without an application, and leads to it what its services publish."""
     prefixes = [prefix for service in services for prefix in service.prefixes]
     made = stage.net.server(number, prefixes)
@@ -61,10 +67,18 @@ def host(stage, number, *services):
     return made
 
 
-def http(stage, stranger, sidecar, protocol, address, expected, cluster):
+def http(
+    stage: Stage,
+    stranger: Host,
+    sidecar: Sidecar,
+    protocol: str,
+    address: str | IPv6Address,
+    expected: Any,
+    cluster: str,
+) -> None:
     flags, version, in_a_row = PROTOCOLS[protocol]
     urls = f" -o /dev/null http://[{address}]/" * in_a_row
-    command = f"curl -s -m 10 -w %{{http_code}}/%{{http_version}}/ {flags} {CLAIMS}{urls}"
+    command = f"curl -s -m {timeouts.EXCHANGE} -w %{{http_code}}/%{{http_version}}/ {flags} {CLAIMS}{urls}"
     answers = [stranger.run(command) for _ in range(CALLS)]
     what = f"{protocol}, {expected[0]} {expected[1]}"
     stage.claim(f"{what}: answers", {f"200/{version}/" * in_a_row}, set(answers))
@@ -78,7 +92,7 @@ def http(stage, stranger, sidecar, protocol, address, expected, cluster):
     )
 
 
-def speaks_first(stage, stranger, mail, sidecar):
+def speaks_first(stage: Stage, stranger: Host, mail: Host, sidecar: Sidecar) -> None:
     with mail:
         greeter = socket.create_server(("::1", 8080), family=socket.AF_INET6)
     greeter.settimeout(timeouts.SOON)

@@ -9,7 +9,9 @@ not grow with them.
 """
 
 from lib import timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
@@ -17,13 +19,13 @@ FIRST, ALL = 20_000, 100_000
 LIMIT = 240
 
 
-def hosts(far):
+def hosts(far: Sidecar) -> list[str]:
     """Returns the application's upstream hosts that the admin interface lists."""
     lines = [line for line in far.admin("clusters").splitlines() if line.startswith("application")]
     return sorted({line.split("::cx_active")[0] for line in lines if "::cx_active" in line})
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     stranger = stage.net.stranger()
     server = stage.server(1, WEB)
     far = stage.sidecar(server, "server.yaml", FILES.server())

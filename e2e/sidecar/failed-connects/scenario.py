@@ -14,16 +14,20 @@ import ipaddress
 import time
 
 from lib import timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
-from lib.stage import address
+from lib.net import Host
+from lib.service import Service
+from lib.stage import Stage, address
 
 LIGHT = True
 FILES = Files(__file__)
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 REPLICAS, CHOICE, ADDRESSES, NONE = SERVICES = list(FILES.services().values())
 REQUESTS, POOL = 40, FILES.client()["pool"]
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     server = stage.server(1, *SERVICES)
     # So few draws that each comes again soon, and so many that not all lead to one replica or item.
@@ -42,18 +46,18 @@ def run(stage):
     stage.claim("connections that do not conform", 0, far.inbound() - far.inbound(verdict="conforming"))
 
 
-def failures(near, service):
+def failures(near: Sidecar, service: Service) -> int:
     return near.count("ssa_outbound_connect_failures_total", service=service.name)
 
 
-def claim_failures(stage, near, service, count):
+def claim_failures(stage: Stage, near: Sidecar, service: Service, count: int) -> None:
     """Claims how many failures are counted: Envoy shows filters the end of a connection after the client heard of
     it."""
     stage.wait(timeouts.SOON, f"{service.name}: failures counted", lambda: failures(near, service) >= count)
     stage.claim(f"{service.name}: failures counted", count, failures(near, service))
 
 
-def block(stage, client, near):
+def block(stage: Stage, client: Host, near: Sidecar) -> dict[str, Network]:
     """Takes routes away, and returns what cannot be reached any more of each service."""
     for _ in range(REQUESTS):
         stage.dial(client, ADDRESSES.plain)
@@ -77,12 +81,12 @@ def block(stage, client, near):
     return blocked
 
 
-def avoided(stage, client, near, service, blocked):
+def avoided(stage: Stage, client: Host, near: Sidecar, service: Service, blocked: Network) -> float:
     stage.note(f"{service.name}: {blocked} cannot be reached")
     near.mark()
     kinds = []
 
-    def fails():
+    def fails() -> bool:
         kinds.append(stage.dial(client, service.plain).kind)
         return kinds[-1] == "refused"
 
@@ -99,12 +103,12 @@ def avoided(stage, client, near, service, blocked):
     return failed
 
 
-def tried_again(stage, client, near, began):
+def tried_again(stage: Stage, client: Host, near: Sidecar, began: dict[str, float]) -> None:
     stage.note("after a while")
     # The address may be out of use by then: draws change.
     for service in (REPLICAS, CHOICE):
 
-        def tried():
+        def tried() -> bool:
             stage.dial(client, service.plain)
             return failures(near, service) > 1
 
@@ -113,7 +117,7 @@ def tried_again(stage, client, near, began):
         stage.claim_between(f"{service.name}: tried again after s", 28, 40, seconds)
 
 
-def under_http(stage, client):
+def under_http(stage: Stage, client: Host) -> None:
     stage.note("under the HTTP connection manager")
     patch = FILES.text("client-http.patch")
     near = stage.sidecar(client, "client-http.yaml", FILES.client(), concurrency=1, patch=patch, folder="client-http")

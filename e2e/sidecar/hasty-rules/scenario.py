@@ -12,7 +12,9 @@ operator does not bear goes as dialled, and is counted and told.
 """
 
 from lib import timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 HASTY, SLOW = FILES.service("hasty"), FILES.service("slow")
@@ -22,13 +24,13 @@ MOST = 8 * WORKERS * (2 * 5 + 1)
 HOSTS = r"cluster\.original_dst\.membership_total"
 
 
-def addresses(near):
+def addresses(near: Sidecar) -> set[str]:
     """Returns the upstream addresses that the admin interface lists."""
     lines = [line for line in near.admin("clusters").splitlines() if line.startswith("original_dst::[")]
     return {line.split("::cx_active")[0] for line in lines if "::cx_active" in line}
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     server = stage.server(1, HASTY, SLOW)
     near, far = stage.sidecars((client, "client.yaml", FILES.client()), (server, "server.yaml", FILES.server()))

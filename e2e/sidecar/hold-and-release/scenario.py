@@ -15,9 +15,14 @@ Thousands are let go, and thousands refused, at once, and Envoy lives.
 import socket
 import struct
 import time
+from typing import Any
 
 from lib import snapshots, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.net import Host
+from lib.snapshots import Resolver
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB, MAIL = FILES.service("web"), FILES.service("mail")
@@ -30,7 +35,15 @@ LIMIT = 240
 OUT, IN = r"cluster\.original_dst\.upstream_cx_total", r"cluster\.application\.upstream_cx_total"
 
 
-def begin(stage, host, configuration, name="", concurrency=2, snapshot=None, **changes):
+def begin(
+    stage: Stage,
+    host: Host,
+    configuration: dict[str, Any],
+    name: str = "",
+    concurrency: int = 2,
+    snapshot: Any = None,
+    **changes: Any,
+) -> tuple[Sidecar, Resolver]:
     """Starts a sidecar with its resolver, which serves nothing; `snapshot` and `changes` are fields that differ."""
     configuration = {**configuration, "snapshot": {**configuration["snapshot"], **(snapshot or {})}, **changes}
     sidecar, resolver = snapshots.sidecar(
@@ -40,16 +53,16 @@ def begin(stage, host, configuration, name="", concurrency=2, snapshot=None, **c
     return sidecar, resolver
 
 
-def held(sidecar):
+def held(sidecar: Sidecar) -> int:
     role = "inbound" if "server" in sidecar.host.name else "outbound"
     return sidecar.count(f"ssa_{role}_held_connections")
 
 
-def wait_held(stage, sidecar, count):
+def wait_held(stage: Stage, sidecar: Sidecar, count: int) -> None:
     stage.wait(timeouts.SOON, f"{sidecar.host.name} tells of {count} held", lambda: held(sidecar) == count)
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     web, mail = stage.server(1, WEB), stage.net.server(2, MAIL.prefixes)
     for prefix in MAIL.prefixes:
@@ -62,7 +75,7 @@ def run(stage):
     thousands(stage, stranger, web)
 
 
-def hold_both(stage, client, web, mail):
+def hold_both(stage: Stage, client: Host, web: Host, mail: Host) -> None:
     stage.note("held by both sidecars in turn")
     near, of_near = begin(stage, client, FILES.client())
     far, of_far = begin(stage, web, FILES.server())
@@ -74,12 +87,12 @@ def hold_both(stage, client, web, mail):
     with client:
         caller = socket.create_connection((MAIL.plain, 25), timeout=timeouts.HELD_EXCHANGE)
     wait_held(stage, near, COUNT + 1)
-    stage.claim("the client's sidecar holds all, and connects to nobody", 0, near.stat(OUT))
+    stage.claim_steady("the client's sidecar holds all, and connects to nobody", lambda: near.stat(OUT) == 0)
     of_near.publish(WEB, MAIL)
     wait_held(stage, far, COUNT)
     wait_held(stage, far_mail, 1)
     wait_held(stage, near, 0)
-    stage.claim("the servers' hold them, and connect to nobody", (0, 0), (far.stat(IN), far_mail.stat(IN)))
+    stage.claim_steady("the servers' hold them, and connect to nobody", lambda: far.stat(IN) + far_mail.stat(IN) == 0)
     of_far.publish(WEB)
     told = load.settled()
     stage.claim("where clients speak first, connections answered whole", COUNT, told["answered"])
@@ -100,7 +113,7 @@ def hold_both(stage, client, web, mail):
         sidecar.stop()
 
 
-def in_vain(stage, client, stranger, web):
+def in_vain(stage: Stage, client: Host, stranger: Host, web: Host) -> None:
     stage.note("no snapshot in time")
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     for more, kind, outcome in (({}, "refused", "denied"), ({"missing": "release"}, "served", "allowed")):
@@ -124,7 +137,7 @@ def in_vain(stage, client, stranger, web):
     far.stop()
 
 
-def too_many(stage, stranger, web):
+def too_many(stage: Stage, stranger: Host, web: Host) -> None:
     stage.note("more than may be held")
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     far, of_far = begin(stage, web, FILES.server(), "-many", concurrency=1, hold={"connections": 8, "ms": 20000})
@@ -138,7 +151,7 @@ def too_many(stage, stranger, web):
     far.stop()
 
 
-def leavers(stage, stranger, web):
+def leavers(stage: Stage, stranger: Host, web: Host) -> None:
     stage.note("clients that leave while they are held")
     own = str(stage.ssa.compose(WEB.published, stranger.address)[0])
     far, of_far = begin(stage, web, FILES.server(), "-left", hold={"ms": 3000})
@@ -166,7 +179,7 @@ def leavers(stage, stranger, web):
     far.stop()
 
 
-def keep_out(stage, stranger, web):
+def keep_out(stage: Stage, stranger: Host, web: Host) -> None:
     stage.note("as many as may be held come from one network and leave")
     far, of_far = begin(stage, web, FILES.server(), "-full", concurrency=1)
     # A network of its own: a /64 as the others have.
@@ -184,14 +197,14 @@ def keep_out(stage, stranger, web):
     far.stop()
 
 
-def leave(host, address, count):
+def leave(host: Host, address: str, count: int) -> None:
     """Opens and closes connections."""
     for _ in range(count):
         with host:
             socket.create_connection((address, 80), timeout=timeouts.EXCHANGE).close()
 
 
-def thousands(stage, stranger, web):
+def thousands(stage: Stage, stranger: Host, web: Host) -> None:
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     for service, fate in ((WEB, "answered"), (LATER, "refused")):
         stage.note(f"{THOUSANDS} are held, and all {fate} at once")

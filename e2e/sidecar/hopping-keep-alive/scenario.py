@@ -18,7 +18,8 @@ import time
 
 from lib import timeouts
 from lib.files import Files
-from lib.stage import address
+from lib.net import Host
+from lib.stage import Stage, address
 
 LONG = True
 LIMIT = 480
@@ -31,16 +32,16 @@ REQUEST = b"GET / HTTP/1.1\r\nhost: e2e\r\n\r\n"
 class Application(threading.Thread):
     """Sends a request every 20 s, and keeps its connection for as long as the other end does."""
 
-    def __init__(self, host, began, phase):
+    def __init__(self, host: Host, began: float, phase: float) -> None:
         super().__init__(daemon=True)
         self.host = host
         self.began = began
         self.phase = phase
         self.connection: socket.socket | None = None
         self.opened = 0
-        self.statuses = []
+        self.statuses: list[int | str] = []
 
-    def run(self):
+    def run(self) -> None:
         due = self.began + self.phase
         while due < self.began + LASTS:
             time.sleep(max(0, due - time.monotonic()))
@@ -51,7 +52,7 @@ class Application(threading.Thread):
                 self.leave()
             due += EVERY
 
-    def ask(self):
+    def ask(self) -> int:
         """Sends a request, by a new connection if the other end has closed the last one, and returns the status."""
         if self.connection and select.select([self.connection], [], [], 0)[0]:
             self.leave()
@@ -72,20 +73,20 @@ class Application(threading.Thread):
         return int(head.split()[1])
 
     @staticmethod
-    def more(connection):
+    def more(connection: socket.socket) -> bytes:
         data = connection.recv(4096)
         if not data:
             raise ConnectionResetError("closed without an answer")
         return data
 
-    def leave(self):
+    def leave(self) -> None:
         if self.connection:
             with contextlib.suppress(OSError):
                 self.connection.close()
         self.connection = None
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     clients = [stage.net.client(), stage.net.client("control", "2001:db8:0:3::10")]
     server = stage.server(1, WEB)
     *_, far = stage.sidecars(

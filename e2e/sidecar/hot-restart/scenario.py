@@ -11,13 +11,14 @@ connection is answered, and the new ones decide as the old ones did.
 from lib import timeouts
 from lib.envoy import Sidecar
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 RATE = 500
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, WEB)
     near = Sidecar(stage, client, "client.yaml", FILES.client(), base_id=1)
@@ -34,7 +35,7 @@ def run(stage):
     stage.claim("a stranger at another's address is", "refused", stage.dial(stranger, other).kind)
 
 
-def restart(stage, sidecar, listener):
+def restart(stage: Stage, sidecar: Sidecar, listener: str) -> None:
     name = sidecar.host.name
     accepted = rf"listener\.{listener}\.downstream_cx_total"
     stage.wait(timeouts.SOON, "connections are made", lambda: sidecar.stat(accepted) > RATE)
@@ -42,7 +43,7 @@ def restart(stage, sidecar, listener):
     stage.forget(old)
     new = sidecar.start(epoch=1)
 
-    def took_over():
+    def took_over() -> bool:
         return '"restart_epoch": 1' in (sidecar.try_admin("server_info") or "")
 
     stage.wait(timeouts.SOON, f"the new Envoy of {name} answers", took_over)

@@ -12,6 +12,8 @@ Printed is how much that was, and how much of the whole is V8's and the program'
 
 from lib import timeouts
 from lib.files import Files
+from lib.net import Host
+from lib.stage import Stage
 
 LIGHT = True
 FILES = Files(__file__)
@@ -20,7 +22,7 @@ REQUESTS, POOL, WORKERS = 1500, FILES.client()["pool"], 2
 KEPT = r"cluster\.original_dst\.upstream_cx_active"
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, server = stage.net.client(), stage.server(1, WEB)
     near, far = stage.sidecars(
         (client, "client-http.yaml", FILES.client(), WORKERS, FILES.text("client.patch")),
@@ -41,7 +43,7 @@ def run(stage):
     stage.claim_between("MB allocated beyond those before", 0, 4, max(0, after["allocated"] - before["allocated"]))
 
 
-def ask(stage, client, count):
+def ask(stage: Stage, client: Host, count: int) -> None:
     """Sends requests, each by a connection of its own."""
     kinds = [stage.dial(client, WEB.plain).kind for _ in range(count)]
     stage.claim("requests that are answered", count, kinds.count("served"))

@@ -8,15 +8,18 @@ Expected: while it is off everything passes: the client's connections as they we
 they go. Before and after that the rule is in force. Connections that stand still stand, and none is refused in between.
 """
 
+from typing import Any
+
 from lib import snapshots, timeouts
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 HELD, RATE = 50, 200
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, WEB)
     near, of_near = snapshots.sidecar(stage, client, FILES.client())
@@ -31,18 +34,18 @@ def run(stage):
         "the plain address of the server": (server.address, 80, "outside"),
     }
 
-    def both(off):
-        for sidecar, resolver in ((near, of_near), (far, of_far)):
+    def both(off: bool) -> None:
+        for resolver in (of_near, of_far):
             resolver.publish(WEB, off=off)
             resolver.wait_taken()
 
-    def judged(outcome):
+    def judged(outcome: str) -> None:
         for what, (destination, port, verdict) in wrong.items():
             far.mark()
             kind = {"denied": "refused", "allowed": "served"}[outcome]
             stage.claim(f"{what} is", kind, stage.dial(stranger, destination, port).kind)
 
-            def logged():
+            def logged() -> list[dict[str, Any]]:
                 lines = far.access_log()[far.read_to :]
                 return [line for line in lines if line["source"].startswith(f"[{stranger.address}]")]
 
@@ -50,7 +53,7 @@ def run(stage):
             verdict = verdict if outcome == "denied" else "unverified"
             stage.claim(f"{what} is found", (verdict, outcome), (line["verdict"], line["outcome"]))
 
-    def composed(yes):
+    def composed(yes: bool) -> None:
         before = {outcome: near.outbound(outcome=outcome) for outcome in ("composed", "off")}
         line = "composed" if yes else "off"
         stage.wait(timeouts.SOON, f"connections are {line}", lambda: near.outbound(outcome=line) >= before[line] + RATE)

@@ -12,20 +12,20 @@ import resource
 
 from lib import timeouts
 from lib.files import Files
-from lib.stage import Skip
+from lib.stage import Skip, Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 EACH = 5000
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     # An Envoy has two descriptors for a connection; one server may get more than its half.
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 3 * EACH:
         raise Skip(f"a process may have fewer than {3 * EACH} open files here (ulimit -Hn)")
     clients = [stage.net.client(), stage.net.client("client2", "2001:db8:0:3::10")]
     servers = [stage.net.server(number, WEB.prefixes) for number in (1, 2)]
-    for half, server in zip(("::/65", ":8000::/65"), servers):
+    for half, server in zip(("::/65", ":8000::/65"), servers, strict=True):
         stage.net.route(f"2001:db8:5:1{half}", server)
         stage.application(server)
     sidecars = stage.sidecars(
@@ -34,7 +34,7 @@ def run(stage):
     )
     near, far = sidecars[:2], sidecars[2:]
     loads = [stage.load(client, destinations=[WEB.plain], count=EACH, hold=True, at_once=500) for client in clients]
-    for load, client in zip(loads, clients):
+    for load, client in zip(loads, clients, strict=True):
         told = load.settled()
         stage.claim(f"connections of {client.name} that are answered", EACH, told["answered"])
         stage.note(f"        in {told['seconds']} s, the slowest in {told['slowest']} s; others: {told['samples'][:3]}")

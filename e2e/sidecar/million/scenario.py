@@ -9,6 +9,7 @@ has given out grows by 4 MB, nor what is beside that, the module's memory. The a
 """
 
 from lib.files import Files
+from lib.stage import Stage
 
 LONG = True
 LIMIT = 3600
@@ -17,7 +18,7 @@ WEB = FILES.service("web")
 STEPS, EACH, WARM = 10, 100_000, 2
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     server = stage.server(1, WEB)
     near, far = stage.sidecars(

@@ -9,13 +9,14 @@ router has one for each host and link-local address at most, the others their de
 """
 
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 COUNT = 3000
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     servers = [stage.net.server(number, WEB.prefixes) for number in (1, 2, 3)]
     for number, slice_ in enumerate(("::/66", ":4000::/66", ":8000::/66", ":c000::/66")):
@@ -42,5 +43,5 @@ def run(stage):
     of_service = [entry for entries in found.values() for entry in entries if entry.startswith("2001:db8:5:")]
     stage.claim("neighbour entries for addresses of the service", [], of_service)
     stage.claim_between("entries of the router", 5, 2 * len(stage.net.hosts), len(found["router"]))
-    for host in stage.net.hosts:
-        stage.claim_between(f"entries of {host}", 1, 2, len(found[host]))
+    for name in stage.net.hosts:
+        stage.claim_between(f"entries of {name}", 1, 2, len(found[name]))

@@ -13,17 +13,22 @@ proof that nobody waits for any more costs nothing.
 """
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from lib import snapshots, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
-from lib.stage import address
+from lib.net import Host
+from lib.service import Service
+from lib.stage import Stage, address
 
 FILES = Files(__file__)
 PLAIN, HARD, HARDER, *HARDEST = SERVICES = list(FILES.services().values())
 RATE, REQUESTS = 200, 20
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     server = stage.server(1, *SERVICES)
     far = stage.sidecar(server, "server.yaml", FILES.server())
@@ -58,17 +63,24 @@ def run(stage):
     demoted = far.inbound(verdict="legacy", outcome="demoted") - far_before
     stage.claim("as dialled they are served at low priority", failed, demoted)
     stage.claim("violations", 0, far.inbound(verdict="violation"))
-    stage.wait(timeouts.SOON, "nobody waits any more, and nothing is worked on", lambda: idle(near))
+    stage.wait_steady(timeouts.SOON, "nobody waits any more, and nothing is worked on", idle(near), pause=0.5)
 
 
-def idle(near):
-    """Says whether the sidecar takes less than a twentieth of a core for a second: work takes a quarter and more."""
-    before = near.cpu_seconds()
-    time.sleep(1)
-    return near.cpu_seconds() - before < 0.05
+def idle(near: Sidecar) -> Callable[[], bool]:
+    """Returns a condition: since its last call the sidecar took less than a twentieth of a core, where work takes a
+    quarter and more."""
+    last = (time.monotonic(), near.cpu_seconds())
+
+    def since_then() -> bool:
+        nonlocal last
+        (began, used), last = last, (time.monotonic(), near.cpu_seconds())
+        # CPU time is counted in hundredths of a second.
+        return last[1] - used < 0.02 + 0.05 * (last[0] - began)
+
+    return since_then
 
 
-def client_sidecar(stage, client, name):
+def client_sidecar(stage: Stage, client: Host, name: str) -> Sidecar:
     near, resolver = snapshots.sidecar(stage, client, FILES.json(f"{name}.json"), concurrency=1, folder=name)
     resolver.publish(*SERVICES)
     stage.begin(near)
@@ -76,7 +88,7 @@ def client_sidecar(stage, client, name):
     return near
 
 
-def solved(stage, client, near, far, service):
+def solved(stage: Stage, client: Host, near: Sidecar, far: Sidecar, service: Service) -> None:
     load = stage.load(client, destinations=[PLAIN.plain], rate=RATE)
     so_far = near.outbound(service="plain")
     stage.wait(timeouts.SOON, "other connections are made", lambda: near.outbound(service="plain") > so_far + 20)
@@ -95,7 +107,7 @@ def solved(stage, client, near, far, service):
     stage.note(f"        {service.name}: {REQUESTS} connections more in {time.monotonic() - began:.2f} s")
     stage.claim(f"{service.name}: connections after that are", {"served"}, kinds)
 
-    def logged():
+    def logged() -> list[dict[str, Any]] | None:
         lines = [line for line in far.access_log() if line["service"] == service.name]
         return lines if len(lines) == REQUESTS + 1 else None
 

@@ -12,6 +12,8 @@ it happens still stand. The last push is in force: the prober that it exempts re
 from lib import timeouts
 from lib.envoy import Sidecar
 from lib.files import Files
+from lib.net import Host
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
@@ -23,7 +25,7 @@ COUNTS = {
 }
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     prober = stage.net.stranger("prober", f"2001:db8:0:f::{PUSHES:x}")
     server = stage.server(1, WEB)
@@ -32,23 +34,23 @@ def run(stage):
         push_all(stage, client, prober, server, dynamic)
 
 
-def push_both(stage, near, far, push):
-    taken, _ = COUNTS[near.dynamic]
+def push_both(stage: Stage, near: Sidecar, far: Sidecar, push: int) -> None:
+    taken, _ = COUNTS[near.dynamic or ""]
     counted = r"cluster\.application\.upstream_cx_total"
     so_far = far.stat(counted)
     before = [sidecar.stat(taken) for sidecar in (near, far)]
     near.push(FILES.client(pool=100 + push, seed=f"push {push}"))
     far.push(FILES.server(exempt=[{"sources": [f"2001:db8:0:f::{push:x}/128"], "ports": [80]}]))
 
-    def both_took_it():
-        return all(sidecar.stat(taken) > count for sidecar, count in zip((near, far), before))
+    def both_took_it() -> bool:
+        return all(sidecar.stat(taken) > count for sidecar, count in zip((near, far), before, strict=True))
 
     stage.wait(timeouts.SOON, f"push {push} is taken", both_took_it)
     # Some hundred connections see each configuration.
     stage.wait(timeouts.SOON, "connections continue", lambda: far.stat(counted) >= so_far + 150)
 
 
-def push_all(stage, client, prober, server, dynamic):
+def push_all(stage: Stage, client: Host, prober: Host, server: Host, dynamic: str) -> None:
     near = Sidecar(stage, client, "client.yaml", FILES.client(), dynamic=dynamic, folder=f"client-{dynamic}")
     far = Sidecar(stage, server, "server.yaml", FILES.server(), dynamic=dynamic, folder=f"server-{dynamic}")
     stage.begin(near, far)

@@ -13,10 +13,15 @@ source, time or port, and where a bit is wrong, with the part that `ssa verify` 
 
 import ipaddress
 import time
+from ipaddress import IPv6Address
+from typing import Any
 
 from lib import timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
-from lib.stage import address
+from lib.net import Host
+from lib.service import Service
+from lib.stage import Stage, address
 
 FILES = Files(__file__)
 REQUESTS = 20
@@ -56,7 +61,7 @@ CASES: dict[str, tuple[dict, list]] = {
 }
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     services = FILES.services()
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, *services.values())
@@ -71,7 +76,7 @@ def run(stage):
             refused(stage, service, stranger, far, what, part, {**inputs, **other}, bit)
 
 
-def through_sidecar(stage, service, client, near, far):
+def through_sidecar(stage: Stage, service: Service, client: Host, near: Sidecar, far: Sidecar) -> None:
     began = int(time.time())
     served = sum(stage.dial(client, service.plain).kind == "served" for _ in range(REQUESTS))
     stage.claim(f"{service.name}: the client's connections that are served", REQUESTS, served)
@@ -92,14 +97,14 @@ def through_sidecar(stage, service, client, near, far):
     stage.claim(f"{service.name}: what ssa verify says of their addresses", {("conforming", None)}, verdicts)
 
 
-def composed(stage, service, stranger, inputs):
+def composed(stage: Stage, service: Service, stranger: Host, inputs: dict[str, Any]) -> list[IPv6Address]:
     inputs = {"source": stranger.address, "port": 80, **inputs}
     if "time" in inputs and abs(inputs["time"]) <= 3600:
         inputs["time"] += int(time.time())
     return stage.ssa.compose(service.published, inputs.pop("source"), **inputs)
 
 
-def by_hand(stage, service, stranger, far, inputs):
+def by_hand(stage: Stage, service: Service, stranger: Host, far: Sidecar, inputs: dict[str, Any]) -> None:
     wanted = composed(stage, service, stranger, inputs)
     served = [stage.dial(stranger, one).text for one in wanted]
     stage.claim(f"{service.name}: a stranger that composes is served", ["server1"] * len(wanted), served)
@@ -109,10 +114,19 @@ def by_hand(stage, service, stranger, far, inputs):
     stage.claim(f"{service.name}: and found", {(finding, "allowed")}, found)
 
 
-def refused(stage, service, stranger, far, what, part, inputs, bit):
+def refused(
+    stage: Stage,
+    service: Service,
+    stranger: Host,
+    far: Sidecar,
+    what: str,
+    part: str,
+    inputs: dict[str, Any],
+    bit: int | None,
+) -> None:
     inputs = {name: value for name, value in inputs.items() if name != "replica"}
 
-    def breaks_it():
+    def breaks_it() -> IPv6Address | None:
         """One address in so many conforms by chance."""
         wrong = composed(stage, service, stranger, inputs)[0]
         if bit is not None:

@@ -14,9 +14,14 @@ snapshot is at fault and where Envoy logs all it can.
 
 import base64
 import time
+from collections.abc import Iterator
+from typing import Any
 
 from lib import snapshots, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.net import Host
+from lib.stage import Stage
 
 RATE = 500
 # docs/spec-examples.md, 9.11: the client's key, and the secret that it comes from.
@@ -29,14 +34,14 @@ OWN, SHARED = FILES.service("own"), FILES.service("shared")
 PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "listeners", "server_info", "init_dump"]
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(address=SOURCE), stage.net.stranger()
     server = stage.server(1, OWN, SHARED)
     near, of_near = snapshots.sidecar(stage, client, FILES.client())
     far, of_far = snapshots.sidecar(stage, server, FILES.server())
     stage.begin(near, far)
 
-    def publish(variant="", **values):
+    def publish(variant: str = "", **values: Any) -> None:
         """A verifier knows of what is new before clients use it."""
         for resolver in (of_far, of_near):
             resolver.publish(*FILES.having(**values).services(variant).values())
@@ -68,7 +73,7 @@ def run(stage):
         refused = sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome="refused")
         resolver.publish(*FILES.services("faulty").values())
 
-        def told():
+        def told() -> bool:
             return sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome="refused") > refused
 
         stage.wait(timeouts.SOON, f"{sidecar.host.name} refuses a secret of 33 digits", told)
@@ -76,20 +81,21 @@ def run(stage):
         resolver.wait_taken()
         stage.claim_in(f"{sidecar.host.name} says where the fault is", "secrets", sidecar.output())
     stage.dial(client, OWN.plain)
-    stage.claim("the client is still", "served", stage.dial(client, SHARED.plain).kind)
+    stage.claim_steady("the client is still served", lambda: stage.dial(client, SHARED.plain).kind == "served")
     for sidecar in (near, far):
         stage.claim(f"what {sidecar.host.name} tells", [], list(leaks(sidecar)))
 
 
-def rotate(stage, client, far, publish):
+def rotate(stage: Stage, client: Host, far: Sidecar, publish: Any) -> None:
     stage.note("the key is changed")
     load = stage.load(client, destinations=[SHARED.plain], rate=RATE)
     so_far = far.inbound()
     stage.wait(timeouts.SOON, "connections are made", lambda: far.inbound() > so_far + RATE)
-    moment = int(time.time()) + 6
+    ahead = int(6 * timeouts.FACTOR)
+    moment = int(time.time()) + ahead
     publish("both", moment=moment)
-    stage.claim_between("both stand before the new one counts, by s", 0.1, 6, round(moment - time.time(), 2))
-    stage.wait(timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + 1)
+    stage.claim_between("both stand before the new one counts, by s", 0.1, ahead, round(moment - time.time(), 2))
+    stage.wait(ahead + timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + 1)
     publish("new", moment=moment)
     so_far = far.inbound()
     stage.wait(timeouts.SOON, "connections continue", lambda: far.inbound() > so_far + RATE)
@@ -103,7 +109,7 @@ def rotate(stage, client, far, publish):
     publish()
 
 
-def leaks(sidecar):
+def leaks(sidecar: Sidecar) -> Iterator[str]:
     """Finds secrets in what a sidecar tells: in its pages, and in what it has written."""
     texts = {page: sidecar.admin(page).encode() for page in PAGES}
     texts |= {path.name: path.read_bytes() for path in sidecar.folder.iterdir() if path.suffix in (".log", ".yaml")}

@@ -10,15 +10,20 @@ Expected: connections that come meanwhile are held and then released. Every one 
 and those that stand still stand.
 """
 
+from typing import Any
+
 from lib import snapshots, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.snapshots import Resolver
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 PUSHES, RATE, HELD = 20, 500, 50
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     server = stage.server(1, WEB)
     sides = [
@@ -37,7 +42,7 @@ def run(stage):
         so_far = far.stat(counted)
         push_both(stage, sides, push)
         stage.wait(timeouts.SOON, "connections continue", lambda: far.stat(counted) >= so_far + 150)
-    for sidecar, resolver in sides:
+    for _, resolver in sides:
         resolver.answer(snapshots.unavailable)
     push_both(stage, sides, PUSHES)
     for sidecar, resolver in sides:
@@ -53,7 +58,7 @@ def run(stage):
     stage.claim("connections counted otherwise", 0, far.inbound() + near.outbound() - 2 * total)
 
 
-def push_both(stage, sides, push):
+def push_both(stage: Stage, sides: list[tuple[Sidecar, Resolver]], push: int) -> None:
     for sidecar, resolver in sides:
         taken = r"extension_config_discovery\..*\.config_reload"
         before = sidecar.stat(taken)
@@ -61,7 +66,7 @@ def push_both(stage, sides, push):
         stage.wait(timeouts.SOON, f"push {push} is taken by {sidecar.host.name}", lambda: sidecar.stat(taken) > before)
 
 
-def configuration(resolver, push):
+def configuration(resolver: Resolver, push: int) -> dict[str, Any]:
     """Returns another configuration of the same sense."""
     made = FILES.client() if resolver.role == "outbound" else FILES.server()
     return {**made, "hold": {**made["hold"], "connections": 1000 + push}}

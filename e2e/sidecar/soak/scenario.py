@@ -13,8 +13,11 @@ wrong ones are all refused, and those to plain addresses all demoted. What stood
 import time
 
 from lib import snapshots, timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
 from lib.service import Numbered
+from lib.snapshots import Resolver
+from lib.stage import Stage
 
 LONG = True
 LIMIT = 900
@@ -35,7 +38,7 @@ MANNERS = [
 GARBAGE = ["", "nonsense", "[" * 100_000, '{"version": 1}', " " * (17 << 20)]
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, stranger = stage.net.client(), stage.net.stranger()
     server = stage.server(1, TOKEN, WORK)
     sides = [
@@ -80,7 +83,7 @@ def run(stage):
             stage.claim_between(f"{sidecar.host.name}'s Envoy, second half: MB more, {kind}", -100, 4, late - early)
 
 
-def trouble(stage, sides):
+def trouble(stage: Stage, sides: list[tuple[Sidecar, Resolver]]) -> list[list[dict[str, int]]]:
     """Makes trouble, and returns the memory of both Envoys by and by."""
     began = time.monotonic()
     memory, turn, told = [], 0, 0
@@ -106,14 +109,14 @@ def trouble(stage, sides):
     return memory
 
 
-def change(stage, sides, turn):
+def change(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
     others = OTHERS[: turn * 7 % len(OTHERS)]
     services = [*others, TOKEN, WORK] if turn % 2 else [WORK, TOKEN, *others]
     for _, resolver in sides:
         resolver.publish(*services)
 
 
-def push(stage, sides, turn):
+def push(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
     for sidecar, resolver in sides:
         # The client's pool is small: each push and each time step draws anew, and each new address costs Envoy time in
         # proportion to the addresses it knows.
@@ -121,18 +124,18 @@ def push(stage, sides, turn):
         sidecar.push({**made, "hold": {**made["hold"], "connections": 1024 + turn % 1000}})
 
 
-def garbage(stage, sides, turn):
+def garbage(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
     body = GARBAGE[turn % len(GARBAGE)]
     good = [resolver.body for _, resolver in sides]
     for sidecar, resolver in sides:
         refused = counted(sidecar, resolver, "refused")
         resolver.put(body)
         stage.wait(timeouts.SOON, "garbage is refused", lambda: counted(sidecar, resolver, "refused") > refused)
-    for (_, resolver), body in zip(sides, good):
-        resolver.put(body)
+    for (_, resolver), before in zip(sides, good, strict=True):
+        resolver.put(before or b"")
 
 
-def fail(stage, sides, turn):
+def fail(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
     manner = MANNERS[turn % len(MANNERS)]
     for _, resolver in sides:
         resolver.answer(manner)
@@ -144,7 +147,7 @@ def fail(stage, sides, turn):
         resolver.answer(snapshots.as_asked)
 
 
-def kill(stage, sides, turn):
+def kill(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
     for sidecar, resolver in sides:
         failed = counted(sidecar, resolver, "failed")
         resolver.die(leaves_socket=turn % 2 == 0)
@@ -152,5 +155,5 @@ def kill(stage, sides, turn):
         resolver.come()
 
 
-def counted(sidecar, resolver, outcome):
+def counted(sidecar: Sidecar, resolver: Resolver, outcome: str) -> int:
     return sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome=outcome)

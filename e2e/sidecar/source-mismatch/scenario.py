@@ -11,7 +11,7 @@ addresses.
 
 from lib import timeouts
 from lib.files import Files
-from lib.stage import address
+from lib.stage import Stage, address
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
@@ -20,7 +20,7 @@ REQUESTS = 20
 MISMATCHES = "ssa_outbound_source_mismatches_total"
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client()
     client.ip(f"address add {OTHER}/64 dev eth0 nodad")
     server = stage.server(1, WEB)

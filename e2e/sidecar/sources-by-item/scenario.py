@@ -12,7 +12,7 @@ item is a hash of the source.
 
 from lib import snapshots
 from lib.files import Files
-from lib.stage import address
+from lib.stage import Stage, address
 
 GLOBAL, LOCAL = "2001:db8:0:1::10", "fd00:db8:0:1::10"
 REQUESTS = 100
@@ -20,7 +20,7 @@ FILES = Files(__file__)
 RANDOM, HASHED = FILES.service("random"), FILES.service("hashed")
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.client(address=GLOBAL)
     stage.net.router.ip("address add fd00:db8:0:1::ffff/64 dev to-client nodad")
     client.ip(f"address add {LOCAL}/64 dev eth0 nodad")

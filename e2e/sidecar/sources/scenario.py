@@ -13,7 +13,7 @@ kernel choose is refused.
 
 from lib import timeouts
 from lib.files import Files
-from lib.stage import address
+from lib.stage import Stage, address
 
 FILES = Files(__file__)
 WEB = FILES.having(source="").service("web")
@@ -21,7 +21,7 @@ GLOBAL, LOCAL, DEPRECATED = "2001:db8:0:1::10", "fd00:db8:0:1::10", "2001:db8:0:
 REQUESTS = 100
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client = stage.net.host("client", GLOBAL)
     server = stage.server(1, WEB)
     stage.net.router.ip("address add fd00:db8:0:1::ffff/64 dev to-client nodad")
@@ -32,7 +32,7 @@ def run(stage):
         "address add 2001:db8:0:1::77/64 dev eth0 nodad mngtmpaddr",
     )
 
-    def temporary():
+    def temporary() -> list[str]:
         lines = client.run("ip -6 -oneline address show dev eth0 temporary").splitlines()
         return [line.split()[3].partition("/")[0] for line in lines if "tentative" not in line]
 

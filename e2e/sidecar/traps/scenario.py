@@ -12,9 +12,12 @@ trapped does so again once its VM has been reloaded.
 
 import json
 import subprocess
+from typing import Any
 
 from lib import timeouts
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
@@ -24,7 +27,7 @@ RELOADS = r"wasm\..*vm_reload_success"
 UPSTREAM = r"cluster\.application\.upstream_cx_total"
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, server = stage.net.stranger(), stage.server(1, WEB)
     far = stage.sidecar(server, "server.yaml", FILES.server(), concurrency=2)
     stage.claim("the module may do what it asks for, and no more", asked(stage), allowed(far))
@@ -37,32 +40,33 @@ def run(stage):
     far = stage.sidecar(server, "server.yaml", FILES.server(), concurrency=2, without="proxy_log", folder="trapping")
     answers = []
 
-    def conforming():
+    def conforming() -> bool:
         answers.append(stage.dial(client, CONFORMING).kind)
         return answers[-1] == "served"
 
     for number in range(1, TRAPS + 1):
         stage.claim("a violation is", "refused", stage.dial(client, VIOLATING).kind)
-        stage.wait(timeouts.SOON, "it trapped", lambda number=number: traps(far) == number)
-        stage.claim("the other worker serves", True, any([conforming() for _ in range(IN_A_ROW)]))
+        stage.wait(timeouts.SOON, "it trapped", lambda: traps(far) == number)
+        served = [conforming() for _ in range(IN_A_ROW)]
+        stage.claim("the other worker serves", True, any(served))
         # So many in a row that there is no doubt that both had some.
-        stage.wait(timeouts.SOON, "both serve again", lambda: all(conforming() for _ in range(IN_A_ROW)))
+        stage.wait_steady(timeouts.SOON, "both serve again", conforming, times=IN_A_ROW)
     stage.claim("VMs that started anew", TRAPS, far.stat(RELOADS))
     stage.claim("connections to the application: those that conform", answers.count("served"), far.stat(UPSTREAM))
     stage.claim("what else became of them: refused", {"served", "refused"}, {"served", *answers})
 
 
-def asked(stage):
+def asked(stage: Stage) -> set[str]:
     """Returns what the module imports and exports."""
     program = stage.tools["root"] / "hack/capabilities.py"
     return set(subprocess.check_output([program, "--list", stage.tools["module"]], text=True).split())
 
 
-def allowed(sidecar):
+def allowed(sidecar: Sidecar) -> set[str]:
     """Returns the capabilities in the configuration that Envoy runs."""
     found = []
 
-    def look(value):
+    def look(value: Any) -> None:
         if isinstance(value, dict):
             found.extend([set(value["allowed_capabilities"])] if "allowed_capabilities" in value else [])
             value = list(value.values())
@@ -73,5 +77,5 @@ def allowed(sidecar):
     return found[0]
 
 
-def traps(sidecar):
+def traps(sidecar: Sidecar) -> int:
     return sidecar.output().count("Function: proxy_on_new_connection failed")

@@ -14,16 +14,17 @@ import ipaddress
 import shutil
 import socket
 import subprocess
+from typing import Any
 
 from lib import timeouts
 from lib.files import Files
-from lib.stage import Skip
+from lib.stage import Skip, Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     if not shutil.which("nft"):
         raise Skip("there is no nft")
     stranger = stage.net.stranger()
@@ -38,7 +39,7 @@ def run(stage):
     good = stage.ssa.compose(WEB.published, stranger.address)[0]
     bad = str(ipaddress.IPv6Address(int(good) ^ 1 << 44))
 
-    def heard():
+    def heard() -> list[str]:
         """Sends a datagram to two of the service's addresses and one to the host's own; the last comes last."""
         for address in (bad, WEB.plain, server.address):
             sender.sendto(address.encode(), (address, 80))
@@ -47,7 +48,7 @@ def run(stage):
             found.append(application.recv(100).decode())
         return found
 
-    def judged(what):
+    def judged(what: str) -> None:
         stage.claim(f"{what}: by TCP the address is", "refused", stage.dial(stranger, bad).kind)
 
     judged("as it stands")
@@ -69,7 +70,7 @@ def run(stage):
     judged("with ip6tables")
 
 
-def nft(lines):
+def nft(lines: Any) -> None:
     """Runs lines of nft on the host that is entered."""
     done = subprocess.run(["nft", lines], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:

@@ -15,12 +15,13 @@ import threading
 
 from lib import timeouts
 from lib.files import Files
+from lib.stage import Stage
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     client, bystander = stage.net.client(), stage.net.stranger("bystander")
     server = stage.server(1, WEB)
     client.ip("address add 192.0.2.10/24 dev eth0", "route add default via 192.0.2.254")
@@ -53,7 +54,7 @@ def run(stage):
     with bystander:
         greeter = socket.create_server((bystander.address, 25), family=socket.AF_INET6)
 
-    def greet():
+    def greet() -> None:
         connection, peer = greeter.accept()
         peers.append(peer[0])
         connection.sendall(greeting)

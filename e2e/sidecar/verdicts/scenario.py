@@ -15,7 +15,10 @@ counted with its own outcome. Access log and metrics say the same.
 import collections
 import ipaddress
 
+from lib.envoy import Sidecar
 from lib.files import Files
+from lib.net import Host
+from lib.stage import Stage
 
 FINDINGS = ["conforming", "legacy", "violation", "outside", "other_port", "no_rule"]
 FILES = Files(__file__)
@@ -39,7 +42,7 @@ CLUSTER = {"denied": None, "demoted": "application_demoted"}
 PROBER = "2001:db8:0:f::5"
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     services = FILES.services(configuration="server1.json")
     stage.claim(
         "services of server1", {*OUTCOMES, *(f"{name}-to-come" for name in OUTCOMES), *OBJECTS, *SHARING}, {*services}
@@ -51,7 +54,15 @@ def run(stage):
     )
     counted: collections.Counter = collections.Counter()
 
-    def check(sidecar, host, destination, port, service, verdict, outcome):
+    def check(
+        sidecar: Sidecar,
+        host: Host,
+        destination: object,
+        port: int,
+        service: str,
+        verdict: str,
+        outcome: str,
+    ) -> None:
         what = f"{verdict} of {service} on port {port}"
         expected = "refused" if outcome == "denied" else "served"
         stage.claim(f"{what} is", expected, stage.dial(host, destination, port).kind)
@@ -75,8 +86,8 @@ def run(stage):
             "no_rule": (to_come, twin.ports[0]),
         }
         mode = service.inbound()["mode"]
-        stage.note(f"{name}: {dict(zip(FINDINGS, outcomes.split()))}")
-        for (finding, (destination, port)), outcome in zip(dials.items(), outcomes.split()):
+        stage.note(f"{name}: {dict(zip(FINDINGS, outcomes.split(), strict=True))}")
+        for (finding, (destination, port)), outcome in zip(dials.items(), outcomes.split(), strict=True):
             concerned = twin.name if finding == "no_rule" else name
             verdict = "unverified" if mode == "off" else finding
             check(strict, stranger, destination, port, concerned, verdict, outcome)
@@ -99,8 +110,8 @@ def run(stage):
     for service, found in ((loose, ("unverified", "allowed")), (watched, ("other_port", "shadow_denied"))):
         check(strict, stranger, service.plain, 8301, "vault", "outside", "denied")
         counted[(strict, service.name, *found)] += 1
-    own = stage.ssa.compose(vault.published, stranger.address)[0]
-    check(strict, stranger, own, 8300, "vault", "conforming", "allowed")
+    composed = stage.ssa.compose(vault.published, stranger.address)[0]
+    check(strict, stranger, composed, 8300, "vault", "conforming", "allowed")
     stage.note("what concerns no service")
     check(strict, stranger, server.address, 9000, "-", "unclaimed", "denied")
     check(strict, prober, server.address, 9000, "-", "exempt", "allowed")

@@ -9,8 +9,9 @@ Expected: every worker that gets connections draws an address of its own, and no
 conform, and metrics are the sum over workers.
 """
 
+from lib.envoy import Sidecar
 from lib.files import Files
-from lib.stage import address
+from lib.stage import Stage, address
 
 FILES = Files(__file__)
 WEB = FILES.service("web")
@@ -18,12 +19,12 @@ EACH = 1000
 WORKERS = 4
 
 
-def busy(sidecar, listener):
+def busy(sidecar: Sidecar, listener: str) -> int:
     """Returns how many workers have had connections."""
     return sum(sidecar.stat(rf"listener\.{listener}\.worker_{n}\.downstream_cx_total") > 0 for n in range(WORKERS))
 
 
-def run(stage):
+def run(stage: Stage) -> None:
     clients = [stage.net.client(), stage.net.client("client2", "2001:db8:0:3::10")]
     server = stage.server(1, WEB)
     first, second, far = stage.sidecars(

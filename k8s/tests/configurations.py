@@ -1,28 +1,28 @@
-"""What programs make of the configurations in it: Envoy with the module, and the shim."""
+"""Envoy with the module, and the shim, accept the configurations in the chart."""
 
 import json
 import subprocess
 import textwrap
 
-from room import K8S, ROOT, VALUES, Room, plugin, run
+from checks import K8S, ROOT, VALUES, Checks, plugin, run
 
 
-class Programs(Room):
-    """What programs make of the configurations in it: Envoy with the module, and the shim."""
+class Configurations(Checks):
+    """Envoy with the module, and the shim, accept the configurations in the chart."""
 
-    def the_resolver_takes_its_configurations(self):
+    def the_resolver_takes_its_configurations(self) -> None:
         for role, services in (("inbound", 1), ("outbound", 2), ("both", 2)):
             text = self._checked(self._resolver(role))
             assert text == f"{services} service{'' if services == 1 else 's'}", text
 
-    def nobody_reads_more_than_its_role(self):
+    def nobody_reads_more_than_its_role(self) -> None:
         for role, roles in (("inbound", ["inbound"]), ("outbound", ["outbound"]), ("both", ["inbound", "outbound"])):
             configuration = self._resolver(role)
             assert configuration["socket"]["peers"] == [{"uid": 1337, "roles": roles}]
             assert (configuration["socket"]["mode"], configuration["socket"]["group"]) == ("660", 1337)
         assert "store-keys" not in json.dumps(self._resolver("outbound")), "clients are told of secrets"
 
-    def the_kill_switch_reaches_the_shim(self):
+    def the_kill_switch_reaches_the_shim(self) -> None:
         objects = self.helm.objects("-f", VALUES, "--set", "killSwitch=true")
         for role in ("inbound", "outbound", "both"):
             off = json.loads(objects["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"])["off"]
@@ -30,7 +30,7 @@ class Programs(Room):
         for name in ("ssa-inbound", "ssa-outbound"):
             assert objects["EnvoyFilter", name]["spec"] == self.all["EnvoyFilter", name]["spec"], "a push of listeners"
 
-    def envoy_and_the_module_take_the_plugin_configurations(self):
+    def envoy_and_the_module_take_the_plugin_configurations(self) -> None:
         for role, file, filter_ in (
             ("inbound", "server.yaml", self.inbound),
             ("outbound", "client.yaml", self.outbound),
@@ -40,7 +40,7 @@ class Programs(Room):
             code, told = self._validate(file, plugin(filter_).replace('"role"', '"rule"'))
             assert code == 1 and "configuration refused" in told, f"{role} with a fault: {told}"
 
-    def _validate(self, file, configuration):
+    def _validate(self, file: str, configuration: str) -> tuple[int, str]:
         """Has Envoy check one of envoy/ with this plugin configuration and the clusters that it names."""
         lines = (ROOT / "envoy" / file).read_text().splitlines()
         start = next(number for number, line in enumerate(lines) if line.strip() == "value: |")
@@ -71,7 +71,7 @@ class Programs(Room):
         )
         return done.returncode, done.stdout + done.stderr
 
-    def examples_render_and_their_rules_are_sound(self):
+    def examples_render_and_their_rules_are_sound(self) -> None:
         examples = sorted(path.parent for path in (K8S / "examples").glob("*/values.yaml"))
         assert [example.name for example in examples] == ["hopping", "naive", "sticky", "token"], examples
         for example in examples:

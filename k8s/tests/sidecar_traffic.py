@@ -1,23 +1,25 @@
-"""What Envoy does with what the chart puts into a sidecar: addresses without number, and a module that cannot be
+"""Traffic through an Envoy with what the chart puts into a sidecar: countless addresses, and a module that cannot be
 fetched."""
 
 import json
 import os
 import subprocess
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from room import VALUES, Room, all_of, extension, patches
+from checks import VALUES, Checks, all_of, extension, patches
 
 # The sidecar as istiod makes it, as far as it is concerned: a port's chain, and its cluster.
 TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 ORIGINAL_DST = "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
 RBAC = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
 PORT = 9000
-FILES = Path(__file__).resolve().parent / "files"
+FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
 
-def merge(into, value):
+def merge(into: Any, value: Any) -> None:
     """As istiod merges a patch."""
     for name, one in value.items():
         if isinstance(one, dict) and isinstance(into.get(name), dict):
@@ -26,35 +28,44 @@ def merge(into, value):
             into[name] = one
 
 
-class Sidecar(Room):
+class SidecarTraffic(Checks):
     """What Envoy does with what the chart puts into a sidecar."""
 
-    def every_address_ends_at_one_host(self):
+    def every_address_ends_at_one_host(self) -> None:
         told = self._play(1000, "served")
         assert told["answers"] == ["banner"], told
         # Two workers that are the first at the same time each make one.
         assert 1 <= told["stats"]["cluster.inbound|9000||.membership_total"] <= 2, told
         assert 1 <= told["stats"]["cluster.ssa_demoted.membership_total"] <= 2, told
 
-    def without_a_fixed_destination_each_address_is_a_host(self):
+    def without_a_fixed_destination_each_address_is_a_host(self) -> None:
         # What the check above is there for: it would see them.
         told = self._play(200, "served", without="ssa-inbound.shop.ssa.destination", listens="::")
         assert told["answers"] == ["banner"] and told["stats"]["cluster.inbound|9000||.membership_total"] > 50, told
 
-    def a_client_that_says_nothing_hears_nothing_without_the_module(self):
+    def a_client_that_says_nothing_hears_nothing_without_the_module(self) -> None:
         told = self._play(20, "refused", module=False)
         assert told["answers"] == [""], told
         assert told["stats"]["listener.[__]_15006.network_extension_config_missing"] == 20, told
 
-    def where_the_stand_in_of_pilot_agent_is_taken_it_hears_the_server(self):
+    def where_the_stand_in_of_pilot_agent_is_taken_it_hears_the_server(self) -> None:
         told = self._play(1, "refused", module=False, types=[RBAC])
         assert told["answers"] == ["banner"], "Envoy's RBAC decides before the client's first octet by now"
 
-    def servers_without_a_service_are_closed(self):
+    def servers_without_a_service_are_closed(self) -> None:
         told = self._play(20, "refused", services=False)
         assert told["answers"] == [""], told
 
-    def _play(self, number, expected, without=None, module=True, types=(), listens="fd00:10:244::7", services=True):
+    def _play(
+        self,
+        number: int,
+        expected: Any,
+        without: str | None = None,
+        module: bool = True,
+        types: Any = (),
+        listens: str = "fd00:10:244::7",
+        services: bool = True,
+    ) -> Any:
         """Dials `number` addresses of the service through the sidecar, every other one legacy, and returns what came of
         it."""
         self._needs_namespaces()
@@ -92,7 +103,7 @@ class Sidecar(Room):
         env = {**os.environ, "ENVOY": str(self.options.envoy), "RESOLVER": str(self.options.resolver.resolve())}
         env["PATH"] += ":/usr/sbin:/sbin"
         done = subprocess.run(
-            ["unshare", "-Urnmpf", "--kill-child", "bash", FILES / "pod.sh", str(number), expected, listens],
+            ["unshare", "-Urnmpf", "--kill-child", "bash", FIXTURES / "pod_network.sh", str(number), expected, listens],
             cwd=folder,
             env=env,
             capture_output=True,
@@ -104,7 +115,7 @@ class Sidecar(Room):
         assert done.returncode == 0, f"{done.stdout}{done.stderr}{textwrap.indent(logs, '  ')}"
         return json.loads(done.stdout.splitlines()[-1])
 
-    def _discovered(self, filter_, module):
+    def _discovered(self, filter_: dict[str, Any], module: bool) -> dict[str, Any]:
         """Returns what pilot-agent makes of the extension: the module as a file, or what it sends where there is
         none."""
         resource = json.loads(json.dumps(extension(filter_)))
@@ -116,7 +127,9 @@ class Sidecar(Room):
         resource = {"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", **resource}
         return {"version_info": "1", "resources": [resource]}
 
-    def _bootstrap(self, envoy_filters, folder, without, types):
+    def _bootstrap(
+        self, envoy_filters: list[Any], folder: Path, without: str | None, types: Sequence[str]
+    ) -> dict[str, Any]:
         """Returns the sidecar with the patches of EnvoyFilters, in order."""
         filters = [
             {"name": "tcp", "typed_config": {"@type": TCP_PROXY, "stat_prefix": "tcp", "cluster": f"inbound|{PORT}||"}}

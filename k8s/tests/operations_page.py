@@ -1,28 +1,29 @@
-"""What docs/operations.md tells to do."""
+"""The commands and values of docs/operations.md work as written."""
 
 import os
 import shutil
 import textwrap
+from typing import Any
 
-from room import K8S, ROOT, VALUES, Room, find, must, run
+from checks import K8S, ROOT, VALUES, Checks, find, must, run
 
 
-class Operations(Room):
-    """What docs/operations.md tells to do."""
+class OperationsPage(Checks):
+    """The commands and values of docs/operations.md work as written."""
 
-    def _block(self, before):
+    def _block(self, before: Any) -> str:
         """Returns the first indented block after a text of operations.md, as it is to be typed."""
         text = (ROOT / "docs/operations.md").read_text()
         assert text.count(before) == 1, before
         return textwrap.dedent(find(r"\n\n((?: +\S.*\n|\n)+)", text.split(before)[1])[1])
 
-    def the_values_to_begin_with_are_taken(self):
+    def the_values_to_begin_with_are_taken(self) -> None:
         values = self.folder / "first.yaml"
         values.write_text(self._block("A first `values.yaml`").replace("DIGEST", "0" * 64))
         objects = self.helm.objects("-f", values)
         assert self._checked(objects["ConfigMap", "ssa-resolver-both"]["data"]["resolver.json"]) == "1 service"
 
-    def a_configuration_can_be_checked_before_an_upgrade(self):
+    def a_configuration_can_be_checked_before_an_upgrade(self) -> None:
         folder = self.folder / "before"
         (folder / "bin").mkdir(parents=True)
         (folder / "k8s").mkdir()
@@ -43,7 +44,7 @@ class Operations(Room):
         code, text = run("bash", "-euo", "pipefail", "-c", script)
         assert code == 1 and "services[0].allowed[0]" in text, text
 
-    def several_services_and_clients_alone_are_installed_as_told(self):
+    def several_services_and_clients_alone_are_installed_as_told(self) -> None:
         for before, wanted in (
             (
                 "use them as the value of the pods' label",
@@ -63,19 +64,19 @@ class Operations(Room):
             objects = self.helm.objects("-f", values)
             assert {name for kind, name in objects if kind == "EnvoyFilter"} == wanted, before
 
-    def preflight_without_an_image_says_how_it_is_used(self):
+    def preflight_without_an_image_says_how_it_is_used(self) -> None:
         for words in [(), ("--help",)]:
             code, text = run(K8S / "preflight.sh", *words)
             assert code == 2 and text == "usage: k8s/preflight.sh IMAGE [NAMESPACE]\n", text
 
-    def preflight_that_looks_at_no_node_fails_and_says_why(self):
+    def preflight_that_looks_at_no_node_fails_and_says_why(self) -> None:
         folder = self.folder / "no-nodes"
         folder.mkdir()
         for program in ("bash", "env", "sh"):
             (folder / program).symlink_to(shutil.which(program) or f"/bin/{program}")
         fake = folder / "kubectl"
 
-        def preflight():
+        def preflight() -> tuple[int, str]:
             return run(K8S / "preflight.sh", "image:test", env={**os.environ, "PATH": str(folder)})
 
         assert preflight() == (2, "error: kubectl is missing\n")
@@ -90,7 +91,7 @@ class Operations(Room):
             fake.chmod(0o755)
             assert preflight() == (2, why), why
 
-    def preflight_looks_at_each_node(self):
+    def preflight_looks_at_each_node(self) -> None:
         # The second node has an error; of the third nothing is heard.
         folder = self._stand_in(
             "kubectl",

@@ -1,11 +1,12 @@
-"""What the rooms of checks share: the chart as values, what to look for in it, and programs that read it or stand
-in."""
+"""What all checks share: the rendered chart, helpers that search it, and fake programs."""
 
 import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 K8S = Path(__file__).resolve().parent.parent
 ROOT = K8S.parent
@@ -18,7 +19,7 @@ __all__ = [
     "ROOT",
     "VALUES",
     "Chart",
-    "Room",
+    "Checks",
     "Skipped",
     "all_of",
     "extension",
@@ -33,24 +34,24 @@ VALUES = Path(__file__).with_name("values.yaml")
 
 
 class Skipped(Exception):
-    """A check that cannot be made here, with the reason."""
+    """The check cannot run here; the message says why."""
 
 
-def patches(filter_, applies):
+def patches(filter_: dict[str, Any], applies: str) -> list[Any]:
     return [patch for patch in filter_["spec"]["configPatches"] if patch["applyTo"] == applies]
 
 
-def extension(filter_):
+def extension(filter_: dict[str, Any]) -> Any:
     (patch,) = patches(filter_, "EXTENSION_CONFIG")
     return patch["patch"]["value"]
 
 
-def plugin(filter_):
+def plugin(filter_: dict[str, Any]) -> str:
     """Returns the plugin configuration, as text."""
     return extension(filter_)["typed_config"]["config"]["configuration"]["value"]
 
 
-def all_of(value):
+def all_of(value: Any) -> Iterator[Any]:
     """Goes through everything in a value."""
     yield value
     if isinstance(value, dict):
@@ -62,9 +63,9 @@ def all_of(value):
 
 
 class Chart:
-    """The chart with all that it can render, and the programs that read what it renders."""
+    """The chart with everything it can render, and the programs that read it."""
 
-    def __init__(self, options, folder):
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         """`folder` is for what checks write."""
         self.options = options
         self.folder = folder
@@ -76,10 +77,10 @@ class Chart:
         self.template = values["sidecarInjectorWebhook"]["templates"]["ssa"]
 
 
-class Room:
-    """Checks of one kind. Each method is a check, and its name the fact that it shows.
+class Checks:
+    """The checks of one subject. Each method is a check, and its name is the fact that it shows.
 
-    It has all that the chart has.
+    It has the attributes of the chart.
     """
 
     options: argparse.Namespace
@@ -90,14 +91,14 @@ class Room:
     outbound: dict
     template: str
 
-    def __init__(self, chart):
+    def __init__(self, chart: Chart) -> None:
         self.__dict__.update(vars(chart))
 
-    def _resolver(self, role):
+    def _resolver(self, role: str) -> Any:
         """Returns the configuration of shims in pods of a role."""
         return json.loads(self.all["ConfigMap", f"ssa-resolver-{role}"]["data"]["resolver.json"])
 
-    def _values(self, services, **values):
+    def _values(self, services: list[dict[str, Any]], **values: Any) -> Path:
         """Returns a file of values with these services, and what every release needs besides."""
         needed = {
             "module": {"url": "https://m.example/f.wasm", "sha256": "0" * 64},
@@ -107,31 +108,31 @@ class Room:
         file.write_text(json.dumps({**needed, "services": services, **values}))
         return file
 
-    def _check(self, configuration):
+    def _check(self, configuration: dict[str, Any] | str) -> tuple[int, str]:
         """Has the shim check a configuration, as text or values; returns exit code and what it printed."""
         file = self.folder / "resolver.json"
         file.write_text(configuration if isinstance(configuration, str) else json.dumps(configuration))
         return run(self.options.resolver, "--check", "--without-keys", "--config", file)
 
-    def _checked(self, configuration):
+    def _checked(self, configuration: dict[str, Any] | str) -> str:
         """The same, for what the shim has to take; returns what it printed."""
         code, text = self._check(configuration)
         assert code == 0, text
         return text.strip()
 
-    def _stand_in(self, name, text):
+    def _stand_in(self, name: str, text: str) -> Path:
         """Writes a program that stands in for another, and returns its folder, which has nothing else."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
         return folder
 
-    def _needs_namespaces(self):
+    def _needs_namespaces(self) -> None:
         """Skips the check where namespaces cannot be made."""
         if run("unshare", "-Urnm", "true")[0] != 0:
             raise Skipped("no user and network namespaces here")
 
-    def _refused(self, setting, place):
+    def _refused(self, setting: Sequence[str], place: str) -> None:
         code, text = self.helm.template("-f", VALUES, *setting)
         assert code != 0, f"{setting} is taken"
         assert place in text, f"{setting}: {text}"

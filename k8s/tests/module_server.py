@@ -1,19 +1,19 @@
-"""What the server of the module bears, with the very configuration that the chart renders."""
+"""The load that the module server withstands, with the configuration that the chart renders."""
 
 import json
 import os
 import subprocess
 from pathlib import Path
 
-from room import Room
+from checks import Checks
 
-FILES = Path(__file__).resolve().parent / "files"
+FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
 
-class Server(Room):
+class ModuleServer(Checks):
     """What the server of the module bears."""
 
-    def a_crowd_of_unfinished_heads_does_not_end_it(self):
+    def a_crowd_of_unfinished_heads_does_not_end_it(self) -> None:
         self._needs_namespaces()
         folder = self.folder / "server"
         folder.mkdir()
@@ -30,7 +30,7 @@ class Server(Room):
             "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
         }
         done = subprocess.run(
-            ["unshare", "-Urnmpf", "--mount-proc", "--kill-child", "bash", FILES / "server.sh"],
+            ["unshare", "-Urnmpf", "--mount-proc", "--kill-child", "bash", FIXTURES / "module_server.sh"],
             cwd=folder,
             env=env,
             capture_output=True,

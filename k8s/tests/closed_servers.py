@@ -1,17 +1,18 @@
-"""Servers that no service judges: what closes them, and what opens them again."""
+"""Servers that no service verifies are closed; the filter that verifies them opens them again."""
 
 import json
+from typing import Any
 
-from room import VALUES, Room, patches
+from checks import VALUES, Checks, patches
 
 IMAGE = ("--set", "resolver.image=registry.example/ssa-resolver:test")
 INBOUND: dict = {"context": "SIDECAR_INBOUND", "listener": {"name": "virtualInbound"}}
 
 
-class Closed(Room):
-    """Servers that no service judges: what closes them, and what opens them again."""
+class ClosedServers(Checks):
+    """Servers that no service verifies are closed; the filter that verifies them opens them again."""
 
-    def _without_inbound(self):
+    def _without_inbound(self) -> dict[tuple[str, str], Any]:
         """Returns what is rendered when the last service of servers went."""
         values = self.folder / "clients.json"
         services = json.loads(json.dumps(self.helm.read([VALUES.read_text()])[0]["services"]))
@@ -21,7 +22,7 @@ class Closed(Room):
         values.write_text(json.dumps({"services": services}))
         return self.helm.objects("-f", VALUES, "-f", values)
 
-    def without_services_no_sidecar_is_touched_but_of_servers(self):
+    def without_services_no_sidecar_is_touched_but_of_servers(self) -> None:
         objects = self.helm.objects(*IMAGE)
         kinds = {kind for kind, _ in objects}
         assert kinds == {"ConfigMap", "Pod", "EnvoyFilter"}, kinds
@@ -36,7 +37,7 @@ class Closed(Room):
         kinds = {kind for kind, _ in self.helm.objects(*IMAGE, "--set", "inbound.withoutServices=open")}
         assert kinds == {"ConfigMap", "Pod"}, kinds
 
-    def servers_whose_last_service_went_are_closed_on_all_ports(self):
+    def servers_whose_last_service_went_are_closed_on_all_ports(self) -> None:
         objects = self._without_inbound()
         assert ("EnvoyFilter", "ssa-inbound") not in objects and ("EnvoyFilter", "ssa-closed-enabled") not in self.all
         enabled = objects["EnvoyFilter", "ssa-closed-enabled"]["spec"]
@@ -47,7 +48,7 @@ class Closed(Room):
                 # Of all ports: which ones were the services' nobody knows any more.
                 assert patch["match"] == INBOUND and patch["patch"]["operation"] == "INSERT_FIRST"
 
-    def a_server_of_any_name_says_whose_it_is(self):
+    def a_server_of_any_name_says_whose_it_is(self) -> None:
         for labels, annotations, wanted in (
             ({"ssa-inbound": "enabled"}, {}, "ssa"),
             ({"ssa-inbound": "vault", "ssa-outbound": "enabled"}, {"ssa-release": "blue"}, "blue"),
@@ -57,7 +58,7 @@ class Closed(Room):
             metadata = self.helm.pod(self.template, labels, annotations, True).get("metadata", {})
             assert metadata.get("labels", {}).get("ssa-server-of") == wanted, (labels, metadata)
 
-    def what_judges_a_server_takes_away_what_closes_it(self):
+    def what_judges_a_server_takes_away_what_closes_it(self) -> None:
         closed = self.all["EnvoyFilter", "ssa-closed"]["spec"]
         assert closed["workloadSelector"]["labels"] == {"ssa-server-of": "ssa"}
         put = [
@@ -76,7 +77,7 @@ class Closed(Room):
         ]
         assert removed == wanted, removed
 
-    def where_servers_are_to_be_open_nothing_is_put_in_or_taken_away(self):
+    def where_servers_are_to_be_open_nothing_is_put_in_or_taken_away(self) -> None:
         objects = self.helm.objects("-f", VALUES, "--set", "inbound.withoutServices=open")
         assert {name for kind, name in objects if kind == "EnvoyFilter"} == {"ssa-inbound", "ssa-outbound"}
         assert "ssa-closed" not in json.dumps(objects["EnvoyFilter", "ssa-inbound"])

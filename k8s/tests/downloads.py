@@ -1,23 +1,24 @@
-"""What kind-cluster takes from elsewhere: programs and images, by their digests."""
+"""What kind-cluster downloads: programs and images, pinned by digest."""
 
 import hashlib
 import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
-from room import ROOT, Room, run
+from checks import ROOT, Checks, run
 
-FILES = Path(__file__).resolve().parent / "files"
+FIXTURES = Path(__file__).resolve().parent / "fixtures"
 # A registry's Docker: it knows an image by tag and by digest, and keeps in `kept` what was pulled, in `log` what was
 # asked.
-DOCKER = (FILES / "docker.sh").read_text()
+DOCKER = (FIXTURES / "fake_docker.sh").read_text()
 
 
-class Fetching(Room):
-    """What kind-cluster takes from elsewhere: programs and images, by their digests."""
+class Downloads(Checks):
+    """What kind-cluster downloads: programs and images, pinned by digest."""
 
-    def _call(self, folder, script, programs):
+    def _call(self, folder: Path, script: str, programs: Any) -> tuple[int, str]:
         """Calls functions of kind-cluster/lib.sh in a copy of it, with these programs before others."""
         env = {
             **os.environ,
@@ -28,7 +29,7 @@ class Fetching(Room):
         # What it puts before PATH itself is not there in a cache that is new.
         return run("bash", "-euc", f'. "{folder}/kind-cluster/lib.sh"; {script}', env=env)
 
-    def _copy(self, name):
+    def _copy(self, name: str) -> Path:
         folder = self.folder / name
         (folder / "kind-cluster/build").mkdir(parents=True)
         (folder / "new").mkdir()
@@ -39,17 +40,17 @@ class Fetching(Room):
         return folder
 
     @staticmethod
-    def _versions():
+    def _versions() -> Any:
         return dict(re.findall(r"(?m)^(\w+)=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text()))
 
-    def a_program_of_another_digest_is_not_taken(self):
+    def a_program_of_another_digest_is_not_taken(self) -> None:
         folder = self._copy("programs")
         good = hashlib.sha256(b"as released\n").hexdigest()
         sums = folder / "kind-cluster/build/sha256sums"
         listed = sums.read_text()
         sums.write_text(f"{listed}{good}  tool-v1\n")
 
-        def fetch(name, answer):
+        def fetch(name: str, answer: Any) -> tuple[int, str]:
             programs = self._stand_in("curl", f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n{answer}\n')
             return self._call(
                 folder, f'fetch https://a.example/{name} {name} "{folder}/new" && echo taken || echo none', programs
@@ -69,13 +70,13 @@ class Fetching(Room):
             assert f"  kind-{versions['KIND_VERSION']}-linux-{machine}\n" in listed
             assert f"  helm-{versions['HELM_VERSION']}-linux-{machine}.tar.gz\n" in listed
 
-    def an_image_that_is_listed_comes_by_its_digest(self):
+    def an_image_that_is_listed_comes_by_its_digest(self) -> None:
         folder = self._copy("images")
         programs = self._stand_in("docker", DOCKER)
         digest = f"sha256:{'a' * 64}"
         (folder / "kind-cluster/build/image-digests").write_text(f"a.example/tool:v1 {digest}\n")
 
-        def pull(image, kept=""):
+        def pull(image: str, kept: str = "") -> tuple[list[str], str]:
             (folder / "kept").write_text(kept)
             (folder / "log").write_text("")
             code, text = self._call(folder, f"pull {image}", programs)

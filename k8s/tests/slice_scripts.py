@@ -1,22 +1,24 @@
-"""The scripts in images and for slices."""
+"""The slice scripts, in images and for operators."""
 
 import json
 import os
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from room import K8S, Room, must, run
+from checks import K8S, Checks, must, run
 
-FILES = Path(__file__).resolve().parent / "files"
+FIXTURES = Path(__file__).resolve().parent / "fixtures"
 # Answers from files, and writes down what is done.
-FAKE_KUBECTL = (FILES / "kubectl.py").read_text()
+FAKE_KUBECTL = (FIXTURES / "fake_kubectl.py").read_text()
 
 
-class Scripts(Room):
-    """The scripts in images and for slices."""
+class SliceScripts(Checks):
+    """The slice scripts, in images and for operators."""
 
-    def routes_are_set_kept_and_taken_away(self):
+    def routes_are_set_kept_and_taken_away(self) -> None:
         script = textwrap.dedent(
             """
             set -e
@@ -56,7 +58,7 @@ class Scripts(Room):
             "2001:db8:5:0:ffff::/80 fd00::99",
         ], lines
 
-    def a_node_that_comes_back_has_the_routes_that_it_can_have(self):
+    def a_node_that_comes_back_has_the_routes_that_it_can_have(self) -> None:
         # Of two pods near, one has another address by now.
         script = textwrap.dedent(
             """
@@ -81,7 +83,7 @@ class Scripts(Room):
             "refused",
         ], lines
 
-    def what_is_no_slice_of_the_service_is_not_set(self):
+    def what_is_no_slice_of_the_service_is_not_set(self) -> None:
         lines = [
             "slice ::/0 a fd00::a n1 fd00::11",
             "slice ::/1 a fd00::a n1 fd00::11",
@@ -116,7 +118,7 @@ class Scripts(Room):
             "item 2001:db8:5::/64 root ::/0",
             "flush all",
         ]
-        script = (FILES / "routes.sh").read_text()
+        script = (FIXTURES / "slice_routes.sh").read_text()
         file = self.folder / "lines"
         file.write_text("".join(f"{line}\n" for line in lines))
         folder = self.folder / "bounds"
@@ -131,7 +133,7 @@ class Scripts(Room):
             "2001:db8:5:9::/64 fd00::1234",
         ], "\n".join(said)
 
-    def _routes(self, script, **env):
+    def _routes(self, script: str, **env: str) -> list[str]:
         """Returns the lines that a script printed which calls ssa-routes as node n1 and pod a, in namespaces of its
         own."""
         self._needs_namespaces()
@@ -139,7 +141,7 @@ class Scripts(Room):
         env["PATH"] = f"{K8S / 'images/resolver'}:{env['PATH']}:/usr/sbin:/sbin"
         return must("unshare", "-Urn", "bash", "-c", script, env=env).splitlines()
 
-    def a_plan_reaches_pods_before_nodes_and_leaves_pods_last(self):
+    def a_plan_reaches_pods_before_nodes_and_leaves_pods_last(self) -> None:
         programs = self._stand_in("kubectl", FAKE_KUBECTL)
         cluster = self.folder / "cluster"
         cluster.mkdir()
@@ -150,11 +152,11 @@ class Scripts(Room):
             "PATH": f"{programs}:{os.environ['PATH']}",
         }
 
-        def pod(name, node, address, **more):
+        def pod(name: str, node: str | None, address: str, **more: Any) -> dict[str, Any]:
             status = {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": address}]}
             return {"metadata": {"name": name, **more}, "spec": {"nodeName": node}, "status": status}
 
-        def apply(*pods, apl=("--apl", "2:2001:db8:5::/64")):
+        def apply(*pods: dict[str, Any], apl: Sequence[str] = ("--apl", "2:2001:db8:5::/64")) -> list[str]:
             (cluster / "pods.json").write_text(json.dumps({"items": list(pods)}))
             (cluster / "log").write_text("")
             code, text = run(
@@ -175,7 +177,7 @@ class Scripts(Room):
             ), text
             return (cluster / "log").read_text().splitlines()
 
-        def nodes(**ready):
+        def nodes(**ready: Any) -> None:
             items = [
                 {
                     "metadata": {"name": f"n{n}"},

@@ -1,9 +1,10 @@
-"""Names that the API server takes."""
+"""Names that the API server accepts."""
 
 import re
+from typing import Any
 
+from checks import VALUES, Checks, all_of, run
 from lib.helm import CHART, kubernetes_version
-from room import VALUES, Room, all_of, run
 
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 RULES = {
@@ -17,16 +18,16 @@ RULES = {
 LONG = "s" * 60 + "." + "t" * 60 + ".example"
 
 
-class Names(Room):
-    """Names that the API server takes."""
+class ObjectNames(Checks):
+    """Names that the API server accepts."""
 
-    def _rendered(self, release, *flags):
+    def _rendered(self, release: str, *flags: str) -> tuple[int, str]:
         version = kubernetes_version()
         return run(
             self.helm.program, "template", release, CHART, "-n", "shop", "--kube-version", version, "-f", VALUES, *flags
         )
 
-    def all_names_are_taken_also_of_the_longest_release(self):
+    def all_names_are_taken_also_of_the_longest_release(self) -> None:
         for release in ("ssa", "a", "s" * 53, "s-1"):
             code, text = self._rendered(release, "--set", f"services[0].name={LONG},slices.nodes=true,preflight=true")
             assert code == 0, text
@@ -34,7 +35,7 @@ class Names(Room):
             for item in self.helm.read(documents):
                 self._judge(item)
 
-    def _judge(self, item):
+    def _judge(self, item: dict[str, Any]) -> None:
         kind, name = item["kind"], item["metadata"]["name"]
         assert re.fullmatch(RULES.get(kind, RULES["subdomain"]), name), (kind, name)
         for value in item["metadata"]["labels"].values():
@@ -48,7 +49,7 @@ class Names(Room):
             for value in (spec.get("matchLabels") or {}).values():
                 assert re.fullmatch(RULES["value"], value), (kind, name, value)
 
-    def releases_that_nothing_can_be_named_after_are_refused(self):
+    def releases_that_nothing_can_be_named_after_are_refused(self) -> None:
         for release in ("1ssa", "blue.ssa", "0", "a.b"):
             code, text = self._rendered(release)
             assert code != 0 and f"release name: {release} begins with no letter or has a dot" in text, text
