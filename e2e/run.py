@@ -3,7 +3,7 @@
 scenarios in the sidecars of Istio, in the kind cluster that is running.
 
 Each scenario is a folder in sidecar/, resolver/ or kind/; its scenario.py says what it shows. In namespaces, busy
-scenarios run one after another, and those that mostly wait run next to them.
+scenarios run one after another, and light ones, which mostly wait or need little CPU, next to them.
 
 Claims are counted one by one, and a scenario that aborts counts as one more failure. The last line is
 `N passed, N failed, N skipped`. The exit status is 1 if anything failed or nothing passed, and 77 if no scenario can

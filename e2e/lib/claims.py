@@ -77,12 +77,15 @@ class Claims:
         """Counts a claim: the text contains the part."""
         self._count(what, part in whole, f"{whole[-2000:]!r}", f"text containing {part!r}")
 
-    def claim_steady(self, what: str, condition: Callable[[], object], times: int = 4) -> None:
-        """Counts a claim: the condition holds so many times in a row, as in each worker, and not once by luck."""
+    def claim_steady(self, what: str, condition: Callable[[], object], times: int = 4, pause: float = 0) -> None:
+        """Counts a claim: the condition holds so many times in a row, as in each worker, and not once by luck.
+
+        `pause` is in seconds; without one, what the condition does, such as dialling, takes its time.
+        """
         held = 0
         while held < times and condition():
             held += 1
-            time.sleep(self.pause)
+            time.sleep(pause)
         self._count(what, held == times, f"{held} times in a row", f"{times} times")
 
     def _count(self, what: str, holds: bool, found: Any, expected: Any) -> None:

@@ -1,4 +1,4 @@
-"""Runs busy scenarios one after another, and scenarios that mostly wait next to them."""
+"""Runs busy scenarios one after another, and light ones next to them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Lanes:
-    """Runs scenarios in lanes: the first has the busy ones, the others those that mostly wait (LIGHT).
+    """Runs scenarios in lanes: the first has the busy ones, the others the light ones (LIGHT).
 
     So no two busy scenarios ever run at once, and what one measures of time and CPU is meaningful. A lane that has
-    nothing left takes from those that wait. With one lane all run one after another.
+    nothing left takes light ones. With one lane all run one after another.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ class Scenario:
 
     LIMIT   seconds that it may take (120), multiplied by SSA_TIMEOUT_FACTOR
     LONG    whether it runs only by name or with --long (False)
-    LIGHT   whether it mostly waits for TTLs, timeouts or clocks, and may run next to another (False)
+    LIGHT   whether it may run next to another: it mostly waits, or needs little CPU and measures nothing (False)
     """
 
     def __init__(self, folder: Path) -> None:

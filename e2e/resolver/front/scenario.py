@@ -26,6 +26,7 @@ from lib.stage import Stage
 LIMIT = 180
 MASTER = "00112233445566778899aabbccddeeff"
 STEP = 30
+LIGHT = True
 FILES = Files(__file__)
 NAMES = ("web", "clock", "keyed", "object")
 

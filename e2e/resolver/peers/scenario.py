@@ -17,6 +17,7 @@ from lib.files import Files
 from lib.stage import Skip, Stage
 
 LIMIT = 60
+LIGHT = True
 FILES = Files(__file__)
 ROLES = ("inbound", "outbound")
 SERVER, CLIENT, OTHER = 1001, 1002, 1003

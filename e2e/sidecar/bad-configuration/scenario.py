@@ -19,6 +19,7 @@ from lib.envoy import Sidecar
 from lib.files import Files
 from lib.stage import Stage
 
+LIGHT = True
 FILES = Files(__file__)
 WEB = FILES.service("web")
 SECRET = "00112233445566778899aabbccddeeff"

@@ -22,6 +22,7 @@ from lib.net import Host
 from lib.service import Service
 from lib.stage import Stage
 
+LIGHT = True
 FILES = Files(__file__)
 WEB, SHADOW = (FILES.service(name, configuration="web.json") for name in ("web", "shadow"))
 MAIL = FILES.service("mail", configuration="mail.json")

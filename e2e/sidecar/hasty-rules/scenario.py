@@ -18,7 +18,8 @@ from lib.stage import Stage
 
 FILES = Files(__file__)
 HASTY, SLOW = FILES.service("hasty"), FILES.service("slow")
-RATE, SECONDS, WORKERS = 250, 30, 2
+# Longer than the two cleanup intervals of 5 s that the bounds below are about, and the second between them.
+RATE, SECONDS, WORKERS = 250, 16, 2
 # 8 draws of each worker for every second of two intervals of 5 s, and one second more for the time between.
 MOST = 8 * WORKERS * (2 * 5 + 1)
 HOSTS = r"cluster\.original_dst\.membership_total"

@@ -87,12 +87,16 @@ def hold_both(stage: Stage, client: Host, web: Host, mail: Host) -> None:
     with client:
         caller = socket.create_connection((MAIL.plain, 25), timeout=timeouts.HELD_EXCHANGE)
     wait_held(stage, near, COUNT + 1)
-    stage.claim_steady("the client's sidecar holds all, and connects to nobody", lambda: near.stat(OUT) == 0)
+    stage.claim_steady(
+        "the client's sidecar holds all, and connects to nobody", lambda: near.stat(OUT) == 0, pause=0.05
+    )
     of_near.publish(WEB, MAIL)
     wait_held(stage, far, COUNT)
     wait_held(stage, far_mail, 1)
     wait_held(stage, near, 0)
-    stage.claim_steady("the servers' hold them, and connect to nobody", lambda: far.stat(IN) + far_mail.stat(IN) == 0)
+    stage.claim_steady(
+        "the servers' hold them, and connect to nobody", lambda: far.stat(IN) + far_mail.stat(IN) == 0, pause=0.05
+    )
     of_far.publish(WEB)
     told = load.settled()
     stage.claim("where clients speak first, connections answered whole", COUNT, told["answered"])

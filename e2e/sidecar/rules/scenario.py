@@ -23,6 +23,7 @@ from lib.net import Host
 from lib.service import Service
 from lib.stage import Stage, address
 
+LIGHT = True
 FILES = Files(__file__)
 REQUESTS = 20
 OTHER = "2001:db8:0:1::10"

@@ -13,6 +13,7 @@ from lib import timeouts
 from lib.files import Files
 from lib.stage import Stage, address
 
+LIGHT = True
 FILES = Files(__file__)
 WEB = FILES.service("web")
 OTHER = "2001:db8:0:1::77"

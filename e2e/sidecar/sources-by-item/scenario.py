@@ -16,6 +16,7 @@ from lib.stage import Stage, address
 
 GLOBAL, LOCAL = "2001:db8:0:1::10", "fd00:db8:0:1::10"
 REQUESTS = 100
+LIGHT = True
 FILES = Files(__file__)
 RANDOM, HASHED = FILES.service("random"), FILES.service("hashed")
 

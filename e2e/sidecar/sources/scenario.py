@@ -15,6 +15,7 @@ from lib import timeouts
 from lib.files import Files
 from lib.stage import Stage, address
 
+LIGHT = True
 FILES = Files(__file__)
 WEB = FILES.having(source="").service("web")
 GLOBAL, LOCAL, DEPRECATED = "2001:db8:0:1::10", "fd00:db8:0:1::10", "2001:db8:0:1::dead"

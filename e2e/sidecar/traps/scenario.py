@@ -19,6 +19,7 @@ from lib.envoy import Sidecar
 from lib.files import Files
 from lib.stage import Stage
 
+LIGHT = True
 FILES = Files(__file__)
 WEB = FILES.service("web")
 CONFORMING, VIOLATING = "2001:db8:5:1::66", "2001:db8:5:1::99"

@@ -20,6 +20,7 @@ from lib import timeouts
 from lib.files import Files
 from lib.stage import Skip, Stage
 
+LIGHT = True
 FILES = Files(__file__)
 WEB = FILES.service("web")
 

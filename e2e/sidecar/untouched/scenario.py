@@ -17,6 +17,7 @@ from lib import timeouts
 from lib.files import Files
 from lib.stage import Stage
 
+LIGHT = True
 FILES = Files(__file__)
 WEB = FILES.service("web")
 

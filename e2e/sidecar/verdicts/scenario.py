@@ -21,6 +21,7 @@ from lib.net import Host
 from lib.stage import Stage
 
 FINDINGS = ["conforming", "legacy", "violation", "outside", "other_port", "no_rule"]
+LIGHT = True
 FILES = Files(__file__)
 # Of each service: what becomes of FINDINGS.
 OUTCOMES = {
