@@ -199,14 +199,11 @@ class Sidecar(Metered):
 
     def resident(self) -> int:
         """Returns its resident memory in MB."""
-        with open(f"/proc/{self.process.pid}/status") as file:
-            return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS:"))
+        return self.process.resident_kb() // 1024
 
     def cpu_seconds(self) -> float:
         """Returns its CPU time so far, in seconds."""
-        with open(f"/proc/{self.process.pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")
+        return self.process.cpu_seconds()
 
     def memory(self) -> dict[str, int]:
         """Returns how many MB it has: in all, given out by its allocator, and beside that: modules and its program."""

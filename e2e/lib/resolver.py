@@ -242,8 +242,7 @@ class Shim:
 
     def resident(self) -> int:
         """Returns its resident memory in kB."""
-        with open(f"/proc/{self.process.pid}/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+        return self.process.resident_kb()
 
     def output(self) -> str:
         """Returns its log so far."""

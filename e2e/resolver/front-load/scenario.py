@@ -10,14 +10,13 @@ machine CPU time alone says something, and where the server itself never does so
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from lib import resolver, timeouts
 from lib.files import Files
-from lib.stage import Skip, Stage
+from lib.stage import Program, Skip, Stage
 
 LIMIT = 120
 LONG = True
@@ -33,13 +32,6 @@ def question(name: str, kind: int) -> str:
     return (b"\0\0\1\0\0\1\0\0\0\0\0\0" + labels + kind.to_bytes(2, "big") + b"\0\1").hex()
 
 
-def cpu(process: subprocess.Popen) -> float:
-    """Seconds of CPU time that a process has used."""
-    with open(f"/proc/{process.pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def run(stage: Stage) -> None:
     dns = stage.net.host("dns", "2001:db8:0:53::53")
     host = stage.net.host("front", "2001:db8:0:54::53")
@@ -49,7 +41,7 @@ def run(stage: Stage) -> None:
     shim = resolver.Shim(stage, host, FILES.later("resolver.json"))
     shim.wait_state("web", "outbound", "usable")
 
-    def ask(what: str, server: str, kind: int, process: subprocess.Popen) -> tuple[float, float]:
+    def ask(what: str, server: str, kind: int, process: Program) -> tuple[float, float]:
         """Returns the share that is answered, and the CPU time of the process for each query in µs."""
         command: list[str | Path] = [
             sys.executable,
@@ -59,11 +51,11 @@ def run(stage: Stage) -> None:
             str(SECONDS),
             str(RATE),
         ]
-        before = cpu(process)
+        before = process.cpu_seconds()
         with client:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeouts.STARTED, check=True)
         told = json.loads(done.stdout)
-        used = 1e6 * (cpu(process) - before) / (told["answered"] or 1)
+        used = 1e6 * (process.cpu_seconds() - before) / (told["answered"] or 1)
         stage.note(
             f"        {what}: {told['sent'] / told['took']:.0f} queries/s,"
             f" {100 * told['answered'] / told['sent']:.2f} % answered,"

@@ -11,9 +11,7 @@ yet; and Envoy's CPU time while it waits for a change, and for one.
 """
 
 import http.client
-import os
 import socket
-import subprocess
 import time
 from typing import Any
 
@@ -50,19 +48,6 @@ def entry(one: Numbered, role: str) -> dict[str, Any]:
         "allowed": ["2001:db8:5::/48", "2001:db8:6::/48"],
         role: {"ports": one.ports},
     }
-
-
-def cpu(process: subprocess.Popen) -> float:
-    """Seconds of CPU time that a process has used."""
-    with open(f"/proc/{process.pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(process: subprocess.Popen) -> int:
-    """Returns how many kB of memory a process has in use."""
-    with open(f"/proc/{process.pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
 
 def installed(sidecar: Sidecar, role: str) -> int:
@@ -106,10 +91,10 @@ def run(stage: Stage) -> None:
         shim.stop()
         sidecar.start()
         sidecar.wait_ready()
-        alone = resident(sidecar.process)
+        alone = sidecar.process.resident_kb()
         shim.start()
         stage.wait(timeouts.INTERVAL, "every VM has the snapshot", lambda: installed(sidecar, role) >= VMS)
-        grown = resident(sidecar.process) - alone
+        grown = sidecar.process.resident_kb() - alone
         stage.note(
             f"        {role}: snapshot {size(shim, role)} bytes;"
             f" Envoy {alone} kB without it and {grown} kB more with it,"
@@ -119,7 +104,7 @@ def run(stage: Stage) -> None:
 
     def figures(sidecar: Sidecar, shim: Shim) -> tuple[float, float, int, int]:
         asked, requests = shim.count("ssa_resolver_resolutions_total"), shim.count("ssa_resolver_requests_total")
-        return cpu(shim.process), cpu(sidecar.process), asked, requests
+        return shim.process.cpu_seconds(), sidecar.process.cpu_seconds(), asked, requests
 
     for role, (sidecar, shim) in sidecars.items():
         status, tag, snapshot = shim.fetch(role)
@@ -137,14 +122,14 @@ def run(stage: Stage) -> None:
         stage.claim_between(f"kB in memory of the {role} shim", 1, 30_000, shim.resident())
     stage.claim("the client reaches the last one", "served", stage.dial(client, services[-1].plain).kind)
     stage.note("one of them changes")
-    used_before = {role: cpu(sidecar.process) for role, (sidecar, _) in sidecars.items()}
+    used_before = {role: sidecar.process.cpu_seconds() for role, (sidecar, _) in sidecars.items()}
     services[499] = service(500, RULE + "; salt=2")
     zone.publish(records(services))
     for role, (sidecar, shim) in sidecars.items():
         stage.wait(2 * TTL, f"{role} has it", lambda: any("salt" in rule for rule in shim.rules(role, "s500") or []))
         stage.wait(timeouts.SOON, "every VM too", lambda: installed(sidecar, role) >= 2 * VMS)
-        used = 1e3 * (cpu(sidecar.process) - used_before[role])
+        used = 1e3 * (sidecar.process.cpu_seconds() - used_before[role])
         stage.note(
-            f"        {role}: Envoy needed {used:.0f} ms of CPU for it, and has {resident(sidecar.process)} kB now"
+            f"        {role}: Envoy needed {used:.0f} ms of CPU for it, and has {sidecar.process.resident_kb()} kB now"
         )
     stage.claim("the client reaches it", "served", stage.dial(client, services[499].plain).kind)
