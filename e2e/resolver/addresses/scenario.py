@@ -1,15 +1,15 @@
-"""What the shim learns from its host: the source addresses that the kernel selects, and the servers of resolv.conf.
+"""The shim follows its host: the source addresses that the kernel selects, and the servers of resolv.conf.
 
-Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with a shim alone, a
-DNS server, and another that comes to be the system's.
+Topology: a client with a sidecar and a shim, a router, a server with a sidecar and a shim, a host with only a shim, a
+DNS server, and another that becomes the system's.
 
-Configuration: envoy/client.yaml, its cluster bound to no address; the rule hashes the source. The shim alone has
-no `dns.servers`, and a resolv.conf whose first server is not there.
+Configuration: envoy/client.yaml, its cluster bound to no address; the rule hashes the source. The lone shim has no
+`dns.servers`, and a resolv.conf whose first server does not exist.
 
-Expected: under connections the client gets an address that is nearer to the service, and loses it again. Both times the
-snapshot has the source within seconds, long before it would be asked for by the clock; connections are refused between
-the change and the snapshot alone. The shim alone asks the second server; when resolv.conf is empty for a time nothing
-changes, and when it names another server that one is asked, without a signal.
+Expected: while connections are open the client gains an address that is nearer to the service, and loses it again. Both
+times the snapshot names the right source within seconds, long before the next regular check; connections are refused
+only between the change and the snapshot. The lone shim asks the second server; while resolv.conf is empty nothing
+changes, and when it names another server, that one is asked, without a signal.
 """
 
 import time
@@ -90,7 +90,7 @@ def run(stage: Stage) -> None:
         for one in told["samples"]
         if not any(began <= one[0] <= ended + timeouts.LOSSY_EXCHANGE + 1 for began, ended in changes)
     ]
-    stage.claim("connections without an answer but at the changes", [], outside)
+    stage.claim("connections without an answer, except at the changes", [], outside)
     most = sum(RATE * (ended - began + 1) for began, ended in changes)
     stage.claim_between("connections without an answer", 0, round(most), told["opened"] - told["answered"])
 
@@ -115,4 +115,4 @@ def run(stage: Stage) -> None:
     )
     stage.claim("changes of servers", 1, alone.count("ssa_resolver_server_changes_total", outcome="taken"))
     for one in (shim, alone):
-        stage.claim(f"the shim of {one.host.name} ends well", 0, one.stop())
+        stage.claim(f"exit status of the shim of {one.host.name}", 0, one.stop())

@@ -2,12 +2,13 @@
 
 Topology: a router, a host with a DNS server, a host with a shim that validates, and one with a shim that does not.
 
-Configuration: demo.test is signed by this scenario, with a key for the zone and one for its keys; the latter alone is
-the trust anchor. inner.demo.test is signed too, and demo.test has its DS records; plain.demo.test is delegated without.
+Configuration: demo.test is signed by this scenario, with a zone-signing key and a key-signing key; the latter is the
+only trust anchor. inner.demo.test is signed too, and demo.test has its DS records; plain.demo.test is an insecure
+delegation.
 
-Expected: services of all three are usable, by an alias too. Each damage of the list below leaves verifiers and clients
-what they had, with the reason; the shim that does not validate takes what it is told. Absence counts that is proven, by
-NSEC or NSEC3. The right records mend everything.
+Expected: services of all three are usable, also through an alias. After each kind of damage listed below, verifiers and
+clients keep what they had, and the reason is reported; the shim that does not validate accepts the damaged records.
+Absence counts if NSEC or NSEC3 proves it. The correct records repair everything.
 """
 
 import os
@@ -227,23 +228,23 @@ def run(stage: Stage) -> None:
         stage.wait(timeouts.SOON, f"{way}: it is proven", lambda: both(shim, "web", "kept", "absent"))
         zone.serve(signatures=signatures)
         stage.wait(timeouts.SOON, f"{way}: web is back again", lambda: both(shim, "web", "usable", "usable"))
-        stage.claim(f"the clients have by {way}", [RULE], shim.rules("outbound", "web"))
+        stage.claim(f"the clients have, with {way}", [RULE], shim.rules("outbound", "web"))
 
-    stage.note("a list without items beside the other")
+    stage.note("an empty list next to the other")
     zone.serve(beside="web APL\n")
     so_far = count("secure")
     stage.wait(timeouts.SOON, "it is proven", lambda: count("secure") > so_far + 6)
-    stage.claim("web with it", True, both(shim, "web", "usable", "usable"))
+    stage.claim("web, with the empty list", True, both(shim, "web", "usable", "usable"))
     stage.wait(timeouts.SOON, "the other shim takes it too", lambda: both(plain, "web", "usable", "usable"))
     zone.serve()
 
-    stage.note("anchors that do not fit")
+    stage.note("wrong trust anchors")
     wrong = next((zone.folder / "others").glob("Kdemo.test.*.key"))
     shim.reload(dns={**proving, "trust_anchors": str(wrong)})
     stage.wait(timeouts.SOON, "web is stale", lambda: both(shim, "web", "stale", "stale"))
     stage.claim_in("the reason", "does not chain to a trust anchor", shim.status("web", "inbound")[1])
     shim.reload(dns={key: value for key, value in proving.items() if key != "trust_anchors"})
-    stage.wait(timeouts.SOON, "by the root's keys it is stale too", lambda: both(shim, "web", "stale", "stale"))
+    stage.wait(timeouts.SOON, "with the root's keys it is stale too", lambda: both(shim, "web", "stale", "stale"))
     for text in ("", "demo.test. IN DNSKEY 257 3 13 AAAA\n", "demo.test. IN A 192.0.2.1\n"):
         (stage.work / "anchors").write_text(text)
         refused = shim.count("ssa_resolver_reloads_total", outcome="refused")

@@ -1,11 +1,10 @@
-"""Two services swap their lists in the DNS and neither is refused; a third that publishes a list of theirs gets
-nothing.
+"""Two services swap their lists in the DNS and neither is refused; a third that publishes another's list gets nothing.
 
 Topology: a DNS server, a host with a shim that verifies for all three services.
 
-Expected: after the exchange both are usable with each other's former list, what is kept of their own gives way and
-/status says so, and a restart of the shim changes nothing. The third is refused before and after, and while the records
-of the one are gone.
+Expected: after the exchange both are usable with each other's former list, the lists kept from before give way, which
+/status reports, and a restart of the shim changes nothing. The third is refused before and after, and while the records
+of the list's owner are missing.
 """
 
 import signal
@@ -41,7 +40,7 @@ def run(stage: Stage) -> None:
     zone.publish(FILES.text("zone-stolen"))
     reason = shim.wait_state("evil", "inbound", "kept")
     stage.claim_in("it is refused", "shares addresses with vault", reason)
-    stage.claim("its holder has it", set(vault.items), lists("vault"))
+    stage.claim("its owner keeps it", set(vault.items), lists("vault"))
     zone.publish(FILES.text("zone-stolen-alone"))
     shim.wait_state("vault", "inbound", "kept")
     stage.claim(
@@ -57,9 +56,9 @@ def run(stage: Stage) -> None:
     for name, other in (("web", "vault"), ("vault", "web")):
         state, reason = shim.status(name, "inbound")
         stage.claim(f"{name} is", "usable", state)
-        stage.claim_in("what is kept of it gives way", f"shares addresses with {other}", reason)
+        stage.claim_in("its kept list gives way", f"shares addresses with {other}", reason)
     stage.claim("the third has its own", set(evil.items), lists("evil"))
-    stage.claim_in("and is refused still", "shares addresses with web", shim.status("evil", "inbound")[1])
+    stage.claim_in("and is still refused", "shares addresses with web", shim.status("evil", "inbound")[1])
     shim.stop(signal.SIGKILL)
     shim.start()
     for name in ("web", "vault"):

@@ -1,9 +1,9 @@
-"""musl's getaddrinfo, which treats one failure as failure of all, works with the DNS front when the DNS disappears.
+"""musl's getaddrinfo, for which one failed query is failure, works with the DNS front when the DNS disappears.
 
 Topology: a router, a DNS server, a resolver host with the shim's front, a client with a program built by musl-gcc.
 
-Expected: with the DNS and without it, the program gets the composed address and the IPv4 address that was known; of a
-service that nobody asked for before, the composed address alone.
+Expected: with the DNS and without it, the program gets the composed address and the IPv4 address that was known; for a
+service that nobody queried before, only the composed address.
 """
 
 import shutil

@@ -1,11 +1,11 @@
 """Stub resolvers work with the DNS front: Envoy's STRICT_DNS (c-ares, with cookies) and glibc's getaddrinfo.
 
-Topology: a router, a DNS server (BIND, which answers cookies by its own), another that refuses everything, a resolver
-host with the shim's front, a client with an Envoy.
+Topology: a router, a DNS server (BIND, which returns cookies), another that refuses everything, a resolver host with
+the shim's front, a client with an Envoy.
 
-Expected: Envoy's cluster of a service gets composed addresses, though the same front hands on what the server says of
-another name; no update fails. Where the first server refuses, the second answers. When the DNS goes away, getaddrinfo
-has the composed address and the IPv4 address that was known in a moment, with TTLs above 0; when it comes back, they
+Expected: Envoy's cluster for a service gets composed addresses, although the same front forwards the server's answers
+about another name; no update fails. If the first server refuses, the second answers. When the DNS disappears,
+getaddrinfo returns the composed address and the known IPv4 address at once, with TTLs above 0; when it comes back, they
 are the server's again.
 """
 
@@ -105,7 +105,7 @@ def run(stage: Stage) -> None:
 
     stage.note("getaddrinfo")
     stage.claim("with the DNS", (1, ["192.0.2.7"]), found("web.demo.test")[:2])
-    stage.claim("an address of IPv6 alone", (1, []), found("six.demo.test")[:2])
+    stage.claim("a name with IPv6 addresses only", (1, []), found("six.demo.test")[:2])
     zone.stop()
     for name in SERVICES:
         shim.wait_state(name, "outbound", "stale", timeouts.INTERVAL)
@@ -114,7 +114,7 @@ def run(stage: Stage) -> None:
         stage.claim(f"without the DNS, of {name}", (1, others), (composed, rest))
         stage.claim_between("within ms", 0, 2500, round(1000 * took))
     told = stub.dig("web.demo.test", "A")
-    stage.claim("TTL of what is stale", "30", find(r"\s(\d+)\s+IN\s+A\s+192", told)[1])
+    stage.claim("TTL of a stale answer", "30", find(r"\s(\d+)\s+IN\s+A\s+192", told)[1])
     stage.wait(
         timeouts.SOON,
         "what is composed from expired records is told for 30 s",

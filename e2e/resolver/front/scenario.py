@@ -1,15 +1,15 @@
 """Clients without a filter use the shim's DNS front and connect where the rule says; other answers pass unchanged.
 
-Topology: a server with a sidecar that denies legacy traffic, a router, a DNS server. A resolver host
-with the shim's front, which two clients may ask and a third may not. One client has a front of its own on ::1 too.
+Topology: a server with a sidecar that denies legacy traffic, a router, a DNS server. A resolver host with the shim's
+front, which two clients may query and a third may not. One client has a front of its own on ::1 too.
 
-Expected: curl, getaddrinfo and dig get addresses that the server accepts from the asker and refuses from another; TTLs
-end with time steps. So do the front's own host, by an address of its own, and who asks for an alias or for a service
-without an AAAA record. No hint, no additional record and no flag of answers in a query leads past the rule. Answers to
-every other type, with EDNS, DNSSEC OK, TCP, ANY, cut short and 60 kB long, are those of the server byte for byte, but
-for cookies. Rules that name an object, and keys that the configuration keeps, leave the published address. What is no
-query for records is handed to nobody. Junk changes nothing; a dead server is told soon; an asker that is no client is
-refused.
+Expected: curl, getaddrinfo and dig get addresses that the server accepts from the client that queried and refuses from
+another; TTLs end with time steps. The same holds for the front's own host, for an alias and for a service without an
+AAAA record. No hint, no additional record and no answer flag in a query bypasses the rule. Answers of every other type,
+with EDNS, DNSSEC OK, TCP, ANY, truncated and 60 kB long, are those of the server byte for byte, except for cookies.
+Rules that name an object, and keys that the configuration withholds, leave the published address. Messages that are not
+queries for records are forwarded to nobody. Garbage changes nothing; a dead server is reported soon; a host that is not
+a client is refused.
 """
 
 import ipaddress
@@ -127,12 +127,12 @@ def run(stage: Stage) -> None:
     stage.claim("a service without an AAAA record", "served", stage.dial(one, asking.address("bare.demo.test")[0]).kind)
     home = Client(stage, one, "::1")
     status, told = home.run("curl", "-sS", "-m", str(timeouts.EXCHANGE), "http://web.demo.test/")
-    stage.claim("curl by a front of its own host", (0, server.name), (status, told))
+    stage.claim("curl through a front on its own host", (0, server.name), (status, told))
     address, _ = home.address("clock.demo.test")
-    stage.claim("an address for what its host uses as source", "served", stage.dial(one, address).kind)
+    stage.claim("an address composed for the source of the front's own host", "served", stage.dial(one, address).kind)
     itself = Client(stage, front_host, front_host.address)
     address, _ = itself.address("web.demo.test")
-    stage.claim("the front's own host, by an address that is none of the clients'", True, address is not None)
+    stage.claim("the front's own host, which is not among the clients", True, address is not None)
     stage.claim("from there", "served", stage.dial(front_host, address).kind)
 
     stage.note("TTLs")
@@ -142,7 +142,7 @@ def run(stage: Stage) -> None:
     _, ttl = asking.address("web.demo.test")
     stage.claim_between("TTL by the records", 0, 20, ttl)
 
-    stage.note("what is not the front's")
+    stage.note("answers that the front does not compose")
     stage.claim("a rule that names an object", rule_of_object.plain, asking.address("object.demo.test")[0])
     stage.claim("a rule with a secret that is not allowed", keyed.plain, asking.address("keyed.demo.test")[0])
     stage.claim("with DNSSEC OK", web.plain, asking.address("web.demo.test", "+dnssec")[0])
@@ -157,7 +157,7 @@ def run(stage: Stage) -> None:
         message = bytes(1 if at == count else byte for at, byte in enumerate(misplaced))
         stage.claim(f"with {name} in the query: FORMERR", 1, asking.reply(message, front_host.address)[3] & 0x0F)
     header = find(r"flags: ([a-z ]*);", asking.dig("web.demo.test", "A"))[1]
-    stage.claim_in("the server is authoritative still", "aa", header)
+    stage.claim_in("the answer is still authoritative", "aa", header)
     direct = Client(stage, one, dns.address)
     zone_records, passed = (
         each.dig("demo.test", "AXFR", "+noall", "+answer").splitlines() for each in (direct, asking)
@@ -188,7 +188,7 @@ def run(stage: Stage) -> None:
     whole = asking.reply(question("large.demo.test", 16), front_host.address, True)
     stage.claim_between("bytes of the largest", 60_000, 65_535, len(whole))
     cut = asking.reply(question("large.demo.test", 16), front_host.address)
-    stage.claim("by UDP it is cut short", 0x02, cut[2] & 0x02)
+    stage.claim("over UDP it is truncated", 0x02, cut[2] & 0x02)
     stage.claim_in("dig gets it whole", "x" * 250, asking.dig("large.demo.test", "TXT"))
     # dig sends a cookie, and BIND answers by one of its own.
     for letters in ("A", "AAAA", "TXT"):
@@ -197,21 +197,21 @@ def run(stage: Stage) -> None:
         stage.claim_in("the server's own, asked directly", "COOKIE", direct.dig("web.demo.test", "A"))
     told = asking.dig("web.demo.test", "HTTPS")
     stage.claim("an HTTPS record has its parameters", (True, False), ("h2" in told, web.plain in told))
-    stage.claim_in("with DNSSEC OK its hints too", web.plain, asking.dig("web.demo.test", "HTTPS", "+dnssec"))
+    stage.claim_in("with DNSSEC OK its hints are there too", web.plain, asking.dig("web.demo.test", "HTTPS", "+dnssec"))
     told = asking.dig("_http._tcp.demo.test", "SRV")
     stage.claim("an address beside an SRV record is composed", False, web.plain in told)
     # A server may choose what it answers to ANY (RFC 8482); BIND answers everything by TCP.
     told = asking.dig("web.demo.test", "ANY", "+tcp")
     any_address = re.search(r"AAAA\s+(\S+)", told)
-    stage.claim("among ANY it is composed too", False, f"AAAA\t{web.plain}" in told)
+    stage.claim("in an answer to ANY it is composed too", False, f"AAAA\t{web.plain}" in told)
     if any_address or zone.kind == "bind":
         stage.claim("and served", "served", stage.dial(one, find(r"AAAA\s+(\S+)", told)[1]).kind)
 
-    stage.note("what is handed to nobody")
+    stage.note("what is forwarded to nobody")
     version = bytearray(question("web.demo.test", 28, 1232))
     version[-5] = 1
     answer = asking.reply(bytes(version), front_host.address)
-    stage.claim("a later EDNS", (0, 1), (answer[3] & 15, answer[-6]))
+    stage.claim("a later version of EDNS", (0, 1), (answer[3] & 15, answer[-6]))
     for opcode in (4, 5):
         message = question("demo.test", 6, 1232, flags=opcode << 11)
         for by_tcp in (False, True):
@@ -221,16 +221,16 @@ def run(stage: Stage) -> None:
                 (4, 1),
                 (answer[3] & 15, answer[11]),
             )
-    stage.claim_in("who the server is", "REFUSED", asking.dig("version.bind", "TXT", "CH"))
+    stage.claim_in("a query for the server's version", "REFUSED", asking.dig("version.bind", "TXT", "CH"))
 
-    stage.note("what may go wrong")
+    stage.note("failures")
     outsider = Client(stage, stranger, front_host.address)
     told = outsider.dig("web.demo.test", "A")
-    stage.claim_in("who is no client", "REFUSED", told)
-    stage.claim_in("is told so with EDNS", "EDNS: version: 0", told)
+    stage.claim_in("a host that is not a client", "REFUSED", told)
+    stage.claim_in("and the refusal has EDNS", "EDNS: version: 0", told)
     with stranger:
         held = [socket.create_connection((front_host.address, 53), timeouts.EXCHANGE) for _ in range(130)]
-    stage.claim_in("130 connections of his hold up nobody", "192.0.2.7", asking.dig("web.demo.test", "A", "+tcp"))
+    stage.claim_in("130 connections of such a host delay nobody", "192.0.2.7", asking.dig("web.demo.test", "A", "+tcp"))
     for one_of_them in held:
         one_of_them.close()
     draw = random.Random(1)
@@ -246,19 +246,21 @@ def run(stage: Stage) -> None:
             sending.sendto(junk, (front_host.address, 53))
     stage.wait(timeouts.SOON, "it continues", lambda: asking.address("web.demo.test")[0])
     shim.reload(front={**shim.configuration["front"], "keyed": True, "transfers": False})
-    stage.claim_in("a zone, where the configuration does not say so", "failed", asking.dig("demo.test", "AXFR").lower())
+    stage.claim_in(
+        "a zone transfer that the configuration does not allow", "failed", asking.dig("demo.test", "AXFR").lower()
+    )
     stage.wait(
         timeouts.SOON, "addresses by secrets are composed", lambda: asking.address("keyed.demo.test")[0] != keyed.plain
     )
     first, again = (asking.address("keyed.demo.test")[0] for _ in range(2))
-    stage.claim("the same for the same asker", first, again)
-    stage.claim("and another for another", False, first == other.address("keyed.demo.test")[0])
+    stage.claim("the same for the same client", first, again)
+    stage.claim("a different one for another client", False, first == other.address("keyed.demo.test")[0])
     shim.reload(off=True)
     stage.claim("with the kill switch", web.plain, asking.address("web.demo.test")[0])
     shim.reload(off=False)
     zone.stop()
     stage.claim_in("with a dead server", "SERVFAIL", asking.dig("other.demo.test", "A"))
-    stage.claim("services are composed still", "served", stage.dial(one, asking.address("web.demo.test")[0]).kind)
+    stage.claim("services are still composed", "served", stage.dial(one, asking.address("web.demo.test")[0]).kind)
     for name in ("composed", "published", "passed", "refused", "faulty", "ignored", "failed"):
         stage.claim_between(f"queries {name}", 1, 5000, outcome(name))
     stage.claim_between("memory in kB", 1, 30_000, shim.resident())

@@ -1,12 +1,12 @@
 """Whatever a DNS server says or does, the shim reports what is wrong, and keeps what it must.
 
 Topology: a router, and a host with a shim that serves both roles. Its DNS server is a program of this scenario that
-says what it is told to, over UDP and TCP.
+answers over UDP and TCP as it is told to.
 
-Expected: after a good answer, each bad one leaves what verifiers had; the state and its reason are those of the list
-below; clients live on after failures and are legacy after absences. Good answers mend everything, and those that are
-good in spite of their form are taken. With a second server that is right, a lying or silent first one does not matter;
-what a second one alone denies is asked of the first again.
+Expected: after a good answer, each bad one leaves verifiers with what they had; the state and its reason are those of
+the list below; clients continue after failures and become legacy after absences. Good answers repair everything, and
+those that are acceptable despite their form are accepted. With a second, honest server, a lying or silent first one
+does not matter; if only the second denies a name, the first is asked again.
 """
 
 import socket
@@ -334,7 +334,7 @@ def run(stage: Stage) -> None:
         stage.wait(timeouts.INTERVAL, "answers continue", lambda: answered() > before + 2)
         stage.claim("with a second server the first does not matter", True, both("usable", "usable"))
 
-    stage.note("a first server that was silent for a moment")
+    stage.note("a first server that was silent briefly")
     honest.answer = instead(TXT, code=3)
     liar.answer = silent
     stage.wait(timeouts.SOON, "the second says that the name does not exist", lambda: both("kept", "absent"))

@@ -1,15 +1,15 @@
 """A rule changes in the DNS at 500 connections/s: no conforming connection is refused.
 
-Topology: two clients with sidecars and shims, started at different moments; a router; a server with a sidecar and a
-shim; two real DNS servers of one zone, BIND and Knot, of which the server's shim asks the one and the clients' the
-other. Both are of the kind that SSA_DNS names, where it does, and BIND where there is no Knot.
+Topology: two clients with sidecars and shims, started at different times; a router; a server with a sidecar and a shim;
+two real DNS servers for one zone, BIND and Knot: the server's shim asks one and the clients' shims the other. Both are
+of the kind that SSA_DNS names, if it is set, and BIND if there is no Knot.
 
-Configuration: envoy/client.yaml and envoy/server.yaml; the sidecars know of their services by their shims alone.
-TTL 3 s.
+Configuration: envoy/client.yaml and envoy/server.yaml; the sidecars learn their services from their shims only. TTL
+3 s.
 
-Expected: the new record is published beside the old one with a `from` a TTL and more ahead, and the old one is removed
-a TTL after it; then the width changes too, by lists in the records. Every connection is answered and conforms, though
-the server's shim is killed and started again in the middle, and the DNS is away for a time.
+Expected: the new record is published next to the old one with a `from` more than a TTL ahead, and the old one is
+removed a TTL after it; then the width changes too, with lists in the records. Every connection is answered and
+conforms, although the server's shim is killed and restarted in the middle, and the DNS disappears for a while.
 """
 
 import os
@@ -75,14 +75,14 @@ def run(stage: Stage) -> None:
     far_shim.stop(signal.SIGKILL)
     stage.wait(timeouts.SOON, "a TTL passes", lambda: time.time() > moment + TTL)
     publish("zone-3-new", **values)
-    stage.note("the server's shim was killed, and comes back to what is left")
+    stage.note("the server's shim was killed, and restarts with what is left")
     far_shim.start()
     far_shim.wait_state("web", "inbound", "usable")
     stage.claim("it keeps the old rule too", 2, len(far_shim.rules("inbound", "web")))
     stage.wait(2 * TTL, "the clients have the new one alone", lambda: near_shim.rules("outbound", "web") == new)
     stage.wait(2 * TTL, "all of them", lambda: late_shim.rules("outbound", "web") == new)
 
-    stage.note("the width changes: lists move into the records, the APL record goes, and another record comes")
+    stage.note("the width changes: lists move into the records, the APL record is removed, and another record is added")
     publish("zone-4-lists", **values)
     pause(stage, TTL)
     publish("zone-5-lists-alone", **values)

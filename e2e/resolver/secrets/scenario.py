@@ -3,11 +3,11 @@
 Topology: a client with a sidecar and a shim, a stranger, a router, a server with a sidecar and a shim, a DNS server.
 
 Configuration: the server's shim has secrets and the client's shim its own client keys, each from a directory that is
-swapped as Kubernetes swaps a mounted Secret. Only the server's user may fetch what servers are told.
+swapped as Kubernetes swaps a mounted Secret.
 
-Expected: the second key is mounted beside the first, the second record published and the first removed; all connections
-are answered. The client is never told a master. The kill switch and the mode change by a reload, which drains nothing,
-and a configuration at fault changes nothing. Neither logs nor state nor status tell a secret.
+Expected: the second key is mounted next to the first, the second record published and the first removed; all
+connections are answered. The client never receives a master secret. The kill switch and the mode change with a reload,
+which drains nothing, and an invalid configuration changes nothing. Neither logs nor state nor status reveal a secret.
 """
 
 import os
@@ -97,13 +97,15 @@ def run(stage: Stage) -> None:
     far_shim.reload(services=entries)
     stage.wait_steady(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
     far_shim.reload(off=True)
-    stage.wait_steady(timeouts.SOON, "the switch lets it pass", lambda: stage.dial(stranger, address).kind == "served")
+    stage.wait_steady(
+        timeouts.SOON, "with the kill switch it passes", lambda: stage.dial(stranger, address).kind == "served"
+    )
     far_shim.reload(off=False)
     stage.wait_steady(timeouts.SOON, "and is refused again", lambda: stage.dial(stranger, address).kind == "refused")
     generation = far_shim.fetch("inbound")[1]
     far_shim.reload(sevices=[])
     stage.claim("reloads that were refused", 1, far_shim.count("ssa_resolver_reloads_total", outcome="refused"))
-    stage.claim("a configuration at fault changes nothing", generation, far_shim.fetch("inbound")[1])
+    stage.claim("an invalid configuration changes nothing", generation, far_shim.fetch("inbound")[1])
     del far_shim.configuration["sevices"]
     far_shim.reload(by_signal=False, off=True)
     stage.wait_steady(
@@ -116,11 +118,11 @@ def run(stage: Stage) -> None:
     stage.note(f"        {told['opened']} connections in {told['seconds']} s, the slowest took {told['slowest']} s")
     stage.claim("connections without an answer", [], told["samples"])
 
-    stage.note("what is told")
+    stage.note("what is revealed")
     texts = "".join(
         shim.output() + shim.page("/status") + shim.page("/metrics") + (shim.folder / "state.json").read_text()
         for shim in (far_shim, near_shim)
     )
     every = [*MASTERS.values(), *own.values()]
-    stage.claim("secrets that the shims tell", [], [secret for secret in every if secret in texts.lower()])
+    stage.claim("secrets that the shims reveal", [], [secret for secret in every if secret in texts.lower()])
     stage.claim("permissions of the socket", "0o600", oct(far_shim.socket.stat().st_mode & 0o777))

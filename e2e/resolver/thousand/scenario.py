@@ -2,12 +2,13 @@
 
 Topology: a client with a sidecar, a router, a server with a sidecar, both with a shim; a DNS server.
 
-Configuration: 1000 services with a TTL of 5 s, so that each shim asks some 700 questions a second.
+Configuration: 1000 services with a TTL of 5 s, so that each shim sends some 700 queries a second. They are generated,
+with their records.
 
 Expected: each shim stays below 30 MB; its snapshot is complete, is not sent again while nothing changes, and a change
 of one service reaches the sidecars at once. Printed are the snapshot's size; the shim's memory, and its CPU time for
-each service that it asks for; the memory that each of Envoy's VMs needs for the snapshot, beside an Envoy that has none
-yet; and Envoy's CPU time while it waits for a change, and for one.
+each service that it resolves; the memory that each of Envoy's VMs needs for the snapshot, compared with an Envoy that
+has none yet; and Envoy's CPU time while it waits for a change, and for one.
 """
 
 import http.client
@@ -113,7 +114,7 @@ def run(stage: Stage) -> None:
         until = time.monotonic() + SECONDS
         stage.wait(SECONDS + 2, f"{SECONDS} s pass", lambda: time.monotonic() > until, pause=0.5)
         shims, envoys, asked, requests = (now - then for now, then in zip(figures(sidecar, shim), before, strict=True))
-        stage.claim("it is the same snapshot still", 304, shim.fetch(role, tag, 0)[0])
+        stage.claim("the snapshot is unchanged", 304, shim.fetch(role, tag, 0)[0])
         stage.note(
             f"        {role}: the shim has {shim.resident()} kB and needs {100 * shims / SECONDS:.0f} % of a CPU for"
             f" {asked / SECONDS:.0f} services/s, {1e6 * shims / (asked or 1):.0f} µs each; Envoy needs"

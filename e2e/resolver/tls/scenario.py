@@ -2,9 +2,9 @@
 
 Topology: a router, a host with BIND, which has a certificate made by this scenario, a host with a shim.
 
-Expected: by TLS the service is usable, with the authority of a file and of the system. With another name, another
-authority or an expired certificate nothing is taken, known data is kept, and the reason is told; nothing is asked in
-the clear instead. A server that was away is asked again. Plain DNS goes on as ever beside it.
+Expected: over TLS the service is usable, with the authority of a file and of the system. With another name, another
+authority or an expired certificate no answer is accepted, known data is kept, and the reason is reported; no query is
+sent in the clear instead. A server that was away is asked again. Plain DNS continues to work next to it.
 """
 
 import os

@@ -5,9 +5,9 @@ Topology: a client with a sidecar, a stranger without one, a router, one server 
 Configuration: envoy/client.yaml and envoy/server.yaml, with their listeners from a file (LDS); then the server's filter
 alone from a file (ECDS).
 
-Expected: an Envoy that starts with a bad configuration ends by exit status 1, not by a signal. One that runs counts
-each bad push as rejected, logs the place of every fault, and goes on by what it had; a good push after all that is
-taken.
+Expected: an Envoy that starts with an invalid configuration exits with status 1, not by a signal. One that is running
+counts each invalid push as rejected, logs the place of every fault, and continues with its last good configuration; a
+good push afterwards is accepted.
 """
 
 import copy
@@ -94,8 +94,8 @@ def refuses(
         said = "all"
     except Exception as error:  # the claim tells it
         said = f"{error}; it says {sidecar.output()[printed:][:1000]}"
-    stage.claim(f"{what}: of its faults the log names", "all", said)
-    stage.claim_steady(f"{what}: what was in force still is", works)
+    stage.claim(f"{what}: faults that the log names", "all", said)
+    stage.claim_steady(f"{what}: the last good configuration stays in force", works)
 
 
 def run(stage: Stage) -> None:
@@ -108,9 +108,9 @@ def run(stage: Stage) -> None:
         sidecar = Sidecar(stage, unlucky, "server.yaml", configuration, folder=f"unlucky-{number}")
         process = sidecar.start()
         stage.forget(process)
-        stage.claim(f"{what}: Envoy ends by", 1, process.wait(timeouts.ENDED))
+        stage.claim(f"{what}: Envoy exits with", 1, process.wait(timeouts.ENDED))
         log = sidecar.output()
-        stage.claim(f"{what}: faults that the log lacks", [], [place for place in places if place not in log])
+        stage.claim(f"{what}: faults missing from the log", [], [place for place in places if place not in log])
         stage.claim_in(f"{what}: the log", "configuration refused", log)
 
     stage.note("by LDS")
@@ -132,13 +132,13 @@ def run(stage: Stage) -> None:
         refuses(stage, far, f"server, {what}", configuration, places, lds, served_and_refused)
     for what, configuration, places in garbage(for_client):
         refuses(stage, near, f"client, {what}", configuration, places, lds, composed)
-    stage.claim("logs that tell the secret", [], [one.host.name for one in (near, far) if SECRET in one.output()])
+    stage.claim("logs that contain the secret", [], [one.host.name for one in (near, far) if SECRET in one.output()])
     taken = far.stat(r"listener_manager\.lds\.update_success")
     far.push(FILES.json("server-shadow.json"))
     stage.wait(
         timeouts.SOON, "a good push is taken", lambda: far.stat(r"listener_manager\.lds\.update_success") > taken
     )
-    stage.claim("by a good push a violation is", "served", stage.dial(stranger, other).kind)
+    stage.claim("after a good push a violation is", "served", stage.dial(stranger, other).kind)
     far.stop()
 
     stage.note("by ECDS")

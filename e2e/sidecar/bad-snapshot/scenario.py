@@ -2,11 +2,12 @@
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 
-Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots.
+Configuration: envoy/client.yaml and envoy/server.yaml; services from snapshots.
 
-Expected: what cannot be read is counted as refused, and the log says why; what does not come is counted as failed. The
-age of the snapshot grows while the resolver is dead, and falls when it is back. Of a record that lacks its secret a
-server leaves nothing but the others in force; a client that would use it goes to the plain address.
+Expected: a snapshot that cannot be read is counted as refused, and the log says why; one that does not arrive is
+counted as failed. The age of the snapshot grows while the resolver is dead, and falls when it is back. If a record's
+secret is missing, a server ignores that record and applies the others; a client that would use it connects to the plain
+address.
 """
 
 import copy
@@ -133,7 +134,7 @@ def bodies(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[
         said = sidecar.output()[printed:]
         stage.claim_in(f"{resolver.role}, {what}: the log", f"{resolver.role} snapshot refused: ", said)
         stage.claim_in(f"{resolver.role}, {what}: the log", place, said)
-        stage.claim_steady(f"{resolver.role}, {what}: the last good one is in force", works)
+        stage.claim_steady(f"{resolver.role}, {what}: the last good snapshot stays in force", works)
         resolver.put(json.dumps({**good, "generation": f"after-{resolver.generation}"}))
         resolver.generation += 1
         resolver.wait_taken()
@@ -144,7 +145,7 @@ def manners(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[
     for manner, outcome in MANNERS:
         resolver.answer(manner)
         wait_counted(stage, sidecar, resolver, manner.__name__, outcome)
-        stage.claim_steady(f"{resolver.role}, {manner.__name__}: the last good one is in force", works)
+        stage.claim_steady(f"{resolver.role}, {manner.__name__}: the last good snapshot stays in force", works)
     resolver.answer(snapshots.as_asked)
     resolver.publish(WEB)
     resolver.wait_taken()
@@ -157,12 +158,12 @@ def dead(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[],
     youngest = f"ssa_{resolver.role}_snapshot_age_min_seconds"
     resolver.die(leaves_socket=resolver.role == "outbound")
     wait_counted(stage, sidecar, resolver, "it is dead", "failed")
-    stage.wait(timeouts.SOON, "the snapshot grows old", lambda: sidecar.count(youngest) >= 3)
-    stage.claim_steady(f"{resolver.role}: the last good one is in force", works)
+    stage.wait(timeouts.SOON, "the snapshot ages", lambda: sidecar.count(youngest) >= 3)
+    stage.claim_steady(f"{resolver.role}: the last good snapshot stays in force", works)
     resolver.come()
     resolver.publish(WEB)
     resolver.wait_taken()
-    stage.wait(timeouts.SOON, "it is young again", lambda: sidecar.count(oldest) <= 2)
+    stage.wait(timeouts.SOON, "it is fresh again", lambda: sidecar.count(oldest) <= 2)
     stage.claim_steady(f"{resolver.role}: then it works", works)
 
 

@@ -1,15 +1,14 @@
 """Edges of time: a step and its skew, a record's `from`, the minutes of a proof of work.
 
-Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. All share one clock,
-which nothing here can turn; so the stranger dials addresses of other times, again and again, while the clock passes
-over their edges.
+Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. All share one clock that
+cannot be set here, so the stranger dials addresses of other times, again and again, while the clock passes their edges.
 
 Configuration: envoy/client.yaml and envoy/server.yaml.
 
 Expected, with now in whole seconds: the address of step k is served while 4k - 1 <= now < 4k + 5 (time/4, skew=1); the
-record to come from F is served from F - 2 on (skew=2), and the client goes by it from F on; work of minute m is served
-while 60m - 120 <= now < 60m + 180 (skew=120). The client, whose sidecar composes as time goes, is never refused. What
-is dialled within the turn of a second shows nothing, and is not counted.
+record with `from` F is accepted from F - 2 on (skew=2), and the client uses it from F on; work of minute m is accepted
+while 60m - 120 <= now < 60m + 180 (skew=120). The client, whose sidecar composes for the current time, is never
+refused. A dial during which the second changes proves nothing, and is not counted.
 """
 
 import collections
@@ -65,7 +64,7 @@ def run(stage: Stage) -> None:
             f"work of the minute {minutes:+} from this one is", "served" if abs(minutes) <= 2 else "refused", kind
         )
 
-    stage.note("steps and a record to come")
+    stage.note("time steps and a future record")
     begin = int(time.time())
     steps = {
         step: stage.ssa.compose(steps_service.published, stranger.address, time=STEP * step)[0]

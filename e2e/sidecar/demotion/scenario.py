@@ -1,4 +1,4 @@
-"""Demoted connections go to a cluster of their own, whatever protocol they speak.
+"""Demoted connections use a cluster of their own, whatever protocol they speak.
 
 Topology: a stranger without a sidecar, a web server with a sidecar whose application speaks HTTP/1.1 and HTTP/2, and a
 mail server with one, whose application speaks first.
@@ -6,9 +6,9 @@ mail server with one, whose application speaks first.
 Configuration: envoy/server-http.yaml, and envoy/server.yaml for the mail server. The stranger dials addresses that it
 composed, and the services' plain ones, which are `legacy`; or its neighbour's, in shadow mode.
 
-Expected: each request by a plain address goes to `application_demoted`, over HTTP/1.1, HTTP/2 and gRPC, the first on a
-connection and those that follow, whatever headers it brings; so does a connection whose server speaks first. What
-conforms, and what would only have been demoted, goes to `application`.
+Expected: each request to a plain address uses `application_demoted`, over HTTP/1.1, HTTP/2 and gRPC, the first on a
+connection and those that follow, whatever headers it carries; so does a connection whose server speaks first.
+Conforming requests, and those that shadow mode would have demoted, use `application`.
 """
 
 import socket
@@ -103,7 +103,7 @@ def speaks_first(stage: Stage, stranger: Host, mail: Host, sidecar: Sidecar) -> 
             caller = socket.create_connection((str(address), 25), timeout=timeouts.EXCHANGE)
         served, _ = greeter.accept()
         served.sendall(GREETING)
-        stage.claim(f"the server speaks first by {cluster}", GREETING, caller.recv(100))
+        stage.claim(f"the server speaks first, through {cluster}", GREETING, caller.recv(100))
         for end in (served, caller):
             end.close()
         stage.claim(f"and {cluster} is what is logged", cluster, sidecar.logged(1)[0]["upstream"])

@@ -1,13 +1,14 @@
-"""Destinations that failed are avoided for a while under tcp_proxy; under the HTTP manager failures cannot be seen.
+"""Failed destinations are avoided for a while under tcp_proxy; the HTTP connection manager does not show failures.
 
 Topology: a client with a sidecar, a router whose routes to some of the space lead nowhere, one server with a sidecar.
 
-Configuration: envoy/client.yaml and then envoy/client-http.yaml with one worker; envoy/server.yaml. Services whose
-rules leave a choice of replicas, of items, and of addresses, and one whose rule leaves none.
+Configuration: envoy/client.yaml and then envoy/client-http.yaml with one worker, and a short connect timeout, because a
+blackhole route tells nobody that it drops packets; envoy/server.yaml. Services whose rules leave a choice of replicas,
+of items, and of addresses, and one whose rule leaves none.
 
-Expected: each failure is counted. After one, connections go by another replica, item or address; where there is no
-other, they go to the same. After 30 seconds it is tried again. Under the HTTP connection manager nothing is counted,
-and connections keep being sent there.
+Expected: each failure is counted. After one, connections use another replica, item or address; if there is no other,
+they use the same. After 30 seconds it is tried again. Under the HTTP connection manager nothing is counted, and
+connections keep being sent there.
 """
 
 import ipaddress
@@ -125,5 +126,5 @@ def under_http(stage: Stage, client: Host) -> None:
     stage.claim("connections composed", REQUESTS, near.outbound(service="replicas", outcome="composed"))
     good = texts.count("server1")
     stage.claim_between("requests that go to what cannot be reached", REQUESTS // 8, REQUESTS, REQUESTS - good)
-    stage.claim_between("others", 1, REQUESTS, good)
+    stage.claim_between("requests that are answered", 1, REQUESTS, good)
     stage.claim("failures counted", 0, failures(near, REPLICAS))

@@ -3,12 +3,13 @@
 Topology: a client with a sidecar of two workers, a router, one server with a sidecar.
 
 Configuration: envoy/client.yaml and envoy/server.yaml; a service whose rule has steps of one second, and one of a
-minute. Then the operator's `min_time_step_s` is above both.
+minute. Then the operator's `min_time_step_s` exceeds both.
 
-Expected: at hundreds of connections a second each is answered and conforms, and the addresses that the client's Envoy
-keeps hosts for stay below what 8 draws of each worker make of two cleanup intervals. Of an address there can be several
-hosts, one for each connection that came before the first was known everywhere, and far fewer than connections. What the
-operator does not bear goes as dialled, and is counted and told.
+Expected: at hundreds of connections a second each is answered and conforms, and the number of addresses for which the
+client's Envoy keeps hosts stays below 8 draws of each worker for every second of two cleanup intervals. An address may
+have several hosts, one for each connection that arrived before the first was known everywhere, but far fewer than
+connections. If the step is shorter than the operator allows, connections go to the dialled address, which is counted
+and logged.
 """
 
 from lib import timeouts
@@ -53,7 +54,7 @@ def run(stage: Stage) -> None:
     stage.wait(timeouts.INTERVAL, "idle hosts are gone", lambda: near.stat(HOSTS) == 0)
     near.stop()
 
-    stage.note("an operator who bears no step below two minutes")
+    stage.note("an operator who allows no step below two minutes")
     patient = FILES.json("client-patient.json")
     near = stage.sidecar(client, "client.yaml", patient, folder="client-patient")
     for service, step in ((HASTY, 1), (SLOW, 60)):

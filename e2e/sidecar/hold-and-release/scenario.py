@@ -3,13 +3,13 @@
 Topology: a client with a sidecar, a stranger without one, a router, a web server with a sidecar, and a mail server with
 one, whose application speaks first.
 
-Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots of a resolver that has nothing at first.
+Configuration: envoy/client.yaml and envoy/server.yaml; services from snapshots of a resolver that has nothing at first.
 
-Expected: while a connection is held nothing of it goes on, whatever its client sends, and it is told by a gauge. It is
-held by both sidecars in turn, and goes on whole when each has its snapshot. When none comes in time, or too many are
-held already, it passes or is closed as `missing` says; then the oldest of the network that has most makes room. Clients
-that leave are forgotten when their time is up, and keep nobody out until then.
-Thousands are let go, and thousands refused, at once, and Envoy lives.
+Expected: while a connection is held, nothing it sends is forwarded, and a gauge counts it. Both sidecars hold it in
+turn, and it is forwarded unchanged once each has its snapshot. If none arrives in time, or too many are already held,
+it is released or closed as configured; then the oldest connection of the network that has most makes room. Clients that
+leave are forgotten when their time is up, and block nobody until then. Thousands are released, and thousands refused,
+at once, and Envoy survives.
 """
 
 import socket
@@ -99,15 +99,15 @@ def hold_both(stage: Stage, client: Host, web: Host, mail: Host) -> None:
     )
     of_far.publish(WEB)
     told = load.settled()
-    stage.claim("where clients speak first, connections answered whole", COUNT, told["answered"])
+    stage.claim("client-first connections answered completely", COUNT, told["answered"])
     load.end()
     of_mail.publish(MAIL)
     served, _ = greeter.accept()
     served.settimeout(timeouts.SOON)
     served.sendall(GREETING)
-    stage.claim("where servers speak first, the greeting", GREETING, caller.recv(100))
+    stage.claim("server-first connections: the greeting", GREETING, caller.recv(100))
     caller.sendall(b"HELO client\r\n")
-    stage.claim("and what is said to it", b"HELO client\r\n", served.recv(100))
+    stage.claim("and what the client replies", b"HELO client\r\n", served.recv(100))
     stage.claim("connections composed", COUNT + 1, near.outbound(outcome="composed"))
     conforming = {"verdict": "conforming", "outcome": "allowed"}
     stage.claim("connections that conform", COUNT + 1, far.inbound(**conforming) + far_mail.inbound(**conforming))
@@ -142,11 +142,11 @@ def in_vain(stage: Stage, client: Host, stranger: Host, web: Host) -> None:
 
 
 def too_many(stage: Stage, stranger: Host, web: Host) -> None:
-    stage.note("more than may be held")
+    stage.note("more connections than may be held")
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
     far, of_far = begin(stage, web, FILES.server(), "-many", concurrency=1, hold={"connections": 8, "ms": 20000})
     load = stage.load(stranger, destinations=[own], count=COUNT, at_once=COUNT)
-    stage.wait(timeouts.SOON, "some are refused at once", lambda: far.inbound(verdict="no_snapshot") == COUNT - 8)
+    stage.wait(timeouts.SOON, "some are refused immediately", lambda: far.inbound(verdict="no_snapshot") == COUNT - 8)
     wait_held(stage, far, 8)
     of_far.publish(WEB)
     told = load.settled()
@@ -171,20 +171,22 @@ def leavers(stage: Stage, stranger: Host, web: Host) -> None:
         connection.close()
     # Envoy reads nothing of a connection that is held, so it does not see who leaves.
     wait_held(stage, far, 0)
-    stage.claim("all are let go when their time is up", 3 * COUNT, far.inbound(verdict="no_snapshot", outcome="denied"))
-    stage.claim("who stayed is reported", {b""}, {connection.recv(1) for connection in stays})
+    stage.claim(
+        "all are released when their time is up", 3 * COUNT, far.inbound(verdict="no_snapshot", outcome="denied")
+    )
+    stage.claim("clients that stayed are closed", {b""}, {connection.recv(1) for connection in stays})
     for connection in stays:
         connection.close()
     gone = r"listener\.\[__\]_15006\.downstream_cx_active"
-    stage.wait(timeouts.SOON, "nothing is left of any", lambda: not far.stat(gone))
+    stage.wait(timeouts.SOON, "no connection is left", lambda: not far.stat(gone))
     of_far.publish(WEB)
     of_far.wait_taken()
-    stage.claim("after that a connection is", "served", stage.dial(stranger, own).kind)
+    stage.claim("a connection afterwards is", "served", stage.dial(stranger, own).kind)
     far.stop()
 
 
 def keep_out(stage: Stage, stranger: Host, web: Host) -> None:
-    stage.note("as many as may be held come from one network and leave")
+    stage.note("one network fills all places and leaves")
     far, of_far = begin(stage, web, FILES.server(), "-full", concurrency=1)
     # A network of its own: a /64 as the others have.
     crowd = stage.net.stranger("crowd", "2001:db8:0:66::6")
@@ -196,7 +198,7 @@ def keep_out(stage: Stage, stranger: Host, web: Host) -> None:
     refused = 2 * 600 - 1024 + COUNT
     stage.wait(timeouts.SOON, "the crowd's oldest make room", lambda: far.inbound(verdict="no_snapshot") == refused)
     of_far.publish(WEB)
-    stage.claim("conforming clients that come after them are answered", COUNT, load.settled()["answered"])
+    stage.claim("conforming clients that arrive after them are answered", COUNT, load.settled()["answered"])
     load.end()
     far.stop()
 

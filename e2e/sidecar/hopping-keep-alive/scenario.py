@@ -4,10 +4,10 @@ Topology: two clients with sidecars, a router, one server with a sidecar.
 
 Configuration: envoy/client-http.yaml with an upstream idle timeout of 5 s; the second client's without the age, as a
 control; envoy/server.yaml. On each client 20 applications keep a connection and send a request every 20 s, for 5
-minutes, each at a time of its own.
+minutes, each at a different offset.
 
-Expected: every request of the first client is answered, and the server finds no violation from it. Of the control some
-are refused: their upstream connections are opened by the address that the application's connection once got.
+Expected: every request of the first client is answered, and the server finds no violation by it. Some of the control's
+are refused: its upstream connections are opened to the address that was composed once for the application's connection.
 """
 
 import contextlib

@@ -4,7 +4,7 @@ Topology: a client with a sidecar, a router, one server with a sidecar.
 
 Configuration: envoy/client.yaml and envoy/server.yaml, with --restart-epoch.
 
-Expected: the new Envoy takes over while the old one drains and ends, first on the server, then on the client; every
+Expected: the new Envoy takes over while the old one drains and exits, first on the server, then on the client; every
 connection is answered, and the new ones decide as the old ones did.
 """
 
@@ -49,6 +49,6 @@ def restart(stage: Stage, sidecar: Sidecar, listener: str) -> None:
     stage.wait(timeouts.SOON, f"the new Envoy of {name} answers", took_over)
     stage.claim(f"both Envoys of {name} run", True, old.poll() is None and new.poll() is None)
     stage.wait(timeouts.INTERVAL, f"the old Envoy of {name} has ended", lambda: old.poll() is not None)
-    stage.claim(f"the old Envoy of {name} ends by", 0, old.returncode)
+    stage.claim(f"the old Envoy of {name} exits with", 0, old.returncode)
     since = sidecar.stat(accepted)
     stage.wait(timeouts.SOON, "connections continue", lambda: sidecar.stat(accepted) > since + RATE)

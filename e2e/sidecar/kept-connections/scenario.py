@@ -1,13 +1,13 @@
-"""The connections that an HTTP client keeps to the addresses it drew: at most one per draw, closed when idle.
+"""An HTTP client keeps at most one connection per address it drew; idle connections are closed.
 
 Topology: a client with a sidecar, a router, one server with a sidecar.
 
-Configuration: envoy/client-http.yaml with an upstream idle timeout of 10 s in place of 30, and without the
-applications' age; envoy/server.yaml. The rule leaves every bit free, so that each draw is an address of its own.
+Configuration: envoy/client-http.yaml with an upstream idle timeout of 10 s instead of 30, and without the applications'
+maximum age; envoy/server.yaml. The rule leaves every bit free, so that each draw is a different address.
 
-Expected: 1500 requests, each by a connection of the application's own, leave at most as many upstream connections as
-the workers have draws; they are gone after the idle timeout, and what they took of Envoy's memory is given back.
-Printed is how much that was, and how much of the whole is V8's and the program's.
+Expected: 1500 requests, each over a connection of its own, leave at most as many upstream connections as the workers
+have draws; they are closed after the idle timeout, and the memory that Envoy needed for them is freed. That amount is
+printed, and how much of the total belongs to V8 and the program.
 """
 
 from lib import timeouts
@@ -36,7 +36,7 @@ def run(stage: Stage) -> None:
     kept, during = near.stat(KEPT), near.memory()
     stage.claim_between("upstream connections that are kept", POOL // 2, POOL * WORKERS, kept)
     stage.claim("connections to servers in all", far.inbound(verdict="conforming"), far.inbound())
-    stage.wait(timeouts.INTERVAL, "idle ones are gone", lambda: near.stat(KEPT) == 0)
+    stage.wait(timeouts.INTERVAL, "idle ones are closed", lambda: near.stat(KEPT) == 0)
     after = near.memory()
     for what, memory in (("before", before), (f"with {kept} connections", during), ("idle", after)):
         stage.note(f"        MB {what}: {memory}")

@@ -2,10 +2,11 @@
 
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 
-Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots.
+Configuration: envoy/client.yaml and envoy/server.yaml; services from snapshots.
 
-Expected: while it is off everything passes: the client's connections as they were dialled, and the stranger's wherever
-they go. Before and after that the rule is in force. Connections that stand still stand, and none is refused in between.
+Expected: while it is off everything passes: the client's connections go to the dialled addresses, and the stranger's
+wherever they are sent. Before and after that the rule is in force. Established connections survive, and none is refused
+in between.
 """
 
 from typing import Any
@@ -61,14 +62,14 @@ def run(stage: Stage) -> None:
         stage.claim(f"connections that are {other} then", before[other], near.outbound(outcome=other))
 
     held = stage.load(client, destinations=[WEB.plain], count=HELD, hold=True)
-    stage.claim("connections that stand", HELD, held.settled()["answered"])
+    stage.claim("established connections", HELD, held.settled()["answered"])
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
     for step, off in (("on", False), ("off", True), ("on again", False)):
         stage.note(step)
         both(off)
         composed(not off)
         judged("allowed" if off else "denied")
-        stage.claim("connections that still stand", HELD, held.check())
+        stage.claim("established connections that survived", HELD, held.check())
     held.end()
     stage.claim("connections composed or off", load.end_steady() + HELD, near.outbound())
     for sidecar in (near, far):

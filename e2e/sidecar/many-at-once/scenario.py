@@ -40,7 +40,7 @@ def run(stage: Stage) -> None:
         stage.note(f"        in {told['seconds']} s, the slowest in {told['slowest']} s; others: {told['samples'][:3]}")
     active = r"cluster\.application\.upstream_cx_active"
     shares = [sidecar.stat(active) for sidecar in far]
-    stage.claim("connections that stand at once", 2 * EACH, sum(shares))
+    stage.claim("connections established at once", 2 * EACH, sum(shares))
     stage.note(
         f"        on the servers: {shares}; Envoys' memory in MB: {[sidecar.resident() for sidecar in sidecars]}"
     )

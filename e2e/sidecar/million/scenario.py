@@ -4,8 +4,9 @@ Topology: a client with a sidecar, a router, one server with a sidecar.
 
 Configuration: envoy/client.yaml and envoy/server.yaml, without access logs.
 
-Expected: all are answered and counted. Once both Envoys are warm, after the first 200,000, neither what their allocator
-has given out grows by 4 MB, nor what is beside that, the module's memory. The allocator may keep some more for itself.
+Expected: all are answered and counted. Once both Envoys are warm, after the first 200,000, neither the memory that
+their allocator has handed out grows by 4 MB, nor the rest, which includes the module's. The allocator may keep some
+more for itself.
 """
 
 from lib.files import Files

@@ -4,8 +4,8 @@ Topology: a client with a sidecar, a stranger without one, a router with slices 
 
 Configuration: envoy/client.yaml with its largest pool, envoy/server.yaml.
 
-Expected: no host has a neighbour entry for an address of the service, for slices are routed and never on-link: the
-router has one for each host and link-local address at most, the others their default route alone.
+Expected: no host has a neighbour entry for an address of the service, because slices are routed and never on-link: the
+router has at most one for each host and link-local address, the others have only their default route's.
 """
 
 from lib.files import Files
@@ -34,7 +34,7 @@ def run(stage: Stage) -> None:
         load.end()
     shares = [one.inbound(verdict="conforming") for one in far]
     stage.claim("connections that conform", 2 * COUNT, sum(shares))
-    stage.claim("servers that had some", 3, sum(share > 0 for share in shares))
+    stage.claim("servers that got some", 3, sum(share > 0 for share in shares))
     reached = {line["destination"] for line in near.logged(COUNT)}
     stage.claim_between("addresses that the client's sidecar dialled", COUNT // 4, COUNT, len(reached))
     hosts = [stage.net.router, *stage.net.hosts.values()]

@@ -1,15 +1,15 @@
-"""Proofs of work are solved while connections are held, in time slices that leave the worker to others.
+"""Proofs of work are solved while connections are held, in time slices that leave the worker free for others.
 
 Topology: a client with a sidecar of one worker, a router, one server with a sidecar.
 
-Configuration: envoy/client.yaml, services by snapshots; envoy/server.yaml. A service whose rule asks for no work, two
-that ask for 18 and 22 bits, and three that ask for 24. The client does up to 24 bits and holds connections for 30
-seconds, then as many bits as it does by default, and then 24 again for 20 milliseconds alone.
+Configuration: envoy/client.yaml, services from snapshots; envoy/server.yaml. A service whose rule requires no work, two
+that require 18 and 22 bits, and three that require 24. The client solves up to 24 bits and holds connections for 30
+seconds; then up to the default number of bits; then 24 again, but holds for only 20 milliseconds.
 
 Expected: the first connection to each is held until its proof is found, and conforms; those that follow in the same
-minute go to the same address at once. Connections to the other service are answered meanwhile, with small delay. What
-is not solved in time goes as it was dialled. What more bits are asked for than the operator bears goes so at once. A
-proof that nobody waits for any more costs nothing.
+minute use the same address at once. Connections to the other service are answered meanwhile, with little delay. What is
+not solved in time goes to the dialled address, and so does, at once, a service that requires more bits than the
+operator allows. A proof that nobody waits for any more costs nothing.
 """
 
 import time
@@ -34,23 +34,25 @@ def run(stage: Stage) -> None:
     far = stage.sidecar(server, "server.yaml", FILES.server())
     near = client_sidecar(stage, client, "client")
     # A proof is good for its minute, and some seconds more.
-    stage.wait(timeouts.INTERVAL, "the minute is young", lambda: time.time() % 60 < 35)
+    stage.wait(timeouts.INTERVAL, "enough of the minute is left", lambda: time.time() % 60 < 35)
     for service in (HARD, HARDER):
         solved(stage, client, near, far, service)
     stage.claim("proofs that were not found", 0, near.outbound(outcome="failed"))
     near.stop()
 
-    stage.note("as many bits as are done by default")
+    stage.note("the default number of bits")
     near = client_sidecar(stage, client, "client-default")
     began = time.monotonic()
-    stage.claim("22 bits as dialled are", "served", stage.dial(client, HARDER.plain).kind)
+    stage.claim(
+        "a service that requires 22 bits, at the dialled address, is", "served", stage.dial(client, HARDER.plain).kind
+    )
     stage.claim_between("after s", 0, 5, round(time.monotonic() - began, 2))
     stage.claim("that is counted", 1, near.outbound(service="harder", outcome="failed"))
     stage.claim_in("the log", "service harder: the record asks for pow=22: max_pow is 20", near.output())
     far_before = far.inbound(verdict="legacy", outcome="demoted")
     near.stop()
 
-    stage.note("too little time")
+    stage.note("too little time to solve")
     near = client_sidecar(stage, client, "client-hurried")
     kinds = {stage.dial(client, service.plain).kind for service in HARDEST}
     stage.claim("connections are", {"served"}, kinds)
@@ -59,9 +61,9 @@ def run(stage: Stage) -> None:
     stage.claim_between("of them not composed", 1, 3, failed)
     stage.claim("the others are composed", 3 - failed, near.outbound(outcome="composed"))
     stage.claim_in("the log", "no proof of work, and no time or room left to wait for it", near.output())
-    stage.claim("held any more", 0, near.count("ssa_outbound_held_connections"))
+    stage.claim("connections still held", 0, near.count("ssa_outbound_held_connections"))
     demoted = far.inbound(verdict="legacy", outcome="demoted") - far_before
-    stage.claim("as dialled they are served at low priority", failed, demoted)
+    stage.claim("at the dialled address they are demoted", failed, demoted)
     stage.claim("violations", 0, far.inbound(verdict="violation"))
     stage.wait_steady(timeouts.SOON, "nobody waits any more, and nothing is worked on", idle(near), pause=0.5)
 
@@ -112,6 +114,6 @@ def solved(stage: Stage, client: Host, near: Sidecar, far: Sidecar, service: Ser
         return lines if len(lines) == REQUESTS + 1 else None
 
     lines = stage.wait(timeouts.SOON, f"{service.name}: all are logged", logged)
-    stage.claim(f"{service.name}: and found", {"conforming"}, {line["verdict"] for line in lines})
+    stage.claim(f"{service.name}: verdicts", {"conforming"}, {line["verdict"] for line in lines})
     used = {address(line["destination"]) for line in lines}
     stage.claim(f"{service.name}: addresses that they go to", 1, len(used))

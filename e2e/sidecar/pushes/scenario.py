@@ -5,8 +5,8 @@ Topology: a client with a sidecar, a prober without one, a router, one server wi
 Configuration: envoy/client.yaml and envoy/server.yaml; first with their listeners from a file (LDS), then with the
 filter alone from a file (ECDS), as Istio delivers it. Each push changes the plugin's configuration on both sides.
 
-Expected: every push is taken, every connection is answered and counted as conforming, and connections that stand while
-it happens still stand. The last push is in force: the prober that it exempts reaches the plain address.
+Expected: every push is accepted, every connection is answered and counted as conforming, and connections established
+before survive. The last push is in force: the prober that it exempts reaches the plain address.
 """
 
 from lib import timeouts
@@ -55,11 +55,11 @@ def push_all(stage: Stage, client: Host, prober: Host, server: Host, dynamic: st
     far = Sidecar(stage, server, "server.yaml", FILES.server(), dynamic=dynamic, folder=f"server-{dynamic}")
     stage.begin(near, far)
     held = stage.load(client, destinations=[WEB.plain], count=HELD, hold=True)
-    stage.claim("connections that stand before", HELD, held.settled()["answered"])
+    stage.claim("connections established before", HELD, held.settled()["answered"])
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
     for push in range(1, PUSHES + 1):
         push_both(stage, near, far, push)
-    stage.claim("connections that still stand", HELD, held.check())
+    stage.claim("established connections that survived", HELD, held.check())
     held.end()
     total = load.end_steady() + HELD
     stage.claim("pushes that were refused", 0, sum(sidecar.stat(COUNTS[dynamic][1]) for sidecar in (near, far)))

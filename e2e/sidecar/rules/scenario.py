@@ -1,14 +1,14 @@
 """Every kind of rule in both directions: conforming is admitted, a violation is refused and names the part at fault.
 
-Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. Each rule is a service
-of its own, so that one pair of Envoys has them all.
+Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar. Each rule belongs to a
+service of its own, so that one pair of Envoys has them all.
 
 Configuration: envoy/client.yaml and envoy/server.yaml, all services enforced.
 
 Expected: the client's connections to the plain address arrive at addresses that `ssa verify` finds conforming, and so
-does the server; the stranger is served at addresses that `ssa compose` gives it, and refused at those of another
-source, time or port, and where a bit is wrong, with the part that `ssa verify` names. Object keys are unknown at layer
-4: the client's sidecar leaves such connections as they are, and the server checks the rest of the address.
+does the server; the stranger is served at addresses that `ssa compose` prints for it, and refused at those of another
+source, time or port, and if a bit is wrong, with the part that `ssa verify` names. Object keys are unknown at layer 4:
+the client's sidecar leaves such connections unchanged, and the server checks the rest of the address.
 """
 
 import ipaddress
@@ -85,7 +85,7 @@ def through_sidecar(stage: Stage, service: Service, client: Host, near: Sidecar,
     found = {(line["service"], line["verdict"], line["outcome"]) for line in lines}
     if service.name == "object":
         stage.claim("object: nothing can be composed", REQUESTS, near.outbound(service="object", outcome="failed"))
-        stage.claim("object: so the connections go on as they are", {("object", "legacy", "demoted")}, found)
+        stage.claim("object: the connections are left unchanged", {("object", "legacy", "demoted")}, found)
         return
     stage.claim(f"{service.name}: what the server finds of them", {(service.name, "conforming", "allowed")}, found)
     stage.claim(
@@ -112,7 +112,7 @@ def by_hand(stage: Stage, service: Service, stranger: Host, far: Sidecar, inputs
     found = {(line["verdict"], line["outcome"]) for line in far.logged(len(wanted))}
     # A filter at layer 4 knows no object.
     finding = "unchecked" if service.name == "object" else "conforming"
-    stage.claim(f"{service.name}: and found", {(finding, "allowed")}, found)
+    stage.claim(f"{service.name}: verdicts", {(finding, "allowed")}, found)
 
 
 def refused(

@@ -1,15 +1,15 @@
-"""Secrets come by snapshots alone: clients hold their own keys, keys rotate under load, and nothing reveals them.
+"""Secrets come from snapshots only: clients hold their own keys, keys rotate under load, and nothing reveals them.
 
 Topology: a client with a sidecar, whose address is that of the specification's example of a client key; a stranger
 without one, a router, one server with a sidecar.
 
-Configuration: envoy/client.yaml and envoy/server.yaml; services by snapshots. One service's rule has a mac and `kdf`:
-the server has the secret, the client its own key. The other's has a mac over time; its key is changed while 500
-connections a second come: two records stand together, then the new one alone.
+Configuration: envoy/client.yaml and envoy/server.yaml; services from snapshots. One service's rule has a mac and `kdf`:
+the server has the secret, the client its own key. The other's has a mac over time; its key is rotated while 500
+connections a second arrive: two records are published together, then only the new one.
 
-Expected: what conforms is let in, and what was composed by a wrong key is refused with the field of the mac. No
-connection is refused while the key changes. Neither key nor secret is in what Envoys tell, log and dump, also where a
-snapshot is at fault and where Envoy logs all it can.
+Expected: conforming connections are admitted, and an address composed with a wrong key is refused, naming the field of
+the mac. No connection is refused while the key is rotated. Neither key nor secret appears in Envoys' admin pages, logs
+and configuration dumps, even if a snapshot is faulty and Envoy logs everything it can.
 """
 
 import base64
@@ -52,22 +52,22 @@ def run(stage: Stage) -> None:
     for service in (OWN, SHARED):
         stage.claim(f"{service.name}: the client is", "served", stage.dial(client, service.plain).kind)
         line = far.logged(1)[0]
-        stage.claim(f"{service.name}: and found", "conforming", line["verdict"])
+        stage.claim(f"{service.name}: verdicts", "conforming", line["verdict"])
     by_hand = stage.ssa.compose(SHARED.published, stranger.address, secret=f"a={OLD}")[0]
     stage.claim("a stranger with the secret is", "served", stage.dial(stranger, by_hand).kind)
     guessed = stage.ssa.compose(SHARED.published, stranger.address, secret=f"a={WRONG}")[0]
-    stage.claim("a stranger with another is", "refused", stage.dial(stranger, guessed).kind)
+    stage.claim("a stranger with another secret is", "refused", stage.dial(stranger, guessed).kind)
     found = [(line["verdict"], line["part"]) for line in far.logged(2)]
-    stage.claim("they are found", [("conforming", None), ("violation", "field_1")], found)
+    stage.claim("their verdicts", [("conforming", None), ("violation", "field_1")], found)
     of_near.publish(*FILES.services("wrong").values())
     of_near.wait_taken()
-    stage.claim("a client with a wrong key of its own is", "refused", stage.dial(client, OWN.plain).kind)
+    stage.claim("a client with a wrong client key is", "refused", stage.dial(client, OWN.plain).kind)
     line = far.logged(1)[0]
-    stage.claim("and found", ("violation", "field_1"), (line["verdict"], line["part"]))
+    stage.claim("and its verdict", ("violation", "field_1"), (line["verdict"], line["part"]))
 
     rotate(stage, client, far, publish)
 
-    stage.note("what is told")
+    stage.note("what is revealed")
     for sidecar, resolver in ((far, of_far), (near, of_near)):
         sidecar.admin("logging?level=trace", "POST")
         refused = sidecar.count(f"ssa_{resolver.role}_snapshots_total", outcome="refused")
@@ -83,7 +83,7 @@ def run(stage: Stage) -> None:
     stage.dial(client, OWN.plain)
     stage.claim_steady("the client is still served", lambda: stage.dial(client, SHARED.plain).kind == "served")
     for sidecar in (near, far):
-        stage.claim(f"what {sidecar.host.name} tells", [], list(leaks(sidecar)))
+        stage.claim(f"what {sidecar.host.name} reveals", [], list(leaks(sidecar)))
 
 
 def rotate(stage: Stage, client: Host, far: Sidecar, publish: Any) -> None:
@@ -94,7 +94,12 @@ def rotate(stage: Stage, client: Host, far: Sidecar, publish: Any) -> None:
     ahead = int(6 * timeouts.FACTOR)
     moment = int(time.time()) + ahead
     publish("both", moment=moment)
-    stage.claim_between("both stand before the new one counts, by s", 0.1, ahead, round(moment - time.time(), 2))
+    stage.claim_between(
+        "seconds between publishing both records and the new one taking effect",
+        0.1,
+        ahead,
+        round(moment - time.time(), 2),
+    )
     stage.wait(ahead + timeouts.SOON, "the new one takes effect", lambda: time.time() > moment + 1)
     publish("new", moment=moment)
     so_far = far.inbound()

@@ -3,11 +3,10 @@
 Topology: a client with a sidecar, a router, one server with a sidecar.
 
 Configuration: envoy/client.yaml and envoy/server.yaml, with the filter from a file (ECDS), as Istio delivers it;
-services by snapshots. Each push makes new plugins, which have no snapshot yet; the resolver takes its time with the
-last one.
+services from snapshots. Each push creates new plugins, which have no snapshot yet; the resolver delays the last one.
 
-Expected: connections that come meanwhile are held and then released. Every one is answered and counted as conforming,
-and those that stand still stand.
+Expected: connections that arrive meanwhile are held and then released. Every one is answered and counted as conforming,
+and established connections survive.
 """
 
 from typing import Any
@@ -35,7 +34,7 @@ def run(stage: Stage) -> None:
         resolver.publish(WEB)
     stage.begin(near, far)
     held = stage.load(client, destinations=[WEB.plain], count=HELD, hold=True)
-    stage.claim("connections that stand before", HELD, held.settled()["answered"])
+    stage.claim("connections established before", HELD, held.settled()["answered"])
     load = stage.load(client, destinations=[WEB.plain], rate=RATE)
     counted = r"cluster\.application\.upstream_cx_total"
     for push in range(1, PUSHES):
@@ -50,7 +49,7 @@ def run(stage: Stage) -> None:
         stage.wait(timeouts.SOON, f"{sidecar.host.name} holds connections", lambda: sidecar.count(gauge) >= 100)
         resolver.answer(snapshots.as_asked)
         stage.wait(timeouts.SOON, f"{sidecar.host.name} has let them go", lambda: sidecar.count(gauge) == 0)
-    stage.claim("connections that still stand", HELD, held.check())
+    stage.claim("established connections that survived", HELD, held.check())
     held.end()
     total = load.end_steady() + HELD
     stage.claim("connections composed", total, near.outbound(outcome="composed"))

@@ -3,11 +3,12 @@
 Topology: a client with a sidecar, a stranger without one, a router, one server with a sidecar.
 
 Configuration: envoy/client.yaml and envoy/server.yaml, with the filter from a file (ECDS) and without access logs;
-services by snapshots. Every 3 seconds one thing changes, in turn: other services beside those under load, in another
-order; a pushed configuration; garbage as snapshot; a resolver that fails in some manner; one that dies and comes back.
+services from snapshots. Every 3 seconds one thing changes, in turn: other services next to those under load, in another
+order; a pushed configuration; garbage instead of a snapshot; a resolver that fails in some way; one that dies and comes
+back.
 
 Expected: connections to a service with a mac over time and to one with proof of work are all answered; a stranger's
-wrong ones are all refused, and those to plain addresses all demoted. What stood at the start still stands at the end.
+wrong ones are all refused, and those to plain addresses all demoted. Connections established at the start survive.
 """
 
 import time
@@ -51,7 +52,7 @@ def run(stage: Stage) -> None:
     stage.begin(near, far)
     wrong = stage.ssa.compose(WORK.published, client.address, port=80, time=1)[0]
     held = stage.load(client, destinations=[TOKEN.plain], count=HELD, hold=True)
-    stage.claim("connections that stand before", HELD, held.settled()["answered"])
+    stage.claim("connections established before", HELD, held.settled()["answered"])
     loads = {
         "token": stage.load(client, destinations=[TOKEN.plain], rate=150),
         "work": stage.load(client, destinations=[WORK.plain], rate=20),
@@ -60,7 +61,7 @@ def run(stage: Stage) -> None:
         "plain": stage.load(stranger, destinations=[TOKEN.plain], rate=5, at_once=8),
     }
     memory = trouble(stage, sides)
-    stage.claim("connections that still stand", HELD, held.check())
+    stage.claim("established connections that survived", HELD, held.check())
     held.end()
     told = {name: load.end() for name, load in loads.items()}
     for name, fate in (("token", "answered"), ("work", "answered"), ("wrong", "refused"), ("plain", "answered")):

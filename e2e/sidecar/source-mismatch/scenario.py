@@ -5,8 +5,8 @@ Topology: a client with a sidecar and two addresses, a router, one server with a
 Configuration: envoy/client.yaml, first as it should be, then with a cluster that is bound to the other address;
 envoy/server.yaml.
 
-Expected: the server refuses what was composed for another source; the client's sidecar counts each and logs both
-addresses.
+Expected: the server refuses addresses composed for another source; the client's sidecar counts each such connection and
+logs both addresses.
 """
 
 from lib import timeouts
@@ -33,11 +33,11 @@ def run(stage: Stage) -> None:
         stage.claim(f"{name}: connections are", {kind}, kinds)
         verdict = {"served": "conforming", "refused": "violation"}[kind]
         lines = far.logged(REQUESTS)
-        stage.claim(f"{name}: and found", {verdict}, {line["verdict"] for line in lines})
+        stage.claim(f"{name}: verdicts", {verdict}, {line["verdict"] for line in lines})
         source = client.address if kind == "served" else OTHER
-        stage.claim(f"{name}: from", {source}, {str(address(line["source"])) for line in lines})
+        stage.claim(f"{name}: sources", {source}, {str(address(line["source"])) for line in lines})
         stage.claim(f"{name}: composed", REQUESTS, near.outbound(outcome="composed"))
         stage.wait(timeouts.SOON, f"{count} are counted", lambda: near.count(MISMATCHES, service="web") == count)
         line = f"source mismatch: service web: connected from {OTHER}, composed for {client.address}"
-        stage.claim(f"{name}: the log tells it", bool(count), line in near.output())
+        stage.claim(f"{name}: the log reports it", bool(count), line in near.output())
         near.stop()

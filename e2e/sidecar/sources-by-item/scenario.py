@@ -35,10 +35,10 @@ def run(stage: Stage) -> None:
         kinds = {stage.dial(client, one.plain).kind for _ in range(REQUESTS)}
         stage.claim(f"{one.name}: connections are", {"served"}, kinds)
         lines = far.logged(REQUESTS)
-        stage.claim(f"{one.name}: and found", {"conforming"}, {line["verdict"] for line in lines})
+        stage.claim(f"{one.name}: verdicts", {"conforming"}, {line["verdict"] for line in lines})
         pairs = {(str(address(line["source"]))[:4], str(address(line["destination"]))[:4]) for line in lines}
         both = {("2001", "2001"), ("fd00", "fd00")}
         stage.claim(f"{one.name}: pairs of source and item", both if one is RANDOM else pairs & both, pairs)
     stage.claim("connections composed", 2 * REQUESTS, near.outbound(outcome="composed"))
-    stage.claim("sources that were others", 0, near.count("ssa_outbound_source_mismatches_total"))
+    stage.claim("source mismatches", 0, near.count("ssa_outbound_source_mismatches_total"))
     stage.claim("violations", 0, far.inbound(verdict="violation"))

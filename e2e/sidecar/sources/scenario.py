@@ -43,7 +43,7 @@ def run(stage: Stage) -> None:
     chosen = client.run(f"ip -6 -oneline route get {WEB.plain}").split()
     stage.claim("the source that the kernel would choose is the temporary one", made, chosen[chosen.index("src") + 1])
     own = stage.ssa.compose(WEB.published, GLOBAL)[0]
-    stage.claim("an application that composes for another one is", "refused", stage.dial(client, own, port=80).kind)
+    stage.claim("an application that composes for another source is", "refused", stage.dial(client, own, port=80).kind)
     line = far.logged(1)[0]
     stage.claim("its verdict", ("violation", "field_0"), (line["verdict"], line["part"]))
     stage.claim("its source", made, str(address(line["source"])))
@@ -57,7 +57,7 @@ def run(stage: Stage) -> None:
         served = sum(stage.dial(client, WEB.plain).kind == "served" for _ in range(REQUESTS))
         stage.claim(f"pinned to the {kind} address, connections served", REQUESTS, served)
         lines = far.logged(REQUESTS)
-        stage.claim("where they come from", {source}, {str(address(line["source"])) for line in lines})
-        stage.claim("what is found", {"conforming"}, {line["verdict"] for line in lines})
+        stage.claim("sources", {source}, {str(address(line["source"])) for line in lines})
+        stage.claim("verdicts", {"conforming"}, {line["verdict"] for line in lines})
         near.stop()
     stage.claim("connections denied since", 0, far.inbound(outcome="denied") - refused)

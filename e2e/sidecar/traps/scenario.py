@@ -2,12 +2,12 @@
 
 Topology: a client without a sidecar, a router, one server with a sidecar of two workers.
 
-Configuration: envoy/server.yaml as it stands; then without the capability `proxy_log`, so that the module traps on each
-connection that it refuses: what it would log fails, at which the SDK panics.
+Configuration: envoy/server.yaml unchanged; then without the capability `proxy_log`, so that the module traps on each
+connection that it refuses: it fails to log the refusal, at which the SDK panics.
 
-Expected: as it stands, the module may do exactly what it asks for, and nothing traps. Without `proxy_log` violations
-are still refused, each at the cost of one VM; the other worker goes on serving conforming connections, and the one that
-trapped does so again once its VM has been reloaded.
+Expected: unchanged, the module has exactly the capabilities that it uses, and nothing traps. Without `proxy_log`
+violations are still refused, each at the cost of one VM; the other worker continues to serve conforming connections,
+and so does the one that trapped once its VM has been reloaded.
 """
 
 import json
@@ -31,10 +31,10 @@ UPSTREAM = r"cluster\.application\.upstream_cx_total"
 def run(stage: Stage) -> None:
     client, server = stage.net.stranger(), stage.server(1, WEB)
     far = stage.sidecar(server, "server.yaml", FILES.server(), concurrency=2)
-    stage.claim("the module may do what it asks for, and no more", asked(stage), allowed(far))
+    stage.claim("the module has the capabilities that it uses, and no more", asked(stage), allowed(far))
     kinds = [stage.dial(client, address).kind for address in (CONFORMING, VIOLATING) * IN_A_ROW]
-    stage.claim("with all of it, conforming connections are", {"served"}, set(kinds[::2]))
-    stage.claim("and violating ones", {"refused"}, set(kinds[1::2]))
+    stage.claim("with all capabilities, conforming connections are", {"served"}, set(kinds[::2]))
+    stage.claim("violating connections are", {"refused"}, set(kinds[1::2]))
     stage.claim("VMs that trapped", 0, traps(far))
     far.stop()
 
@@ -52,9 +52,9 @@ def run(stage: Stage) -> None:
         stage.claim("the other worker serves", True, any(served))
         # So many in a row that there is no doubt that both had some.
         stage.wait_steady(timeouts.SOON, "both serve again", conforming, times=IN_A_ROW)
-    stage.claim("VMs that started anew", TRAPS, far.stat(RELOADS))
+    stage.claim("VMs that were reloaded", TRAPS, far.stat(RELOADS))
     stage.claim("connections to the application: those that conform", answers.count("served"), far.stat(UPSTREAM))
-    stage.claim("what else became of them: refused", {"served", "refused"}, {"served", *answers})
+    stage.claim("other outcomes: refused", {"served", "refused"}, {"served", *answers})
 
 
 def asked(stage: Stage) -> set[str]:

@@ -1,13 +1,13 @@
 """UDP to a service's port is not verified: the application receives it until the rules of docs/security.md drop it.
 
-Topology: a stranger without a sidecar, one server with a sidecar, whose application hears UDP on port 80 too.
+Topology: a stranger without a sidecar, one server with a sidecar, whose application also receives UDP on port 80.
 
-Configuration: envoy/server.yaml, everything captured and enforced; then the lines of docs/security.md, of nft and of
+Configuration: envoy/server.yaml, everything captured and enforced; then the rules of docs/security.md, of nft and of
 ip6tables in turn.
 
-Expected: a TCP connection to an address that violates the rule is refused, and a datagram to the same one is heard.
-Behind either line no datagram to the service's addresses is heard, those to the host's own address are, and TCP is
-judged as before.
+Expected: a TCP connection to an address that violates the rule is refused, and a datagram to it is received. With
+either rule no datagram to the service's addresses is received, those to the host's own address are, and TCP is verified
+as before.
 """
 
 import ipaddress
@@ -53,21 +53,21 @@ def run(stage: Stage) -> None:
         stage.claim(f"{what}: by TCP the address is", "refused", stage.dial(stranger, bad).kind)
 
     judged("as it stands")
-    stage.claim("as it stands: datagrams are heard by", [bad, WEB.plain, server.address], heard())
+    stage.claim("unchanged: datagrams are received by", [bad, WEB.plain, server.address], heard())
     prefixes = ", ".join(WEB.prefixes)
     with server:
         nft(
             f"add table ip6 ssa; add chain ip6 ssa input {{ type filter hook input priority filter; }}; "
             f"add rule ip6 ssa input ip6 daddr {{ {prefixes} }} meta l4proto udp drop"
         )
-    stage.claim("with nft: datagrams are heard by", [server.address], heard())
+    stage.claim("with nft: datagrams are received by", [server.address], heard())
     judged("with nft")
     with server:
         nft("delete table ip6 ssa")
-    stage.claim("without it: datagrams are heard by", [bad, WEB.plain, server.address], heard())
+    stage.claim("without it: datagrams are received by", [bad, WEB.plain, server.address], heard())
     for prefix in WEB.prefixes:
         server.run(f"ip6tables -w -A INPUT -d {prefix} -p udp -j DROP")
-    stage.claim("with ip6tables: datagrams are heard by", [server.address], heard())
+    stage.claim("with ip6tables: datagrams are received by", [server.address], heard())
     judged("with ip6tables")
 
 

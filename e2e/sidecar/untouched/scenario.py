@@ -4,10 +4,10 @@ Topology: a client with a sidecar, a server of the service, and a bystander: a h
 IPv6 and IPv4 addresses and no sidecar.
 
 Configuration: envoy/client.yaml and envoy/server.yaml; the client's also captures IPv4, as a dual-stack mesh does: its
-listener has 127.0.0.1 too, and its cluster an IPv4 source.
+listener also has 127.0.0.1, and its cluster an IPv4 source.
 
-Expected: each arrives where the application wanted it to, from the client's own address; the sidecar counts what it
-captured as untouched, and composes for the service alone.
+Expected: each arrives where the application sent it, from the client's own address; the sidecar counts the connections
+that it captured as untouched, and composes for the service only.
 """
 
 import socket
@@ -70,7 +70,7 @@ def run(stage: Stage) -> None:
     thread.join(timeouts.EXCHANGE)
     stage.claim("the client's address that the bystander sees", [client.address], peers)
     caller.close()
-    stage.claim("the sidecar's outcome of it", None, near.logged(1)[0]["service"])
+    stage.claim("its service in the sidecar's log", None, near.logged(1)[0]["service"])
 
     stage.note("UDP")
     with bystander:
@@ -83,7 +83,9 @@ def run(stage: Stage) -> None:
     data, peer = listener.recvfrom(100)
     stage.claim("a datagram arrives from the client", (b"question", client.address), (data, peer[0]))
 
-    stage.note("another port of the plain address is not the service's: it goes there, and the server refuses it")
+    stage.note(
+        "another port of the plain address is not the service's: the connection goes there, and the server refuses it"
+    )
     stage.claim("the connection is", "refused", stage.dial(client, WEB.plain, 81).kind)
     line = near.logged(1)[0]
     stage.claim("the sidecar's destination", f"[{WEB.plain}]:81", line["destination"])
@@ -96,7 +98,7 @@ def run(stage: Stage) -> None:
     line = near.logged(1)[0]
     stage.claim("the sidecar's destination", (f"[{own}]:80", "own"), (line["destination"], line["outcome"]))
 
-    stage.note("and the service still is one")
+    stage.note("the service itself still works")
     stage.claim("a request is", "served", stage.dial(client, WEB.plain).kind)
     stage.claim("connections composed", 1, near.outbound(service="web", outcome="composed"))
     found = {

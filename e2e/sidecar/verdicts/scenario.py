@@ -2,14 +2,14 @@
 
 Topology: a stranger and a prober (an exempt source) without sidecars, two servers with sidecars.
 
-Configuration: envoy/server.yaml. On server1 a service for each mode by the default policy, and more whose policy says
-the same of every finding; each has a twin whose only rule is not yet in force. There are services of objects, of which
-not everything can be checked, and services of different modes that share a port, the lax ones first. server1 denies
-what concerns no service, server2 allows it.
+Configuration: envoy/server.yaml. On server1 a service for each mode with the default policy, and more whose policy
+treats every finding alike; each has a twin whose only rule is not yet in force. There are services of objects, which
+cannot be checked completely, and services of different modes that share a port, the lax ones first. server1 denies
+connections that match no service, server2 allows them.
 
-Expected: the table below. What is denied is closed without an answer; what is demoted goes to the cluster for that;
-shadow serves as if there were no policy. On a shared port the strictest service decides on a plain address, and each is
-counted with its own outcome. Access log and metrics say the same.
+Expected: the table below. Denied connections are closed without an answer; demoted ones use the cluster for that;
+shadow mode serves as if there were no policy. On a shared port the strictest service decides on a plain address, and
+each is counted with its own outcome. Access log and metrics agree.
 """
 
 import collections
@@ -113,7 +113,7 @@ def run(stage: Stage) -> None:
         counted[(strict, service.name, *found)] += 1
     composed = stage.ssa.compose(vault.published, stranger.address)[0]
     check(strict, stranger, composed, 8300, "vault", "conforming", "allowed")
-    stage.note("what concerns no service")
+    stage.note("connections that match no service")
     check(strict, stranger, server.address, 9000, "-", "unclaimed", "denied")
     check(strict, prober, server.address, 9000, "-", "exempt", "allowed")
     check(strict, prober, server.address, 9001, "-", "unclaimed", "denied")

@@ -5,8 +5,8 @@ Topology: two clients with sidecars that start at the same time with the same se
 Configuration: envoy/client.yaml and envoy/server.yaml with a concurrency of 4; a pool of one address for each worker of
 the clients.
 
-Expected: every worker that gets connections draws an address of its own, and no two sidecars the same; all connections
-conform, and metrics are the sum over workers.
+Expected: every worker that gets connections draws an address of its own, and no two sidecars draw the same; all
+connections conform, and metrics are the sum over workers.
 """
 
 from lib.envoy import Sidecar
@@ -37,11 +37,11 @@ def run(stage: Stage) -> None:
         stage.claim(f"connections of {client.name} that are answered", EACH, load.settled()["answered"])
         load.end()
         workers = busy(sidecar, r"\[__1\]_15001")
-        stage.claim_between(f"workers of {client.name} that had some", 2, WORKERS, workers)
+        stage.claim_between(f"workers of {client.name} that got some", 2, WORKERS, workers)
         drawn.append({address(line["destination"]) for line in sidecar.logged(EACH)})
-        stage.claim("addresses that they drew: one each", workers, len(drawn[-1]))
+        stage.claim("addresses that they drew, one for each worker", workers, len(drawn[-1]))
         stage.claim("connections composed, over all workers", EACH, sidecar.outbound(outcome="composed"))
     stage.claim("addresses that both sidecars drew", set(), drawn[0] & drawn[1])
-    stage.claim_between("workers of the server that had some", 2, WORKERS, busy(far, r"\[__\]_15006"))
+    stage.claim_between("workers of the server that got some", 2, WORKERS, busy(far, r"\[__\]_15006"))
     stage.claim("connections that conform, over all workers", 2 * EACH, far.inbound(verdict="conforming"))
     stage.claim("connections counted", 2 * EACH, far.inbound())
