@@ -9,8 +9,12 @@ use ssa_rules::{ComposeError, LimitError};
 pub enum ComposeFailure {
     /// The rule gives none.
     Compose(ComposeError),
-    /// The record asks for more than the operator lets it.
+    /// The record asks for more than the operator allows.
     Limit(LimitError),
+    /// As many proofs of work as this are searched for already.
+    Busy(usize),
+    /// A proof of work was not found in time, or there was no room to wait for it.
+    NotInTime,
 }
 
 impl From<ComposeError> for ComposeFailure {
@@ -29,6 +33,8 @@ impl fmt::Display for ComposeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Compose(error) => error.fmt(f),
+            Self::Busy(max) => write!(f, "more than {max} proofs of work at once"),
+            Self::NotInTime => f.write_str("no proof of work, and no time or room left to wait for it"),
             // By the names of the configuration's fields.
             Self::Limit(LimitError::Pow { pow, max }) => {
                 write!(f, "the record asks for pow={pow}: max_pow is {max}")

@@ -1,11 +1,15 @@
 //! What the filter asks of the proxy that runs it: a trait for each thing that it serves.
 //!
-//! Methods have the names of the ABI's host calls. A context of HTTP would bring a trait of its own, for headers.
+//! Methods have the names of the ABI's host calls, but for those of [`Downstream`], which stands for calls that differ
+//! between kinds of contexts.
 
 use crate::endpoint::Endpoint;
 
 /// Nanoseconds, in which the proxy tells the time, of a millisecond.
 pub(crate) const NS_PER_MS: u64 = 1_000_000;
+
+/// Nanoseconds of a second.
+pub(crate) const NS_PER_S: u64 = 1_000_000_000;
 
 /// A counter's number in the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub struct Request<'a> {
     /// The name of the snapshot that is here: only another one is of interest.
     pub etag: Option<&'a str>,
     /// How long the response may wait for another one, in seconds.
-    pub wait_s: u16,
+    pub wait_s: u32,
     /// How long the proxy waits for the response, in milliseconds.
     pub timeout_ms: u32,
 }
@@ -76,13 +80,13 @@ pub trait Clock {
     fn get_current_time(&self) -> Result<u64, Refused>;
 }
 
-/// One connection: that whose callback runs, or that of the effective context.
-pub trait Stream {
+/// Properties of the effective context's connection: what Envoy calls its attributes, and filter state.
+pub trait Properties {
     /// Returns the address and port of an end.
     ///
     /// # Errors
     ///
-    /// The proxy does not say, or says something else.
+    /// The proxy does not provide it, or provides something else.
     fn get_address(&self, end: End) -> Result<Endpoint, Refused>;
 
     /// Says whether the connection ended because the proxy could not connect upstream.
@@ -97,36 +101,40 @@ pub trait Stream {
     ///
     /// # Errors
     ///
-    /// The proxy did not take it.
+    /// The proxy did not accept it.
     fn set_property(&self, key: &str, value: &str) -> Result<(), Refused>;
+}
+
+/// How a decision is carried out, on the connection of the effective context. Each kind of context has its own
+/// implementation, for the ABI's calls differ between streams and HTTP requests.
+pub trait Downstream {
+    /// Lets what was paused go on.
+    ///
+    /// # Errors
+    ///
+    /// The proxy did not do it.
+    fn resume(&self) -> Result<(), Refused>;
+
+    /// Ends what must not go on: a connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// The proxy did not do it.
+    fn reject(&self) -> Result<(), Refused>;
 
     /// Sets where an `ORIGINAL_DST` cluster connects to.
     ///
     /// # Errors
     ///
-    /// The proxy did not take it.
+    /// The proxy did not accept it.
     fn set_destination(&self, to: &Endpoint) -> Result<(), Refused>;
 
     /// Sets the cluster that a `tcp_proxy` uses.
     ///
     /// # Errors
     ///
-    /// The proxy did not take it.
+    /// The proxy did not accept it.
     fn set_cluster(&self, name: &str) -> Result<(), Refused>;
-
-    /// Closes the connection.
-    ///
-    /// # Errors
-    ///
-    /// The proxy did not do it.
-    fn close_stream(&self) -> Result<(), Refused>;
-
-    /// Lets a connection that was paused go on.
-    ///
-    /// # Errors
-    ///
-    /// The proxy did not do it.
-    fn continue_stream(&self) -> Result<(), Refused>;
 }
 
 /// Contexts, and when the plugin is called.
@@ -225,6 +233,6 @@ pub trait Log {
 }
 
 /// All of it, as the contexts of connections need it.
-pub trait Host: Clock + Stream + Contexts + HttpCalls + SharedData + Metrics + Log {}
+pub trait Host: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log {}
 
-impl<T: Clock + Stream + Contexts + HttpCalls + SharedData + Metrics + Log> Host for T {}
+impl<T: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log> Host for T {}

@@ -1,13 +1,15 @@
 //! Inbound: whether a connection may come in.
 
+use core::net::Ipv6Addr;
+
 use ssa_rules::{Destination, Flow, Part, Port, Source, Unchecked, UnixTime, Verdict};
-use ssa_snapshot as raw;
-pub use ssa_snapshot::{Action, Mode, Policy};
+use ssa_snapshot::{Action, Finding, Mode, Policy, TrafficClass, plugin::Exemption};
 
 use crate::{
     endpoint::Endpoint,
     index::{self, Index},
-    service::{Exemption, Service},
+    service::Service,
+    subject::Subject,
     table::Table,
 };
 
@@ -27,7 +29,7 @@ pub struct Inbound {
     demote_cluster: Option<String>,
 }
 
-/// A service as its servers know it.
+/// A service as its servers know it, prepared from [`ssa_snapshot::InboundService`]: its records are compiled.
 #[derive(Clone, Debug)]
 pub struct InboundService {
     /// Its name and rules.
@@ -43,88 +45,6 @@ pub struct InboundService {
 impl AsRef<Service> for InboundService {
     fn as_ref(&self) -> &Service {
         &self.service
-    }
-}
-
-/// What was found of a connection. The names are labels of metrics and fields of logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Source and destination fit a rule of the service, all of it.
-    Conforming,
-    /// What could be checked of them fits; these parts depend on an object key or a chunk, which are not known here.
-    Unchecked(Unchecked),
-    /// The destination is legacy.
-    Legacy,
-    /// They do not fit; this part does not.
-    Violation(Part),
-    /// The destination is no address of the service whose port it is.
-    Outside,
-    /// The destination is an address of the service, but not one of its ports.
-    OtherPort,
-    /// The service has no rule that is in force now.
-    NoRule,
-    /// The service is off, or all are.
-    Unverified,
-    /// The destination is plain, and the source exempt.
-    Exempt,
-    /// Neither address nor port concern any service.
-    Unclaimed,
-    /// The proxy did not say what the connection is.
-    Unreadable,
-    /// There is no snapshot yet.
-    NoSnapshot,
-}
-
-impl Finding {
-    /// Returns what it is called, whatever its parts.
-    #[must_use]
-    pub const fn kind(self) -> raw::Finding {
-        match self {
-            Self::Conforming => raw::Finding::Conforming,
-            Self::Unchecked(_) => raw::Finding::Unchecked,
-            Self::Legacy => raw::Finding::Legacy,
-            Self::Violation(_) => raw::Finding::Violation,
-            Self::Outside => raw::Finding::Outside,
-            Self::OtherPort => raw::Finding::OtherPort,
-            Self::NoRule => raw::Finding::NoRule,
-            Self::Unverified => raw::Finding::Unverified,
-            Self::Exempt => raw::Finding::Exempt,
-            Self::Unclaimed => raw::Finding::Unclaimed,
-            Self::Unreadable => raw::Finding::Unreadable,
-            Self::NoSnapshot => raw::Finding::NoSnapshot,
-        }
-    }
-
-    /// Returns the finding's stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.kind().name()
-    }
-
-    /// Returns the finding's number; parts are not told apart.
-    #[must_use]
-    pub const fn number(self) -> usize {
-        self.kind().number()
-    }
-
-    /// Returns the part at fault of a violation.
-    #[must_use]
-    pub const fn part(self) -> Option<Part> {
-        if let Self::Violation(part) = self {
-            Some(part)
-        } else {
-            None
-        }
-    }
-
-    /// Returns what was not checked.
-    #[must_use]
-    pub const fn unchecked(self) -> Option<Unchecked> {
-        if let Self::Unchecked(unchecked) = self {
-            Some(unchecked)
-        } else {
-            None
-        }
     }
 }
 
@@ -148,12 +68,22 @@ impl Outcome {
     pub const COUNT: usize = 5;
 
     const fn new(action: Action, mode: Mode) -> Self {
-        match (action, mode) {
-            (Action::Allow, _) => Self::Allowed,
-            (Action::Demote, Mode::Shadow) => Self::ShadowDemoted,
-            (Action::Deny, Mode::Shadow) => Self::ShadowDenied,
-            (Action::Demote, _) => Self::Demoted,
-            (Action::Deny, _) => Self::Denied,
+        match (action.class(), mode) {
+            (Some(TrafficClass::Assumed), _) => Self::Allowed,
+            (Some(TrafficClass::Bad), Mode::Shadow) => Self::ShadowDemoted,
+            (None, Mode::Shadow) => Self::ShadowDenied,
+            (Some(TrafficClass::Bad), _) => Self::Demoted,
+            (None, _) => Self::Denied,
+        }
+    }
+
+    /// Returns the traffic class of a connection with this outcome; none if it does not pass.
+    #[must_use]
+    pub const fn class(self) -> Option<TrafficClass> {
+        match self {
+            Self::Allowed | Self::ShadowDemoted | Self::ShadowDenied => Some(TrafficClass::Assumed),
+            Self::Demoted => Some(TrafficClass::Bad),
+            Self::Denied => None,
         }
     }
 
@@ -201,31 +131,70 @@ fn place(outcome: Outcome, service: usize) -> u64 {
     u64::from(outcome.strictness()) << STRICTNESS_AT | index::number(service)
 }
 
+/// What was found about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Findings {
+    /// The finding.
+    pub finding: Finding,
+    /// The part at fault, if that is a violation.
+    pub violated: Option<Part>,
+    /// The parts that were not checked, if it is that. They depend on an object key or a chunk.
+    pub unchecked: Unchecked,
+}
+
+impl From<Finding> for Findings {
+    fn from(finding: Finding) -> Self {
+        Self {
+            finding,
+            violated: None,
+            unchecked: Unchecked::default(),
+        }
+    }
+}
+
+impl From<Verdict> for Findings {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Conforming(unchecked) if unchecked.is_empty() => Finding::Conforming.into(),
+            Verdict::Conforming(unchecked) => Self {
+                unchecked,
+                ..Finding::Unchecked.into()
+            },
+            Verdict::Legacy => Finding::Legacy.into(),
+            Verdict::Outside => Finding::Outside.into(),
+            Verdict::Violation(violation) => Self {
+                violated: Some(violation.part()),
+                ..Finding::Violation.into()
+            },
+        }
+    }
+}
+
 /// A decision on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The number of the service that it concerns, if any.
     pub service: Option<usize>,
     /// What was found.
-    pub finding: Finding,
+    pub found: Findings,
     /// What is to become of the connection.
     pub outcome: Outcome,
 }
 
 impl Decision {
-    /// A decision on a connection that concerns no service that is known.
-    const fn general(finding: Finding, passes: bool) -> Self {
+    /// A decision on a connection that concerns no known service.
+    fn general(finding: Finding, passes: bool) -> Self {
         let outcome = if passes { Outcome::Allowed } else { Outcome::Denied };
         Self {
             service: None,
-            finding,
+            found: finding.into(),
             outcome,
         }
     }
 
-    /// A decision on a connection that no snapshot came in time for.
+    /// A decision on a connection for which no snapshot arrived in time.
     #[must_use]
-    pub const fn without_snapshot(released: bool) -> Self {
+    pub fn without_snapshot(released: bool) -> Self {
         Self::general(Finding::NoSnapshot, released)
     }
 }
@@ -269,16 +238,28 @@ impl Inbound {
         &self.services
     }
 
-    /// Returns the cluster that demoted connections use, if it is another.
+    /// Returns the cluster that serves a traffic class; none where it is the one that all connections use.
     #[must_use]
-    pub fn demote_cluster(&self) -> Option<&str> {
-        self.demote_cluster.as_deref()
+    pub fn cluster(&self, class: TrafficClass) -> Option<&str> {
+        match class {
+            TrafficClass::Assumed => None,
+            TrafficClass::Bad => self.demote_cluster.as_deref(),
+        }
     }
 
-    /// Decides on a connection. Where several services have a say, the strictest outcome decides, and `others` hears
-    /// what each of the others decided.
+    /// Decides on a connection. If several services have a say, the strictest outcome decides, and `others` is given the
+    /// decision of each of the others. One of which too little is known is closed wherever anything is enforced.
     #[must_use]
-    pub fn decide(
+    pub fn decide(&self, subject: &Subject, others: impl FnMut(&Decision)) -> Decision {
+        if let (Some(source), Some(destination), Some(time)) = (subject.source, subject.destination, subject.time) {
+            return self.decide_on(source, destination, time, others);
+        }
+        let mut services = self.services.services().iter();
+        let enforced = !self.off && services.any(|service| service.mode == Mode::Enforce);
+        Decision::general(Finding::Unreadable, !enforced)
+    }
+
+    fn decide_on(
         &self,
         source: Endpoint,
         destination: Endpoint,
@@ -313,7 +294,7 @@ impl Inbound {
         let exempt = self
             .exempt
             .iter()
-            .any(|exemption| exemption.covers(source.address, destination.port));
+            .any(|exemption| covers(exemption, source.address, destination.port));
         let decided = if exempt {
             self.of_port(destination.port, |_| Finding::Exempt, &mut others)
         } else {
@@ -326,7 +307,7 @@ impl Inbound {
         }
     }
 
-    /// Returns what the strictest service of a port decides; `others` hears the rest.
+    /// Returns the decision of the strictest service of a port; `others` is given the rest.
     fn of_port(
         &self,
         port: u16,
@@ -342,23 +323,21 @@ impl Inbound {
         decisions.for_each(|decision| others(&decision));
         Some(first)
     }
+}
 
-    /// Decides on a connection that the proxy says too little of: closed wherever anything is enforced.
-    #[must_use]
-    pub fn decide_unreadable(&self) -> Decision {
-        let mut services = self.services.services().iter();
-        let enforced = !self.off && services.any(|service| service.mode == Mode::Enforce);
-        Decision::general(Finding::Unreadable, !enforced)
-    }
+/// Says whether a connection from this source to this port is exempt.
+fn covers(exemption: &Exemption, source: Ipv6Addr, port: u16) -> bool {
+    (exemption.ports.is_empty() || exemption.ports.iter().any(|own| own.get() == port))
+        && exemption.sources.iter().any(|own| own.get().contains(&source))
 }
 
 impl InboundService {
-    fn decision(&self, index: usize, finding: Finding) -> Decision {
-        let outcome = Outcome::new(self.policy.action(finding.kind()), self.mode);
+    fn decision(&self, index: usize, found: impl Into<Findings>) -> Decision {
+        let found = found.into();
         Decision {
             service: Some(index),
-            finding,
-            outcome,
+            found,
+            outcome: Outcome::new(self.policy.action(found.finding), self.mode),
         }
     }
 
@@ -372,22 +351,18 @@ impl InboundService {
     }
 
     /// Judges a connection to an address of the service.
-    fn find(&self, source: Endpoint, destination: Endpoint, now: UnixTime) -> Finding {
+    fn find(&self, source: Endpoint, destination: Endpoint, now: UnixTime) -> Findings {
         if self.mode == Mode::Off {
-            return Finding::Unverified;
+            return Finding::Unverified.into();
         }
         if !self.ports.contains(&destination.port) {
-            return Finding::OtherPort;
+            return Finding::OtherPort.into();
         }
         let mut flow = Flow::new(Source(source.address), Destination(destination.address), now);
         flow.port = Some(Port(destination.port));
-        match self.service.rules.verify(&flow).map(|judgement| judgement.verdict) {
-            None => Finding::NoRule,
-            Some(Verdict::Conforming(unchecked)) if unchecked.is_empty() => Finding::Conforming,
-            Some(Verdict::Conforming(unchecked)) => Finding::Unchecked(unchecked),
-            Some(Verdict::Legacy) => Finding::Legacy,
-            Some(Verdict::Outside) => Finding::Outside,
-            Some(Verdict::Violation(violation)) => Finding::Violation(violation.part()),
+        match self.service.rules.verify(&flow) {
+            None => Finding::NoRule.into(),
+            Some(judgement) => judgement.verdict.into(),
         }
     }
 }

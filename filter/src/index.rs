@@ -1,13 +1,9 @@
-//! What stands for a key: sorted entries of a configuration, and maps of names and of the proxy's numbers.
+//! Lookups: sorted entries of a configuration, names, and a map of the proxy's numbers.
 
 use core::hash::{BuildHasherDefault, Hasher};
-use std::{
-    collections::{BinaryHeap, HashMap},
-    hash::DefaultHasher,
-};
+use std::collections::{BinaryHeap, HashMap};
 
-/// A map whose hash has no seed of its own: keys are the operator's or the proxy's, and no client chooses them.
-pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+use ssa_rules::hash::siphash24;
 
 /// A map of the proxy's numbers, which come in ascending order.
 pub(crate) type Numbers<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
@@ -42,7 +38,11 @@ impl Index {
     #[must_use]
     pub fn new(entries: impl Iterator<Item = (u128, u64)>) -> Self {
         // Unlike a sort, a heap has no code that panics.
-        Self(entries.collect::<BinaryHeap<_>>().into_sorted_vec())
+        let mut heap = BinaryHeap::new();
+        for entry in entries {
+            heap.push(entry);
+        }
+        Self(heap.into_sorted_vec())
     }
 
     /// Returns the entries, ascending.
@@ -74,6 +74,31 @@ impl Index {
     }
 }
 
+/// Names, each found by its hash. Names are the operator's: no client chooses them.
+pub(crate) struct NameIndex<'a> {
+    names: Vec<&'a str>,
+    hashes: Index,
+}
+
+impl<'a> NameIndex<'a> {
+    pub(crate) fn new(names: impl Iterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = names.collect();
+        let hashes = names.iter().enumerate();
+        let hashes = Index::new(hashes.map(|(place, name)| (hash(name), number(place))));
+        Self { names, hashes }
+    }
+
+    /// Returns the first place of a name.
+    pub(crate) fn get(&self, name: &str) -> Option<usize> {
+        let mut places = self.hashes.all(hash(name)).map(service);
+        places.find(|place| self.names.get(*place) == Some(&name))
+    }
+}
+
+fn hash(name: &str) -> u128 {
+    siphash24(&[0; 16], name.as_bytes()).into()
+}
+
 /// Returns a service's number as a number of an index.
 pub(crate) fn number(service: usize) -> u64 {
     u64::try_from(service).unwrap_or(u64::MAX)
@@ -87,6 +112,15 @@ pub(crate) fn service(number: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_found_at_their_first_place() {
+        let names = NameIndex::new(["b", "a", "b", ""].into_iter());
+        assert_eq!(
+            ["a", "b", "", "c"].map(|name| names.get(name)),
+            [Some(1), Some(0), Some(3), None]
+        );
+    }
 
     #[test]
     fn entries_are_found_by_their_key() {

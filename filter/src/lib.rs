@@ -45,6 +45,7 @@ pub mod pow_scheduler;
 pub mod random;
 pub mod rate_limited_log;
 pub mod service;
+pub mod subject;
 pub mod subscription;
 pub mod table;
 pub mod vm_registry;

@@ -19,18 +19,11 @@
 
 use core::fmt::Display;
 
-use ssa_rules::Part;
-
 use crate::{
     host::{self, Counter, Gauge},
-    inbound,
-    index::Map,
-    outbound,
+    index::NameIndex,
     vm_registry::Summary,
 };
-
-/// Parts of an address that have a counter: the item, 16 fields, the proof of work.
-const PARTS: usize = 18;
 
 /// What became of a question for a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,12 +119,12 @@ impl Metrics {
     /// Takes other services; the counters of those that stay stay.
     pub fn rename(&mut self, names: &[String]) {
         let old = core::mem::take(&mut self.rows);
-        let places: Map<&str, usize> = old.iter().map(|row| row.service.as_str()).zip(0..).collect();
+        let known = NameIndex::new(old.iter().map(|row| row.service.as_str()));
         let places: Vec<Option<usize>> = names
             .iter()
             .map(String::as_str)
             .chain(["-"])
-            .map(|name| places.get(name).copied())
+            .map(|name| known.get(name))
             .collect();
         let mut old: Vec<Option<Row>> = old.into_iter().map(Some).collect();
         let mut kept = |place: usize| old.get_mut(place).and_then(Option::take);
@@ -149,57 +142,17 @@ impl Metrics {
         }
     }
 
-    /// Counts an inbound connection.
-    pub fn count_inbound(&mut self, host: &impl host::Metrics, decision: &inbound::Decision) {
-        let (finding, outcome) = (decision.finding, decision.outcome);
-        let Some(row) = self.row(decision.service) else {
-            return;
-        };
-        let number = finding
-            .number()
-            .saturating_mul(inbound::Outcome::COUNT)
-            .saturating_add(outcome.number());
-        row.count(host, PARTS.saturating_add(number), |service| {
-            let (verdict, outcome) = (finding.name(), outcome.name());
-            format!("ssa_inbound_connections_total.service.{service}.verdict.{verdict}.outcome.{outcome}")
-        });
-        if let Some(part) = finding.part() {
-            let number = match part {
-                Part::Item => 0,
-                Part::Pow => 1,
-                Part::Field(index) => usize::from(index.min(15)).saturating_add(2),
-            };
-            row.count(host, number, |service| {
-                format!("ssa_inbound_violations_total.service.{service}.part.{part}")
-            });
-        }
-    }
-
-    /// Counts an outbound connection.
-    pub fn count_outbound(&mut self, host: &impl host::Metrics, service: Option<usize>, outcome: outbound::Outcome) {
+    /// Increments a counter of a service, or of none: it is found by its number among those of a service, and defined
+    /// by its name, which is made of the service's, when it is first incremented.
+    pub fn count(
+        &mut self,
+        host: &impl host::Metrics,
+        service: Option<usize>,
+        number: usize,
+        name: impl FnOnce(&str) -> String,
+    ) {
         if let Some(row) = self.row(service) {
-            row.count(host, outcome.number(), |service| {
-                let outcome = outcome.name();
-                format!("ssa_outbound_connections_total.service.{service}.outcome.{outcome}")
-            });
-        }
-    }
-
-    /// Counts a connection that could not be made upstream.
-    pub fn count_failure(&mut self, host: &impl host::Metrics, service: usize) {
-        if let Some(row) = self.row(Some(service)) {
-            row.count(host, outbound::Outcome::COUNT, |service| {
-                format!("ssa_outbound_connect_failures_total.service.{service}")
-            });
-        }
-    }
-
-    /// Counts a connection that came from another source than its address was composed for.
-    pub fn count_mismatch(&mut self, host: &impl host::Metrics, service: usize) {
-        if let Some(row) = self.row(Some(service)) {
-            row.count(host, outbound::Outcome::COUNT.saturating_add(1), |service| {
-                format!("ssa_outbound_source_mismatches_total.service.{service}")
-            });
+            row.count(host, number, name);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use core::net::Ipv6Addr;
 
-pub use ssa_rules::ItemSource;
 use ssa_rules::{
-    Choice, Chosen, Class, ComposeError, Connection, Limits, Port, RandomBits, Sources, UnixTime, ValidFrom, choice,
+    Choice, Chosen, Class, ComposeError, Connection, ItemSource, Limits, Port, RandomBits, Sources, UnixTime,
+    ValidFrom, choice,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ pub struct Outbound {
     limits: Limits,
 }
 
-/// A service as its clients know it.
+/// A service as its clients know it, prepared from [`ssa_snapshot::OutboundService`]: its records are compiled.
 #[derive(Clone, Debug)]
 pub struct OutboundService {
     /// Its name and rules.
@@ -46,7 +46,7 @@ pub struct OutboundService {
     pub ports: Vec<u16>,
     /// The port to connect to instead, if another.
     pub port: Option<u16>,
-    /// The sources that upstream connections really use, item by item.
+    /// The sources that upstream connections really use, item by item, in the form that rules take.
     pub sources: Vec<ItemSource>,
 }
 
@@ -137,16 +137,64 @@ pub struct Target {
 }
 
 impl Target {
+    /// Returns the address and port to connect to.
+    #[must_use]
+    pub const fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            address: self.place.candidate.address.0,
+            port: self.port,
+        }
+    }
+
     fn new(service: usize, port: u16, Chosen { candidate, source }: Chosen) -> Self {
         Self {
-            place: ServiceCandidate {
-                service,
-                item: candidate.item,
-                replica: candidate.replica,
-                address: candidate.address.0,
-            },
+            place: ServiceCandidate { service, candidate },
             port,
             source,
+        }
+    }
+}
+
+/// A decision on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes to a composed address.
+    Composed(Target),
+    /// It goes where the application wanted, or is closed.
+    Plain(Option<usize>, Outcome),
+    /// It goes where the application wanted, for no address of this service was composed.
+    Failed(usize, ComposeFailure),
+}
+
+impl Decision {
+    /// A decision on a connection for which no snapshot arrived in time.
+    #[must_use]
+    pub const fn without_snapshot(released: bool) -> Self {
+        let outcome = if released {
+            Outcome::NoSnapshot
+        } else {
+            Outcome::Refused
+        };
+        Self::Plain(None, outcome)
+    }
+
+    /// Returns the number of the service that it concerns, if any.
+    #[must_use]
+    pub const fn service(&self) -> Option<usize> {
+        match self {
+            Self::Composed(target) => Some(target.place.service),
+            Self::Plain(service, _) => *service,
+            Self::Failed(service, _) => Some(*service),
+        }
+    }
+
+    /// Returns what becomes of the connection, if the proxy does what is decided.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Composed(_) => Outcome::Composed,
+            Self::Plain(_, outcome) => *outcome,
+            Self::Failed(..) => Outcome::Failed,
         }
     }
 }
@@ -292,7 +340,7 @@ impl Outbound {
             by_item: &service.sources,
             default: self.source,
         };
-        let failed = failures.of(number, now).map(ServiceCandidate::candidate);
+        let failed = failures.of(number, now).map(|place| place.candidate);
         let choice = rule.choose(&connection(port, now), &sources, &failed, &mut draws)?;
         Ok(Some(match choice {
             Choice::Chosen(chosen) => Composed::Target(Target::new(number, port, chosen)),
@@ -352,7 +400,7 @@ fn connection(port: u16, now: UnixTime) -> Connection<'static> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use ssa_rules::{Destination, Flow, LimitError, Source, Verdict};
+    use ssa_rules::{Flow, LimitError, Source, Verdict};
 
     use super::*;
     use crate::{
@@ -401,7 +449,7 @@ mod tests {
     /// Returns the addresses that so many slots give.
     fn addresses(outbound: &Outbound, slots: u64) -> BTreeSet<Ipv6Addr> {
         (0..slots)
-            .map(|slot| composed(outbound, slot, &Outliers::default()).place.address)
+            .map(|slot| composed(outbound, slot, &Outliers::default()).place.candidate.address.0)
             .collect()
     }
 
@@ -419,7 +467,7 @@ mod tests {
             assert_eq!(route(&outbound, "[2001:db8:6::1]:80"), Route::Service(0, 80));
             for slot in 0..50 {
                 let target = composed(&outbound, slot, &Outliers::default());
-                let mut flow = Flow::new(Source(target.source), Destination(target.place.address), NOW);
+                let mut flow = Flow::new(Source(target.source), target.place.candidate.address, NOW);
                 flow.port = Some(Port(80));
                 let rules = &outbound.services.services()[0].service.rules;
                 let judgement = rules.verify(&flow).unwrap();
@@ -530,7 +578,7 @@ mod tests {
 
     #[test]
     fn each_item_has_its_source() {
-        let in_ula = |target: &Target| target.place.address.segments()[0] == 0xfd00;
+        let in_ula = |target: &Target| target.place.candidate.address.0.segments()[0] == 0xfd00;
         let outbound = read(&ITEMS.replace("RULE", "hash(src/128):20 rand:44; item=rand"));
         let targets: Vec<Target> = (0..64)
             .map(|slot| composed(&outbound, slot, &Outliers::default()))
@@ -543,7 +591,7 @@ mod tests {
         // Where the item is a hash of the source, the choice agrees with itself.
         let outbound = read(&ITEMS.replace("RULE", "rand:64; item=hash(src/128)"));
         let target = composed(&outbound, 1, &Outliers::default());
-        let flow = Flow::new(Source(target.source), Destination(target.place.address), NOW);
+        let flow = Flow::new(Source(target.source), target.place.candidate.address, NOW);
         let judgement = outbound.services.services()[0].service.rules.verify(&flow).unwrap();
         assert!(matches!(judgement.verdict, Verdict::Conforming(_)));
     }
@@ -572,9 +620,9 @@ mod tests {
             for _ in 0..failures_until_all {
                 let place = composed(&outbound, 5, &failures).place;
                 let choice = if rule == "rand:64" {
-                    format!("{}", place.address)
+                    format!("{}", place.candidate.address.0)
                 } else {
-                    format!("{} {}", place.item.get(), place.replica)
+                    format!("{} {}", place.candidate.item.get(), place.candidate.replica)
                 };
                 assert!(met.insert(choice.clone()), "{rule}: {choice} again");
                 failures.add(place, NOW);

@@ -1,8 +1,6 @@
 //! Addresses that could not be connected to of late.
 
-use core::net::Ipv6Addr;
-
-use ssa_rules::{Candidate, Destination, ItemIndex, Replica, UnixTime};
+use ssa_rules::{Candidate, UnixTime};
 
 /// The most failures remembered; the oldest give way.
 pub const MAX_OUTLIERS: usize = 64;
@@ -10,29 +8,13 @@ pub const MAX_OUTLIERS: usize = 64;
 /// How long a failure counts, in seconds.
 pub const EJECTION_SECONDS: u64 = 30;
 
-/// Where a connection goes, as a rule makes it of its freedoms.
+/// Where a connection goes: what a service's rule chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceCandidate {
     /// The service's number.
     pub service: usize,
-    /// The item.
-    pub item: ItemIndex,
-    /// The replica.
-    pub replica: Replica,
-    /// The address.
-    pub address: Ipv6Addr,
-}
-
-impl ServiceCandidate {
-    /// Returns the place as a candidate of its service's rule.
-    #[must_use]
-    pub fn candidate(&self) -> Candidate {
-        Candidate {
-            item: self.item,
-            replica: self.replica,
-            address: Destination(self.address),
-        }
-    }
+    /// The item, the replica and the address.
+    pub candidate: Candidate,
 }
 
 /// The failures of late.
@@ -74,6 +56,10 @@ fn counts(at: UnixTime, now: UnixTime) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::net::Ipv6Addr;
+
+    use ssa_rules::{Destination, Replica};
+
     use super::*;
     use crate::config::{Config, Role};
 
@@ -87,9 +73,11 @@ pub(crate) mod tests {
         let (item, _) = rules.rules()[0].positive_items().next().unwrap();
         ServiceCandidate {
             service,
-            item,
-            replica: Replica(0),
-            address: address.into(),
+            candidate: Candidate {
+                item,
+                replica: Replica(0),
+                address: Destination(address.into()),
+            },
         }
     }
 
@@ -99,7 +87,10 @@ pub(crate) mod tests {
         for number in 0..=MAX_OUTLIERS as u128 {
             failures.add(place(0, number), UnixTime(100));
         }
-        let known: Vec<Ipv6Addr> = failures.of(0, UnixTime(100)).map(|place| place.address).collect();
+        let known: Vec<Ipv6Addr> = failures
+            .of(0, UnixTime(100))
+            .map(|place| place.candidate.address.0)
+            .collect();
         assert_eq!(known.len(), MAX_OUTLIERS);
         assert!(!known.contains(&0.into()));
         assert_eq!(failures.of(1, UnixTime(100)).count(), 0);

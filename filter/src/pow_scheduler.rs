@@ -56,12 +56,9 @@ pub type Task = (usize, u16);
 pub struct PowScheduler {
     running: Vec<Work>,
     /// What nobody waits for now; it goes on from where it was when somebody does.
-    resting: Vec<Work>,
+    suspended: Vec<Work>,
     solved: Vec<(UnixTime, Target)>,
 }
-
-/// What became of a task.
-pub type End = (Task, Result<Target, ComposeError>);
 
 fn task(work: &Work) -> Task {
     (work.service, work.port)
@@ -89,7 +86,7 @@ impl PowScheduler {
 
     /// Says whether a task is being worked on.
     #[must_use]
-    pub fn runs(&self, wanted: Task) -> bool {
+    pub fn is_running(&self, wanted: Task) -> bool {
         self.running.iter().any(|work| task(work) == wanted)
     }
 
@@ -104,38 +101,38 @@ impl PowScheduler {
     }
 
     /// Sets work aside.
-    pub fn rest(&mut self, wanted: Task) {
+    pub fn suspend(&mut self, wanted: Task) {
         let Some(work) = self.running.iter().find(|work| task(work) == wanted).copied() else {
             return;
         };
         self.running.retain(|work| task(work) != wanted);
-        if self.resting.len() >= MAX_RUNNING {
+        if self.suspended.len() >= MAX_RUNNING {
             let mut first = true;
-            self.resting.retain(|_| !core::mem::take(&mut first));
+            self.suspended.retain(|_| !core::mem::take(&mut first));
         }
-        self.resting.push(work);
+        self.suspended.push(work);
     }
 
     /// Says whether a task is being worked on, from now on if it was set aside in this minute and there is room.
-    pub fn wake(&mut self, wanted: Task, now: UnixTime) -> bool {
-        if self.runs(wanted) {
+    pub fn resume(&mut self, wanted: Task, now: UnixTime) -> bool {
+        if self.is_running(wanted) {
             return true;
         }
-        let found = self.resting.iter().find(|work| task(work) == wanted).copied();
-        self.resting.retain(|work| task(work) != wanted);
+        let found = self.suspended.iter().find(|work| task(work) == wanted).copied();
+        self.suspended.retain(|work| task(work) != wanted);
         found.is_some_and(|work| minute(work.began) == minute(now) && self.add(work))
     }
 
     /// Says whether there is work.
     #[must_use]
-    pub fn busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         !self.running.is_empty()
     }
 
     /// Forgets everything: the services are others.
     pub fn clear(&mut self) {
         self.running.clear();
-        self.resting.clear();
+        self.suspended.clear();
         self.solved.clear();
     }
 
@@ -160,29 +157,32 @@ impl PowScheduler {
         Ok(None)
     }
 
-    /// Works for at most [`SLICE`] by `clock`, which gives nanoseconds; returns what came to an end.
-    pub fn run(&mut self, outbound: &Outbound, mut clock: impl FnMut() -> Option<u64>) -> Vec<End> {
-        let mut ends = Vec::new();
+    /// Works for at most [`SLICE`] by `clock`, which gives nanoseconds; keeps what was found, and returns the tasks that
+    /// cannot be done.
+    pub fn run(&mut self, outbound: &Outbound, mut clock: impl FnMut() -> Option<u64>) -> Vec<(Task, ComposeError)> {
+        let mut failed = Vec::new();
+        if !self.is_busy() {
+            return failed;
+        }
         let mut slice = Slice::begin(&mut clock);
         let mut turn = 0_usize;
         while slice.lasts(&mut clock) {
             let Some(work) = self.running.get_mut(turn) else {
                 break;
             };
-            let end = match outbound.advance(work, TRIES) {
-                Ok(None) => None,
-                Ok(Some(target)) => Some(Ok(target)),
-                Err(error) => Some(Err(error)),
-            };
-            if let Some(end) = end {
-                let done = *work;
-                self.running.retain(|work| task(work) != task(&done));
-                if let Ok(target) = end {
-                    self.keep(done.began, target);
-                }
-                ends.push((task(&done), end));
-            } else {
+            let end = outbound.advance(work, TRIES);
+            let Some(end) = end.transpose() else {
                 turn = turn.saturating_add(1);
+                if turn >= self.running.len() {
+                    turn = 0;
+                }
+                continue;
+            };
+            let done = *work;
+            self.running.retain(|work| task(work) != task(&done));
+            match end {
+                Ok(target) => self.keep(done.began, target),
+                Err(error) => failed.push((task(&done), error)),
             }
             if turn >= self.running.len() {
                 turn = 0;
@@ -194,14 +194,14 @@ impl PowScheduler {
             self.running.retain(|_| core::mem::replace(&mut skipped, true));
             self.running.push(first);
         }
-        ends
+        failed
     }
 
     /// Ends the work that outlived its minute.
     pub fn expire(&mut self, now: UnixTime) {
         let good = |work: &Work| minute(work.began) == minute(now);
         self.running.retain(good);
-        self.resting.retain(good);
+        self.suspended.retain(good);
     }
 
     fn keep(&mut self, began: UnixTime, target: Target) {

@@ -1,4 +1,4 @@
-//! A service as both roles know it, and the sources that are exempt from its rules.
+//! A service as both roles know it.
 
 use core::net::Ipv6Addr;
 
@@ -36,22 +36,5 @@ impl Service {
         self.spaces
             .iter()
             .flat_map(|space| space.positive().iter().chain(space.negated()))
-    }
-}
-
-/// Sources that reach plain addresses on some ports: probes and scrapes.
-#[derive(Clone, Debug)]
-pub struct Exemption {
-    /// The sources.
-    pub sources: Vec<Ipv6Net>,
-    /// The ports; none means every port.
-    pub ports: Vec<u16>,
-}
-
-impl Exemption {
-    /// Says whether a connection from this source to this port is exempt.
-    #[must_use]
-    pub fn covers(&self, source: Ipv6Addr, port: u16) -> bool {
-        (self.ports.is_empty() || self.ports.contains(&port)) && self.sources.iter().any(|net| net.contains(&source))
     }
 }

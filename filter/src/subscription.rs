@@ -1,9 +1,11 @@
 //! When the next snapshot is asked for.
 
-use crate::{
-    config::Subscription,
-    host::{Call, HttpCalls, NS_PER_MS, Request},
+use ssa_snapshot::{
+    Role,
+    plugin::{Missing, Subscription},
 };
+
+use crate::host::{Call, HttpCalls, NS_PER_MS, Request};
 
 /// How much longer than the server may wait the proxy waits for it, in milliseconds.
 const PATIENCE_MS: u32 = 5_000;
@@ -14,6 +16,7 @@ const EAGER_MS: u32 = 100;
 /// The state of a subscription in one VM.
 #[derive(Debug)]
 pub struct Feed {
+    role: Role,
     subscription: Subscription,
     /// The question on its way, when it was asked, and how long its answer is waited for, in nanoseconds.
     call: Option<(Call, u64, u64)>,
@@ -30,8 +33,9 @@ pub struct Feed {
 impl Feed {
     /// Begins a subscription.
     #[must_use]
-    pub const fn new(subscription: Subscription) -> Self {
+    pub const fn new(role: Role, subscription: Subscription) -> Self {
         Self {
+            role,
             subscription,
             call: None,
             due: 0,
@@ -49,8 +53,8 @@ impl Feed {
 
     /// Says whether connections pass for which no snapshot came in time.
     #[must_use]
-    pub const fn released(&self) -> bool {
-        self.subscription.released
+    pub fn released(&self) -> bool {
+        self.subscription.missing(self.role) == Missing::Release
     }
 
     /// Asks for the next snapshot, if it is time to; says whether that could not be done.
@@ -63,16 +67,16 @@ impl Feed {
             return false;
         }
         let wait_s = if self.etag.is_some() {
-            self.subscription.wait_s
+            self.subscription.wait_s.get()
         } else {
             0
         };
-        let timeout_ms = u32::from(wait_s).saturating_mul(1000).saturating_add(PATIENCE_MS);
+        let timeout_ms = wait_s.saturating_mul(1000).saturating_add(PATIENCE_MS);
         let longest = u64::from(timeout_ms.saturating_add(PATIENCE_MS)).saturating_mul(NS_PER_MS);
         let call = host
             .http_call(&Request {
                 cluster: &self.subscription.cluster,
-                path: &self.subscription.path,
+                path: self.subscription.path(self.role),
                 etag: self.etag.as_deref(),
                 wait_s,
                 timeout_ms,
@@ -123,7 +127,7 @@ impl Feed {
 
     /// Returns the pause between questions, in nanoseconds.
     fn pause(&self) -> u64 {
-        let refresh_ms = self.subscription.refresh_ms;
+        let refresh_ms = self.subscription.refresh_ms.get();
         let pause_ms = if self.ready {
             refresh_ms
         } else {
@@ -136,7 +140,7 @@ impl Feed {
     #[must_use]
     pub fn tick_ms(&self) -> u32 {
         if self.ready {
-            self.subscription.refresh_ms.min(1000)
+            self.subscription.refresh_ms.get().min(1000)
         } else {
             EAGER_MS.div_euclid(5)
         }

@@ -57,6 +57,7 @@ mod role;
 mod service;
 mod snapshot;
 mod text;
+mod traffic_class;
 
 pub use key::{KeyMaterial, KeyText, Secrets};
 pub use list::List;
@@ -66,6 +67,7 @@ pub use role::Role;
 pub use service::{InboundService, ItemSource, OutboundService};
 pub use snapshot::{InboundSnapshot, MAX_BYTES, MAX_SERVICES, OutboundSnapshot, Snapshot, VERSION, Version};
 pub use text::{Address, ClusterName, Generation, Prefix, RequestPath, ServiceName};
+pub use traffic_class::TrafficClass;
 
 /// Where a resolver serves snapshots by default: the path of its Unix socket.
 pub const DEFAULT_SOCKET: &str = "/run/ssa-resolver/snapshot.sock";

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use crate::{
     Address, ClusterName, InboundService, List, MAX_SERVICES, MAX_WAIT_S, Number, OutboundService, Port, Prefix,
-    RequestPath,
+    RequestPath, Role,
     read::{object, words},
 };
 
@@ -22,6 +22,8 @@ object! {
     pub struct Inbound {
         /// The filter's role: it verifies incoming connections.
         required role: InboundRole,
+        /// The type of Envoy filter that runs the module.
+        default filter: FilterType,
         /// The services, given in the configuration itself: without secrets, and every record must be usable.
         optional services: Option<List<InboundService, 1, MAX_SERVICES>>,
         /// Where to fetch the services from, instead of `services`.
@@ -44,6 +46,8 @@ object! {
     pub struct Outbound {
         /// The filter's role: it composes the addresses of outgoing connections.
         required role: OutboundRole,
+        /// The type of Envoy filter that runs the module.
+        default filter: FilterType,
         /// The services, given in the configuration itself: without secrets, and every record must be usable.
         optional services: Option<List<OutboundService, 1, MAX_SERVICES>>,
         /// Where to fetch the services from, instead of `services`.
@@ -83,6 +87,16 @@ words! {
     }
 }
 
+words! {
+    /// The type of Envoy filter that runs the module: what it is called for.
+    #[derive(Default)]
+    pub enum FilterType {
+        /// A network filter, `envoy.filters.network.wasm`: for connections.
+        #[default]
+        Network = "network",
+    }
+}
+
 object! {
     /// How many connections each worker thread holds, and for how long: until there is a snapshot, and during proofs of work.
     #[derive(Copy, Default)]
@@ -107,6 +121,25 @@ object! {
         default wait_s: Number<0, MAX_WAIT_S, 30>,
         /// The action for connections if no snapshot arrives in time; by default `refuse` inbound and `release` outbound.
         optional missing: Option<Missing>,
+    }
+}
+
+impl Subscription {
+    /// Returns the path to request for a role.
+    #[must_use]
+    pub fn path(&self, role: Role) -> &str {
+        self.path.as_deref().unwrap_or(role.path())
+    }
+
+    /// Returns what is done with a role's connections if no snapshot arrives in time.
+    ///
+    /// By default a server does not let in what it cannot verify, and a client without a rule does as a legacy client.
+    #[must_use]
+    pub fn missing(&self, role: Role) -> Missing {
+        self.missing.unwrap_or(match role {
+            Role::Inbound => Missing::Refuse,
+            Role::Outbound => Missing::Release,
+        })
     }
 }
 

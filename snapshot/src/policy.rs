@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::read::{Json, Reader, Value, Way, words};
+use crate::{
+    TrafficClass,
+    read::{Json, Reader, Value, Way, words},
+};
 
 macro_rules! findings {
     (
@@ -125,6 +128,18 @@ words! {
     }
 }
 
+impl Action {
+    /// Returns the traffic class that it assigns; none where the connection does not pass.
+    #[must_use]
+    pub const fn class(self) -> Option<TrafficClass> {
+        match self {
+            Self::Allow => Some(TrafficClass::Assumed),
+            Self::Demote => Some(TrafficClass::Bad),
+            Self::Deny => None,
+        }
+    }
+}
+
 words! {
     /// Whether a service's policy is enforced.
     #[derive(Default)]
@@ -152,6 +167,12 @@ mod tests {
         for (number, finding) in Finding::ALL.iter().copied().enumerate() {
             assert_eq!(finding.number(), number);
         }
+    }
+
+    #[test]
+    fn actions_assign_classes_or_none() {
+        let classes = [Action::Allow, Action::Demote, Action::Deny].map(Action::class);
+        assert_eq!(classes, [Some(TrafficClass::Assumed), Some(TrafficClass::Bad), None]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod service;
 mod snapshot;
 
 use ssa_rules::Limits;
-use ssa_snapshot::{List, plugin::Missing, read::Document};
+use ssa_snapshot::{List, read::Document};
 pub use ssa_snapshot::{MAX_BYTES as MAX_SNAPSHOT, MAX_SERVICES, Role as RoleName, plugin};
 
 use checker::Checker;
@@ -39,7 +39,6 @@ use crate::{
     inbound::Inbound,
     index::{self, Index},
     outbound::{Outbound, OutboundService},
-    service::Exemption,
     table::Table,
 };
 
@@ -49,12 +48,14 @@ pub const MAX_CLUSTER: usize = ssa_snapshot::ClusterName::MAX;
 /// A plugin's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The type of Envoy filter that runs it.
+    pub filter: plugin::FilterType,
     /// What it does with connections.
     pub role: Role,
     /// How many connections one worker holds, and how long.
-    pub hold: Hold,
+    pub hold: plugin::Hold,
     /// Where the services come from, unless they stand in the configuration.
-    pub subscription: Option<Subscription>,
+    pub subscription: Option<plugin::Subscription>,
 }
 
 /// What the filter does with connections.
@@ -77,48 +78,9 @@ impl Role {
     }
 }
 
-/// How many connections one worker holds at once, and how long: until there is a snapshot, and while it works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// The most connections.
-    pub connections: u16,
-    /// The longest, in milliseconds.
-    pub ms: u16,
-}
-
-impl From<plugin::Hold> for Hold {
-    fn from(hold: plugin::Hold) -> Self {
-        Self {
-            connections: narrow(hold.connections.get()),
-            ms: narrow(hold.ms.get()),
-        }
-    }
-}
-
-impl Default for Hold {
-    fn default() -> Self {
-        plugin::Hold::default().into()
-    }
-}
-
 /// Takes a number whose type bounds it below 2^16.
 fn narrow(number: u32) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
-}
-
-/// Where snapshots come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// Envoy's cluster.
-    pub cluster: String,
-    /// The path there.
-    pub path: String,
-    /// The pause between an answer and the next question, in milliseconds.
-    pub refresh_ms: u32,
-    /// How long the answer may wait for a change, in seconds.
-    pub wait_s: u16,
-    /// Whether connections pass for which there is no snapshot in time.
-    pub released: bool,
 }
 
 impl Config {
@@ -147,13 +109,18 @@ fn read_inbound(checker: &mut Checker) -> Option<Config> {
     let raw: plugin::Inbound = checker.whole();
     let services = raw.services.map_or_else(Vec::new, List::into_inner);
     let services = service::read_all(checker, services, &mut Origin::Configuration)?;
-    let exempt = raw.exempt.iter().map(Exemption::from).collect();
     let unclaimed_allowed = raw.unclaimed == plugin::Unclaimed::Allow;
     let demote_cluster = raw.demote_cluster.map(String::from);
     Some(Config {
-        role: Role::Inbound(Inbound::new(services, exempt, unclaimed_allowed, demote_cluster)),
-        hold: raw.hold.into(),
-        subscription: raw.snapshot.map(|raw| Subscription::new(raw, RoleName::Inbound)),
+        filter: raw.filter,
+        role: Role::Inbound(Inbound::new(
+            services,
+            raw.exempt.into_inner(),
+            unclaimed_allowed,
+            demote_cluster,
+        )),
+        hold: raw.hold,
+        subscription: raw.snapshot,
     })
 }
 
@@ -173,27 +140,11 @@ fn read_outbound(checker: &mut Checker) -> Option<Config> {
     let source = raw.source.map(|source| source.0);
     let seed = raw.seed.into_bytes();
     Some(Config {
+        filter: raw.filter,
         role: Role::Outbound(Outbound::new(services, source, seed, narrow(raw.pool.get()), limits)),
-        hold: raw.hold.into(),
-        subscription: raw.snapshot.map(|raw| Subscription::new(raw, RoleName::Outbound)),
+        hold: raw.hold,
+        subscription: raw.snapshot,
     })
-}
-
-impl Subscription {
-    fn new(raw: plugin::Subscription, role: RoleName) -> Self {
-        // A server must not let in what it cannot verify; a client without a rule does as a legacy one does.
-        let missing = raw.missing.unwrap_or(match role {
-            RoleName::Inbound => Missing::Refuse,
-            RoleName::Outbound => Missing::Release,
-        });
-        Self {
-            cluster: raw.cluster.into(),
-            path: raw.path.map_or_else(|| role.path().to_owned(), String::from),
-            refresh_ms: raw.refresh_ms.get(),
-            wait_s: narrow(raw.wait_s.get()),
-            released: missing == Missing::Release,
-        }
-    }
 }
 
 /// Notes plain addresses that stand for two services.
@@ -212,15 +163,6 @@ fn check_addresses(checker: &mut Checker, services: &Table<OutboundService>) {
                 let place = format!("services[{number}].addresses[{member}]");
                 checker.fault(&place, Problem::Repeated { first });
             }
-        }
-    }
-}
-
-impl From<&plugin::Exemption> for Exemption {
-    fn from(raw: &plugin::Exemption) -> Self {
-        Self {
-            sources: raw.sources.iter().map(|prefix| prefix.get()).collect(),
-            ports: raw.ports.iter().map(|port| port.get()).collect(),
         }
     }
 }

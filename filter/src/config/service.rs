@@ -1,20 +1,13 @@
 //! A service in a configuration or a snapshot: its addresses and its rules.
 
-use ssa_rules::{AddressSpace, Apl, Key, KeyId, Publication, Record, Role};
-
+use ssa_rules::{AddressSpace, Apl, ItemSource, Key, KeyId, Publication, Record, Role};
 use ssa_snapshot::{self as raw, KeyMaterial, Port, Secrets};
 
 use super::{
     checker::Checker,
     fault::{Fault, Problem},
 };
-use crate::{
-    inbound::InboundService,
-    index::Map,
-    outbound::{ItemSource, OutboundService},
-    service::Service,
-    table::Table,
-};
+use crate::{inbound::InboundService, index::NameIndex, outbound::OutboundService, service::Service, table::Table};
 
 /// Where services stand, and so what they may bring.
 pub(super) enum Origin<'a> {
@@ -73,7 +66,7 @@ fn read_services(
     role: Role,
     origin: &mut Origin<'_>,
 ) -> Vec<Option<Service>> {
-    let mut met: Map<&str, usize> = Map::default();
+    let names = NameIndex::new(raw.iter().map(|raw| raw.name));
     let mut services = Vec::with_capacity(raw.len());
     for (number, raw) in raw.iter().enumerate() {
         if checker.is_hopeless() {
@@ -81,7 +74,7 @@ fn read_services(
         }
         let place = format!("services[{number}]");
         let name_place = format!("{place}.name");
-        let first = *met.entry(raw.name).or_insert(number);
+        let first = names.get(raw.name).unwrap_or(number);
         if first != number {
             checker.fault(&name_place, Problem::Repeated { first });
         }

@@ -1,5 +1,10 @@
 //! Configurations, whole and at fault.
 
+use ssa_snapshot::{
+    TrafficClass,
+    plugin::{FilterType, Hold, Missing},
+};
+
 use super::*;
 
 const GOOD: &str = r#"{
@@ -28,7 +33,9 @@ fn whole_configurations_are_read() {
         panic!("inbound")
     };
     assert_eq!(inbound.services().names(), ["web"]);
-    assert_eq!(inbound.demote_cluster(), Some("slow"));
+    assert_eq!(config.filter, FilterType::Network);
+    assert_eq!(inbound.cluster(TrafficClass::Assumed), None);
+    assert_eq!(inbound.cluster(TrafficClass::Bad), Some("slow"));
     let outbound = r#"{"role": "outbound", "source": "2001:db8::1", "pool": 16.0, "services": [
         {"name": "web", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"],
          "addresses": ["2001:db8:6::1"], "port": 8080}]}"#;
@@ -39,22 +46,27 @@ fn whole_configurations_are_read() {
 }
 
 #[test]
+fn filter_types_are_those_that_the_module_runs_as() {
+    let named = GOOD.replace(r#""unclaimed""#, r#""filter": "network", "unclaimed""#);
+    assert_eq!(Config::from_json(named.as_bytes()).unwrap().filter, FilterType::Network);
+    let unknown = named.replace("network", "udp");
+    assert_eq!(faults(&unknown), ["filter: must be one of network"]);
+}
+
+#[test]
 fn snapshots_are_subscribed_to() {
     let json = r#"{"role": "inbound", "snapshot": {"cluster": "shim"}, "hold": {"connections": 4096, "ms": 0}}"#;
     let config = Config::from_json(json.as_bytes()).unwrap();
-    let hold = Hold {
-        connections: 4096,
-        ms: 0,
-    };
-    assert_eq!(config.hold, hold);
-    let subscription = Subscription {
-        cluster: "shim".to_owned(),
-        path: "/v1/inbound".to_owned(),
-        refresh_ms: 1000,
-        wait_s: 30,
-        released: false,
-    };
-    assert_eq!(config.subscription, Some(subscription));
+    assert_eq!((config.hold.connections.get(), config.hold.ms.get()), (4096, 0));
+    let subscription = config.subscription.unwrap();
+    assert_eq!(&*subscription.cluster, "shim");
+    assert_eq!((subscription.refresh_ms.get(), subscription.wait_s.get()), (1000, 30));
+    for (role, path, missing) in [
+        (RoleName::Inbound, "/v1/inbound", Missing::Refuse),
+        (RoleName::Outbound, "/v1/outbound", Missing::Release),
+    ] {
+        assert_eq!((subscription.path(role), subscription.missing(role)), (path, missing));
+    }
     let json = r#"{"role": "outbound", "snapshot": {"cluster": "", "path": "v1", "refresh_ms": 99, "wait_s": 301,
         "missing": "wait", "colour": 1}, "hold": {"connections": 4097, "ms": 30001, "x": 0}}"#;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Envoy's host calls: the only file that makes them.
+//! Envoy's host calls, except those that differ between kinds of contexts: `stream` has these of a connection.
 //!
 //! The functions of `hostcalls` are called, and what they return is looked at: the methods of the SDK's `Context` unwrap
 //! it. At a status that the SDK does not expect of a call, the function itself panics. docs/host-calls.md lists which
@@ -17,13 +17,18 @@ use crate::{
     config,
     endpoint::{self, Endpoint},
     host::{
-        Call, Clock, ContextId, Contexts, Counter, End, Gauge, HttpCalls, Log, Metrics, Refused, Request, Response,
-        SharedData, Stream, Version,
+        Call, Clock, ContextId, Contexts, Counter, Downstream, End, Gauge, HttpCalls, Log, Metrics, Properties,
+        Refused, Request, Response, SharedData, Version,
     },
 };
 
-/// How long a filter state lives: as long as the downstream connection.
-const SPAN_CONNECTION: u8 = 2;
+/// How long a filter state lives.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Span {
+    /// As long as the downstream connection.
+    Connection = 2,
+}
 
 /// The response flags that say that no upstream connection was made: no healthy upstream, connection failure.
 const FLAGS_NOT_CONNECTED: i64 = 0x2 | 0x20;
@@ -37,23 +42,44 @@ const CLUSTER_STATE: &str = "envoy.tcp_proxy.cluster";
 /// What a filter state's message takes besides the value, at most.
 const MESSAGE: usize = 64;
 
-/// Envoy, showing the context whose callback runs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Envoy;
+/// Envoy, as contexts of one kind see it.
+#[derive(Clone, Copy)]
+pub(super) struct Envoy {
+    /// How decisions are carried out on such contexts.
+    downstream: &'static dyn Downstream,
+}
+
+impl Envoy {
+    pub(super) const fn new(downstream: &'static dyn Downstream) -> Self {
+        Self { downstream }
+    }
+}
 
 /// Returns the answer of a call that may say that there is none.
 fn found<T, E>(answer: Result<Option<T>, E>) -> Result<T, Refused> {
     answer.ok().flatten().ok_or(Refused)
 }
 
-/// Returns what a call says of itself, or that the proxy did not do it.
-fn done<T, E>(answer: Result<T, E>) -> Result<T, Refused> {
+/// Returns the result of a call, or that the proxy did not do it.
+pub(super) fn done<T, E>(answer: Result<T, E>) -> Result<T, Refused> {
     answer.map_err(|_| Refused)
 }
 
+/// Sets where an `ORIGINAL_DST` cluster connects to.
+pub(super) fn set_destination_state(to: &Endpoint, span: Span) -> Result<(), Refused> {
+    let mut text = ArrayVec::<u8, { endpoint::LONGEST }>::new();
+    to.write(&mut text).map_err(|_| Refused)?;
+    set_state::<{ MESSAGE + endpoint::LONGEST }>(DESTINATION_STATE, &text, span)
+}
+
+/// Sets the cluster that a `tcp_proxy` uses.
+pub(super) fn set_cluster_state(name: &str, span: Span) -> Result<(), Refused> {
+    set_state::<{ MESSAGE + config::MAX_CLUSTER }>(CLUSTER_STATE, name.as_bytes(), span)
+}
+
 /// Sets a filter state; `N` bytes hold the message.
-fn set_state<const N: usize>(path: &str, value: &[u8]) -> Result<(), Refused> {
-    let message = state::<N>(path, value).map_err(|_| Refused)?;
+fn set_state<const N: usize>(path: &str, value: &[u8], span: Span) -> Result<(), Refused> {
+    let message = state::<N>(path, value, span).map_err(|_| Refused)?;
     done(hostcalls::call_foreign_function(
         "set_envoy_filter_state",
         Some(&message),
@@ -62,7 +88,7 @@ fn set_state<const N: usize>(path: &str, value: &[u8]) -> Result<(), Refused> {
 }
 
 /// Writes the protobuf message of a filter state.
-fn state<const N: usize>(path: &str, value: &[u8]) -> Result<ArrayVec<u8, N>, CapacityError> {
+fn state<const N: usize>(path: &str, value: &[u8], span: Span) -> Result<ArrayVec<u8, N>, CapacityError> {
     let mut message = ArrayVec::new();
     for (number, bytes) in [(1, path.as_bytes()), (2, value)] {
         message.try_extend_from_slice(&[number << 3 | 2])?;
@@ -74,7 +100,7 @@ fn state<const N: usize>(path: &str, value: &[u8]) -> Result<ArrayVec<u8, N>, Ca
         }
         message.try_extend_from_slice(bytes)?;
     }
-    message.try_extend_from_slice(&[3 << 3, SPAN_CONNECTION])?;
+    message.try_extend_from_slice(&[3 << 3, span as u8])?;
     Ok(message)
 }
 
@@ -86,7 +112,7 @@ impl Clock for Envoy {
     }
 }
 
-impl Stream for Envoy {
+impl Properties for Envoy {
     fn get_address(&self, end: End) -> Result<Endpoint, Refused> {
         let path = match end {
             End::Source => ["source", "address"],
@@ -106,23 +132,23 @@ impl Stream for Envoy {
     fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {
         done(hostcalls::set_property(vec![key], Some(value.as_bytes())))
     }
+}
+
+impl Downstream for Envoy {
+    fn resume(&self) -> Result<(), Refused> {
+        self.downstream.resume()
+    }
+
+    fn reject(&self) -> Result<(), Refused> {
+        self.downstream.reject()
+    }
 
     fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
-        let mut text = ArrayVec::<u8, { endpoint::LONGEST }>::new();
-        to.write(&mut text).map_err(|_| Refused)?;
-        set_state::<{ MESSAGE + endpoint::LONGEST }>(DESTINATION_STATE, &text)
+        self.downstream.set_destination(to)
     }
 
     fn set_cluster(&self, name: &str) -> Result<(), Refused> {
-        set_state::<{ MESSAGE + config::MAX_CLUSTER }>(CLUSTER_STATE, name.as_bytes())
-    }
-
-    fn close_stream(&self) -> Result<(), Refused> {
-        done(hostcalls::close_downstream())
-    }
-
-    fn continue_stream(&self) -> Result<(), Refused> {
-        done(hostcalls::resume_downstream())
+        self.downstream.set_cluster(name)
     }
 }
 

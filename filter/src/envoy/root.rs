@@ -9,9 +9,12 @@ use proxy_wasm::{
     types::{BufferType, ContextType},
 };
 
-use super::{host::Envoy, stream::Connection};
+use super::{
+    host::Envoy,
+    stream::{self, Connection},
+};
 use crate::{
-    config::Config,
+    config::{Config, plugin::FilterType},
     host::{Call, ContextId},
     plugin::Plugin,
     random::Identity,
@@ -29,31 +32,41 @@ fn keep(identity: Identity) {
 /// A root context.
 pub(super) struct Root {
     context: ContextId,
+    /// For which contexts it is called.
+    filter: FilterType,
     /// The plugin, once it is configured. Its connections share it.
     plugin: Option<Rc<RefCell<Plugin>>>,
 }
 
 impl Root {
-    pub(super) const fn new(context: u32) -> Self {
+    pub(super) fn new(context: u32) -> Self {
         Self {
             context: ContextId(context),
+            filter: FilterType::default(),
             plugin: None,
         }
     }
 
-    fn with(&self, act: impl FnOnce(&mut Plugin)) {
+    /// Returns Envoy as the contexts of this plugin see it.
+    const fn envoy(&self) -> Envoy {
+        match self.filter {
+            FilterType::Network => stream::ENVOY,
+        }
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Plugin, &Envoy)) {
         // No callback runs within another: Envoy defers what a host call would lead to until the callback has returned.
         if let Some(Ok(mut plugin)) = self.plugin.as_ref().map(|plugin| plugin.try_borrow_mut()) {
-            act(&mut plugin);
+            act(&mut plugin, &self.envoy());
         }
     }
 }
 
 impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, headers: usize, _body: usize, _trailers: usize) {
-        self.with(|plugin| {
-            // Envoy says by none that there was no answer; it would refuse to look one up.
-            plugin.on_http_call_response(Call(call), headers > 0, &Envoy);
+        self.with(|plugin, envoy| {
+            // No headers mean that there was no response; Envoy would fail a call that reads one.
+            plugin.on_http_call_response(Call(call), headers > 0, envoy);
             keep(plugin.identity());
         });
     }
@@ -64,8 +77,9 @@ impl RootContext for Root {
         let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
         match Config::from_json(&json.ok().flatten().unwrap_or_default()) {
             Ok(config) => {
+                self.filter = config.filter;
                 let identity = IDENTITY.try_with(Cell::get).ok().flatten();
-                let plugin = Plugin::new(config, &Envoy, self.context, identity);
+                let plugin = Plugin::new(config, &self.envoy(), self.context, identity);
                 keep(plugin.identity());
                 self.plugin = Some(Rc::new(RefCell::new(plugin)));
                 true
@@ -78,7 +92,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        self.with(|plugin| plugin.on_tick(&Envoy));
+        self.with(Plugin::on_tick);
     }
 
     fn create_stream_context(&self, context: u32) -> Option<Box<dyn StreamContext>> {
@@ -86,6 +100,8 @@ impl RootContext for Root {
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::StreamContext)
+        Some(match self.filter {
+            FilterType::Network => ContextType::StreamContext,
+        })
     }
 }

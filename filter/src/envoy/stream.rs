@@ -4,25 +4,51 @@ use core::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::{
+    hostcalls,
     traits::{Context, StreamContext},
     types::Action,
 };
 
-use super::host::Envoy;
+use super::host::{self, Envoy, Span};
 use crate::{
-    host::ContextId,
+    endpoint::Endpoint,
+    host::{ContextId, Downstream, Refused},
     plugin::{self, Plugin},
 };
+
+/// Envoy, for connections.
+pub(super) const ENVOY: Envoy = Envoy::new(&Stream);
+
+/// Carries out decisions on a connection.
+struct Stream;
+
+impl Downstream for Stream {
+    fn resume(&self) -> Result<(), Refused> {
+        host::done(hostcalls::resume_downstream())
+    }
+
+    fn reject(&self) -> Result<(), Refused> {
+        host::done(hostcalls::close_downstream())
+    }
+
+    fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        host::set_destination_state(to, Span::Connection)
+    }
+
+    fn set_cluster(&self, name: &str) -> Result<(), Refused> {
+        host::set_cluster_state(name, Span::Connection)
+    }
+}
 
 /// A stream context.
 pub(super) struct Connection {
     context: ContextId,
-    /// None where the plugin took no configuration; Envoy lets no connection to such a one.
+    /// None if the plugin's configuration was rejected; Envoy lets no connection to such a plugin.
     plugin: Option<Rc<RefCell<Plugin>>>,
-    /// Whether it was let go: from then on nothing is asked for its data.
+    /// Whether it was let through: from then on, its data concerns nobody.
     open: bool,
     /// Whether the client sent its FIN.
-    finished: bool,
+    half_closed: bool,
 }
 
 impl Connection {
@@ -31,17 +57,15 @@ impl Connection {
             context: ContextId(context),
             plugin,
             open: false,
-            finished: false,
+            half_closed: false,
         }
     }
 
-    /// Says whether Envoy may go on; without a plugin that answers it may not.
-    fn ask(&self, act: impl FnOnce(&mut Plugin) -> plugin::Action) -> Action {
+    /// Asks the plugin whether Envoy may go on; without a plugin it may not.
+    fn ask(&mut self, act: impl FnOnce(&mut Plugin, ContextId) -> plugin::Action) -> Action {
         let plugin = self.plugin.as_ref().and_then(|plugin| plugin.try_borrow_mut().ok());
-        match plugin.map_or(plugin::Action::Pause, |mut plugin| act(&mut plugin)) {
-            plugin::Action::Continue => Action::Continue,
-            plugin::Action::Pause => Action::Pause,
-        }
+        self.open = plugin.is_some_and(|mut plugin| act(&mut plugin, self.context) == plugin::Action::Continue);
+        if self.open { Action::Continue } else { Action::Pause }
     }
 }
 
@@ -49,23 +73,23 @@ impl Context for Connection {}
 
 impl StreamContext for Connection {
     fn on_new_connection(&mut self) -> Action {
-        self.ask(|plugin| plugin.on_new_connection(self.context, &Envoy))
+        self.ask(|plugin, context| plugin.on_new_connection(context, &ENVOY))
     }
 
     fn on_downstream_data(&mut self, _size: usize, end: bool) -> Action {
-        self.finished |= end;
-        if !self.open {
-            self.open = self.ask(|plugin| plugin.on_downstream_data(self.context)) == Action::Continue;
+        self.half_closed |= end;
+        if self.open {
+            return Action::Continue;
         }
-        if self.open { Action::Continue } else { Action::Pause }
+        self.ask(|plugin, context| plugin.on_downstream_data(context))
     }
 }
 
-/// The SDK has no callback for `proxy_on_delete`: it drops the context, while Envoy still shows it.
+/// The SDK has no callback for `proxy_on_delete`: it drops the context while its properties can still be read.
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(Ok(mut plugin)) = self.plugin.as_ref().map(|plugin| plugin.try_borrow_mut()) {
-            plugin.on_delete(self.context, self.finished, &Envoy);
+            plugin.on_delete(self.context, self.half_closed, &ENVOY);
         }
     }
 }

@@ -31,9 +31,17 @@ fn conforming() -> String {
     format!("[{address}]:80")
 }
 
+fn subject(source: &str, destination: &str) -> Subject {
+    Subject {
+        source: Some(endpoint(source)),
+        destination: Some(endpoint(destination)),
+        time: Some(NOW),
+    }
+}
+
 fn decide(inbound: &Inbound, source: &str, destination: &str) -> (Option<usize>, &'static str, &'static str) {
-    let decision = inbound.decide(endpoint(source), endpoint(destination), NOW, |_| ());
-    (decision.service, decision.finding.name(), decision.outcome.name())
+    let decision = inbound.decide(&subject(source, destination), |_| ());
+    (decision.service, decision.found.finding.name(), decision.outcome.name())
 }
 
 #[test]
@@ -133,8 +141,8 @@ fn sharing(services: &[&str]) -> Inbound {
 /// Returns what decides on a connection, and what the other services are told to have decided.
 fn all(inbound: &Inbound, source: &str, destination: &str) -> Vec<(Option<usize>, &'static str, &'static str)> {
     let mut others = Vec::new();
-    let told = |decision: &Decision| (decision.service, decision.finding.name(), decision.outcome.name());
-    let first = inbound.decide(endpoint(source), endpoint(destination), NOW, |other| {
+    let told = |decision: &Decision| (decision.service, decision.found.finding.name(), decision.outcome.name());
+    let first = inbound.decide(&subject(source, destination), |other| {
         others.push(told(other));
     });
     others.insert(0, told(&first));
@@ -242,12 +250,13 @@ fn what_depends_on_objects_is_found_unchecked_with_its_parts() {
         let Role::Inbound(inbound) = Config::from_json(json.as_bytes()).unwrap().role else {
             panic!("inbound")
         };
-        let decision = inbound.decide(endpoint(SOURCE), endpoint("[2001:db8:5::]:80"), NOW, |_| ());
-        let parts = decision
-            .finding
-            .unchecked()
-            .map_or(String::new(), |unchecked| unchecked.to_string());
-        (decision.finding.name(), parts, decision.outcome.name())
+        let decision = inbound.decide(&subject(SOURCE, "[2001:db8:5::]:80"), |_| ());
+        let found = decision.found;
+        (
+            found.finding.name(),
+            found.unchecked.to_string(),
+            decision.outcome.name(),
+        )
     };
     let object = r#""v=ssa1; addr=hash(obj):20 const(0):44""#;
     let unchecked = |parts: &str, outcome| ("unchecked", parts.to_owned(), outcome);
@@ -312,9 +321,44 @@ fn policies_are_carried_out() {
 }
 
 #[test]
+fn connections_have_the_class_that_their_action_assigns_where_it_is_enforced() {
+    for (mode, action, class) in [
+        ("enforce", "allow", Some(TrafficClass::Assumed)),
+        ("enforce", "demote", Some(TrafficClass::Bad)),
+        ("enforce", "deny", None),
+        ("shadow", "demote", Some(TrafficClass::Assumed)),
+        ("shadow", "deny", Some(TrafficClass::Assumed)),
+    ] {
+        let inbound = inbound(&format!(r#", "mode": "{mode}", "policy": {{"legacy": "{action}"}}"#));
+        let decision = inbound.decide(&subject(SOURCE, "[2001:db8:6::1]:80"), |_| ());
+        assert_eq!(decision.outcome.class(), class, "{mode} {action}");
+    }
+}
+
+#[test]
 fn unreadable_connections_close_where_anything_is_enforced() {
-    assert_eq!(inbound("").decide_unreadable().outcome, Outcome::Denied);
-    assert_eq!(killed().decide_unreadable().outcome, Outcome::Allowed);
+    let destination = "[2001:db8:5::1]:80";
+    for unreadable in [
+        Subject::default(),
+        Subject {
+            source: None,
+            ..subject(SOURCE, destination)
+        },
+        Subject {
+            destination: None,
+            ..subject(SOURCE, destination)
+        },
+        Subject {
+            time: None,
+            ..subject(SOURCE, destination)
+        },
+    ] {
+        for (inbound, outcome) in [(inbound(""), Outcome::Denied), (killed(), Outcome::Allowed)] {
+            let decision = inbound.decide(&unreadable, |_| ());
+            assert_eq!(decision.found, Finding::Unreadable.into());
+            assert_eq!(decision.outcome, outcome, "{unreadable:?}");
+        }
+    }
 }
 
 fn killed() -> Inbound {

@@ -1,19 +1,21 @@
-//! What the filters of both roles do alike: ask for snapshots, hold connections, and carry out what the role decides.
+//! What the filters of both roles do alike: request snapshots, hold connections, and carry out what the role decides.
 
 use ssa_rules::UnixTime;
+use ssa_snapshot::plugin::{Hold, Subscription};
 
 use super::{
     Action,
     queue::{Held, HoldReason, MOST_AT_ONCE, Queue},
     role::{Disposition, Installed, Role, Verdict},
-    seconds,
     telemetry::Telemetry,
     updates::Updates,
 };
 use crate::{
-    config::{Hold, MAX_SNAPSHOT, Subscription},
+    config::MAX_SNAPSHOT,
     host::{Call, ContextId, End, Host, Refused},
+    pow_scheduler::Task,
     random::Identity,
+    subject::{Subject, seconds},
     vm_registry::{self, Report},
 };
 
@@ -28,8 +30,10 @@ const TICK_WORK_MS: u32 = 1;
 pub(super) struct Filter<R: Role> {
     context: ContextId,
     pub(super) role: R,
-    pub(super) queue: Queue<R::Task>,
-    /// How many of those held this callback may still let go or close.
+    pub(super) queue: Queue,
+    /// Connections that the proxy did not close. Each tick tries again; meanwhile nothing of them reaches upstream.
+    unclosed: Vec<ContextId>,
+    /// How many connections this callback may still let go or close.
     allowance: usize,
     updates: Updates,
     identity: Identity,
@@ -47,13 +51,14 @@ impl<R: Role> Filter<R> {
         identity: Identity,
         host: &impl Host,
     ) -> Self {
-        let telemetry = Telemetry::new(R::NAME, &role.names());
+        let telemetry = Telemetry::new(R::NAME.name(), &role.names());
         let mut filter = Self {
             context,
             role,
             queue: Queue::new(hold),
+            unclosed: Vec::new(),
             allowance: MOST_AT_ONCE,
-            updates: Updates::new(subscription, host),
+            updates: Updates::new(R::NAME, subscription, host),
             identity,
             telemetry,
             tick_ms: 0,
@@ -68,30 +73,61 @@ impl<R: Role> Filter<R> {
     }
 
     pub(super) fn on_new_connection(&mut self, connection: ContextId, host: &impl Host) -> Action {
-        let disposition = if self.updates.ready() {
-            self.role.decide(connection, true, &mut self.telemetry, host)
-        } else {
+        if !self.updates.ready() {
             return self.hold(connection, HoldReason::Snapshot, host);
-        };
-        match disposition {
-            Disposition::Decided(verdict) => self.carry_out(connection, verdict, host),
-            Disposition::Hold(task) => self.hold(connection, HoldReason::Task(task), host),
+        }
+        let subject = Subject::read(host, R::NEEDS_SOURCE);
+        match self.decide(&subject, true, host) {
+            Ok(decision) => self.admit(connection, decision, &subject, host),
+            Err(task) => self.hold(connection, HoldReason::Task(task), host),
         }
     }
 
-    fn carry_out(&mut self, connection: ContextId, verdict: Verdict, host: &impl Host) -> Action {
-        match verdict {
+    /// Decides on a connection, or returns the task that it has to wait for. For a new one, a slice of work may be done
+    /// at once.
+    fn decide(&mut self, subject: &Subject, new: bool, host: &impl Host) -> Result<R::Decision, Task> {
+        match self.role.decide(subject) {
+            Disposition::Decided(decision) => Ok(decision),
+            Disposition::Hold(task) => Err(task),
+            Disposition::Begin(work, otherwise) => {
+                let mut clock = || host.get_current_time().ok();
+                let begun = self.role.tasks().and_then(|tasks| {
+                    let clock: Option<&mut dyn FnMut() -> Option<u64>> = if new { Some(&mut clock) } else { None };
+                    tasks.begin(*work, clock)
+                });
+                begun.unwrap_or(Ok(otherwise))
+            }
+        }
+    }
+
+    /// Carries out a decision on a new connection.
+    fn admit(&mut self, connection: ContextId, decision: R::Decision, subject: &Subject, host: &impl Host) -> Action {
+        match self.conclude(connection, decision, subject, host) {
             Verdict::Pass => Action::Continue,
-            Verdict::Close => {
-                self.close(connection, host);
+            Verdict::Reject => {
+                self.reject(connection, host);
                 Action::Pause
             }
         }
     }
 
+    /// Prepares the proxy for what is decided, and counts and logs it.
+    fn conclude(
+        &mut self,
+        connection: ContextId,
+        decision: R::Decision,
+        subject: &Subject,
+        host: &impl Host,
+    ) -> Verdict {
+        let prepared = self.role.directive(&decision).prepare(host);
+        self.role
+            .conclude(connection, decision, prepared, subject, &mut self.telemetry, host)
+    }
+
     /// Holds a new connection; where there is no room, it is decided on at once.
-    fn hold(&mut self, connection: ContextId, reason: HoldReason<R::Task>, host: &impl Host) -> Action {
-        if let Ok(now) = host.get_current_time() {
+    fn hold(&mut self, connection: ContextId, reason: HoldReason, host: &impl Host) -> Action {
+        let now = host.get_current_time();
+        if let Ok(now) = now {
             let source = host.get_address(End::Source).ok().map(|source| source.address);
             if self.queue.hold(connection, reason, source, now) {
                 self.set_tick(host);
@@ -99,38 +135,35 @@ impl<R: Role> Filter<R> {
             }
         }
         if let HoldReason::Task(task) = reason {
-            self.rest(task);
+            self.suspend(task);
         }
-        let verdict = self.without(reason, host);
-        self.carry_out(connection, verdict, host)
+        let decision = self.give_up(reason);
+        self.admit(connection, decision, &Subject::at(now.unwrap_or(0)), host)
     }
 
-    /// Decides on a connection that waited in vain, or found no room to wait.
-    fn without(&mut self, reason: HoldReason<R::Task>, host: &impl Host) -> Verdict {
-        match reason {
-            HoldReason::Snapshot => {
-                let passes = self.updates.released();
-                self.role.without_snapshot(passes, &mut self.telemetry, host)
-            }
-            HoldReason::Task(task) => self.role.without_task(task, &mut self.telemetry, host),
-            HoldReason::Closing => Verdict::Close,
+    /// Decides on a connection that was held in vain, or found no room.
+    fn give_up(&mut self, reason: HoldReason) -> R::Decision {
+        match (reason, self.role.tasks()) {
+            (HoldReason::Task(task), Some(tasks)) => tasks.give_up(task),
+            _ => self.role.decide_without_snapshot(self.updates.released()),
         }
     }
 
     pub(super) fn on_downstream_data(&self, connection: ContextId) -> Action {
-        if self.queue.holds(connection) {
+        if self.queue.holds(connection) || self.unclosed.contains(&connection) {
             Action::Pause
         } else {
             Action::Continue
         }
     }
 
-    pub(super) fn on_delete(&mut self, connection: ContextId, finished: bool, host: &impl Host) {
-        // Whoever waited for work and left costs no more of it.
+    pub(super) fn on_delete(&mut self, connection: ContextId, half_closed: bool, host: &impl Host) {
+        // A client that left costs no more work.
         if let Some(task) = self.queue.remove(connection).and_then(|held| held.task()) {
-            self.rest(task);
+            self.suspend(task);
         }
-        self.role.on_delete(connection, finished, &mut self.telemetry, host);
+        self.unclosed.retain(|unclosed| *unclosed != connection);
+        self.role.on_delete(connection, half_closed, &mut self.telemetry, host);
     }
 
     pub(super) fn on_tick(&mut self, host: &impl Host) {
@@ -143,9 +176,11 @@ impl<R: Role> Filter<R> {
         }
         self.work(host, time);
         if self.updates.ready() {
-            self.release(host, &|held| held.reason == HoldReason::Snapshot);
+            self.release(host, time, &|held| held.reason == HoldReason::Snapshot);
         }
-        self.expire(host, time);
+        let overdue = self.queue.overdue(time);
+        self.settle(host, time, &overdue, true);
+        self.close_again(host);
         self.report(host, time);
         self.set_tick(host);
     }
@@ -181,7 +216,8 @@ impl<R: Role> Filter<R> {
     }
 
     fn missed(&mut self, host: &impl Host, time: u64, why: &str) {
-        self.updates.missed(R::NAME, &mut self.telemetry, host, time, why);
+        self.updates
+            .missed(R::NAME.name(), &mut self.telemetry, host, time, why);
     }
 
     fn read_snapshot(&mut self, body: &[u8], etag: Option<String>, host: &impl Host, time: u64) {
@@ -200,96 +236,122 @@ impl<R: Role> Filter<R> {
                 .install(services, off, &snapshot.seed, first, &mut self.identity);
             Some(installed)
         });
-        if self.updates.read(R::NAME, read, etag, &mut self.telemetry, host, time) {
-            self.release(host, &|held| held.reason != HoldReason::Closing);
+        let role = R::NAME.name();
+        if self.updates.read(role, read, etag, &mut self.telemetry, host, time) {
+            self.release(host, time, &|_| true);
         }
     }
 
-    /// Sets aside the task that none of those held waits for any more.
-    fn rest(&mut self, task: R::Task) {
-        if !self.queue.waits_for(task) {
-            self.role.rest(task);
+    /// Suspends a task, if no held connection waits for it any more.
+    fn suspend(&mut self, task: Task) {
+        if self.queue.waits_for(task) {
+            return;
+        }
+        if let Some(tasks) = self.role.tasks() {
+            tasks.suspend(task);
         }
     }
 
     /// Works for one slice, and lets go those whose task is done, as many as one callback may.
     fn work(&mut self, host: &impl Host, time: u64) {
-        let failed = self.role.work(time, &mut self.telemetry, host);
+        let Some(tasks) = self.role.tasks() else {
+            return;
+        };
+        let now = seconds(time);
+        let failed = tasks.run(now, &mut || host.get_current_time().ok());
         for held in self.queue.iter_mut() {
-            if held.task().is_some_and(|task| failed.contains(&task)) {
+            if held
+                .task()
+                .is_some_and(|task| failed.iter().any(|(failed, _)| *failed == task))
+            {
                 held.give_up();
             }
         }
-        // What is solved, outlived its minute or is of an earlier snapshot runs no longer: solutions are taken, and work is
-        // begun anew. Those whose time is up are given up after this.
-        let mut open: Vec<R::Task> = Vec::new();
+        // What is found, outlived its minute or is of an earlier snapshot is not in progress any more: what was found is
+        // used, and other work begins anew. Those whose deadline has passed are given up after this.
+        let mut open: Vec<Task> = Vec::new();
         for task in self.queue.iter().filter(|held| held.lasts(time)).filter_map(Held::task) {
-            if !open.contains(&task) && !self.role.works_on(task) {
+            if !open.contains(&task) && !tasks.is_running(task) {
                 open.push(task);
             }
         }
+        for ((service, _), error) in failed {
+            self.telemetry.log_failure(service, &error, host, now);
+        }
         if !open.is_empty() {
-            self.release(host, &|held| {
+            self.release(host, time, &|held| {
                 held.lasts(time) && held.task().is_some_and(|task| open.contains(&task))
             });
         }
     }
 
-    /// Closes a connection; where the proxy does not, it stays where it is, and nothing of it reaches upstream.
-    fn close(&mut self, connection: ContextId, host: &impl Host) {
-        if host.close_stream().is_err() {
-            self.queue.hold_closing(connection);
+    /// Closes a connection; where the proxy does not, it stays where it is.
+    fn reject(&mut self, connection: ContextId, host: &impl Host) {
+        if host.reject().is_err() {
+            self.unclosed.push(connection);
             self.set_tick(host);
         }
     }
 
-    /// Decides on those held that wait for something which came.
-    fn release(&mut self, host: &impl Host, came: &dyn Fn(&Held<R::Task>) -> bool) {
-        self.settle(host, came, false);
+    /// Closes connections that the proxy did not close when asked to, as many as this callback may.
+    fn close_again(&mut self, host: &impl Host) {
+        if self.unclosed.is_empty() {
+            return;
+        }
+        for connection in core::mem::take(&mut self.unclosed) {
+            if self.allowance == 0 || host.set_effective_context(connection).is_err() {
+                self.unclosed.push(connection);
+            } else {
+                self.allowance = self.allowance.saturating_sub(1);
+                self.reject(connection, host);
+            }
+        }
+        let _ = host.set_effective_context(self.context);
     }
 
-    /// Lets go those held whose time is up.
-    fn expire(&mut self, host: &impl Host, time: u64) {
-        let overdue = self.queue.overdue(time);
-        self.settle(host, &overdue, true);
+    /// Decides on those held that wait for something which is there now.
+    fn release(&mut self, host: &impl Host, time: u64, due: &dyn Fn(&Held) -> bool) {
+        self.settle(host, time, due, false);
     }
 
-    /// Decides on those held that are due: because they waited in vain, or because what they wait for came.
-    fn settle(&mut self, host: &impl Host, due: &dyn Fn(&Held<R::Task>) -> bool, in_vain: bool) {
+    /// Decides on those held that are due: because they were held in vain, or because what they wait for is there.
+    fn settle(&mut self, host: &impl Host, time: u64, due: &dyn Fn(&Held) -> bool, in_vain: bool) {
         if !self.queue.iter().any(due) {
             return;
         }
-        let mut given_up: Vec<R::Task> = Vec::new();
+        let mut given_up: Vec<Task> = Vec::new();
         for held in self.queue.take() {
-            // Of those that are gone the proxy tells; one that cannot be shown is held still, for without that its data
-            // would pass.
+            // The proxy says when a connection ends; one that cannot be made effective stays held, for otherwise its
+            // data would pass.
             if self.allowance == 0 || !due(&held) || host.set_effective_context(held.connection).is_err() {
-                self.queue.put(held);
+                self.queue.put_back(held);
                 continue;
             }
             self.allowance = self.allowance.saturating_sub(1);
-            let disposition = if in_vain {
+            let (subject, decided) = if in_vain {
                 given_up.extend(held.task().filter(|task| !given_up.contains(task)));
-                self.without(held.reason, host).into()
+                (Subject::at(time), Ok(self.give_up(held.reason)))
             } else {
-                self.role.decide(held.connection, false, &mut self.telemetry, host)
+                let subject = Subject::read(host, R::NEEDS_SOURCE);
+                (subject, self.decide(&subject, false, host))
             };
-            match disposition {
-                Disposition::Hold(task) => self.queue.put(held.on(task)),
-                Disposition::Decided(verdict) => {
-                    if verdict == Verdict::Close || host.continue_stream().is_err() {
-                        self.close(held.connection, host);
+            match decided {
+                Err(task) => self.queue.put_back(held.waiting_for(task)),
+                Ok(decision) => {
+                    let verdict = self.conclude(held.connection, decision, &subject, host);
+                    if verdict == Verdict::Reject || host.resume().is_err() {
+                        self.reject(held.connection, host);
                     }
                 }
             }
         }
         let _ = host.set_effective_context(self.context);
         for task in given_up {
-            self.rest(task);
+            self.suspend(task);
         }
     }
 
-    /// Shows what all VMs tell together, once a second or when more or fewer connections are held.
+    /// Updates the gauges over all VMs, once a second or when more or fewer connections are held.
     fn report(&mut self, host: &impl Host, time: u64) {
         let now = seconds(time);
         let held = self.queue.len();
@@ -302,7 +364,7 @@ impl<R: Role> Filter<R> {
             confirmed: self.updates.confirmed(now).0,
             held: u32::try_from(held).unwrap_or(u32::MAX),
         };
-        if let Ok(summary) = vm_registry::report(host, R::NAME, own) {
+        if let Ok(summary) = vm_registry::report(host, R::NAME.name(), own) {
             self.reported = Some((now, held));
             self.telemetry.metrics.show(host, &summary);
         }
@@ -310,11 +372,13 @@ impl<R: Role> Filter<R> {
 
     fn set_tick(&mut self, host: &impl Host) {
         let reported = self.reported.is_none_or(|(_, held)| held == self.queue.len());
-        let updates = self.updates.tick_ms();
-        let tick_ms = match (self.role.busy(), self.queue.is_empty() && reported) {
-            (true, _) => TICK_WORK_MS,
-            (false, false) => TICK_HELD_MS,
-            (false, true) => updates,
+        let idle = self.queue.is_empty() && self.unclosed.is_empty() && reported;
+        let tick_ms = if self.role.tasks().is_some_and(|tasks| tasks.is_busy()) {
+            TICK_WORK_MS
+        } else if idle {
+            self.updates.tick_ms()
+        } else {
+            TICK_HELD_MS
         };
         if tick_ms != self.tick_ms && host.set_tick_period(tick_ms).is_ok() {
             self.tick_ms = tick_ms;

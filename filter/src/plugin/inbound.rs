@@ -1,43 +1,53 @@
 //! The inbound role: connections are verified.
 
-use core::convert::Infallible;
-
-use ssa_rules::{Part, Unchecked, UnixTime};
+use ssa_rules::Part;
+use ssa_snapshot::Role as RoleName;
 
 use super::{
-    role::{Disposition, Role, Verdict},
-    seconds,
-    telemetry::{Telemetry, now},
+    role::{Directive, Disposition, Role, Verdict},
+    telemetry::Telemetry,
 };
 use crate::{
-    access_log::LogEntry,
+    access_log::AccessLogFields,
     config::{ConfigError, Snapshot},
-    endpoint::Endpoint,
-    host::{Clock, ContextId, End, Host, Stream},
+    host::{ContextId, Log, Metrics, Properties, Refused},
     inbound::{Decision, Inbound, InboundService, Outcome},
     random::Identity,
+    subject::Subject,
     table::Table,
 };
 
-/// What a connection is judged by.
-type Ends = (Endpoint, Endpoint, UnixTime);
+/// Parts of an address that have a counter: the item, 16 fields, the proof of work.
+const PARTS: usize = 18;
 
-fn read_ends(host: &(impl Clock + Stream)) -> Option<Ends> {
-    Some((
-        host.get_address(End::Source).ok()?,
-        host.get_address(End::Destination).ok()?,
-        seconds(host.get_current_time().ok()?),
-    ))
+/// The inbound role of a plugin.
+#[derive(Debug)]
+pub(super) struct InboundRole {
+    inbound: Inbound,
+    fields: AccessLogFields<Decision>,
+    /// The decisions of other services that have a say in the one that is concluded next: they are only counted.
+    others: Vec<Decision>,
 }
 
-impl Role for Inbound {
-    type Service = InboundService;
-    type Task = Infallible;
+impl InboundRole {
+    pub(super) fn new(inbound: Inbound) -> Self {
+        Self {
+            inbound,
+            fields: AccessLogFields::default(),
+            others: Vec::new(),
+        }
+    }
+}
 
-    const NAME: &'static str = "inbound";
+impl Role for InboundRole {
+    type Service = InboundService;
+    type Decision = Decision;
+
+    const NAME: RoleName = RoleName::Inbound;
+    const NEEDS_SOURCE: bool = true;
 
     fn names(&self) -> Vec<String> {
-        self.services().names()
+        self.inbound.services().names()
     }
 
     fn read(body: &[u8]) -> Result<Snapshot<InboundService>, ConfigError> {
@@ -52,118 +62,111 @@ impl Role for Inbound {
         _first: bool,
         _identity: &mut Identity,
     ) {
-        Self::install(self, services, off);
+        self.inbound.install(services, off);
+        self.fields.clear();
     }
 
-    fn decide(
+    fn decide(&mut self, subject: &Subject) -> Disposition<Decision> {
+        let others = &mut self.others;
+        Disposition::Decided(self.inbound.decide(subject, |other| others.push(*other)))
+    }
+
+    fn decide_without_snapshot(&self, released: bool) -> Decision {
+        Decision::without_snapshot(released)
+    }
+
+    fn directive(&self, decision: &Decision) -> Directive<'_> {
+        match decision.outcome.class() {
+            None => Directive::Reject,
+            Some(class) => self.inbound.cluster(class).map_or(Directive::Pass, Directive::Cluster),
+        }
+    }
+
+    fn conclude(
         &mut self,
         _connection: ContextId,
-        _new: bool,
+        decision: Decision,
+        prepared: Result<(), Refused>,
+        subject: &Subject,
         telemetry: &mut Telemetry,
-        host: &impl Host,
-    ) -> Disposition<Infallible> {
-        let ends = read_ends(host);
-        let decision = match ends {
-            Some((source, destination, now)) => Self::decide(self, source, destination, now, |other| {
-                telemetry.metrics.count_inbound(host, other);
-            }),
-            None => self.decide_unreadable(),
-        };
-        conclude(self, &decision, ends, telemetry, host).into()
-    }
-
-    fn without_snapshot(&mut self, passes: bool, telemetry: &mut Telemetry, host: &impl Host) -> Verdict {
-        conclude(self, &Decision::without_snapshot(passes), None, telemetry, host)
-    }
-
-    fn without_task(&mut self, task: Infallible, _telemetry: &mut Telemetry, _host: &impl Host) -> Verdict {
-        match task {}
-    }
-
-    fn work(&mut self, _time: u64, _telemetry: &mut Telemetry, _host: &impl Host) -> Vec<Infallible> {
-        Vec::new()
-    }
-
-    fn busy(&self) -> bool {
-        false
-    }
-
-    fn works_on(&self, task: Infallible) -> bool {
-        match task {}
-    }
-
-    fn rest(&mut self, task: Infallible) {
-        match task {}
-    }
-
-    fn on_delete(&mut self, _connection: ContextId, _finished: bool, _telemetry: &mut Telemetry, _host: &impl Host) {}
-}
-
-/// Counts, tells and carries out a decision.
-fn conclude(
-    inbound: &Inbound,
-    decision: &Decision,
-    ends: Option<Ends>,
-    telemetry: &mut Telemetry,
-    host: &impl Host,
-) -> Verdict {
-    telemetry.metrics.count_inbound(host, decision);
-    let Telemetry {
-        metrics,
-        note,
-        generation,
-        ..
-    } = telemetry;
-    let (service, verdict, outcome) = (
-        metrics.name(decision.service),
-        decision.finding.name(),
-        decision.outcome.name(),
-    );
-    let part = decision.finding.part().map_or("", Part::name);
-    // An access log that lacks a field is no reason to treat the connection differently.
-    let fields = note.of(LogEntry::Inbound(*decision), || {
-        [
-            ("service", service.into()),
-            ("verdict", verdict.into()),
-            ("part", part.into()),
-            ("unchecked", unchecked(decision).into()),
-            ("outcome", outcome.into()),
-            ("generation", generation.as_str().into()),
-        ]
-    });
-    let _ = host.set_property("ssa", fields);
-    if decision.outcome == Outcome::Allowed {
-        return Verdict::Pass;
-    }
-    let _ = host.set_property("ssa_outcome", outcome);
-    let at = ends.map_or_else(|| now(host), |(_, _, now)| now);
-    let service = service.to_owned();
-    telemetry.log(host, at, || {
-        let part = if part.is_empty() {
-            String::new()
-        } else {
-            format!(" of {part}")
-        };
-        let ends = ends.map_or_else(
-            || "addresses not read".to_owned(),
-            |(source, destination, _)| format!("{source} to {destination}"),
-        );
-        format!("{outcome}: {verdict}{part}: service {service}: {ends}")
-    });
-    match (decision.outcome, inbound.demote_cluster()) {
-        (Outcome::Denied, _) => Verdict::Close,
-        (Outcome::Demoted, Some(cluster)) if host.set_cluster(cluster).is_err() => {
-            telemetry.log(host, at, || format!("the proxy does not take the cluster {cluster}"));
-            Verdict::Close
+        host: &(impl Properties + Metrics + Log),
+    ) -> Verdict {
+        for decision in core::mem::take(&mut self.others).iter().chain([&decision]) {
+            count(decision, telemetry, host);
         }
-        _ => Verdict::Pass,
+        let service = telemetry.metrics.name(decision.service);
+        let (verdict, outcome) = (decision.found.finding.name(), decision.outcome.name());
+        let part = decision.found.violated.map_or("", Part::name);
+        let fields = self.fields.of(decision, || {
+            [
+                ("service", service.into()),
+                ("verdict", verdict.into()),
+                ("part", part.into()),
+                ("unchecked", unchecked(&decision).into()),
+                ("outcome", outcome.into()),
+                ("generation", telemetry.generation.as_str().into()),
+            ]
+        });
+        // An access log that lacks a field is no reason to treat the connection differently.
+        let _ = host.set_property("ssa", fields);
+        if decision.outcome == Outcome::Allowed {
+            return Verdict::Pass;
+        }
+        let _ = host.set_property("ssa_outcome", outcome);
+        let (service, now) = (service.to_owned(), subject.logged_at());
+        telemetry.log(host, now, || {
+            let part = if part.is_empty() {
+                String::new()
+            } else {
+                format!(" of {part}")
+            };
+            let ends = match (subject.source, subject.destination) {
+                (Some(source), Some(destination)) => format!("{source} to {destination}"),
+                _ => "addresses not read".to_owned(),
+            };
+            format!("{outcome}: {verdict}{part}: service {service}: {ends}")
+        });
+        match decision.outcome.class() {
+            None => Verdict::Reject,
+            Some(class) if prepared.is_err() => {
+                let cluster = self.inbound.cluster(class).unwrap_or_default();
+                telemetry.log(host, now, || format!("the proxy does not take the cluster {cluster}"));
+                Verdict::Reject
+            }
+            Some(_) => Verdict::Pass,
+        }
     }
 }
 
-/// Names the parts that were not checked, with commas between.
+/// Counts a decision.
+fn count(decision: &Decision, telemetry: &mut Telemetry, host: &impl Metrics) {
+    let (found, outcome) = (decision.found, decision.outcome);
+    let number = found
+        .finding
+        .number()
+        .saturating_mul(Outcome::COUNT)
+        .saturating_add(outcome.number())
+        .saturating_add(PARTS);
+    telemetry.metrics.count(host, decision.service, number, |service| {
+        let (verdict, outcome) = (found.finding.name(), outcome.name());
+        format!("ssa_inbound_connections_total.service.{service}.verdict.{verdict}.outcome.{outcome}")
+    });
+    if let Some(part) = found.violated {
+        let number = match part {
+            Part::Item => 0,
+            Part::Pow => 1,
+            Part::Field(index) => usize::from(index.min(15)).saturating_add(2),
+        };
+        telemetry.metrics.count(host, decision.service, number, |service| {
+            format!("ssa_inbound_violations_total.service.{service}.part.{part}")
+        });
+    }
+}
+
+/// Names the parts that were not checked, separated by commas.
 fn unchecked(decision: &Decision) -> String {
     let mut names = String::new();
-    for part in decision.finding.unchecked().iter().flat_map(Unchecked::parts) {
+    for part in decision.found.unchecked.parts() {
         if !names.is_empty() {
             names.push(',');
         }

@@ -10,7 +10,6 @@
 //! `filter` has what both roles share: the `queue` of connections that are held, and the subscription. What a role
 //! decides, and what else its connections wait for, is its own: `inbound` and `outbound`.
 
-mod ends;
 mod filter;
 mod inbound;
 mod outbound;
@@ -18,19 +17,15 @@ mod queue;
 mod role;
 mod telemetry;
 mod updates;
+mod upstream;
 
-use ssa_rules::UnixTime;
-
-use self::{filter::Filter, outbound::Client};
+use self::{filter::Filter, inbound::InboundRole, outbound::OutboundRole};
 use crate::{
-    config::{Config, Role as Configured},
-    host::{Call, ContextId, Host, NS_PER_MS},
-    inbound::Inbound,
+    config::{Config, Role},
+    host::{Call, ContextId, Host},
     random::Identity,
     vm_registry,
 };
-
-const NS_PER_S: u64 = 1_000_000_000;
 
 /// Whether the proxy goes on with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,26 +38,22 @@ pub enum Action {
 
 /// A configured plugin in one VM.
 #[derive(Debug)]
-pub struct Plugin(Role);
+pub struct Plugin(ByRole);
 
 #[derive(Debug)]
-enum Role {
-    Inbound(Box<Filter<Inbound>>),
-    Outbound(Box<Filter<Client>>),
+enum ByRole {
+    Inbound(Box<Filter<InboundRole>>),
+    Outbound(Box<Filter<OutboundRole>>),
 }
 
 /// Does the same with the filter of whichever role.
 macro_rules! each {
     ($plugin:expr, $filter:ident => $act:expr) => {
         match $plugin {
-            Role::Inbound($filter) => $act,
-            Role::Outbound($filter) => $act,
+            ByRole::Inbound($filter) => $act,
+            ByRole::Outbound($filter) => $act,
         }
     };
-}
-
-fn seconds(nanoseconds: u64) -> UnixTime {
-    UnixTime(nanoseconds.div_euclid(NS_PER_S))
 }
 
 impl Plugin {
@@ -74,21 +65,16 @@ impl Plugin {
         let identity = |seed: &[u8]| identity.unwrap_or_else(|| Identity::new(seed, time, vm_registry::number(host)));
         let (hold, subscription) = (config.hold, config.subscription);
         Self(match config.role {
-            Configured::Inbound(inbound) => {
-                let filter = Filter::new(inbound, context, hold, subscription, identity(&[]), host);
-                Role::Inbound(Box::new(filter))
+            Role::Inbound(inbound) => {
+                let role = InboundRole::new(inbound);
+                let filter = Filter::new(role, context, hold, subscription, identity(&[]), host);
+                ByRole::Inbound(Box::new(filter))
             }
-            Configured::Outbound(outbound) => {
+            Role::Outbound(outbound) => {
                 let identity = identity(outbound.seed());
-                let client = Client::new(outbound, &identity, time, context);
-                Role::Outbound(Box::new(Filter::new(
-                    client,
-                    context,
-                    hold,
-                    subscription,
-                    identity,
-                    host,
-                )))
+                let role = OutboundRole::new(outbound, &identity, time, context);
+                let filter = Filter::new(role, context, hold, subscription, identity, host);
+                ByRole::Outbound(Box::new(filter))
             }
         })
     }
@@ -110,10 +96,10 @@ impl Plugin {
         each!(&self.0, filter => filter.on_downstream_data(connection))
     }
 
-    /// Notes that a connection is gone, which is the effective context for the last time; `finished` says whether its
-    /// client sent a FIN before.
-    pub fn on_delete(&mut self, connection: ContextId, finished: bool, host: &impl Host) {
-        each!(&mut self.0, filter => filter.on_delete(connection, finished, host));
+    /// Handles the end of a connection, which is the effective context for the last time; `half_closed` says whether its
+    /// client had sent its FIN.
+    pub fn on_delete(&mut self, connection: ContextId, half_closed: bool, host: &impl Host) {
+        each!(&mut self.0, filter => filter.on_delete(connection, half_closed, host));
     }
 
     /// Does what is due: asks for a snapshot, works, lets go what waited long enough.

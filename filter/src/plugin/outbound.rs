@@ -1,43 +1,42 @@
-//! The outbound role: addresses are composed, and work is done for them.
+//! The outbound role: addresses are composed, and proofs of work searched for them.
 
-use core::fmt::Display;
-
-use ssa_rules::UnixTime;
+use ssa_rules::{ComposeError, UnixTime};
+use ssa_snapshot::Role as RoleName;
 
 use super::{
-    ends::{Ends, Told},
-    role::{Disposition, Role, Verdict},
-    seconds,
-    telemetry::{Telemetry, now},
+    role::{Directive, Disposition, Role, Stopwatch, Tasks, Verdict},
+    telemetry::Telemetry,
+    upstream::{Answer, UpstreamQueries},
 };
 use crate::{
-    access_log::LogEntry,
+    access_log::AccessLogFields,
     compose_failure::ComposeFailure,
     config::{ConfigError, Snapshot},
-    endpoint::Endpoint,
-    host::{ContextId, End, Host},
+    host::{ContextId, End, Host, Log, Metrics, Properties, Refused},
     index::Numbers,
-    outbound::{Composed, Outbound, OutboundService, Outcome, Route, Target},
+    outbound::{Composed, Decision, Outbound, OutboundService, Outcome, Route, Target, Work},
     outliers::Outliers,
     pow_scheduler::{MAX_RUNNING, PowScheduler, Task},
     random::{Identity, Pool, Random},
+    subject::{Subject, seconds},
     table::Table,
 };
 
-/// What an outbound plugin keeps.
+/// The outbound role of a plugin.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct OutboundRole {
     outbound: Outbound,
     random: Random,
     pool: Pool,
     failures: Outliers,
-    ends: Ends,
-    pub(super) works: PowScheduler,
+    queries: UpstreamQueries,
+    pub(super) searches: PowScheduler,
     /// Where open connections that were composed go.
     open: Numbers<ContextId, Target>,
+    fields: AccessLogFields<(Option<usize>, Outcome)>,
 }
 
-impl Client {
+impl OutboundRole {
     pub(super) fn new(outbound: Outbound, identity: &Identity, time: u64, context: ContextId) -> Self {
         let mut random = Random::new(outbound.seed(), time, identity.number);
         random.mix(&context.0.to_be_bytes());
@@ -47,20 +46,11 @@ impl Client {
             random,
             pool,
             failures: Outliers::default(),
-            ends: Ends::default(),
-            works: PowScheduler::default(),
+            queries: UpstreamQueries::default(),
+            searches: PowScheduler::default(),
             open: Numbers::default(),
+            fields: AccessLogFields::default(),
         }
-    }
-
-    fn replace(&mut self, services: Table<OutboundService>, off: bool) {
-        if services.names() != self.outbound.services().names() {
-            // Their services' numbers mean others now.
-            self.open.clear();
-        }
-        self.outbound.install(services, off);
-        self.failures.clear();
-        self.works.clear();
     }
 
     fn compose(&mut self, service: usize, port: u16, now: UnixTime) -> Result<Option<Composed>, ComposeFailure> {
@@ -71,37 +61,37 @@ impl Client {
             })
     }
 
-    /// Sends a connection to its target.
-    fn redirect(
+    /// Counts a connection, and reports it to access logs.
+    fn report(
         &mut self,
-        connection: ContextId,
-        target: Target,
+        service: Option<usize>,
+        outcome: Outcome,
         telemetry: &mut Telemetry,
-        host: &impl Host,
-    ) -> Verdict {
-        let to = Endpoint {
-            address: target.place.address,
-            port: target.port,
-        };
-        let service = Some(target.place.service);
-        if host.set_destination(&to).is_err() {
-            conclude(service, Outcome::Unreadable, telemetry, host);
-            telemetry.log(host, now(host), || {
-                format!("the proxy does not take the destination {to}")
+        host: &(impl Properties + Metrics),
+    ) {
+        telemetry.metrics.count(host, service, outcome.number(), |service| {
+            let outcome = outcome.name();
+            format!("ssa_outbound_connections_total.service.{service}.outcome.{outcome}")
+        });
+        if service.is_some() || outcome != Outcome::Untouched {
+            let fields = self.fields.of((service, outcome), || {
+                [
+                    ("service", telemetry.metrics.name(service).into()),
+                    ("outcome", outcome.name().into()),
+                    ("generation", telemetry.generation.as_str().into()),
+                ]
             });
-        } else {
-            conclude(service, Outcome::Composed, telemetry, host);
-            self.open.insert(connection, target);
+            let _ = host.set_property("ssa", fields);
         }
-        Verdict::Pass
     }
 }
 
-impl Role for Client {
+impl Role for OutboundRole {
     type Service = OutboundService;
-    type Task = Task;
+    type Decision = Decision;
 
-    const NAME: &'static str = "outbound";
+    const NAME: RoleName = RoleName::Outbound;
+    const NEEDS_SOURCE: bool = false;
 
     fn names(&self) -> Vec<String> {
         self.outbound.services().names()
@@ -119,7 +109,14 @@ impl Role for Client {
         first: bool,
         identity: &mut Identity,
     ) {
-        self.replace(services, off);
+        if services.names() != self.outbound.services().names() {
+            // Their services' numbers mean others now.
+            self.open.clear();
+        }
+        self.outbound.install(services, off);
+        self.failures.clear();
+        self.searches.clear();
+        self.fields.clear();
         if first {
             self.random.mix(seed);
         }
@@ -128,150 +125,150 @@ impl Role for Client {
         }
     }
 
-    fn decide(
-        &mut self,
-        connection: ContextId,
-        new: bool,
-        telemetry: &mut Telemetry,
-        host: &impl Host,
-    ) -> Disposition<Task> {
-        let (Ok(destination), Ok(time)) = (host.get_address(End::Destination), host.get_current_time()) else {
-            conclude(None, Outcome::Unreadable, telemetry, host);
-            return Verdict::Pass.into();
+    fn decide(&mut self, subject: &Subject) -> Disposition<Decision> {
+        let (Some(destination), Some(now)) = (subject.destination, subject.time) else {
+            return Disposition::Decided(Decision::Plain(None, Outcome::Unreadable));
         };
         let (service, port) = match self.outbound.route(destination) {
             Route::Service(service, port) => (service, port),
-            Route::Plain(service, outcome) => {
-                conclude(service, outcome, telemetry, host);
-                return Verdict::Pass.into();
-            }
+            Route::Plain(service, outcome) => return Disposition::Decided(Decision::Plain(service, outcome)),
         };
-        let now = seconds(time);
         let task = (service, port);
-        let composed = match self.works.solution(task, now) {
-            Some(target) => Ok(Some(Composed::Target(target))),
-            None if self.works.wake(task, now) => return Disposition::Hold(task),
-            None => self.compose(service, port, now),
-        };
-        let (outcome, error) = match composed {
-            Ok(Some(Composed::Target(target))) => {
-                return self.redirect(connection, target, telemetry, host).into();
-            }
-            Ok(Some(Composed::Work(mut work))) => {
-                let begun = if new {
-                    self.works
-                        .begin(&self.outbound, &mut work, || host.get_current_time().ok())
-                } else {
-                    Ok(None)
-                };
-                match begun {
-                    Ok(Some(target)) => return self.redirect(connection, target, telemetry, host).into(),
-                    Ok(None) if self.works.add(*work) => return Disposition::Hold(task),
-                    Ok(None) => {
-                        telemetry.log(host, now, || format!("more than {MAX_RUNNING} proofs of work at once"));
-                        (Outcome::Failed, None)
-                    }
-                    Err(error) => (Outcome::Failed, Some(error.into())),
-                }
-            }
-            Ok(None) => (Outcome::NoRule, None),
-            Err(error) => (Outcome::Failed, Some(error)),
-        };
-        conclude(Some(service), outcome, telemetry, host);
-        if let Some(error) = error {
-            tell_failed(service, &error, telemetry, host, now);
+        if let Some(target) = self.searches.solution(task, now) {
+            return Disposition::Decided(Decision::Composed(target));
         }
-        Verdict::Pass.into()
+        if self.searches.resume(task, now) {
+            return Disposition::Hold(task);
+        }
+        match self.compose(service, port, now) {
+            Ok(Some(Composed::Target(target))) => Disposition::Decided(Decision::Composed(target)),
+            Ok(Some(Composed::Work(work))) => {
+                Disposition::Begin(work, Decision::Failed(service, ComposeFailure::Busy(MAX_RUNNING)))
+            }
+            Ok(None) => Disposition::Decided(Decision::Plain(Some(service), Outcome::NoRule)),
+            Err(failure) => Disposition::Decided(Decision::Failed(service, failure)),
+        }
     }
 
-    fn without_snapshot(&mut self, passes: bool, telemetry: &mut Telemetry, host: &impl Host) -> Verdict {
-        let outcome = if passes { Outcome::NoSnapshot } else { Outcome::Refused };
-        conclude(None, outcome, telemetry, host);
-        Verdict::of(passes)
+    fn decide_without_snapshot(&self, released: bool) -> Decision {
+        Decision::without_snapshot(released)
     }
 
-    fn without_task(&mut self, (service, _): Task, telemetry: &mut Telemetry, host: &impl Host) -> Verdict {
-        conclude(Some(service), Outcome::Failed, telemetry, host);
-        let why = "no proof of work, and no time or room left to wait for it";
-        tell_failed(service, &why, telemetry, host, now(host));
+    fn directive(&self, decision: &Decision) -> Directive<'_> {
+        match decision {
+            Decision::Composed(target) => Directive::Redirect(target.endpoint()),
+            Decision::Plain(_, Outcome::Refused) => Directive::Reject,
+            Decision::Plain(..) | Decision::Failed(..) => Directive::Pass,
+        }
+    }
+
+    fn conclude(
+        &mut self,
+        connection: ContextId,
+        decision: Decision,
+        prepared: Result<(), Refused>,
+        subject: &Subject,
+        telemetry: &mut Telemetry,
+        host: &(impl Properties + Metrics + Log),
+    ) -> Verdict {
+        let outcome = if prepared.is_ok() {
+            decision.outcome()
+        } else {
+            Outcome::Unreadable
+        };
+        self.report(decision.service(), outcome, telemetry, host);
+        match decision {
+            Decision::Composed(target) if prepared.is_ok() => {
+                self.open.insert(connection, target);
+            }
+            Decision::Composed(target) => telemetry.log(host, subject.logged_at(), || {
+                format!("the proxy does not take the destination {}", target.endpoint())
+            }),
+            Decision::Failed(_, failure @ ComposeFailure::Busy(_)) => {
+                telemetry.log(host, subject.logged_at(), || format!("{failure}"));
+            }
+            Decision::Failed(service, failure) => {
+                telemetry.log_failure(service, &failure, host, subject.logged_at());
+            }
+            Decision::Plain(_, Outcome::Refused) => return Verdict::Reject,
+            Decision::Plain(..) => {}
+        }
         Verdict::Pass
     }
 
-    fn work(&mut self, time: u64, telemetry: &mut Telemetry, host: &impl Host) -> Vec<Task> {
-        let now = seconds(time);
-        self.works.expire(now);
-        let mut failed = Vec::new();
-        if self.works.busy() {
-            for (task, end) in self.works.run(&self.outbound, || host.get_current_time().ok()) {
-                if let Err(error) = end {
-                    tell_failed(task.0, &error, telemetry, host, now);
-                    failed.push(task);
-                }
-            }
-        }
-        failed
-    }
-
-    fn busy(&self) -> bool {
-        self.works.busy()
-    }
-
-    fn works_on(&self, task: Task) -> bool {
-        self.works.runs(task)
-    }
-
-    fn rest(&mut self, task: Task) {
-        self.works.rest(task);
-    }
-
-    fn on_delete(&mut self, connection: ContextId, finished: bool, telemetry: &mut Telemetry, host: &impl Host) {
+    fn on_delete(&mut self, connection: ContextId, half_closed: bool, telemetry: &mut Telemetry, host: &impl Host) {
         let Some(target) = self.open.remove(&connection) else {
             return;
         };
-        if !self.ends.worth_asking(finished) {
+        if !self.queries.are_due(half_closed) {
             return;
         }
-        let service = target.place.service;
-        // A source means that the connection was made, which is the rule: one question suffices then.
+        // A source means that the connection was made, which is the rule: one query suffices then.
         let source = host.get_address(End::UpstreamSource).ok();
         let failed = source.is_none() && host.get_upstream_failure() == Ok(true);
-        self.ends.note(match source {
-            Some(source) if source.address == target.source => Told::AsComposed,
-            None if !failed => Told::Nothing,
-            _ => Told::News,
+        self.queries.record(match source {
+            Some(source) if source.address == target.source => Answer::Expected,
+            None if !failed => Answer::None,
+            _ => Answer::Unexpected,
         });
+        let (service, number) = (target.place.service, Outcome::COUNT);
+        let time = || host.get_current_time().map_or(UnixTime(0), seconds);
         if failed {
-            self.failures.add(target.place, now(host));
-            self.works.discard(&target.place);
-            telemetry.metrics.count_failure(host, service);
-        }
-        if let Some(source) = source.filter(|source| source.address != target.source) {
-            telemetry.metrics.count_mismatch(host, service);
+            self.failures.add(target.place, time());
+            self.searches.discard(&target.place);
+            telemetry.metrics.count(host, Some(service), number, |service| {
+                format!("ssa_outbound_connect_failures_total.service.{service}")
+            });
+        } else if let Some(source) = source.filter(|source| source.address != target.source) {
+            telemetry
+                .metrics
+                .count(host, Some(service), number.saturating_add(1), |service| {
+                    format!("ssa_outbound_source_mismatches_total.service.{service}")
+                });
             let service = telemetry.metrics.name(Some(service)).to_owned();
-            telemetry.log(host, now(host), || {
+            telemetry.log(host, time(), || {
                 let (used, meant) = (source.address, target.source);
                 format!("source mismatch: service {service}: connected from {used}, composed for {meant}")
             });
         }
     }
-}
 
-/// Counts and tells what became of a connection.
-fn conclude(service: Option<usize>, outcome: Outcome, telemetry: &mut Telemetry, host: &impl Host) {
-    telemetry.metrics.count_outbound(host, service, outcome);
-    if service.is_some() || outcome != Outcome::Untouched {
-        let fields = telemetry.note.of(LogEntry::Outbound(service, outcome), || {
-            [
-                ("service", telemetry.metrics.name(service).into()),
-                ("outcome", outcome.name().into()),
-                ("generation", telemetry.generation.as_str().into()),
-            ]
-        });
-        let _ = host.set_property("ssa", fields);
+    fn tasks(&mut self) -> Option<&mut dyn Tasks<Decision = Decision>> {
+        Some(self)
     }
 }
 
-fn tell_failed(service: usize, error: &impl Display, telemetry: &mut Telemetry, host: &impl Host, now: UnixTime) {
-    let service = telemetry.metrics.name(Some(service)).to_owned();
-    telemetry.log(host, now, || format!("no address of service {service}: {error}"));
+impl Tasks for OutboundRole {
+    type Decision = Decision;
+
+    fn begin(&mut self, mut work: Work, clock: Option<Stopwatch<'_>>) -> Option<Result<Decision, Task>> {
+        let task = (work.service, work.port);
+        let begun = clock.map_or(Ok(None), |clock| self.searches.begin(&self.outbound, &mut work, clock));
+        match begun {
+            Ok(Some(target)) => Some(Ok(Decision::Composed(target))),
+            Ok(None) => self.searches.add(work).then_some(Err(task)),
+            Err(error) => Some(Ok(Decision::Failed(work.service, error.into()))),
+        }
+    }
+
+    fn run(&mut self, now: UnixTime, clock: Stopwatch<'_>) -> Vec<(Task, ComposeError)> {
+        self.searches.expire(now);
+        self.searches.run(&self.outbound, clock)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.searches.is_busy()
+    }
+
+    fn is_running(&self, task: Task) -> bool {
+        self.searches.is_running(task)
+    }
+
+    fn suspend(&mut self, task: Task) {
+        self.searches.suspend(task);
+    }
+
+    fn give_up(&self, (service, _): Task) -> Decision {
+        Decision::Failed(service, ComposeFailure::NotInTime)
+    }
 }

@@ -2,73 +2,78 @@
 
 use core::net::Ipv6Addr;
 
-use super::NS_PER_MS;
+use ssa_snapshot::plugin::Hold;
+
 use crate::{
-    config::Hold,
-    host::ContextId,
+    host::{ContextId, NS_PER_MS},
     index::{self, Index},
+    pow_scheduler::Task,
 };
 
 /// The most connections that one callback lets go or closes: Envoy does not survive thousands of closes at once.
 pub(super) const MOST_AT_ONCE: usize = 256;
 
-/// What has waited long enough, whatever the time.
-const OVER: u64 = 0;
+/// The deadline of a connection that is given up: it has passed, whatever the time.
+const GIVEN_UP: u64 = 0;
 
 /// Why a connection is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HoldReason<T> {
-    /// For the first snapshot.
+pub(super) enum HoldReason {
+    /// There is no snapshot yet.
     Snapshot,
-    /// For a task of the role's.
-    Task(T),
-    /// To be closed, which the proxy would not do.
-    Closing,
+    /// This task is not done yet.
+    Task(Task),
 }
 
 /// A connection that is held.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held<T> {
+pub(super) struct Held {
     pub(super) connection: ContextId,
-    /// Until when, in nanoseconds since 1970; [`OVER`] for those that are given up.
-    until: u64,
-    pub(super) reason: HoldReason<T>,
+    /// Until when, in nanoseconds since 1970.
+    deadline: u64,
+    pub(super) reason: HoldReason,
     /// The network that it comes from.
-    from: u64,
+    network: u64,
+    /// Whether it has ended, and only its place is still here.
+    ended: bool,
 }
 
-impl<T: Copy> Held<T> {
-    pub(super) const fn task(&self) -> Option<T> {
+impl Held {
+    pub(super) const fn task(&self) -> Option<Task> {
         match self.reason {
             HoldReason::Task(task) => Some(task),
-            HoldReason::Snapshot | HoldReason::Closing => None,
+            HoldReason::Snapshot => None,
         }
     }
 
-    /// Has it wait for a task, for as long as it may wait anyway.
-    pub(super) const fn on(self, task: T) -> Self {
+    /// Returns it as one that is held for a task, with the same deadline.
+    pub(super) const fn waiting_for(self, task: Task) -> Self {
         Self {
             reason: HoldReason::Task(task),
             ..self
         }
     }
 
-    /// Says whether it may wait for longer than this time.
+    /// Says whether it may be held beyond this time.
     pub(super) const fn lasts(&self, time: u64) -> bool {
-        self.until > time
+        self.deadline > time
     }
 
-    /// Gives it up with the next look at those whose time is up.
+    /// Has it released or closed with the next ones whose deadline has passed.
     pub(super) const fn give_up(&mut self) {
-        self.until = OVER;
+        self.deadline = GIVEN_UP;
     }
 }
 
-/// The connections that one plugin of a VM holds, in the order of their coming.
+/// The connections that one plugin of a VM holds.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(super) struct Queue {
     hold: Hold,
-    held: Vec<Held<T>>,
+    /// In ascending order of their numbers, by which they are found. Envoy counts connections, so this is the order in
+    /// which they came too, except where its counter starts again.
+    held: Vec<Held>,
+    /// How many of them have ended.
+    ended: usize,
 }
 
 /// Returns the network of an address, a /64 or a /24 of IPv4, as a number that no other has.
@@ -82,126 +87,144 @@ fn network(address: Ipv6Addr) -> u64 {
     }
 }
 
-impl<T: Copy + PartialEq> Queue<T> {
-    pub(super) fn new(hold: Hold) -> Self {
-        Self { hold, held: Vec::new() }
+impl Queue {
+    pub(super) const fn new(hold: Hold) -> Self {
+        Self {
+            hold,
+            held: Vec::new(),
+            ended: 0,
+        }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.held.len()
+    pub(super) const fn len(&self) -> usize {
+        self.held.len().saturating_sub(self.ended)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Says whether a connection is held.
     pub(super) fn holds(&self, connection: ContextId) -> bool {
-        self.held.iter().any(|held| held.connection == connection)
+        self.find(connection).is_some()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Held<T>> {
-        self.held.iter()
+    /// Returns the place of a connection.
+    fn find(&self, connection: ContextId) -> Option<usize> {
+        let place = self.held.partition_point(|held| held.connection < connection);
+        let held = self.held.get(place)?;
+        (held.connection == connection && !held.ended).then_some(place)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held<T>> {
-        self.held.iter_mut()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter().filter(|held| !held.ended)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        self.held.iter_mut().filter(|held| !held.ended)
     }
 
     /// Holds a connection, if there is room or room can be made.
     pub(super) fn hold(
         &mut self,
         connection: ContextId,
-        reason: HoldReason<T>,
+        reason: HoldReason,
         source: Option<Ipv6Addr>,
         now: u64,
     ) -> bool {
-        let most = usize::from(self.hold.connections);
-        if self.held.len() >= most && !self.make_room(most) {
+        let most = usize::try_from(self.hold.connections.get()).unwrap_or(0);
+        if self.len() >= most && !self.make_room(most) {
             return false;
         }
-        self.put(Held {
+        let held = Held {
             connection,
-            until: now.saturating_add(self.longest()),
+            deadline: now.saturating_add(self.longest()),
             reason,
-            from: source.map_or(0, network),
-        });
+            network: source.map_or(0, network),
+            ended: false,
+        };
+        let after = if self.held.last().is_some_and(|last| last.connection > connection) {
+            let all = core::mem::take(&mut self.held).into_iter();
+            let (before, after) = all.partition(|held| held.connection < connection);
+            self.held = before;
+            after
+        } else {
+            Vec::new()
+        };
+        self.held.push(held);
+        self.held.extend(after);
         true
     }
 
-    /// Holds a connection that the proxy would not close: nothing of it reaches upstream.
-    pub(super) fn hold_closing(&mut self, connection: ContextId) {
-        self.put(Held {
-            connection,
-            until: u64::MAX,
-            reason: HoldReason::Closing,
-            from: 0,
-        });
-    }
-
-    /// Puts a connection behind the others.
-    pub(super) fn put(&mut self, held: Held<T>) {
+    /// Puts back the next of those that were taken.
+    pub(super) fn put_back(&mut self, held: Held) {
         self.held.push(held);
     }
 
-    /// Takes all of them; each is put back or let go.
-    pub(super) fn take(&mut self) -> Vec<Held<T>> {
+    /// Takes all of them; in their order, each is put back or let go.
+    pub(super) fn take(&mut self) -> Vec<Held> {
+        self.sweep();
         core::mem::take(&mut self.held)
     }
 
-    /// Takes out a connection that is gone.
-    pub(super) fn remove(&mut self, connection: ContextId) -> Option<Held<T>> {
-        let mut gone = None;
-        self.held.retain(|held| {
-            let stays = held.connection != connection;
-            if !stays {
-                gone = Some(*held);
-            }
-            stays
-        });
-        gone
+    /// Removes a connection that has ended.
+    pub(super) fn remove(&mut self, connection: ContextId) -> Option<Held> {
+        let place = self.find(connection)?;
+        let held = self.held.get_mut(place)?;
+        held.ended = true;
+        let ended = *held;
+        // Others are moved only once as many have ended: that is a step for each.
+        self.ended = self.ended.saturating_add(1);
+        if self.ended > self.len() {
+            self.sweep();
+        }
+        Some(ended)
     }
 
-    /// Says whether a connection waits for a task.
-    pub(super) fn waits_for(&self, task: T) -> bool {
-        self.held.iter().any(|held| held.task() == Some(task))
+    /// Removes the places of those that have ended.
+    fn sweep(&mut self) {
+        self.held.retain(|held| !held.ended);
+        self.ended = 0;
+    }
+
+    /// Says whether any connection is held for a task.
+    pub(super) fn waits_for(&self, task: Task) -> bool {
+        self.iter().any(|held| held.task() == Some(task))
     }
 
     /// Returns how long connections are held, in nanoseconds.
     fn longest(&self) -> u64 {
-        u64::from(self.hold.ms).saturating_mul(NS_PER_MS)
+        u64::from(self.hold.ms.get()).saturating_mul(NS_PER_MS)
     }
 
-    /// Returns what tells whether a connection's time is up.
-    pub(super) fn overdue(&self, time: u64) -> impl Fn(&Held<T>) -> bool + use<T> {
-        // Whichever way the clock moves, none waits longer than it may.
+    /// Returns a test of whether a connection's deadline has passed.
+    pub(super) fn overdue(&self, time: u64) -> impl Fn(&Held) -> bool + use<> {
+        // Whichever way the clock moves, none is held for longer than it may be.
         let longest = self.longest();
-        move |held| {
-            held.reason == HoldReason::Closing || held.until <= time || held.until.saturating_sub(time) > longest
-        }
+        move |held| held.deadline <= time || held.deadline.saturating_sub(time) > longest
     }
 
     /// Makes room for one more: of the network that has most of those held, the oldest is given up with the next tick.
     ///
-    /// Under `tcp_proxy` Envoy reads nothing of those held, and tells of none that its client left it: without this,
+    /// Under `tcp_proxy` Envoy reads nothing of those held, and does not notice that a client has left: without this,
     /// whoever opens and closes as many as may be held would keep all others out.
     fn make_room(&mut self, most: usize) -> bool {
-        let over = self.held.iter().filter(|held| held.until == OVER).count();
-        if self.held.len().saturating_sub(over) < most {
+        let given_up = self.iter().filter(|held| held.deadline == GIVEN_UP).count();
+        if self.len().saturating_sub(given_up) < most {
             return true;
         }
         // No more than one callback closes.
-        if over >= MOST_AT_ONCE {
+        if given_up >= MOST_AT_ONCE {
             return false;
         }
         let waiting = self.held.iter().enumerate();
-        let waiting = waiting.filter(|(_, held)| held.until != OVER && held.reason != HoldReason::Closing);
-        let by_network = Index::new(waiting.map(|(place, held)| (held.from.into(), index::number(place))));
+        let waiting = waiting.filter(|(_, held)| held.deadline != GIVEN_UP && !held.ended);
+        let by_network = Index::new(waiting.map(|(place, held)| (held.network.into(), index::number(place))));
         // Places ascend with time: the first of a network is its oldest.
         let (mut found, mut last, mut count, mut oldest) = (None, None, 0_usize, 0);
-        for (from, place) in by_network.entries() {
-            if last != Some(*from) {
-                (last, count, oldest) = (Some(*from), 0, *place);
+        for (network, place) in by_network.entries() {
+            if last != Some(*network) {
+                (last, count, oldest) = (Some(*network), 0, *place);
             }
             count = count.saturating_add(1);
             let better = found.is_none_or(|(most, first)| count > most || (count == most && oldest < first));
@@ -214,5 +237,39 @@ impl<T: Copy + PartialEq> Queue<T> {
         };
         held.give_up();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_found_in_whichever_order_their_numbers_come() {
+        // Envoy's counter starts again after 2^32 connections.
+        for numbers in [
+            vec![1, 2, 3, 4, 5],
+            vec![u32::MAX - 1, u32::MAX, 0, 1, 2],
+            vec![5, 3, 4, 1, 2],
+        ] {
+            let mut queue = Queue::new(Hold::default());
+            for (place, number) in numbers.iter().enumerate() {
+                assert!(queue.hold(ContextId(*number), HoldReason::Snapshot, None, 1));
+                for (other, number) in numbers.iter().enumerate() {
+                    assert_eq!(
+                        queue.holds(ContextId(*number)),
+                        other <= place,
+                        "{number} of {numbers:?}"
+                    );
+                }
+            }
+            let ascending = queue.iter().is_sorted_by_key(|held| held.connection);
+            assert!(ascending, "{:?}", queue.held);
+            for (place, number) in numbers.iter().enumerate() {
+                assert!(queue.remove(ContextId(*number)).is_some());
+                assert!(queue.remove(ContextId(*number)).is_none());
+                assert_eq!(queue.len(), numbers.len() - place - 1);
+            }
+        }
     }
 }

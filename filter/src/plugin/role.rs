@@ -1,41 +1,60 @@
-//! What the filter of a role is asked by what both roles share.
+//! What a role decides, and what its connections may wait for.
 
-use core::fmt::Debug;
+use ssa_rules::{ComposeError, UnixTime};
+use ssa_snapshot::Role as RoleName;
 
 use super::telemetry::Telemetry;
 use crate::{
     config::{ConfigError, Fault, Snapshot},
-    host::{ContextId, Host},
+    endpoint::Endpoint,
+    host::{ContextId, Downstream, Host, Log, Metrics, Properties, Refused},
+    outbound::Work,
+    pow_scheduler::Task,
     random::Identity,
     service::Service,
+    subject::Subject,
     table::Table,
 };
 
-/// What is to become of a connection now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Disposition<T> {
-    Decided(Verdict),
-    /// It is held until a task of the role's is done.
-    Hold(T),
+/// What a role decides on a connection for now.
+#[derive(Debug)]
+pub(super) enum Disposition<D> {
+    Decided(D),
+    /// It is held until this task is done.
+    Hold(Task),
+    /// A task has to begin first, to be held for; otherwise this is the decision.
+    Begin(Box<Work>, D),
 }
 
-/// What is to become of a connection for good.
+/// What the proxy is to do with a connection that is decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Directive<'a> {
+    /// It goes on as it is.
+    Pass,
+    /// It goes on to this address.
+    Redirect(Endpoint),
+    /// It goes on by this cluster.
+    Cluster(&'a str),
+    /// It does not go on.
+    Reject,
+}
+
+impl Directive<'_> {
+    /// Has the proxy prepare what the connection goes on with.
+    pub(super) fn prepare(&self, downstream: &impl Downstream) -> Result<(), Refused> {
+        match self {
+            Self::Pass | Self::Reject => Ok(()),
+            Self::Redirect(to) => downstream.set_destination(to),
+            Self::Cluster(name) => downstream.set_cluster(name),
+        }
+    }
+}
+
+/// Whether a connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pass,
-    Close,
-}
-
-impl Verdict {
-    pub(super) const fn of(passes: bool) -> Self {
-        if passes { Self::Pass } else { Self::Close }
-    }
-}
-
-impl<T> From<Verdict> for Disposition<T> {
-    fn from(verdict: Verdict) -> Self {
-        Self::Decided(verdict)
-    }
+    Reject,
 }
 
 /// A snapshot that was installed.
@@ -45,16 +64,19 @@ pub(super) struct Installed {
     pub(super) unusable: Vec<Fault>,
 }
 
-/// A role: what it decides, and what its connections may wait for besides a snapshot.
+/// A role: what it decides on connections. It asks the proxy nothing: what a decision depends on is in its [`Subject`].
 pub(super) trait Role {
     /// A service as the role knows it.
     type Service: AsRef<Service>;
 
-    /// What a connection may wait for; a role without such a thing has a type without values.
-    type Task: Copy + Debug + PartialEq;
+    /// A decision on a connection.
+    type Decision;
 
     /// The role's name in metrics and logs.
-    const NAME: &'static str;
+    const NAME: RoleName;
+
+    /// Whether decisions depend on the source.
+    const NEEDS_SOURCE: bool;
 
     /// Returns the names of the services.
     fn names(&self) -> Vec<String>;
@@ -65,33 +87,60 @@ pub(super) trait Role {
     /// Takes the services of a snapshot, the first one or another; `seed` is the snapshot's.
     fn install(&mut self, services: Table<Self::Service>, off: bool, seed: &[u8], first: bool, identity: &mut Identity);
 
-    /// Decides on a connection; a new one may have a slice of work done for it at once.
-    fn decide(
+    /// Decides on a connection.
+    fn decide(&mut self, subject: &Subject) -> Disposition<Self::Decision>;
+
+    /// Decides on a connection for which no snapshot arrived in time, and which is released or not as configured.
+    fn decide_without_snapshot(&self, released: bool) -> Self::Decision;
+
+    /// Says what the proxy is to do.
+    fn directive(&self, decision: &Self::Decision) -> Directive<'_>;
+
+    /// Counts and logs a decision, and says whether the connection goes on, which the proxy was or was not prepared for.
+    fn conclude(
         &mut self,
         connection: ContextId,
-        new: bool,
+        decision: Self::Decision,
+        prepared: Result<(), Refused>,
+        subject: &Subject,
         telemetry: &mut Telemetry,
-        host: &impl Host,
-    ) -> Disposition<Self::Task>;
+        host: &(impl Properties + Metrics + Log),
+    ) -> Verdict;
 
-    /// Decides on a connection for which no snapshot came in time, and which passes or not as configured.
-    fn without_snapshot(&mut self, passes: bool, telemetry: &mut Telemetry, host: &impl Host) -> Verdict;
+    /// Learns from the end of a connection; `half_closed` says whether its client had sent its FIN.
+    fn on_delete(&mut self, _connection: ContextId, _half_closed: bool, _telemetry: &mut Telemetry, _host: &impl Host) {
+    }
 
-    /// Decides on a connection for which a task was not done in time.
-    fn without_task(&mut self, task: Self::Task, telemetry: &mut Telemetry, host: &impl Host) -> Verdict;
+    /// Returns the tasks that connections of the role may wait for, if there are such.
+    fn tasks(&mut self) -> Option<&mut dyn Tasks<Decision = Self::Decision>> {
+        None
+    }
+}
+
+/// Tells the time in nanoseconds, if the proxy does.
+pub(super) type Stopwatch<'a> = &'a mut dyn FnMut() -> Option<u64>;
+
+/// What connections wait for besides a snapshot: searches for proofs of work.
+pub(super) trait Tasks {
+    /// A decision on a connection.
+    type Decision;
+
+    /// Begins a task, and works on it at once for one slice of time if there is a clock. Returns the decision if that
+    /// suffices; otherwise the task goes on, unless there are too many of them: nothing then.
+    fn begin(&mut self, work: Work, clock: Option<Stopwatch<'_>>) -> Option<Result<Self::Decision, Task>>;
 
     /// Works on tasks for one slice of time, and returns those that cannot be done.
-    fn work(&mut self, time: u64, telemetry: &mut Telemetry, host: &impl Host) -> Vec<Self::Task>;
+    fn run(&mut self, now: UnixTime, clock: Stopwatch<'_>) -> Vec<(Task, ComposeError)>;
 
-    /// Says whether any task is being worked on.
-    fn busy(&self) -> bool;
+    /// Says whether any task is in progress.
+    fn is_busy(&self) -> bool;
 
-    /// Says whether this task is being worked on.
-    fn works_on(&self, task: Self::Task) -> bool;
+    /// Says whether this task is in progress.
+    fn is_running(&self, task: Task) -> bool;
 
-    /// Sets aside a task that no connection waits for.
-    fn rest(&mut self, task: Self::Task);
+    /// Suspends a task that no connection waits for.
+    fn suspend(&mut self, task: Task);
 
-    /// Notes that a connection is gone; `finished` says whether its client sent a FIN before.
-    fn on_delete(&mut self, connection: ContextId, finished: bool, telemetry: &mut Telemetry, host: &impl Host);
+    /// Decides on a connection that waited for a task in vain.
+    fn give_up(&self, task: Task) -> Self::Decision;
 }

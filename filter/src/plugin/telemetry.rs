@@ -1,20 +1,15 @@
-//! What is told of connections: metrics, log lines, fields of access logs.
+//! What a plugin reports: metrics and log lines.
+
+use core::fmt::Display;
 
 use ssa_rules::UnixTime;
 
-use super::seconds;
-use crate::{
-    access_log::AccessLogFields,
-    host::{Clock, Log},
-    metrics::Metrics,
-    rate_limited_log::RateLimitedLog,
-};
+use crate::{host::Log, metrics::Metrics, rate_limited_log::RateLimitedLog};
 
-/// What a plugin tells with.
+/// What a plugin reports with.
 #[derive(Debug)]
 pub(super) struct Telemetry {
     pub(super) metrics: Metrics,
-    pub(super) note: AccessLogFields,
     lines: RateLimitedLog,
     /// The snapshot's.
     pub(super) generation: String,
@@ -24,7 +19,6 @@ impl Telemetry {
     pub(super) fn new(role: &'static str, names: &[String]) -> Self {
         Self {
             metrics: Metrics::new(role, names),
-            note: AccessLogFields::default(),
             lines: RateLimitedLog::default(),
             generation: "-".to_owned(),
         }
@@ -34,9 +28,10 @@ impl Telemetry {
     pub(super) fn log(&mut self, host: &impl Log, now: UnixTime, line: impl FnOnce() -> String) {
         self.lines.write(host, now, line);
     }
-}
 
-/// Returns the time, 1970 without a clock.
-pub(super) fn now(host: &impl Clock) -> UnixTime {
-    host.get_current_time().map_or(UnixTime(0), seconds)
+    /// Logs why no address of a service was composed.
+    pub(super) fn log_failure(&mut self, service: usize, why: &impl Display, host: &impl Log, now: UnixTime) {
+        let service = self.metrics.name(Some(service)).to_owned();
+        self.log(host, now, || format!("no address of service {service}: {why}"));
+    }
 }

@@ -1,16 +1,14 @@
 //! The services: from the configuration, or from snapshots that are asked for, of whichever role.
 
 use ssa_rules::UnixTime;
+use ssa_snapshot::{Role, plugin::Subscription};
 
-use super::{
-    role::Installed,
-    seconds,
-    telemetry::{Telemetry, now},
-};
+use super::{role::Installed, telemetry::Telemetry};
 use crate::{
-    config::{ConfigError, Subscription},
+    config::ConfigError,
     host::{Call, Clock, HttpCalls, Log, Metrics},
     metrics::Refresh,
+    subject::seconds,
     subscription::Feed,
 };
 
@@ -28,10 +26,10 @@ pub(super) struct Updates {
 }
 
 impl Updates {
-    pub(super) fn new(subscription: Option<Subscription>, host: &impl Clock) -> Self {
+    pub(super) fn new(role: Role, subscription: Option<Subscription>, host: &impl Clock) -> Self {
         Self {
-            feed: subscription.map(Feed::new),
-            confirmed: now(host),
+            feed: subscription.map(|subscription| Feed::new(role, subscription)),
+            confirmed: host.get_current_time().map_or(UnixTime(0), seconds),
             failures: 0,
         }
     }
@@ -142,7 +140,6 @@ impl Updates {
         telemetry.metrics.rename(&installed.names);
         telemetry.metrics.count_refresh(host, Refresh::Installed);
         telemetry.generation = installed.generation;
-        telemetry.note.forget();
         for fault in installed.unusable {
             telemetry.log(host, seconds(time), || format!("snapshot: unusable: {fault}"));
         }

@@ -192,6 +192,11 @@ impl Vm {
             .map_err(|error| Trap(format!("{name} {arguments:?}: {}", error.root_cause())))?;
         Ok(results.first().and_then(Val::i32).map(i32::cast_unsigned))
     }
+
+    /// Returns how many instructions the last call took.
+    pub(crate) fn spent(&self) -> u64 {
+        FUEL - self.store.get_fuel().unwrap()
+    }
 }
 
 fn memory(export: Option<Extern>) -> Memory {

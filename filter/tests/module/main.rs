@@ -4,6 +4,7 @@
 
 mod build;
 mod calls;
+mod cost;
 mod failures;
 mod host;
 mod image;

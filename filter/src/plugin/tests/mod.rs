@@ -8,6 +8,7 @@ mod work;
 
 use self::table::Table;
 use super::*;
+use crate::host::{NS_PER_MS, NS_PER_S};
 
 const INBOUND: &str = r#"{"role": "inbound", "demote_cluster": "slow", "services": [{"name": "web",
     "apl": "2:2001:db8:5::/64 !2:2001:db8:6::/120", "rules": ["v=ssa1; addr=src[64:128]"], "ports": [80]}]}"#;

@@ -7,8 +7,8 @@ use super::*;
 use crate::{
     endpoint::Endpoint,
     host::{
-        Clock, Contexts, Counter, End, Gauge, HttpCalls, Log, Metrics, Refused, Request, Response, SharedData, Stream,
-        Version,
+        Clock, Contexts, Counter, Downstream, End, Gauge, HttpCalls, Log, Metrics, Properties, Refused, Request,
+        Response, SharedData, Version,
     },
 };
 
@@ -105,7 +105,7 @@ impl Clock for Table {
     }
 }
 
-impl Stream for Table {
+impl Properties for Table {
     fn get_address(&self, end: End) -> Result<Endpoint, Refused> {
         let text = match end {
             End::Source => self.answer("source", self.source.to_owned()),
@@ -123,16 +123,19 @@ impl Stream for Table {
     fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {
         self.tell("note", &format!("{key}: {value}"))
     }
+}
+
+impl Downstream for Table {
     fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
         self.tell("set_destination", &to.to_string())
     }
     fn set_cluster(&self, name: &str) -> Result<(), Refused> {
         self.tell("set_cluster", name)
     }
-    fn close_stream(&self) -> Result<(), Refused> {
+    fn reject(&self) -> Result<(), Refused> {
         self.tell("close", &format!("{}", self.shown.get()))
     }
-    fn continue_stream(&self) -> Result<(), Refused> {
+    fn resume(&self) -> Result<(), Refused> {
         self.tell("resume", &format!("{}", self.shown.get()))
     }
 }

@@ -139,10 +139,10 @@ fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
 
 /// Returns what a plugin knows of proofs of work.
 fn works(plugin: &Plugin) -> String {
-    let Role::Outbound(filter) = &plugin.0 else {
+    let ByRole::Outbound(filter) = &plugin.0 else {
         panic!("outbound")
     };
-    format!("{:?}", filter.role.works)
+    format!("{:?}", filter.role.searches)
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
     plugin.on_tick(&table);
     plugin.on_delete(ONE, false, &table);
     let running = works(&plugin);
-    assert!(running.contains("resting: []"), "one waits for it still: {running}");
+    assert!(running.contains("suspended: []"), "one waits for it still: {running}");
     plugin.on_delete(ContextId(3), false, &table);
     let resting = works(&plugin);
     assert!(resting.contains("running: []"), "{resting}");
