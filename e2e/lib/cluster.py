@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,39 +31,16 @@ APPLICATION = (HERE / "pod/application.sh").read_text()
 IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
-class Service(service.Numbered):
-    """Service NAME.example in 2001:db8:5:N::/64 of the cluster; its plain addresses lie in it, in a negated item.
+class Service(service.Service):
+    """A service of a zone of the cluster: LABEL.example. Its plain addresses lie in its space, in a negated item.
 
-    `number` is the scenario's own: no two scenarios have the same.
+    No two scenarios use the same space.
     """
 
-    def __init__(
-        self, number: int, name: str, *rules: str, ports: Any = ((8080, "HTTP"), (9000, "TCP"), (9001, "TCP"))
-    ) -> None:
-        """`ports` are (number, protocol)."""
-        super().__init__(number, f"{name}.example", *rules, ports=[port for port, _ in ports])
-        self.label = name
-        self.protocols = [{"number": port, "protocol": protocol} for port, protocol in ports]
+    def __init__(self, published: service.Service) -> None:
+        """`published` is the service of a scenario's zone, named by its label."""
+        super().__init__(f"{published.name}.example", published.apl, published.rules, published.plain)
         self.space = self.items[0]
-        plain = ip_network((int(ip_network(self.space)[0]) | 0xFFFF_FFFF_FFFF_0000, 112))
-        self.plain_item, self.plain = str(plain), str(plain[1])
-        self.apl = f"2:{self.space} !2:{self.plain_item}"
-
-    def zone_lines(self) -> list[str]:
-        """Returns its zone file lines."""
-        texts = [f'_ssa.{self.label} TXT "{rule}"' for rule in self.rules]
-        return [f"{self.label} AAAA {self.plain}", f"{self.label} APL {self.apl}", *texts]
-
-    def values(self, inbound: dict[str, Any] | None = None, outbound: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns its entry in the chart's values, with these parts of `inbound` and `outbound`."""
-        return {
-            "name": self.name,
-            "allowed": [self.space],
-            "addresses": [self.space],
-            "ports": self.protocols,
-            "inbound": {"mode": "enforce", **(inbound or {})},
-            "outbound": outbound or {},
-        }
 
 
 class Cluster(Claims):
@@ -180,45 +156,35 @@ class Cluster(Claims):
 
     # ---- services
 
-    def publish(self, *services: Service, more: Any = ()) -> None:
-        """Publishes services in the zone, replacing its content; `more` are zone file lines."""
-        lines = [line for one in services for line in one.zone_lines()] + list(more)
+    def publish(self, records: str) -> None:
+        """Publishes these lines of a zone file in the zone, replacing its content."""
         zone = self.own / "zone"
-        zone.write_text("".join(f"{line}\n" for line in lines))
+        zone.write_text(records)
         with open(self.own / "spaces", "a") as file:
-            file.writelines(f"{one.space}\n" for one in services)
+            file.writelines(f"{one.items[0]}\n" for one in service.Service.of_zone(records).values() if one.items)
         run(KIND / "zone.sh", zone)
 
-    def release(self, *entries: dict[str, Any], **values: Any) -> None:
-        """Installs or upgrades the chart as release `ssa`, with these services (Service.values) and other values."""
-        whole = {
+    def release(self, text: str, **changes: Any) -> None:
+        """Installs or upgrades the chart as release `ssa` with these values, in YAML; `changes` override some."""
+        known = {
             "module": {"url": self.shared["url"], "sha256": self.shared["sha256"]},
             "resolver": {"image": self.shared["image"]},
             "slices": {"nodes": True},
             "preflight": False,
-            "services": list(entries),
         }
-        _merge(whole, values)
-        file = self.own / "values.json"
-        file.write_text(json.dumps(whole, indent=2))
-        self.kubectl(
-            "upgrade",
-            "--install",
-            "ssa",
-            CHART,
-            "-f",
-            file,
-            "--timeout",
-            "3m",
-            program="helm",
-            timeout=timeouts.INSTALLED,
-        )
+        files = {"known.json": json.dumps(known), "values.yaml": text, "changes.json": json.dumps(changes)}
+        flags: list[object] = []
+        for name, content in files.items():
+            (self.own / name).write_text(content)
+            flags += ["-f", self.own / name]
+        command = ["upgrade", "--install", "ssa", CHART, *flags, "--timeout", "3m"]
+        self.kubectl(*command, program="helm", timeout=timeouts.INSTALLED)
 
-    def upgrade(self, pods: list[Pod], *entries: dict[str, Any], **values: Any) -> None:
+    def upgrade(self, pods: list[Pod], text: str, **changes: Any) -> None:
         """Upgrades the release, and waits until the shims of these pods have the new configuration."""
         before = self._resolvers()
         reloads = {pod.name: pod.shim("ssa_resolver_reloads_total", outcome="reloaded") for pod in pods}
-        self.release(*entries, **values)
+        self.release(text, **changes)
         after = self._resolvers()
         concerned = [pod for pod in pods if before[pod.resolver] != after[pod.resolver]]
         if not concerned:
@@ -447,11 +413,3 @@ class Cluster(Claims):
     def keep_logs(self, folder: Path) -> None:
         """Saves logs and state to a folder that outlives the scenario."""
         cluster_logs.keep(self, folder)
-
-
-def _merge(into: Any, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
-        else:
-            into[name] = value

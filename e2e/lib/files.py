@@ -22,7 +22,7 @@ class Files:
 
     A plugin configuration is `server.json` or `client.json`, or named for the host that has it. A snapshot is
     `server-snapshot.json` or `client-snapshot.json`. A configuration of the shim is `resolver.json` or ends by
-    `-resolver.json`. `zone` has the records, without the SOA and NS records that every zone needs. A `.patch` is a
+    `-resolver.json`; the chart's values are `values.yaml`. `zone` has the records, without the SOA and NS records that every zone needs. A `.patch` is a
     unified diff of the file in envoy/ that it names.
     """
 

@@ -2,34 +2,32 @@
 
 Topology: a server, a client of the chart, and an outsider without a sidecar, which dials by hand.
 
-Configuration: one service whose rule leaves all bits to chance, so every address of it conforms, but those of the
-negated item, which are legacy; alerts about filters ask for a metric that is there before the first connection.
+Configuration: one service whose rule leaves all bits free, so every address conforms except those of the negated item,
+which are legacy; alerts about filters need a metric that exists before the first connection.
 
-Expected: after two thousand addresses of either kind Envoy has the pod's own alone, once for each worker, its memory is
-what it was, and its admin interface answers. A plan with a default route is refused by nodes and pods. Without a
-service the server hears nothing any more, also not from who is silent, and with it again it answers. No container was
-started again.
+Expected: after two thousand addresses of either kind Envoy knows only the pod's own, once for each worker, its memory
+is unchanged, and its admin interface answers. Nodes and pods reject a plan with a default route. Without a service the
+server receives no connections, not even from silent clients, and with it again it answers. No container restarted.
 """
 
 import json
-from pathlib import Path
-from typing import Any
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 
-HERE = Path(__file__).resolve().parent
+FILES = Files(__file__)
 LIMIT = 420
-STORE = Service(0x30, "bounds", "v=ssa1; addr=rand:64")
+STORE = Service(FILES.published()["bounds"])
 NUMBER = 2000
 # Dials NUMBER addresses of a form, each once, and tells how many answered.
-DIALS = (HERE / "dials.sh").read_text()
+DIALS = (FILES.folder / "dials.sh").read_text()
 
 
 def run(stage: Cluster) -> None:
-    stage.publish(STORE)
-    release(stage)
+    stage.publish(FILES.text("zone"))
+    stage.release(FILES.text("values.yaml"))
     server, client, outsider = stage.start(
         stage.workload("server", "server"), stage.workload("client", "client"), stage.workload("outsider", inject=False)
     )
@@ -46,12 +44,6 @@ def run(stage: Cluster) -> None:
     restarts = [pod.restarts() for pod in (server, client)]
     stage.claim("containers that were started again", [0, 0], restarts)
     stage.claim("configurations that proxies rejected", [], stage.nacks())
-
-
-def release(stage: Cluster, *services: dict[str, Any]) -> None:
-    stage.release(
-        *(services or [STORE.values(inbound={"policy": {"legacy": "demote"}})]), inbound={"demotedConnections": 256}
-    )
 
 
 def addresses(stage: Cluster, server: Pod, outsider: Pod) -> None:
@@ -116,9 +108,7 @@ def without_services(stage: Cluster, server: Pod, outsider: Pod) -> None:
     stage.claim(
         "before: the outsider at an address of the service", "served", outsider.http(STORE.name, 9000, at=address).kind
     )
-    clients = STORE.values()
-    del clients["inbound"]
-    release(stage, clients)
+    stage.release(FILES.text("values-clients.yaml"))
     stage.wait(
         timeouts.PUSHED,
         "the server is closed",
@@ -136,7 +126,7 @@ def without_services(stage: Cluster, server: Pod, outsider: Pod) -> None:
     # Closed at once or not, for Istio's inspection of first octets may wait for them.
     stage.claim("what it hears that says nothing", "", hears.stdout)
     stage.claim("the server is ready all the same", True, server.is_ready())
-    release(stage)
+    stage.release(FILES.text("values.yaml"))
     stage.wait_filter((server, "inbound"))
     stage.wait_steady(
         timeouts.PUSHED, "it answers again", lambda: outsider.http(STORE.name, 9000, at=address).kind == "served"

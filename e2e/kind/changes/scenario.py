@@ -1,12 +1,13 @@
 """A secret is rotated and a rule changes under load: no conforming connection is refused.
 
-Two servers with slices and a client; secrets and the client's own keys are Secrets of Kubernetes, the records are in
-the cluster's DNS with a TTL of 1 s. The load is curl in the client's pod, each request a connection of its own.
+Topology: two servers with slices and a client; secrets and the client's own keys are Kubernetes Secrets, the records
+are in the cluster's DNS with a TTL of 1 s. The load is curl in the client's pod, each request over a connection of its
+own.
 
-Expected: the second key stands beside the first in the Secrets and is mounted while all runs, a record with its name is
-published beside the old one with a `from` ahead, and the old one goes after a TTL; then the same with another rule.
-Every connection is answered and conforms. The client is told its own keys alone. What was made with the first key is
-refused once that is taken away.
+Expected: the second key is added to the Secrets and mounted while everything runs, a record that names it is published
+next to the old one with a `from` ahead, and the old one is removed after a TTL; then the same with another rule. Every
+connection is answered and conforms. The client only ever receives its own keys. Addresses composed with the first key
+are refused once that is removed.
 """
 
 import time
@@ -14,6 +15,7 @@ import time
 from lib import timeouts
 from lib.cluster import CLIENTS, Cluster, Service
 from lib.cluster_load import Load, rules, snapshot
+from lib.files import Files
 from lib.keys import client_key
 from lib.pod import Pod
 
@@ -23,15 +25,9 @@ TTL, AHEAD = 1, 12
 MASTERS = {"k1": "00112233445566778899aabbccddeeff", "k2": "ffeeddccbbaa99887766554433221100"}
 # Secrets by role.
 SECRETS = {"inbound": "secrets", "outbound": "client-keys"}
-SPREAD = "v=ssa1; addr=rand:20 mac(src/128):44; key={}; kdf=src/48"
-STICKY = "v=ssa1; addr=hash(src/64):16 rand:8 mac(src/128):40; key=k2; kdf=src/48; salt=2"
-
-
-def store(*texts: str) -> Service:
-    return Service(0x20, "changes", *texts)
-
-
-NAME = store().name
+FILES = Files(__file__)
+STORE = Service(FILES.published("zone-1-first")["changes"])
+NAME = STORE.name
 
 
 def keys_of(pod: Pod, role: str) -> list[str]:
@@ -46,26 +42,25 @@ def wait_keys(stage: Cluster, pods: list[tuple[Pod, str]], *names: str) -> None:
         stage.wait(timeouts.MOUNTED, f"{pod} has the keys {names}", lambda: keys_of(pod, role) == list(names))
 
 
-def replace(stage: Cluster, pods: list[tuple[Pod, str]], old: str, new: str) -> str:
-    """Publishes a record beside another, lets it count, and takes the other away: make before break."""
-    began = int(time.time()) + AHEAD
+def replace(stage: Cluster, pods: list[tuple[Pod, str]], files: Files, began: int, both: str, alone: str) -> None:
+    """Publishes a record next to another, waits until it has taken effect, and removes the other: make before break.
+
+    It counts from `began` on. `both` and `alone` are the zones with the other record and without it.
+    """
     since = f"from={began}"
-    new = f"{new}; {since}"
-    stage.publish(store(old, new))
+    stage.publish(files.text(both))
     for pod, role in pods:
         stage.wait(timeouts.SOON, f"{pod} has the new record too", lambda: since in str(rules(pod, role, NAME)))
     stage.claim_between("all have the new record before it counts, by s", 0.1, AHEAD, round(began - time.time(), 1))
     stage.wait(timeouts.PUSHED, "the new record counts for a TTL", lambda: time.time() > began + TTL)
-    stage.publish(store(new))
+    stage.publish(files.text(alone))
     for pod, role in pods:
         if role == "outbound":
-            alone = f"{pod} has the new record alone"
-            stage.wait(timeouts.SOON, alone, lambda: [since in one for one in rules(pod, role, NAME)] == [True])
-    return new
+            only = f"{pod} has only the new record"
+            stage.wait(timeouts.SOON, only, lambda: [since in one for one in rules(pod, role, NAME)] == [True])
 
 
 def run(stage: Cluster) -> None:
-    first = SPREAD.format("k1")
     network = stage.kubectl("get", "node", CLIENTS, "-o", "jsonpath={.spec.podCIDR}").partition("/")[0]
     own = {name: client_key(master, 48, network) for name, master in MASTERS.items()}
 
@@ -74,17 +69,17 @@ def run(stage: Cluster) -> None:
         stage.secret("client-keys", **{name: own[name] for name in names})
 
     put("k1")
-    stage.publish(store(first))
-    stage.release(store().values({"secrets": "secrets"}, {"clientKeys": "client-keys"}))
+    stage.publish(FILES.text("zone-1-first"))
+    stage.release(FILES.text("values.yaml"))
     _, client = stage.start(
         stage.workload("server", "server", replicas=2, secrets=["secrets"]),
         stage.workload("client", "client", secrets=["client-keys"]),
     )
     servers = stage.pods("server")
-    stage.slices(store(), "app=server")
+    stage.slices(STORE, "app=server")
     pods = [*((server, "inbound") for server in servers), (client, "outbound")]
     stage.wait_filter(*pods)
-    made = stage.ssa.compose(store(first).published, client.address, secret=f"k1={MASTERS['k1']}")[0]
+    made = stage.ssa.compose(STORE.published, client.address, secret=f"k1={MASTERS['k1']}")[0]
     by_hand = []
 
     def dial() -> str:
@@ -97,7 +92,9 @@ def run(stage: Cluster) -> None:
     stage.note("the secret is rotated")
     put("k1", "k2")
     wait_keys(stage, pods, "k1", "k2")
-    second = replace(stage, pods, first, SPREAD.format("k2"))
+    began = int(time.time()) + AHEAD
+    files = FILES.having(second_from=began)
+    replace(stage, pods, files, began, "zone-2-first-and-second", "zone-3-second")
     told = snapshot(client, "outbound")["services"][0]["secrets"]
     kinds = {name: list(one) for name, one in told.items()}
     stage.claim("the client is told its own key alone", {"k2": ["client_key"]}, kinds)
@@ -107,20 +104,23 @@ def run(stage: Cluster) -> None:
     load.moves_on("with the second key")
 
     stage.note("the rule changes")
-    last = replace(stage, pods, second, STICKY)
+    began = int(time.time()) + AHEAD
+    files = files.having(last_from=began)
+    replace(stage, pods, files, began, "zone-4-second-and-last", "zone-5-last")
     for server in servers:
         server.mark()
     load.moves_on("by the new rule")
 
-    def verdicts(rule: str) -> set[str]:
+    def verdicts(zone: str) -> set[str]:
         lines = [line for server in servers for line in server.access_log()[server.read_to["access_log"] :]]
         connections = [(line["source"], line["destination"], line["port"]) for line in lines if line["port"] == "9000"]
-        judged = stage.ssa.verify_all(store(rule).published, connections, secret=f"k2={MASTERS['k2']}")
+        published = files.published(zone)["changes"].published
+        judged = stage.ssa.verify_all(published, connections, secret=f"k2={MASTERS['k2']}")
         return {verdict for verdict, _ in judged}
 
-    stage.wait(timeouts.SOON, "connections are logged", lambda: verdicts(last))
-    stage.claim("they conform to the new rule", {"conforming"}, verdicts(last))
-    stage.claim("and not to the old one", {"violation"}, verdicts(second))
+    stage.wait(timeouts.SOON, "connections are logged", lambda: verdicts("zone-5-last"))
+    stage.claim("they conform to the new rule", {"conforming"}, verdicts("zone-5-last"))
+    stage.claim("and not to the old one", {"violation"}, verdicts("zone-3-second"))
     answered = load.end_without_refusal()
     counted = [sum(server.inbound(outcome=outcome) for server in servers) for outcome in ("allowed", "denied")]
     expected = [answered + by_hand.count("served"), by_hand.count("refused")]

@@ -2,12 +2,13 @@
 
 Topology: a server and two clients of the chart, each with a service account of its own.
 
-Configuration: mutual TLS is STRICT. The rule has a mac under `kdf`: the server holds the secret, clients their own key.
-The chart's `principals` let in one client alone, its `subjectAltNames` say whom clients take for the service.
+Configuration: mutual TLS is STRICT. The rule has a mac with `kdf`: the server holds the secret, clients their own key.
+The chart's `principals` admit only one client; its `subjectAltNames` are the identities that clients accept for the
+service.
 
-Expected: both clients compose addresses that conform. The one that may is served, and server and application see its
-name; the other gets 403 in HTTP and no answer in TCP. With another name expected of the server nothing is sent. Neither
-secret nor key is in what Envoys and shims tell.
+Expected: both clients compose addresses that conform. The client that is allowed is served, and server and application
+see its identity; the other gets 403 in HTTP and no answer in TCP. If clients expect another identity of the server,
+nothing is sent. Neither secret nor key appears in what Envoys and shims reveal.
 """
 
 import base64
@@ -16,23 +17,21 @@ from collections.abc import Iterable, Iterator
 from lib import keys, timeouts
 from lib.claims import Answer
 from lib.cluster import CLIENTS, Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 
 LIMIT = 300
 SECRET = "6f6c6420736563726574206f662077eb"
-STORE = Service(3, "identity", "v=ssa1; addr=hash(src/128):16 rand:16 mac(src/128):32; key=k1; kdf=src/64")
+FILES = Files(__file__)
+STORE = Service(FILES.published()["identity"])
 PAGES = ["config_dump?include_eds", "stats", "stats/prometheus", "clusters", "listeners", "server_info", "init_dump"]
 
 
 def run(stage: Cluster) -> None:
     name = f"spiffe://cluster.local/ns/{stage.name}/sa"
-    entry = STORE.values(
-        inbound={"secrets": "secrets"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/server"]}
-    )
-    principals = [f"cluster.local/ns/{stage.name}/sa/client"]
-    values = {"inbound": {"principals": principals, "mtls": "STRICT", "accessLog": "/dev/stdout"}}
-    stage.publish(STORE)
-    stage.release(entry, **values)
+    files = FILES.having(namespace=stage.name)
+    stage.publish(FILES.text("zone"))
+    stage.release(files.text("values.yaml"))
     stage.secret("secrets", k1=SECRET)
     # Clients of one node share their first 64 bits, and so a key.
     subnet = stage.kubectl("get", "node", CLIENTS, "-o", "jsonpath={.spec.podCIDR}")
@@ -74,10 +73,7 @@ def run(stage: Cluster) -> None:
     stage.claim("what the filter refused", 0, server.inbound(outcome="denied"))
 
     stage.note("whom clients expect")
-    wrong = STORE.values(
-        inbound={"secrets": "secrets"}, outbound={"clientKeys": "client-keys", "subjectAltNames": [f"{name}/someone"]}
-    )
-    stage.release(wrong, **values)
+    stage.release(files.text("values-someone.yaml"))
     stage.wait_steady(timeouts.PUSHED, "another name is expected", lambda: client.http(STORE.name).kind == "refused")
     composed = client.outbound(outcome="composed")
     client.mark()
@@ -85,7 +81,7 @@ def run(stage: Cluster) -> None:
     failures = {line["failure"] for line in client.logged(2, source=client.address)}
     stage.claim("why", [True], ["SAN_matcher" in failure for failure in failures])
     stage.claim("though composed", composed + 2, client.outbound(outcome="composed"))
-    stage.release(entry, **values)
+    stage.release(files.text("values.yaml"))
     stage.wait_steady(timeouts.PUSHED, "the right name is expected", lambda: client.http(STORE.name).kind == "served")
     stage.claim_answers("TCP: it is", "served", client.tcp(STORE.name))
 

@@ -2,13 +2,13 @@
 
 Topology: a server; on another node a client of the chart, and one with Istio's ordinary sidecar. Mutual TLS is STRICT.
 
-Configuration: HTTP, by a rule that leaves all bits to chance, so that each draw is an address of its own. The ordinary
-client asks the server's Kubernetes Service, for what is outside may.
+Configuration: HTTP, with a rule that leaves all bits free, so that each draw is a different address. The ordinary
+client uses the server's Kubernetes Service, because connections outside the service's addresses are allowed.
 
-Expected: before any request the client's sidecar has more by what V8 and the module take, and what its requests add is
-what its upstream connections take: most of them go when they have been idle, and their memory with them. Printed is how
-much that is: of all that is resident what is mapped from files, Envoy's program above all; what its allocator has of
-the system, and what it has given out of that; and the rest, such as the memory of Wasm modules.
+Expected: before any request the client's sidecar needs more by what V8 and the module take, and what its requests add
+is what its upstream connections take: most are closed once idle, and their memory is freed. Printed is how much of the
+resident memory is mapped from files, mostly Envoy's program; what its allocator got from the system, and how much of
+that is in use; and the rest, such as the memory of Wasm modules.
 """
 
 import json
@@ -16,10 +16,12 @@ from typing import Any
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 
 LIMIT = 420
-STORE = Service(0x36, "memory", "v=ssa1; addr=rand:64", ports=((8080, "HTTP"),))
+FILES = Files(__file__)
+STORE = Service(FILES.published()["memory"])
 REQUESTS = 300
 # Each by a connection of the application's own.
 ASKS = 'for ((n = 0; n < $2; n++)); do curl -s -m $3 -o /dev/null -w "%{http_code}\\n" "$1"; done | grep -c 200'
@@ -52,9 +54,9 @@ def connections(pod: Pod) -> int:
 
 
 def run(stage: Cluster) -> None:
-    stage.publish(STORE)
+    stage.publish(FILES.text("zone"))
     stage.mtls("STRICT")
-    stage.release(STORE.values(inbound={"policy": {"outside": "allow"}}, outbound={"idleTimeout": "15s"}))
+    stage.release(FILES.text("values.yaml"))
     server, client, ordinary = stage.start(
         stage.workload("server", "server"), stage.workload("client", "client"), stage.workload("ordinary")
     )

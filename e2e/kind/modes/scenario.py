@@ -1,37 +1,39 @@
-"""Legacy clients, shadow mode, demotion, a disabled service and the kill switch: by values alone, without a restart.
+"""Legacy clients, shadow mode, demotion, a disabled service and the kill switch: with values alone, without a restart.
 
 Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any.
 
 Configuration: one service whose rule hashes the source; the mesh is PERMISSIVE. The release serves the module itself.
-Values change by `helm upgrade`, and the kubelet is made to look at once (docs/operations.md).
+Values change with `helm upgrade`, and the kubelet is made to sync at once (docs/operations.md).
 
-Expected: the outsider, who knows nothing of SSA, is served at the plain address, demoted. The rogue at an address of
-another source is refused, let in and counted, demoted or let in unseen, as the mode says; with the kill switch the
-client dials plain addresses, and then composes again. No container restarts, and Envoys keep filter and listener.
+Expected: the outsider, a legacy client, is served at the plain address, demoted. The rogue at an address of another
+source is refused, admitted and counted, demoted, or admitted unverified, as the mode says; with the kill switch the
+client dials plain addresses, and afterwards composes again. No container restarts, and Envoys keep filter and listener.
 """
 
 from typing import Any
 
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 
 LIMIT = 420
-STORE = Service(2, "modes", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+STORE = Service(FILES.published()["modes"])
 # What is in force, the values for it, and what becomes of the rogue and of its verdict.
-STEPS: tuple[tuple[str, dict, dict, str, str], ...] = (
-    ("enforced", {}, {}, "violation", "denied"),
-    ("in shadow mode", {"mode": "shadow"}, {}, "violation", "shadow_denied"),
-    ("with violations demoted", {"policy": {"violation": "demote"}}, {}, "violation", "demoted"),
-    ("with the service off", {"mode": "off"}, {}, "unverified", "allowed"),
-    ("with the kill switch", {}, {"killSwitch": True}, "unverified", "allowed"),
-    ("enforced again", {}, {}, "violation", "denied"),
+STEPS: tuple[tuple[str, str, dict, str, str], ...] = (
+    ("enforced", "values.yaml", {}, "violation", "denied"),
+    ("in shadow mode", "values-shadow.yaml", {}, "violation", "shadow_denied"),
+    ("with violations demoted", "values-demote.yaml", {}, "violation", "demoted"),
+    ("with the service off", "values-off.yaml", {}, "unverified", "allowed"),
+    ("with the kill switch", "values.yaml", {"killSwitch": True}, "unverified", "allowed"),
+    ("enforced again", "values.yaml", {}, "violation", "denied"),
 )
 
 
 def run(stage: Cluster) -> None:
-    stage.publish(STORE)
+    stage.publish(FILES.text("zone"))
     stage.serve_module()
-    stage.release(STORE.values(), **stage.serving)
+    stage.release(FILES.text("values.yaml"), **stage.serving)
     server, client, rogue, outsider = stage.start(
         stage.workload("server", "server"),
         stage.workload("client", "client"),
@@ -43,13 +45,13 @@ def run(stage: Cluster) -> None:
     legacy(stage, server, outsider)
     updated = {pod: pod.updated() for pod in (server, client)}
     off = False
-    for number, (what, inbound, values, verdict, outcome) in enumerate(STEPS):
+    for number, (what, file, values, verdict, outcome) in enumerate(STEPS):
         stage.note(what)
         if number:
             # The kill switch concerns clients too, when it goes on and when it goes off.
             both = [(server, "inbound"), (client, "outbound")]
             with stage.taken(*(both if off or values else both[:1])):
-                stage.upgrade([server, client], STORE.values(inbound=inbound), **stage.serving, **values)
+                stage.upgrade([server, client], FILES.text(file), **stage.serving, **values)
         off = bool(values)
         judged(stage, server, client, rogue, {"verdict": verdict, "outcome": outcome})
         switches = [int(pod.shim("ssa_resolver_off")) for pod in (server, client)]

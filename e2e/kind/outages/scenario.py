@@ -1,11 +1,11 @@
 """Shims, istiod, a server and a node fail under load: traffic continues or recovers, and nothing wrong is admitted.
 
-Two servers on two nodes with slices, a client, and a rogue with an ordinary sidecar that goes on dialling an address
-made for another source. The client draws addresses of all slices.
+Topology: two servers on two nodes with slices, a client, and a rogue with an ordinary sidecar that keeps dialling an
+address composed for another source. The client draws addresses of all slices.
 
-Expected: while shims are killed, and while istiod is away, no connection is refused; pods made after that have the
-filter. A server that is killed, and a node that stops, cost the connections to their slices until k8s/slices/apply.sh
-ran; then all are answered again, before the server or node is back as after that. The rogue is never served.
+Expected: while shims are killed, and while istiod is away, no connection is refused; pods created afterwards have the
+filter. A killed server and a stopped node cost the connections to their slices until k8s/slices/apply.sh has run; then
+all are answered again, before and after the server or node is back. The rogue is never served.
 """
 
 import json
@@ -16,10 +16,12 @@ from lib.cluster import CLIENTS, SERVERS, Cluster, Service
 from lib.cluster_load import Load, rules
 from lib.cluster_shared import KIND
 from lib.cluster_shared import run as program
+from lib.files import Files
 from lib.pod import Pod
 
 LIMIT = 420
-STORE = Service(0x21, "outages", "v=ssa1; addr=rand:20 hash(src/128):44")
+FILES = Files(__file__)
+STORE = Service(FILES.published()["outages"])
 EVERY = "store=yes"
 ISTIOD = ("-n", "istio-system")
 
@@ -120,8 +122,8 @@ def without_node(stage: Cluster, load: Load, far: Pod) -> None:
 
 
 def run(stage: Cluster) -> None:
-    stage.publish(STORE)
-    stage.release(STORE.values())
+    stage.publish(FILES.text("zone"))
+    stage.release(FILES.text("values.yaml"))
     labels = {"store": "yes"}
     near, far, client, rogue = stage.start(
         stage.workload("near", "server", labels=labels, node=CLIENTS),

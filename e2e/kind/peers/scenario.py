@@ -1,4 +1,4 @@
-"""Servers of a StatefulSet dial each other by their own rule, whose key only they hold, without mutual TLS.
+"""Servers of a StatefulSet dial each other with their own rule, whose key only they hold, without mutual TLS.
 
 Topology: Redis, a server and its replica, which are clients of each other; a client of the release, a stranger with
 Istio's ordinary sidecar, and an outsider without any. Mutual TLS is off.
@@ -6,39 +6,30 @@ Istio's ordinary sidecar, and an outsider without any. Mutual TLS is off.
 Configuration: a service for all clients; and one for each server, whose rule has a mac, with a prefix and slices of its
 own. Servers carry both labels and hold the key of the latter, nobody else does.
 
-Expected: the replica follows its server at an address of the rule, in both directions, and nothing is exempt. Who has
-no key gets in nowhere: not at a server's plain address, nor at its pod's, nor with an address that was made for the
-other server. After a server came back under another address it is found again.
+Expected: the replica follows its server at an address of the rule, in both directions, and nothing is exempt. Without
+the key nobody gets in: not at a server's plain address, nor at its pod's, nor at an address composed for the other
+server. A server that comes back with another address is found again.
 """
-
-from typing import Any
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 from lib.programs import redis
 from lib.programs import redis_talk as ask
 
 LIMIT = 420
-PORTS = ((6379, "TCP"),)
-PEERED = Service(0x33, "peered", "v=ssa1; addr=hash(src/128):20 rand:44", ports=PORTS)
-PEER = "v=ssa1; addr=rand:20 mac(src/128):44; key=p1"
-PEERS = [Service(0x34 + number, f"redis-{number}.peers", PEER, ports=PORTS) for number in (0, 1)]
+FILES = Files(__file__)
+PEERED, *PEERS = (Service(one) for one in FILES.published().values())
 SECRET = "70656572732073686172652074686973"
 START = 'exec {command} --bind :: --protected-mode no --save "" --dir /tmp'
 
 
 def run(stage: Cluster) -> None:
     files, command = redis()
-    stage.publish(PEERED, *PEERS)
+    stage.publish(FILES.text("zone"))
     stage.mtls("DISABLE")
-    plain = {"tls": "DISABLE"}
-    # By default what is legacy is demoted, which is served: here nobody dials plain addresses.
-    mac: dict[str, Any] = {
-        "inbound": {"secrets": "peers", "policy": {"legacy": "deny"}},
-        "outbound": {**plain, "secrets": "peers"},
-    }
-    stage.release(PEERED.values(outbound=plain), *(one.values(**mac) for one in PEERS))
+    stage.release(FILES.text("values.yaml"))
     stage.secret("peers", p1=SECRET)
     servers = stage.workload(
         "redis",

@@ -1,35 +1,30 @@
 """Every protocol that a port may have, requests with another Host, and demotion of HTTP and gRPC.
 
-Topology: a server that has grpc-go's interoperability server on ports of each protocol beside a web server; a client of
-the chart and an outsider without a sidecar.
+Topology: a server that runs grpc-go's interoperability server on ports of each protocol next to a web server; a client
+of the chart and an outsider without a sidecar.
 
 Configuration: one service whose rule hashes the source. Mutual TLS is permissive at first, so that the outsider is a
 legacy client, and strict after that.
 
-Expected: the client's gRPC passes by ports of GRPC, HTTP2, TLS and TCP, unary and streamed, and by none of HTTP, which
-is HTTP/1.1 to the application. A request to the service with another name, or an address, as its Host goes there with
-mutual TLS. What is demoted is led on by the clusters of demoted connections, HTTP and gRPC too, and their limit counts.
+Expected: the client's gRPC works on ports of GRPC, HTTP2, TLS and TCP, unary and streamed, and on none of HTTP, which
+is HTTP/1.1 to the application. A request to the service whose Host is another name or an address still goes there with
+mutual TLS. Demoted connections use the demoted clusters, HTTP and gRPC too, and their limit applies.
 """
 
 from ipaddress import ip_address
-from pathlib import Path
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 from lib.programs import certificate, grpc
 
-HERE = Path(__file__).resolve().parent
 LIMIT = 420
 PORTS = {"HTTP": 50050, "GRPC": 50051, "HTTP2": 50052, "TLS": 50053, "TCP": 50054}
-STORE = Service(
-    0x33,
-    "protocols",
-    "v=ssa1; addr=hash(src/128):20 rand:44",
-    ports=((8080, "HTTP"), *((port, protocol) for protocol, port in PORTS.items())),
-)
+FILES = Files(__file__)
+STORE = Service(FILES.published()["protocols"])
 CASES = ("empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "status_code_and_message")
-SERVE = (HERE / "serve.sh").read_text()
+SERVE = (FILES.folder / "serve.sh").read_text()
 
 
 def call(pod: Pod, protocol: str, case: str = "ping_pong", host: str = STORE.name) -> str | None:
@@ -43,8 +38,8 @@ def call(pod: Pod, protocol: str, case: str = "ping_pong", host: str = STORE.nam
 
 def run(stage: Cluster) -> None:
     image = stage.image("protocols", {**grpc(), **certificate(STORE.name)})
-    stage.publish(STORE)
-    stage.release(STORE.values(), inbound={"accessLog": "/dev/stdout", "demotedConnections": 2})
+    stage.publish(FILES.text("zone"))
+    stage.release(FILES.text("values.yaml"))
     app = {"image": image, "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}
     servers = stage.workload("server", "server", command=SERVE, app=app)
     servers[1]["spec"]["ports"] = [{"name": "http", "port": 8080}]

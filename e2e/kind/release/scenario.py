@@ -1,13 +1,13 @@
 """A missing or different module, an upgrade under load, and removal: nothing wrong is admitted, nothing is left behind.
 
-A server with slices, a client, and a pod with an ordinary sidecar, which dials by hand: an address made for its own
-source and one made for another. The release serves the module itself.
+Topology: a server with slices, a client, and a pod with an ordinary sidecar, which dials by hand: an address composed
+for its own source and one composed for another. The release serves the module itself.
 
-Expected: where the module cannot be fetched, connections are closed on both sides, also those of a client that says
-nothing to a server that speaks first; put right, they are answered without a restart. Where the digest is another, what
-was there before stays in force. Module and values of the filters are upgraded with 0 connections refused. Without its
-labels a pod has a plain sidecar. After `helm uninstall` no object of the release is there, no sidecar has anything of
-it, and traffic by the mesh goes on.
+Expected: if the module cannot be fetched, connections are closed on both sides, even those of a client that stays
+silent to a server that speaks first; once it can, they are answered without a restart. With a wrong digest the previous
+module stays in force. Module and filter values are upgraded with 0 connections refused. Without its labels a pod has a
+plain sidecar. After `helm uninstall` no object of the release is left, no sidecar has anything of it, and mesh traffic
+continues.
 """
 
 import contextlib
@@ -19,10 +19,12 @@ from lib import timeouts
 from lib.claims import Broken
 from lib.cluster import Cluster, Service
 from lib.cluster_load import Load
+from lib.files import Files
 from lib.pod import Pod
 
 LIMIT = 420
-STORE = Service(0x22, "release", "v=ssa1; addr=hash(src/128):20 rand:44")
+FILES = Files(__file__)
+STORE = Service(FILES.published()["release"])
 # What counts at once; the extension of a listener that drains stays for its 45 s.
 PAGES = ("dynamic_listeners", "dynamic_active_clusters")
 KINDS = "all,configmaps,secrets,serviceentries,destinationrules,envoyfilters,peerauthentications,authorizationpolicies"
@@ -66,7 +68,7 @@ class Play:
         self.other_module = stage.own / "other.wasm"
         self.other_module.write_bytes(self.module.read_bytes() + b"\0\x05\x04next")
         self.digests = [hashlib.sha256(one.read_bytes()).hexdigest() for one in (self.module, self.other_module)]
-        stage.publish(STORE)
+        stage.publish(FILES.text("zone"))
         self.release(self.digests[0])
         self.server, self.client, self.other = stage.start(
             stage.workload("server", "server"), stage.workload("client", "client"), stage.workload("other")
@@ -78,7 +80,7 @@ class Play:
 
     def release(self, sha256: str, **values: Any) -> None:
         served = self.stage.serving["module"]
-        self.stage.release(STORE.values(), module={**served, "sha256": sha256}, **values)
+        self.stage.release(FILES.text("values.yaml"), module={**served, "sha256": sha256}, **values)
 
     def dial(self, address: object) -> str:
         return self.other.http(STORE.name, 9000, at=address).kind

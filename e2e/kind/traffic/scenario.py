@@ -3,27 +3,25 @@
 Topology: a server and a client of the chart; a rogue with Istio's ordinary sidecar, an outsider without any; later a
 server whose probes Istio does not rewrite.
 
-Configuration: one service, enforced, whose rule hashes the source; every connection is written down by the chart's
-inbound.accessLog. The server has probes of three kinds.
+Configuration: one service, enforced, whose rule hashes the source; the chart's inbound.accessLog logs every connection.
+The server has probes of three kinds.
 
-Expected: the server sees the client at addresses that `ssa verify` finds conforming for the client's own. Who dials an
-address of another source, or the server's own, is refused; its log and Prometheus name the verdict. Probes and scrapes
-of metrics go on; scrapes of the service's own port do once they are exempt.
+Expected: the server sees the client at addresses that `ssa verify` finds conforming for the client's own. A connection
+to an address of another source, or to the server's own, is refused; its log and Prometheus name the verdict. Probes and
+scrapes of metrics continue; scrapes of the service's own port work once they are exempt.
 """
-
-from pathlib import Path
-from typing import Any
 
 from lib import timeouts
 from lib.claims import Answer
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 
-HERE = Path(__file__).resolve().parent
+FILES = Files(__file__)
 LIMIT = 480
-STORE = Service(1, "traffic", "v=ssa1; addr=hash(src/128):20 rand:44")
+STORE = Service(FILES.published()["traffic"])
 # Makes a page that counts how often it was asked for.
-PROBED = (HERE / "probed.sh").read_text()
+PROBED = (FILES.folder / "probed.sh").read_text()
 PROBES = {
     "startupProbe": {"exec": {"command": ["sh", "-c", PROBED]}, "periodSeconds": 1},
     "livenessProbe": {"httpGet": {"path": "/cgi-bin/probe", "port": 8080}, "periodSeconds": 2},
@@ -32,9 +30,9 @@ PROBES = {
 
 
 def run(stage: Cluster) -> None:
-    stage.publish(STORE)
+    stage.publish(FILES.text("zone"))
     stage.mtls("STRICT")
-    stage.release(STORE.values(), inbound={"accessLog": "/dev/stdout"})
+    stage.release(FILES.text("values.yaml"))
     server, client, rogue, outsider = stage.start(
         stage.workload("server", "server", app=PROBES),
         stage.workload("client", "client"),
@@ -55,8 +53,7 @@ def run(stage: Cluster) -> None:
 
     stage.note("without mutual TLS")
     stage.mtls("DISABLE")
-    plaintext = STORE.values(outbound={"tls": "DISABLE"})
-    stage.release(plaintext, inbound={"accessLog": "/dev/stdout"})
+    stage.release(FILES.text("values-plaintext.yaml"))
 
     def plain() -> bool:
         answer = client.http(STORE.name, path="/cgi-bin/peer")
@@ -67,7 +64,7 @@ def run(stage: Cluster) -> None:
     answers = outsider.http(STORE.name, at=own), outsider.tcp(STORE.name, at=own)
     stage.claim_answers("a client without sidecar at an address of its own is", "served", *answers)
     watched(stage, server, outsider)
-    exempt(stage, server, client, outsider, plaintext)
+    exempt(stage, server, client, outsider)
     stage.claim("configurations that proxies rejected", [], stage.nacks())
 
 
@@ -143,7 +140,7 @@ def watched(stage: Cluster, server: Pod, outsider: Pod) -> None:
         stage.claim_in(f"metrics on port {port}", counter, "\n".join(line for line in lines if line.startswith("ssa_")))
 
 
-def exempt(stage: Cluster, server: Pod, client: Pod, outsider: Pod, entry: dict[str, Any]) -> None:
+def exempt(stage: Cluster, server: Pod, client: Pod, outsider: Pod) -> None:
     """Exempts a scraper, and the probes of a server whose probes are not rewritten."""
     stage.claim_answers("a scrape of the service's own port is", "refused", outsider.http(server.address))
     # By HTTP: a probe by TCP finds Envoy listening, whatever becomes of the connection.
@@ -157,8 +154,7 @@ def exempt(stage: Cluster, server: Pod, client: Pod, outsider: Pod, entry: dict[
     line = bare.logged(log="verdicts", seconds=timeouts.PUSHED, port=8080, verdict="outside", outcome="denied")[0]
     stage.claim("probed at its own address it is ready", False, bare.is_ready())
     node = line["source"]
-    sources = [f"{outsider.address}/128", f"{node}/128"]
-    stage.release(entry, inbound={"accessLog": "/dev/stdout", "exempt": [{"sources": sources, "ports": [8080]}]})
+    stage.release(FILES.text("values-exempt.yaml", scraper=outsider.address, node=node))
     stage.wait(timeouts.PUSHED, "the kubelet is exempt", bare.is_ready)
     stage.wait_steady(timeouts.PUSHED, "the scraper is", lambda: outsider.http(server.address).kind == "served")
     stage.claim_between("it is counted as exempt", 1, 10_000, server.inbound(verdict="exempt", outcome="allowed"))

@@ -1,35 +1,31 @@
 """Several services in one release, a replicated Redis whose servers dial each other, clients in another namespace.
 
-Topology: Redis, a server and its replica, and a web server that has something of its own on Redis' port; a client of
-the chart, a stranger with Istio's ordinary sidecar, all with STRICT mutual TLS; a client in a namespace that has
+Topology: Redis, a server and its replica, and a web server that has an application of its own on Redis' port; a client
+of the chart, a stranger with Istio's ordinary sidecar, all with STRICT mutual TLS; a client in a namespace that has
 nothing else.
 
-Configuration: two services, each served by pods of its own, by the label's value. The servers' plain addresses may be
-dialled on Redis' port from all pods' addresses, by Redis' own service account alone.
+Configuration: two services, each served by pods of its own, selected by the label's value. The servers' plain addresses
+may be dialled on Redis' port from all pods' addresses, but only by Redis' own service account.
 
-Expected: each pod is told of what it serves, and judged on the ports of that. The replica follows its server under
-enforcement; others at the same address and port, from the same prefix, are refused, and served without the principals.
-A label that names nothing keeps a pod from starting. When the last service of a workload goes its pods are closed, also
-by a label that is changed while they run, and the others are not.
+Expected: each pod is told of the services it serves, and verified on their ports only. The replica follows its server
+under enforcement; others at the same address and port, from the same prefix, are refused, and served without the
+principals. A label that names nothing keeps a pod from starting. When the last service of a workload is removed its
+pods are closed, also if their label changes while they run, and the others are not.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from lib import timeouts
 from lib.cluster import Cluster, Service
+from lib.files import Files
 from lib.pod import Pod
 from lib.programs import redis
 from lib.programs import redis_talk as ask
 
-HERE = Path(__file__).resolve().parent
 LIMIT = 600
-RULE = "v=ssa1; addr=hash(src/128):20 rand:44"
-REDIS = Service(0x31, "redis", RULE, ports=((6379, "TCP"),))
-WEB = Service(0x32, "web", RULE, ports=((8080, "HTTP"),))
-# All pods of the cluster.
-PODS = "fd00:10:244::/56"
+FILES = Files(__file__)
+REDIS, WEB = (Service(one) for one in FILES.published().values())
 # The second of them follows the first.
 START = """
 follow=
@@ -37,7 +33,7 @@ if [ "$HOSTNAME" != redis-0 ]; then follow="--replicaof redis-0.redis 6379"; fi
 exec {command} --bind :: --protected-mode no --save "" --dir /tmp $follow
 """
 # Beside the page of the web server something that is its own, on the port of the other service.
-OWN = (HERE / "own.sh").read_text()
+OWN = (FILES.folder / "own.sh").read_text()
 
 
 def ready(port: int) -> dict[str, Any]:
@@ -48,12 +44,9 @@ def ready(port: int) -> dict[str, Any]:
 def run(stage: Cluster) -> None:
     files, command = redis()
     image = stage.image("redis", files)
-    stage.publish(REDIS, WEB)
+    stage.publish(FILES.text("zone"))
     stage.mtls("STRICT")
-    principal = f"cluster.local/ns/{stage.name}/sa/redis"
-    exempt = {"sources": [PODS], "ports": [6379]}
-    entries = REDIS.values(inbound={"workloads": ["redis"]}), WEB.values(inbound={"workloads": ["web"]})
-    stage.release(*entries, inbound={"accessLog": "/dev/stdout", "exempt": [{**exempt, "principals": [principal]}]})
+    stage.release(FILES.text("values.yaml", namespace=stage.name))
     servers = stage.workload(
         "redis",
         "server",
@@ -84,11 +77,11 @@ def run(stage: Cluster) -> None:
     peers(stage, primary, replica, client, stranger)
     own(stage, web, client, stranger)
     stage.note("exempt by their prefix alone")
-    stage.release(*entries, inbound={"accessLog": "/dev/stdout", "exempt": [exempt]})
+    stage.release(FILES.text("values-exempt.yaml"))
     stage.wait_steady(
         timeouts.PUSHED, "everybody in it is let in", lambda: ask(stranger, "redis-0.redis", "PING").kind == "served"
     )
-    gone(stage, entries, exempt, primary, web, client, stranger)
+    gone(stage, primary, web, client, stranger)
     misnamed(stage)
     elsewhere(stage, web)
     stage.claim("configurations that proxies rejected", [], stage.nacks())
@@ -143,16 +136,11 @@ def own(stage: Cluster, web: Pod, client: Pod, stranger: Pod) -> None:
     stage.claim_answers("and past it", "refused", stranger.http("web"))
 
 
-def gone(
-    stage: Cluster, entries: tuple[dict[str, Any], ...], exempt: Any, primary: Pod, web: Pod, client: Pod, stranger: Pod
-) -> None:
+def gone(stage: Cluster, primary: Pod, web: Pod, client: Pod, stranger: Pod) -> None:
     """Takes the last service of Redis' pods out of the values, and puts it back; then has a pod's label name
     nothing."""
     stage.note("the last service of a workload goes")
-    clients = REDIS.values()
-    del clients["inbound"]
-    more = {"accessLog": "/dev/stdout", "exempt": [exempt]}
-    stage.release(clients, entries[1], inbound=more)
+    stage.release(FILES.text("values-without-redis.yaml"))
 
     def closed() -> None:
         stage.wait(
@@ -184,7 +172,7 @@ def gone(
     )
     stage.claim_answers("the other workload's service is, by its rule,", "served", client.http(WEB.name))
     stage.claim_answers("and past it", "refused", stranger.http("web"))
-    stage.release(*entries, inbound=more)
+    stage.release(FILES.text("values-exempt.yaml"))
     opened()
     stage.note("a label is changed to one that names nothing, while the pod runs")
     stage.kubectl("label", "pod", primary.name, "ssa-inbound=rdeis", "--overwrite")
@@ -219,10 +207,8 @@ def elsewhere(stage: Cluster, web: Pod) -> None:
     front = Cluster(f"{stage.name}-front", stage.tools, stage.shared)
     try:
         front.open()
-        entry = WEB.values()
-        del entry["inbound"]
         (front.own / "spaces").write_text("")
-        front.release(entry, slices={"nodes": False})
+        front.release(FILES.text("values-clients.yaml"))
         (client,) = front.start(front.workload("client", "client"))
         front.wait_filter((client, "outbound"))
         web.mark()
