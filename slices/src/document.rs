@@ -12,7 +12,7 @@ use core::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bound, DomainId, EndpointIdx, Plan, Replicas, SliceError, SliceId, SliceSpace};
+use crate::{Bound, DomainId, EndpointId, Plan, Replicas, SliceError, SliceId, SliceSpace};
 
 /// A plan, or a state. To start from, `endpoints` with their `name` and `prefixes` are all that is needed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -228,11 +228,11 @@ impl Roster {
         roster
     }
 
-    fn index(&self, name: &str) -> Option<EndpointIdx> {
-        u32::try_from(*self.places.get(name)?).ok().map(EndpointIdx::new)
+    fn index(&self, name: &str) -> Option<EndpointId> {
+        u32::try_from(*self.places.get(name)?).ok().map(EndpointId::new)
     }
 
-    fn name(&self, index: EndpointIdx) -> String {
+    fn name(&self, index: EndpointId) -> String {
         let place = usize::try_from(index.get()).unwrap_or(usize::MAX);
         self.endpoints
             .get(place)
@@ -244,7 +244,7 @@ impl Roster {
     /// # Errors
     ///
     /// All that is wrong with it.
-    pub fn current(&self, space: &SliceSpace, former: &Document) -> Result<Vec<Option<EndpointIdx>>, Vec<StateFault>> {
+    pub fn current(&self, space: &SliceSpace, former: &Document) -> Result<Vec<Option<EndpointId>>, Vec<StateFault>> {
         let mut current = vec![None; space.count()];
         let mut faults = Vec::new();
         let mut prefixes = former.endpoints.iter().flat_map(|one| &one.prefixes).peekable();
@@ -314,11 +314,11 @@ impl Roster {
     ///
     /// The plan is of another space.
     pub fn document(&self, space: &SliceSpace, replicas: Replicas, plan: &Plan) -> Result<Document, SliceError> {
-        let mut held: BTreeMap<EndpointIdx, Vec<SliceId>> = BTreeMap::new();
+        let mut held: BTreeMap<EndpointId, Vec<SliceId>> = BTreeMap::new();
         for (slice, endpoint) in space.slices().zip(&plan.assignment) {
             held.entry(*endpoint).or_default().push(slice);
         }
-        let mut moved: BTreeMap<(Option<EndpointIdx>, EndpointIdx), Vec<SliceId>> = BTreeMap::new();
+        let mut moved: BTreeMap<(Option<EndpointId>, EndpointId), Vec<SliceId>> = BTreeMap::new();
         let (mut ins, mut outs) = (BTreeMap::new(), BTreeMap::new());
         for one in &plan.moves {
             *ins.entry(one.to).or_insert(0) += 1;
@@ -330,7 +330,7 @@ impl Roster {
         let prefixes = |slices: &[SliceId]| space.aggregate(slices.iter().copied());
         let weights: u64 = self.endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
         let mut endpoints = Vec::new();
-        for (index, endpoint) in (0..).map(EndpointIdx::new).zip(&self.endpoints) {
+        for (index, endpoint) in (0..).map(EndpointId::new).zip(&self.endpoints) {
             let slices = held.remove(&index).unwrap_or_default();
             endpoints.push(Endpoint {
                 name: endpoint.name.clone(),

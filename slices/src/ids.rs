@@ -1,8 +1,8 @@
-//! Numbers that must not be mixed up: a slice, an endpoint, a domain.
+//! Identifiers that must not be confused: of a slice, an endpoint, a domain.
 
 use core::fmt;
 
-/// Numbers a slice: the index of its item, then the s bits that follow the item's prefix.
+/// The identifier of a slice: the index of its item, then the s bits that follow the item's prefix.
 ///
 /// ```text
 ///  31                    s+i     s                   0
@@ -11,29 +11,29 @@ use core::fmt;
 /// +-------------------------+-----+-------------------+   s: the first bits after the item's prefix
 /// ```
 ///
-/// A number says nothing without its [`SliceSpace`](super::SliceSpace); a space answers `None`, or an error, to the
-/// number of a slice that it lacks.
+/// It is meaningful only within its [`SliceSpace`](super::SliceSpace), which returns `None` or an error for a slice that
+/// it does not contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SliceId(u32);
 
 impl SliceId {
-    /// Takes a slice's number.
+    /// Makes an identifier of a number.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// Gives the number back.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    pub(crate) const fn position(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// Numbers the slice at a position, which a space keeps below [`MAX_SLICES`](super::MAX_SLICES).
+    /// Identifies the slice at an index, which a space keeps below [`MAX_SLICES`](super::MAX_SLICES).
     pub(crate) fn at(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }
@@ -45,63 +45,63 @@ impl fmt::Display for SliceId {
     }
 }
 
-/// Numbers an endpoint by its place in the list given to [`plan`](super::plan).
+/// The identifier of an endpoint: its index in the list given to [`plan`](super::plan).
 ///
-/// An endpoint that leaves keeps its place, with weight 0, as long as a slice is assigned to it; or, if it was the
-/// last, its number may point past the list.
+/// An endpoint that leaves keeps its index, with weight 0, as long as a slice is assigned to it; or, if it was the
+/// last, its identifier may be past the end of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EndpointIdx(u32);
+pub struct EndpointId(u32);
 
-impl EndpointIdx {
-    /// Takes an endpoint's place, counted from 0.
+impl EndpointId {
+    /// Makes an identifier of an index, counted from 0.
     #[must_use]
-    pub const fn new(place: u32) -> Self {
-        Self(place)
+    pub const fn new(index: u32) -> Self {
+        Self(index)
     }
 
-    /// Gives the place back.
+    /// Returns the index.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    pub(crate) const fn position(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// Numbers the endpoint at a place, which the planner keeps below [`MAX_ENDPOINTS`](super::MAX_ENDPOINTS).
+    /// Identifies the endpoint at an index, which the planner keeps below [`MAX_ENDPOINTS`](super::MAX_ENDPOINTS).
     pub(crate) fn at(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }
 }
 
-impl fmt::Display for EndpointIdx {
+impl fmt::Display for EndpointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-/// Names a failure domain: endpoints of one domain fail together (a rack, a zone).
+/// The identifier of a failure domain, such as a rack or a zone, whose endpoints fail together.
 ///
-/// Only equality counts.
+/// It is only compared for equality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DomainId(u32);
 
 impl DomainId {
-    /// Takes a domain's number.
+    /// Makes an identifier of a number.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// Gives the number back.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 }
 
-/// Describes an endpoint to the planner.
+/// An endpoint, as the planner knows it.
 ///
 /// ```
 /// use ssa_slices::{DomainId, Endpoint};
@@ -113,12 +113,12 @@ impl DomainId {
 pub struct Endpoint {
     /// Its share of the slices, relative to the sum of all weights; 0 drains it.
     pub weight: u32,
-    /// Its failure domain; without one it shares a domain with no other endpoint.
+    /// Its failure domain; without one, it shares a domain with no other endpoint.
     pub domain: Option<DomainId>,
 }
 
 impl Endpoint {
-    /// Describes an endpoint that shares a failure domain with no other.
+    /// Makes an endpoint that shares a failure domain with no other.
     #[must_use]
     pub const fn of_weight(weight: u32) -> Self {
         Self { weight, domain: None }

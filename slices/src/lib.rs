@@ -1,15 +1,14 @@
-//! Slices: how the cluster spreads a service's addresses over its endpoints, unseen by clients.
+//! Slices: the distribution of a service's addresses over its endpoints, invisible to clients.
 //!
-//! A service's addresses stay what they are; the cluster cuts them into far more [slices](SliceSpace) than it has
-//! endpoints and routes each slice, an IPv6 prefix, to one endpoint. Scaling moves slices; [`plan`] says which.
+//! A service's addresses never change. The cluster divides them into far more [slices](SliceSpace) than it has
+//! endpoints, and routes each slice, an IPv6 prefix, to one endpoint. Scaling moves slices; [`plan`] decides which.
 //!
-//! The planner gives values for values: it announces nothing, knows no loads but the weights it is told, and keeps no
-//! state between calls. A plan is handed over by others, who may take its [moves](Move) in any order and pace.
+//! The planner is a pure function: it announces nothing, knows no load other than the weights given to it, and keeps no
+//! state between calls. Its caller carries out the plan, and may perform the [moves](Move) in any order and at any pace.
 //!
 //! # What this crate does not do
 //!
-//! It reads no rule records and resolves no names: a space is given to it as prefixes. It has no clock, no I/O and no
-//! logging.
+//! It reads no rule records and resolves no names: its input is prefixes. It has no clock, no I/O and no logging.
 #![no_std]
 #![cfg_attr(
     not(test),
@@ -29,23 +28,23 @@
 extern crate alloc;
 
 mod bits;
-mod chains;
 pub mod document;
+mod ejection_chains;
 mod exact;
+mod free_lists;
 pub mod handover;
 mod ids;
+mod incremental;
+mod initial;
+mod instance;
 mod planner;
-mod pool;
-mod problem;
-mod refit;
 mod replicas;
-mod scratch;
 mod space;
 mod table;
 mod targets;
 
 pub use bits::{MAX_SLICES, SliceBits, SliceBitsError};
-pub use ids::{DomainId, Endpoint, EndpointIdx, SliceId};
+pub use ids::{DomainId, Endpoint, EndpointId, SliceId};
 pub use planner::{Bound, MAX_ENDPOINTS, Method, Move, Plan, PlanError, Report, plan, plan_by};
 pub use replicas::{ReplicaError, Replicas, Siblings};
 pub use space::{SliceError, SliceSpace};

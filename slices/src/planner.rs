@@ -3,46 +3,46 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::problem::{Problem, Score};
-use crate::table::{NOBODY, Table};
+use crate::instance::{Instance, Score};
+use crate::table::{Table, UNASSIGNED};
 use crate::targets::{moves_for, targets};
-use crate::{Endpoint, EndpointIdx, ReplicaError, Replicas, Siblings, SliceId, SliceSpace};
-use crate::{chains, exact, refit, scratch};
+use crate::{Endpoint, EndpointId, ReplicaError, Replicas, Siblings, SliceId, SliceSpace};
+use crate::{ejection_chains, exact, incremental, initial};
 
 /// The greatest number of endpoints of a service, drained ones included.
 pub const MAX_ENDPOINTS: usize = 1 << 16;
 
-/// How often parting siblings is taken up again before a plan is left unsettled.
+/// How often the separation of siblings is repeated before a plan is left unsettled.
 const ROUNDS: usize = 4;
 
-/// Says where every slice is to be routed, and what changes for that.
+/// The endpoint of every slice, and the moves from the current assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The endpoint of each slice, in the order of the slices.
-    pub assignment: Vec<EndpointIdx>,
+    pub assignment: Vec<EndpointId>,
     /// The slices whose endpoint changes, in ascending order.
     pub moves: Vec<Move>,
     /// What the plan costs.
     pub report: Report,
 }
 
-/// Tells a slice to be routed to another endpoint.
+/// A slice that is to be routed to another endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {
     /// The slice.
     pub slice: SliceId,
-    /// The endpoint it was assigned to, gone or not; none if it was unassigned.
-    pub from: Option<EndpointIdx>,
+    /// The endpoint it was assigned to, even if that no longer exists; none if it was unassigned.
+    pub from: Option<EndpointId>,
     /// The endpoint it goes to.
-    pub to: EndpointIdx,
+    pub to: EndpointId,
 }
 
-/// Counts what a plan costs.
+/// What a plan costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
-    /// No plan with the balance, and as few conflicts, moves fewer slices than this.
+    /// No plan with this balance and as few conflicts moves fewer slices.
     pub lower_bound: usize,
-    /// What the lower bound rests on.
+    /// What the lower bound is derived from.
     pub bound: Bound,
     /// Pairs of different slices that hold replicas of one address and have one endpoint.
     pub endpoint_conflicts: usize,
@@ -50,55 +50,57 @@ pub struct Report {
     pub domain_conflicts: usize,
     /// Prefixes that all endpoints together announce.
     pub prefixes: usize,
-    /// Planning again from the plan would move nothing. False if the bound on work ended the search for fewer conflicts.
+    /// Planning again from this plan would move nothing. False if the search for fewer conflicts reached its budget.
     pub settled: bool,
 }
 
-/// Tells what a lower bound of moves rests on.
+/// What a lower bound on the moves is derived from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// On the balance alone: slices that nobody holds, and those that endpoints hold beyond their share.
+    /// The balance alone: unassigned slices, and those that endpoints hold beyond their share.
     Balance,
-    /// Also on replicas: the plan has no conflict on endpoints, or none at all, so of siblings that conflicted one moves.
+    /// Also the replicas: the plan has no conflict on endpoints, or none at all, so one of each pair of conflicting
+    /// siblings moves.
     Replicas,
-    /// On a search through all plans: the plan is the best there is by every aim, and the bound is its moves.
+    /// An exhaustive search: the plan is optimal by every objective, and the bound is its number of moves.
     Exact,
 }
 
-/// Plans slices over endpoints, changing the current assignment as little as the aims allow.
+/// Assigns slices to endpoints, and changes the current assignment as little as the objectives allow.
 ///
-/// Aims, each going before all later ones:
+/// The objectives, each taking precedence over all later ones:
 ///
 /// 1. Every slice has an endpoint with weight.
 /// 2. Every endpoint holds the floor or the ceiling of its share, N·weight/Σweights.
-/// 3. Replicas of one address are with different endpoints, as far as possible; then also in different domains. What
-///    counts is pairs of [`Siblings`]. An endpoint without a domain shares one with no other.
-/// 4. The fewest slices move; slices that nobody holds count too.
-/// 5. The fewest prefixes are announced, as [`SliceSpace::aggregate`] makes them.
+/// 3. Replicas of one address are on different endpoints, as far as possible; then also in different domains. Counted
+///    are pairs of [`Siblings`]. An endpoint without a domain shares one with no other.
+/// 4. The fewest slices move; assigning an unassigned slice counts as a move.
+/// 5. The fewest prefixes are announced, as aggregated by [`SliceSpace::aggregate`].
 ///
-/// `current` has an entry per slice. An entry may name a drained endpoint, or one past the end of `endpoints` that is
-/// gone. The same input gives the same plan, and the order of `endpoints` matters only between newcomers of the same
-/// weight and domain. Planning again from the plan moves nothing, if it is [settled](Report::settled).
+/// `current` has one entry for each slice. An entry may name a drained endpoint, or one past the end of `endpoints`,
+/// which no longer exists. The plan is a function of the input, and the order of `endpoints` matters only between new
+/// ones of the same weight and domain. Planning again from the plan moves nothing, if it is [settled](Report::settled).
 ///
-/// # How well
+/// # Quality
 ///
-/// Up to 12 slices on 8 endpoints a branch-and-bound search tries all assignments, and unless it gives up after
-/// 100 000 steps the plan is proven best by all aims ([`Bound::Exact`]); 8 slices on 4 endpoints never need as many.
+/// Up to 12 slices on 8 endpoints a branch-and-bound search covers all assignments, and unless it stops after 100,000
+/// steps the plan is proven optimal by all objectives ([`Bound::Exact`]); 8 slices on 4 endpoints never need as many.
 ///
-/// Beyond, the balance always holds, and without replicas the moves are always the fewest. Conflicts and prefixes are
-/// kept few by heuristics, and slices beyond the fewest move only to end conflicts: so with none to end, adding an
-/// endpoint moves slices only to it, and removing one only its own. Ties in the balance are settled in favour of fewer
-/// moves: an endpoint that holds the ceiling of its share keeps it.
+/// Beyond that, the balance always holds, and without replicas the moves are always minimal. Heuristics keep conflicts
+/// and prefixes few, and more slices than necessary move only to resolve conflicts: with none to resolve, adding an
+/// endpoint moves slices only to it, and removing one moves only its own. Ties in the balance are broken in favour of
+/// fewer moves: an endpoint that holds the ceiling of its share keeps it.
 ///
 /// # Errors
 ///
-/// [`PlanError`] if the current assignment is not one entry per slice or numbers an endpoint from [`MAX_ENDPOINTS`] on,
-/// there are more endpoints than that or none with weight, or the first field is wider than what an item leaves.
+/// [`PlanError`] if the current assignment does not have one entry for each slice or has an endpoint from
+/// [`MAX_ENDPOINTS`] on, there are more endpoints than that or none with weight, or the first field is wider than an
+/// item leaves room for.
 ///
 /// # Example
 ///
 /// ```
-/// use ssa_slices::{Endpoint, EndpointIdx, Replicas, SliceBits, SliceSpace, plan};
+/// use ssa_slices::{Endpoint, EndpointId, Replicas, SliceBits, SliceSpace, plan};
 ///
 /// let space = SliceSpace::new(&["2001:db8:5::/64".parse()?], SliceBits::new(10)?)?;
 /// let three = Replicas::new(3, 20)?;
@@ -111,24 +113,24 @@ pub enum Bound {
 /// let current: Vec<_> = first.assignment.iter().copied().map(Some).collect();
 /// let second = plan(&space, three, &current, &eleven)?;
 /// assert_eq!(second.moves.len(), 93);
-/// assert!(second.moves.iter().all(|moved| moved.to == EndpointIdx::new(10)));
+/// assert!(second.moves.iter().all(|moved| moved.to == EndpointId::new(10)));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 pub fn plan(
     space: &SliceSpace,
     replicas: Replicas,
-    current: &[Option<EndpointIdx>],
+    current: &[Option<EndpointId>],
     endpoints: &[Endpoint],
 ) -> Result<Plan, PlanError> {
     plan_by(Method::Best, space, replicas, current, endpoints)
 }
 
-/// Chooses how [`plan_by`] looks for a plan.
+/// The search that [`plan_by`] uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Tries all plans where the problem is small, as [`plan`] does.
+    /// Exhaustive for small instances, as [`plan`] does.
     Best,
-    /// Never tries all, so that what serves large problems can be judged on small ones.
+    /// Never exhaustive, so that the heuristics for large instances can be compared with the optimum of small ones.
     Scalable,
 }
 
@@ -141,38 +143,42 @@ pub fn plan_by(
     method: Method,
     space: &SliceSpace,
     replicas: Replicas,
-    current: &[Option<EndpointIdx>],
+    current: &[Option<EndpointId>],
     endpoints: &[Endpoint],
 ) -> Result<Plan, PlanError> {
     check(space, current, endpoints)?;
     let distances = Siblings::new(space, replicas)
         .map_err(PlanError::Replicas)?
         .into_distances();
-    let problem = Problem::new(space.bits(), distances, current, endpoints);
+    let instance = Instance::new(space.bits(), distances, current, endpoints);
 
-    let targets = targets(&problem, &problem.held);
-    let nobody_stays = problem.current.iter().all(|endpoint| endpoint == NOBODY);
-    let balanced = if nobody_stays {
-        scratch::lay_out(&problem, &targets)
+    let targets = targets(&instance, &instance.held);
+    let none_stays = instance.current.iter().all(|endpoint| endpoint == UNASSIGNED);
+    let balanced = if none_stays {
+        initial::assign(&instance, &targets)
     } else {
-        refit::refit(&problem, &targets)
+        incremental::reassign(&instance, &targets)
     };
-    let (scalable, settled) = settle(&problem, chains::part_siblings(&problem, balanced), endpoints);
-    let small = problem.slices() <= exact::EXACT_SLICES && problem.endpoints() <= exact::EXACT_ENDPOINTS;
-    let tries_all = method == Method::Best && small;
-    let best = if tries_all {
-        exact::best(&problem, &scalable)
+    let (scalable, settled) = settle(
+        &instance,
+        ejection_chains::separate_siblings(&instance, balanced),
+        endpoints,
+    );
+    let small = instance.slices() <= exact::EXACT_SLICES && instance.endpoints() <= exact::EXACT_ENDPOINTS;
+    let exhaustive = method == Method::Best && small;
+    let best = if exhaustive {
+        exact::best(&instance, &scalable)
     } else {
         None
     };
     let (holder, exact) = best.map_or((scalable, false), |best| (best, true));
 
-    let settled = exact || (settled && !tries_all);
+    let settled = exact || (settled && !exhaustive);
     let report = Report {
         settled,
-        ..report(&problem, problem.score(&holder), exact)
+        ..report(&instance, instance.score(&holder), exact)
     };
-    let assignment: Vec<EndpointIdx> = holder.iter().map(|endpoint| problem.endpoint(endpoint)).collect();
+    let assignment: Vec<EndpointId> = holder.iter().map(|endpoint| instance.endpoint(endpoint)).collect();
     let changes = assignment
         .iter()
         .zip(current)
@@ -192,32 +198,35 @@ pub fn plan_by(
     })
 }
 
-/// Goes on parting siblings as planning again would, until that changes nothing; tells whether it came to that.
-fn settle(problem: &Problem, mut holder: Table<usize>, endpoints: &[Endpoint]) -> (Table<usize>, bool) {
+/// Repeats the separation of siblings as planning again would, until nothing changes; returns whether it came to that.
+fn settle(instance: &Instance, mut holder: Table<usize>, endpoints: &[Endpoint]) -> (Table<usize>, bool) {
     for _ in 0..ROUNDS {
-        if !problem.score(&holder).conflicts.any() {
+        if !instance.score(&holder).conflicts.any() {
             return (holder, true);
         }
-        let current: Vec<_> = holder.iter().map(|endpoint| Some(problem.endpoint(endpoint))).collect();
-        let next = Problem::new(problem.bits, problem.distances.clone(), &current, endpoints);
-        let parted = chains::part_siblings(&next, next.current.clone());
-        if parted == next.current {
-            return (holder, true);
-        }
-        // Back from the numbers of the next problem to those of this one.
-        let mut number = Table::filled(endpoints.len(), NOBODY);
-        for (endpoint, place) in problem.place.iter().enumerate() {
-            number.set(place, endpoint);
-        }
-        holder = parted
+        let current: Vec<_> = holder
             .iter()
-            .map(|endpoint| number.at(next.place.at(endpoint)))
+            .map(|endpoint| Some(instance.endpoint(endpoint)))
+            .collect();
+        let next = Instance::new(instance.bits, instance.distances.clone(), &current, endpoints);
+        let separated = ejection_chains::separate_siblings(&next, next.current.clone());
+        if separated == next.current {
+            return (holder, true);
+        }
+        // From the numbers of the next instance back to those of this one.
+        let mut number = Table::filled(endpoints.len(), UNASSIGNED);
+        for (endpoint, index) in instance.index.iter().enumerate() {
+            number.set(index, endpoint);
+        }
+        holder = separated
+            .iter()
+            .map(|endpoint| number.at(next.index.at(endpoint)))
             .collect();
     }
     (holder, false)
 }
 
-fn check(space: &SliceSpace, current: &[Option<EndpointIdx>], endpoints: &[Endpoint]) -> Result<(), PlanError> {
+fn check(space: &SliceSpace, current: &[Option<EndpointId>], endpoints: &[Endpoint]) -> Result<(), PlanError> {
     let (entries, slices) = (current.len(), space.count());
     if entries != slices {
         return Err(PlanError::CurrentLength { entries, slices });
@@ -233,7 +242,7 @@ fn check(space: &SliceSpace, current: &[Option<EndpointIdx>], endpoints: &[Endpo
         });
     }
     for (slice, endpoint) in current.iter().enumerate() {
-        if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.position() >= MAX_ENDPOINTS) {
+        if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.index() >= MAX_ENDPOINTS) {
             return Err(PlanError::EndpointIndex {
                 slice: SliceId::at(slice),
                 endpoint,
@@ -243,19 +252,21 @@ fn check(space: &SliceSpace, current: &[Option<EndpointIdx>], endpoints: &[Endpo
     Ok(())
 }
 
-fn report(problem: &Problem, score: Score, exact: bool) -> Report {
-    let balance = moves_for(problem, &problem.held);
+fn report(instance: &Instance, score: Score, exact: bool) -> Report {
+    let balance = moves_for(instance, &instance.held);
     let mut with_replicas = balance;
     if score.conflicts.on_endpoint == 0 {
-        let mut keepable = problem.held.clone();
-        for slice in pairs(problem, |one, other| one == other) {
-            keepable.update(problem.current.at(slice), |count| count - 1);
+        let mut keepable = instance.held.clone();
+        for slice in pairs(instance, |one, other| one == other) {
+            keepable.update(instance.current.at(slice), |count| count - 1);
         }
-        with_replicas = moves_for(problem, &keepable);
+        with_replicas = moves_for(instance, &keepable);
     }
     if !score.conflicts.any() {
-        let unheld = problem.slices() - problem.held.iter().sum::<usize>();
-        let conflicting = pairs(problem, |one, other| problem.domain.at(one) == problem.domain.at(other));
+        let unheld = instance.slices() - instance.held.iter().sum::<usize>();
+        let conflicting = pairs(instance, |one, other| {
+            instance.domain.at(one) == instance.domain.at(other)
+        });
         with_replicas = with_replicas.max(unheld + conflicting.len());
     }
     let (lower_bound, bound) = match (exact, with_replicas > balance) {
@@ -274,22 +285,21 @@ fn report(problem: &Problem, score: Score, exact: bool) -> Report {
     }
 }
 
-/// Pairs siblings whose present holders conflict, no slice in two pairs, and lists one slice of each pair.
+/// Returns one slice of each pair in a matching of siblings whose current holders conflict.
 ///
-/// If such siblings are all to be parted, each pair has a slice that moves. Pairing greedily finds many pairs, not the
-/// most.
-fn pairs(problem: &Problem, conflict: impl Fn(usize, usize) -> bool) -> Vec<usize> {
-    let mut paired = Table::filled(problem.slices(), false);
+/// To separate all such siblings, one slice of each pair must move. The greedy matching is maximal, not maximum.
+fn pairs(instance: &Instance, conflict: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    let mut paired = Table::filled(instance.slices(), false);
     let mut firsts = Vec::new();
-    for (slice, endpoint) in problem.current.iter().enumerate() {
+    for (slice, endpoint) in instance.current.iter().enumerate() {
         let free = |other: &usize| {
-            let holder = problem.current.at(*other);
-            !paired.at(*other) && holder != NOBODY && conflict(endpoint, holder)
+            let holder = instance.current.at(*other);
+            !paired.at(*other) && holder != UNASSIGNED && conflict(endpoint, holder)
         };
-        if endpoint == NOBODY || paired.at(slice) {
+        if endpoint == UNASSIGNED || paired.at(slice) {
             continue;
         }
-        if let Some(partner) = problem.siblings(slice).find(free) {
+        if let Some(partner) = instance.siblings(slice).find(free) {
             paired.set(slice, true);
             paired.set(partner, true);
             firsts.push(slice);
@@ -298,31 +308,31 @@ fn pairs(problem: &Problem, conflict: impl Fn(usize, usize) -> bool) -> Vec<usiz
     firsts
 }
 
-/// Says why no plan can be made.
+/// The reason why a request cannot be planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanError {
-    /// The current assignment has not one entry per slice.
+    /// The current assignment does not have one entry for each slice.
     CurrentLength {
-        /// How many entries it has.
+        /// The number of entries.
         entries: usize,
-        /// How many slices there are.
+        /// The number of slices.
         slices: usize,
     },
-    /// The current assignment numbers an endpoint from [`MAX_ENDPOINTS`] on.
+    /// The current assignment has an endpoint from [`MAX_ENDPOINTS`] on.
     EndpointIndex {
         /// The slice.
         slice: SliceId,
         /// The endpoint.
-        endpoint: EndpointIdx,
+        endpoint: EndpointId,
     },
     /// There are more than [`MAX_ENDPOINTS`].
     TooManyEndpoints {
-        /// How many there are.
+        /// The number of endpoints.
         endpoints: usize,
     },
     /// No endpoint has weight, or there is none.
     NoWeight {
-        /// How many endpoints there are.
+        /// The number of endpoints.
         endpoints: usize,
     },
     /// The replicas do not fit the space.

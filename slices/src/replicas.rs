@@ -165,7 +165,7 @@ impl Siblings {
 
     /// Lists the siblings of a slice, in ascending order of their distance; none for a slice that the space lacks.
     pub fn of(&self, slice: SliceId) -> impl Iterator<Item = SliceId> + '_ {
-        let position = slice.position();
+        let position = slice.index();
         let known = position < self.count;
         let own = known && self.distances.own;
         let others = self.distances.between.iter().filter(move |_| known);

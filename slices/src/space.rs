@@ -138,13 +138,13 @@ impl SliceSpace {
     /// Gives the prefix that routes a slice; none if the space lacks the slice.
     #[must_use]
     pub fn prefix_of(&self, slice: SliceId) -> Option<Ipv6Net> {
-        self.block(slice.position(), 0)
+        self.block(slice.index(), 0)
     }
 
     /// Gives the item that a slice was cut from; none if the space lacks the slice.
     #[must_use]
     pub fn item_of(&self, slice: SliceId) -> Option<Ipv6Net> {
-        self.block(slice.position(), self.bits.get())
+        self.block(slice.index(), self.bits.get())
     }
 
     /// Lists the fewest prefixes that cover just these slices, in ascending order; repeated slices count once.
@@ -169,7 +169,7 @@ impl SliceSpace {
     /// ```
     pub fn aggregate(&self, slices: impl IntoIterator<Item = SliceId>) -> Result<Vec<Ipv6Net>, SliceError> {
         let count = self.count();
-        let mut positions: Vec<usize> = slices.into_iter().map(SliceId::position).collect();
+        let mut positions: Vec<usize> = slices.into_iter().map(SliceId::index).collect();
         positions.sort_unstable();
         positions.dedup();
         if let Some(last) = positions.last().copied().filter(|last| *last >= count) {

@@ -1,52 +1,53 @@
-//! A vector that is read and written by position and cannot panic.
+//! A vector whose reads and writes by index never panic.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Stands for no endpoint: a slice that is unassigned, or whose endpoint is gone or drained.
-pub(crate) const NOBODY: usize = usize::MAX;
+/// No endpoint: of a slice that is unassigned, or whose endpoint no longer exists or is drained. Also no domain.
+pub(crate) const UNASSIGNED: usize = usize::MAX;
 
-/// What a table answers for a position that it does not have.
-pub(crate) trait Vacant {
-    /// Nothing that is there: no endpoint, slice or domain has this value.
-    const VACANT: Self;
+/// The value that a table returns for an index out of range.
+pub(crate) trait Sentinel {
+    /// A value that no endpoint, slice or domain has.
+    const SENTINEL: Self;
 }
 
-impl Vacant for usize {
-    const VACANT: Self = NOBODY;
+impl Sentinel for usize {
+    const SENTINEL: Self = UNASSIGNED;
 }
 
-impl Vacant for i64 {
-    const VACANT: Self = Self::MAX;
+impl Sentinel for i64 {
+    const SENTINEL: Self = Self::MAX;
 }
 
-impl Vacant for u8 {
-    const VACANT: Self = Self::MAX;
+impl Sentinel for u8 {
+    const SENTINEL: Self = Self::MAX;
 }
 
-impl Vacant for bool {
-    const VACANT: Self = false;
+impl Sentinel for bool {
+    const SENTINEL: Self = false;
 }
 
 /// Holds one value for every slice, endpoint or domain.
 ///
-/// The planner only reads positions that exist, which builds with debug assertions check. In others a read elsewhere
-/// gives [`Vacant::VACANT`], so that nothing falls to the first endpoint. A write elsewhere, as for [`NOBODY`], is dropped.
+/// The planner only reads indexes in range, which builds with debug assertions check. In others, a read out of range
+/// returns [`Sentinel::SENTINEL`], so that nothing falls to the first endpoint. A write out of range, such as for
+/// [`UNASSIGNED`], is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Table<T>(Vec<T>);
 
-impl<T: Copy + Vacant> Table<T> {
+impl<T: Copy + Sentinel> Table<T> {
     pub(crate) fn filled(len: usize, value: T) -> Self {
         Self(vec![value; len])
     }
 
     pub(crate) fn at(&self, position: usize) -> T {
         debug_assert!(position < self.0.len(), "position {position} of {}", self.0.len());
-        self.or_vacant(position)
+        self.or_sentinel(position)
     }
 
-    fn or_vacant(&self, position: usize) -> T {
-        self.0.get(position).copied().unwrap_or(T::VACANT)
+    fn or_sentinel(&self, position: usize) -> T {
+        self.0.get(position).copied().unwrap_or(T::SENTINEL)
     }
 
     pub(crate) fn set(&mut self, position: usize, value: T) {
@@ -79,23 +80,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_that_is_not_there_is_nobodys() {
-        assert_eq!(Table::<usize>::default().or_vacant(0), NOBODY);
-        assert_eq!(Table::filled(3, 0_usize).or_vacant(3), NOBODY);
-        assert_eq!(Table::filled(3, 0_usize).or_vacant(2), 0);
+    fn an_index_out_of_range_is_unassigned() {
+        assert_eq!(Table::<usize>::default().or_sentinel(0), UNASSIGNED);
+        assert_eq!(Table::filled(3, 0_usize).or_sentinel(3), UNASSIGNED);
+        assert_eq!(Table::filled(3, 0_usize).or_sentinel(2), 0);
     }
 
     #[test]
     #[cfg(debug_assertions)]
     #[should_panic = "position 3 of 3"]
-    fn reading_a_position_that_is_not_there_is_a_fault() {
+    fn a_read_out_of_range_fails_in_debug_builds() {
         Table::filled(3, 0_usize).at(3);
     }
 
     #[test]
-    fn what_is_written_for_nobody_is_dropped() {
+    fn a_write_out_of_range_is_ignored() {
         let mut table = Table::filled(3, 0_usize);
-        table.set(NOBODY, 1);
+        table.set(UNASSIGNED, 1);
         table.update(3, |_| 1);
         assert_eq!(table, Table::filled(3, 0));
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use ssa_slices::{Endpoint, EndpointIdx, MAX_ENDPOINTS, Plan, PlanError, Replicas, SliceSpace, plan};
+use ssa_slices::{Endpoint, EndpointId, MAX_ENDPOINTS, Plan, PlanError, Replicas, SliceSpace, plan};
 
 /// Endpoints as given: a number of them, or `NAME[=WEIGHT],…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Fleet {
             .iter()
             .filter(|(name, _)| wanted_weights.contains_key(name.as_str()));
         endpoints.extend(added.cloned());
-        let current: Vec<Option<EndpointIdx>> = self.plan.assignment.iter().copied().map(Some).collect();
+        let current: Vec<Option<EndpointId>> = self.plan.assignment.iter().copied().map(Some).collect();
         let plan = plan(space, replicas, &current, &weights(&endpoints))?;
         Ok(Self { endpoints, plan })
     }

@@ -1,7 +1,7 @@
 //! Small tools of all tests here.
 
 use ipnet::Ipv6Net;
-use ssa_slices::{DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas, SliceBits, SliceSpace, plan_by};
+use ssa_slices::{DomainId, Endpoint, EndpointId, Method, Plan, Replicas, SliceBits, SliceSpace, plan_by};
 use ssa_testing::Draw;
 
 /// Items that neighbour each other, /64 each.
@@ -29,11 +29,11 @@ pub(crate) fn alike(count: usize, domains: u32) -> Vec<Endpoint> {
     (0..count).map(|number| endpoint(1, domain(number))).collect()
 }
 
-pub(crate) fn unassigned(space: &SliceSpace) -> Vec<Option<EndpointIdx>> {
+pub(crate) fn unassigned(space: &SliceSpace) -> Vec<Option<EndpointId>> {
     vec![None; space.count()]
 }
 
-pub(crate) fn as_current(plan: &Plan) -> Vec<Option<EndpointIdx>> {
+pub(crate) fn as_current(plan: &Plan) -> Vec<Option<EndpointId>> {
     plan.assignment.iter().copied().map(Some).collect()
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn as_current(plan: &Plan) -> Vec<Option<EndpointIdx>> {
 pub(crate) struct Case {
     pub(crate) space: SliceSpace,
     pub(crate) replicas: Replicas,
-    pub(crate) current: Vec<Option<EndpointIdx>>,
+    pub(crate) current: Vec<Option<EndpointId>>,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
@@ -84,7 +84,7 @@ impl Case {
         let assigned = [0, 1, 3, 12][random.index(4)];
         let current = (0..space.count())
             .map(|_| {
-                (random.index(12) < assigned).then(|| EndpointIdx::new(u32::try_from(random.index(holders)).unwrap()))
+                (random.index(12) < assigned).then(|| EndpointId::new(u32::try_from(random.index(holders)).unwrap()))
             })
             .collect();
         let field = 1 + random.index(6);
@@ -135,7 +135,7 @@ impl Case {
             };
             let elsewhere = random.index(before);
             let holder = if random.one_in(noise) { elsewhere } else { place };
-            (!random.one_in(noise)).then(|| EndpointIdx::new(number(holder)))
+            (!random.one_in(noise)).then(|| EndpointId::new(number(holder)))
         });
         Self {
             current: current.collect(),

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use ssa_slices::{
-    Endpoint, EndpointIdx, MAX_ENDPOINTS, PlanError, ReplicaError, Replicas, SliceBits, SliceBitsError, SliceError,
+    Endpoint, EndpointId, MAX_ENDPOINTS, PlanError, ReplicaError, Replicas, SliceBits, SliceBitsError, SliceError,
     SliceId, SliceSpace, plan,
 };
 
@@ -56,15 +56,15 @@ fn endpoints_are_at_most_so_many() {
 #[test]
 fn a_gone_endpoint_is_numbered_below_the_greatest_count() {
     let space = space(1, 1);
-    let with = |number| [None, Some(EndpointIdx::new(number))];
+    let with = |number| [None, Some(EndpointId::new(number))];
     let last = u32::try_from(MAX_ENDPOINTS).unwrap() - 1;
     let planned = plan(&space, Replicas::SINGLE, &with(last), &alike(1, 0)).unwrap();
-    assert_eq!(planned.moves[1].from, Some(EndpointIdx::new(last)));
+    assert_eq!(planned.moves[1].from, Some(EndpointId::new(last)));
     for number in [last + 1, u32::MAX] {
         let refused = plan(&space, Replicas::SINGLE, &with(number), &alike(1, 0)).unwrap_err();
         let expected = PlanError::EndpointIndex {
             slice: SliceId::new(1),
-            endpoint: EndpointIdx::new(number),
+            endpoint: EndpointId::new(number),
         };
         assert_eq!(refused, expected);
     }
@@ -146,7 +146,7 @@ fn errors_say_the_value_the_bound_and_the_place() {
         (
             PlanError::EndpointIndex {
                 slice,
-                endpoint: EndpointIdx::new(70_000),
+                endpoint: EndpointId::new(70_000),
             }
             .to_string(),
             "current[3]: endpoint 70000 is not below 65536",

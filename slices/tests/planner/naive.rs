@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ssa_slices::{Endpoint, EndpointIdx, Replicas, SliceSpace};
+use ssa_slices::{Endpoint, EndpointId, Replicas, SliceSpace};
 
 use crate::common::Case;
 
@@ -81,7 +81,7 @@ pub(crate) fn score(case: &Case, siblings: &BTreeSet<(usize, usize)>, assignment
             in_domain += 1;
         }
     }
-    let number = |holder: &usize| Some(EndpointIdx::new(u32::try_from(*holder).unwrap()));
+    let number = |holder: &usize| Some(EndpointId::new(u32::try_from(*holder).unwrap()));
     let moves = assignment
         .iter()
         .zip(&case.current)

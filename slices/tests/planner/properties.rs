@@ -1,6 +1,6 @@
 //! What holds for every plan, small or middling.
 
-use ssa_slices::{Bound, DomainId, Endpoint, EndpointIdx, Method, Plan, Replicas};
+use ssa_slices::{Bound, DomainId, Endpoint, EndpointId, Method, Plan, Replicas};
 
 use ssa_testing::Draw;
 
@@ -26,7 +26,7 @@ fn fewest_moves(case: &Case) -> usize {
     let total: usize = case.endpoints.iter().map(|endpoint| endpoint.weight as usize).sum();
     let (mut kept, mut floors, mut gains) = (0, 0, 0);
     for (number, endpoint) in case.endpoints.iter().enumerate() {
-        let number = Some(EndpointIdx::new(u32::try_from(number).unwrap()));
+        let number = Some(EndpointId::new(u32::try_from(number).unwrap()));
         let holds = case.current.iter().filter(|holder| **holder == number).count();
         let (share, exact) = (
             slices * endpoint.weight as usize / total,
@@ -89,7 +89,7 @@ fn without_replicas_no_endpoint_both_gives_and_takes() {
             ..case
         }
         .plan(Method::Scalable);
-        let gives: Vec<EndpointIdx> = plan.moves.iter().filter_map(|moved| moved.from).collect();
+        let gives: Vec<EndpointId> = plan.moves.iter().filter_map(|moved| moved.from).collect();
         assert!(plan.moves.iter().all(|moved| !gives.contains(&moved.to)));
     }
 }
@@ -141,7 +141,7 @@ fn a_plan_follows_endpoints_that_change_places() {
         if case.space.count() < count {
             continue;
         }
-        let number = |place: usize| EndpointIdx::new(u32::try_from(place).unwrap());
+        let number = |place: usize| EndpointId::new(u32::try_from(place).unwrap());
         let current: Vec<usize> = (0..case.space.count())
             .map(|slice| if slice < count { slice } else { random.index(count) })
             .collect();
@@ -158,7 +158,7 @@ fn a_plan_follows_endpoints_that_change_places() {
             ..case
         };
         let (here, there) = (here.plan(Method::Scalable), there.plan(Method::Scalable));
-        let expected: Vec<EndpointIdx> = here
+        let expected: Vec<EndpointId> = here
             .assignment
             .iter()
             .map(|h| number(turned(h.get() as usize)))
@@ -189,7 +189,7 @@ fn drained_and_gone_endpoints_get_nothing() {
     let held = held(&plan, 4);
     assert_eq!((held[1], held.iter().sum::<usize>()), (0, 64));
     for moved in &plan.moves {
-        assert!([Some(EndpointIdx::new(1)), Some(EndpointIdx::new(4))].contains(&moved.from));
+        assert!([Some(EndpointId::new(1)), Some(EndpointId::new(4))].contains(&moved.from));
     }
     assert_eq!(plan.report.endpoint_conflicts, 0);
 }
@@ -242,7 +242,7 @@ fn a_newcomer_takes_the_ceiling_before_an_endpoint_that_could_stay() {
         ..first
     }
     .plan(Method::Scalable);
-    assert!(plan.moves.iter().all(|moved| moved.to == EndpointIdx::new(3)));
+    assert!(plan.moves.iter().all(|moved| moved.to == EndpointId::new(3)));
 }
 
 /// What is known of plans for 8 slices, each the sibling of the fourth after it: bound, its kind, moves, conflicts.
@@ -250,7 +250,7 @@ fn bounds(current: [Option<u32>; 8], domains: &[u32]) -> (usize, Bound, usize, (
     let plan = Case {
         space: space(1, 3),
         replicas: replicas(2, 8),
-        current: current.map(|holder| holder.map(EndpointIdx::new)).to_vec(),
+        current: current.map(|holder| holder.map(EndpointId::new)).to_vec(),
         endpoints: domains.iter().map(|domain| endpoint(1, Some(*domain))).collect(),
     }
     .plan(Method::Scalable);

@@ -1,6 +1,6 @@
 //! Scaling: thousands of slices, hundreds of endpoints.
 
-use ssa_slices::{Bound, Endpoint, EndpointIdx, Plan, Replicas, SliceSpace, plan};
+use ssa_slices::{Bound, Endpoint, EndpointId, Plan, Replicas, SliceSpace, plan};
 
 use ssa_testing::Draw;
 
@@ -66,7 +66,7 @@ fn adding_an_endpoint_moves_nothing_between_old_ones() {
         let before = from_nothing(&space, replicas, &alike(250, domains));
         let after = again(&space, replicas, &before, &alike(251, domains));
         assert!(
-            after.moves.iter().all(|moved| moved.to == EndpointIdx::new(250)),
+            after.moves.iter().all(|moved| moved.to == EndpointId::new(250)),
             "{replicas:?}"
         );
         assert_eq!(after.moves.len(), 16);
@@ -83,7 +83,7 @@ fn removing_an_endpoint_moves_only_its_slices() {
             let before = from_nothing(&space, replicas, &endpoints);
             endpoints[gone].weight = 0;
             let after = again(&space, replicas, &before, &endpoints);
-            let gone = Some(EndpointIdx::new(u32::try_from(gone).unwrap()));
+            let gone = Some(EndpointId::new(u32::try_from(gone).unwrap()));
             assert!(after.moves.iter().all(|moved| moved.from == gone), "{replicas:?}");
             let held = before.assignment.iter().filter(|holder| Some(**holder) == gone).count();
             assert_eq!(after.moves.len(), held);

@@ -1,25 +1,25 @@
-//! What is to be planned, in the planner's own numbers, and the one score of every candidate.
+//! A planning instance in canonical numbers, and the score of a candidate.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::replicas::around;
-use crate::table::{NOBODY, Table};
-use crate::{DomainId, Endpoint, EndpointIdx, SliceBits};
+use crate::table::{Table, UNASSIGNED};
+use crate::{DomainId, Endpoint, EndpointId, SliceBits};
 
-/// Holds a planning problem in canonical numbers.
+/// A planning instance in canonical numbers.
 ///
 /// Only endpoints with weight count. They are numbered by the first slice they hold, then those that hold none by
-/// weight, domain and place. So the plan follows the endpoints wherever they stand in the caller's list; only
-/// newcomers that nothing else tells apart are told apart by their place.
+/// weight, domain and index. So the plan does not depend on the order of the caller's list, except between new
+/// endpoints that are otherwise identical.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Instance {
     pub(crate) bits: SliceBits,
     /// Distances between siblings within an item: see `Distances`.
     pub(crate) distances: Vec<usize>,
-    /// Who holds each slice, or [`NOBODY`].
+    /// The endpoint that holds each slice, or [`UNASSIGNED`].
     pub(crate) current: Table<usize>,
-    /// The domain that each slice is in now, even on a drained endpoint; [`NOBODY`] if unknown.
+    /// The domain that each slice is in now, even on a drained endpoint; [`UNASSIGNED`] if unknown.
     pub(crate) former_domain: Table<usize>,
     /// How many slices each endpoint holds.
     pub(crate) held: Table<usize>,
@@ -33,28 +33,28 @@ pub(crate) struct Problem {
     pub(crate) shares_domain: Table<bool>,
     pub(crate) domains: usize,
     /// The caller's number of each endpoint.
-    pub(crate) place: Table<usize>,
+    pub(crate) index: Table<usize>,
 }
 
-impl Problem {
-    /// Renumbers a request that has been checked: one current holder per slice, and at least one endpoint of weight.
+impl Instance {
+    /// Renumbers a validated request: one current holder for each slice, and at least one endpoint with weight.
     pub(crate) fn new(
         bits: SliceBits,
         distances: Vec<usize>,
-        current: &[Option<EndpointIdx>],
+        current: &[Option<EndpointId>],
         endpoints: &[Endpoint],
     ) -> Self {
-        let mut first = Table::filled(endpoints.len(), NOBODY);
+        let mut first = Table::filled(endpoints.len(), UNASSIGNED);
         for (slice, holder) in current.iter().enumerate().rev() {
             if let Some(holder) = holder {
-                first.set(holder.position(), slice);
+                first.set(holder.index(), slice);
             }
         }
         let mut order: Vec<(usize, u32, Option<DomainId>, usize)> = endpoints
             .iter()
             .enumerate()
             .filter(|(_, endpoint)| endpoint.weight > 0)
-            .map(|(place, endpoint)| (first.at(place), endpoint.weight, endpoint.domain, place))
+            .map(|(index, endpoint)| (first.at(index), endpoint.weight, endpoint.domain, index))
             .collect();
         order.sort_unstable();
 
@@ -73,23 +73,23 @@ impl Problem {
             domain.push(number);
         }
 
-        let mut canonical = Table::filled(endpoints.len(), NOBODY);
-        let mut domain_at = Table::filled(endpoints.len(), NOBODY);
-        for (place, endpoint) in endpoints.iter().enumerate() {
+        let mut canonical = Table::filled(endpoints.len(), UNASSIGNED);
+        let mut domain_at = Table::filled(endpoints.len(), UNASSIGNED);
+        for (index, endpoint) in endpoints.iter().enumerate() {
             let number = endpoint.domain.and_then(|name| names.get(&name).copied());
-            domain_at.set(place, number.unwrap_or(NOBODY));
+            domain_at.set(index, number.unwrap_or(UNASSIGNED));
         }
-        for (number, (.., place)) in order.iter().enumerate() {
-            canonical.set(*place, number);
+        for (number, (.., index)) in order.iter().enumerate() {
+            canonical.set(*index, number);
         }
-        let known = |holder: &Option<EndpointIdx>| holder.map(EndpointIdx::position).filter(|p| *p < endpoints.len());
+        let known = |holder: &Option<EndpointId>| holder.map(EndpointId::index).filter(|p| *p < endpoints.len());
         let holder: Table<usize> = current
             .iter()
-            .map(|h| known(h).map_or(NOBODY, |p| canonical.at(p)))
+            .map(|h| known(h).map_or(UNASSIGNED, |p| canonical.at(p)))
             .collect();
         let former_domain = current
             .iter()
-            .map(|h| known(h).map_or(NOBODY, |p| domain_at.at(p)))
+            .map(|h| known(h).map_or(UNASSIGNED, |p| domain_at.at(p)))
             .collect();
         let mut held = Table::filled(order.len(), 0_usize);
         for endpoint in holder.iter() {
@@ -117,7 +117,7 @@ impl Problem {
                 .collect(),
             domain: domain.into_iter().collect(),
             domains: members.len(),
-            place: order.iter().map(|(.., place)| *place).collect(),
+            index: order.iter().map(|(.., index)| *index).collect(),
             current: holder,
             former_domain,
             held,
@@ -125,8 +125,8 @@ impl Problem {
     }
 
     /// The caller's number of an endpoint.
-    pub(crate) fn endpoint(&self, endpoint: usize) -> EndpointIdx {
-        EndpointIdx::at(self.place.at(endpoint))
+    pub(crate) fn endpoint(&self, endpoint: usize) -> EndpointId {
+        EndpointId::at(self.index.at(endpoint))
     }
 
     pub(crate) fn slices(&self) -> usize {
@@ -149,7 +149,7 @@ impl Problem {
             .map(move |distance| around(slice, *distance, per_item))
     }
 
-    /// Counts a slice's conflicts if `endpoint` held it, its siblings staying with `holder`.
+    /// Counts a slice's conflicts if `endpoint` held it and its siblings stayed with `holder`.
     pub(crate) fn conflicts(&self, holder: &Table<usize>, slice: usize, endpoint: usize) -> Conflicts {
         let mut found = Conflicts::default();
         if self.distances.is_empty() {
@@ -160,14 +160,14 @@ impl Problem {
             let other = holder.at(sibling);
             if other == endpoint {
                 found.on_endpoint += 1;
-            } else if other != NOBODY && self.domain.at(other) == domain {
+            } else if other != UNASSIGNED && self.domain.at(other) == domain {
                 found.in_domain += 1;
             }
         }
         found
     }
 
-    /// Scores a complete assignment; the lesser score is the better plan.
+    /// Scores a complete assignment; a lower score is better.
     pub(crate) fn score(&self, holder: &Table<usize>) -> Score {
         let mut conflicts = Conflicts::default();
         for (slice, endpoint) in holder.iter().enumerate() {
@@ -175,7 +175,7 @@ impl Problem {
             conflicts.on_endpoint += found.on_endpoint;
             conflicts.in_domain += found.in_domain;
         }
-        // Every pair was met from both its ends.
+        // Every pair was counted at both ends.
         conflicts.on_endpoint /= 2;
         conflicts.in_domain /= 2;
         let moves = holder
@@ -191,12 +191,12 @@ impl Problem {
     }
 }
 
-/// Counts pairs of siblings that one failure would take together.
+/// The numbers of sibling pairs that a single failure would affect together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Conflicts {
-    /// Both with one endpoint.
+    /// Both on one endpoint.
     pub(crate) on_endpoint: i64,
-    /// With two endpoints of one domain.
+    /// On two endpoints of one domain.
     pub(crate) in_domain: i64,
 }
 
@@ -219,13 +219,13 @@ impl Conflicts {
         self > Self::default()
     }
 
-    /// A difference of two counts that is for the better.
+    /// Returns whether this difference of two counts is an improvement.
     pub(crate) fn improves(self) -> bool {
         self < Self::default()
     }
 }
 
-/// Orders balanced assignments by the planner's aims, the first field deciding first.
+/// Orders balanced assignments by the planner's objectives, in lexicographic order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Score {
     pub(crate) conflicts: Conflicts,
@@ -235,17 +235,17 @@ pub(crate) struct Score {
 
 /// Counts the prefixes that all endpoints together announce.
 ///
-/// Every slice is a prefix; whenever two halves of a block have one holder throughout, they join and one is saved.
+/// Every slice is a prefix; two halves of a block that have the same holder throughout aggregate to one.
 pub(crate) fn prefixes(holder: &Table<usize>, bits: SliceBits) -> usize {
     let mut level: Vec<usize> = holder.iter().collect();
     let mut count = level.len();
     for _ in 0..bits.get() {
         let joined = level.chunks_exact(2).map(|halves| match halves {
             [one, other] if one == other => *one,
-            _ => NOBODY,
+            _ => UNASSIGNED,
         });
         level = joined.collect();
-        count -= level.iter().filter(|endpoint| **endpoint != NOBODY).count();
+        count -= level.iter().filter(|endpoint| **endpoint != UNASSIGNED).count();
     }
     count
 }

@@ -1,47 +1,48 @@
-//! Chains of exchanges that part siblings.
+//! A local search by ejection chains, which separates siblings.
 
 use alloc::vec::Vec;
 
-use crate::problem::{Conflicts, Problem};
-use crate::table::{NOBODY, Table};
+use crate::instance::{Conflicts, Instance};
+use crate::table::{Table, UNASSIGNED};
 
-/// Up to this many endpoints a chain may pass through any; beyond, only through the slices of two.
+/// Up to this number of endpoints a chain may pass through any of them; beyond it, through two at most.
 const LONG_CHAINS: usize = 64;
-/// After this many slices that no chain helps, a pass ends: the rest is taken for hopeless too.
+/// After this number of slices that no chain improves a pass ends, assuming that the rest cannot be improved either.
 const FAILURES: usize = 32;
-/// Bounds the siblings looked at: so many, and so many more per slice, up to so many.
-const WORK_PER_SLICE: usize = 1024;
-const WORK: usize = 1 << 21;
-const MOST_WORK: usize = 1 << 27;
+/// Bounds the siblings examined: `BASE_BUDGET`, plus `BUDGET_PER_SLICE` for each slice, at most `MAX_BUDGET`.
+const BUDGET_PER_SLICE: usize = 1024;
+const BASE_BUDGET: usize = 1 << 21;
+const MAX_BUDGET: usize = 1 << 27;
 
-/// Parts siblings, endpoints first and then domains, without leaving the balance.
+/// Separates siblings, by endpoint first and then by domain, and preserves the balance.
 ///
-/// A chain takes a slice from its endpoint to another, which passes a slice on in turn, until the last comes to the
-/// first endpoint, or to one that may hold one more while another gives one less. First come only chains
-/// that move no more slices in all than moved before; then, conflicts counting more than moves, any others.
-/// Passes repeat until one finds nothing, or the bound on work is reached.
-pub(crate) fn part_siblings(problem: &Problem, holder: Table<usize>) -> Table<usize> {
-    if problem.distances.is_empty() {
+/// A chain moves a slice to another endpoint, which ejects one of its own in turn, until the last slice arrives at the
+/// first endpoint (a cyclic exchange), or at one that may hold one more while another holds one less (a path). The first
+/// passes accept only chains that do not increase the total number of moves; later ones accept any, because conflicts
+/// count more than moves. Passes repeat until one finds nothing, or the budget is spent.
+pub(crate) fn separate_siblings(instance: &Instance, holder: Table<usize>) -> Table<usize> {
+    if instance.distances.is_empty() {
         return holder;
     }
-    let mut chains = Chains::new(problem, holder);
+    let mut chains = EjectionChains::new(instance, holder);
     for extra_moves in [false, true] {
         while chains.pass(extra_moves) {}
     }
     chains.holder
 }
 
-struct Chains<'a> {
-    problem: &'a Problem,
+struct EjectionChains<'a> {
+    instance: &'a Instance,
     holder: Table<usize>,
     /// The slices of each endpoint, in no order.
     slices: Vec<Vec<usize>>,
-    /// Where each slice stands in its endpoint's list.
+    /// The index of each slice in its endpoint's list.
     position: Table<usize>,
-    work: usize,
+    /// How many more siblings may be examined.
+    budget: usize,
 }
 
-/// A slice that goes to another endpoint, and what that changes.
+/// The move of one slice to another endpoint.
 #[derive(Clone, Copy)]
 struct Hop {
     slice: usize,
@@ -49,11 +50,11 @@ struct Hop {
     to: usize,
 }
 
-/// An endpoint that a chain has reached: it holds one slice too many.
+/// An endpoint that a chain has reached, which now holds one slice too many.
 #[derive(Clone, Copy)]
 struct Reached {
     endpoint: usize,
-    /// The hop that reached it; none if it gives one less because another holds one more.
+    /// The hop that reached it; none if it holds one less because another holds one more.
     hop: Option<Hop>,
     before: Option<usize>,
     conflicts: Conflicts,
@@ -62,38 +63,38 @@ struct Reached {
 
 /// A search for a chain.
 struct Search {
-    /// The endpoint that the first slice leaves.
+    /// The endpoint that the first slice leaves, which is short of one.
     short: usize,
     extra_moves: bool,
     reached: Vec<Reached>,
     /// The fewest moves with which each endpoint was reached.
-    least_moves: Table<i64>,
+    min_moves: Table<i64>,
 }
 
-impl<'a> Chains<'a> {
-    fn new(problem: &'a Problem, holder: Table<usize>) -> Self {
+impl<'a> EjectionChains<'a> {
+    fn new(instance: &'a Instance, holder: Table<usize>) -> Self {
         let mut slices: Vec<Vec<usize>> = Vec::new();
-        slices.resize(problem.endpoints(), Vec::new());
-        let mut position = Table::filled(problem.slices(), 0);
+        slices.resize(instance.endpoints(), Vec::new());
+        let mut position = Table::filled(instance.slices(), 0);
         for (slice, endpoint) in holder.iter().enumerate() {
             if let Some(list) = slices.get_mut(endpoint) {
                 position.set(slice, list.len());
                 list.push(slice);
             }
         }
-        let work = (WORK + WORK_PER_SLICE * problem.slices()).min(MOST_WORK);
+        let budget = (BASE_BUDGET + BUDGET_PER_SLICE * instance.slices()).min(MAX_BUDGET);
         Self {
-            problem,
+            instance,
             holder,
             slices,
             position,
-            work,
+            budget,
         }
     }
 
-    /// Tries to help every conflicting slice once; tells whether any was helped.
+    /// Tries to improve every conflicting slice once, and returns whether any was improved.
     fn pass(&mut self, extra_moves: bool) -> bool {
-        let mut helped = false;
+        let mut improved = false;
         for (on_endpoint, kept) in [(true, false), (true, true), (false, false), (false, true)] {
             let asked = |found: Conflicts| {
                 let count = if on_endpoint {
@@ -104,51 +105,51 @@ impl<'a> Chains<'a> {
                 count > 0
             };
             let mut failures = 0;
-            for slice in self.spread(kept, asked) {
-                if failures == FAILURES || self.work == 0 {
+            for slice in self.sample(kept, asked) {
+                if failures == FAILURES || self.budget == 0 {
                     break;
                 }
-                let now = self.problem.conflicts(&self.holder, slice, self.holder.at(slice));
+                let now = self.instance.conflicts(&self.holder, slice, self.holder.at(slice));
                 if !asked(now) {
-                    continue; // an earlier chain has helped it
+                    continue; // resolved by an earlier chain
                 }
-                if self.help(slice, now, extra_moves) {
-                    helped = true;
+                if self.improve(slice, now, extra_moves) {
+                    improved = true;
                 } else {
                     failures += 1;
                 }
             }
         }
-        helped
+        improved
     }
 
-    /// Lists the slices that conflict as asked and are kept or not, spread over the space so that the first few stand
-    /// for all.
-    fn spread(&self, kept: bool, asked: impl Fn(Conflicts) -> bool) -> Vec<usize> {
+    /// Lists the slices that conflict as asked and are kept or not, in bit-reversed order, so that the first few are a
+    /// sample of the whole space.
+    fn sample(&self, kept: bool, asked: impl Fn(Conflicts) -> bool) -> Vec<usize> {
         let chosen = |slice: &usize| {
-            let (holder, home) = (self.holder.at(*slice), self.problem.current.at(*slice));
-            (holder == home) == kept && asked(self.problem.conflicts(&self.holder, *slice, holder))
+            let (holder, home) = (self.holder.at(*slice), self.instance.current.at(*slice));
+            (holder == home) == kept && asked(self.instance.conflicts(&self.holder, *slice, holder))
         };
-        let mut slices: Vec<usize> = (0..self.problem.slices()).filter(chosen).collect();
+        let mut slices: Vec<usize> = (0..self.instance.slices()).filter(chosen).collect();
         slices.sort_unstable_by_key(|slice| slice.reverse_bits());
         slices
     }
 
-    /// Counts a slice's conflicts with an endpoint, at the cost of looking at all its siblings.
+    /// Counts a slice's conflicts with an endpoint, which examines all of its siblings.
     fn conflicts(&mut self, slice: usize, endpoint: usize) -> Conflicts {
-        self.work = self.work.saturating_sub(self.problem.distances.len());
-        self.problem.conflicts(&self.holder, slice, endpoint)
+        self.budget = self.budget.saturating_sub(self.instance.distances.len());
+        self.instance.conflicts(&self.holder, slice, endpoint)
     }
 
-    /// Counts what a hop changes; the other slices stay.
+    /// Returns the change in conflicts of a hop, other slices staying where they are.
     fn effect(&mut self, hop: Hop) -> Conflicts {
         let after = self.conflicts(hop.slice, hop.to);
         after.minus(self.conflicts(hop.slice, hop.from))
     }
 
-    /// Counts how many slices more a hop moves.
+    /// Returns the change in the number of moves of a hop.
     fn moves(&self, hop: Hop) -> i64 {
-        let home = self.problem.current.at(hop.slice);
+        let home = self.instance.current.at(hop.slice);
         i64::from(home != hop.to) - i64::from(home != hop.from)
     }
 
@@ -156,34 +157,34 @@ impl<'a> Chains<'a> {
         self.slices.get(endpoint).map_or(0, Vec::len)
     }
 
-    /// The slice at a place in its endpoint's list.
+    /// Returns the slice at an index of its endpoint's list.
     fn nth(&self, endpoint: usize, index: usize) -> Option<usize> {
         self.slices.get(endpoint)?.get(index).copied()
     }
 
     fn has_room(&self, endpoint: usize) -> bool {
-        self.count(endpoint) < self.problem.high.at(endpoint)
+        self.count(endpoint) < self.instance.high.at(endpoint)
     }
 
     fn can_spare(&self, endpoint: usize) -> bool {
-        self.count(endpoint) > self.problem.low.at(endpoint)
+        self.count(endpoint) > self.instance.low.at(endpoint)
     }
 
-    /// Searches, breadth first, a chain that begins with `slice` and has fewer conflicts in all.
-    fn help(&mut self, slice: usize, now: Conflicts, extra_moves: bool) -> bool {
-        let endpoints = self.problem.endpoints();
+    /// Searches, breadth first, for a chain that begins with `slice` and reduces the number of conflicts.
+    fn improve(&mut self, slice: usize, now: Conflicts, extra_moves: bool) -> bool {
+        let endpoints = self.instance.endpoints();
         let mut search = Search {
             short: self.holder.at(slice),
             extra_moves,
             reached: Vec::new(),
-            least_moves: Table::filled(endpoints, i64::MAX),
+            min_moves: Table::filled(endpoints, i64::MAX),
         };
-        search.least_moves.set(search.short, i64::MIN); // only the end of a chain comes back to it
-        // Its former holder first, then all others, from a place that differs from slice to slice.
-        let home = self.problem.current.at(slice);
+        search.min_moves.set(search.short, i64::MIN); // only the end of a chain comes back to it
+        // Its former holder first, then all others, starting at one that differs from slice to slice.
+        let home = self.instance.current.at(slice);
         let turn = slice.wrapping_mul(0x9e37_79b1) % endpoints.max(1);
         let others = (turn..endpoints).chain(0..turn).filter(|to| *to != home);
-        let first = (home != NOBODY).then_some(home);
+        let first = (home != UNASSIGNED).then_some(home);
         for to in first.into_iter().chain(others) {
             let from = search.short;
             let hop = Some(Hop { slice, from, to });
@@ -202,7 +203,7 @@ impl<'a> Chains<'a> {
         }
         let mut at = 0;
         let mut found_room = false;
-        while let Some(&state) = search.reached.get(at).filter(|_| self.work > 0) {
+        while let Some(&state) = search.reached.get(at).filter(|_| self.budget > 0) {
             if !found_room && self.has_room(state.endpoint) {
                 found_room = true;
                 if self.by_room(&mut search, at, state) {
@@ -217,9 +218,9 @@ impl<'a> Chains<'a> {
         false
     }
 
-    /// Goes on from an endpoint that may keep the slice too many: any other that can spare one gives it instead.
+    /// Extends a chain from an endpoint that may keep its surplus slice: any other that can spare one ejects it instead.
     fn by_room(&mut self, search: &mut Search, at: usize, state: Reached) -> bool {
-        for to in 0..self.problem.endpoints() {
+        for to in 0..self.instance.endpoints() {
             let reached = Reached {
                 endpoint: to,
                 hop: None,
@@ -233,16 +234,16 @@ impl<'a> Chains<'a> {
         false
     }
 
-    /// Goes on from an endpoint by passing any of its slices to any other endpoint.
+    /// Extends a chain from an endpoint by ejecting any of its slices to any other endpoint.
     fn by_hop(&mut self, search: &mut Search, at: usize, state: Reached) -> bool {
         let from = state.endpoint;
         let mut index = 0;
         while let Some(slice) = self.nth(from, index) {
             index += 1;
-            for to in (0..self.problem.endpoints()).filter(|to| *to != from) {
+            for to in (0..self.instance.endpoints()).filter(|to| *to != from) {
                 let hop = Hop { slice, from, to };
                 let moves = state.moves + self.moves(hop);
-                if moves >= search.least_moves.at(to) {
+                if moves >= search.min_moves.at(to) {
                     continue;
                 }
                 let conflicts = state.conflicts.plus(self.effect(hop));
@@ -261,22 +262,22 @@ impl<'a> Chains<'a> {
         false
     }
 
-    /// Notes an endpoint as reached, unless it was with as few moves, and tries to end the chain there.
+    /// Records an endpoint as reached, unless it was already with as few moves, and tries to end the chain there.
     fn reach(&mut self, search: &mut Search, reached: Reached) -> bool {
         let to = reached.endpoint;
-        if reached.moves >= search.least_moves.at(to) {
+        if reached.moves >= search.min_moves.at(to) {
             return false;
         }
-        search.least_moves.set(to, reached.moves);
+        search.min_moves.set(to, reached.moves);
         search.reached.push(reached);
         self.close(search, reached)
     }
 
-    /// Tries to end a chain at the endpoint reached last, and if that helps, makes all its hops.
+    /// Tries to end a chain at the endpoint reached last, and applies all of its hops if that is an improvement.
     fn close(&mut self, search: &Search, last: Reached) -> bool {
         let allowed = |moves: i64| search.extra_moves || moves <= 0;
-        let takes_it = self.has_room(last.endpoint) && self.can_spare(search.short);
-        if takes_it && allowed(last.moves) && self.make(&search.reached, last, None) {
+        let has_room_for_it = self.has_room(last.endpoint) && self.can_spare(search.short);
+        if has_room_for_it && allowed(last.moves) && self.apply(&search.reached, last, None) {
             return true;
         }
         let mut index = 0;
@@ -288,15 +289,15 @@ impl<'a> Chains<'a> {
                 to: search.short,
             };
             let fits = allowed(last.moves + self.moves(hop)) && last.conflicts.plus(self.effect(hop)).improves();
-            if fits && self.make(&search.reached, last, Some(hop)) {
+            if fits && self.apply(&search.reached, last, Some(hop)) {
                 return true;
             }
         }
         false
     }
 
-    /// Makes the hops of a chain; undoes them if slices of the chain were siblings and it helps no more.
-    fn make(&mut self, reached: &[Reached], last: Reached, end: Option<Hop>) -> bool {
+    /// Applies the hops of a chain, and reverts them if, its slices being siblings, it is no improvement.
+    fn apply(&mut self, reached: &[Reached], last: Reached, end: Option<Hop>) -> bool {
         let mut hops: Vec<Hop> = end.into_iter().chain(last.hop).collect();
         let mut before = last.before;
         while let Some(state) = before.and_then(|index| reached.get(index)) {
@@ -307,14 +308,14 @@ impl<'a> Chains<'a> {
         let mut made = Vec::new();
         for hop in hops.iter().rev() {
             if self.holder.at(hop.slice) != hop.from {
-                break; // the chain would take one slice twice
+                break; // the chain would move one slice twice
             }
             total = total.plus(self.effect(*hop));
             self.relocate(*hop);
             made.push(*hop);
         }
         let balanced = hops.iter().flat_map(|hop| [hop.from, hop.to]).all(|endpoint| {
-            (self.problem.low.at(endpoint)..=self.problem.high.at(endpoint)).contains(&self.count(endpoint))
+            (self.instance.low.at(endpoint)..=self.instance.high.at(endpoint)).contains(&self.count(endpoint))
         });
         if made.len() == hops.len() && balanced && total.improves() {
             return true;
@@ -331,7 +332,7 @@ impl<'a> Chains<'a> {
 
     fn relocate(&mut self, hop: Hop) {
         let position = self.position.at(hop.slice);
-        // The last of the list takes the slice's place in it.
+        // Swap-remove.
         if let Some(list) = self.slices.get_mut(hop.from)
             && let Some(last) = list.pop()
             && let Some(slot) = list.get_mut(position)
@@ -352,12 +353,12 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::{Endpoint, EndpointIdx, SliceBits};
+    use crate::{Endpoint, EndpointId, SliceBits};
 
-    /// Eight slices on two endpoints, each slice the sibling of the fourth after it.
-    fn problem(holders: [u32; 8]) -> Problem {
-        let current = holders.map(|holder| Some(EndpointIdx::new(holder)));
-        Problem::new(
+    /// Eight slices on two endpoints; the sibling of each slice is four slices away.
+    fn instance(holders: [u32; 8]) -> Instance {
+        let current = holders.map(|holder| Some(EndpointId::new(holder)));
+        Instance::new(
             SliceBits::new(3).unwrap(),
             vec![4],
             &current,
@@ -369,9 +370,9 @@ mod tests {
         Hop { slice, from, to }
     }
 
-    /// Makes a chain of hops, the last one its end.
-    fn make(problem: &Problem, hops: [Hop; 2]) -> (bool, Table<usize>) {
-        let mut chains = Chains::new(problem, problem.current.clone());
+    /// Applies a chain of two hops, the second of which ends it.
+    fn make(instance: &Instance, hops: [Hop; 2]) -> (bool, Table<usize>) {
+        let mut chains = EjectionChains::new(instance, instance.current.clone());
         let [first, end] = hops;
         let last = Reached {
             endpoint: first.to,
@@ -380,42 +381,42 @@ mod tests {
             conflicts: Conflicts::default(),
             moves: 0,
         };
-        let made = chains.make(&[last], last, Some(end));
+        let made = chains.apply(&[last], last, Some(end));
         (made, chains.holder)
     }
 
     #[test]
-    fn a_chain_that_exchanges_slices_which_conflict_is_made() {
-        let problem = problem([0, 0, 0, 1, 0, 1, 1, 1]);
-        let (made, holder) = make(&problem, [hop(4, 0, 1), hop(7, 1, 0)]);
+    fn a_chain_that_exchanges_conflicting_slices_is_applied() {
+        let instance = instance([0, 0, 0, 1, 0, 1, 1, 1]);
+        let (made, holder) = make(&instance, [hop(4, 0, 1), hop(7, 1, 0)]);
         assert!(made);
         assert!(holder.iter().eq([0, 0, 0, 1, 1, 1, 1, 0]));
     }
 
     #[test]
-    fn a_chain_of_siblings_that_helps_nothing_is_undone() {
-        let problem = problem([0, 0, 0, 0, 1, 1, 1, 1]);
+    fn a_chain_of_siblings_without_improvement_is_reverted() {
+        let instance = instance([0, 0, 0, 0, 1, 1, 1, 1]);
         assert_eq!(
-            make(&problem, [hop(0, 0, 1), hop(4, 1, 0)]),
-            (false, problem.current.clone())
+            make(&instance, [hop(0, 0, 1), hop(4, 1, 0)]),
+            (false, instance.current.clone())
         );
     }
 
     #[test]
-    fn a_chain_that_would_leave_the_balance_is_undone() {
-        let problem = problem([0, 0, 0, 1, 0, 1, 1, 1]);
+    fn a_chain_that_violates_the_balance_is_reverted() {
+        let instance = instance([0, 0, 0, 1, 0, 1, 1, 1]);
         assert_eq!(
-            make(&problem, [hop(4, 0, 1), hop(1, 0, 1)]),
-            (false, problem.current.clone())
+            make(&instance, [hop(4, 0, 1), hop(1, 0, 1)]),
+            (false, instance.current.clone())
         );
     }
 
     #[test]
     fn a_chain_that_would_take_a_slice_twice_is_undone() {
-        let problem = problem([0, 0, 0, 1, 0, 1, 1, 1]);
+        let instance = instance([0, 0, 0, 1, 0, 1, 1, 1]);
         assert_eq!(
-            make(&problem, [hop(4, 0, 1), hop(4, 0, 1)]),
-            (false, problem.current.clone())
+            make(&instance, [hop(4, 0, 1), hop(4, 0, 1)]),
+            (false, instance.current.clone())
         );
     }
 }
