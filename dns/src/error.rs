@@ -28,12 +28,12 @@ pub enum AskError {
     /// No server answered in time.
     #[error("timeout: no answer from {} within {} s", listed(servers), waited.as_secs_f32())]
     Timeout {
-        /// Those asked.
+        /// The servers queried.
         servers: Vec<SocketAddr>,
-        /// How long each was waited for.
+        /// The timeout of each.
         waited: Duration,
     },
-    /// A server answered that it cannot or will not say.
+    /// A server responded with an error code.
     #[error("{}: answer of {server}: {code}", code_name(*code))]
     Refused {
         /// The server.
@@ -41,34 +41,34 @@ pub enum AskError {
         /// Its response code.
         code: ResponseCode,
     },
-    /// The server only refers to others: no answer, and no absence (RFC 2308 §2.2).
+    /// The server returned a referral: neither an answer nor a negative answer (RFC 2308 §2.2).
     #[error("{server} returned a referral to the name servers of {zone}, not an answer")]
     Referral {
         /// The server.
         server: SocketAddr,
-        /// The zone whose servers it names.
+        /// The zone whose servers it refers to.
         zone: Box<Name>,
     },
-    /// The server says neither that there is something nor, with any right, that there is nothing.
+    /// The answer is empty, and the server is neither authoritative for the name nor recursive.
     #[error("the answer of {server} is empty, and it is neither authoritative for the name nor recursive")]
     Lame {
         /// The server.
         server: SocketAddr,
     },
-    /// The answer is cut short, and no whole one is to be had (RFC 2181 §9).
+    /// The answer is truncated, and the complete one cannot be retrieved (RFC 2181 §9).
     #[error("the answer of {server} is truncated ({source})")]
     Truncated {
         /// The server.
         server: SocketAddr,
-        /// Why there is no whole one.
-        source: NoWhole,
+        /// Why not.
+        source: TcpRetryError,
     },
-    /// What came in time fits the question in no way.
+    /// No response that arrived in time matches the question.
     #[error("the response of {server} does not match the question: it {source}")]
     Mismatched {
         /// The server.
         server: SocketAddr,
-        /// What does not fit.
+        /// The mismatch.
         source: Mismatch,
     },
     /// The answer is not a DNS message, or holds a record asked for that cannot be decoded.
@@ -87,7 +87,7 @@ pub enum AskError {
         /// Why not.
         source: ConnectError,
     },
-    /// No TLS connection comes about with the server, or none that can be trusted.
+    /// No TLS connection with the server can be established, or none that is trusted.
     #[cfg(feature = "secure")]
     #[error("no TLS connection with {server}: {source}")]
     Tls {
@@ -96,7 +96,7 @@ pub enum AskError {
         /// Why not.
         source: crate::tls_error::TlsError,
     },
-    /// The answer is not signed as it should be.
+    /// DNSSEC validation of the answer fails.
     #[cfg(feature = "secure")]
     #[error("the answer of {server} fails DNSSEC validation: {source}")]
     Bogus {
@@ -105,12 +105,12 @@ pub enum AskError {
         /// What is wrong with it.
         source: BogusAnswer,
     },
-    /// The answer's signatures cannot be checked, for another question has no answer.
+    /// The answer's signatures cannot be verified, because another query failed.
     #[error("signatures cannot be verified: {question}: {source}")]
     Unproven {
-        /// That question.
+        /// The other question.
         question: Question,
-        /// What became of it.
+        /// Why it failed.
         source: Box<AskError>,
     },
     /// The answer has records, but none of them answers the question.
@@ -119,21 +119,21 @@ pub enum AskError {
         /// The server.
         server: SocketAddr,
     },
-    /// The aliases lead nowhere.
+    /// The chain of aliases is too long, or a loop.
     #[error("{followed} aliases (CNAME) followed without reaching an end")]
     AliasLoop {
-        /// How many were followed.
+        /// The number of aliases followed.
         followed: usize,
     },
-    /// Each of several servers failed in a way of its own: the most telling first.
-    #[error("{}", told(.0))]
+    /// Several servers failed, in different ways; the most informative error first.
+    #[error("{}", joined(.0))]
     Several(Vec<AskError>),
 }
 
-/// Why the system's servers are not known.
+/// Why the system's servers are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
-    /// The file that names them cannot be read.
+    /// The file that lists them cannot be read.
     #[error("{path}: {}", reason(source))]
     Unreadable {
         /// The file.
@@ -141,32 +141,32 @@ pub enum SystemError {
         /// Why not.
         source: io::Error,
     },
-    /// It has none.
+    /// It lists none.
     #[error("none found")]
     None,
-    /// It does not tell.
+    /// The system does not provide them.
     #[error("none can be read")]
-    Untold(#[source] Box<NetError>),
+    Unavailable(#[source] Box<NetError>),
 }
 
-/// Why there is no whole answer where one is truncated.
+/// Why a truncated answer could not be retrieved completely (RFC 2181 §9, RFC 7766 §5).
 #[derive(Debug, thiserror::Error)]
-pub enum NoWhole {
-    /// It came by a stream, where nothing has to be cut.
-    #[error("by a stream, which has room for all")]
+pub enum TcpRetryError {
+    /// It came over a stream, which has no need to truncate.
+    #[error("although it came over a stream")]
     Stream,
-    /// The server cannot be asked by TCP.
-    #[error("by TCP: {0}")]
+    /// The server cannot be queried over TCP.
+    #[error("over TCP: {0}")]
     Connect(#[source] ConnectError),
-    /// What it says by TCP cannot be decoded.
-    #[error("by TCP: {0}")]
+    /// Its response over TCP cannot be decoded.
+    #[error("over TCP: {0}")]
     Malformed(#[source] Malformation),
-    /// It says nothing by TCP that answers the question.
-    #[error("no answer by TCP")]
+    /// It sends no response over TCP that answers the question.
+    #[error("no answer over TCP")]
     Silent,
 }
 
-/// Why a message is not the answer to a question, completing the words "it …".
+/// Why a message is not a response to the query, phrased to follow "it".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// It is too short for a DNS message.
@@ -296,7 +296,7 @@ fn listed(servers: &[SocketAddr]) -> String {
     servers.join(", ")
 }
 
-fn told(errors: &[AskError]) -> String {
+fn joined(errors: &[AskError]) -> String {
     let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
     told.join("; ")
 }

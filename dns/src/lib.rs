@@ -38,7 +38,7 @@ pub use address::{AddressError, Server, server, server_address, server_host, soc
 pub use dnssec::{AnchorError, Anchors};
 #[cfg(feature = "secure")]
 pub use error::BogusAnswer;
-pub use error::{AskError, ConnectError, Malformation, Mismatch, NoWhole, SystemError};
+pub use error::{AskError, ConnectError, Malformation, Mismatch, SystemError, TcpRetryError};
 pub use name::{LabelError, NameError, name};
 pub use proof::Proof;
 pub use question::Question;

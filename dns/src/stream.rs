@@ -10,7 +10,7 @@ use hickory_resolver::{
 
 use crate::{
     error::ConnectError,
-    transport::{Trouble, asked, number},
+    transport::{ExchangeError, asked, number},
     wire::{Unfit, decode},
 };
 
@@ -20,7 +20,7 @@ pub(crate) async fn converse<S: DnsTcpStream>(
     sender: &mut BufDnsStreamHandle,
     server: SocketAddr,
     question: &Message,
-) -> Result<Message, Trouble> {
+) -> Result<Message, ExchangeError> {
     let mut question = question.clone();
     question.metadata.id = number()?;
     let octets = question.to_vec().map_err(NetError::from)?;

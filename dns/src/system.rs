@@ -73,7 +73,7 @@ pub fn system_servers() -> Result<Vec<SocketAddr>, AskError> {
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 pub fn named_servers() -> Result<Vec<SocketAddr>, AskError> {
     let (config, _) = hickory_resolver::system_conf::read_system_conf()
-        .map_err(|error| AskError::NoServers(SystemError::Untold(Box::new(error.into()))))?;
+        .map_err(|error| AskError::NoServers(SystemError::Unavailable(Box::new(error.into()))))?;
     let servers = config.name_servers().iter();
     Ok(servers
         .map(|server| SocketAddr::new(server.ip, crate::address::PORT))

@@ -151,7 +151,7 @@ async fn truncation_without_tcp_says_what_tcp_said() {
     });
     let told = asked(&[address]).await.unwrap_err();
     assert_eq!(told.name(), "truncated");
-    assert!(told.to_string().contains("by TCP: connection refused"), "{told}");
+    assert!(told.to_string().contains("over TCP: connection refused"), "{told}");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use rustls::{
     },
 };
 
-use crate::{stream::converse, tls_error::told, transport::Trouble};
+use crate::{stream::converse, tls_error::reason, transport::ExchangeError};
 
 /// How many connections to a server are kept open while nobody uses them.
 const MAX_IDLE: usize = 8;
@@ -52,7 +52,7 @@ pub enum TrustError {
         source: InvalidDnsNameError,
     },
     /// TLS cannot be set up.
-    #[error("TLS cannot be set up: {}", told(.0))]
+    #[error("TLS cannot be set up: {}", reason(.0))]
     Setup(#[source] rustls::Error),
 }
 
@@ -158,16 +158,16 @@ impl Tls {
         &self,
         (server, wait): (SocketAddr, Duration),
         question: &Message,
-    ) -> Result<Message, Trouble> {
+    ) -> Result<Message, ExchangeError> {
         let answer = tokio::time::timeout(wait, self.try_all(server, question)).await;
         answer.unwrap_or_else(|_| {
             // The others lead to the same silence.
             self.idle().clear();
-            Err(Trouble::Silent)
+            Err(ExchangeError::Silent)
         })
     }
 
-    async fn try_all(&self, server: SocketAddr, question: &Message) -> Result<Message, Trouble> {
+    async fn try_all(&self, server: SocketAddr, question: &Message) -> Result<Message, ExchangeError> {
         loop {
             let open = self.idle().pop();
             let fresh = open.is_none();
@@ -184,8 +184,8 @@ impl Tls {
             };
             match converse(&mut stream, &mut sender, server, question).await {
                 // The server has closed it meanwhile.
-                Err(Trouble::Net(_)) if !fresh => {}
-                Err(trouble) => return Err(trouble),
+                Err(ExchangeError::Net(_)) if !fresh => {}
+                Err(error) => return Err(error),
                 Ok(answer) => {
                     let mut idle = self.idle();
                     if idle.len() < MAX_IDLE {
@@ -214,8 +214,8 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
         ] {
-            let told = configuration(Roots::Pem(pem.as_bytes()));
-            let Err(error @ TrustError::NoRoots(_)) = told else {
+            let reason = configuration(Roots::Pem(pem.as_bytes()));
+            let Err(error @ TrustError::NoRoots(_)) = reason else {
                 panic!("{pem}")
             };
             assert!(std::error::Error::source(&error).is_some());

@@ -24,12 +24,12 @@ pub(crate) fn is_of_tls(error: &io::Error) -> bool {
 /// Says in words what is wrong with TLS.
 fn in_words(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(error) => told(error),
+        Some(error) => reason(error),
         None => ssa_input::files::reason(error),
     }
 }
 
-pub(crate) fn told(error: &rustls::Error) -> String {
+pub(crate) fn reason(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Certificate, Error};
     let words = match error {
         Error::InvalidCertificate(fault) => match fault {

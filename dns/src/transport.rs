@@ -1,4 +1,4 @@
-//! What all ways to a server share: how questions are asked, and why one way gave no answer.
+//! What all transports share: options of queries, and why an exchange with a server failed.
 
 use std::io;
 
@@ -8,26 +8,26 @@ use hickory_resolver::{
 };
 
 use crate::{
-    error::{ConnectError, Mismatch, NoWhole},
+    error::{ConnectError, Mismatch, TcpRetryError},
     wire::Unfit,
 };
 
-/// Why one way to a server gave no answer.
+/// Why an exchange with a server over one transport failed.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// Nothing came in time.
+pub(crate) enum ExchangeError {
+    /// No response arrived in time.
     Silent,
-    /// Only what answers another question came in time.
+    /// Only responses to other questions arrived in time.
     Mismatched(Mismatch),
-    /// An answer came that does not do.
+    /// A response arrived that cannot be used.
     Unfit(Unfit),
-    /// The answer by UDP is truncated, and TCP gives none for this reason.
-    NoWhole(NoWhole),
-    /// The server cannot be reached, or left before it answered.
+    /// The response over UDP is truncated, and the retry over TCP failed.
+    Truncated(TcpRetryError),
+    /// The server cannot be reached, or closed the connection before it responded.
     Net(ConnectError),
 }
 
-impl From<Unfit> for Trouble {
+impl From<Unfit> for ExchangeError {
     fn from(unfit: Unfit) -> Self {
         match unfit {
             Unfit::Stray(mismatch) => Self::Mismatched(mismatch),
@@ -36,13 +36,13 @@ impl From<Unfit> for Trouble {
     }
 }
 
-impl From<ConnectError> for Trouble {
+impl From<ConnectError> for ExchangeError {
     fn from(error: ConnectError) -> Self {
         Self::Net(error)
     }
 }
 
-impl From<NetError> for Trouble {
+impl From<NetError> for ExchangeError {
     fn from(error: NetError) -> Self {
         match &error {
             NetError::Timeout => Self::Silent,
@@ -52,7 +52,7 @@ impl From<NetError> for Trouble {
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for ExchangeError {
     fn from(error: io::Error) -> Self {
         NetError::from(error).into()
     }

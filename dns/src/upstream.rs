@@ -1,4 +1,4 @@
-//! One question to one server: by UDP with EDNS, in another way where that does not do; or by TLS.
+//! One query to one server: over UDP with EDNS, with fallbacks to TCP and to no EDNS; or over TLS.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -20,19 +20,19 @@ use tokio::{
 };
 
 use crate::{
-    error::{AskError, NoWhole},
+    error::{AskError, TcpRetryError},
     stream::converse,
-    transport::{Trouble, asked, number},
+    transport::{ExchangeError, asked, number},
     wire::{Unfit, decode, may_be_for_edns},
 };
 
-/// How often a question is sent by UDP.
+/// How often a query is sent over UDP.
 const TRIES: u32 = 3;
 
-/// The longest datagram: whatever was announced, a longer answer is taken as it comes.
+/// The maximum size of a datagram: a response longer than announced is accepted.
 const LONGEST: usize = 65_535;
 
-/// The way to a server.
+/// A server and how to reach it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -42,21 +42,21 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Asks, and takes only answers that say that there is something or nothing.
+    /// Queries, and accepts only responses that state what exists or that nothing does.
     pub(crate) async fn exchange(&self, request: &DnsRequest) -> Result<Message, AskError> {
         let (mut question, _) = request.clone().into_parts();
         let first = self.by_any(&question).await;
-        // Who needs signatures gets none without EDNS.
+        // Without EDNS there are no signatures (RFC 4035 §3.2.1).
         let may_go_without = question.edns.as_ref().is_some_and(|edns| !edns.flags().dnssec_ok);
         let answer = match first {
             Ok(answer) if may_go_without && may_be_for_edns(&answer.metadata) => {
                 question.edns = None;
-                // What the server says of a question that it understands counts.
+                // The response to a query that the server understands counts.
                 self.by_any(&question).await.or(Ok(answer))
             }
             first => first,
         };
-        let answer = answer.map_err(|trouble| self.tell(trouble))?;
+        let answer = answer.map_err(|error| self.ask_error(error))?;
         let server = self.address;
         match answer.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain if !answer.answers.is_empty() => Ok(answer),
@@ -73,7 +73,7 @@ impl Upstream {
         }
     }
 
-    async fn by_any(&self, question: &Message) -> Result<Message, Trouble> {
+    async fn by_any(&self, question: &Message) -> Result<Message, ExchangeError> {
         #[cfg(feature = "secure")]
         if let Some(tls) = &self.tls {
             return Box::pin(tls.ask((self.address, self.timeout), question)).await;
@@ -83,7 +83,7 @@ impl Upstream {
 
     /// Asks by UDP, and by TCP too where UDP stays silent (a filter on the way may let only one of them pass), or where
     /// what came by UDP does not do.
-    async fn by_udp_or_tcp(&self, question: &Message) -> Result<Message, Trouble> {
+    async fn by_udp_or_tcp(&self, question: &Message) -> Result<Message, ExchangeError> {
         let by_udp = pin!(self.by_udp(question));
         let late = self.timeout / TRIES * (TRIES - 1);
         let by_tcp = pin!(async {
@@ -95,41 +95,41 @@ impl Upstream {
             Either::Right((Ok(answer), _)) => return Ok(answer),
             Either::Right((Err(_), by_udp)) => (by_udp.await, None),
         };
-        let trouble = match udp {
+        let error = match udp {
             Ok(answer) if answer.metadata.response_code == ResponseCode::BADCOOKIE => {
                 // RFC 7873 §5.3.
                 return self.by_tcp(question, self.timeout).await.or(Ok(answer));
             }
             Ok(answer) => return Ok(answer),
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        let by_tcp = match (&trouble, waiting) {
-            (Trouble::Silent | Trouble::Mismatched(_), Some(by_tcp)) => by_tcp.await,
-            (Trouble::Silent | Trouble::Mismatched(_), None) => return Err(trouble),
-            // Whoever refuses UDP most likely refuses all: the next server is not to wait for long.
-            (Trouble::Net(_), _) => self.by_tcp(question, self.timeout / TRIES).await,
-            (Trouble::Unfit(_) | Trouble::NoWhole(_), _) => self.by_tcp(question, self.timeout).await,
+        let by_tcp = match (&error, waiting) {
+            (ExchangeError::Silent | ExchangeError::Mismatched(_), Some(by_tcp)) => by_tcp.await,
+            (ExchangeError::Silent | ExchangeError::Mismatched(_), None) => return Err(error),
+            // A server that refuses UDP most likely refuses TCP too: do not delay the next server for long.
+            (ExchangeError::Net(_), _) => self.by_tcp(question, self.timeout / TRIES).await,
+            (ExchangeError::Unfit(_) | ExchangeError::Truncated(_), _) => self.by_tcp(question, self.timeout).await,
         };
-        match (by_tcp, trouble) {
+        match (by_tcp, error) {
             (Ok(answer), _) => Ok(answer),
-            // Of a truncated answer it matters why there is no whole one.
-            (Err(Trouble::Unfit(Unfit::Truncated)), truncated) => Err(truncated),
-            (Err(of_tcp), Trouble::Unfit(Unfit::Truncated)) => Err(Trouble::NoWhole(match of_tcp {
-                Trouble::Net(error) => NoWhole::Connect(error),
-                Trouble::Unfit(Unfit::Malformed(fault)) => NoWhole::Malformed(fault),
-                _ => NoWhole::Silent,
+            // For a truncated response, report why the retry failed.
+            (Err(ExchangeError::Unfit(Unfit::Truncated)), truncated) => Err(truncated),
+            (Err(of_tcp), ExchangeError::Unfit(Unfit::Truncated)) => Err(ExchangeError::Truncated(match of_tcp {
+                ExchangeError::Net(error) => TcpRetryError::Connect(error),
+                ExchangeError::Unfit(Unfit::Malformed(fault)) => TcpRetryError::Malformed(fault),
+                _ => TcpRetryError::Silent,
             })),
-            (Err(_), trouble) => Err(trouble),
+            (Err(_), error) => Err(error),
         }
     }
 
-    /// Sends the question three times, and waits for its answer, whatever else comes meanwhile.
-    async fn by_udp(&self, question: &Message) -> Result<Message, Trouble> {
+    /// Sends the query up to three times, and waits for its response, ignoring anything else that arrives.
+    async fn by_udp(&self, question: &Message) -> Result<Message, ExchangeError> {
         let any = match self.address {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        // A socket for one question has a port that nobody can guess, and is told by ICMP of ports where nobody listens.
+        // A connected socket for each query has an unpredictable port (RFC 5452 §9.2), and receives ICMP port unreachable.
         let socket = UdpSocket::bind(any).await?;
         socket.connect(self.address).await?;
         let mut question = question.clone();
@@ -143,7 +143,7 @@ impl Upstream {
         for number in 1..=TRIES {
             let signed = question.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
             if number == TRIES && !signed && question.edns.take().is_some() {
-                // Some drop whatever has EDNS.
+                // Some servers drop queries with EDNS.
                 octets = question.to_vec().map_err(NetError::from)?;
             }
             socket.send(&octets).await?;
@@ -165,42 +165,44 @@ impl Upstream {
                 }
             }
         }
-        Err(stray.map_or(Trouble::Silent, Trouble::Mismatched))
+        Err(stray.map_or(ExchangeError::Silent, ExchangeError::Mismatched))
     }
 
-    async fn by_tcp(&self, question: &Message, wait: Duration) -> Result<Message, Trouble> {
+    async fn by_tcp(&self, question: &Message, wait: Duration) -> Result<Message, ExchangeError> {
         let work = async {
             let (connect, mut sender) =
                 TcpClientStream::new(self.address, None, Some(wait), TokioRuntimeProvider::new());
             converse(&mut connect.await?, &mut sender, self.address, question).await
         };
-        timeout(wait, work).await.unwrap_or(Err(Trouble::Silent))
+        timeout(wait, work).await.unwrap_or(Err(ExchangeError::Silent))
     }
 
-    /// Says what one way's trouble means.
-    pub(crate) fn tell(&self, trouble: Trouble) -> AskError {
+    /// Converts the error of one transport.
+    pub(crate) fn ask_error(&self, error: ExchangeError) -> AskError {
         let server = self.address;
-        match trouble {
-            Trouble::Silent => AskError::Timeout {
+        match error {
+            ExchangeError::Silent => AskError::Timeout {
                 servers: vec![server],
                 waited: self.timeout,
             },
-            Trouble::Mismatched(source) | Trouble::Unfit(Unfit::Stray(source)) => {
+            ExchangeError::Mismatched(source) | ExchangeError::Unfit(Unfit::Stray(source)) => {
                 AskError::Mismatched { server, source }
             }
-            Trouble::Unfit(Unfit::Truncated) => AskError::Truncated {
+            ExchangeError::Unfit(Unfit::Truncated) => AskError::Truncated {
                 server,
-                source: NoWhole::Stream,
+                source: TcpRetryError::Stream,
             },
-            Trouble::NoWhole(source) => AskError::Truncated { server, source },
-            Trouble::Unfit(Unfit::Malformed(source)) => AskError::Malformed { server, source },
-            Trouble::Unfit(Unfit::OffTopic) => AskError::OffTopic { server },
+            ExchangeError::Truncated(source) => AskError::Truncated { server, source },
+            ExchangeError::Unfit(Unfit::Malformed(source)) => AskError::Malformed { server, source },
+            ExchangeError::Unfit(Unfit::OffTopic) => AskError::OffTopic { server },
             #[cfg(feature = "secure")]
-            Trouble::Net(crate::ConnectError::Io(error)) if crate::tls_error::is_of_tls(&error) => AskError::Tls {
-                server,
-                source: error.into(),
-            },
-            Trouble::Net(source) => AskError::Unreachable { server, source },
+            ExchangeError::Net(crate::ConnectError::Io(error)) if crate::tls_error::is_of_tls(&error) => {
+                AskError::Tls {
+                    server,
+                    source: error.into(),
+                }
+            }
+            ExchangeError::Net(source) => AskError::Unreachable { server, source },
         }
     }
 }
@@ -218,9 +220,8 @@ fn referral(answer: &Message) -> Option<Name> {
     of(RecordType::NS).map(|record| record.name.clone())
 }
 
-/// Says whether an answer without records comes from a server that has nothing to say of the name: its SOA is of a zone that
-/// the name is not in, or it has none, and the server is neither authoritative nor a resolver. C libraries pass over the
-/// latter too.
+/// Returns whether an answer without records is lame: its SOA is of a zone that the name is not in, or there is none and the
+/// server is neither authoritative nor recursive. C libraries skip the latter too.
 fn is_lame(answer: &Message, asked: &Query) -> bool {
     let mut starts = answer
         .authorities
