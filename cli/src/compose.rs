@@ -3,7 +3,7 @@
 use serde::Serialize;
 use ssa_rules::{
     ComposeError, Destination, ItemSet, Progress, Record, Replica, Request, Rule, UnixTime,
-    published::{Publication, Role},
+    published::{Party, Publication},
 };
 
 use crate::{
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     };
 
     inputs.warn(out);
-    let publication = service.publication(Role::Client, &keys);
+    let publication = service.publication(Party::Client, &keys);
     let (rule, record) = client_rule(&service, &publication, inputs.time)?;
     let mut random = Random::new(seed)?;
     let request = Request {
@@ -177,7 +177,7 @@ fn print(found: &Composed, verbose: bool, out: &mut Output) {
 
 /// Returns the rule that a client uses now, and its record in canonical form.
 fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> Result<(Rule, String), Failure> {
-    published::check(service, publication, Role::Client)?;
+    published::check(service, publication, Party::Client)?;
     let rule = publication
         .set
         .as_ref()

@@ -1,7 +1,7 @@
 //! Judging a published set before it is used.
 
 use ssa_rules::{
-    Record, Role, UnixTime, ValidFrom,
+    Party, Record, UnixTime, ValidFrom,
     published::{Candidate, Publication, Unusable},
 };
 
@@ -14,13 +14,13 @@ use crate::{
 ///
 /// A client without a usable record falls back to a plain connection; a verifier has nothing to judge by.
 /// What flags say is bad input, and so is a secret that is not given; all else is the service's fault.
-pub(crate) fn check(service: &Service, publication: &Publication, role: Role) -> Result<(), Failure> {
+pub(crate) fn check(service: &Service, publication: &Publication, party: Party) -> Result<(), Failure> {
     if publication.set.as_ref().is_ok_and(|set| !set.rules().is_empty()) {
         return Ok(());
     }
-    let advice = match role {
-        Role::Client => "fall back to a plain connection",
-        Role::Verifier => "there is nothing to judge by",
+    let advice = match party {
+        Party::Client => "fall back to a plain connection",
+        Party::Verifier => "there is nothing to judge by",
     };
     let mut faults = faults(service, publication);
     if publication.candidates.is_empty() {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use ssa_dns::{self as dns, RecordSet, Resolution};
 use ssa_input::text::clean;
 use ssa_rules::{
-    AddressSpace, Class, Record, UnixTime,
-    published::{Candidate, Publication, Role},
+    AddressSpace, Membership, Record, UnixTime,
+    published::{Candidate, Party, Publication},
 };
 
 use crate::{
@@ -180,7 +180,7 @@ impl View {
             service: Service::of_name(resolution)
                 .map_err(|failure| failure.faults)
                 .map(|service| {
-                    let publication = service.publication(Role::Client, &Keys::default());
+                    let publication = service.publication(Party::Client, &Keys::default());
                     (service, publication)
                 }),
             aaaa,
@@ -225,11 +225,11 @@ impl View {
 
     fn legacy(&self, address: Ipv6Addr) -> Legacy {
         match (self.in_force(), self.space()) {
-            (Some(record), Some(space)) => match space.class(address) {
-                Class::Legacy(_) => Legacy::Kept,
-                Class::Outside => Legacy::Outside,
-                Class::Service(_) if record.is_open() => Legacy::Open,
-                Class::Service(_) => Legacy::Refused,
+            (Some(record), Some(space)) => match space.membership(address) {
+                Membership::Legacy(_) => Legacy::Kept,
+                Membership::Outside => Legacy::Outside,
+                Membership::Service(_) if record.is_open() => Legacy::Open,
+                Membership::Service(_) => Legacy::Refused,
             },
             _ => Legacy::Unknown,
         }

@@ -223,7 +223,7 @@ fn every_fault_is_told_at_once() {
         "--endpoint a=x: weight `x`",
         "the endpoint b is given twice",
         "name `c d` is not",
-        "unknown key `wait`",
+        "wait: unknown field",
     ]);
     plan("4", &[]).exits(2).tells(&["--endpoint: missing"]);
     ssa(&["slices", "plan", "--bits", "4", "--endpoint", "a"])
@@ -239,7 +239,7 @@ fn every_fault_is_told_at_once() {
     let unknown = ["--endpoint", "a", "--format", "ip-route", "--local", "z"];
     plan("4", &unknown)
         .exits(2)
-        .tells(&["`z` is no endpoint of the plan; there are a"]);
+        .tells(&["`z` is not an endpoint of the plan; allowed: a"]);
 }
 
 #[test]

@@ -257,7 +257,7 @@ def configured(services: list[dict[str, Any]], servers: list[str] | None = None,
             "socket": {"path": str(socket)},
             "admin": f"[::1]:{ADMIN}",
             "state": str(folder / "state.json"),
-            "dns": {"servers": servers, "timeout_ms": 500, "retry_most_s": 1},
+            "dns": {"servers": servers, "timeout_ms": 500, "max_backoff_s": 1},
             "services": services,
             **more,
         }

@@ -24,7 +24,7 @@ pub struct Inbound {
     /// Who may use plain addresses.
     exempt: Vec<Exemption>,
     /// Whether connections that concern no service, by address or by port, pass.
-    unclaimed_allowed: bool,
+    no_match_allowed: bool,
     /// The cluster that demoted connections use.
     demote_cluster: Option<String>,
 }
@@ -194,8 +194,8 @@ impl Decision {
 
     /// A decision on a connection for which no snapshot arrived in time.
     #[must_use]
-    pub fn without_snapshot(released: bool) -> Self {
-        Self::general(Finding::NoSnapshot, released)
+    pub fn without_snapshot(failure_mode_allow: bool) -> Self {
+        Self::general(Finding::NoSnapshot, failure_mode_allow)
     }
 }
 
@@ -205,7 +205,7 @@ impl Inbound {
     pub fn new(
         services: Table<InboundService>,
         exempt: Vec<Exemption>,
-        unclaimed_allowed: bool,
+        no_match_allowed: bool,
         demote_cluster: Option<String>,
     ) -> Self {
         let mut inbound = Self {
@@ -213,7 +213,7 @@ impl Inbound {
             ports: Index::default(),
             off: false,
             exempt,
-            unclaimed_allowed,
+            no_match_allowed,
             demote_cluster,
         };
         inbound.install(services, false);
@@ -303,7 +303,7 @@ impl Inbound {
         match decided {
             Some(decision) => decision,
             None if exempt => Decision::general(Finding::Exempt, true),
-            None => Decision::general(Finding::Unclaimed, self.unclaimed_allowed),
+            None => Decision::general(Finding::NoMatch, self.no_match_allowed),
         }
     }
 

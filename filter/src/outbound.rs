@@ -3,7 +3,7 @@
 use core::net::Ipv6Addr;
 
 use ssa_rules::{
-    Choice, Chosen, Class, ComposeError, Connection, ItemSource, Limits, Port, RandomBits, Sources, UnixTime,
+    Choice, Chosen, ComposeError, Connection, ItemSource, Limits, Membership, Port, RandomBits, Sources, UnixTime,
     ValidFrom, choice,
 };
 
@@ -169,8 +169,8 @@ pub enum Decision {
 impl Decision {
     /// A decision on a connection for which no snapshot arrived in time.
     #[must_use]
-    pub const fn without_snapshot(released: bool) -> Self {
-        let outcome = if released {
+    pub const fn without_snapshot(failure_mode_allow: bool) -> Self {
+        let outcome = if failure_mode_allow {
             Outcome::NoSnapshot
         } else {
             Outcome::Refused
@@ -292,7 +292,9 @@ impl Outbound {
             return Route::Service(number, service.port.unwrap_or(destination.port));
         }
         match self.services.owner(destination.address) {
-            Some((number, service)) if matches!(service.service.class(destination.address), Class::Service(_)) => {
+            Some((number, service))
+                if matches!(service.service.membership(destination.address), Membership::Service(_)) =>
+            {
                 Route::Plain(Some(number), Outcome::Own)
             }
             _ => Route::Plain(None, Outcome::Untouched),

@@ -3,7 +3,7 @@
 use core::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Class, Published};
+use ssa_rules::{AddressSpace, Membership, Published};
 
 /// A service as both roles know it.
 #[derive(Clone, Debug, Default)]
@@ -20,15 +20,15 @@ impl Service {
     /// Says what an address is to the service, whichever of its records holds: in the service before legacy before
     /// outside.
     #[must_use]
-    pub fn class(&self, address: Ipv6Addr) -> Class {
-        let classes = self.spaces.iter().map(|space| space.class(address));
+    pub fn membership(&self, address: Ipv6Addr) -> Membership {
+        let classes = self.spaces.iter().map(|space| space.membership(address));
         classes
-            .min_by_key(|class| match class {
-                Class::Service(_) => 0,
-                Class::Legacy(_) => 1,
-                Class::Outside => 2,
+            .min_by_key(|membership| match membership {
+                Membership::Service(_) => 0,
+                Membership::Legacy(_) => 1,
+                Membership::Outside => 2,
             })
-            .unwrap_or(Class::Outside)
+            .unwrap_or(Membership::Outside)
     }
 
     /// Returns all items, positive and negated.

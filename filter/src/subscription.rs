@@ -1,9 +1,6 @@
 //! When the next snapshot is asked for.
 
-use ssa_snapshot::{
-    Role,
-    plugin::{Missing, Subscription},
-};
+use ssa_snapshot::{Role, plugin::Subscription};
 
 use crate::host::{Call, HttpCalls, NS_PER_MS, Request};
 
@@ -53,8 +50,8 @@ impl Feed {
 
     /// Says whether connections pass for which no snapshot came in time.
     #[must_use]
-    pub fn released(&self) -> bool {
-        self.subscription.missing(self.role) == Missing::Release
+    pub fn failure_mode_allow(&self) -> bool {
+        self.subscription.failure_mode_allow(self.role)
     }
 
     /// Asks for the next snapshot, if it is time to; says whether that could not be done.

@@ -12,7 +12,7 @@ const CASES: u64 = 100_000;
 
 /// Texts that are taken, which cases are made of.
 const GOOD: [&str; 4] = [
-    r#"{"role": "inbound", "unclaimed": "allow", "demote_cluster": "slow", "hold": {"connections": 4096, "ms": 0},
+    r#"{"role": "inbound", "no_match": "allow", "demote_cluster": "slow", "hold": {"connections": 4096, "ms": 0},
         "exempt": [{"sources": ["2001:db8:f::/48"], "ports": [80]}], "services": [{"name": "web",
         "apl": "2:2001:db8:5::/64 !2:2001:db8:6::/120", "rules": ["v=ssa1; addr=hash(src/64,time/30):20 rand:44; skew=30"],
         "ports": [80, 443.0], "mode": "shadow", "policy": {"legacy": "demote", "violation": "deny"}}]}"#,

@@ -150,7 +150,7 @@ def rotation(demo: Demo, tokens: Service) -> None:
     )
 
 
-def hopping(demo: Demo, vault: Service, asker: Any) -> None:
+def hopping(demo: Demo, vault: Service, querier: Any) -> None:
     demo.title(f"Hopping by time and secret: {vault.domain}")
     demo.say(f"{HOPPING}. A client has been sending requests all the time:")
 
@@ -163,7 +163,7 @@ def hopping(demo: Demo, vault: Service, asker: Any) -> None:
         return found if len(found) >= 2 else None
 
     found = demo.wait(timeouts.STEP, "the address changed", steps)
-    asker.stop()
+    querier.stop()
     of_client = f"k1={vault.key_of('k1', demo.client.address)}"
     row = demo.table("first:9", "last:9", "address:40", "server:8", "requests:0")
     for used, lines in found:
@@ -175,7 +175,7 @@ def hopping(demo: Demo, vault: Service, asker: Any) -> None:
             wanted=demo.compose(vault, demo.client.address, client_key=of_client, time=at),
             found=used,
         )
-    demo.claim(f"requests refused, of {len(asker.answers())}", 0, asker.failed())
+    demo.claim(f"requests refused, of {len(querier.answers())}", 0, querier.failed())
     demo.claim("connections with another verdict than conforming", 0, demo.others(vault))
     source, now = demo.rogue.address, int(time.time())
     own, bad = f"k1={vault.key_of('k1', source)}", f"k1={client_key(WRONG_SECRET, 64, source)}"

@@ -107,7 +107,7 @@ def rogue(demo: Demo, web: Service) -> None:
         [
             ("an address of the service, 2001:db8:5::1", "2001:db8:5::1", "refused violation field_0"),
             (f"a server's plain address, {server}", server, "refused outside -"),
-            (f"the sidecar itself, [{server}]:15006", f"[{server}]:15006", "refused unclaimed -"),
+            (f"the sidecar itself, [{server}]:15006", f"[{server}]:15006", "refused no_match -"),
         ],
     )
     line = lines[0]

@@ -23,7 +23,7 @@ class Shim(resolver.Shim):
         self.demo = demo
         self.host = sidecar.host
         self.mount()
-        dns = {"timeout_ms": 500, "retry_most_s": 1}
+        dns = {"timeout_ms": 500, "max_backoff_s": 1}
         configure = resolver.configured(self._entries(), dns=dns, off=False)
         super().__init__(demo, sidecar.host, configure, sidecar.folder / "resolver.sock")
 

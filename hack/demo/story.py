@@ -35,7 +35,7 @@ def tell(demo: Demo) -> None:
     publication(demo, web, vault)
     as_they_stand(demo, web)
     hold_and_release(demo, web)
-    asker = Asking(demo, demo.client, vault, "hopping", "--rate", "4/s")
+    querier = Asking(demo, demo.client, vault, "hopping", "--rate", "4/s")
     kinds_of_rules(
         demo,
         [
@@ -53,7 +53,7 @@ def tell(demo: Demo) -> None:
     outage(demo, web)
     make_before_break(demo, web)
     rotation(demo, tokens)
-    hopping(demo, vault, asker)
+    hopping(demo, vault, querier)
     modes(demo, web)
     applications(demo, (("object store", objects), ("object and source", combined)))
     scaling(demo, naive)

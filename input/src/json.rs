@@ -1,7 +1,7 @@
-//! JSON documents, read into types: every fault with its path, its line and its column, in the words of JSON.
+//! JSON documents, read into types: every fault with its path, line and column, in the terms of JSON.
 //!
-//! Texts of the document are not repeated, for one of them may be a key in the wrong place; names of keys and numbers are,
-//! without what may be key material.
+//! Errors do not repeat strings of the document, because one of them may be a misplaced key; they do repeat the names of
+//! fields and numbers, without anything that may be key material.
 
 mod de;
 mod position;
@@ -19,22 +19,22 @@ pub use problem::Problem;
 
 use crate::{secrets::concealed, text::without_mark};
 
-/// The most faults that are told of one document.
+/// The maximum number of faults reported for a document.
 pub const MAX_FAULTS: usize = 64;
 
 /// One fault of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The path of what is at fault, such as `services[3].allowed[0]`; empty for the whole.
+    /// The path, such as `services[3].allowed[0]`; empty for the whole document.
     pub path: String,
-    /// What is wrong there, and what is allowed.
+    /// What is wrong, and what is allowed.
     pub problem: Problem,
-    /// The line and the column, from 1, where the document has them.
+    /// The line and the column, counted from 1, if known.
     pub position: Option<(usize, usize)>,
 }
 
 impl Fault {
-    /// Returns what is wrong and where in the text, without the path.
+    /// Returns what is wrong, with line and column and without the path.
     #[must_use]
     pub fn reason(&self) -> String {
         let reason = match self.position {
@@ -57,12 +57,12 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A step on the way to a value.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Into the value of this key.
+    /// The value of this key.
     Key(String),
-    /// Into the member of this number.
+    /// The member at this index.
     At(usize),
 }
 
@@ -72,7 +72,7 @@ impl From<&str> for Step {
     }
 }
 
-/// A document whose text is JSON, and of which no object has a key twice.
+/// A JSON document without duplicate keys in any object.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
     text: &'a [u8],
@@ -84,7 +84,7 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     ///
-    /// Where it stops to be JSON, or which key stands twice.
+    /// The first syntax error, or the first duplicate key.
     pub fn new(text: &'a [u8]) -> Result<Self, Fault> {
         let text = without_mark(text);
         let value = syntax::read(text)?;
@@ -97,8 +97,7 @@ impl<'a> Document<'a> {
         &self.value
     }
 
-    /// Takes the members of a list under a key of the document out of it, and leaves an empty list; nothing where no list is
-    /// there.
+    /// Removes and returns the members of a list in a field of the document; none if it is not a list.
     pub fn take_members(&mut self, key: &str) -> Vec<Value> {
         match self.value.get_mut(key) {
             Some(Value::Array(members)) => std::mem::take(members),
@@ -106,20 +105,25 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Reads the whole, noting every fault; nothing where what is left without them is not enough.
+    /// Reads the whole document and records every fault; returns nothing if what remains without them is not sufficient.
     pub fn read<T: DeserializeOwned>(&self, faults: &mut Vec<Fault>) -> Option<T> {
         self.part(&self.value, &[], faults)
     }
 
-    /// Reads a part that stood at this place, noting every fault.
+    /// Reads a part that was at this path, and records every fault.
     pub fn part<T: DeserializeOwned>(&self, value: &Value, at: &[Step], faults: &mut Vec<Fault>) -> Option<T> {
         let (read, found) = de::read(value, MAX_FAULTS.saturating_sub(faults.len()));
         faults.extend(found.into_iter().map(|(steps, problem)| {
-            let way: Vec<Step> = at.iter().cloned().chain(steps).collect();
+            let path: Vec<Step> = at.iter().cloned().chain(steps).collect();
+            // What is missing has the position of the object that lacks it.
+            let present = match path.split_last() {
+                Some((_, object)) if problem == Problem::MISSING => object,
+                _ => &path,
+            };
             Fault {
-                path: written(&way),
+                position: position::of(self.text, present),
+                path: written(&path),
                 problem,
-                position: position::of(self.text, &way),
             }
         }));
         read
@@ -140,7 +144,7 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Vec<Fault>> {
     }
 }
 
-/// Returns a way as it is written, such as `services[3].allowed[0]`.
+/// Returns a path in writing, such as `services[3].allowed[0]`.
 fn written(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {

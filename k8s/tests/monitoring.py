@@ -96,10 +96,10 @@ class Monitoring(Checks):
         assert (shim["port"], shim["path"]) == ("ssa-metrics", "/metrics")
         for flat, wanted in {
             # As an Envoy without stats_tags prints them.
-            "ssa_inbound_connections_total_service___verdict_unclaimed_outcome_denied": {
+            "ssa_inbound_connections_total_service___verdict_no_match_outcome_denied": {
                 "__name__": "ssa_inbound_connections_total",
                 "ssa_service": "_",
-                "ssa_verdict": "unclaimed",
+                "ssa_verdict": "no_match",
                 "ssa_outcome": "denied",
             },
             "ssa_inbound_connections_total_service_web_demo_test_verdict_other_port_outcome_shadow_denied": {

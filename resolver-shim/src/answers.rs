@@ -11,8 +11,8 @@ use ssa_input::secrets::concealed;
 /// The most plain addresses kept of an answer.
 pub const MAX_ADDRESSES: usize = 64;
 
-/// The longest TTL that is kept of an answer, in seconds: a week. Less of it counts: [`crate::config::Dns::ttl_most`].
-pub const MAX_TTL: u64 = 7 * 86_400;
+/// The maximum TTL kept of an answer. How much of it counts is [`crate::config::Dns::max_ttl`].
+pub use crate::config::MAX_TTL;
 
 /// The most characters kept of a reason.
 const MAX_REASON: usize = 300;
@@ -284,15 +284,15 @@ impl<T: PartialEq> Slot<T> {
 
     /// Returns when the answer expires, where a TTL counts for so long at most.
     #[must_use]
-    pub fn expires(&self, ttl_most: u64) -> Seconds {
-        self.at.saturating_add(self.ttl.min(ttl_most))
+    pub fn expires(&self, max_ttl: u64) -> Seconds {
+        self.at.saturating_add(self.ttl.min(max_ttl))
     }
 
     /// Returns until when a client may live on the answer: without end, unless the last question failed.
     #[must_use]
-    pub fn good_until(&self, stale: u64, ttl_most: u64) -> Option<Seconds> {
+    pub fn good_until(&self, stale: u64, max_ttl: u64) -> Option<Seconds> {
         self.failure.as_ref()?;
-        Some(self.expires(ttl_most).saturating_add(stale))
+        Some(self.expires(max_ttl).saturating_add(stale))
     }
 }
 

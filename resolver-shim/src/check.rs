@@ -9,7 +9,7 @@ use crate::{
     answers::Seconds,
     config::{Config, Keys, Origin, Role},
     daemon::unusable_files,
-    files::Place,
+    files::AnchoredPath,
     folders::Missing,
     history::State,
     model::Model,
@@ -134,7 +134,7 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
 /// Returns why socket and state cannot be made where they are to be, seen from this host and this user.
 #[must_use]
 pub fn places(config: &Config) -> Vec<Fault> {
-    let open = |path: &Path| Place::open(path, config.folders, Missing::Fails).map(drop);
+    let open = |path: &Path| AnchoredPath::open(path, config.folders, Missing::Fail).map(drop);
     // The last folder of the socket is made where it is missing.
     let socket = open(&config.socket.path).or_else(|error| match config.socket.path.parent() {
         Some(folder) if error.kind() == io::ErrorKind::NotFound => open(folder),

@@ -1,4 +1,4 @@
-//! Places for what is under way, shared among askers.
+//! Places for what is under way, shared among queriers.
 
 use std::{
     collections::HashMap,
@@ -35,10 +35,10 @@ impl FairSemaphore {
         })))
     }
 
-    /// Takes so many places for an asker, if it may have them.
+    /// Takes so many places for a querier, if it may have them.
     #[must_use]
-    pub(crate) fn take(&self, asker: IpAddr, places: usize) -> Option<FairPermit> {
-        let holders = holders(asker);
+    pub(crate) fn take(&self, querier: IpAddr, places: usize) -> Option<FairPermit> {
+        let holders = holders(querier);
         let mut taken = self.lock();
         let left = taken.left.checked_sub(places)?;
         for (holder, times) in holders.iter().zip([1, 3]) {
@@ -65,7 +65,7 @@ impl FairSemaphore {
     }
 }
 
-/// Places that an asker has, until this goes.
+/// Places that a querier has, until this goes.
 #[derive(Debug)]
 pub(crate) struct FairPermit {
     of: FairSemaphore,
@@ -88,9 +88,9 @@ impl Drop for FairPermit {
     }
 }
 
-/// Returns the address and the network that an asker counts to.
-fn holders(asker: IpAddr) -> [Holder; 2] {
-    let (address, network) = match asker {
+/// Returns the address and the network that a querier counts to.
+fn holders(querier: IpAddr) -> [Holder; 2] {
+    let (address, network) = match querier {
         IpAddr::V4(address) => (address.to_ipv6_mapped(), NETWORK_OF_IPV4),
         IpAddr::V6(address) => (address, NETWORK),
     };
@@ -105,13 +105,13 @@ fn holders(asker: IpAddr) -> [Holder; 2] {
 mod tests {
     use super::*;
 
-    fn fill(semaphore: &FairSemaphore, askers: impl Iterator<Item = String>) -> Vec<FairPermit> {
-        let asked = askers.map(|asker| semaphore.take(asker.parse().unwrap(), 1));
+    fn fill(semaphore: &FairSemaphore, queriers: impl Iterator<Item = String>) -> Vec<FairPermit> {
+        let asked = queriers.map(|querier| semaphore.take(querier.parse().unwrap(), 1));
         asked.take_while(Option::is_some).flatten().collect()
     }
 
-    fn one(asker: &str) -> impl Iterator<Item = String> {
-        std::iter::repeat(asker.to_owned())
+    fn one(querier: &str) -> impl Iterator<Item = String> {
+        std::iter::repeat(querier.to_owned())
     }
 
     #[test]
@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn what_is_large_takes_more() {
         let semaphore = FairSemaphore::new(64);
-        let asker = IpAddr::from(Ipv6Addr::LOCALHOST);
-        assert!(semaphore.take(asker, 33).is_none());
-        let large = semaphore.take(asker, 32);
-        assert!(large.is_some() && semaphore.take(asker, 1).is_none());
+        let querier = IpAddr::from(Ipv6Addr::LOCALHOST);
+        assert!(semaphore.take(querier, 33).is_none());
+        let large = semaphore.take(querier, 32);
+        assert!(large.is_some() && semaphore.take(querier, 1).is_none());
     }
 }

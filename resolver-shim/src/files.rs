@@ -20,25 +20,25 @@ use crate::{
     users::{WRITABLE_BY_OTHERS, is_own, own_user},
 };
 
-/// A place in a folder that is held open: a name in it means the same file whatever becomes of the path.
+/// A file name in an open directory: it means the same file whatever happens to the path (`openat(2)`).
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct AnchoredPath {
     folder: File,
     name: OsString,
     /// Whether others may put files into the folder.
     pub(crate) shared: bool,
 }
 
-impl Place {
-    /// Opens the folder of a path, if only root and the daemon's own user can put anything on the way there, or if the
-    /// configuration takes folders that are shared.
+impl AnchoredPath {
+    /// Opens the directory of a path, if only root and the daemon's own user can change that path, or if the configuration
+    /// allows shared directories.
     ///
     /// # Errors
     ///
-    /// There is none, or another user rules over a part of the way.
+    /// The directory is missing, or another user controls a part of the path.
     pub(crate) fn open(path: &Path, folders: Folders, missing: Missing) -> io::Result<Self> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no path of a file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not the path of a file"));
         };
         let (folder, shared) = folders::reach(folder, folders, missing)?;
         Ok(Self {
@@ -48,12 +48,12 @@ impl Place {
         })
     }
 
-    /// Returns the name beside it under which its successor is made.
+    /// Returns the name under which its replacement is created.
     fn beside(&self) -> OsString {
         successor(&self.name)
     }
 
-    /// Returns what is there, itself and not where it leads.
+    /// Returns the status of the file, without following a symbolic link.
     pub(crate) fn found(&self) -> io::Result<Stat> {
         Ok(rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
@@ -200,8 +200,8 @@ mod tests {
         assert!(made.success());
     }
 
-    fn open(path: &Path) -> io::Result<Place> {
-        Place::open(path, Folders::Own, Missing::Fails)
+    fn open(path: &Path) -> io::Result<AnchoredPath> {
+        AnchoredPath::open(path, Folders::Own, Missing::Fail)
     }
 
     fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

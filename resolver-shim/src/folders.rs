@@ -1,4 +1,4 @@
-//! The way to a folder, judged step by step: whoever can replace a part of it can replace all that lies behind.
+//! Opening a directory whose path only trusted users control: whoever can replace one component controls all that follow.
 
 use std::{
     collections::VecDeque,
@@ -17,31 +17,31 @@ use rustix::{
 
 use crate::users::{STICKY, WRITABLE_BY_OTHERS, overflow_user, own_user};
 
-/// The most links followed on a way, as the kernel has it.
+/// The maximum number of symbolic links followed in a path; the kernel's limit.
 const MAX_LINKS: usize = 40;
 
-/// Whose folders files are made in.
+/// Which directories files may be created in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folders {
-    /// Those that only root, the daemon's own user and the owner of `/` can change.
+    /// Directories that only root, the daemon's own user and the owner of `/` can change.
     Own,
-    /// Those too that others may write to, as the configuration says; root takes none of them.
+    /// Also directories that others may write to, if the configuration allows it; never as root.
     Shared,
 }
 
-/// What becomes of a last folder that is missing.
+/// What is done if the last directory of a path is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// It is made, with mode 755.
-    Made,
+    /// It is created, with mode 755.
+    Create,
     /// That is an error.
-    Fails,
+    Fail,
 }
 
-/// Opens a folder by a way on which nobody but root and the daemon's own user can put anything. Every folder of it
-/// belongs to one of these, or to whoever owns the root folder, and nobody else may write to it; or it has the sticky bit,
-/// as `/tmp` has, for there only a file's owner replaces it. Links are followed where they belong to these users. Says
-/// whether a folder of it is shared.
+/// Opens a directory whose path nobody but root and the daemon's own user can change. Every directory in it belongs to one
+/// of these or to the owner of the root directory, and nobody else may write to it; or it has the sticky bit, as `/tmp`
+/// has, where only its owner can replace a file. Symbolic links of these users are followed. Also returns whether a
+/// directory in the path is shared.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub(crate) fn reach(folder: &Path, folders: Folders, missing: Missing) -> io::Re
     let root = open_root()?;
     let owner = rustix::fs::fstat(&root)?.st_uid;
     let own = own_user();
-    let mut way = Way {
+    let mut walk = Walk {
         trusted: trusted(own, owner, overflow_user()),
         own,
         folders,
@@ -59,16 +59,16 @@ pub(crate) fn reach(folder: &Path, folders: Folders, missing: Missing) -> io::Re
         path: PathBuf::from("/"),
         at: root,
     };
-    way.judge()?;
-    way.walk(&std::path::absolute(folder)?, missing)?;
-    // What is only a place to look from cannot be read from or written to.
+    walk.judge()?;
+    walk.walk(&std::path::absolute(folder)?, missing)?;
+    // An O_PATH descriptor cannot be read or synchronised.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat(&way.at, ".", flags, Mode::empty())?;
-    Ok((File::from(opened), way.is_shared))
+    let opened = rustix::fs::openat(&walk.at, ".", flags, Mode::empty())?;
+    Ok((File::from(opened), walk.is_shared))
 }
 
-/// Returns who may own the folders and links of a way: root, the daemon's own user and the owner of the root folder. A user
-/// who stands for all that are not mapped may not: anybody of another user namespace is shown as that one.
+/// Returns who may own the directories and links of a path: root, the daemon's own user and the owner of the root directory.
+/// The overflow user may not, because it stands for any unmapped user of another user namespace.
 fn trusted(own: u32, owner: u32, overflow: Option<u32>) -> Vec<u32> {
     let is_somebody = |user: &u32| Some(*user) != overflow;
     [0, own, owner].into_iter().filter(is_somebody).collect()
@@ -78,19 +78,19 @@ fn open_root() -> Result<OwnedFd, Errno> {
     rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// A way to a folder, as far as it has been gone.
-struct Way {
-    /// Who may own folders and links of it.
+/// The walk along a path, as far as it has come.
+struct Walk {
+    /// Who may own directories and links in it.
     trusted: Vec<u32>,
     own: u32,
     folders: Folders,
     is_shared: bool,
-    /// Where it has led to, to be told.
+    /// The path so far, for errors.
     path: PathBuf,
     at: OwnedFd,
 }
 
-impl Way {
+impl Walk {
     fn walk(&mut self, folder: &Path, missing: Missing) -> io::Result<()> {
         let mut left: VecDeque<OsString> = steps(folder).collect();
         let mut links = 0_usize;
@@ -101,7 +101,7 @@ impl Way {
             }
             let is_last = left.is_empty();
             let found = match self.open(&name) {
-                Err(Errno::NOENT) if is_last && missing == Missing::Made => {
+                Err(Errno::NOENT) if is_last && missing == Missing::Create => {
                     rustix::fs::mkdirat(
                         &self.at,
                         &name,
@@ -236,7 +236,7 @@ mod tests {
     const OTHER: u32 = 1001;
 
     fn opened(path: &Path) -> io::Result<u64> {
-        let (folder, _) = reach(path, Folders::Own, Missing::Fails)?;
+        let (folder, _) = reach(path, Folders::Own, Missing::Fail)?;
         Ok(folder.metadata()?.ino())
     }
 
@@ -298,15 +298,15 @@ mod tests {
             }
             // A missing folder is not made there either.
             let missing = open.join("missing");
-            assert!(reach(&missing, Folders::Own, Missing::Made).is_err());
+            assert!(reach(&missing, Folders::Own, Missing::Create).is_err());
             assert!(!missing.exists());
         }
         // Where only a file's owner replaces it, as in /tmp.
         mode(&open, 0o1777);
         assert!(opened(&inner).is_ok());
         let missing = open.join("missing");
-        assert!(reach(&missing, Folders::Own, Missing::Fails).is_err());
-        assert!(reach(&missing, Folders::Own, Missing::Made).is_ok());
+        assert!(reach(&missing, Folders::Own, Missing::Fail).is_err());
+        assert!(reach(&missing, Folders::Own, Missing::Create).is_ok());
         assert_eq!(fs::metadata(&missing).unwrap().mode() & 0o777, 0o755);
     }
 
@@ -349,6 +349,6 @@ mod tests {
         refused(&sticky.join("theirs"));
         // Root shares none, whatever the configuration says.
         mode(&of_root, 0o777);
-        assert!(reach(&of_root, Folders::Shared, Missing::Fails).is_err());
+        assert!(reach(&of_root, Folders::Shared, Missing::Fail).is_err());
     }
 }

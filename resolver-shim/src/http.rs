@@ -50,27 +50,27 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     response
 }
 
-/// How many connections there may be at once.
+/// A limit on concurrent connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Room(Arc<Semaphore>);
+pub(crate) struct ConnectionLimit(Arc<Semaphore>);
 
-impl Room {
-    /// Makes room for so many.
+impl ConnectionLimit {
+    /// Allows this number of connections.
     #[must_use]
     pub(crate) fn new(connections: usize) -> Self {
         Self(Arc::new(Semaphore::new(connections)))
     }
 
-    /// Takes a place, if there is one.
+    /// Takes a permit for one connection, unless the limit is reached.
     #[must_use]
     pub(crate) fn take(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().try_acquire_owned().ok()
     }
 }
 
-/// Waits until all is to end.
+/// Waits for shutdown.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // Without a sender all has ended.
+    // A closed channel means shutdown too.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 

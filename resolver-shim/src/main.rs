@@ -8,7 +8,7 @@ use ssa_resolver::{
     check,
     daemon::{self, Settings},
     forget::{self, ForgetError},
-    output::{Log, say, tell},
+    output::{Log, print, print_error},
 };
 use tracing::level_filters::LevelFilter;
 
@@ -124,10 +124,10 @@ fn main() -> ExitCode {
 fn explain(error: &clap::Error) -> ExitCode {
     let told = error.render().to_string();
     if error.use_stderr() {
-        told.trim_end().lines().for_each(tell);
+        told.trim_end().lines().for_each(print_error);
         return ExitCode::from(2);
     }
-    told.trim_end().lines().for_each(say);
+    told.trim_end().lines().for_each(print);
     ExitCode::SUCCESS
 }
 
@@ -138,21 +138,21 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
     } else {
         settings.file.display().to_string()
     };
-    let tell_of = |fault: &dyn std::fmt::Display| tell(&format!("{file}: {fault}"));
+    let print_fault = |fault: &dyn std::fmt::Display| print_error(&format!("{file}: {fault}"));
     let config = match settings.read() {
         Ok(config) => config,
         Err(error) if error.is_unreadable() => {
-            tell(&error.to_string());
+            print_error(&error.to_string());
             return ExitCode::from(2);
         }
         Err(error) => {
-            error.faults.iter().for_each(|fault| tell_of(fault));
+            error.faults.iter().for_each(|fault| print_fault(fault));
             return ExitCode::FAILURE;
         }
     };
     let places = if with_keys { check::places(&config) } else { Vec::new() };
     for warning in places.into_iter().chain(check::warnings(&config)) {
-        tell_of(&warning);
+        print_fault(&warning);
     }
     let services = config.services.len();
     #[allow(
@@ -162,11 +162,11 @@ fn check(settings: &Settings, with_keys: bool) -> ExitCode {
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     let faults = check::faults(config, with_keys, now.unwrap_or_default().as_secs());
     if faults.is_empty() {
-        say(&format!("{services} service{}", if services == 1 { "" } else { "s" }));
+        print(&format!("{services} service{}", if services == 1 { "" } else { "s" }));
         return ExitCode::SUCCESS;
     }
     for fault in &faults {
-        tell_of(fault);
+        print_fault(fault);
     }
     ExitCode::FAILURE
 }
@@ -176,18 +176,18 @@ fn forget(settings: &Settings, service: &str) -> ExitCode {
     let config = match settings.read() {
         Ok(config) => config,
         Err(error) => {
-            tell(&error.to_string());
+            print_error(&error.to_string());
             return ExitCode::from(2);
         }
     };
     match forget::forget(&config.socket.path, service) {
         Ok(count) => {
-            say(&format!("{count} forgotten"));
+            print(&format!("{count} forgotten"));
             ExitCode::SUCCESS
         }
         Err(error) => {
             let place = config.socket.path.display();
-            tell(&format!("{place}: {error}"));
+            print_error(&format!("{place}: {error}"));
             match error {
                 ForgetError::Refused(_) => ExitCode::FAILURE,
                 ForgetError::Unreachable(_) => ExitCode::from(2),

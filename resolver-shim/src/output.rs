@@ -1,19 +1,18 @@
-//! What is told to people and written to logs goes without what may be a key, and without what would steer a terminal or
-//! forge a line, whatever somebody wrote into the wrong place.
+//! Output to terminals and logs, without anything that may be a key or a control sequence, whatever the input was.
 
 use std::io;
 
 use ssa_input::{secrets::concealed, text::clean};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Writes a line to standard error, without what looks like a key. That nobody reads it ends nothing.
-pub fn tell(text: &str) {
-    let _ = io::Write::write_all(&mut Lines(io::stderr()), format!("{text}\n").as_bytes());
+/// Writes a line to standard error, without what looks like a key. Write errors are ignored.
+pub fn print_error(text: &str) {
+    let _ = io::Write::write_all(&mut RedactingWriter(io::stderr()), format!("{text}\n").as_bytes());
 }
 
 /// Writes a line to standard output, likewise.
-pub fn say(text: &str) {
-    let _ = io::Write::write_all(&mut Lines(io::stdout()), format!("{text}\n").as_bytes());
+pub fn print(text: &str) {
+    let _ = io::Write::write_all(&mut RedactingWriter(io::stdout()), format!("{text}\n").as_bytes());
 }
 
 /// Writes logs to standard error, without what looks like a key.
@@ -21,23 +20,23 @@ pub fn say(text: &str) {
 pub struct Log;
 
 impl<'a> MakeWriter<'a> for Log {
-    type Writer = Lines<io::Stderr>;
+    type Writer = RedactingWriter<io::Stderr>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Lines(io::stderr())
+        RedactingWriter(io::stderr())
     }
 }
 
-/// Writes each text that it is given whole as one line, without what looks like a key. What cannot be written is lost: a full
-/// disk or a reader that left must not end what logs.
+/// Writes each buffer as one line, without what looks like a key. Write errors are ignored: a full disk or a closed pipe
+/// must not end the process that logs.
 #[derive(Debug)]
-pub struct Lines<W>(W);
+pub struct RedactingWriter<W>(W);
 
-impl<W: io::Write> io::Write for Lines<W> {
+impl<W: io::Write> io::Write for RedactingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
-        // Colours end a word, so keys are looked for before these are gone.
+        // Colour codes delimit words, so keys are searched for before these are removed.
         let line = concealed(line);
         let _ = self.0.write_all([&clean(&line), end].concat().as_bytes());
         Ok(bytes.len())
@@ -67,21 +66,21 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let mut lines = Lines(Full);
+        let mut lines = RedactingWriter(Full);
         lines.write_all(b"a line\n").unwrap();
         lines.flush().unwrap();
     }
 
     #[test]
     fn logs_are_concealed() {
-        let mut lines = Lines(Vec::new());
+        let mut lines = RedactingWriter(Vec::new());
         lines.write_all(b"key=00112233445566778899aabbccddEEFF\n").unwrap();
         assert_eq!(lines.0, b"key=(hidden)\n");
     }
 
     #[test]
     fn what_is_logged_is_one_line_that_steers_no_terminal() {
-        let mut lines = Lines(Vec::new());
+        let mut lines = RedactingWriter(Vec::new());
         lines
             .write_all("path=/a\u{1b}[31m\0\u{9b}b\nINFO forged\r\n".as_bytes())
             .unwrap();

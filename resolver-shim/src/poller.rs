@@ -155,7 +155,7 @@ fn answer<T, V>(set: &RecordSet<T>, value: V, dns: &Dns) -> Answer<V> {
     let ttl = match (set.absence, set.ttl, set.absence_ttl) {
         (None, ttl, _) => ttl.map_or(0, u64::from),
         (Some(_), ttl, absence) => {
-            let absence = absence.map_or(ABSENT, u64::from).min(dns.absent_most);
+            let absence = absence.map_or(ABSENT, u64::from).min(dns.max_negative_ttl);
             ttl.map_or(absence, |ttl| absence.min(ttl.into()))
         }
     };
@@ -182,13 +182,13 @@ fn pause(answers: &Answers, failures: u32, dns: &Dns, random: &mut Random) -> Du
         answers.records.as_ref().ok().map(|answer| answer.ttl),
         answers.addresses.as_ref().ok().map(|answer| answer.ttl),
     ];
-    let ttl = ttls.into_iter().flatten().min().unwrap_or(dns.refresh_most);
-    let due = ttl.clamp(dns.refresh_least, dns.refresh_most.max(dns.refresh_least));
+    let ttl = ttls.into_iter().flatten().min().unwrap_or(dns.max_refresh);
+    let due = ttl.clamp(dns.min_refresh, dns.max_refresh.max(dns.min_refresh));
     let seconds = if failures == 0 {
         due
     } else {
         let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        doubled.min(dns.retry_most).min(due.max(FIRST_RETRY))
+        doubled.min(dns.max_backoff).min(due.max(FIRST_RETRY))
     };
     let milliseconds = seconds.saturating_mul(1000);
     // 80 to 95 % of it.

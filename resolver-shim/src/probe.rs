@@ -31,7 +31,7 @@ impl Probe {
             .split_first()
             .and_then(|(length, rest)| rest.get(..usize::from(*length)))
             .and_then(|label| std::str::from_utf8(label).ok());
-        // Askers and forwarders change the case of letters.
+        // Queriers and forwarders change the case of letters.
         let Some(label) = label.map(str::to_ascii_lowercase) else {
             return false;
         };

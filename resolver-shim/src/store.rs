@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Moment,
-    files::Place,
+    files::AnchoredPath,
     folders::{Folders, Missing},
     model::Stored,
 };
@@ -46,7 +46,7 @@ struct File {
 ///
 /// Why the file cannot be used: its folder is missing or others can change it, it is at fault, or others can write it.
 pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
-    let bytes = match Place::open(path, folders, Missing::Fails)?.read(MAX_BYTES) {
+    let bytes = match AnchoredPath::open(path, folders, Missing::Fail)?.read(MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
@@ -62,8 +62,8 @@ pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<
 /// # Errors
 ///
 /// Its folder is missing or others can change it, or what is there is something else, which stays.
-pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<Place> {
-    let place = Place::open(path, folders, Missing::Fails)?;
+pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<AnchoredPath> {
+    let place = AnchoredPath::open(path, folders, Missing::Fail)?;
     let stays = |reason: &str| io::Error::new(io::ErrorKind::AlreadyExists, format!("{reason}, and is left as it is"));
     let head = match place.head(64) {
         Ok(head) => head,
@@ -259,7 +259,7 @@ mod tests {
             key_of: &|_| ssa_rules::Key::None,
             forbidden: &|_| None,
             taken: &|_| None,
-            ttl_most: 1000,
+            max_ttl: 1000,
         };
         let view = history.verifier(350 + 59, &terms);
         assert_eq!((view.pairs.len(), view.kept.until), (2, Some(410)));

@@ -19,7 +19,7 @@ const NOW: u64 = 1_790_000_000;
 const CONFIGURATION: &str = r#"{"socket": {"path": "/run/x.sock", "mode": "660", "group": 7,
  "peers": [{"uid": 1337, "gid": 0, "roles": ["outbound"]}]}, "admin": "[::1]:9467", "state": "/x.json", "off": false,
  "sources": false, "dns": {"servers": ["192.0.2.53", "[2001:db8::53]:5353"], "timeout_ms": 500, "concurrency": 3,
- "refresh_least_s": 1, "refresh_most_s": 60, "absent_most_s": 5, "retry_most_s": 9, "stale_s": 0},
+ "min_refresh_s": 1, "max_refresh_s": 60, "max_negative_ttl_s": 5, "max_backoff_s": 9, "stale_s": 0},
  "front": {"listen": ["[::1]:53"], "clients": ["2001:db8::/32", "192.0.2.0/24"], "servers": ["::2"], "keyed": true},
  "services": [{"name": "web.demo.test", "allowed": ["2001:db8:5::/48"],
  "inbound": {"ports": [80, 443], "mode": "shadow", "policy": {"legacy": "deny"}, "secrets": "/none"},

@@ -116,9 +116,9 @@ fn a_check_ends_by_what_it_found() {
     );
     assert_eq!(code, Some(1), "{text}");
     for wanted in [
-        "standard input: servises: unknown key",
-        "standard input: off: found the number 1 where there should be true or false (line 1, column 25)",
-        "standard input: services[0].allowed[0]: found the number 1 where there should be a text (line 1, column",
+        "standard input: servises: unknown field",
+        "standard input: off: must be true or false, not 1 (line 1, column 25)",
+        "standard input: services[0].allowed[0]: must be a string, not 1 (line 1, column",
     ] {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
@@ -127,7 +127,7 @@ fn a_check_ends_by_what_it_found() {
         (code, text.as_str()),
         (
             Some(2),
-            "standard input: cannot be read: is empty: nothing was given, or it was read before\n"
+            "standard input: cannot be read: is empty, or was read before\n"
         )
     );
     let (code, text) = told(
@@ -756,7 +756,7 @@ fn a_check_tells_what_collides() {
     let (code, text) = check(&json, &["--socket", path.to_str().unwrap()]);
     assert_eq!(
         (code, &*text),
-        (Some(1), "standard input: state: is the same place as socket.path\n")
+        (Some(1), "standard input: state: conflicts with socket.path\n")
     );
     let rule = "v=ssa1; addr=src[0:64] rand:70; unknown=1";
     let fixed = format!(r#"{{"apl": "2:2001:db8:5::/64", "rules": ["{rule}"]}}"#);

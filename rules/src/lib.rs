@@ -63,9 +63,9 @@ pub mod text;
 mod types;
 pub mod verdict;
 
-pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Class};
+pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Membership};
 pub use choice::{Candidate, Choice, Chosen, Connection, ItemSource, RandomBits, Sources, Work};
-pub use published::{Judgement, Publication, Published, Role};
+pub use published::{Judgement, Party, Publication, Published};
 pub use record::Record;
 pub use rule::{
     ComposeError, Flow, ItemIndex, ItemSet, Key, LimitError, Limits, PrepareError, Progress, Request, Rule, Search,

@@ -14,9 +14,9 @@ use crate::{
 /// The most records that may stand together.
 pub const MAX_RECORDS: usize = 4;
 
-/// For whom a set is made.
+/// The party that a set is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum Party {
     /// A client: a record whose secret it lacks is usable, but not by it.
     Client,
     /// A verifier: a record whose secret it lacks counts as unusable.
@@ -180,7 +180,7 @@ impl Publication {
     /// `_ssa` name, each with its strings concatenated. TXT records that are no SSA records are left out.
     ///
     /// `key_of` gives what is known of the secret of a name.
-    pub fn read<T: AsRef<[u8]>>(apl: Option<&Apl>, txt: &[T], role: Role, key_of: impl Fn(&KeyId) -> Key) -> Self {
+    pub fn read<T: AsRef<[u8]>>(apl: Option<&Apl>, txt: &[T], party: Party, key_of: impl Fn(&KeyId) -> Key) -> Self {
         let space = apl.map_or(Ok(None), AddressSpace::new);
         let records = txt
             .iter()
@@ -190,7 +190,7 @@ impl Publication {
         let candidates: Vec<Candidate> = records
             .map(|(index, txt)| {
                 let record = Record::from_bytes(txt);
-                let rule = prepare(&record, &space, role, &key_of);
+                let rule = prepare(&record, &space, party, &key_of);
                 Candidate { index, record, rule }
             })
             .collect();
@@ -213,7 +213,7 @@ impl Publication {
 fn prepare(
     record: &Result<Record, RecordError>,
     space: &Result<Option<AddressSpace>, SpaceError>,
-    role: Role,
+    party: Party,
     key_of: &impl Fn(&KeyId) -> Key,
 ) -> Result<Rule, Unusable> {
     let record = record.as_ref().map_err(|error| Unusable::Record(error.clone()))?;
@@ -221,7 +221,7 @@ fn prepare(
     let key = record.key().map_or(Key::None, key_of);
     let rule = Rule::prepare(record, space.as_ref(), &key).map_err(Unusable::Prepare)?;
     match record.key() {
-        Some(key) if role == Role::Verifier && !rule.can_verify() => Err(Unusable::SecretMissing(key.clone())),
+        Some(key) if party == Party::Verifier && !rule.can_verify() => Err(Unusable::SecretMissing(key.clone())),
         _ => Ok(rule),
     }
 }

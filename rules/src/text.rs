@@ -10,7 +10,7 @@ pub(crate) const BLANKS: [char; 2] = [' ', '\t'];
 /// # Errors
 ///
 /// Those of the formatter.
-pub fn write_all<T: fmt::Display>(f: &mut fmt::Formatter<'_>, faults: &[T]) -> fmt::Result {
+pub fn write_joined<T: fmt::Display>(f: &mut fmt::Formatter<'_>, faults: &[T]) -> fmt::Result {
     faults.iter().enumerate().try_for_each(|(index, fault)| {
         f.write_str(if index == 0 { "" } else { "; " })?;
         fault.fmt(f)
@@ -18,18 +18,18 @@ pub fn write_all<T: fmt::Display>(f: &mut fmt::Formatter<'_>, faults: &[T]) -> f
 }
 
 /// A text that a fault repeats: a log or a terminal that shows the fault takes it as text alone.
-pub(crate) struct Repeated<'a>(pub(crate) &'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
-impl fmt::Display for Repeated<'_> {
+impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("`")?;
-        harmless(f, self.0)?;
+        escaped(f, self.0)?;
         f.write_str("`")
     }
 }
 
 /// Writes a text with its control characters escaped.
-pub(crate) fn harmless(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+pub(crate) fn escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     use fmt::Write as _;
     text.chars().try_for_each(|c| {
         if c.is_control() {

@@ -3,11 +3,11 @@
 use std::net::Ipv6Addr;
 
 use ssa_rules::{
-    AddressSpace, Apl, AplItem, AplPrefix, ComposeError, Key, Publication, Published, Record, Replica, Request, Role,
+    AddressSpace, Apl, AplItem, AplPrefix, ComposeError, Key, Party, Publication, Published, Record, Replica, Request,
     Rule, Secret, Source, UnixTime,
     apl::{OtherPrefix, SpaceFault, TextFault},
     published::{SetError, Unusable},
-    record::{Place, Problem, RecordFault},
+    record::{Location, Problem, RecordFault},
     rule::{Missing, PrepareFault, SecretMissing},
 };
 
@@ -192,7 +192,7 @@ fn a_stretch_outside_ascii_is_one_fault_and_many_are_not_all_told() {
     let not_ascii = |fault: &&RecordFault| matches!(fault.problem, Problem::NotAscii { .. });
     let told: Vec<_> = error.faults.iter().filter(not_ascii).collect();
     assert_eq!(told.len(), 1);
-    assert_eq!((told[0].place.offset, told[0].place.length), (27, 800));
+    assert_eq!((told[0].location.offset, told[0].location.length), (27, 800));
     assert_eq!(error.faults.len(), 1, "{error}");
     let apart = "é ".repeat(300);
     let error = format!("v=ssa1; addr=rand:64; salt={apart}")
@@ -248,10 +248,10 @@ fn a_place_spans_the_text_at_fault() {
     let spans: Vec<&str> = error
         .faults
         .iter()
-        .map(|fault| &text[fault.place.offset..fault.place.offset + fault.place.length])
+        .map(|fault| &text[fault.location.offset..fault.location.offset + fault.location.length])
         .collect();
     assert_eq!(spans, ["99", "a.b"]);
-    let Place { tag, field, .. } = &error.faults[0].place;
+    let Location { tag, field, .. } = &error.faults[0].location;
     assert_eq!((tag.as_str(), *field), ("addr", Some(1)));
     assert!(matches!(error.faults[1].problem, Problem::Name { .. }));
 }
@@ -467,14 +467,14 @@ fn a_client_key_is_none_where_the_record_has_no_kdf() {
     let newer = "v=ssa1; addr=mac(src/64):64; key=k1; from=2";
     let older = "v=ssa1; addr=rand:64; from=1";
     // The record stays the client's: it does not fall back to an older one that it could compose by.
-    let set = Publication::read(Some(&apl), &[older, newer], Role::Client, |_| key)
+    let set = Publication::read(Some(&apl), &[older, newer], Party::Client, |_| key)
         .set
         .unwrap();
     let rule = set.client_rule(UnixTime(3)).unwrap();
     assert_eq!(rule.from().0, 2);
     let request = Request::new(Source(Ipv6Addr::LOCALHOST));
     assert_eq!(rule.compose(&request, &mut || 0), Err(ComposeError::SecretMissing));
-    let verifier = Publication::read(Some(&apl), &[older, newer], Role::Verifier, |_| key);
+    let verifier = Publication::read(Some(&apl), &[older, newer], Party::Verifier, |_| key);
     assert!(matches!(verifier.candidates[1].rule, Err(Unusable::SecretMissing(_))));
 }
 
@@ -498,7 +498,7 @@ fn an_apl_that_does_not_fit_is_told_beside_other_faults() {
     let error = "v=ssa1; addr=rand:64; foo=1; apl=2:2001:db8::/48"
         .parse::<Record>()
         .unwrap_err();
-    let found: Vec<String> = error.faults.iter().map(|fault| fault.place.tag.clone()).collect();
+    let found: Vec<String> = error.faults.iter().map(|fault| fault.location.tag.clone()).collect();
     assert_eq!(found, ["foo", "apl"]);
 }
 
@@ -508,7 +508,7 @@ fn reasons_against_a_published_set_are_given() {
         .map(|from| format!("v=ssa1; addr=rand:64; from={from}"))
         .collect();
     let apl: Apl = "2:2001:db8::/64".parse().unwrap();
-    let read = |txt: &[String]| Publication::read(Some(&apl), txt, Role::Client, |_| Key::None);
+    let read = |txt: &[String]| Publication::read(Some(&apl), txt, Party::Client, |_| Key::None);
     assert_eq!(read(&txt).set, Err(SetError::TooManyRecords { records: 5 }));
     assert_eq!(
         SetError::TooManyRecords { records: 5 }.to_string(),
@@ -533,7 +533,7 @@ fn unusable_candidates_say_why() {
     let apl: Apl = "2:2001:db8::/64".parse().unwrap();
     let conflict: Apl = "2:2001:db8::/64 !2:2001:db8::/64".parse().unwrap();
     let why = |apl: &Apl, txt: &str, key: Key| {
-        let publication = Publication::read(Some(apl), &[txt], Role::Verifier, |_| key);
+        let publication = Publication::read(Some(apl), &[txt], Party::Verifier, |_| key);
         publication.candidates[0]
             .rule
             .as_ref()
@@ -561,7 +561,7 @@ fn unusable_candidates_say_why() {
 fn a_candidate_keeps_its_number() {
     let apl: Apl = "2:2001:db8::/64".parse().unwrap();
     let txt: [&[u8]; 2] = [b"v=spf1 -all", b"v=ssa1; addr=rand:64; x-a=\xff"];
-    let publication = Publication::read(Some(&apl), &txt, Role::Client, |_| Key::None);
+    let publication = Publication::read(Some(&apl), &txt, Party::Client, |_| Key::None);
     let [candidate] = &publication.candidates[..] else {
         panic!("one candidate: {publication:?}")
     };

@@ -86,10 +86,10 @@ fn a_fault_is_named_with_and_without_its_byte() {
     let names: Vec<String> = error
         .faults
         .iter()
-        .map(|fault| fault.place.name().to_string())
+        .map(|fault| fault.location.name().to_string())
         .collect();
     assert_eq!(names, ["addr[1]", "salt"]);
-    assert_eq!(error.faults[1].place.to_string(), "salt at byte 41");
+    assert_eq!(error.faults[1].location.to_string(), "salt at byte 41");
     let error = "nothing".parse::<Record>().unwrap_err();
-    assert!(error.faults.iter().all(|fault| fault.place.name().to_string() != ""));
+    assert!(error.faults.iter().all(|fault| fault.location.name().to_string() != ""));
 }

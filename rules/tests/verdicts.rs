@@ -1,7 +1,7 @@
 //! What is said of verdicts: names that are stable, and texts that hold no token.
 
 use ssa_rules::{
-    AddressSpace, Apl, Chunk, Class, Destination, Expected, Flow, Key, Part, Port, Record, Request, Rule, Secret,
+    AddressSpace, Apl, Chunk, Destination, Expected, Flow, Key, Membership, Part, Port, Record, Request, Rule, Secret,
     Source, SourceBits, UnixTime, Verdict, Violation,
     record::{Field, Input},
     rule::ItemIndex,
@@ -155,8 +155,8 @@ fn other_violations_say_what_is_needed() {
         "v=ssa1; addr=rand:64; item=hash(src/64)",
         "2:2001:db8:5::/64 2:2001:db8:6::/64",
     );
-    let item = |address| match rule.class(address) {
-        Class::Service(item) => item,
+    let item = |address| match rule.membership(address) {
+        Membership::Service(item) => item,
         other => panic!("in the service: {other:?}"),
     };
     let Destination(right) = rule
@@ -214,17 +214,20 @@ fn a_rule_tells_what_it_was_prepared_of() {
         .map(|(index, item)| (index.get(), item.to_string()))
         .collect();
     assert_eq!(items, [(0, "2001:db8:5::/64".into()), (1, "2001:db8:6::/64".into())]);
-    let class = |address: &str| rule.class(address.parse().unwrap());
+    let membership = |address: &str| rule.membership(address.parse().unwrap());
     assert_eq!(
-        class("2001:db8:5::4"),
-        Class::Service("2001:db8:5::/64".parse().unwrap())
+        membership("2001:db8:5::4"),
+        Membership::Service("2001:db8:5::/64".parse().unwrap())
     );
     assert_eq!(
-        class("2001:db8:5::3"),
-        Class::Legacy("2001:db8:5::/126".parse().unwrap())
+        membership("2001:db8:5::3"),
+        Membership::Legacy("2001:db8:5::/126".parse().unwrap())
     );
-    assert_eq!(class("2001:db8::"), Class::Legacy("2001:db8::/32".parse().unwrap()));
-    assert_eq!(class("2001:db9::"), Class::Outside);
+    assert_eq!(
+        membership("2001:db8::"),
+        Membership::Legacy("2001:db8::/32".parse().unwrap())
+    );
+    assert_eq!(membership("2001:db9::"), Membership::Outside);
     let index: Option<ItemIndex> = rule.positive_items().map(|(index, _)| index).next();
     assert_eq!(index.map(ItemIndex::get), Some(0));
     assert!(rule.can_verify());

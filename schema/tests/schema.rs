@@ -54,14 +54,14 @@ fn the_chart_allows_what_the_types_allow() {
             "/$defs/Hold/properties/ms".to_owned(),
         ),
         (
-            "/properties/inbound/properties/missing",
+            "/properties/inbound/properties/failureModeAllow",
             &filter,
-            format!("{subscription}/missing"),
+            format!("{subscription}/failure_mode_allow"),
         ),
         (
-            "/properties/outbound/properties/missing",
+            "/properties/outbound/properties/failureModeAllow",
             &filter,
-            format!("{subscription}/missing"),
+            format!("{subscription}/failure_mode_allow"),
         ),
         (
             "/properties/snapshot/properties/refreshMs",
@@ -74,9 +74,9 @@ fn the_chart_allows_what_the_types_allow() {
             format!("{subscription}/wait_s"),
         ),
         (
-            "/properties/inbound/properties/unclaimed",
+            "/properties/inbound/properties/noMatch",
             &filter,
-            "/$defs/inbound/properties/unclaimed".to_owned(),
+            "/$defs/inbound/properties/no_match".to_owned(),
         ),
         (
             "/properties/outbound/properties/pool",
@@ -140,7 +140,7 @@ fn the_charts_defaults_are_those_of_the_types() {
         ("outbound.hold.connections", "/$defs/Hold/properties/connections"),
         ("outbound.hold.ms", "/$defs/Hold/properties/ms"),
         ("outbound.pool", "/$defs/outbound/properties/pool"),
-        ("inbound.unclaimed", "/$defs/inbound/properties/unclaimed"),
+        ("inbound.noMatch", "/$defs/inbound/properties/no_match"),
         ("snapshot.refreshMs", "/$defs/Subscription/properties/refresh_ms"),
         ("snapshot.waitS", "/$defs/Subscription/properties/wait_s"),
     ] {
@@ -205,7 +205,7 @@ fn what_programs_read_validators_take() {
 #[test]
 fn what_programs_refuse_for_its_shape_validators_refuse() {
     let service = json!({"name": "web", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"], "ports": [80]});
-    let inbound = json!({"role": "inbound", "services": [service], "hold": {"ms": 5}, "unclaimed": "allow",
+    let inbound = json!({"role": "inbound", "services": [service], "hold": {"ms": 5}, "no_match": "allow",
         "exempt": [{"sources": ["2001:db8::/32"], "ports": [80]}]});
     let subscribed =
         json!({"role": "outbound", "snapshot": {"cluster": "c", "wait_s": 5}, "source": "::1", "max_pow": 3});
@@ -222,7 +222,7 @@ fn what_programs_refuse_for_its_shape_validators_refuse() {
                 ("/role", json!("both")),
                 ("/hold/ms", json!(30_001)),
                 ("/hold/ms", json!("5")),
-                ("/unclaimed", json!("drop")),
+                ("/no_match", json!("drop")),
                 ("/colour", json!(1)),
                 ("/services", json!([])),
                 ("/services/0/ports/0", json!(0)),

@@ -1,11 +1,11 @@
-//! Key material on its way to a sidecar.
+//! Key material on its path to a sidecar.
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::{fmt, ops::Deref};
 
 use serde::{Serialize, Serializer};
 
-use crate::read::{Json, Problem, Reader, Value, Way};
+use crate::read::{Json, Path, Problem, Reader, Value};
 
 /// 32 hex digits: a secret of 16 octets. It prints as nothing.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -44,16 +44,16 @@ pub enum KeyMaterial {
 }
 
 impl KeyMaterial {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Option<Self> {
-        let object = reader.object(json, way, Some(&["secret", "client_key"]));
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Option<Self> {
+        let object = reader.object(json, path, Some(&["secret", "client_key"]));
         let secret = object.optional("secret", reader).map(KeyText);
         let client_key = object.optional("client_key", reader).map(KeyText);
         match (secret, client_key) {
             (Some(key), None) => Some(Self::Secret(key)),
             (None, Some(key)) => Some(Self::ClientKey(key)),
             _ => {
-                if object.is_whole() {
-                    reader.fault(way, Problem::OneOf(["secret", "client_key"]));
+                if object.is_object() {
+                    reader.fault(path, Problem::OneOf(["secret", "client_key"]));
                 }
                 None
             }
@@ -94,16 +94,16 @@ impl Serialize for Secrets {
 }
 
 impl Value for Secrets {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-        let fields = reader.object(json, way, None).fields();
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+        let fields = reader.object(json, path, None).fields();
         let entries = fields.iter().filter_map(|(name, json)| {
-            let key = KeyMaterial::read(json, &Way::Field(way, name), reader)?;
+            let key = KeyMaterial::read(json, &Path::Field(path, name), reader)?;
             Some((name.clone(), key))
         });
         entries.collect()
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self::default()
     }
 }

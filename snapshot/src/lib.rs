@@ -1,9 +1,9 @@
-//! What sidecars are told: [snapshots](Snapshot) of services with their policies, and the [plugin]'s
-//! configuration. The resolver shim writes these types, the filter reads them.
+//! The documents that sidecars receive: [snapshots](Snapshot) of services with their policies, and the configuration of the
+//! [plugin]. The resolver shim writes these types, and the filter reads them.
 //!
-//! Each field's type, bounds, default and meaning stand at the field, once. They are read by it and, with serde, written; with the
-//! feature `schema` the JSON Schemas follow from them, and from those the tables of the documentation and what the chart
-//! says of the same fields.
+//! Each field's type, bounds, default and meaning are defined at the field, and nowhere else. With the feature `schema`, the
+//! JSON Schemas are generated from these types, and from the schemas the tables of the documentation and the parts of the
+//! chart's schema for the same fields.
 //!
 //! ```
 //! use ssa_snapshot::{Action, Finding, InboundSnapshot, read::Document};
@@ -29,7 +29,8 @@
 //!
 //! # What this crate does not do
 //!
-//! It does no I/O and knows no rule: address lists and records are texts here. Whoever reads them asks `ssa-rules`.
+//! It does no I/O and interprets no rules: address lists and records are strings here, to be parsed with `ssa-rules`. Of
+//! that crate it uses only the limits.
 #![no_std]
 #![cfg_attr(
     not(test),
@@ -69,8 +70,8 @@ pub use snapshot::{InboundSnapshot, MAX_BYTES, MAX_SERVICES, OutboundSnapshot, S
 pub use text::{Address, ClusterName, Generation, Prefix, RequestPath, ServiceName};
 pub use traffic_class::TrafficClass;
 
-/// Where a resolver serves snapshots by default: the path of its Unix socket.
+/// The default path of the Unix socket on which a resolver serves snapshots.
 pub const DEFAULT_SOCKET: &str = "/run/ssa-resolver/snapshot.sock";
 
-/// The longest that a request for a snapshot may wait for a change, in seconds.
+/// The maximum time that a request for a snapshot may wait for a change, in seconds.
 pub const MAX_WAIT_S: u32 = 300;

@@ -5,7 +5,7 @@ use core::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
-use crate::read::{Json, Reader, Value, Way};
+use crate::read::{Json, Path, Reader, Value};
 
 /// A list of `MIN` to `MAX` members, checked when it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,14 +58,14 @@ impl<T: Serialize, const MIN: usize, const MAX: usize> Serialize for List<T, MIN
 }
 
 impl<T: Value, const MIN: usize, const MAX: usize> Value for List<T, MIN, MAX> {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-        let members = reader.members(json, way, MIN, MAX).iter().enumerate();
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+        let members = reader.members(json, path, MIN, MAX).iter().enumerate();
         members
-            .map(|(number, member)| T::read(member, &Way::At(way, number), reader))
+            .map(|(number, member)| T::read(member, &Path::Index(path, number), reader))
             .collect()
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self::default()
     }
 }

@@ -7,7 +7,7 @@ use serde::{
     de::{Error, Expected, Unexpected, Visitor},
 };
 
-use crate::read::{Json, Reader, Value, Way};
+use crate::read::{Json, Path, Reader, Value};
 
 /// An integer from `MIN` to `MAX`; `DEFAULT` where the field is absent.
 ///
@@ -59,11 +59,11 @@ impl<'de, const MIN: u32, const MAX: u32, const DEFAULT: u32> Deserialize<'de> f
 }
 
 impl<const MIN: u32, const MAX: u32, const DEFAULT: u32> Value for Number<MIN, MAX, DEFAULT> {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-        Self(reader.integer(json, way, MIN, MAX).unwrap_or(DEFAULT))
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+        Self(reader.integer(json, path, MIN, MAX).unwrap_or(DEFAULT))
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self(DEFAULT)
     }
 }
@@ -113,12 +113,12 @@ impl<'de> Deserialize<'de> for Port {
 }
 
 impl Value for Port {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-        let port = reader.integer(json, way, 1, u16::MAX.into());
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+        let port = reader.integer(json, path, 1, u16::MAX.into());
         Self(port.and_then(|port| u16::try_from(port).ok()).unwrap_or(1))
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self(1)
     }
 }

@@ -1,6 +1,8 @@
-//! The configuration of the plugin: what Envoy hands it when it starts.
+//! The configuration of the plugin, as given in Envoy's configuration.
 
 use alloc::string::String;
+
+use ssa_rules::{Limits, record::MAX_POW};
 
 use crate::{
     Address, ClusterName, InboundService, List, MAX_SERVICES, MAX_WAIT_S, Number, OutboundService, Port, Prefix,
@@ -8,14 +10,11 @@ use crate::{
     read::{object, words},
 };
 
-/// The maximum proof of work that a client ever does, in bits.
-pub const MAX_POW: u32 = 24;
-
 /// The maximum proof of work that a record may ask for, in bits; `DEFAULT` if unset.
-pub type MaxPow<const DEFAULT: u32> = Number<0, MAX_POW, DEFAULT>;
+pub type MaxPow<const DEFAULT: u32> = Number<0, { MAX_POW as u32 }, DEFAULT>;
 
-/// The minimum time step of a record, in seconds: up to a day, `DEFAULT` if unset.
-pub type MinTimeStep<const DEFAULT: u32> = Number<1, 86_400, DEFAULT>;
+/// The minimum time step of a record, in seconds; `DEFAULT` if unset.
+pub type MinTimeStep<const DEFAULT: u32> = Number<{ Limits::MIN_STEP }, { Limits::MAX_STEP }, DEFAULT>;
 
 object! {
     /// The configuration of a filter that verifies incoming connections.
@@ -37,7 +36,7 @@ object! {
         #[serde(skip_serializing_if = "List::is_empty")]
         default exempt: List<Exemption, 0, 65_535>,
         /// The action for connections that match no service, by address or by port.
-        default unclaimed: Unclaimed,
+        default no_match: NoMatch,
     }
 }
 
@@ -119,8 +118,8 @@ object! {
         default refresh_ms: Number<100, 60_000, 1000>,
         /// How long the server may wait for a change before it responds (long polling), in seconds.
         default wait_s: Number<0, MAX_WAIT_S, 30>,
-        /// The action for connections if no snapshot arrives in time; by default `refuse` inbound and `release` outbound.
-        optional missing: Option<Missing>,
+        /// Whether connections pass if no snapshot arrives in time; by default `false` inbound and `true` outbound.
+        optional failure_mode_allow: Option<bool>,
     }
 }
 
@@ -131,32 +130,22 @@ impl Subscription {
         self.path.as_deref().unwrap_or(role.path())
     }
 
-    /// Returns what is done with a role's connections if no snapshot arrives in time.
+    /// Returns whether a role's connections pass if no snapshot arrives in time.
     ///
-    /// By default a server does not let in what it cannot verify, and a client without a rule does as a legacy client.
+    /// By default a server does not admit what it cannot verify, and a client without a rule connects as a legacy client.
     #[must_use]
-    pub fn missing(&self, role: Role) -> Missing {
-        self.missing.unwrap_or(match role {
-            Role::Inbound => Missing::Refuse,
-            Role::Outbound => Missing::Release,
+    pub fn failure_mode_allow(&self, role: Role) -> bool {
+        self.failure_mode_allow.unwrap_or(match role {
+            Role::Inbound => false,
+            Role::Outbound => true,
         })
-    }
-}
-
-words! {
-    /// The action for connections if no snapshot arrives in time.
-    pub enum Missing {
-        /// They are closed.
-        Refuse = "refuse",
-        /// They pass.
-        Release = "release",
     }
 }
 
 words! {
     /// The action for connections that match no service.
     #[derive(Default)]
-    pub enum Unclaimed {
+    pub enum NoMatch {
         /// They are closed.
         #[default]
         Deny = "deny",

@@ -1,10 +1,10 @@
-//! What is found of a connection, and what is done about it.
+//! The findings of the filter, and the actions of a policy.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     TrafficClass,
-    read::{Json, Reader, Value, Way, words},
+    read::{Json, Path, Reader, Value, words},
 };
 
 macro_rules! findings {
@@ -34,7 +34,7 @@ macro_rules! findings {
                 }
             }
 
-            /// Returns the finding's number, its place in [`Finding::ALL`].
+            /// Returns the finding's number, its index in [`Finding::ALL`].
             #[must_use]
             pub const fn number(self) -> usize {
                 self as usize
@@ -56,12 +56,12 @@ macro_rules! findings {
         }
 
         impl Value for Policy {
-            fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-                let object = reader.object(json, way, Some(&[$(stringify!($field)),*]));
+            fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+                let object = reader.object(json, path, Some(&[$(stringify!($field)),*]));
                 Self { $($field: object.optional(stringify!($field), reader).unwrap_or(Action::$default),)* }
             }
 
-            fn stand_in() -> Self {
+            fn placeholder() -> Self {
                 Self::default()
             }
         }
@@ -107,11 +107,11 @@ findings! {
         Unverified unverified,
         /// A plain address and an exempt source: the connection passes.
         Exempt exempt,
-        /// Neither the address nor the port belongs to a service: `unclaimed` decides.
-        Unclaimed unclaimed,
+        /// Neither the address nor the port belongs to a service: `no_match` decides.
+        NoMatch no_match,
         /// Envoy did not provide the connection's addresses: it is closed, unless nothing is enforced.
         Unreadable unreadable,
-        /// No snapshot arrived in time: `missing` decides.
+        /// No snapshot arrived in time: `failure_mode_allow` decides.
         NoSnapshot no_snapshot,
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn findings_have_names_and_numbers_of_their_own() {
+    fn findings_have_distinct_names_and_numbers() {
         let names: BTreeSet<&str> = Finding::ALL.iter().map(|finding| finding.name()).collect();
         assert_eq!(names.len(), Finding::ALL.len());
         for (number, finding) in Finding::ALL.iter().copied().enumerate() {

@@ -1,4 +1,4 @@
-//! On which side of a connection a filter is.
+//! The side of connections that a filter is on.
 
 use crate::read::words;
 

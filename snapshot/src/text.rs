@@ -6,7 +6,7 @@ use core::{fmt, net::Ipv6Addr, ops::Deref};
 use ipnet::Ipv6Net;
 use serde::{Serialize, Serializer};
 
-use crate::read::{Json, Reader, Value, Way};
+use crate::read::{Json, Path, Reader, Value};
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident, $wanted:literal, $is:expr, [$min:literal, $max:expr], $pattern:literal;)*) => {$(
@@ -50,11 +50,11 @@ macro_rules! texts {
         }
 
         impl Value for $name {
-            fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-                reader.parsed(json, way, Self::new, $wanted).unwrap_or_else(Self::stand_in)
+            fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+                reader.parsed(json, path, Self::new, $wanted).unwrap_or_else(Self::placeholder)
             }
 
-            fn stand_in() -> Self {
+            fn placeholder() -> Self {
                 Self(String::new())
             }
         }
@@ -120,12 +120,12 @@ impl ClusterName {
 pub struct Address(pub Ipv6Addr);
 
 impl Value for Address {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-        let address = reader.parsed(json, way, |text| text.parse().ok(), "an IPv6 address");
-        address.map_or_else(Self::stand_in, Self)
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+        let address = reader.parsed(json, path, |text| text.parse().ok(), "an IPv6 address");
+        address.map_or_else(Self::placeholder, Self)
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self(Ipv6Addr::UNSPECIFIED)
     }
 }
@@ -163,17 +163,17 @@ impl Prefix {
 }
 
 impl Value for Prefix {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
         let prefix = reader.parsed(
             json,
-            way,
+            path,
             Self::parse,
             "an IPv6 prefix without bits set past its length",
         );
-        prefix.unwrap_or_else(Self::stand_in)
+        prefix.unwrap_or_else(Self::placeholder)
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self(Ipv6Net::default())
     }
 }

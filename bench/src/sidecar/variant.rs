@@ -101,7 +101,7 @@ impl Variant {
                         }
                     }],
                     "exempt": [{ "sources": ["2001:db8:0:f::/64"], "ports": [PORT] }],
-                    "unclaimed": "deny"
+                    "no_match": "deny"
                 }),
             )),
             (Filter::Ssa(module), Shape::Outbound) => Some((

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use ssa_rules::{
-    AddressSpace, Apl, AplItem, Class, Destination, Flow, Key, Record, Replica, Request, Rule, Source, UnixTime,
+    AddressSpace, Apl, AplItem, Destination, Flow, Key, Membership, Record, Replica, Request, Rule, Source, UnixTime,
     Verdict,
     record::{Field, Needs},
     rule::ItemSet,
@@ -169,10 +169,10 @@ fn needs_source(record: &Record) -> bool {
 
 fn verdict(context: &Context<'_>, address: Ipv6Addr) -> Option<Verdict> {
     // Where the address lies is all there is to these two.
-    match context.record.space(context.published)?.class(address) {
-        Class::Outside => return Some(Verdict::Outside),
-        Class::Legacy(_) => return Some(Verdict::Legacy),
-        Class::Service(_) => {}
+    match context.record.space(context.published)?.membership(address) {
+        Membership::Outside => return Some(Verdict::Outside),
+        Membership::Legacy(_) => return Some(Verdict::Legacy),
+        Membership::Service(_) => {}
     }
     let rule = Rule::prepare(context.record, context.published, &key(context)).ok()?;
     let source = context
@@ -186,11 +186,11 @@ fn item(context: &Context<'_>, address: Ipv6Addr) -> Finding {
     let length = context.record.template().item_length();
     let prefix = Ipv6Net::new(address, length).map_or_else(|_| String::new(), |net| net.trunc().to_string());
     let space = context.record.space(context.published);
-    let (fits, note) = match space.map(|space| space.class(address)) {
+    let (fits, note) = match space.map(|space| space.membership(address)) {
         None => (None, "no address list to look it up in".to_owned()),
-        Some(Class::Outside) => (Some(false), "in no item of the service: outside".into()),
-        Some(Class::Legacy(item)) => (Some(false), format!("legacy: in the negated item {item}")),
-        Some(Class::Service(_)) => match verdict(context, address) {
+        Some(Membership::Outside) => (Some(false), "in no item of the service: outside".into()),
+        Some(Membership::Legacy(item)) => (Some(false), format!("legacy: in the negated item {item}")),
+        Some(Membership::Service(_)) => match verdict(context, address) {
             Some(Verdict::Violation(Violation::Item { expected, .. })) => (Some(false), format!("expected {expected}")),
             _ => (Some(true), "in the service".into()),
         },

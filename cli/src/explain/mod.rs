@@ -7,7 +7,7 @@ mod words;
 use std::net::Ipv6Addr;
 
 use serde_json::{Value, json};
-use ssa_rules::{AddressSpace, Apl, Record, published::Role};
+use ssa_rules::{AddressSpace, Apl, Record, published::Party};
 
 use crate::{
     Outcome,
@@ -126,8 +126,8 @@ fn records(service: &Service, keys: &Keys) -> Result<Vec<Record>, Failure> {
         let records = service.records.iter().filter_map(|text| Record::from_bytes(text).ok());
         return Ok(records.collect());
     }
-    let publication = service.publication(Role::Client, keys);
-    published::check(service, &publication, Role::Client)?;
+    let publication = service.publication(Party::Client, keys);
+    published::check(service, &publication, Party::Client)?;
     let usable = publication
         .candidates
         .into_iter()

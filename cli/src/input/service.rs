@@ -8,7 +8,7 @@ use ssa_input::secrets::has_key;
 use ssa_rules::{
     Apl, Record,
     apl::{TextError, TextFault},
-    published::{Publication, Role, Unusable},
+    published::{Party, Publication, Unusable},
     record::RecordError,
     rule::PrepareError,
 };
@@ -174,7 +174,7 @@ impl FlagArgs {
     pub(crate) fn read(&self, faults: &mut Faults) -> Option<Service> {
         let service = self.parse(faults)?;
         // Without keys: only whether addresses and records go together is of interest here.
-        let publication = service.publication(Role::Client, &Keys::default());
+        let publication = service.publication(Party::Client, &Keys::default());
         for (index, candidate) in publication.candidates.iter().enumerate() {
             if let Err(Unusable::Prepare(error)) = &candidate.rule {
                 faults
@@ -229,8 +229,8 @@ impl Service {
     }
 
     /// Reads the records as a client or a verifier does, with the keys at hand.
-    pub(crate) fn publication(&self, role: Role, keys: &Keys) -> Publication {
-        Publication::read(self.apl.as_ref(), &self.records, role, |id| keys.get(id))
+    pub(crate) fn publication(&self, party: Party, keys: &Keys) -> Publication {
+        Publication::read(self.apl.as_ref(), &self.records, party, |id| keys.get(id))
     }
 }
 
@@ -264,7 +264,7 @@ fn without_family(fault: &TextFault, word: &str) -> Option<String> {
 /// The faults of a record, each with its place in it.
 pub(crate) fn record_faults(place: &str, text: &str, error: &RecordError) -> Vec<Fault> {
     let faults = error.faults.iter().map(|fault| {
-        let at = &fault.place;
+        let at = &fault.location;
         Fault::new(format!("{place} {}", at.name()), &fault.problem).with_excerpt(text, at.offset, at.length)
     });
     faults.collect()

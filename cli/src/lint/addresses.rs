@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Apl, AplItem, AplPrefix, Class};
+use ssa_rules::{AddressSpace, Apl, AplItem, AplPrefix, Membership};
 
 use super::{
     finding::{
@@ -162,22 +162,22 @@ fn taken(space: &AddressSpace, item: Ipv6Net, place: &str, found: &mut Vec<Findi
 /// Checks the AAAA records against a record and its space.
 pub(super) fn check_aaaa(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     for address in &subject.around.aaaa {
-        match subject.space.class(*address) {
-            Class::Legacy(_) => {}
-            Class::Outside => {
+        match subject.space.membership(*address) {
+            Membership::Legacy(_) => {}
+            Membership::Outside => {
                 let what = format!("AAAA {address} lies in no item");
                 let why =
                     "verifiers call it outside: 100 % of what devices without SSA send there is refused".to_string();
                 let instead = format!("an item for it in the APL: {}", legacy_item(*address));
                 found.push(Finding::new(AaaaOutside, Error, "aaaa", what, why).instead(instead));
             }
-            Class::Service(item) if subject.record.is_open() => {
+            Membership::Service(item) if subject.record.is_open() => {
                 let what = format!("AAAA {address} lies in 2:{item} itself");
                 let why = "the rule leaves every address open, so it conforms; devices without SSA share 1 slice and its endpoint";
                 let instead = format!("a negated item with capacity of its own: {}", legacy_item(*address));
                 found.push(Finding::new(AaaaOpen, Note, "aaaa", what, why).instead(instead));
             }
-            Class::Service(item) => {
+            Membership::Service(item) => {
                 let what = format!("AAAA {address} lies in 2:{item}, whose addresses the rule binds");
                 let why = format!(
                     "{} is checked there, and devices without SSA fail it: 100 % of their connections are violations",

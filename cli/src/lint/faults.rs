@@ -56,14 +56,14 @@ pub(super) fn of_record(place: &str, faults: &[RecordFault]) -> Vec<Finding> {
     let skews = faults.iter().filter_map(|fault| skew(&fault.problem));
     let skew_of_all = skews.min();
     let found = faults.iter().take(MAX_FAULTS).map(|fault| {
-        let place = if fault.place.tag.is_empty() {
+        let place = if fault.location.tag.is_empty() {
             place.to_string()
         } else {
-            format!("{place} {}", fault.place.name())
+            format!("{place} {}", fault.location.name())
         };
         let why = format!(
             "the record is unusable, from byte {} on: clients do as legacy clients do",
-            fault.place.offset
+            fault.location.offset
         );
         let advice = match skew(&fault.problem).and(skew_of_all) {
             Some(skew) => Some(format!("skew={skew}")),

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, path::Path};
 
 use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Key, Port, Record, Rule, Secret, UnixTime, published::Role, record::Field};
+use ssa_rules::{AddressSpace, Key, Port, Record, Rule, Secret, UnixTime, published::Party, record::Field};
 use ssa_slices::{MAX_SLICES, Replicas, SliceBits, SliceSpace};
 
 use super::{
@@ -182,8 +182,8 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(plain: Plain, service: &Service, keys: &Keys) -> Result<Self, Failure> {
-        let publication = service.publication(Role::Client, keys);
-        published::check(service, &publication, Role::Client)?;
+        let publication = service.publication(Party::Client, keys);
+        published::check(service, &publication, Party::Client)?;
         let in_force = publication
             .set
             .as_ref()

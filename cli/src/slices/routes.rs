@@ -53,7 +53,7 @@ pub(super) fn of_endpoint(name: &str, plan: &Document, former: Option<&Document>
     };
     let Some(planned) = find(plan) else {
         let names: Vec<&str> = plan.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-        let message = format!("`{name}` is no endpoint of the plan; there are {}", names.join(", "));
+        let message = format!("`{name}` is not an endpoint of the plan; allowed: {}", names.join(", "));
         return Err(Failure::input("--local", message));
     };
     let mut commands: Vec<String> = planned

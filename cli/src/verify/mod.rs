@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use ssa_rules::{
     Destination, Flow, Rule, Verdict,
-    published::{Published, Role},
+    published::{Party, Published},
     verdict::{Expected, Violation},
 };
 
@@ -87,8 +87,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         return Err(Failure::input("command line", "incomplete"));
     };
 
-    let publication = service.publication(Role::Verifier, &keys);
-    published::check(&service, &publication, Role::Verifier)?;
+    let publication = service.publication(Party::Verifier, &keys);
+    published::check(&service, &publication, Party::Verifier)?;
     let Ok(set) = &publication.set else {
         return Err(Failure::not_fine("records", "none is usable"));
     };

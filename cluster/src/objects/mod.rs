@@ -12,7 +12,7 @@
 //! }"#;
 //! let faults = SliceSet::read(json).unwrap_err();
 //! let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-//! assert_eq!(told, ["spec.bits: found the number 21 where there should be an integer from 0 to 20 (line 3, column 105)"]);
+//! assert_eq!(told, ["spec.bits: must be an integer from 0 to 20, not 21 (line 3, column 105)"]);
 //! ```
 
 mod fields;

@@ -29,7 +29,7 @@ pub trait Spec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonS
     fn fault(path: impl Into<String>, problem: impl Into<String>) -> Fault {
         Fault {
             path: path.into(),
-            problem: Problem::Said(problem.into()),
+            problem: Problem::Other(problem.into()),
             position: None,
         }
     }
@@ -160,7 +160,7 @@ impl<S: Spec> Object<S> {
 fn too_large(size: usize) -> Fault {
     Fault {
         path: String::new(),
-        problem: Problem::Said(format!("has {size} bytes; an object has at most {MAX_BYTES}")),
+        problem: Problem::Other(format!("has {size} bytes; an object has at most {MAX_BYTES}")),
         position: None,
     }
 }

@@ -50,7 +50,10 @@ pub(crate) fn run(command: &str) -> String {
 }
 
 /// Waits until something is so.
-#[expect(clippy::disallowed_methods, reason = "the kernel tells nobody: it is asked again after a pause")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the kernel tells nobody: it is asked again after a pause"
+)]
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + SOON;
     while !condition() {

@@ -131,7 +131,7 @@ def peers(stage: Cluster, primary: Pod, replica: Pod, client: Pod, stranger: Pod
 def own(stage: Cluster, web: Pod, client: Pod, stranger: Pod) -> None:
     """Claims that a port which a pod does not serve for the release is its own."""
     stage.claim("what the web server has of its own", "own of web-0", ask(stranger, "web", "PING").text)
-    stage.claim("judged by the filter", 0, web.inbound(verdict="unclaimed"))
+    stage.claim("judged by the filter", 0, web.inbound(verdict="no_match"))
     stage.claim_answers("its service is, by its rule,", "served", client.http(WEB.name))
     stage.claim_answers("and past it", "refused", stranger.http("web"))
 

@@ -45,7 +45,7 @@ def run(stage: Stage) -> None:
         """Returns the share that is answered, and the CPU time of the process for each query in µs."""
         command: list[str | Path] = [
             sys.executable,
-            FILES.folder / "asker.py",
+            FILES.folder / "querier.py",
             server,
             question("web.demo.test", kind),
             str(SECONDS),

@@ -113,7 +113,7 @@ def run(stage: Stage) -> None:
     stage.claim("addresses that getaddrinfo gives", 1, len(found))
     stage.claim("the IPv4 address is there too", True, "192.0.2.7" in told)
     stage.claim("it is composed", True, ipaddress.IPv6Address(found[0]) in ipaddress.IPv6Network(web.items[0]))
-    stage.claim("from the asker", "served", stage.dial(one, found[0]).kind)
+    stage.claim("from the querier", "served", stage.dial(one, found[0]).kind)
     stage.claim("from another", "refused", stage.dial(two, found[0]).kind)
     stage.claim("the published address", "refused", stage.dial(one, web.plain).kind)
     drawn = {other.address("web.demo.test")[0] for _ in range(8)}

@@ -120,8 +120,8 @@ def hold_both(stage: Stage, client: Host, web: Host, mail: Host) -> None:
 def in_vain(stage: Stage, client: Host, stranger: Host, web: Host) -> None:
     stage.note("no snapshot in time")
     own = stage.ssa.compose(WEB.published, stranger.address)[0]
-    for more, kind, outcome in (({}, "refused", "denied"), ({"missing": "release"}, "served", "allowed")):
-        name = more.get("missing", "default")
+    for more, kind, outcome in (({}, "refused", "denied"), ({"failure_mode_allow": True}, "served", "allowed")):
+        name = "default" if not more else "allow" if more["failure_mode_allow"] else "deny"
         far, _ = begin(stage, web, FILES.server(), f"-{name}", snapshot=more, hold={"ms": 500})
         began = time.monotonic()
         stage.claim(f"inbound, {name}: the connection is", kind, stage.dial(stranger, own).kind)
@@ -129,8 +129,8 @@ def in_vain(stage: Stage, client: Host, stranger: Host, web: Host) -> None:
         stage.claim(f"inbound, {name}: counted", 1, far.inbound(verdict="no_snapshot", outcome=outcome))
         if not more:
             far.stop()
-    for more, kind, outcome in (({}, "served", "no_snapshot"), ({"missing": "refuse"}, "refused", "refused")):
-        name = more.get("missing", "default")
+    for more, kind, outcome in (({}, "served", "no_snapshot"), ({"failure_mode_allow": False}, "refused", "refused")):
+        name = "default" if not more else "allow" if more["failure_mode_allow"] else "deny"
         near, _ = begin(stage, client, FILES.client(), f"-{name}", snapshot=more, hold={"ms": 500})
         began = time.monotonic()
         stage.claim(f"outbound, {name}: the connection is", kind, stage.dial(client, WEB.plain).kind)

@@ -114,11 +114,11 @@ def run(stage: Stage) -> None:
     composed = stage.ssa.compose(vault.published, stranger.address)[0]
     check(strict, stranger, composed, 8300, "vault", "conforming", "allowed")
     stage.note("connections that match no service")
-    check(strict, stranger, server.address, 9000, "-", "unclaimed", "denied")
+    check(strict, stranger, server.address, 9000, "-", "no_match", "denied")
     check(strict, prober, server.address, 9000, "-", "exempt", "allowed")
-    check(strict, prober, server.address, 9001, "-", "unclaimed", "denied")
-    check(strict, stranger, server.address, 15006, "-", "unclaimed", "denied")
-    check(allowing, stranger, lax.address, 9000, "-", "unclaimed", "allowed")
+    check(strict, prober, server.address, 9001, "-", "no_match", "denied")
+    check(strict, stranger, server.address, 15006, "-", "no_match", "denied")
+    check(allowing, stranger, lax.address, 9000, "-", "no_match", "allowed")
     check(allowing, stranger, lax.address, services["enforce"].ports[0], "enforce", "outside", "denied")
     for sidecar in (strict, allowing):
         metrics = {

@@ -18,7 +18,7 @@ impl Checker {
 
     /// Notes a fault, unless one of that place is known: it may follow from that.
     pub(super) fn fault(&mut self, place: &str, problem: Problem) {
-        if !self.document.is_at_fault(place) {
+        if !self.document.has_fault(place) {
             let place = place.to_owned();
             self.faults.push(Fault { place, problem });
         }
@@ -30,12 +30,12 @@ impl Checker {
     }
 
     /// Says whether so many faults were met that no others are looked for.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.document.is_hopeless()
+    pub(super) fn is_full(&self) -> bool {
+        self.document.is_full()
     }
 
-    pub(super) fn is_at_fault(&self, place: &str) -> bool {
-        self.document.is_at_fault(place)
+    pub(super) fn has_fault(&self, place: &str) -> bool {
+        self.document.has_fault(place)
     }
 
     fn hear<T>(&mut self, read: T) -> T {

@@ -6,7 +6,7 @@ use ssa_rules::{
     KeyMaterialError,
     apl::{SpaceError, TextError},
     published::{SetError, Unusable},
-    text::write_all,
+    text::write_joined,
 };
 use ssa_snapshot::read;
 
@@ -119,7 +119,7 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_all(f, &self.faults)
+        write_joined(f, &self.faults)
     }
 }
 

@@ -109,14 +109,14 @@ fn read_inbound(checker: &mut Checker) -> Option<Config> {
     let raw: plugin::Inbound = checker.whole();
     let services = raw.services.map_or_else(Vec::new, List::into_inner);
     let services = service::read_all(checker, services, &mut Origin::Configuration)?;
-    let unclaimed_allowed = raw.unclaimed == plugin::Unclaimed::Allow;
+    let no_match_allowed = raw.no_match == plugin::NoMatch::Allow;
     let demote_cluster = raw.demote_cluster.map(String::from);
     Some(Config {
         filter: raw.filter,
         role: Role::Inbound(Inbound::new(
             services,
             raw.exempt.into_inner(),
-            unclaimed_allowed,
+            no_match_allowed,
             demote_cluster,
         )),
         hold: raw.hold,

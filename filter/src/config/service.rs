@@ -1,6 +1,6 @@
 //! A service in a configuration or a snapshot: its addresses and its rules.
 
-use ssa_rules::{AddressSpace, Apl, ItemSource, Key, KeyId, Publication, Record, Role};
+use ssa_rules::{AddressSpace, Apl, ItemSource, Key, KeyId, Party, Publication, Record};
 use ssa_snapshot::{self as raw, KeyMaterial, Port, Secrets};
 
 use super::{
@@ -23,7 +23,7 @@ pub(super) trait Kind: AsRef<Service> + Sized {
     type Raw;
 
     /// For whom rules are prepared.
-    const ROLE: Role;
+    const PARTY: Party;
 
     /// Returns what both roles know of it.
     fn common(raw: &Self::Raw) -> Common<'_>;
@@ -43,7 +43,7 @@ pub(super) struct Common<'a> {
 /// Reads the services of a role.
 pub(super) fn read_all<T: Kind>(checker: &mut Checker, raw: Vec<T::Raw>, origin: &mut Origin<'_>) -> Option<Table<T>> {
     let common: Vec<Common<'_>> = raw.iter().map(T::common).collect();
-    let services = read_services(checker, &common, T::ROLE, origin);
+    let services = read_services(checker, &common, T::PARTY, origin);
     let names: Vec<String> = services.iter().flatten().map(|service| service.name.clone()).collect();
     let services = services.into_iter().zip(raw);
     let services = services.filter_map(|(service, raw)| Some(T::new(service?, raw)));
@@ -63,13 +63,13 @@ fn note_overlaps(checker: &mut Checker, names: &[String], shared: Vec<[usize; 2]
 fn read_services(
     checker: &mut Checker,
     raw: &[Common<'_>],
-    role: Role,
+    party: Party,
     origin: &mut Origin<'_>,
 ) -> Vec<Option<Service>> {
     let names = NameIndex::new(raw.iter().map(|raw| raw.name));
     let mut services = Vec::with_capacity(raw.len());
     for (number, raw) in raw.iter().enumerate() {
-        if checker.is_hopeless() {
+        if checker.is_full() {
             break;
         }
         let place = format!("services[{number}]");
@@ -78,9 +78,9 @@ fn read_services(
         if first != number {
             checker.fault(&name_place, Problem::Repeated { first });
         }
-        let service = read_service(checker, &place, raw, role, origin);
+        let service = read_service(checker, &place, raw, party, origin);
         // A name that is at fault would name it where it overlaps others.
-        services.push(service.filter(|_| !checker.is_at_fault(&name_place)));
+        services.push(service.filter(|_| !checker.has_fault(&name_place)));
     }
     services
 }
@@ -89,7 +89,7 @@ fn read_service(
     checker: &mut Checker,
     place: &str,
     raw: &Common<'_>,
-    role: Role,
+    party: Party,
     origin: &mut Origin<'_>,
 ) -> Option<Service> {
     let (apl_place, rules_place) = (format!("{place}.apl"), format!("{place}.rules"));
@@ -101,9 +101,9 @@ fn read_service(
         }
     };
     // What stands in a configuration can never get its secret: it is judged as strictly for clients as for verifiers.
-    let (keys, role) = match origin {
-        Origin::Configuration => (Vec::new(), Role::Verifier),
-        Origin::Snapshot(_) => (read_keys(checker, place, raw.secrets), role),
+    let (keys, party) = match origin {
+        Origin::Configuration => (Vec::new(), Party::Verifier),
+        Origin::Snapshot(_) => (read_keys(checker, place, raw.secrets), party),
     };
     if matches!(origin, Origin::Configuration) && raw.rules.is_empty() {
         checker.fault(&rules_place, Problem::Empty);
@@ -114,14 +114,14 @@ fn read_service(
         }
     }
     // Without its addresses a record cannot be judged: its own faults wait.
-    if checker.is_at_fault(&apl_place) {
+    if checker.has_fault(&apl_place) {
         return None;
     }
     let key_of = |wanted: &KeyId| {
         let key = keys.iter().find(|(name, _)| *name == wanted.as_str());
         key.map_or(Key::None, |(_, key)| *key)
     };
-    let publication = Publication::read(apl.as_ref(), raw.rules, role, key_of);
+    let publication = Publication::read(apl.as_ref(), raw.rules, party, key_of);
     let mut unusable = Vec::new();
     let mut note = |place: String, problem: Problem| unusable.push(Fault { place, problem });
     if let Err(error) = &publication.space {
@@ -190,7 +190,7 @@ fn numbers(ports: &[Port]) -> Vec<u16> {
 impl Kind for InboundService {
     type Raw = raw::InboundService;
 
-    const ROLE: Role = Role::Verifier;
+    const PARTY: Party = Party::Verifier;
 
     fn common(raw: &Self::Raw) -> Common<'_> {
         Common {
@@ -214,7 +214,7 @@ impl Kind for InboundService {
 impl Kind for OutboundService {
     type Raw = raw::OutboundService;
 
-    const ROLE: Role = Role::Client;
+    const PARTY: Party = Party::Client;
 
     fn common(raw: &Self::Raw) -> Common<'_> {
         Common {

@@ -2,13 +2,13 @@
 
 use ssa_snapshot::{
     TrafficClass,
-    plugin::{FilterType, Hold, Missing},
+    plugin::{FilterType, Hold},
 };
 
 use super::*;
 
 const GOOD: &str = r#"{
-    "role": "inbound", "unclaimed": "allow", "demote_cluster": "slow",
+    "role": "inbound", "no_match": "allow", "demote_cluster": "slow",
     "exempt": [{"sources": ["2001:db8:f::/48"], "ports": [80]}],
     "services": [{
         "name": "web", "apl": "2:2001:db8:5::/64 !2:2001:db8:6::/120", "rules": ["v=ssa1; addr=rand:64"],
@@ -47,7 +47,7 @@ fn whole_configurations_are_read() {
 
 #[test]
 fn filter_types_are_those_that_the_module_runs_as() {
-    let named = GOOD.replace(r#""unclaimed""#, r#""filter": "network", "unclaimed""#);
+    let named = GOOD.replace(r#""no_match""#, r#""filter": "network", "no_match""#);
     assert_eq!(Config::from_json(named.as_bytes()).unwrap().filter, FilterType::Network);
     let unknown = named.replace("network", "udp");
     assert_eq!(faults(&unknown), ["filter: must be one of network"]);
@@ -61,14 +61,17 @@ fn snapshots_are_subscribed_to() {
     let subscription = config.subscription.unwrap();
     assert_eq!(&*subscription.cluster, "shim");
     assert_eq!((subscription.refresh_ms.get(), subscription.wait_s.get()), (1000, 30));
-    for (role, path, missing) in [
-        (RoleName::Inbound, "/v1/inbound", Missing::Refuse),
-        (RoleName::Outbound, "/v1/outbound", Missing::Release),
+    for (role, path, allow) in [
+        (RoleName::Inbound, "/v1/inbound", false),
+        (RoleName::Outbound, "/v1/outbound", true),
     ] {
-        assert_eq!((subscription.path(role), subscription.missing(role)), (path, missing));
+        assert_eq!(
+            (subscription.path(role), subscription.failure_mode_allow(role)),
+            (path, allow)
+        );
     }
     let json = r#"{"role": "outbound", "snapshot": {"cluster": "", "path": "v1", "refresh_ms": 99, "wait_s": 301,
-        "missing": "wait", "colour": 1}, "hold": {"connections": 4097, "ms": 30001, "x": 0}}"#;
+        "failure_mode_allow": "wait", "colour": 1}, "hold": {"connections": 4097, "ms": 30001, "x": 0}}"#;
     assert_eq!(
         faults(json),
         [
@@ -77,19 +80,19 @@ fn snapshots_are_subscribed_to() {
             r#"snapshot.path: must be a path of at most 8192 printable ASCII characters, the first of which is /, not "v1""#,
             "snapshot.refresh_ms: must be an integer from 100 to 60000, not 99",
             "snapshot.wait_s: must be an integer from 0 to 300, not 301",
-            "snapshot.missing: must be one of refuse, release",
+            "snapshot.failure_mode_allow: must be true or false",
             "hold.x: unknown field",
             "hold.connections: must be an integer from 0 to 4096, not 4097",
             "hold.ms: must be an integer from 0 to 30000, not 30001",
         ]
     );
-    let both = GOOD.replace(r#""unclaimed""#, r#""snapshot": {"cluster": "shim"}, "unclaimed""#);
+    let both = GOOD.replace(r#""no_match""#, r#""snapshot": {"cluster": "shim"}, "no_match""#);
     assert_eq!(faults(&both), ["exactly one of services and snapshot is required"]);
 }
 
 #[test]
 fn fields_stand_once() {
-    let twice = GOOD.replace(r#""unclaimed""#, r#""role": "outbound", "unclaimed""#);
+    let twice = GOOD.replace(r#""no_match""#, r#""role": "outbound", "no_match""#);
     assert_eq!(faults(&twice), ["role: duplicate field"]);
 }
 

@@ -71,7 +71,7 @@ fn defaults_table_holds() {
     );
     assert_eq!(
         decide(&inbound, SOURCE, "[2001:db8:9::1]:9"),
-        (None, "unclaimed", "denied")
+        (None, "no_match", "denied")
     );
     assert_eq!(decide(&inbound, SOURCE, "192.0.2.1:80"), (Some(0), "outside", "denied"));
 }

@@ -145,7 +145,7 @@ impl<R: Role> Filter<R> {
     fn give_up(&mut self, reason: HoldReason) -> R::Decision {
         match (reason, self.role.tasks()) {
             (HoldReason::Task(task), Some(tasks)) => tasks.give_up(task),
-            _ => self.role.decide_without_snapshot(self.updates.released()),
+            _ => self.role.decide_without_snapshot(self.updates.failure_mode_allow()),
         }
     }
 

@@ -150,8 +150,8 @@ impl Role for OutboundRole {
         }
     }
 
-    fn decide_without_snapshot(&self, released: bool) -> Decision {
-        Decision::without_snapshot(released)
+    fn decide_without_snapshot(&self, failure_mode_allow: bool) -> Decision {
+        Decision::without_snapshot(failure_mode_allow)
     }
 
     fn directive(&self, decision: &Decision) -> Directive<'_> {

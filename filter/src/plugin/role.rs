@@ -91,7 +91,7 @@ pub(super) trait Role {
     fn decide(&mut self, subject: &Subject) -> Disposition<Self::Decision>;
 
     /// Decides on a connection for which no snapshot arrived in time, and which is released or not as configured.
-    fn decide_without_snapshot(&self, released: bool) -> Self::Decision;
+    fn decide_without_snapshot(&self, failure_mode_allow: bool) -> Self::Decision;
 
     /// Says what the proxy is to do.
     fn directive(&self, decision: &Self::Decision) -> Directive<'_>;

@@ -44,8 +44,8 @@ impl Updates {
     }
 
     /// Says whether connections pass for which no snapshot came in time.
-    pub(super) fn released(&self) -> bool {
-        self.feed.as_ref().is_some_and(Feed::released)
+    pub(super) fn failure_mode_allow(&self) -> bool {
+        self.feed.as_ref().is_some_and(Feed::failure_mode_allow)
     }
 
     /// Returns when the services were last known to be the newest: now, where they are configured.

@@ -26,13 +26,13 @@ pub(crate) const OUTBOUND: &str = r#"{"role": "outbound", "source": "2001:db8::7
 
 pub(crate) const SUBSCRIBED_IN: &str = r#"{"role": "inbound", "snapshot": {"cluster": "shim"},
     "hold": {"connections": 2, "ms": 500}}"#;
-const SUBSCRIBED_IN_RELEASED: &str = r#"{"role": "inbound", "snapshot": {"cluster": "shim", "missing": "release"},
+const SUBSCRIBED_IN_RELEASED: &str = r#"{"role": "inbound", "snapshot": {"cluster": "shim", "failure_mode_allow": true},
     "hold": {"connections": 2, "ms": 500}}"#;
 pub(crate) const SUBSCRIBED_OUT: &str = r#"{"role": "outbound", "source": "2001:db8::7", "seed": "s",
     "snapshot": {"cluster": "shim", "path": "/clients", "refresh_ms": 2000, "wait_s": 5},
     "hold": {"connections": 2, "ms": 500}}"#;
 const SUBSCRIBED_OUT_REFUSED: &str = r#"{"role": "outbound", "source": "2001:db8::7",
-    "snapshot": {"cluster": "shim", "missing": "refuse"}, "hold": {"connections": 2, "ms": 500}}"#;
+    "snapshot": {"cluster": "shim", "failure_mode_allow": false}, "hold": {"connections": 2, "ms": 500}}"#;
 
 /// A service's secret, which is never told.
 pub(crate) const SECRET: &str = "00112233445566778899aabbccddeeff";
@@ -123,7 +123,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             ssa_inbound_connections_total.service.web.verdict.legacy.outcome.demoted 1",
     },
     Scenario {
-        name: "inbound: plain, exempt, shadowed and unclaimed",
+        name: "inbound: plain, exempt, shadowed and unmatched",
         configuration: INBOUND,
         taken: true,
         steps: &[
@@ -145,10 +145,10 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
                 "service=web verdict=other_port outcome=denied generation=-",
             ),
             Connect('a', SOURCE, "[2001:db8:9::1]:81"),
-            Close('a', Refused, "service=- verdict=unclaimed outcome=denied generation=-"),
+            Close('a', Refused, "service=- verdict=no_match outcome=denied generation=-"),
         ],
         metrics: "
-            ssa_inbound_connections_total.service.-.verdict.unclaimed.outcome.denied 1
+            ssa_inbound_connections_total.service.-.verdict.no_match.outcome.denied 1
             ssa_inbound_connections_total.service.mail.verdict.violation.outcome.shadow_denied 1
             ssa_inbound_connections_total.service.web.verdict.exempt.outcome.allowed 1
             ssa_inbound_connections_total.service.web.verdict.other_port.outcome.denied 1

@@ -1,4 +1,4 @@
-//! Values into types, with faults that know their way.
+//! Deserialization of values that records the path of every fault.
 
 use std::{cell::RefCell, collections::HashSet, fmt};
 
@@ -8,73 +8,76 @@ use serde::{
     forward_to_deserialize_any,
 };
 use serde_json::Value;
+use ssa_snapshot::read;
 
 use super::{Problem, Step};
 
-/// What was found of a value, and what is passed over for it.
+/// The faults of a value, and the parts of it that are skipped because of them.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// What is wrong, each with its way.
+    /// The faults, each with its path.
     pub(super) faults: Vec<(Vec<Step>, Problem)>,
-    /// What is at fault already, and passed over.
-    passed: HashSet<Vec<Step>>,
-    /// Whether more is passed over since the value was read.
+    /// The parts that have a fault already, and are skipped.
+    skipped: HashSet<Vec<Step>>,
+    /// Whether the value has to be read again, because more is skipped.
     changed: bool,
 }
 
 impl Notes {
-    /// Notes a fault. One that follows from another is none: a key that was passed over for its value is not missing.
-    fn add(&mut self, way: Vec<Step>, problem: Problem) {
-        let known = problem.missing().is_some_and(|key| {
-            let below: Vec<Step> = way.iter().cloned().chain([key.into()]).collect();
-            self.passed.contains(&below)
-        });
-        if self.passed.insert(way.clone()) {
+    /// Records a fault, unless it follows from another: a field that is skipped because of its value is not missing.
+    fn add(&mut self, path: Vec<Step>, problem: Problem) {
+        let follows = problem == Problem::MISSING && self.skipped.contains(&path);
+        // An object without a required field is skipped as a whole.
+        let skipped = match path.split_last() {
+            Some((_, object)) if problem == Problem::MISSING => object.to_vec(),
+            _ => path.clone(),
+        };
+        if self.skipped.insert(skipped) {
             self.changed = true;
-            if !known {
-                self.faults.push((way, problem));
+            if !follows {
+                self.faults.push((path, problem));
             }
         }
     }
 }
 
-/// Reads a value, and notes up to so many faults of it: what is at fault is passed over, and the rest read again, until
-/// nothing more is. Returns nothing where what is left is not enough.
-pub(super) fn read<T: DeserializeOwned>(value: &Value, most: usize) -> (Option<T>, Vec<(Vec<Step>, Problem)>) {
+/// Reads a value and records up to `max` faults: each part with a fault is skipped and the rest read again, until there are
+/// no more. Returns nothing if what remains is not sufficient.
+pub(super) fn read<T: DeserializeOwned>(value: &Value, max: usize) -> (Option<T>, Vec<(Vec<Step>, Problem)>) {
     let notes = RefCell::new(Notes::default());
     loop {
-        let read = T::deserialize(De {
+        let read = T::deserialize(ValueDeserializer {
             value,
-            way: &Way::Start,
+            path: &Path::Start,
             notes: &notes,
         });
         let mut notes = notes.borrow_mut();
         let read = match read {
             Ok(read) => Some(read),
-            Err(mut wrong) => {
-                wrong.way.reverse();
-                notes.add(wrong.way, wrong.problem);
+            Err(mut error) => {
+                error.path.reverse();
+                notes.add(error.path, error.problem);
                 None
             }
         };
-        if !std::mem::take(&mut notes.changed) || notes.faults.len() >= most || notes.passed.contains(&Vec::new()) {
+        if !std::mem::take(&mut notes.changed) || notes.faults.len() >= max || notes.skipped.contains(&Vec::new()) {
             return (read, std::mem::take(&mut notes.faults));
         }
     }
 }
 
-/// The way to a value.
+/// The path to a value.
 #[derive(Clone, Copy)]
-enum Way<'w> {
+enum Path<'w> {
     /// The value that is read.
     Start,
     /// The value of a key.
-    Key(&'w Way<'w>, &'w str),
+    Key(&'w Path<'w>, &'w str),
     /// A member.
-    At(&'w Way<'w>, usize),
+    At(&'w Path<'w>, usize),
 }
 
-impl Way<'_> {
+impl Path<'_> {
     fn steps(&self) -> Vec<Step> {
         let (outer, step) = match self {
             Self::Start => return Vec::new(),
@@ -86,48 +89,44 @@ impl Way<'_> {
         steps
     }
 
-    fn is_passed(&self, notes: &RefCell<Notes>) -> bool {
-        let passed = &notes.borrow().passed;
-        !passed.is_empty() && passed.contains(&self.steps())
+    fn is_skipped(&self, notes: &RefCell<Notes>) -> bool {
+        let skipped = &notes.borrow().skipped;
+        !skipped.is_empty() && skipped.contains(&self.steps())
     }
 }
 
-/// What is wrong, and the way there from its end.
+/// A fault, and its path from the end.
 #[derive(Debug)]
-pub(super) struct Wrong {
-    way: Vec<Step>,
+pub(super) struct Error {
+    path: Vec<Step>,
     problem: Problem,
 }
 
-impl Wrong {
+impl Error {
     fn below(mut self, step: Step) -> Self {
-        self.way.push(step);
+        self.path.push(step);
         self
     }
 }
 
-impl From<Problem> for Wrong {
+impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
-        let way = Vec::new();
-        Self { way, problem }
+        let path = Vec::new();
+        Self { path, problem }
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.problem.fmt(f)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for Error {}
 
-fn owned(words: &[&str]) -> Vec<String> {
-    words.iter().map(ToString::to_string).collect()
-}
-
-impl de::Error for Wrong {
+impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Problem::said(&message.to_string()).into()
+        Problem::other(&message.to_string()).into()
     }
 
     fn invalid_type(found: Unexpected<'_>, wanted: &dyn de::Expected) -> Self {
@@ -143,37 +142,31 @@ impl de::Error for Wrong {
     }
 
     fn unknown_variant(_found: &str, allowed: &'static [&'static str]) -> Self {
-        let allowed = owned(allowed);
-        Problem::NoneOf { allowed }.into()
+        Problem::Value(read::Problem::NoneOf(allowed)).into()
     }
 
     fn unknown_field(key: &str, allowed: &'static [&'static str]) -> Self {
-        let (key, allowed) = (key.to_owned(), owned(allowed));
-        Self::from(Problem::UnknownKey {
-            key: key.clone(),
-            allowed,
-        })
-        .below(Step::Key(key))
+        Self::from(Problem::UnknownField { allowed }).below(key.into())
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Problem::MissingKey { key: key.into() }.into()
+        Self::from(Problem::MISSING).below(key.into())
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Problem::Said(format!("duplicate field `{key}`")).into()
+        Self::from(Problem::Value(read::Problem::DuplicateField)).below(key.into())
     }
 }
 
 /// A value that is read.
 #[derive(Clone, Copy)]
-struct De<'de, 'w> {
+struct ValueDeserializer<'de, 'w> {
     value: &'de Value,
-    way: &'w Way<'w>,
+    path: &'w Path<'w>,
     notes: &'w RefCell<Notes>,
 }
 
-impl De<'_, '_> {
+impl ValueDeserializer<'_, '_> {
     fn found(&self) -> Unexpected<'_> {
         match self.value {
             Value::Null => Unexpected::Unit,
@@ -190,10 +183,10 @@ impl De<'_, '_> {
     }
 }
 
-impl<'de> Deserializer<'de> for De<'de, '_> {
-    type Error = Wrong;
+impl<'de> Deserializer<'de> for ValueDeserializer<'de, '_> {
+    type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
@@ -206,26 +199,26 @@ impl<'de> Deserializer<'de> for De<'de, '_> {
             Value::Array(members) => visitor.visit_seq(Members {
                 rest: members.iter(),
                 next: 0,
-                way: self.way,
+                path: self.path,
                 notes: self.notes,
             }),
             Value::Object(entries) => visitor.visit_map(Entries {
                 rest: entries.iter(),
                 current: None,
-                way: self.way,
+                path: self.path,
                 notes: self.notes,
             }),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -235,7 +228,7 @@ impl<'de> Deserializer<'de> for De<'de, '_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, Error> {
         if self.value.is_object() {
             self.deserialize_any(visitor)
         } else {
@@ -248,13 +241,11 @@ impl<'de> Deserializer<'de> for De<'de, '_> {
         _: &'static str,
         allowed: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, Error> {
         if let Value::String(text) = self.value {
             return visitor.visit_enum(text.as_str().into_deserializer());
         }
-        let words: Vec<String> = allowed.iter().map(|word| format!("`{word}`")).collect();
-        let wanted = format!("one of the texts {}", words.join(", "));
-        Err(de::Error::invalid_type(self.found(), &wanted.as_str()))
+        Err(Problem::Value(read::Problem::NoneOf(allowed)).into())
     }
 
     forward_to_deserialize_any! {
@@ -266,14 +257,14 @@ impl<'de> Deserializer<'de> for De<'de, '_> {
 struct Members<'de, 'w> {
     rest: std::slice::Iter<'de, Value>,
     next: usize,
-    way: &'w Way<'w>,
+    path: &'w Path<'w>,
     notes: &'w RefCell<Notes>,
 }
 
 impl<'de> de::SeqAccess<'de> for Members<'de, '_> {
-    type Error = Wrong;
+    type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let notes = self.notes;
         loop {
             let Some(value) = self.rest.next() else {
@@ -281,16 +272,16 @@ impl<'de> de::SeqAccess<'de> for Members<'de, '_> {
             };
             let number = self.next;
             self.next += 1;
-            let way = Way::At(self.way, number);
-            if way.is_passed(notes) {
+            let path = Path::At(self.path, number);
+            if path.is_skipped(notes) {
                 continue;
             }
-            let read = seed.deserialize(De {
+            let read = seed.deserialize(ValueDeserializer {
                 value,
-                way: &way,
+                path: &path,
                 notes,
             });
-            return read.map(Some).map_err(|wrong| wrong.below(Step::At(number)));
+            return read.map(Some).map_err(|error| error.below(Step::At(number)));
         }
     }
 }
@@ -298,41 +289,41 @@ impl<'de> de::SeqAccess<'de> for Members<'de, '_> {
 struct Entries<'de, 'w> {
     rest: serde_json::map::Iter<'de>,
     current: Option<(&'de String, &'de Value)>,
-    way: &'w Way<'w>,
+    path: &'w Path<'w>,
     notes: &'w RefCell<Notes>,
 }
 
 impl<'de> de::MapAccess<'de> for Entries<'de, '_> {
-    type Error = Wrong;
+    type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
-        let (way, notes) = (self.way, self.notes);
-        self.current = self.rest.find(|(key, _)| !Way::Key(way, key).is_passed(notes));
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let (path, notes) = (self.path, self.notes);
+        self.current = self.rest.find(|(key, _)| !Path::Key(path, key).is_skipped(notes));
         let Some((key, _)) = self.current else {
             return Ok(None);
         };
         let read = seed.deserialize(de::value::BorrowedStrDeserializer::new(key));
-        // A field that is not known has its key as way already.
-        let told = |wrong: Wrong| {
-            let is_there = wrong.way.first() == Some(&Step::Key(key.clone()));
-            if is_there {
-                wrong
+        // A field that is not known has its key as path already.
+        let told = |error: Error| {
+            let is_known = error.path.first() == Some(&Step::Key(key.clone()));
+            if is_known {
+                error
             } else {
-                wrong.below(Step::Key(key.clone()))
+                error.below(Step::Key(key.clone()))
             }
         };
         read.map(Some).map_err(told)
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Wrong> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
         let Some((key, value)) = self.current.take() else {
-            return Err(Problem::said("no value").into());
+            return Err(Problem::other("a value is missing").into());
         };
-        let read = seed.deserialize(De {
+        let read = seed.deserialize(ValueDeserializer {
             value,
-            way: &Way::Key(self.way, key),
+            path: &Path::Key(self.path, key),
             notes: self.notes,
         });
-        read.map_err(|wrong| wrong.below(Step::Key(key.clone())))
+        read.map_err(|error| error.below(Step::Key(key.clone())))
     }
 }

@@ -1,4 +1,4 @@
-//! The text of a document: whether it is JSON.
+//! The syntax of a document.
 
 use std::fmt;
 
@@ -10,43 +10,52 @@ use serde_json::{Map, Value};
 
 use super::{Fault, Problem};
 
-/// What the reader of JSON says of a text, and what is meant.
-const WORDS: [(&str, &str); 16] = [
+/// The errors of `serde_json`, and what is reported for them.
+const MESSAGES: [(&str, &str); 16] = [
     ("EOF while parsing a list", "the document ends within a list"),
     ("EOF while parsing an object", "the document ends within an object"),
-    ("EOF while parsing a string", "the document ends within a text"),
-    ("EOF while parsing a value", "the document ends where a value should be"),
-    ("expected value", "no JSON value stands here"),
+    ("EOF while parsing a string", "the document ends within a string"),
+    (
+        "EOF while parsing a value",
+        "the document ends where a value is expected",
+    ),
+    ("expected value", "expected a JSON value"),
     (
         "expected ident",
-        "no JSON value stands here; words are true, false and null",
+        "expected a JSON value; words are true, false and null",
     ),
-    ("expected `:`", "a colon has to follow a key"),
-    ("expected `,` or `]`", "a comma or ] has to follow a member of a list"),
-    ("expected `,` or `}`", "a comma or } has to follow a value of an object"),
-    ("trailing comma", "a value has to follow a comma"),
-    ("trailing characters", "something follows the end of the document"),
-    ("key must be a string", "a key has to be a text in double quotes"),
-    ("invalid number", "this is not a number of JSON"),
+    ("expected `:`", "expected a colon after a key"),
+    ("expected `,` or `]`", "expected a comma or ] after a member of a list"),
+    (
+        "expected `,` or `}`",
+        "expected a comma or } after a value of an object",
+    ),
+    ("trailing comma", "expected a value after a comma"),
+    (
+        "trailing characters",
+        "unexpected characters after the end of the document",
+    ),
+    ("key must be a string", "a key must be a string in double quotes"),
+    ("invalid number", "not a JSON number"),
     ("number out of range", "the number is too large"),
     (
         "recursion limit exceeded",
-        "lists and objects lie in each other more than 127 deep",
+        "lists and objects are nested more than 127 levels deep",
     ),
     (
         "control character",
-        "a text has a control character, which is written as \\n, \\t or \\u and four hex digits",
+        "a string contains a control character; write it as \\n, \\t or \\u and four hex digits",
     ),
 ];
 
-/// The prefix of what this module says itself.
-const TWICE: &str = "twice: ";
+/// The prefix of errors of this module itself.
+const DUPLICATE: &str = "duplicate: ";
 
-/// Reads a text. A key that stands twice in an object is a fault: one of the two would be lost.
+/// Reads a text. A duplicate key in an object is a fault, because one of the two values would be lost.
 pub(super) fn read(text: &[u8]) -> Result<Value, Fault> {
     if let Err(error) = std::str::from_utf8(text) {
-        return Err(whole(Problem::Said(format!(
-            "is no text: byte {} is not UTF-8",
+        return Err(whole(Problem::Other(format!(
+            "is not UTF-8: invalid byte at offset {}",
             error.valid_up_to()
         ))));
     }
@@ -55,21 +64,21 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Fault> {
         Err(error) => error,
     };
     let said = error.to_string();
-    let problem = match said.strip_prefix(TWICE) {
+    let problem = match said.strip_prefix(DUPLICATE) {
         Some(rest) => {
             let key = rest.rsplit_once(" at line ").map_or(rest, |(key, _)| key);
             format!("duplicate field `{key}`")
         }
-        None => WORDS
+        None => MESSAGES
             .iter()
             .find(|(words, _)| said.starts_with(words))
-            .map_or("this is not JSON", |(_, meant)| meant)
+            .map_or("not JSON", |(_, meant)| meant)
             .into(),
     };
     let position = (error.line() > 0).then(|| (error.line(), error.column().max(1)));
     Err(Fault {
         position,
-        ..whole(Problem::Said(problem))
+        ..whole(Problem::Other(problem))
     })
 }
 
@@ -81,7 +90,7 @@ fn whole(problem: Problem) -> Fault {
     }
 }
 
-/// A value of which no object has a key twice.
+/// A value without duplicate keys in any object.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -139,7 +148,7 @@ impl<'de> Visitor<'de> for Values {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("{TWICE}{key}")));
+                return Err(A::Error::custom(format_args!("{DUPLICATE}{key}")));
             }
             let Unique(value) = entries.next_value()?;
             object.insert(key, value);

@@ -44,7 +44,7 @@ fn told(json: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_fault_is_told_with_its_place_in_words_of_json() {
+fn every_fault_is_reported_with_its_path_in_terms_of_json() {
     let json = r#"{
         "nmae": 1, "off": 1, "path": ["00112233445566778899aabbccddeeff"],
         "share": "x", "address": "2001:db8::g", "mode": "0123456789abcdef0123", "by_mode": {"of": 1, "off": -1},
@@ -53,57 +53,54 @@ fn every_fault_is_told_with_its_place_in_words_of_json() {
     assert_eq!(
         told(json),
         [
-            "address: is not an IPv6 address, such as 2001:db8::7 (line 3, column 34)",
-            "by_mode.of: is not one of `on`, `off` (line 3, column 99)",
-            "by_mode.off: found the number -1 where there should be a whole number from 0 to 4294967295 (line 3, column 109)",
-            "mode: is not one of `on`, `off` (line 3, column 57)",
-            "nmae: unknown key `nmae`; there are `off`, `name`, `path`, `share`, `address`, `mode`, `by_mode`, `parts` (line 2, column 17)",
-            "off: found the number 1 where there should be true or false (line 2, column 27)",
-            "parts[0].ports[1]: found a text where there should be a whole number from 0 to 65535 (line 4, column 34)",
-            "parts[0].ports[2]: found true where there should be a whole number from 0 to 65535 (line 4, column 42)",
-            "parts[1].ports[0]: found the number 70000 where there should be a whole number from 0 to 65535 (line 4, column 61)",
-            "parts[2].port: unknown key `port`; there are `ports`, `pair` (line 4, column 79)",
-            "parts[2].ports: found an object where there should be a list (line 4, column 92)",
-            "parts[3]: found the number 7 where there should be a part, an object with the key `ports` (line 4, column 97)",
-            "parts[4]: the key is missing: `ports` (line 4, column 100)",
-            "path: found a list where there should be a text with a path (line 2, column 38)",
-            "share: found a text where there should be a number (line 3, column 18)",
-            "the key is missing: `name` (line 1, column 1)",
+            "address: must be an IPv6 address, such as 2001:db8::7 (line 3, column 34)",
+            "by_mode.of: must be one of on, off (line 3, column 99)",
+            "by_mode.off: must be an integer from 0 to 4294967295, not -1 (line 3, column 109)",
+            "mode: must be one of on, off (line 3, column 57)",
+            "nmae: unknown field; allowed: off, name, path, share, address, mode, by_mode, parts (line 2, column 17)",
+            "off: must be true or false, not 1 (line 2, column 27)",
+            "parts[0].ports[1]: must be an integer from 0 to 65535, not a string (line 4, column 34)",
+            "parts[0].ports[2]: must be an integer from 0 to 65535, not true (line 4, column 42)",
+            "parts[1].ports[0]: must be an integer from 0 to 65535, not 70000 (line 4, column 61)",
+            "parts[2].port: unknown field; allowed: ports, pair (line 4, column 79)",
+            "parts[2].ports: must be a list, not an object (line 4, column 92)",
+            "parts[3]: must be a part, an object with the key `ports`, not 7 (line 4, column 97)",
+            "parts[4].ports: missing (line 4, column 100)",
+            "path: must be a path, not a list (line 2, column 38)",
+            "share: must be a number, not a string (line 3, column 18)",
+            "name: missing (line 1, column 1)",
         ]
     );
     assert!(told(r#"{"name": "a", "mode": "on", "path": null, "by_mode": {"on": 1}}"#).is_empty());
 }
 
 #[test]
-fn a_list_is_no_object() {
-    assert_eq!(
-        told("[]"),
-        ["found a list where there should be an object (line 1, column 1)"]
-    );
+fn a_list_is_not_an_object() {
+    assert_eq!(told("[]"), ["must be an object, not a list (line 1, column 1)"]);
     let pair = |json: &str| {
         told(&format!(
             r#"{{"name": "a", "parts": [{{"ports": [], "pair": {json}}}]}}"#
         ))
         .concat()
     };
-    assert!(pair("[1]").starts_with("parts[0].pair: found a list of 1 where there should be a list of 2"));
-    assert!(pair("[1, 1.5]").contains("pair[1]: found the number 1.5 where there should be a whole number from -2^63"));
+    assert!(pair("[1]").starts_with("parts[0].pair: must be a list of 2, not a list of 1"));
+    assert!(pair("[1, 1.5]").contains("pair[1]: must be an integer from -2^63 to 2^63-1, not 1.5"));
 }
 
 #[test]
-fn a_number_is_no_key_however_large_it_is() {
+fn a_number_is_repeated_in_short() {
     let huge = format!("1{}", "0".repeat(30));
     for (json, wanted) in [
-        ("1e300", "the number 1e300 "),
-        (&huge, "the number 1e30 "),
-        ("-1e300", "the number -1e300 "),
-        ("1.7976931348623157e308", "the number 1.79769e308 "),
-        ("5e-324", "the number 5e-324 "),
-        ("18446744073709551615", "the number 18446744073709551615 "),
-        ("18446744073709551616", "the number 18446744073709552000 "),
-        ("1.0", "the number 1 "),
-        ("0.0", "the number 0 "),
-        ("0.1", "the number 0.1 "),
+        ("1e300", "must be a string, not 1e300 "),
+        (&huge, "must be a string, not 1e30 "),
+        ("-1e300", "must be a string, not -1e300 "),
+        ("1.7976931348623157e308", "must be a string, not 1.79769e308 "),
+        ("5e-324", "must be a string, not 5e-324 "),
+        ("18446744073709551615", "must be a string, not 18446744073709551615 "),
+        ("18446744073709551616", "must be a string, not 18446744073709552000 "),
+        ("1.0", "must be a string, not 1 "),
+        ("0.0", "must be a string, not 0 "),
+        ("0.1", "must be a string, not 0.1 "),
     ] {
         let told = told(&format!(r#"{{"name": {json}}}"#)).concat();
         assert!(told.contains(wanted), "{json}: {told}");
@@ -111,46 +108,46 @@ fn a_number_is_no_key_however_large_it_is() {
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over() {
+fn a_byte_order_mark_is_ignored() {
     assert_eq!(told("\u{feff}{\"name\": \"a\"}"), [""; 0]);
     assert!(told("\u{feff}{\"name\": 1}").concat().contains("(line 1, column 10)"));
 }
 
 #[test]
-fn what_is_no_json_is_told_once_with_its_line() {
+fn a_syntax_error_is_reported_once_with_its_line() {
     for (json, wanted) in [
-        ("{\n\"off\": }", "no JSON value stands here (line 2, column 8)"),
-        ("", "the document ends where a value should be (line 1, column 1)"),
+        ("{\n\"off\": }", "expected a JSON value (line 2, column 8)"),
+        ("", "the document ends where a value is expected (line 1, column 1)"),
         (
             r#"{"off": true, "off": true}"#,
             "duplicate field `off` (line 1, column 19)",
         ),
         (r#"{"by_mode": {"on": 1, "on": 2}}"#, "duplicate field `on`"),
-        (r#"{"name": "a"#, "the document ends within a text"),
+        (r#"{"name": "a"#, "the document ends within a string"),
         ("[1", "the document ends within a list"),
         (r#"{"a": 1"#, "the document ends within an object"),
-        ("[1,]", "a value has to follow a comma"),
-        ("{} x", "something follows the end of the document"),
-        ("{1: 2}", "a key has to be a text in double quotes"),
-        ("[01]", "this is not a number of JSON"),
+        ("[1,]", "expected a value after a comma"),
+        ("{} x", "unexpected characters after the end of the document"),
+        ("{1: 2}", "a key must be a string in double quotes"),
+        ("[01]", "not a JSON number"),
         ("[1e999]", "the number is too large"),
-        ("[nul]", "no JSON value stands here; words are true, false and null"),
-        ("[1 2]", "a comma or ] has to follow a member of a list"),
-        (r#"{"a" 1}"#, "a colon has to follow a key"),
-        (r#"{"a": 1 "b"}"#, "a comma or } has to follow a value of an object"),
-        ("[\"\n\"]", "a text has a control character"),
-        (r#"["\x"]"#, "this is not JSON"),
-        (&"[".repeat(200), "more than 127 deep"),
+        ("[nul]", "expected a JSON value; words are true, false and null"),
+        ("[1 2]", "expected a comma or ] after a member of a list"),
+        (r#"{"a" 1}"#, "expected a colon after a key"),
+        (r#"{"a": 1 "b"}"#, "expected a comma or } after a value of an object"),
+        ("[\"\n\"]", "a string contains a control character"),
+        (r#"["\x"]"#, "not JSON"),
+        (&"[".repeat(200), "more than 127 levels deep"),
     ] {
         let told = told(json);
         assert!(told.len() == 1 && told[0].contains(wanted), "{json}: {told:?}");
     }
     let fault = read::<Whole>(b"\"\xff\"").unwrap_err();
-    assert_eq!(fault[0].to_string(), "is no text: byte 1 is not UTF-8");
+    assert_eq!(fault[0].to_string(), "is not UTF-8: invalid byte at offset 1");
 }
 
 #[test]
-fn keys_that_stand_anywhere_are_not_repeated() {
+fn misplaced_keys_are_not_repeated() {
     const KEY: &str = "00112233445566778899aabbccddeeff";
     for json in [
         format!(r#""{KEY}""#),
@@ -166,7 +163,39 @@ fn keys_that_stand_anywhere_are_not_repeated() {
 }
 
 #[test]
-fn no_more_faults_are_told_than_anybody_reads() {
+fn the_number_of_reported_faults_is_bounded() {
     let many: Vec<String> = (0..1000).map(|number| format!("\"k{number}\": 1")).collect();
     assert_eq!(told(&format!("{{{}}}", many.join(", "))).len(), MAX_FAULTS);
+}
+
+#[test]
+fn faults_are_worded_as_those_of_the_reader_of_snapshots() {
+    fn same<T: DeserializeOwned + ssa_snapshot::read::Value>(json: &str) {
+        let ours = read::<T>(json.as_bytes()).map(drop).unwrap_err();
+        let mut document = ssa_snapshot::read::Document::new(json.as_bytes()).unwrap();
+        let _: T = document.read();
+        let theirs = document.take_faults();
+        assert_eq!(ours.len(), theirs.len(), "{json}: {ours:?}, {theirs:?}");
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            // This reader adds what it found or what is allowed, which the filter has no room for.
+            let (our, their) = (ours.problem.to_string(), theirs.problem.to_string());
+            assert_eq!(ours.path, theirs.place, "{json}");
+            assert!(our.starts_with(&their), "{json}: {our} and {their}");
+        }
+    }
+    for json in [
+        "[]",
+        "7",
+        r#"{"legacy": "x"}"#,
+        r#"{"legacy": 1}"#,
+        r#"{"legacies": "deny"}"#,
+    ] {
+        same::<ssa_snapshot::Policy>(json);
+    }
+    for json in ["0", "6", "4294967296", r#""2""#, "true", "null"] {
+        same::<ssa_snapshot::Number<1, 5, 2>>(json);
+    }
+    for json in [r#""inbounds""#, "1", "[]"] {
+        same::<ssa_snapshot::Role>(json);
+    }
 }

@@ -168,7 +168,7 @@ mod tests {
         ] {
             assert_eq!(
                 told(&config(socket, state), None),
-                ["state: is the same place as socket.path"],
+                ["state: conflicts with socket.path"],
                 "{socket} {state}"
             );
         }
@@ -177,7 +177,7 @@ mod tests {
         let file = root.join("a/config");
         assert_eq!(
             told(&config("x", "link/config"), Some(&file)),
-            ["--config: is the same place as state"]
+            ["--config: conflicts with state"]
         );
         let reading = format!(
             r#"{{"state": "{0}", "dns": {{"tls": {{"ca": "{1}"}}, "dnssec": "validate", "trust_anchors": "{2}"}},
@@ -192,9 +192,9 @@ mod tests {
         assert_eq!(
             told(&reading, None),
             [
-                "dns.tls.ca: is the same place as state",
-                "dns.trust_anchors: is the same place as state",
-                "services[0].inbound.secrets: is the same place as state",
+                "dns.tls.ca: conflicts with state",
+                "dns.trust_anchors: conflicts with state",
+                "services[0].inbound.secrets: conflicts with state",
             ]
         );
     }
@@ -216,7 +216,7 @@ mod tests {
         ] {
             assert_eq!(
                 listening(admin, front),
-                ["front.listen[0]: is the same place as admin"],
+                ["front.listen[0]: conflicts with admin"],
                 "{admin} {front}"
             );
         }

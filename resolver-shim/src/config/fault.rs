@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and where.
+//! The faults of a configuration.
 
 use std::{fmt, net::SocketAddr};
 
@@ -6,8 +6,9 @@ use ipnet::Ipv6Net;
 use ssa_dns::NameError;
 use ssa_input::{files, secrets::concealed};
 use ssa_rules::apl::TextError;
+use ssa_snapshot::read;
 
-/// Why a configuration is refused: every fault of it.
+/// Why a configuration is rejected: every fault in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The faults.
@@ -17,7 +18,7 @@ pub struct ConfigError {
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is, such as `services[0].allowed[1]`; empty for the whole.
+    /// The path, such as `services[0].allowed[1]`; empty for the whole document.
     pub place: String,
     /// What is wrong there.
     pub problem: Problem,
@@ -32,84 +33,60 @@ pub enum Problem {
         /// Why not.
         reason: String,
     },
-    /// It is no JSON, or has fields or types that are not foreseen.
+    /// It is not JSON, or has unknown fields or values of the wrong type.
     #[error("{reason}")]
     Shape {
-        /// What the parser says.
+        /// The error of the parser.
         reason: String,
     },
-    /// The whole is too long.
-    #[error("exceeds {most} bytes")]
+    /// The text is too long.
+    #[error("exceeds {max} bytes")]
     TooLong {
-        /// The most bytes.
-        most: usize,
+        /// The maximum number of bytes.
+        max: usize,
     },
-    /// There are too many members.
-    #[error("{found} members exceed the maximum of {most}")]
-    TooMany {
-        /// How many there are.
-        found: usize,
-        /// The most.
-        most: usize,
-    },
-    /// There have to be members.
-    #[error("must not be empty")]
-    Empty,
-    /// It is needed.
-    #[error("is required")]
-    Missing,
-    /// One of two fields has to be there, and not both.
-    #[error("exactly one of {} and {} is required", .0[0], .0[1])]
-    OneOf(
-        /// The fields.
-        [&'static str; 2],
+    /// A field is missing, or its value is invalid, as in any document.
+    #[error("{0}")]
+    Value(
+        /// How.
+        read::Problem,
     ),
-    /// A number out of its bounds.
-    #[error("{value} is out of range: {least} to {greatest}")]
-    OutOfBounds {
-        /// The number.
-        value: u64,
-        /// The least.
-        least: u64,
-        /// The greatest.
-        greatest: u64,
-    },
-    /// A text that is not what it should be.
-    #[error("`{text}` is {wanted}")]
-    NoText {
-        /// The text, cut short.
+    /// An address that cannot be used here.
+    #[error("`{text}` is {what}")]
+    Unusable {
+        /// The address, truncated.
         text: String,
-        /// What it should be.
-        wanted: &'static str,
+        /// What it is instead.
+        what: &'static str,
     },
-    /// A domain name that is none.
+    /// An invalid domain name.
     #[error(transparent)]
-    NoName(
-        /// Why.
+    Name(
+        /// Why it is invalid.
         NameError,
     ),
-    /// It stands twice.
+    /// A duplicate.
     #[error("is a duplicate of [{first}]")]
-    Repeated {
-        /// Where it stood first.
+    Duplicate {
+        /// The index of the first occurrence.
         first: usize,
     },
-    /// A list of addresses that is none.
+    /// An invalid address list.
     #[error("{0}")]
     Apl(
-        /// Its faults.
+        /// Its errors.
         TextError,
     ),
-    /// A text that is no SSA record.
+    /// A text that is not an SSA record.
     #[error("does not begin with v=ssa1")]
-    NoRecord,
-    /// A prefix that is no proper bound.
-    #[error("{prefix} is shorter than /{least}")]
-    TooWide {
+    NotRecord,
+    /// A prefix is too short to be a bound.
+    #[error("{prefix} is shorter than /{min}")]
+    TooShort {
         /// The prefix.
         prefix: Ipv6Net,
-        /// Its least length.
-        least: u8,
+        /// The minimum length.
+        min: u8,
     },
     /// A path that is not absolute.
     #[error("must be an absolute path")]
@@ -123,8 +100,8 @@ pub enum Problem {
     /// A text that looks like a key.
     #[error("looks like a key; its value is not shown")]
     Key,
-    /// A path or an address that another field has too, or lies in.
-    #[error("is the same place as {with}")]
+    /// A path or an address that another field uses too, or that lies within it.
+    #[error("conflicts with {with}")]
     Collides {
         /// That field.
         with: String,
@@ -155,7 +132,7 @@ impl std::error::Error for Fault {
 }
 
 impl ConfigError {
-    /// Says that a configuration cannot be read.
+    /// Reports that a configuration cannot be read.
     pub(super) fn unreadable(place: &str, error: &std::io::Error) -> Self {
         Self {
             faults: vec![Fault {
@@ -167,7 +144,7 @@ impl ConfigError {
         }
     }
 
-    /// Says whether it could not be read at all.
+    /// Returns whether it could not be read at all.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         let unreadable = |fault: &Fault| matches!(fault.problem, Problem::Unreadable { .. });
@@ -177,7 +154,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ssa_rules::text::write_all(f, &self.faults)
+        ssa_rules::text::write_joined(f, &self.faults)
     }
 }
 

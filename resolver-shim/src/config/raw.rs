@@ -118,16 +118,16 @@ pub(super) struct Dns {
     pub(super) concurrency: Number<1, 256, 32>,
     /// The minimum interval between two queries, whatever the TTL, in seconds.
     #[serde(default)]
-    pub(super) refresh_least_s: Number<1, 3600, 1>,
-    /// The maximum interval between two queries, whatever the TTL, in seconds; at least `refresh_least_s`.
+    pub(super) min_refresh_s: Number<1, 3600, 1>,
+    /// The maximum interval between two queries, whatever the TTL, in seconds; at least `min_refresh_s`.
     #[serde(default)]
-    pub(super) refresh_most_s: Number<1, DAY, 3600>,
+    pub(super) max_refresh_s: Number<1, DAY, 3600>,
     /// The maximum time a negative answer is valid, whatever its SOA says, in seconds.
     #[serde(default)]
-    pub(super) absent_most_s: Number<1, DAY, 300>,
+    pub(super) max_negative_ttl_s: Number<1, DAY, 300>,
     /// The maximum pause between attempts after failures, in seconds; the first pause is one second.
     #[serde(default)]
-    pub(super) retry_most_s: Number<1, 3600, 30>,
+    pub(super) max_backoff_s: Number<1, 3600, 30>,
     /// How long clients use expired answers while no server answers, in seconds.
     #[serde(default)]
     pub(super) stale_s: Number<0, WEEK, DAY>,
@@ -136,14 +136,17 @@ pub(super) struct Dns {
     // The default exceeds the TTLs of most zones, and is short enough that a record published by mistake is gone by the end
     // of the day.
     #[serde(default)]
-    pub(super) ttl_most_s: Number<60, WEEK, { 4 * 3600 }>,
+    pub(super) max_ttl_s: Number<60, MAX_TTL, { 4 * 3600 }>,
 }
 
 /// A day, in seconds.
-const DAY: u32 = 86_400;
+pub(super) const DAY: u32 = 86_400;
 
 /// A week, in seconds.
 const WEEK: u32 = 7 * DAY;
+
+/// The maximum TTL that can be honoured, in seconds.
+pub(super) const MAX_TTL: u32 = WEEK;
 
 /// Trust in servers queried over TLS.
 #[derive(Debug, Deserialize)]
@@ -288,4 +291,4 @@ pub(super) struct Front {
 pub(super) type MaxPow = Number<0, 16, 12>;
 
 /// The minimum time step of a record that the front composes for, in seconds. Answers are valid for the rest of the step.
-pub(super) type MinTimeStep = Number<1, DAY, 1>;
+pub(super) type MinTimeStep = ssa_snapshot::plugin::MinTimeStep<1>;

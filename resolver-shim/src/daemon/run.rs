@@ -26,7 +26,7 @@ use crate::{
     front::{self, Table},
     model::{Model, Stored},
     poller::Report,
-    serve::{self, Access, Listener, Order, Served},
+    serve::{self, Access, Command, Listener, Served},
     snapshot::Publisher,
     sources, store, users,
 };
@@ -63,13 +63,13 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     let (successors_in, successors) = mpsc::unbounded_channel();
     let of = (config.socket.clone(), config.folders);
     let socket = SocketWatch::new(&bound, of, successors_in, status.counters.clone());
-    let (orders_in, orders) = mpsc::channel(1);
+    let (commands_in, commands) = mpsc::channel(1);
     let served = Served {
         inbound: publisher.latest(Role::Inbound),
         outbound: publisher.latest(Role::Outbound),
         access: allowed,
         own,
-        orders: orders_in,
+        commands: commands_in,
         counters: status.counters.clone(),
         stop: stopped.clone(),
     };
@@ -113,7 +113,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
         socket,
         status,
     };
-    let daemon = daemon.live(Inputs { reports, orders }, signals).await;
+    let daemon = daemon.live(Inputs { reports, commands }, signals).await;
     tracing::info!("stopping");
     stop.send_replace(true);
     daemon.snapshots.finish().await;
@@ -162,7 +162,7 @@ impl Daemon {
                         self.take(report);
                     }
                 }
-                Some(order) = inputs.orders.recv() => self.obey(order),
+                Some(command) = inputs.commands.recv() => self.execute(command),
                 Some(()) = changes.recv() => self.snapshots.refresh_sources(),
                 _ = looks.tick() => self.look(),
                 _ = signals.hangup.recv() => self.reload.reload(&mut self.snapshots),
@@ -190,16 +190,16 @@ impl Daemon {
     }
 
     /// Does what somebody may ask for by the socket.
-    fn obey(&mut self, order: Order) {
-        let Order::Forget { service, told } = order;
-        let _ = told.send(self.snapshots.forget(&service));
+    fn execute(&mut self, command: Command) {
+        let Command::Forget { service, reply } = command;
+        let _ = reply.send(self.snapshots.forget(&service));
     }
 }
 
 /// What comes to the daemon from its tasks.
 struct Inputs {
     reports: mpsc::Receiver<Report>,
-    orders: mpsc::Receiver<Order>,
+    commands: mpsc::Receiver<Command>,
 }
 
 /// What the system tells the daemon.

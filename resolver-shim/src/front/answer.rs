@@ -1,10 +1,10 @@
-//! What becomes of a server's answer on its way to the asker: EDNS is the front's own, and addresses of services are
+//! What becomes of a server's answer on its way to the querier: EDNS is the front's own, and addresses of services are
 //! composed wherever they stand.
 
 use std::{collections::HashMap, net::Ipv6Addr};
 
 use super::{
-    Asker, Table,
+    Querier, Table,
     query::{Asked, replace_opt},
     wire::{
         self, AUTHENTIC_DATA, AUTHORITATIVE, Builder, CODE, Message, PAYLOAD, RECURSION_DESIRED, Record, Section,
@@ -28,7 +28,7 @@ pub(super) const STALE_TTL: u32 = 30;
 /// The code of Extended DNS Error, and its reason for what is stale (RFC 8914 §4.4).
 const STALE_ANSWER: (u16, &[u8]) = (15, &[0, 3]);
 
-/// An answer as the asker gets it.
+/// An answer as the querier gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Its bytes.
@@ -69,14 +69,14 @@ pub(super) fn knows_no_edns(answer: &[u8]) -> bool {
     matches!(wire::flags(answer) & CODE, 1 | 4) && edns::of_query(answer).is_none()
 }
 
-/// Answers that nothing more fits: the asker comes again by TCP.
+/// Answers that nothing more fits: the querier comes again by TCP.
 #[must_use]
 pub(super) fn truncated(asked: &Asked, answer: &[u8]) -> Option<Vec<u8>> {
     let flags = wire::flags(answer);
     wire::bare(&asked.onward, TRUNCATED | flags & AUTHORITATIVE, flags & CODE)
 }
 
-/// Returns an answer without EDNS as one to an asker, with the TTL of what is stale. Nothing where it does not fit the
+/// Returns an answer without EDNS as one to a querier, with the TTL of what is stale. Nothing where it does not fit the
 /// question.
 #[must_use]
 pub(super) fn stale(asked: &Asked, answer: &[u8]) -> Option<Vec<u8>> {
@@ -86,7 +86,7 @@ pub(super) fn stale(asked: &Asked, answer: &[u8]) -> Option<Vec<u8>> {
         let place = bytes.get_mut(record.ttl_at..record.ttl_at.checked_add(4)?)?;
         place.copy_from_slice(&STALE_TTL.to_be_bytes());
     }
-    // The asker's own letters and number.
+    // The querier's own letters and number.
     let question = wire::question(&asked.onward);
     let place = bytes.get_mut(wire::HEADER..message.question_end)?;
     if place.len() != question.len() {
@@ -117,12 +117,12 @@ fn with_stale_edns(bytes: Vec<u8>, asked: &Asked) -> Option<Vec<u8>> {
 }
 
 impl Table {
-    /// Returns a server's answer as the asker gets it; nothing where it cannot be read.
+    /// Returns a server's answer as the querier gets it; nothing where it cannot be read.
     pub fn receive(
         &self,
         asked: &Asked,
         answer: Vec<u8>,
-        asker: Asker,
+        querier: Querier,
         now: Now,
         random: &mut impl FnMut() -> u64,
     ) -> Option<Received> {
@@ -151,13 +151,13 @@ impl Table {
             edns::write(&mut own, PAYLOAD, extended, opt.map_or(dnssec, |opt| opt.dnssec), back);
             own
         });
-        if asked.is_plain && !self.entries.is_empty() && asker.whose().is_some() {
+        if asked.is_plain && !self.entries.is_empty() && querier.whose().is_some() {
             let mut known = Composed {
                 table: self,
                 by_name: HashMap::new(),
                 hints: 0,
             };
-            let mut compose = |name: &[u8]| self.compose(name, asker, now, random);
+            let mut compose = |name: &[u8]| self.compose(name, querier, now, random);
             match known.edit(asked, &message, own.as_deref(), &mut compose) {
                 Edited::Not => {}
                 Edited::Changed(bytes, is_composed) => return Some(Received { bytes, is_composed }),
@@ -172,15 +172,15 @@ impl Table {
         replace_opt(&message, own.as_deref()).map(unchanged)
     }
 
-    /// Composes an address of a name for an asker, where it is one of a service.
+    /// Composes an address of a name for a querier, where it is one of a service.
     pub(super) fn compose(
         &self,
         name: &[u8],
-        asker: Asker,
+        querier: Querier,
         now: Now,
         random: &mut impl FnMut() -> u64,
     ) -> Option<(Ipv6Addr, u32)> {
-        self.entries.get(name)?.compose(asker.whose()?, now, random)
+        self.entries.get(name)?.compose(querier.whose()?, now, random)
     }
 }
 
@@ -202,31 +202,31 @@ struct Composed<'a> {
     hints: usize,
 }
 
-/// What becomes of a record.
-enum Fate {
-    Stays,
-    Goes,
-    /// It cannot be read, and goes with its whole set.
+/// What is done with a record.
+enum Disposition {
+    Keep,
+    Drop,
+    /// It is malformed, and dropped with its whole record set.
     Malformed,
-    /// It has another TTL, where one is given, and other data.
-    Becomes(Option<u32>, Vec<u8>),
+    /// Its data are replaced, and its TTL if one is given.
+    Replace(Option<u32>, Vec<u8>),
 }
 
-/// Takes away every set with a record that cannot be read: nobody is to use any of it (RFC 9460 §2.2), and what some read
-/// of it all the same could lead past the rule.
-fn reject_sets(message: &Message<'_>, fates: &mut [Fate]) {
+/// Drops every record set with a malformed record: clients must not use any of it (RFC 9460 §2.2), and what some use all the
+/// same could bypass the rule.
+fn reject_sets(message: &Message<'_>, dispositions: &mut [Disposition]) {
     let set_of = |record: &Record| (record.kind, record.class, message.owner(record));
-    let pairs = message.records.iter().zip(fates.iter());
+    let pairs = message.records.iter().zip(dispositions.iter());
     let rejected: Vec<_> = pairs
-        .filter(|(_, fate)| matches!(fate, Fate::Malformed))
+        .filter(|(_, disposition)| matches!(disposition, Disposition::Malformed))
         .map(|(record, _)| set_of(record))
         .collect();
     if rejected.is_empty() {
         return;
     }
-    for (record, fate) in message.records.iter().zip(fates) {
+    for (record, disposition) in message.records.iter().zip(dispositions) {
         if rejected.contains(&set_of(record)) {
-            *fate = Fate::Goes;
+            *disposition = Disposition::Drop;
         }
     }
 }
@@ -255,24 +255,26 @@ impl Composed<'_> {
             .then(|| self.alias(asked, message, compose))
             .flatten();
         let mut told = Vec::new();
-        let mut fates = Vec::new();
+        let mut dispositions = Vec::new();
         for record in &message.records {
             let Some(owner) = message.owner(record) else {
                 // Whose it is may still be read by others.
                 return Edited::Failed;
             };
-            fates.push(self.fate(message, record, owner, &mut told, compose));
+            dispositions.push(self.disposition(message, record, owner, &mut told, compose));
         }
-        reject_sets(message, &mut fates);
+        reject_sets(message, &mut dispositions);
         let cut = message.flags & TRUNCATED != 0;
         let ends = message.flags & CODE == 0 && !cut;
         let missing = target.filter(|(name, _)| ends && !told.contains(&(Section::Answer, name.clone())));
-        let changed = fates.iter().any(|fate| !matches!(fate, Fate::Stays));
+        let changed = dispositions
+            .iter()
+            .any(|disposition| !matches!(disposition, Disposition::Keep));
         if missing.is_none() && !changed {
             return Edited::Not;
         }
         let is_composed = missing.is_some() || told.iter().any(|(section, _)| *section == Section::Answer);
-        match rebuilt(message, &fates, missing, own) {
+        match rebuilt(message, &dispositions, missing, own) {
             Some(bytes) => Edited::Changed(bytes, is_composed),
             None => Edited::Failed,
         }
@@ -299,45 +301,45 @@ impl Composed<'_> {
         None
     }
 
-    /// Says what becomes of a record. `told` are the services whose address has been told, by section.
-    fn fate(
+    /// Returns what is done with a record. `told` are the services whose address is in the answer already, by section.
+    fn disposition(
         &mut self,
         message: &Message<'_>,
         record: &Record,
         owner: Vec<u8>,
         told: &mut Vec<(Section, Vec<u8>)>,
         compose: &mut impl FnMut(&[u8]) -> Option<(Ipv6Addr, u32)>,
-    ) -> Fate {
+    ) -> Disposition {
         if record.class != kind::IN {
-            return Fate::Stays;
+            return Disposition::Keep;
         }
         match record.kind {
             kind::AAAA => {
                 let Some((address, ttl)) = self.of(&owner, compose) else {
-                    return Fate::Stays;
+                    return Disposition::Keep;
                 };
                 let place = (record.section, owner);
                 if told.contains(&place) {
-                    return Fate::Goes;
+                    return Disposition::Drop;
                 }
                 told.push(place);
-                Fate::Becomes(Some(ttl), address.octets().to_vec())
+                Disposition::Replace(Some(ttl), address.octets().to_vec())
             }
             kind::SVCB | kind::HTTPS => {
                 let Some(service) = Service::read(message.data(record)) else {
-                    return Fate::Malformed;
+                    return Disposition::Malformed;
                 };
                 if service.hints().next().is_some() && self.hints_at(owner, &service, compose) {
-                    Fate::Becomes(None, service.without_hints())
+                    Disposition::Replace(None, service.without_hints())
                 } else {
-                    Fate::Stays
+                    Disposition::Keep
                 }
             }
-            _ => Fate::Stays,
+            _ => Disposition::Keep,
         }
     }
 
-    /// Says whether hints lead to a service that is composed for the asker: by its name, or by its addresses.
+    /// Says whether hints lead to a service that is composed for the querier: by its name, or by its addresses.
     fn hints_at(
         &mut self,
         owner: Vec<u8>,
@@ -371,7 +373,7 @@ impl Composed<'_> {
 /// server's own any more, and nobody has proven it.
 fn rebuilt(
     message: &Message<'_>,
-    fates: &[Fate],
+    dispositions: &[Disposition],
     missing: Option<(Vec<u8>, (Ipv6Addr, u32))>,
     own: Option<&[u8]>,
 ) -> Option<Vec<u8>> {
@@ -384,7 +386,7 @@ fn rebuilt(
         }
         Some(())
     };
-    for (record, fate) in message.records.iter().zip(fates) {
+    for (record, disposition) in message.records.iter().zip(dispositions) {
         if record.section != Section::Answer {
             add(&mut builder)?;
         }
@@ -392,10 +394,10 @@ fn rebuilt(
         if record.kind == kind::OPT || is_whole && record.section == Section::Authority {
             continue;
         }
-        match fate {
-            Fate::Stays => builder.copy(message, record)?,
-            Fate::Goes | Fate::Malformed => {}
-            Fate::Becomes(ttl, data) => {
+        match disposition {
+            Disposition::Keep => builder.copy(message, record)?,
+            Disposition::Drop | Disposition::Malformed => {}
+            Disposition::Replace(ttl, data) => {
                 let (owner, _) = wire::name(message.bytes, record.start)?;
                 let fixed = (record.kind, record.class, ttl.unwrap_or(record.ttl));
                 builder.put(record.section, &owner, fixed, data)?;

@@ -1,4 +1,4 @@
-//! What is composed for the askers of a name.
+//! What is composed for the queriers of a name.
 
 use std::{
     iter,
@@ -9,15 +9,15 @@ use std::{
     },
 };
 
-use ssa_rules::{Choice, Class, Connection, ItemSource, Limits, Port, Rule, Sources};
+use ssa_rules::{Choice, Connection, ItemSource, Limits, Membership, Port, Rule, Sources};
 
-use super::{answer::STALE_TTL, asker::Whose};
+use super::{answer::STALE_TTL, querier::Whose};
 use crate::{clock::Now, config};
 
-/// The longest TTL of an answer, in seconds: what changes in the DNS must reach askers soon.
+/// The longest TTL of an answer, in seconds: what changes in the DNS must reach queriers soon.
 pub const MAX_TTL: u64 = 300;
 
-/// What is composed for the askers of a name.
+/// What is composed for the queriers of a name.
 #[derive(Clone, Debug)]
 pub struct ComposeEntry {
     /// The rules, that with the greatest `from` first.
@@ -26,7 +26,7 @@ pub struct ComposeEntry {
     pub sources: Vec<ItemSource>,
     /// The port, where connections to the name can only be for one.
     pub port: Option<u16>,
-    /// Whether keys are this host's own: they are none for other askers.
+    /// Whether keys are this host's own: they are none for other queriers.
     pub own_keys: bool,
     /// Whether no server answers for the records now.
     pub is_stale: bool,
@@ -54,15 +54,20 @@ impl ComposeEntry {
     /// Says whether an address is in the service's items, those for legacy devices included.
     pub(super) fn owns(&self, address: Ipv6Addr) -> bool {
         let mut rules = self.rules.iter();
-        rules.any(|rule| rule.class(address) != Class::Outside)
+        rules.any(|rule| rule.membership(address) != Membership::Outside)
     }
 
     /// Composes an address, and says how long it is good, in seconds; nothing where none can be.
-    pub(super) fn compose(&self, asker: Whose, now: Now, random: &mut impl FnMut() -> u64) -> Option<(Ipv6Addr, u32)> {
+    pub(super) fn compose(
+        &self,
+        querier: Whose,
+        now: Now,
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<(Ipv6Addr, u32)> {
         let time = now.time.0;
         let rule = self.rules.iter().find(|rule| rule.from().0 <= time)?;
         let step = rule.time_step();
-        let foreign_key = self.own_keys && rule.kdf().is_some() && asker != Whose::Host;
+        let foreign_key = self.own_keys && rule.kdf().is_some() && querier != Whose::Host;
         if foreign_key || self.limits.check(rule).is_err() {
             return None;
         }
@@ -71,7 +76,7 @@ impl ComposeEntry {
             time: Some(now.time),
             ..Connection::default()
         };
-        let sources = match asker {
+        let sources = match querier {
             Whose::Other(source) => Sources::all(source),
             Whose::Host => Sources {
                 by_item: &self.sources,

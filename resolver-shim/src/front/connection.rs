@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Asked, Asker, Decision, Outcome,
+    Asked, Decision, Outcome, Querier,
     framing::{IDLE, Incoming, read, write},
     shared::Shared,
     upstreams::Transport,
@@ -29,7 +29,7 @@ const TRANSFER: Duration = Duration::from_mins(5);
 pub(super) const MAX_UNDER_WAY: usize = 16;
 
 /// Answers the queries of a connection.
-pub(super) async fn converse(mut stream: TcpStream, asker: Asker, shared: &Shared) -> io::Result<()> {
+pub(super) async fn converse(mut stream: TcpStream, querier: Querier, shared: &Shared) -> io::Result<()> {
     let mut bits = Bits::default();
     let mut incoming = Incoming::default();
     let mut under_way: JoinSet<(Outcome, Vec<u8>)> = JoinSet::new();
@@ -52,7 +52,7 @@ pub(super) async fn converse(mut stream: TcpStream, asker: Asker, shared: &Share
                     continue;
                 };
                 deadline = Instant::now() + IDLE;
-                match shared.decide(&query, asker, &mut bits) {
+                match shared.decide(&query, querier, &mut bits) {
                     Decision::Ignore => {
                         shared.count(Transport::Tcp, Outcome::Ignored);
                         return Ok(());
@@ -71,9 +71,9 @@ pub(super) async fn converse(mut stream: TcpStream, asker: Asker, shared: &Share
                         return timeout(TRANSFER, transfer(&asked, shared, &mut reader, &mut writer)).await?;
                     }
                     Decision::Pass(outcome, asked) => {
-                        if let Some(place) = shared.take_streamed(asker) {
+                        if let Some(place) = shared.take_streamed(querier) {
                             let shared = shared.clone();
-                            under_way.spawn(shared.hand_on(outcome, asked, asker, Transport::Tcp, place));
+                            under_way.spawn(shared.hand_on(outcome, asked, querier, Transport::Tcp, place));
                         } else {
                             shared.count(Transport::Tcp, Outcome::Dropped);
                             let busy = wire::failure(&asked.onward, Code::ServerFailure);
@@ -88,7 +88,7 @@ pub(super) async fn converse(mut stream: TcpStream, asker: Asker, shared: &Share
     Ok(())
 }
 
-/// Hands on a zone, message by message, until the server or the asker has enough of it. Nothing more that the asker says
+/// Hands on a zone, message by message, until the server or the querier has enough of it. Nothing more that the querier says
 /// goes to the server.
 async fn transfer(
     asked: &Asked,

@@ -56,7 +56,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Ve
 /// Writes a message behind its length, within a time.
 pub(super) async fn write(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-    // In one piece: some askers read no further than the first.
+    // In one piece: some queriers read no further than the first.
     let whole = [&length.to_be_bytes(), message].concat();
     timeout(IDLE, stream.write_all(&whole)).await?
 }

@@ -4,10 +4,10 @@
 //! and no clock.
 
 mod answer;
-mod asker;
 mod compose_entry;
 mod connection;
 mod framing;
+mod querier;
 mod query;
 pub mod serve;
 mod shared;
@@ -23,8 +23,8 @@ use ssa_dns::Name;
 use self::wire::Code;
 pub use self::{
     answer::Received,
-    asker::Asker,
     compose_entry::{ComposeEntry, MAX_TTL},
+    querier::Querier,
     query::{Asked, Query},
     upstreams::Upstreams,
 };
@@ -50,7 +50,7 @@ pub struct Table {
 pub enum Outcome {
     /// An address was composed.
     Composed,
-    /// It is for addresses of a service, but none can be composed for the asker: those published are told.
+    /// It is for addresses of a service, but none can be composed for the querier: those published are told.
     Published,
     /// It concerns no service's addresses.
     Passed,
@@ -58,7 +58,7 @@ pub enum Outcome {
     Stale,
     /// It is none that the front hands on.
     Faulty,
-    /// The asker is none of the clients, or asks for what the front hands to nobody.
+    /// The querier is none of the clients, or asks for what the front hands to nobody.
     Refused,
     /// It is no query.
     Ignored,
@@ -98,22 +98,22 @@ pub enum Decision {
 }
 
 impl Table {
-    /// Says whether an asker may ask.
+    /// Says whether a querier may ask.
     #[must_use]
-    pub fn admits(&self, asker: Asker) -> bool {
-        asker.is_host || self.clients.iter().any(|clients| clients.contains(&asker.address))
+    pub fn admits(&self, querier: Querier) -> bool {
+        querier.is_host || self.clients.iter().any(|clients| clients.contains(&querier.address))
     }
 
-    /// Says what is done about a message of an asker. `random` gives 64 random bits a call.
-    pub fn decide(&self, message: &[u8], asker: Asker, now: Now, random: &mut impl FnMut() -> u64) -> Decision {
-        if !wire::is_query(message) || !asker.is_one() {
+    /// Says what is done about a message of a querier. `random` gives 64 random bits a call.
+    pub fn decide(&self, message: &[u8], querier: Querier, now: Now, random: &mut impl FnMut() -> u64) -> Decision {
+        if !wire::is_query(message) || !querier.is_one() {
             return Decision::Ignore;
         }
         let failure = |outcome, code| {
             let answer = wire::failure(message, code);
             answer.map_or(Decision::Ignore, |answer| Decision::Answer(outcome, answer))
         };
-        if !self.admits(asker) {
+        if !self.admits(querier) {
             return failure(Outcome::Refused, Code::Refused);
         }
         if self.probe.meets(wire::question(message)) {
@@ -126,7 +126,7 @@ impl Table {
         };
         let mut outcome = Outcome::Passed;
         if query.kind == wire::kind::AAAA && query.is_plain() && self.entries.contains_key(&query.name) {
-            if let Some((address, ttl)) = self.compose(&query.name, asker, now, random) {
+            if let Some((address, ttl)) = self.compose(&query.name, querier, now, random) {
                 return Decision::Answer(Outcome::Composed, query.answer(address, ttl));
             }
             outcome = Outcome::Published;

@@ -21,7 +21,7 @@ pub struct Query<'a> {
     signed: bool,
 }
 
-/// A query that a server is asked in the asker's place, and what its answer has to be like.
+/// A query that a server is asked in the querier's place, and what its answer has to be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What the server is asked.
@@ -30,11 +30,11 @@ pub struct Asked {
     pub name: Vec<u8>,
     /// The type.
     pub kind: u16,
-    /// Whether the answer may be another than the server's: the asker wants no signatures and no data unchecked.
+    /// Whether the answer may be another than the server's: the querier wants no signatures and no data unchecked.
     pub is_plain: bool,
     /// Whether the query is signed: neither it nor its answer may be changed (RFC 8945 §5.5, RFC 2931 §3).
     pub is_signed: bool,
-    /// Whether the answer is for one network of askers.
+    /// Whether the answer is for one network of queriers.
     pub has_subnet: bool,
     /// Whether it wants signatures, where it is of EDNS.
     pub edns: Option<bool>,
@@ -87,7 +87,7 @@ impl<'a> Query<'a> {
         if class != kind::IN || !(is_data || transfers && is_transfer(kind)) {
             return Err(Code::Refused);
         }
-        // What answers are made of has no place in a query, but for the version that an asker has of a zone (RFC 1995
+        // What answers are made of has no place in a query, but for the version that a querier has of a zone (RFC 1995
         // §3); and a signature is of all that stands before it (RFC 8945 §5.1).
         let (last, others) = message.records.split_last().unzip();
         let is_foreign = |record: &Record| match record.section {
@@ -114,7 +114,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Says whether an answer alone can say what the asker wants: no signatures, no checks left out, and recursion. What
+    /// Says whether an answer alone can say what the querier wants: no signatures, no checks left out, and recursion. What
     /// means nothing in a query makes no other of it: flags of answers, records beside its OPT.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -158,7 +158,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Writes the query with an OPT record of the front's own in place of the asker's, and without the flags of answers,
+    /// Writes the query with an OPT record of the front's own in place of the querier's, and without the flags of answers,
     /// at which servers take offence.
     fn onward(&self) -> Option<Vec<u8>> {
         if self.signed {

@@ -56,8 +56,8 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
             }
         };
         let message = buffer.get(..length).unwrap_or_default();
-        let asker = shared.askers.of(from);
-        match shared.decide(message, asker, &mut bits) {
+        let querier = shared.queriers.of(from);
+        match shared.decide(message, querier, &mut bits) {
             Decision::Ignore => shared.count(Transport::Udp, Outcome::Ignored),
             Decision::Answer(outcome, answer) => {
                 shared.count(Transport::Udp, outcome);
@@ -65,7 +65,7 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
                 let _ = socket.send_to(&answer, from).await;
             }
             Decision::Pass(outcome, asked) => {
-                let Some(place) = shared.queries.take(asker.address, length.div_ceil(PLACE)) else {
+                let Some(place) = shared.queries.take(querier.address, length.div_ceil(PLACE)) else {
                     shared.count(Transport::Udp, Outcome::Dropped);
                     continue;
                 };
@@ -74,7 +74,7 @@ async fn datagrams(socket: Arc<UdpSocket>, shared: Shared) {
                     let (limit, signed) = (asked.limit, asked.is_signed);
                     let retry = asked.clone();
                     let asking = shared.clone();
-                    let (outcome, answer) = asking.hand_on(outcome, asked, asker, Transport::Udp, place).await;
+                    let (outcome, answer) = asking.hand_on(outcome, asked, querier, Transport::Udp, place).await;
                     shared.count(Transport::Udp, outcome);
                     let too_large = answer.len() > limit && !signed;
                     let cut = too_large.then(|| answer::truncated(&retry, &answer)).flatten();
@@ -101,16 +101,16 @@ async fn connections(listener: TcpListener, shared: Shared) {
 
 /// Begins to talk with who may ask, where there is room. Others have no place that they could hold.
 fn begin(stream: TcpStream, from: SocketAddr, shared: &Shared, tasks: &mut JoinSet<()>) {
-    let asker = shared.askers.of(from);
-    if !shared.table().admits(asker) {
+    let querier = shared.queriers.of(from);
+    if !shared.table().admits(querier) {
         return shared.count(Transport::Tcp, Outcome::Refused);
     }
-    let Some(place) = shared.connections.take(asker.address, 1) else {
+    let Some(place) = shared.connections.take(querier.address, 1) else {
         return shared.count(Transport::Tcp, Outcome::Dropped);
     };
     let shared = shared.clone();
     tasks.spawn(async move {
-        if let Err(error) = converse(stream, asker, &shared).await {
+        if let Err(error) = converse(stream, querier, &shared).await {
             tracing::debug!(
                 error = ssa_input::files::reason(&error),
                 "a connection to the front failed"

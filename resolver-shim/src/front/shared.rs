@@ -1,12 +1,12 @@
-//! What all conversations of the front share, and how servers are asked in an asker's place.
+//! What all conversations of the front share, and how servers are asked in a querier's place.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    Asked, Asker, Decision, Outcome, Table, Upstreams,
-    asker::Askers,
+    Asked, Decision, Outcome, Querier, Table, Upstreams,
+    querier::Queriers,
     stale_cache::StaleCache,
     upstreams::{Reply, Transport},
     wire::{self, Code},
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     pub(super) table: watch::Receiver<Arc<Table>>,
     pub(super) clock: Clock,
     pub(super) counters: Arc<Counters>,
-    pub(super) askers: Askers,
+    pub(super) queriers: Queriers,
     pub(super) kept: StaleCache,
     pub(super) queries: FairSemaphore,
     pub(super) streamed: FairSemaphore,
@@ -50,7 +50,7 @@ impl Shared {
             table,
             clock,
             counters,
-            askers: Askers::default(),
+            queriers: Queriers::default(),
             kept: StaleCache::default(),
             queries: FairSemaphore::new(MAX_QUERIES),
             streamed: FairSemaphore::new(MAX_STREAMED),
@@ -67,9 +67,9 @@ impl Shared {
         self.table.borrow().clone()
     }
 
-    pub(super) fn decide(&self, message: &[u8], asker: Asker, bits: &mut Bits) -> Decision {
+    pub(super) fn decide(&self, message: &[u8], querier: Querier, bits: &mut Bits) -> Decision {
         self.table()
-            .decide(message, asker, self.clock.both(), &mut || bits.draw())
+            .decide(message, querier, self.clock.both(), &mut || bits.draw())
     }
 
     pub(super) fn upstreams(&self) -> Arc<Upstreams> {
@@ -77,26 +77,26 @@ impl Shared {
     }
 
     /// Takes a place for a query by TCP.
-    pub(super) fn take_streamed(&self, asker: Asker) -> Option<FairPermit> {
-        self.streamed.take(asker.address, 1)
+    pub(super) fn take_streamed(&self, querier: Querier) -> Option<FairPermit> {
+        self.streamed.take(querier.address, 1)
     }
 
-    /// Asks servers in an asker's place, and returns what it is told.
+    /// Asks servers in a querier's place, and returns what it is told.
     pub(super) async fn hand_on(
         self,
         outcome: Outcome,
         asked: Asked,
-        asker: Asker,
+        querier: Querier,
         transport: Transport,
         place: FairPermit,
     ) -> (Outcome, Vec<u8>) {
         let told = if StaleCache::is_for(&self.table(), &asked) {
-            match self.ask_impatiently(&asked, asker, transport, place).await {
+            match self.ask_impatiently(&asked, querier, transport, place).await {
                 Ok(told) => told,
                 Err(without) => return (Outcome::Stale, without),
             }
         } else {
-            let told = self.ask(&asked, asker, transport).await;
+            let told = self.ask(&asked, querier, transport).await;
             drop(place);
             told
         };
@@ -110,12 +110,12 @@ impl Shared {
         }
     }
 
-    /// Asks for what programs ask beside the address of a service. Where that can be composed for the asker and servers
+    /// Asks for what programs ask beside the address of a service. Where that can be composed for the querier and servers
     /// do not answer soon, it is told what is known without them: that is the error.
     async fn ask_impatiently(
         &self,
         asked: &Asked,
-        asker: Asker,
+        querier: Querier,
         transport: Transport,
         place: FairPermit,
     ) -> Result<Told, Vec<u8>> {
@@ -129,7 +129,7 @@ impl Shared {
         let (asking, question) = (self.clone(), asked.clone());
         // It goes on when nobody waits any more: its answer is kept.
         let mut task = tokio::spawn(async move {
-            let told = asking.ask(&question, asker, transport).await;
+            let told = asking.ask(&question, querier, transport).await;
             drop(place);
             told
         });
@@ -141,7 +141,7 @@ impl Shared {
             upstreams.note_silence();
         }
         let mut bits = Bits::default();
-        let composed = (self.table()).compose(&asked.name, asker, self.clock.both(), &mut || bits.draw());
+        let composed = (self.table()).compose(&asked.name, querier, self.clock.both(), &mut || bits.draw());
         if composed.is_some()
             && let Some(without) = self.kept.answer(asked)
         {
@@ -154,7 +154,7 @@ impl Shared {
         Ok(told.unwrap_or(Told::Nothing))
     }
 
-    async fn ask(&self, asked: &Asked, asker: Asker, transport: Transport) -> Told {
+    async fn ask(&self, asked: &Asked, querier: Querier, transport: Transport) -> Told {
         let (answer, is_final) = match self.upstreams().ask(&asked.onward, transport).await {
             Reply::Answer(answer) => (answer, true),
             Reply::Failure(answer) => (answer, false),
@@ -162,7 +162,7 @@ impl Shared {
         };
         let table = self.table();
         let mut bits = Bits::default();
-        let received = table.receive(asked, answer, asker, self.clock.both(), &mut || bits.draw());
+        let received = table.receive(asked, answer, querier, self.clock.both(), &mut || bits.draw());
         let Some(received) = received else { return Told::Nothing };
         if !is_final {
             return Told::Failure(received.bytes);

@@ -18,12 +18,12 @@ pub(super) const NOW: Now = Now {
     time: UnixTime(1_790_000_017),
     daemon: 1000,
 };
-pub(super) const ASKER: &str = "2001:db8:77:1::7";
+pub(super) const QUERIER: &str = "2001:db8:77:1::7";
 
 /// Returns who asks from an address; loopback is this host.
-pub(super) fn asker(text: &str) -> Asker {
+pub(super) fn querier(text: &str) -> Querier {
     let address: std::net::IpAddr = text.parse().unwrap();
-    Asker {
+    Querier {
         address,
         is_host: address.is_loopback(),
     }
@@ -71,7 +71,7 @@ fn compose(entry: &ComposeEntry, from: &str) -> Option<(Ipv6Addr, u32)> {
     }
     CALLS.set(CALLS.get() + 1);
     let mut random = Draw::seeded(CALLS.get());
-    entry.compose(asker(from).whose()?, NOW, &mut || random.bits())
+    entry.compose(querier(from).whose()?, NOW, &mut || random.bits())
 }
 
 fn verdict(entry: &ComposeEntry, source: &str, address: Ipv6Addr) -> Verdict {
@@ -99,9 +99,9 @@ fn addresses_are_composed_for_the_asker() {
         let entry = entry(&[rule], &key);
         let mut met = std::collections::HashSet::new();
         for _ in 0..40 {
-            let (address, _) = compose(&entry, ASKER).unwrap();
+            let (address, _) = compose(&entry, QUERIER).unwrap();
             assert!(
-                matches!(verdict(&entry, ASKER, address), Verdict::Conforming(_)),
+                matches!(verdict(&entry, QUERIER, address), Verdict::Conforming(_)),
                 "{rule}"
             );
             met.insert(address);
@@ -113,7 +113,7 @@ fn addresses_are_composed_for_the_asker() {
 #[test]
 fn replicas_are_taken_at_random() {
     let entry = entry(&["v=ssa1; addr=hash(src/128):64; replicas=4"], &Key::None);
-    let met: std::collections::HashSet<_> = (0..200).map(|_| compose(&entry, ASKER).unwrap().0).collect();
+    let met: std::collections::HashSet<_> = (0..200).map(|_| compose(&entry, QUERIER).unwrap().0).collect();
     assert!(met.len() >= 4, "{met:?}");
 }
 
@@ -125,8 +125,8 @@ fn this_host_is_told_by_the_sources_that_it_uses() {
         "v=ssa1; addr=rand:64",
     ] {
         let mut entry = entry(&[rule], &Key::None);
-        for asker in ["::1", "127.0.0.1"] {
-            let (address, _) = compose(&entry, asker).unwrap();
+        for querier in ["::1", "127.0.0.1"] {
+            let (address, _) = compose(&entry, querier).unwrap();
             let own = entry.sources.iter().find(|own| own.item.contains(&address)).unwrap();
             let verdict = verdict(&entry, &own.source.to_string(), address);
             assert!(matches!(verdict, Verdict::Conforming(_)), "{rule}");
@@ -163,7 +163,7 @@ fn records_ask_for_as_much_as_the_operator_says() {
             max_pow: u8::try_from(limits[0]).unwrap(),
             min_time_step: limits[1],
         };
-        assert_eq!(compose(&entry, ASKER).is_some(), composed, "{rule} under {limits:?}");
+        assert_eq!(compose(&entry, QUERIER).is_some(), composed, "{rule} under {limits:?}");
     }
 }
 
@@ -173,31 +173,31 @@ fn what_cannot_be_composed_is_not() {
     let client = Key::Client(ClientKey::new([7; 16]));
     let keyed = "v=ssa1; addr=mac(src/64):64; key=k1; kdf=src/64";
     let cases = [
-        (entry(&["v=ssa1; addr=hash(obj):64"], &none), ASKER),
-        (entry(&["v=ssa1; addr=hash(src/64,chunk):64"], &none), ASKER),
-        (entry(&["v=ssa1; addr=rand:64; pow=13"], &none), ASKER),
-        (entry(&["v=ssa1; addr=rand:64; from=1790000018"], &none), ASKER),
-        (entry(&[keyed], &none), ASKER),
-        (entry(&[keyed], &client), ASKER),
+        (entry(&["v=ssa1; addr=hash(obj):64"], &none), QUERIER),
+        (entry(&["v=ssa1; addr=hash(src/64,chunk):64"], &none), QUERIER),
+        (entry(&["v=ssa1; addr=rand:64; pow=13"], &none), QUERIER),
+        (entry(&["v=ssa1; addr=rand:64; from=1790000018"], &none), QUERIER),
+        (entry(&[keyed], &none), QUERIER),
+        (entry(&[keyed], &client), QUERIER),
         (entry(&["v=ssa1; addr=rand:64"], &none), "192.0.2.1"),
         (entry(&["v=ssa1; addr=rand:64"], &none), "fe80::1"),
         (entry(&["v=ssa1; addr=rand:64"], &none), "::ffff:192.0.2.1"),
-        (entry(&[], &none), ASKER),
+        (entry(&[], &none), QUERIER),
     ];
-    for (number, (entry, asker)) in cases.iter().enumerate() {
-        assert_eq!(compose(entry, asker), None, "case {number}");
+    for (number, (entry, querier)) in cases.iter().enumerate() {
+        assert_eq!(compose(entry, querier), None, "case {number}");
     }
     let mut without_port = entry(&["v=ssa1; addr=hash(port):64"], &none);
-    assert!(compose(&without_port, ASKER).is_some());
+    assert!(compose(&without_port, QUERIER).is_some());
     without_port.port = None;
-    assert_eq!(compose(&without_port, ASKER), None);
+    assert_eq!(compose(&without_port, QUERIER), None);
     // A key of this host's own is good for this host.
     assert!(compose(&entry(&[keyed], &client), "::1").is_some());
 }
 
 #[test]
 fn answers_hold_no_longer_than_what_they_rest_on() {
-    let ttl = |rules: &[&str]| compose(&entry(rules, &Key::None), ASKER).unwrap().1;
+    let ttl = |rules: &[&str]| compose(&entry(rules, &Key::None), QUERIER).unwrap().1;
     assert_eq!(ttl(&["v=ssa1; addr=rand:64"]), 100);
     assert_eq!(ttl(&["v=ssa1; addr=hash(time/30):64"]), 23);
     assert_eq!(ttl(&["v=ssa1; addr=rand:64; pow=4"]), 23);
@@ -206,9 +206,9 @@ fn answers_hold_no_longer_than_what_they_rest_on() {
     let fresh = |until| {
         let mut entry = entry(&["v=ssa1; addr=rand:64"], &Key::None);
         entry.fresh_until.store(until, Ordering::Relaxed);
-        let fresh = compose(&entry, ASKER).unwrap().1;
+        let fresh = compose(&entry, QUERIER).unwrap().1;
         entry.is_stale = true;
-        (fresh, compose(&entry, ASKER).unwrap().1)
+        (fresh, compose(&entry, QUERIER).unwrap().1)
     };
     // What is stale is told for half a minute (RFC 8767 §4).
     assert_eq!(
@@ -226,32 +226,32 @@ fn each_query_has_its_decision() {
     };
     let mut random = Draw::seeded(102);
     let mut decide = |message: &[u8], from: &str| {
-        let decision = table.decide(message, asker(from), NOW, &mut || random.bits());
+        let decision = table.decide(message, querier(from), NOW, &mut || random.bits());
         match decision {
             Decision::Ignore => Outcome::Ignored,
             Decision::Answer(outcome, _) | Decision::Pass(outcome, _) => outcome,
         }
     };
     let asked = query("wEb.demo.TEST", 28, 0, &[]);
-    assert_eq!(decide(&asked, ASKER), Outcome::Composed);
+    assert_eq!(decide(&asked, QUERIER), Outcome::Composed);
     assert_eq!(decide(&asked, "::1"), Outcome::Composed);
     assert_eq!(decide(&asked, "2001:db8:78::1"), Outcome::Refused);
-    assert_eq!(decide(&query("web.demo.test", 1, 0, &[]), ASKER), Outcome::Passed);
-    assert_eq!(decide(&query("other.demo.test", 28, 0, &[]), ASKER), Outcome::Passed);
+    assert_eq!(decide(&query("web.demo.test", 1, 0, &[]), QUERIER), Outcome::Passed);
+    assert_eq!(decide(&query("other.demo.test", 28, 0, &[]), QUERIER), Outcome::Passed);
     assert_eq!(
-        decide(&query("web.demo.test", 28, 1, &opt(0, true, &[])), ASKER),
+        decide(&query("web.demo.test", 28, 1, &opt(0, true, &[])), QUERIER),
         Outcome::Passed
     );
-    assert_eq!(decide(&asked[..11], ASKER), Outcome::Ignored);
+    assert_eq!(decide(&asked[..11], QUERIER), Outcome::Ignored);
     assert_eq!(decide(&asked, "ff02::1"), Outcome::Ignored);
-    assert_eq!(decide(&query("demo.test", 252, 0, &[]), ASKER), Outcome::Refused);
-    assert_eq!(decide(&asked[..asked.len() - 1], ASKER), Outcome::Faulty);
-    assert_eq!(decide(&query("x", 0x8000, 0, &[])[..5], ASKER), Outcome::Ignored);
+    assert_eq!(decide(&query("demo.test", 252, 0, &[]), QUERIER), Outcome::Refused);
+    assert_eq!(decide(&asked[..asked.len() - 1], QUERIER), Outcome::Faulty);
+    assert_eq!(decide(&query("x", 0x8000, 0, &[])[..5], QUERIER), Outcome::Ignored);
     let table = Table {
         entries: entries("v=ssa1; addr=hash(obj):64"),
         ..Table::default()
     };
-    let published = table.decide(&asked, asker("::1"), NOW, &mut || 7);
+    let published = table.decide(&asked, querier("::1"), NOW, &mut || 7);
     assert!(matches!(published, Decision::Pass(Outcome::Published, _)));
 }
 
@@ -262,13 +262,13 @@ fn this_host_may_ask_from_any_address_of_its_own() {
         entries: entries("v=ssa1; addr=hash(src/128):64"),
         ..Table::default()
     };
-    let own = Asker {
+    let own = Querier {
         address: "2001:db8:0:54::53".parse().unwrap(),
         is_host: true,
     };
     let mut random = Draw::seeded(103);
     let asked = query("web.demo.test", 28, 0, &[]);
-    let mut decide = |asker| table.decide(&asked, asker, NOW, &mut || random.bits());
+    let mut decide = |querier| table.decide(&asked, querier, NOW, &mut || random.bits());
     let Decision::Answer(Outcome::Composed, answer) = decide(own) else {
         panic!()
     };
@@ -279,7 +279,7 @@ fn this_host_may_ask_from_any_address_of_its_own() {
         verdict(entry, &used.source.to_string(), address),
         Verdict::Conforming(_)
     ));
-    let other = Asker { is_host: false, ..own };
+    let other = Querier { is_host: false, ..own };
     assert!(matches!(decide(other), Decision::Answer(Outcome::Refused, _)));
 }
 
@@ -321,7 +321,7 @@ fn any_octets_have_a_decision() {
             }
         }
         let mut draw = || random.bits();
-        match table.decide(&message, asker(ASKER), NOW, &mut draw) {
+        match table.decide(&message, querier(QUERIER), NOW, &mut draw) {
             Decision::Ignore => ignored += 1,
             Decision::Pass(_, asked) => {
                 passed += 1;

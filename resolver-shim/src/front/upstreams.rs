@@ -228,12 +228,12 @@ impl Server {
         let slot = self.slot(bits).await?;
         let exchange = &slot.exchange;
         let (sender, answer) = oneshot::channel();
-        let place = Place {
+        let pending = PendingQuery {
             number: exchange.expect(wire::question(query), sender, bits),
             exchange,
         };
         let mut asked = query.to_vec();
-        set_number(&mut asked, &place.number.to_be_bytes());
+        set_number(&mut asked, &pending.number.to_be_bytes());
         if let Err(error) = exchange.socket.send(&asked).await {
             exchange.fail();
             return Err(error);
@@ -378,13 +378,13 @@ impl Exchange {
     }
 }
 
-/// A query's place among those that wait.
-struct Place<'a> {
+/// A query that waits for its response; it is forgotten when this is dropped.
+struct PendingQuery<'a> {
     exchange: &'a Exchange,
     number: u16,
 }
 
-impl Drop for Place<'_> {
+impl Drop for PendingQuery<'_> {
     fn drop(&mut self) {
         lock(&self.exchange.waiting).remove(&self.number);
     }

@@ -52,8 +52,8 @@ impl<T> From<Stored<T>> for Entry<T> {
 
 impl<T> Entry<T> {
     /// Returns until when it counts, if it is gone; a TTL counts for so long at most.
-    pub(super) fn ends(&self, ttl_most: u64) -> Option<Seconds> {
-        let most = self.gone?.saturating_add(ttl_most);
+    pub(super) fn ends(&self, max_ttl: u64) -> Option<Seconds> {
+        let most = self.gone?.saturating_add(max_ttl);
         Some(self.until.min(most).saturating_add(GRACE))
     }
 

@@ -14,13 +14,13 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use ssa_input::secrets::concealed;
 use ssa_rules::{
-    AddressSpace, Class, Key, KeyId, Record, Role, Rule,
+    AddressSpace, Key, KeyId, Membership, Party, Record, Rule,
     published::{MAX_RECORDS, Publication},
 };
 
 use self::{
     entry::{Entry, by_age, mark},
-    rules::{space_of, tell_apart, text},
+    rules::{make_unique, space_of, text},
 };
 pub use self::{
     rules::{Pair, Publishable, publishable},
@@ -72,7 +72,7 @@ pub struct Terms<'a> {
     /// Who else has addresses of a prefix, if so: why the service must not have it now.
     pub taken: &'a dyn Fn(Ipv6Net) -> Option<String>,
     /// The longest that a TTL counts, in seconds.
-    pub ttl_most: u64,
+    pub max_ttl: u64,
 }
 
 /// What is known of one service.
@@ -192,11 +192,11 @@ impl History {
 
     /// Returns when the first of the answers expires, where a TTL counts for so long at most.
     #[must_use]
-    pub fn fresh_until(&self, ttl_most: u64) -> Seconds {
+    pub fn fresh_until(&self, max_ttl: u64) -> Seconds {
         let ends = [
-            self.list.expires(ttl_most),
-            self.records.expires(ttl_most),
-            self.addresses.expires(ttl_most),
+            self.list.expires(max_ttl),
+            self.records.expires(max_ttl),
+            self.addresses.expires(max_ttl),
         ];
         ends.into_iter().min().unwrap_or(0)
     }
@@ -214,7 +214,7 @@ impl History {
     }
 
     /// Says what the service's verifiers are told by what the answers say, and remembers it.
-    pub(crate) fn tell_verifiers(&mut self, judged: Option<Judged>, now: Seconds, terms: &Terms<'_>) -> View {
+    pub(crate) fn view_for_verifiers(&mut self, judged: Option<Judged>, now: Seconds, terms: &Terms<'_>) -> View {
         let usable = judged.as_ref().filter(|judged| !judged.usable.is_empty());
         self.is_usable = usable.is_some();
         if let Some(judged) = usable {
@@ -233,16 +233,16 @@ impl History {
             self.past_lists.retain(|entry| stands && entry.gone.is_none());
         }
         let counts = |ends: Option<Seconds>| ends.is_none_or(|ends| ends > now);
-        self.past_records.retain(|entry| counts(entry.ends(terms.ttl_most)));
-        self.past_lists.retain(|entry| counts(entry.ends(terms.ttl_most)));
+        self.past_records.retain(|entry| counts(entry.ends(terms.max_ttl)));
+        self.past_lists.retain(|entry| counts(entry.ends(terms.max_ttl)));
         let Paired {
             mut pairs,
             dropped,
             gives_way,
         } = self.pairs(terms);
-        tell_apart(&mut pairs);
-        let records = self.past_records.iter().filter_map(|entry| entry.ends(terms.ttl_most));
-        let lists = self.past_lists.iter().filter_map(|entry| entry.ends(terms.ttl_most));
+        make_unique(&mut pairs);
+        let records = self.past_records.iter().filter_map(|entry| entry.ends(terms.max_ttl));
+        let lists = self.past_lists.iter().filter_map(|entry| entry.ends(terms.max_ttl));
         let kept = Kept {
             records: records.clone().count(),
             lists: lists.clone().count(),
@@ -260,7 +260,7 @@ impl History {
             (Some(judged), false) => self.freshness(judged.standing),
         };
         let gives_way = || gives_way.map(|why| format!("what is gone from the DNS gives way: {why}"));
-        let remark = || gives_way().or_else(|| self.remark(dropped, kept, terms.ttl_most));
+        let remark = || gives_way().or_else(|| self.remark(dropped, kept, terms.max_ttl));
         let reason = standing.reason.clone().or_else(remark);
         View {
             pairs,
@@ -272,13 +272,13 @@ impl History {
     }
 
     /// Says what is worth knowing of rules that are in use.
-    fn remark(&self, dropped: usize, kept: Kept, ttl_most: u64) -> Option<String> {
+    fn remark(&self, dropped: usize, kept: Kept, max_ttl: u64) -> Option<String> {
         let ttl = self.records.greatest.ttl().max(self.list.greatest.ttl());
         if dropped > 0 {
             Some(format!("{dropped} earlier combinations of record and list do not fit"))
-        } else if ttl > ttl_most {
+        } else if ttl > max_ttl {
             Some(format!(
-                "a TTL of {ttl} s exceeds dns.ttl_most_s, {ttl_most} s: what goes is kept for the shorter, and caches may hold it longer"
+                "a TTL of {ttl} s exceeds dns.max_ttl_s, {max_ttl} s: what goes is kept for the shorter, and caches may hold it longer"
             ))
         } else {
             let until = kept.until?;
@@ -290,9 +290,9 @@ impl History {
     }
 
     /// Says what the service's clients are told by what the answers say; `stale` is how many seconds they may live on
-    /// expired answers, and `ttl_most` for how many a TTL counts.
+    /// expired answers, and `max_ttl` for how many a TTL counts.
     #[must_use]
-    pub(crate) fn tell_clients(&self, judged: Option<Judged>, now: Seconds, stale: u64, ttl_most: u64) -> View {
+    pub(crate) fn view_for_clients(&self, judged: Option<Judged>, now: Seconds, stale: u64, max_ttl: u64) -> View {
         let nothing = |standing, until| View {
             pairs: Vec::new(),
             addresses: Vec::new(),
@@ -304,9 +304,9 @@ impl History {
             return nothing(Standing::new(State::Pending, self.failure().or_else(unanswered)), None);
         };
         let ends = [
-            self.list.good_until(stale, ttl_most),
-            self.records.good_until(stale, ttl_most),
-            self.addresses.good_until(stale, ttl_most),
+            self.list.good_until(stale, max_ttl),
+            self.records.good_until(stale, max_ttl),
+            self.addresses.good_until(stale, max_ttl),
         ];
         let until = ends.into_iter().flatten().min();
         if until.is_some_and(|until| until <= now) {
@@ -316,7 +316,11 @@ impl History {
             return nothing(judged.standing, until);
         }
         let spaces: Vec<&AddressSpace> = judged.usable.iter().map(|(_, space)| space).collect();
-        let own = |address: &Ipv6Addr| spaces.iter().any(|space| space.class(*address) != Class::Outside);
+        let own = |address: &Ipv6Addr| {
+            spaces
+                .iter()
+                .any(|space| space.membership(*address) != Membership::Outside)
+        };
         let told = self.addresses.value.iter().flatten();
         let (addresses, foreign): (Vec<Ipv6Addr>, Vec<Ipv6Addr>) = told.copied().partition(|address| own(address));
         if let (true, Some(address)) = (addresses.is_empty(), foreign.first()) {
@@ -356,7 +360,7 @@ impl History {
     }
 
     /// Judges the answers; nothing where there are none yet.
-    pub(crate) fn judge(&self, role: Role, terms: &Terms<'_>) -> Option<Judged> {
+    pub(crate) fn judge(&self, party: Party, terms: &Terms<'_>) -> Option<Judged> {
         let (list, records) = (self.list.value.as_ref()?, self.records.value.as_ref()?);
         let none = |state, reason: Option<String>| Judged {
             list: None,
@@ -369,7 +373,7 @@ impl History {
             List::Items(apl) => Some(apl),
             List::Faulty(reason) => return Some(none(State::Unusable, Some(format!("APL: {reason}")))),
         };
-        let publication = Publication::read(apl, records, role, terms.key_of);
+        let publication = Publication::read(apl, records, party, terms.key_of);
         if publication.candidates.is_empty() {
             let reason = "no TXT record at the _ssa name begins with v=ssa1";
             let reason = match self.records.absence {

@@ -85,7 +85,7 @@ fn counting(events: &[(u64, Event)], greatest: &[u64], now: u64) -> Vec<usize> {
 
 fn told(history: &mut History, now: u64) -> Vec<usize> {
     let terms = Terms {
-        ttl_most: MOST,
+        max_ttl: MOST,
         ..terms()
     };
     let pairs = history.verifier(now, &terms).pairs;

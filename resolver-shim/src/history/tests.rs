@@ -14,21 +14,21 @@ pub(super) fn terms() -> Terms<'static> {
         key_of: &|_| Key::None,
         forbidden: &|_| None,
         taken: &|_| None,
-        ttl_most: MOST,
+        max_ttl: MOST,
     }
 }
 
 impl History {
     /// Says what verifiers are told by the answers alone.
     pub(crate) fn verifier(&mut self, now: Seconds, terms: &Terms<'_>) -> View {
-        let judged = self.judge(Role::Verifier, terms);
-        self.tell_verifiers(judged, now, terms)
+        let judged = self.judge(Party::Verifier, terms);
+        self.view_for_verifiers(judged, now, terms)
     }
 
     /// Says what clients are told by the answers alone.
     fn client(&self, now: Seconds, stale: u64, terms: &Terms<'_>) -> View {
-        let judged = self.judge(Role::Client, terms);
-        self.tell_clients(judged, now, stale, terms.ttl_most)
+        let judged = self.judge(Party::Client, terms);
+        self.view_for_clients(judged, now, stale, terms.max_ttl)
     }
 }
 
@@ -132,7 +132,7 @@ fn a_ttl_counts_no_longer_than_the_operator_lets_it() {
         view.standing
             .reason
             .unwrap()
-            .contains("604800 s exceeds dns.ttl_most_s, 10000 s")
+            .contains("604800 s exceeds dns.max_ttl_s, 10000 s")
     );
     history.take(answers(Some(LIST), &[NEXT]), 1100);
     let kept = history.verifier(1100, &terms()).kept;
@@ -145,7 +145,7 @@ fn a_ttl_counts_no_longer_than_the_operator_lets_it() {
     let mut history: History = serde_json::from_str(&json).unwrap();
     assert_eq!(history.verifier(1200, &terms()).pairs.len(), 2);
     let less = Terms {
-        ttl_most: 300,
+        max_ttl: 300,
         ..terms()
     };
     assert_eq!(history.verifier(1100 + 300 + GRACE - 1, &less).pairs.len(), 2);
@@ -335,7 +335,7 @@ fn what_must_not_be_is_refused_and_the_last_kept() {
         key_of: &|_| Key::None,
         forbidden: &forbidden,
         taken: &|_| None,
-        ttl_most: MOST,
+        max_ttl: MOST,
     };
     let view = history.verifier(1001, &terms);
     assert_eq!(view.standing.state, State::Kept);
@@ -393,7 +393,7 @@ fn a_secret_that_comes_later_makes_the_record_usable() {
         key_of: &|_| key,
         forbidden: &|_| None,
         taken: &|_| None,
-        ttl_most: MOST,
+        max_ttl: MOST,
     };
     let view = history.verifier(1, &given);
     assert_eq!(view.standing.state, State::Usable);

@@ -96,9 +96,9 @@ impl Known {
         self.unchecked = unchecked;
     }
 
-    fn note_freshness(&self, origin: &Origin, ttl_most: u64) {
+    fn note_freshness(&self, origin: &Origin, max_ttl: u64) {
         let until = match origin {
-            Origin::Dns(_) => self.history.fresh_until(ttl_most),
+            Origin::Dns(_) => self.history.fresh_until(max_ttl),
             Origin::Fixed(_) => Seconds::MAX,
         };
         self.fresh_until.store(until, Ordering::Relaxed);
@@ -198,7 +198,7 @@ impl Model {
                 "services with different modes share a port: an address of any of them reaches whatever listens on it"
             );
         }
-        let mut former = self.leave(stored, now, config.dns.ttl_most);
+        let mut former = self.leave(stored, now, config.dns.max_ttl);
         let found = heirs(&config, &mut former);
         former.truncate(MAX_SERVICES);
         self.former = former;
@@ -235,7 +235,7 @@ impl Model {
             } else if !known.history.is_known() {
                 known.domain = domain_of(service);
             }
-            known.note_freshness(&service.origin, config.dns.ttl_most);
+            known.note_freshness(&service.origin, config.dns.max_ttl);
             known
         });
         self.services = adopted.collect();
@@ -245,7 +245,7 @@ impl Model {
     }
 
     /// Leaves all services, and returns what is known of them, of those that were left before and of what was stored.
-    fn leave(&mut self, stored: BTreeMap<String, Stored>, now: Seconds, ttl_most: u64) -> Vec<Former> {
+    fn leave(&mut self, stored: BTreeMap<String, Stored>, now: Seconds, max_ttl: u64) -> Vec<Former> {
         let services = self.services.drain(..).map(|known| Former {
             name: known.name.to_string(),
             stored: Stored {
@@ -259,7 +259,7 @@ impl Model {
             .into_iter()
             .map(|(name, stored)| Former { name, stored, at: now });
         let all = services.chain(stored).chain(self.former.drain(..));
-        let most = ttl_most.saturating_add(GRACE);
+        let most = max_ttl.saturating_add(GRACE);
         all.filter(|former| former.at.saturating_add(most) > now).collect()
     }
 
@@ -285,7 +285,7 @@ impl Model {
             }
         }
         let changed = known.history.take(answers, now);
-        known.note_freshness(&config.origin, self.config.dns.ttl_most);
+        known.note_freshness(&config.origin, self.config.dns.max_ttl);
         changed
     }
 

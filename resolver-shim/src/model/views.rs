@@ -6,7 +6,7 @@ use std::{
 };
 
 use ipnet::Ipv6Net;
-use ssa_rules::{Key, KeyId, Role as Party};
+use ssa_rules::{Key, KeyId, Party};
 
 use super::{Known, Model, entries::client_key};
 use crate::{
@@ -99,7 +99,7 @@ struct Judging<'a> {
     ownership: &'a Ownership,
     names: &'a [Arc<str>],
     keyring: &'a Keyring,
-    ttl_most: u64,
+    max_ttl: u64,
 }
 
 impl Judging<'_> {
@@ -126,7 +126,7 @@ impl Judging<'_> {
             key_of: &key_of,
             forbidden: &forbidden,
             taken: &taken,
-            ttl_most: self.ttl_most,
+            max_ttl: self.max_ttl,
         })
     }
 }
@@ -168,7 +168,7 @@ impl Model {
 
     fn views(&mut self, now: Seconds, moves: &Moves) -> Vec<Views> {
         let names: Vec<Arc<str>> = self.services.iter().map(|known| known.name.clone()).collect();
-        let (stale, ttl_most) = (self.config.dns.stale, self.config.dns.ttl_most);
+        let (stale, max_ttl) = (self.config.dns.stale, self.config.dns.max_ttl);
         let keyring = &self.keyring;
         let mut ownership = owned(&self.services, moves);
         // What is published comes first, whoever had the addresses before; then what is kept though gone.
@@ -178,7 +178,7 @@ impl Model {
                 ownership: &ownership,
                 names: &names,
                 keyring,
-                ttl_most,
+                max_ttl,
             };
             let judge = |role, party| {
                 let judge = |terms: &Terms<'_>| known.history.judge(party, terms);
@@ -198,16 +198,16 @@ impl Model {
                 ownership: &ownership,
                 names: &names,
                 keyring,
-                ttl_most,
+                max_ttl,
             };
             let by_role = [(Role::Inbound, &inbound), (Role::Outbound, &outbound)];
             let found = by_role.map(|(role, judged)| (role, judged.as_ref().and_then(Option::as_ref)));
             let demand = Demand::of(found);
             let inbound = inbound.map(|judged| {
-                let tell = |terms: &Terms<'_>| known.history.tell_verifiers(judged, now, terms);
+                let tell = |terms: &Terms<'_>| known.history.view_for_verifiers(judged, now, terms);
                 judging.terms(number, service, Role::Inbound, tell)
             });
-            let outbound = outbound.map(|judged| known.history.tell_clients(judged, now, stale, ttl_most));
+            let outbound = outbound.map(|judged| known.history.view_for_clients(judged, now, stale, max_ttl));
             let views = Views {
                 inbound,
                 outbound,

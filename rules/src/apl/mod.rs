@@ -11,7 +11,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::bits;
 
-pub use space::{AddressSpace, Class, SpaceError, SpaceFault};
+pub use space::{AddressSpace, Membership, SpaceError, SpaceFault};
 pub(crate) use text::decimal;
 pub use text::{TextError, TextFault};
 pub use wire::{WireError, WireFault};

@@ -10,7 +10,7 @@ use crate::{order, text};
 
 /// The validated items of family 2 of a service's list.
 ///
-/// The longest item that contains an address decides of it: see [`Class`].
+/// The longest item that contains an address decides of it: see [`Membership`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AddressSpace {
     positive: Vec<Ipv6Net>,
@@ -19,7 +19,7 @@ pub struct AddressSpace {
 
 /// What an address is to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum Membership {
     /// In the service: the longest item that contains it is this positive one.
     Service(Ipv6Net),
     /// Legacy: the longest item that contains it is this negated one.
@@ -77,7 +77,7 @@ impl fmt::Display for SpaceFault {
 
 impl fmt::Display for SpaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write_all(f, &self.faults)
+        text::write_joined(f, &self.faults)
     }
 }
 
@@ -153,22 +153,22 @@ impl AddressSpace {
     /// Says what an address is to the service.
     ///
     /// ```
-    /// use ssa_rules::{AddressSpace, Apl, Class};
+    /// use ssa_rules::{AddressSpace, Apl, Membership};
     ///
     /// let apl: Apl = "2:2001:db8:5::/64 !2:2001:db8:5:0:f000::/68".parse()?;
     /// let space = AddressSpace::new(&apl)?.ok_or("absent")?;
-    /// assert!(matches!(space.class("2001:db8:5::1".parse()?), Class::Service(_)));
-    /// assert!(matches!(space.class("2001:db8:5:0:f000::1".parse()?), Class::Legacy(_)));
-    /// assert_eq!(space.class("2001:db8:6::1".parse()?), Class::Outside);
+    /// assert!(matches!(space.membership("2001:db8:5::1".parse()?), Membership::Service(_)));
+    /// assert!(matches!(space.membership("2001:db8:5:0:f000::1".parse()?), Membership::Legacy(_)));
+    /// assert_eq!(space.membership("2001:db8:6::1".parse()?), Membership::Outside);
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn class(&self, address: Ipv6Addr) -> Class {
-        let positive = self.positive.iter().map(|item| (item, Class::Service(*item)));
-        let negated = self.negated.iter().map(|item| (item, Class::Legacy(*item)));
+    pub fn membership(&self, address: Ipv6Addr) -> Membership {
+        let positive = self.positive.iter().map(|item| (item, Membership::Service(*item)));
+        let negated = self.negated.iter().map(|item| (item, Membership::Legacy(*item)));
         let containing = positive.chain(negated).filter(|(item, _)| item.contains(&address));
         containing
             .max_by_key(|(item, _)| item.prefix_len())
-            .map_or(Class::Outside, |(_, class)| class)
+            .map_or(Membership::Outside, |(_, membership)| membership)
     }
 }

@@ -21,7 +21,7 @@ use ipnet::Ipv4Net;
 use super::{Apl, AplItem, AplPrefix, OtherPrefix, exact};
 use crate::{
     bits,
-    text::{BLANKS, Repeated, write_all},
+    text::{BLANKS, Quoted, write_joined},
 };
 
 /// The faults of a list in presentation format, every one of them.
@@ -95,27 +95,27 @@ impl fmt::Display for TextFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shape { item, text } => {
-                write!(f, "apl[{item}]: {} is not [!]family:address/length", Repeated(text))
+                write!(f, "apl[{item}]: {} is not [!]family:address/length", Quoted(text))
             }
             Self::Family { item, text } => {
                 write!(
                     f,
                     "apl[{item}].family: {} is not a number from 0 to 65535 without leading zeros",
-                    Repeated(text)
+                    Quoted(text)
                 )
             }
-            Self::Address { item, family: 1, text } => write!(f, "apl[{item}].address: {} is not IPv4", Repeated(text)),
-            Self::Address { item, family: 2, text } => write!(f, "apl[{item}].address: {} is not IPv6", Repeated(text)),
+            Self::Address { item, family: 1, text } => write!(f, "apl[{item}].address: {} is not IPv4", Quoted(text)),
+            Self::Address { item, family: 2, text } => write!(f, "apl[{item}].address: {} is not IPv6", Quoted(text)),
             Self::Address { item, family, text } => write!(
                 f,
                 "apl[{item}].address: {} is not hex of at most 127 bytes (family {family})",
-                Repeated(text)
+                Quoted(text)
             ),
             Self::Length { item, text, max } => {
                 write!(
                     f,
                     "apl[{item}].length: {} is not a number from 0 to {max} without leading zeros",
-                    Repeated(text)
+                    Quoted(text)
                 )
             }
             Self::BitsPastLength { item, address, length } => {
@@ -131,7 +131,7 @@ impl fmt::Display for TextFault {
 
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_all(f, &self.faults)
+        write_joined(f, &self.faults)
     }
 }
 

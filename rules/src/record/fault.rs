@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     apl::{SpaceFault, TextFault},
-    text::{self, Repeated, harmless},
+    text::{self, Quoted, escaped},
 };
 
 /// Why a text is no usable record: every fault of it.
@@ -22,14 +22,14 @@ pub struct RecordError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordFault {
     /// Where it is.
-    pub place: Place,
+    pub location: Location,
     /// What is wrong there, and what is allowed.
     pub problem: Problem,
 }
 
-/// A place in a record.
+/// A location in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The tag's name; empty for the record as a whole.
     pub tag: String,
     /// The number of the field, counted from 0, where the tag is `addr`.
@@ -40,15 +40,15 @@ pub struct Place {
     pub length: usize,
 }
 
-impl Place {
-    /// Returns the place's name alone: `record`, a tag, or a field such as `addr[1]`.
+impl Location {
+    /// Returns the name of the location alone: `record`, a tag, or a field such as `addr[1]`.
     #[must_use]
     pub fn name(&self) -> impl fmt::Display {
-        PlaceName(self)
+        LocationName(self)
     }
 }
 
-struct PlaceName<'a>(&'a Place);
+struct LocationName<'a>(&'a Location);
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum Problem {
         /// Its bytes.
         bytes: usize,
     },
-    /// Bytes in a row are not ASCII, such as those of one letter in UTF-8. The place says how many.
+    /// Bytes in a row are not ASCII, such as those of one letter in UTF-8. The location has their number.
     NotAscii {
         /// The first of them.
         byte: u8,
@@ -232,27 +232,27 @@ impl fmt::Display for Problem {
                 write!(
                     f,
                     "{} is not a number from {min} to {max} without sign or leading zero",
-                    Repeated(text)
+                    Quoted(text)
                 )
             }
-            Self::Name { text, allowed } => write!(f, "{} is not {allowed}", Repeated(text)),
-            Self::ItemChoice { text } => write!(f, "{} is none of near, rand, hash(inputs)", Repeated(text)),
+            Self::Name { text, allowed } => write!(f, "{} is not {allowed}", Quoted(text)),
+            Self::ItemChoice { text } => write!(f, "{} is none of near, rand, hash(inputs)", Quoted(text)),
             Self::Field { text } => {
                 write!(
                     f,
                     "{} is none of rand:n, const(hex):n, src[a:b], obj[a:b], hash(inputs):n, mac(inputs):n",
-                    Repeated(text)
+                    Quoted(text)
                 )
             }
-            Self::Input { text } => write!(f, "{} is none of src/l, obj, chunk, time/s, port", Repeated(text)),
+            Self::Input { text } => write!(f, "{} is none of src/l, obj, chunk, time/s, port", Quoted(text)),
             Self::RepeatedInput { kind } => write!(f, "duplicate input {kind}"),
-            Self::Kdf { text } => write!(f, "{} is not src/l with l from 1 to 128", Repeated(text)),
-            Self::ConstDigits { text } => write!(f, "{} is not 1 to 16 hex digits", Repeated(text)),
+            Self::Kdf { text } => write!(f, "{} is not src/l with l from 1 to 128", Quoted(text)),
+            Self::ConstDigits { text } => write!(f, "{} is not 1 to 16 hex digits", Quoted(text)),
             Self::ConstTooWide { value, width } => write!(f, "constant {value:x} does not fit {width} bits"),
             Self::BitRange { text } => write!(
                 f,
                 "{} is not a:b with a < b, b at most 128, at most 64 bits",
-                Repeated(text)
+                Quoted(text)
             ),
             Self::NarrowMac { width } => write!(f, "mac of {width} bits; at least {MIN_MAC_BITS} are needed"),
             Self::TooManyFields { fields } => write!(f, "{fields} fields exceed {MAX_FIELDS}"),
@@ -290,17 +290,17 @@ impl fmt::Display for Problem {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}", self.name(), self.offset)
     }
 }
 
-impl fmt::Display for PlaceName<'_> {
+impl fmt::Display for LocationName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.tag.as_str(), self.0.field) {
             ("", _) => f.write_str("record"),
-            (tag, None) => harmless(f, tag),
+            (tag, None) => escaped(f, tag),
             (tag, Some(field)) => write!(f, "{tag}[{field}]"),
         }
     }
@@ -308,13 +308,13 @@ impl fmt::Display for PlaceName<'_> {
 
 impl fmt::Display for RecordFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)
+        write!(f, "{}: {}", self.location, self.problem)
     }
 }
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write_all(f, &self.faults)
+        text::write_joined(f, &self.faults)
     }
 }
 

@@ -22,7 +22,7 @@ mod print;
 use alloc::vec::Vec;
 
 pub use edit::{TagError, Tags};
-pub use fault::{Place, Problem, RecordError, RecordFault};
+pub use fault::{Location, Problem, RecordError, RecordFault};
 pub use fit::FitFault;
 pub use needs::Needs;
 

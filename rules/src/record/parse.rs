@@ -7,7 +7,7 @@ use super::{
     BitRange, Field, Input, Inputs, ItemChoice, MAX_FIELDS, MAX_POW, MAX_RECORD_BYTES, MAX_REPLICAS, MAX_SKEW,
     MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MAX_TIME_STEP, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA, POW_MARGIN_BITS, Record,
     Salt, Template,
-    fault::{Place, Problem, RecordError, RecordFault},
+    fault::{Location, Problem, RecordError, RecordFault},
     print::default_skew,
 };
 use crate::{
@@ -73,20 +73,20 @@ fn not_ascii(txt: &[u8]) -> impl Iterator<Item = RecordFault> {
         if !begins {
             return None;
         }
-        let place = Place {
+        let location = Location {
             tag: String::new(),
             field: None,
             offset,
             length: txt.iter().skip(offset).take_while(|byte| !byte.is_ascii()).count(),
         };
         let problem = Problem::NotAscii { byte: *byte };
-        Some(RecordFault { place, problem })
+        Some(RecordFault { location, problem })
     })
 }
 
 /// Says whether a fault repeats a text that is not ASCII, of which that is told already.
 fn follows_from_not_ascii(fault: &RecordFault, txt: &[u8]) -> bool {
-    let Place { offset, length, .. } = fault.place;
+    let Location { offset, length, .. } = fault.location;
     fault.problem.repeats_text() && txt.iter().skip(offset).take(length).any(|byte| !byte.is_ascii())
 }
 
@@ -197,13 +197,13 @@ impl<'a> Parser<'a> {
     }
 
     fn fault_in(&mut self, tag: &str, field: Option<usize>, at: Piece<'_>, problem: Problem) {
-        let place = Place {
+        let location = Location {
             tag: tag.into(),
             field,
             offset: at.offset,
             length: at.text.len(),
         };
-        self.faults.push(RecordFault { place, problem });
+        self.faults.push(RecordFault { location, problem });
     }
 
     fn has_tag(&self, name: &str) -> bool {

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::Rule;
+use crate::record::MAX_TIME_STEP;
 
 /// What a client does for a record at most, as its operator says.
 ///
@@ -19,17 +20,17 @@ use super::Rule;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bits of a proof of work, 0 to 24.
+    /// The maximum proof of work in bits, 0 to [`MAX_POW`](crate::record::MAX_POW).
     pub max_pow: u8,
-    /// The shortest time step in seconds, [`Limits::MIN_STEP`] to [`Limits::MAX_STEP`].
+    /// The minimum time step in seconds, [`Limits::MIN_STEP`] to [`Limits::MAX_STEP`].
     pub min_time_step: u32,
 }
 
 impl Limits {
-    /// The shortest time step that a record can have, in seconds.
+    /// The minimum time step of a record, in seconds.
     pub const MIN_STEP: u32 = 1;
-    /// The longest that it may have to be: a day, in seconds.
-    pub const MAX_STEP: u32 = 86_400;
+    /// The greatest minimum, in seconds: the maximum time step of a record.
+    pub const MAX_STEP: u32 = MAX_TIME_STEP;
 
     /// Checks that a rule asks for no more.
     ///

@@ -26,7 +26,7 @@ pub use search::{Progress, Search};
 pub use verify::{Flow, SecretMissing};
 
 use crate::{
-    apl::{Class, MAX_ITEMS},
+    apl::{MAX_ITEMS, Membership},
     bits, hash,
     record::MAX_FIELDS,
     types::{SourceBits, ValidFrom},
@@ -277,11 +277,11 @@ impl Rule {
 
     /// Says what an address is to the service.
     #[must_use]
-    pub fn class(&self, address: Ipv6Addr) -> Class {
+    pub fn membership(&self, address: Ipv6Addr) -> Membership {
         match self.containing(u128::from(address)) {
-            None => Class::Outside,
-            Some((item, true)) => Class::Service(item.prefix()),
-            Some((item, false)) => Class::Legacy(item.prefix()),
+            None => Membership::Outside,
+            Some((item, true)) => Membership::Service(item.prefix()),
+            Some((item, false)) => Membership::Legacy(item.prefix()),
         }
     }
 

@@ -56,7 +56,7 @@ impl fmt::Display for PrepareFault {
 
 impl fmt::Display for PrepareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write_all(f, &self.faults)
+        text::write_joined(f, &self.faults)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Records published together.
 
 use ssa_oracle::{compose::Client, compose::compose, generate, generate::NOW, record, verify::Seen};
-use ssa_rules::{Apl, Key, KeyId, Publication, Role, Rule, Secret, UnixTime, ValidFrom};
+use ssa_rules::{Apl, Key, KeyId, Party, Publication, Rule, Secret, UnixTime, ValidFrom};
 use ssa_testing::Draw;
 
 use crate::case::{flow, other_family, verdict};
@@ -55,7 +55,7 @@ fn published_sets_are_the_same() {
         };
 
         let expected = ssa_oracle::published::client(&records, &first.apl, now);
-        let publication = Publication::read(Some(&apl), &records, Role::Client, key_of);
+        let publication = Publication::read(Some(&apl), &records, Party::Client, key_of);
         let rule = publication
             .set
             .as_ref()
@@ -97,7 +97,7 @@ fn published_sets_are_the_same() {
             secrets: held.clone(),
         };
         let expected = ssa_oracle::published::verdict(&records, &first.apl, &seen);
-        let publication = Publication::read(Some(&apl), &records, Role::Verifier, key_of);
+        let publication = Publication::read(Some(&apl), &records, Party::Verifier, key_of);
         let found = publication.set.as_ref().ok().and_then(|set| set.verify(&flow(&seen)));
         let found = found.map(|judgement| (judgement.from, verdict(&judgement.verdict)));
         judged += usize::from(expected.is_some());

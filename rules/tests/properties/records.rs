@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use ssa_oracle::{apl::Place, generate, record};
-use ssa_rules::{AddressSpace, Class, Record};
+use ssa_rules::{AddressSpace, Membership, Record};
 use ssa_testing::Draw;
 
 use crate::case::{cases, crate_usable, other_family, same_record};
@@ -83,10 +83,10 @@ fn places_are_the_same() {
                 address |= u128::MAX.checked_shr(item.length).unwrap_or(0);
             }
             let expected = case.usable.apl.place(address);
-            for class in [space.class(address.into()), case.rule.class(address.into())] {
+            for class in [space.membership(address.into()), case.rule.membership(address.into())] {
                 match (class, expected) {
-                    (Class::Outside, Place::Outside) | (Class::Legacy(_), Place::Legacy) => {}
-                    (Class::Service(net), Place::Service(item)) => {
+                    (Membership::Outside, Place::Outside) | (Membership::Legacy(_), Place::Legacy) => {}
+                    (Membership::Service(net), Place::Service(item)) => {
                         assert_eq!(u128::from(net.addr()), item.address, "{}", case.text);
                         assert_eq!(u32::from(net.prefix_len()), item.length, "{}", case.text);
                     }

@@ -238,7 +238,7 @@ fn a_rule_survives_as_bytes() {
             }
             let rule = Rule::read_from_bytes(&damaged).unwrap();
             let _ = rule.verify(&flow(&seen));
-            let _ = rule.class(seen.destination.into());
+            let _ = rule.membership(seen.destination.into());
             let mut random = || draw.bits();
             if let Ok(mut search) = rule.search(&request(&client), ItemSet::EMPTY, &mut random) {
                 let _ = rule.advance(&mut search, &request(&client), 3, &mut random);

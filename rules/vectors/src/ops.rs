@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::Value;
 use ssa_rules::{
-    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSource, Key, KeyId, Part, Port,
-    Publication, Record, Replica, Request, Role, Rule, Secret, Source, SourceBits, Sources, UnixTime, Verdict,
+    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSource, Key, KeyId, Part, Party,
+    Port, Publication, Record, Replica, Request, Rule, Secret, Source, SourceBits, Sources, UnixTime, Verdict,
     hash::siphash24,
 };
 
@@ -299,13 +299,13 @@ fn published(case: &Case) -> Result<Vec<Difference>, Field> {
             .find(|candidate| candidate.rule.as_ref() == Ok(rule));
         used.map(|candidate| candidate.index)
     };
-    let client = read(Role::Client);
+    let client = read(Party::Client);
     let used = client
         .set
         .as_ref()
         .ok()
         .and_then(|set| index_of(&client, set.client_rule(now)?));
-    let verifier = read(Role::Verifier);
+    let verifier = read(Party::Verifier);
     let judged = verifier
         .set
         .as_ref()

@@ -1,4 +1,4 @@
-//! What can be wrong with a document, where, and what is allowed.
+//! The faults of a document: what, where, and what is allowed.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,55 +6,55 @@ use core::fmt;
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is, such as `services[0].ports[1]`; empty for the whole.
+    /// The path, such as `services[0].ports[1]`; empty for the whole document.
     pub place: String,
-    /// What is wrong there.
+    /// What is wrong.
     pub problem: Problem,
 }
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The text is no JSON from here on.
+    /// The text is not JSON from here on.
     NotJson {
         /// The line, counted from 1.
         line: usize,
         /// The column, counted from 1.
         column: usize,
     },
-    /// A field has to be there.
+    /// A required field is missing.
     Missing,
-    /// No field has this name here.
+    /// A field of this name is unknown.
     UnknownField,
-    /// The field stands here a second time.
+    /// The object has the field twice.
     DuplicateField,
-    /// Key material, which the document would show to everyone who may see it.
+    /// Key material, in a document that others can read.
     Secret,
-    /// The value is of another type.
+    /// The value has the wrong type.
     Type(
         /// The type wanted.
         &'static str,
     ),
-    /// The text is none of a few.
+    /// The value is not one of the allowed words.
     NoneOf(
-        /// Those it may be.
+        /// The allowed words.
         &'static [&'static str],
     ),
-    /// A value is out of bounds, or breaks the grammar of what it stands for.
+    /// A value is out of range, or violates its grammar.
     Value {
-        /// The value, cut short.
+        /// The value, truncated.
         found: String,
-        /// What it has to be.
+        /// What it must be.
         wanted: String,
     },
     /// A list is too short or too long.
     Length {
-        /// How many members it has.
+        /// The number of its members.
         found: usize,
-        /// How many it has to have.
+        /// How many it must have.
         wanted: String,
     },
-    /// One of two fields has to be there, and not both.
+    /// Exactly one of two fields is required.
     OneOf(
         /// The fields.
         [&'static str; 2],

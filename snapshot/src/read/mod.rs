@@ -1,11 +1,11 @@
-//! Documents in, values out, with every fault at once.
+//! Reading documents, with every fault at once.
 //!
 //! ```text
-//! text ──▶ JSON, as it stands ──▶ a type: what is at fault is noted with its path, and something stands in for it
+//! text ──▶ JSON ──▶ a type: faults are recorded with their paths, and faulty values replaced by placeholders
 //! ```
 //!
-//! A document with faults is refused by whoever reads it; it is read all the same, so that what else is wrong with it can
-//! be told too. Reading by serde's derive instead cost the filter's module 28 kB, and it ends at the first fault.
+//! The caller rejects a document with faults; it is read to its end so that all of them are reported. Reading by serde's
+//! derive instead cost the filter's module 28 kB, and ends at the first fault.
 
 mod fault;
 mod json;
@@ -16,19 +16,19 @@ use core::fmt;
 
 pub use fault::{Fault, Problem};
 pub use json::Json;
-pub use reader::{Object, Reader, Value, Way};
+pub use reader::{Object, Path, Reader, Value};
 pub(crate) use reader::{object, words};
 
-/// The most faults that are told of one document.
+/// The maximum number of faults reported for a document.
 pub const MAX_FAULTS: usize = 64;
 
-/// A JSON document, and what is found to be wrong with it.
+/// A JSON document and its faults.
 pub struct Document {
     json: Json,
     reader: Reader,
 }
 
-/// What it says is not printed: it may hold secrets.
+/// Does not print the content, which may include secrets.
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Document").field(&self.reader).finish()
@@ -36,11 +36,11 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// Reads the text.
+    /// Parses a text.
     ///
     /// # Errors
     ///
-    /// Where it is no JSON.
+    /// Where it is not JSON.
     pub fn new(text: &[u8]) -> Result<Self, Fault> {
         let json = Json::parse(text).map_err(|error| Fault {
             place: String::new(),
@@ -53,56 +53,56 @@ impl Document {
         Ok(Self { json, reader })
     }
 
-    /// Takes every field for a fault that is named as key material is: everyone may read this document.
+    /// Makes every field that is named like key material a fault, because others can read this document.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         self.reader.refuses_secrets = true;
         self
     }
 
-    /// Says whether the whole is an object that has a field.
+    /// Returns whether the document is an object with this field.
     #[must_use]
     pub fn has(&self, field: &str) -> bool {
         self.json.field(field).is_some()
     }
 
-    /// Reads a field of the whole that has to be there, before all others; nothing where it is at fault.
+    /// Reads a required field of the document before all others; returns nothing if it is missing or faulty.
     pub fn first<T: Value>(&mut self, field: &'static str) -> Option<T> {
-        let way = Way::Field(&Way::Whole, field);
+        let path = Path::Field(&Path::Root, field);
         match (self.json.field(field), &self.json) {
             (Some(value), _) => {
-                let value = T::read(value, &way, &mut self.reader);
+                let value = T::read(value, &path, &mut self.reader);
                 (!self.reader.is_known(field)).then_some(value)
             }
             (None, Json::Object(_)) => {
-                self.reader.fault(&way, Problem::Missing);
+                self.reader.fault(&path, Problem::Missing);
                 None
             }
             (None, _) => {
-                self.reader.not(&Way::Whole, "an object");
+                self.reader.wrong_type(&Path::Root, "an object");
                 None
             }
         }
     }
 
-    /// Reads the whole.
+    /// Reads the whole document.
     pub fn read<T: Value>(&mut self) -> T {
-        T::read(&self.json, &Way::Whole, &mut self.reader)
+        T::read(&self.json, &Path::Root, &mut self.reader)
     }
 
-    /// Says whether a fault of this place is known: another one there may follow from it.
+    /// Returns whether a fault at this path is known, from which another one there may follow.
     #[must_use]
-    pub fn is_at_fault(&self, place: &str) -> bool {
+    pub fn has_fault(&self, place: &str) -> bool {
         self.reader.is_known(place)
     }
 
-    /// Says whether so many faults were met that no others are told any more.
+    /// Returns whether the maximum number of faults is reached, and no others are reported.
     #[must_use]
-    pub fn is_hopeless(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.reader.is_full()
     }
 
-    /// Takes the faults that were met since the last time.
+    /// Takes the faults found since the last call.
     pub fn take_faults(&mut self) -> Vec<Fault> {
         self.reader.take()
     }

@@ -1,36 +1,38 @@
-//! Values into types: what is at fault is noted with its path, and something stands in for it.
+//! JSON values into types: a fault is recorded with its path, and the value replaced by a placeholder.
 
 use alloc::{borrow::ToOwned, format, string::String, string::ToString, vec::Vec};
 
 use super::{Fault, MAX_FAULTS, Problem, json::Json};
 
-/// Words that name key material wherever they stand.
+/// Names of fields that hold key material.
 const SECRET_WORDS: [&str; 6] = ["secret", "secrets", "key", "keys", "client_key", "client_keys"];
 
-/// The longest piece of a text that a fault repeats, in characters: it ends in a log line.
-const REPEATED: usize = 64;
+/// The maximum length of an excerpt in a fault, in characters: it is written to a log line.
+const MAX_EXCERPT: usize = 64;
 
-/// The most fields of an object.
+/// The maximum number of fields of an object.
 const MAX_FIELDS: usize = 256;
 
-/// What can be read of a document. A value at fault is noted, and something stands in for it: whoever reads refuses the
-/// document then, but tells what else is wrong with it too.
+/// A type that can be read from a document.
+///
+/// A faulty value is recorded and replaced by a placeholder, so that all other faults are found too; the caller rejects the
+/// document.
 pub trait Value: Sized {
     /// Reads a value.
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self;
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self;
 
-    /// Returns what stands in for a value that is missing.
-    fn stand_in() -> Self;
+    /// Returns the value that replaces a missing or faulty one.
+    fn placeholder() -> Self;
 }
 
-/// What is wrong with a document so far.
+/// The faults of a document so far.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Not taken yet.
+    /// The faults that have not been taken yet.
     faults: Vec<Fault>,
-    /// The places that have a fault, at most [`MAX_FAULTS`].
+    /// The paths of all faults, at most [`MAX_FAULTS`].
     places: Vec<String>,
-    /// Whether fields that are named as key material is are faults.
+    /// Whether fields named like key material are faults.
     pub(super) refuses_secrets: bool,
 }
 
@@ -47,57 +49,57 @@ impl Reader {
         core::mem::take(&mut self.faults)
     }
 
-    /// Notes a fault.
-    pub(crate) fn fault(&mut self, way: &Way<'_>, problem: Problem) {
+    /// Records a fault.
+    pub(crate) fn fault(&mut self, path: &Path<'_>, problem: Problem) {
         if !self.is_full() {
-            let place = way.place();
+            let place = path.place();
             self.places.push(place.clone());
             self.faults.push(Fault { place, problem });
         }
     }
 
-    /// Notes that a value is of another type.
-    pub(crate) fn not(&mut self, way: &Way<'_>, wanted: &'static str) {
-        self.fault(way, Problem::Type(wanted));
+    /// Records that a value has the wrong type.
+    pub(crate) fn wrong_type(&mut self, path: &Path<'_>, wanted: &'static str) {
+        self.fault(path, Problem::Type(wanted));
     }
 
-    /// Notes that a value is out of bounds.
-    pub(crate) fn out_of_bounds(&mut self, way: &Way<'_>, found: u64, wanted: String) {
+    /// Records that a value is out of range.
+    pub(crate) fn out_of_bounds(&mut self, path: &Path<'_>, found: u64, wanted: String) {
         let found = found.to_string();
-        self.fault(way, Problem::Value { found, wanted });
+        self.fault(path, Problem::Value { found, wanted });
     }
 
-    pub(crate) fn string<'j>(&mut self, json: &'j Json, way: &Way<'_>) -> Option<&'j str> {
+    pub(crate) fn string<'j>(&mut self, json: &'j Json, path: &Path<'_>) -> Option<&'j str> {
         if let Json::Text(text) = json {
             return Some(text);
         }
-        self.not(way, "a string");
+        self.wrong_type(path, "a string");
         None
     }
 
-    /// Reads a text by its grammar.
+    /// Reads a string with a grammar.
     pub(crate) fn parsed<T>(
         &mut self,
         json: &Json,
-        way: &Way<'_>,
+        path: &Path<'_>,
         parse: fn(&str) -> Option<T>,
         wanted: &'static str,
     ) -> Option<T> {
-        let text = self.string(json, way)?;
+        let text = self.string(json, path)?;
         let parsed = parse(text);
         if parsed.is_none() {
-            let text: String = text.chars().take(REPEATED).collect();
+            let text: String = text.chars().take(MAX_EXCERPT).collect();
             let found = format!("\"{}\"", text.escape_default());
             let wanted = wanted.to_owned();
-            self.fault(way, Problem::Value { found, wanted });
+            self.fault(path, Problem::Value { found, wanted });
         }
         parsed
     }
 
     /// Reads an integer within bounds.
-    pub(crate) fn integer(&mut self, json: &Json, way: &Way<'_>, min: u32, max: u32) -> Option<u32> {
+    pub(crate) fn integer(&mut self, json: &Json, path: &Path<'_>, min: u32, max: u32) -> Option<u32> {
         let Json::Number(number) = json else {
-            self.not(way, "an integer");
+            self.wrong_type(path, "an integer");
             return None;
         };
         let bounded = u32::try_from(*number)
@@ -109,53 +111,53 @@ impl Reader {
             } else {
                 format!("an integer from {min} to {max}")
             };
-            self.out_of_bounds(way, *number, wanted);
+            self.out_of_bounds(path, *number, wanted);
         }
         bounded
     }
 
-    /// Reads one of a few words, and returns its number.
-    pub(crate) fn word(&mut self, json: &Json, way: &Way<'_>, words: &'static [&'static str]) -> usize {
+    /// Reads one of several words, and returns its index.
+    pub(crate) fn word(&mut self, json: &Json, path: &Path<'_>, words: &'static [&'static str]) -> usize {
         let is_it = |word: &&str| matches!(json, Json::Text(text) if text == word);
         words.iter().position(is_it).unwrap_or_else(|| {
-            self.fault(way, Problem::NoneOf(words));
+            self.fault(path, Problem::NoneOf(words));
             0
         })
     }
 
     /// Reads the members of a list, `min` to `max` of them.
-    pub(crate) fn members<'j>(&mut self, json: &'j Json, way: &Way<'_>, min: usize, max: usize) -> &'j [Json] {
+    pub(crate) fn members<'j>(&mut self, json: &'j Json, path: &Path<'_>, min: usize, max: usize) -> &'j [Json] {
         let Json::List(members) = json else {
-            self.not(way, "a list");
+            self.wrong_type(path, "a list");
             return &[];
         };
         let found = members.len();
         if !(min..=max).contains(&found) {
             let wanted = format!("{min} to {max} members");
-            self.fault(way, Problem::Length { found, wanted });
+            self.fault(path, Problem::Length { found, wanted });
         }
         members.get(..max).unwrap_or(members)
     }
 
-    /// Reads an object, whose fields are those named or have any name.
+    /// Reads an object with these fields, or with fields of any name.
     pub(crate) fn object<'j>(
         &mut self,
         json: &'j Json,
-        way: &'j Way<'j>,
+        path: &'j Path<'j>,
         known: Option<&'static [&'static str]>,
     ) -> Object<'j> {
         let Json::Object(fields) = json else {
-            self.not(way, "an object");
-            // Nothing is missing in what is no object.
+            self.wrong_type(path, "an object");
+            // A value that is not an object has no missing fields.
             let fields = None;
-            return Object { fields, way };
+            return Object { fields, path };
         };
         let found = fields.len();
         if found > MAX_FIELDS {
             let wanted = format!("at most {MAX_FIELDS} fields");
-            self.fault(way, Problem::Length { found, wanted });
+            self.fault(path, Problem::Length { found, wanted });
             let fields = None;
-            return Object { fields, way };
+            return Object { fields, path };
         }
         for (number, (field, _)) in fields.iter().enumerate() {
             let is_known = known.is_none_or(|known| known.contains(&field.as_str()));
@@ -169,38 +171,38 @@ impl Reader {
             } else {
                 Problem::UnknownField
             };
-            self.fault(&Way::Field(way, field), problem);
+            self.fault(&Path::Field(path, field), problem);
         }
         let fields = Some(fields.as_slice());
-        Object { fields, way }
+        Object { fields, path }
     }
 }
 
-/// An object that is read.
+/// An object that is being read.
 pub struct Object<'j> {
     fields: Option<&'j [(String, Json)]>,
-    way: &'j Way<'j>,
+    path: &'j Path<'j>,
 }
 
 impl<'j> Object<'j> {
-    /// Reads a field that has to be there.
+    /// Reads a required field.
     pub(crate) fn required<T: Value>(&self, field: &'static str, reader: &mut Reader) -> T {
         self.optional(field, reader).unwrap_or_else(|| {
             if self.fields.is_some() {
-                reader.fault(&Way::Field(self.way, field), Problem::Missing);
+                reader.fault(&Path::Field(self.path, field), Problem::Missing);
             }
-            T::stand_in()
+            T::placeholder()
         })
     }
 
-    /// Reads a field; of one that stands here twice the first.
+    /// Reads a field; of duplicates, the first.
     pub(crate) fn optional<T: Value>(&self, field: &'static str, reader: &mut Reader) -> Option<T> {
         let value = self.value(field, reader)?;
-        Some(T::read(value, &Way::Field(self.way, field), reader))
+        Some(T::read(value, &Path::Field(self.path, field), reader))
     }
 
     fn value(&self, field: &str, reader: &Reader) -> Option<&'j Json> {
-        // A secret where everybody reads was told already, and is not looked at.
+        // A secret in a public document is a fault already, and is not read.
         if reader.refuses_secrets && SECRET_WORDS.contains(&field) {
             return None;
         }
@@ -208,8 +210,8 @@ impl<'j> Object<'j> {
         Some(value)
     }
 
-    /// Says whether it is an object at all.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Returns whether the value is an object.
+    pub(crate) fn is_object(&self) -> bool {
         self.fields.is_some()
     }
 
@@ -219,60 +221,60 @@ impl<'j> Object<'j> {
     }
 }
 
-/// The way to a value.
+/// The path to a value, as a list from its end.
 #[derive(Clone, Copy, Debug)]
-pub enum Way<'w> {
-    /// The whole.
-    Whole,
+pub enum Path<'w> {
+    /// The document.
+    Root,
     /// The value of a field.
-    Field(&'w Way<'w>, &'w str),
-    /// A member.
-    At(&'w Way<'w>, usize),
+    Field(&'w Path<'w>, &'w str),
+    /// A member of a list.
+    Index(&'w Path<'w>, usize),
 }
 
-impl Way<'_> {
+impl Path<'_> {
     pub(super) fn place(&self) -> String {
         match self {
-            Self::Whole => String::new(),
+            Self::Root => String::new(),
             Self::Field(outer, field) => {
                 let mut place = outer.place();
                 if !place.is_empty() {
                     place.push('.');
                 }
-                place.extend(field.chars().take(REPEATED));
+                place.extend(field.chars().take(MAX_EXCERPT));
                 place
             }
-            Self::At(outer, number) => format!("{}[{number}]", outer.place()),
+            Self::Index(outer, number) => format!("{}[{number}]", outer.place()),
         }
     }
 }
 
 impl Value for String {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
-        reader.string(json, way).unwrap_or_default().to_owned()
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
+        reader.string(json, path).unwrap_or_default().to_owned()
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         Self::new()
     }
 }
 
 impl Value for bool {
-    fn read(json: &Json, way: &Way<'_>, reader: &mut Reader) -> Self {
+    fn read(json: &Json, path: &Path<'_>, reader: &mut Reader) -> Self {
         if let Json::Flag(flag) = json {
             return *flag;
         }
-        reader.not(way, "true or false");
+        reader.wrong_type(path, "true or false");
         false
     }
 
-    fn stand_in() -> Self {
+    fn placeholder() -> Self {
         false
     }
 }
 
-/// Defines a type that is written as an object. A field is `required`, `optional` of type `Option`, or has its type's
-/// `default`.
+/// Defines a type that is read from an object. A field is `required`, `optional` of type `Option`, or has the `default` of
+/// its type.
 macro_rules! object {
     ($(#[$attribute:meta])* pub struct $name:ident $(<$parameter:ident>)? { $($fields:tt)* }) => {
         $crate::read::object!(@fields [$(#[$attribute])* $name $(<$parameter>)?] [] $($fields)*);
@@ -305,14 +307,14 @@ macro_rules! object {
             #[inline(never)]
             fn read(
                 json: &$crate::read::Json,
-                way: &$crate::read::Way<'_>,
+                path: &$crate::read::Path<'_>,
                 reader: &mut $crate::read::Reader,
             ) -> Self {
-                let object = reader.object(json, way, Some(&[$(stringify!($field)),*]));
+                let object = reader.object(json, path, Some(&[$(stringify!($field)),*]));
                 Self { $($field: $crate::read::object!(@$need object, reader, $field),)* }
             }
 
-            fn stand_in() -> Self {
+            fn placeholder() -> Self {
                 Self { $($field: $crate::read::object!(@missing $need),)* }
             }
         }
@@ -327,14 +329,14 @@ macro_rules! object {
         $object.optional(stringify!($field), $reader).unwrap_or_default()
     };
     (@missing required) => {
-        $crate::read::Value::stand_in()
+        $crate::read::Value::placeholder()
     };
     (@missing $need:ident) => {
         Default::default()
     };
 }
 
-/// Defines an enumeration that is written as one of a few words.
+/// Defines an enumeration that is read from one of several words.
 macro_rules! words {
     (
         $(#[$attribute:meta])*
@@ -350,10 +352,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// Returns the word that stands for it.
+            /// Returns the word for it.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -365,14 +367,14 @@ macro_rules! words {
         impl $crate::read::Value for $name {
             fn read(
                 json: &$crate::read::Json,
-                way: &$crate::read::Way<'_>,
+                path: &$crate::read::Path<'_>,
                 reader: &mut $crate::read::Reader,
             ) -> Self {
-                let number = reader.word(json, way, &[$($word),*]);
-                Self::ALL.get(number).copied().unwrap_or_else(Self::stand_in)
+                let number = reader.word(json, path, &[$($word),*]);
+                Self::ALL.get(number).copied().unwrap_or_else(Self::placeholder)
             }
 
-            fn stand_in() -> Self {
+            fn placeholder() -> Self {
                 [$(Self::$variant),*][0]
             }
         }

@@ -75,7 +75,7 @@ fn fields_stand_once_in_maps_too() {
     let mut document = Document::new(json).unwrap();
     let _: InboundService = document.read();
     assert_eq!(document.take_faults()[0].to_string(), "secrets.a: duplicate field");
-    assert!(document.is_at_fault("secrets.a") && !document.is_at_fault("secrets.b"));
+    assert!(document.has_fault("secrets.a") && !document.has_fault("secrets.b"));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn faults_are_bounded() {
     let mut document = Document::new(json.as_bytes()).unwrap();
     let _: InboundService = document.read();
     assert_eq!(document.take_faults().len(), MAX_FAULTS);
-    assert!(document.is_hopeless());
+    assert!(document.is_full());
 }
 
 #[test]
@@ -136,7 +136,11 @@ fn a_configuration_is_whole_with_its_defaults() {
     );
     let snapshot = config.snapshot.unwrap();
     assert_eq!(
-        (snapshot.refresh_ms.get(), snapshot.wait_s.get(), snapshot.missing),
+        (
+            snapshot.refresh_ms.get(),
+            snapshot.wait_s.get(),
+            snapshot.failure_mode_allow
+        ),
         (1000, 30, None)
     );
 }
@@ -178,8 +182,8 @@ fn what_is_written_is_read_as_the_same() {
     again::<InboundSnapshot>(inbound);
     again::<OutboundSnapshot>(outbound);
     again::<plugin::Inbound>(
-        r#"{"role": "inbound", "snapshot": {"cluster": "c", "path": "/x", "refresh_ms": 100, "wait_s": 0, "missing": "refuse"},
-        "hold": {"connections": 0, "ms": 30000}, "demote_cluster": "d", "unclaimed": "allow",
+        r#"{"role": "inbound", "snapshot": {"cluster": "c", "path": "/x", "refresh_ms": 100, "wait_s": 0, "failure_mode_allow": false},
+        "hold": {"connections": 0, "ms": 30000}, "demote_cluster": "d", "no_match": "allow",
         "exempt": [{"sources": ["::/0"]}, {"sources": ["2001:db8::/32"], "ports": [80]}]}"#,
     );
     again::<plugin::Outbound>(

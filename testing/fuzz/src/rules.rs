@@ -2,9 +2,9 @@
 
 use arbitrary::Unstructured;
 use ssa_rules::{
-    AddressSpace, Apl, AplPrefix, Class, Destination, Key, KeyId, Part, Record, Rule, Verdict,
+    AddressSpace, Apl, AplPrefix, Destination, Key, KeyId, Membership, Part, Record, Rule, Verdict,
     apl::TextFault,
-    published::{Publication, Role},
+    published::{Party, Publication},
     record::{Field, Problem, RecordFault},
     rule::{ComposeError, ItemSet},
 };
@@ -74,9 +74,9 @@ fn list(apl: &Apl) {
             for item in apl.items() {
                 let AplPrefix::V6(prefix) = item.prefix else { continue };
                 for address in [prefix.network(), prefix.broadcast()] {
-                    same_place(space.class(address), expected.place(address.into()));
+                    same_place(space.membership(address), expected.place(address.into()));
                     let beyond = u128::from(address) ^ (1 << (128 - u32::from(prefix.prefix_len().max(1))));
-                    same_place(space.class(beyond.into()), expected.place(beyond));
+                    same_place(space.membership(beyond.into()), expected.place(beyond));
                 }
             }
         }
@@ -85,16 +85,16 @@ fn list(apl: &Apl) {
     }
 }
 
-fn same_place(class: Class, place: ssa_oracle::apl::Place) {
+fn same_place(membership: Membership, place: ssa_oracle::apl::Place) {
     use ssa_oracle::apl::Place;
-    let same = match (class, place) {
-        (Class::Service(item), Place::Service(expected)) => {
+    let same = match (membership, place) {
+        (Membership::Service(item), Place::Service(expected)) => {
             u128::from(item.network()) == expected.address && u32::from(item.prefix_len()) == expected.length
         }
-        (Class::Legacy(_), Place::Legacy) | (Class::Outside, Place::Outside) => true,
+        (Membership::Legacy(_), Place::Legacy) | (Membership::Outside, Place::Outside) => true,
         _ => false,
     };
-    assert!(same, "{class:?}, the oracle: {place:?}");
+    assert!(same, "{membership:?}, the oracle: {place:?}");
 }
 
 /// A TXT record: any bytes, or, after a zero byte, a well-formed record with a few edits.
@@ -131,13 +131,13 @@ pub fn record(data: &[u8]) -> bool {
         "{shown}: {parsed:?}, the oracle: {expected:?}"
     );
     assert_eq!(Record::counts(txt), ssa_oracle::record::counts(txt), "{shown}");
-    let _ = Publication::read(None, &[txt, txt], Role::Client, |_| Key::None);
+    let _ = Publication::read(None, &[txt, txt], Party::Client, |_| Key::None);
     let (record, expected) = match (parsed, expected) {
         (Ok(record), Ok(expected)) => (record, expected),
         (Err(error), _) => {
             assert!(!error.faults.is_empty());
             for fault in &error.faults {
-                assert!(fault.place.offset <= txt.len(), "{shown}: {fault:?}");
+                assert!(fault.location.offset <= txt.len(), "{shown}: {fault:?}");
             }
             assert!(!error.to_string().is_empty());
             return false;
@@ -246,7 +246,7 @@ pub fn compose(data: &[u8]) -> bool {
     };
     let address = u128::from(destination.0);
     assert!(
-        matches!(rule.class(destination.0), Class::Service(_)),
+        matches!(rule.membership(destination.0), Membership::Service(_)),
         "{destination}: {scenario:?}"
     );
     if record.template().rand_bits() == 0 && rule.positive_items().count() == 1 {
@@ -389,12 +389,12 @@ pub fn verify(data: &[u8]) -> bool {
         let expected = ssa_oracle::verify::verify(&usable, &scenario.seen(destination, now, true)).ok();
         same_verdict(verdict, expected.as_ref(), &scenario);
     }
-    match (verdict, rule.class(destination.0)) {
+    match (verdict, rule.membership(destination.0)) {
         (None, _)
-        | (Some(Verdict::Outside), Class::Outside)
-        | (Some(Verdict::Legacy), Class::Legacy(_))
-        | (Some(Verdict::Conforming(_) | Verdict::Violation(_)), Class::Service(_)) => {}
-        (verdict, class) => panic!("{verdict:?} of an address that is {class:?}: {scenario:?}"),
+        | (Some(Verdict::Outside), Membership::Outside)
+        | (Some(Verdict::Legacy), Membership::Legacy(_))
+        | (Some(Verdict::Conforming(_) | Verdict::Violation(_)), Membership::Service(_)) => {}
+        (verdict, membership) => panic!("{verdict:?} of an address that is {membership:?}: {scenario:?}"),
     }
 
     let mut bytes = rule.as_bytes().to_vec();
@@ -406,7 +406,7 @@ pub fn verify(data: &[u8]) -> bool {
     }
     let damaged = Rule::read_from_bytes(&bytes).unwrap_or_else(|_| panic!("{} bytes are no rule", bytes.len()));
     let _ = damaged.verify(&scenario.flow(destination, now));
-    let _ = damaged.class(destination.0);
+    let _ = damaged.membership(destination.0);
     let _ = damaged.positive_items().count();
     let mut random = Draw::seeded(scenario.seed);
     if let Ok(mut search) = damaged.search(&scenario.request(), ItemSet::EMPTY, &mut || random.bits()) {

@@ -494,7 +494,7 @@ fn stamp(found: &fs::Metadata) -> Stamp {
 fn said(path: &str, problem: String) -> Fault {
     Fault {
         path: path.to_owned(),
-        problem: input::Problem::Said(problem),
+        problem: input::Problem::Other(problem),
         position: None,
     }
 }

@@ -120,7 +120,7 @@ fn log_lines_are_rare_and_say_what_they_hold_back() {
 fn counters_of_unsaid_services_are_apart() {
     let table = Table::new(SOURCE, "[2001:db8:9::1]:9");
     assert_eq!(run(INBOUND, &table), Action::Pause);
-    let name = "ssa_inbound_connections_total.service.-.verdict.unclaimed.outcome.denied";
+    let name = "ssa_inbound_connections_total.service.-.verdict.no_match.outcome.denied";
     assert_eq!(table.count(name), 1);
 }
 

@@ -60,7 +60,7 @@ fn held_connections_that_do_not_conform_are_closed() {
 
 #[test]
 fn holding_is_bounded_in_number_and_time() {
-    let released = SUBSCRIBED_IN.replace(r#""shim""#, r#""shim", "missing": "release""#);
+    let released = SUBSCRIBED_IN.replace(r#""shim""#, r#""shim", "failure_mode_allow": true"#);
     for (config, call) in [(SUBSCRIBED_IN, "close"), (&released, "resume")] {
         let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
         let mut plugin = plugin(config, &table);
@@ -161,7 +161,7 @@ fn outbound_releases_by_default_and_refuses_on_demand() {
         table.told("note"),
         ["note ssa: service=- outcome=no_snapshot generation=-"]
     );
-    let refused = none.replace(r#""wait_s""#, r#""missing": "refuse", "wait_s""#);
+    let refused = none.replace(r#""wait_s""#, r#""failure_mode_allow": false, "wait_s""#);
     let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
     assert_eq!(run(&refused, &table), Action::Pause);
     assert_eq!(

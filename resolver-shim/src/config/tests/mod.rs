@@ -2,6 +2,8 @@
 
 mod fields;
 
+use std::{net::SocketAddr, time::Duration};
+
 use ssa_snapshot::Action;
 
 use super::*;
@@ -61,7 +63,7 @@ fn servers_by_tls_have_names_and_the_front_asks_others() {
     assert_eq!((dns.dnssec, dns.ca), (Dnssec::Validate, Some("/ca".into())));
     let front = json(r#", "front": {"listen": ["[::1]:53"]}"#);
     let error = Config::from_json(front.as_bytes()).unwrap_err();
-    assert_eq!(error.to_string(), "front.servers: is required");
+    assert_eq!(error.to_string(), "front.servers: missing");
     let front = json(r#", "front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"]}"#);
     assert!(Config::from_json(front.as_bytes()).is_ok());
 }
@@ -86,7 +88,7 @@ fn link_local_addresses_have_their_interface_behind_them() {
     let error = Config::from_json(json("nosuch0").as_bytes()).unwrap_err().to_string();
     assert_eq!(
         error
-            .matches("not an address with an interface of this host after %")
+            .matches("must be an address with an interface of this host after %")
             .count(),
         5,
         "{error}"
@@ -113,7 +115,7 @@ fn unknown_fields_are_refused_wherever_they_stand() {
     ] {
         let error = Config::from_json(json.as_bytes()).unwrap_err().to_string();
         assert!(
-            error.contains("unknown key") || error.contains("is not one of"),
+            error.contains("unknown field") || error.contains("must be one of"),
             "{error}"
         );
     }
@@ -123,7 +125,7 @@ fn unknown_fields_are_refused_wherever_they_stand() {
 fn faults_are_told_at_once() {
     let json = r#"{
         "socket": {"path": "x.sock", "mode": "888", "peers": [{"roles": []}]}, "admin": "localhost:1", "state": "s",
-        "dns": {"servers": ["a.example", "::1#"], "timeout_ms": 1, "refresh_least_s": 0, "tls": {"ca": "x"},
+        "dns": {"servers": ["a.example", "::1#"], "timeout_ms": 1, "min_refresh_s": 0, "tls": {"ca": "x"},
                 "trust_anchors": "/x"},
         "services": [
             {"name": "a b", "allowed": ["2001:db8::1/64", "::/0"], "inbound": {"ports": [0], "secrets": "k"}},
@@ -137,31 +139,31 @@ fn faults_are_told_at_once() {
     let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
     let expected = [
         "socket.path: must be an absolute path",
-        "socket.mode: `888` is not octal permissions up to 666",
-        "socket.peers[0].uid: is required",
+        "socket.mode: must be octal permissions up to 666, not \"888\"",
+        "socket.peers[0].uid: missing",
         "socket.peers[0].roles: must not be empty",
-        "admin: `localhost:1` is not ADDRESS:PORT",
+        "admin: must be ADDRESS:PORT, not \"localhost:1\"",
         "state: must be an absolute path",
-        "dns.servers[0]: `a.example` is not ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
-        "dns.servers[1]: `::1#` is not ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME",
+        "dns.servers[0]: must be ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME, not \"a.example\"",
+        "dns.servers[1]: must be ADDRESS, ADDRESS:PORT, ADDRESS#NAME or ADDRESS:PORT#NAME, not \"::1#\"",
         "dns.tls.ca: must be an absolute path",
         "dns.trust_anchors: requires dns.dnssec",
-        "dns.refresh_least_s: found the number 0 where there should be an integer from 1 to 3600",
-        "dns.timeout_ms: found the number 1 where there should be an integer from 100 to 30000",
-        "services[0].name: `a b` is not 1 to 253 of a-z A-Z 0-9 - _ .",
-        "services[0].allowed[0]: `2001:db8::1/64` is not an IPv6 prefix without bits past its length",
+        "dns.min_refresh_s: must be an integer from 1 to 3600, not 0",
+        "dns.timeout_ms: must be an integer from 100 to 30000, not 1",
+        "services[0].name: must be 1 to 253 of a-z A-Z 0-9 - _ ., not \"a b\"",
+        "services[0].allowed[0]: must be an IPv6 prefix without bits past its length, not \"2001:db8::1/64\"",
         "services[0].allowed[1]: ::/0 is shorter than /16",
         "services[0].inbound.secrets: must be an absolute path",
-        "services[0].inbound.ports[0]: 0 is out of range: 1 to 65535",
+        "services[0].inbound.ports[0]: must be an integer from 1 to 65535, not 0",
         "services[1]: exactly one of static and domain is required",
         "services[1].allowed: must not be empty",
         "services[1].outbound: exactly one of secrets and client_keys is required",
         "services[2].name: is a duplicate of [1]",
-        "services[2].inbound: is required",
-        "front.listen[0]: `[::]:53` is not ADDRESS:PORT of a single address",
-        "front.clients[0]: `all` is not a prefix",
-        "front.max_pow: found the number 17 where there should be an integer from 0 to 16",
-        "front.min_time_step_s: found the number 0 where there should be an integer from 1 to 86400",
+        "services[2].inbound: missing",
+        "front.listen[0]: must be ADDRESS:PORT of a single address, not \"[::]:53\"",
+        "front.clients[0]: must be a prefix, not \"all\"",
+        "front.max_pow: must be an integer from 0 to 16, not 17",
+        "front.min_time_step_s: must be an integer from 1 to 86400, not 0",
         "front.listen: [::1]:53 is the front itself",
     ];
     for expected in expected {
@@ -213,7 +215,7 @@ fn sizes_are_bounded() {
     assert!(services(MAX_SERVICES).is_ok());
     assert_eq!(
         services(MAX_SERVICES + 1).unwrap_err().to_string(),
-        "services: 1025 members exceed the maximum of 1024"
+        "services: must have 0 to 1024 members, not 1025"
     );
 }
 
@@ -235,7 +237,7 @@ fn the_last_number_is_no_user_and_no_group() {
     assert_eq!(
         peers(last, last, last),
         ["socket.peers[0].uid", "socket.peers[0].gid", "socket.group"]
-            .map(|field| format!("{field}: {last} is out of range: 0 to {greatest}"))
+            .map(|field| format!("{field}: must be an integer from 0 to {greatest}, not {last}"))
     );
 }
 

@@ -3,7 +3,7 @@ use std::net::Ipv6Addr;
 use super::{
     super::{
         query::Query,
-        tests::{ASKER, NOW, asker, entries},
+        tests::{NOW, QUERIER, entries, querier},
         wire::{
             self, RESPONSE,
             tests::{labels, opt, query, record, reply},
@@ -33,7 +33,9 @@ fn receive(query: &[u8], answer: &[u8], from: &str) -> Option<Received> {
 
 fn receive_by(table: &Table, query: &[u8], answer: &[u8], from: &str) -> Option<Received> {
     let mut random = Draw::seeded(5);
-    table.receive(&asked(query), answer.to_vec(), asker(from), NOW, &mut || random.bits())
+    table.receive(&asked(query), answer.to_vec(), querier(from), NOW, &mut || {
+        random.bits()
+    })
 }
 
 fn aaaa(owner: &[u8], address: &str) -> Vec<u8> {
@@ -78,7 +80,7 @@ fn no_cookie_of_a_server_reaches_an_asker() {
         vec![opt(0, false, &all), record(b"\xc0\x0c", kind::A, 7, &[192, 0, 2, 9])],
     ] {
         let answer = reply(&asking, AUTHORITY, [std::slice::from_ref(&address), &[], &additional]);
-        let received = receive(&asking, &answer, ASKER).unwrap();
+        let received = receive(&asking, &answer, QUERIER).unwrap();
         assert_eq!(options(&received.bytes), Some(vec![8, 15]));
         let message = Message::read(&received.bytes).unwrap();
         assert_eq!(message.records.len(), 1 + additional.len());
@@ -97,34 +99,34 @@ fn answers_have_edns_where_queries_have() {
     for asking in [&plain, &with_edns] {
         for additional in [vec![], vec![opt(0, true, &[])]] {
             let answer = reply(asking, RESPONSE, [&address, &[], &additional]);
-            let received = receive(asking, &answer, ASKER).unwrap();
+            let received = receive(asking, &answer, QUERIER).unwrap();
             assert_eq!(options(&received.bytes).is_some(), asking == &with_edns);
         }
     }
     // What a server says without it comes back as it was.
     let answer = reply(&plain, AUTHORITY, [&address, &[], &[]]);
-    assert_eq!(receive(&plain, &answer, ASKER).unwrap().bytes, answer);
+    assert_eq!(receive(&plain, &answer, QUERIER).unwrap().bytes, answer);
     // Two of them, or one that is cut short, say nothing.
     for additional in [vec![opt(0, true, &[]); 2], vec![opt(0, true, b"\0\x0a\0\x08")]] {
         assert_eq!(
-            receive(&plain, &reply(&plain, RESPONSE, [&[], &[], &additional]), ASKER),
+            receive(&plain, &reply(&plain, RESPONSE, [&[], &[], &additional]), QUERIER),
             None
         );
     }
 }
 
-/// RFC 2181 §9: what is truncated says nothing but that the asker is to come by TCP.
+/// RFC 2181 §9: what is truncated says nothing but that the querier is to come by TCP.
 #[test]
 fn what_is_cut_inside_a_record_is_cut_before_it() {
     let asking = query("other.test", 16, 1, &opt(0, false, &[]));
     let records = vec![record(b"\xc0\x0c", 16, 7, &[9; 200]); 4];
     let mut answer = reply(&asking, RESPONSE | TRUNCATED, [&records, &[], &[]]);
     answer.truncate(512);
-    let received = receive(&asking, &answer, ASKER).unwrap().bytes;
+    let received = receive(&asking, &answer, QUERIER).unwrap().bytes;
     let message = Message::read(&received).unwrap();
     assert_eq!((message.records.len(), message.flags & TRUNCATED), (1, TRUNCATED));
     answer[2] &= 0xfd;
-    assert_eq!(receive(&asking, &answer, ASKER), None);
+    assert_eq!(receive(&asking, &answer, QUERIER), None);
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn signed_answers_stay_as_they_are() {
         AUTHORITY,
         [&[aaaa(b"\xc0\x0c", PLAIN)], &[], &[opt(0, false, b"\0\x0a\0\0"), tsig]],
     );
-    assert_eq!(receive(&asking, &answer, ASKER).unwrap().bytes, answer);
+    assert_eq!(receive(&asking, &answer, QUERIER).unwrap().bytes, answer);
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn aliases_lead_to_composed_addresses() {
     let none = [alias.clone(), second];
     for (answers, authorities) in [(&whole[..], vec![]), (&none[..], vec![soa])] {
         let answer = reply(&asking, AUTHORITY, [answers, &authorities, &[opt(0, false, &[])]]);
-        let received = receive(&asking, &answer, ASKER).unwrap();
+        let received = receive(&asking, &answer, QUERIER).unwrap();
         assert!(received.is_composed);
         let found = addresses(&received.bytes, Section::Answer);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -181,17 +183,17 @@ fn aliases_lead_to_composed_addresses() {
         let mut asking = asking.clone();
         asking[at] |= flag;
         let answer = reply(&asking, AUTHORITY, [&whole, &[], &[]]);
-        let found = addresses(&receive(&asking, &answer, ASKER).unwrap().bytes, Section::Answer);
+        let found = addresses(&receive(&asking, &answer, QUERIER).unwrap().bytes, Section::Answer);
         assert_eq!(found.len(), 2);
     }
     // An alias that leads nowhere, in a circle, or elsewhere.
     for target in ["nowhere.test", "www.demo.test"] {
         let circle = record(b"\xc0\x0c", kind::CNAME, 60, &labels(target));
         let answer = reply(&asking, RESPONSE, [&[circle], &[], &[]]);
-        assert!(!receive(&asking, &answer, ASKER).unwrap().is_composed);
+        assert!(!receive(&asking, &answer, QUERIER).unwrap().is_composed);
     }
     let failing = reply(&asking, RESPONSE | 3, [&[alias], &[], &[]]);
-    assert!(!receive(&asking, &failing, ASKER).unwrap().is_composed);
+    assert!(!receive(&asking, &failing, QUERIER).unwrap().is_composed);
 }
 
 /// RFC 2782, RFC 9460 §4: servers add addresses of what records name. RFC 8482 §4.1: ANY may be a choice.
@@ -210,7 +212,7 @@ fn addresses_of_services_are_composed_wherever_they_stand() {
     let received = receive(
         &asking,
         &reply(&asking, RESPONSE, [&[service], &[], &additional]),
-        ASKER,
+        QUERIER,
     )
     .unwrap();
     assert!(!received.is_composed);
@@ -223,7 +225,7 @@ fn addresses_of_services_are_composed_wherever_they_stand() {
         record(b"\xc0\x0c", kind::A, 1, &[192, 0, 2, 1]),
         aaaa(b"\xc0\x0c", PLAIN),
     ];
-    let received = receive(&any, &reply(&any, RESPONSE, [&own, &[], &[]]), ASKER).unwrap();
+    let received = receive(&any, &reply(&any, RESPONSE, [&own, &[], &[]]), QUERIER).unwrap();
     assert!(received.is_composed && is_composed(addresses(&received.bytes, Section::Answer)[0].1));
     assert_eq!(Message::read(&received.bytes).unwrap().records.len(), 2);
 }
@@ -248,7 +250,7 @@ fn hints_do_not_lead_past_the_rule() {
             let asking = query(name, kind, 0, &[]);
             let https = record(b"\xc0\x0c", kind, 300, &data(target, &hint));
             let answer = reply(&asking, RESPONSE, [&[https], &[], &[]]);
-            let received = receive(&asking, &answer, ASKER).unwrap().bytes;
+            let received = receive(&asking, &answer, QUERIER).unwrap().bytes;
             let message = Message::read(&received).unwrap();
             let expected = data(target, if goes { &[] } else { &hint });
             assert_eq!(message.data(&message.records[0]), expected, "{name} {target}");
@@ -265,7 +267,7 @@ fn hints_do_not_lead_past_the_rule() {
         300,
         &data("", &[&[0, 6, 2, 0][..], &[0x30; 512]].concat()),
     );
-    let received = receive(&asking, &reply(&asking, RESPONSE, [&[many], &[], &[]]), ASKER)
+    let received = receive(&asking, &reply(&asking, RESPONSE, [&[many], &[], &[]]), QUERIER)
         .unwrap()
         .bytes;
     let message = Message::read(&received).unwrap();
@@ -302,14 +304,14 @@ fn hints_that_cannot_be_read_do_not_get_through() {
         for (number, case) in cases.iter().enumerate() {
             let records = [good.as_slice(), case].map(|data| record(b"\xc0\x0c", kind, 300, data));
             let answer = reply(&asking, RESPONSE, [&records, &[], &[]]);
-            let received = receive(&asking, &answer, ASKER).unwrap().bytes;
+            let received = receive(&asking, &answer, QUERIER).unwrap().bytes;
             assert!(Message::read(&received).unwrap().records.is_empty(), "case {number}");
             // To whom nothing is composed, it comes as it is.
             assert_eq!(receive(&asking, &answer, "192.0.2.1").unwrap().bytes, answer);
         }
         // An alias has no hints that count (RFC 9460 §2.4.2), and they go all the same.
         let alias = record(b"\xc0\x0c", kind, 300, &data(0, &[&hint]));
-        let received = receive(&asking, &reply(&asking, RESPONSE, [&[alias], &[], &[]]), ASKER).unwrap();
+        let received = receive(&asking, &reply(&asking, RESPONSE, [&[alias], &[], &[]]), QUERIER).unwrap();
         let message = Message::read(&received.bytes).unwrap();
         assert_eq!(message.data(&message.records[0]), data(0, &[]));
     }
@@ -324,7 +326,7 @@ fn owners_that_cannot_be_read_do_not_get_through() {
     let hidden = aaaa(&[0xc0, at], PLAIN);
     let name = record(&labels("web.demo.test"), kind::A, 60, &[192, 0, 2, 1]);
     let answer = reply(&asking, RESPONSE, [&[own, hidden, name], &[], &[]]);
-    assert_eq!(receive(&asking, &answer, ASKER), None);
+    assert_eq!(receive(&asking, &answer, QUERIER), None);
     assert_eq!(receive(&asking, &answer, "192.0.2.1").unwrap().bytes, answer);
 }
 
@@ -435,7 +437,7 @@ fn any_octets_of_a_server_become_an_answer_or_none() {
         if !wire::answers(&answer, wire::question(&asking)) {
             continue;
         }
-        match receive_by(&table, &asking, &answer, ASKER) {
+        match receive_by(&table, &asking, &answer, QUERIER) {
             None => unread += 1,
             Some(found) => {
                 received += 1;

@@ -43,11 +43,11 @@ fn whatever_wants_more_is_not_plain() {
     for (number, message) in cases.iter().enumerate() {
         assert!(!Query::read(message, false).unwrap().is_plain(), "case {number}");
     }
-    // That the asker would believe a server's own checks is no demand (RFC 6840 §5.7).
+    // That the querier would believe a server's own checks is no demand (RFC 6840 §5.7).
     assert!(Query::read(&with(&plain, 3, 0x20), false).unwrap().is_plain());
 }
 
-/// RFC 1035 §4.1.1: AA, TC, RA and RCODE are of answers. No asker gets past the rule by them, nor does a server see them.
+/// RFC 1035 §4.1.1: AA, TC, RA and RCODE are of answers. No querier gets past the rule by them, nor does a server see them.
 #[test]
 fn flags_of_answers_mean_nothing_in_a_query() {
     let plain = query("web.demo.test", kind::AAAA, 0, &[]);

@@ -26,7 +26,7 @@ use ssa_testing::Draw;
 
 use crate::{clock::Clock, fair_semaphore::FairSemaphore, metrics::Counters};
 
-/// What tests have room for; a single asker has half of it.
+/// What tests have room for; a single querier has half of it.
 const QUERIES: usize = 40;
 const CONNECTIONS: usize = 20;
 
@@ -64,7 +64,7 @@ async fn serving(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Clone + Send + 'sta
     tokio::spawn(async move {
         let mut buffer = vec![0; MAX_MESSAGE];
         loop {
-            let (length, asker) = udp.recv_from(&mut buffer).await.unwrap();
+            let (length, querier) = udp.recv_from(&mut buffer).await.unwrap();
             let Some(whole) = by_udp(&buffer[..length]) else {
                 continue;
             };
@@ -75,9 +75,9 @@ async fn serving(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Clone + Send + 'sta
                 other
             };
             for false_one in [vec![0], vec![0; 20], buffer[..length].to_vec(), other(0), other(14)] {
-                udp.send_to(&false_one, asker).await.unwrap();
+                udp.send_to(&false_one, querier).await.unwrap();
             }
-            udp.send_to(&whole, asker).await.unwrap();
+            udp.send_to(&whole, querier).await.unwrap();
         }
     });
     tokio::spawn(async move {
@@ -185,14 +185,14 @@ async fn a_server_that_does_not_say_is_no_reason_for_others_not_to() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         write(&mut stream, &asked).await.unwrap();
         assert_eq!(read(&mut stream).await.unwrap()[3] & 15, 0);
-        // Where none says anything else, the asker is told what they say.
+        // Where none says anything else, the querier is told what they say.
         let (address, _table, counters) = front(vec![failing]).await;
         assert_eq!(u16::from(exchange(address, &asked).await.unwrap()[3] & 15), code);
         assert_eq!(told(&counters), ["passed 1"]);
     }
 }
 
-/// RFC 6891 §7: a server without EDNS is asked without; the asker has it with the front.
+/// RFC 6891 §7: a server without EDNS is asked without; the querier has it with the front.
 #[tokio::test(flavor = "current_thread")]
 async fn a_server_without_edns_is_asked_without() {
     let old = serving(|query| {
@@ -448,10 +448,10 @@ async fn an_asker_without_measure_leaves_room_for_others() {
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         loop {
-            let (length, asker) = server.recv_from(&mut buffer).await.unwrap();
+            let (length, querier) = server.recv_from(&mut buffer).await.unwrap();
             if buffer[12..length] == known[12..] {
                 buffer[2] |= 0x80;
-                server.send_to(&buffer[..length], asker).await.unwrap();
+                server.send_to(&buffer[..length], querier).await.unwrap();
             }
         }
     });
@@ -482,10 +482,10 @@ async fn servers_are_asked_by_ever_new_ports_under_numbers_that_nobody_chose() {
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         loop {
-            let (length, asker) = server.recv_from(&mut buffer).await.unwrap();
-            seen.send((asker.port(), [buffer[0], buffer[1]])).unwrap();
+            let (length, querier) = server.recv_from(&mut buffer).await.unwrap();
+            seen.send((querier.port(), [buffer[0], buffer[1]])).unwrap();
             buffer[2] |= 0x80;
-            server.send_to(&buffer[..length], asker).await.unwrap();
+            server.send_to(&buffer[..length], querier).await.unwrap();
         }
     });
     let asked = query("other.test", 1, 0, &[]);
@@ -563,12 +563,12 @@ async fn forwarder(server: SocketAddr) -> SocketAddr {
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         loop {
-            let (length, asker) = socket.recv_from(&mut buffer).await.unwrap();
+            let (length, querier) = socket.recv_from(&mut buffer).await.unwrap();
             let onwards = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             onwards.send_to(&buffer[..length], server).await.unwrap();
             let mut answer = [0; 2048];
             let length = onwards.recv(&mut answer).await.unwrap();
-            socket.send_to(&answer[..length], asker).await.unwrap();
+            socket.send_to(&answer[..length], querier).await.unwrap();
         }
     });
     address

@@ -6,10 +6,10 @@
 
 use super::{HEADER, Message, Record, Section, kind, number};
 
-/// The flag of OPT by which an asker wants signatures.
+/// The flag of OPT by which a querier wants signatures.
 const DNSSEC_OK: u32 = 0x8000;
 
-/// Client Subnet (RFC 7871 §7.1.3: forwarders may hand it on, for the network is the asker's own).
+/// Client Subnet (RFC 7871 §7.1.3: forwarders may hand it on, for the network is the querier's own).
 const CLIENT_SUBNET: u16 = 8;
 
 /// Extended DNS Error (RFC 8914 §3: who forwards may hand it on).
@@ -27,7 +27,7 @@ pub struct Opt<'a> {
     pub extended: u8,
     /// The version of EDNS.
     pub version: u8,
-    /// Whether its sender wants signatures, or has heard that the asker does (RFC 3225 §3).
+    /// Whether its sender wants signatures, or has heard that the querier does (RFC 3225 §3).
     pub dnssec: bool,
     options: &'a [u8],
 }
@@ -73,7 +73,7 @@ impl<'a> Opt<'a> {
             .filter(|(code, _)| [CLIENT_SUBNET, EXTENDED_ERROR].contains(code))
     }
 
-    /// Says whether the answer is for one network of askers.
+    /// Says whether the answer is for one network of queriers.
     #[must_use]
     pub fn has_subnet(&self) -> bool {
         self.options().any(|(code, _)| code == CLIENT_SUBNET)

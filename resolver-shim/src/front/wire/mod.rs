@@ -24,7 +24,7 @@ pub(super) const MAX_MESSAGE: usize = 65_535;
 /// The most bytes by UDP where nothing else is said (RFC 1035 §4.2.1), and the least that EDNS can say (RFC 6891 §6.2.3).
 pub const MIN_PAYLOAD: u16 = 512;
 
-/// The size that the front names to askers and to servers, in bytes: no more comes by UDP (RFC 9715 §3).
+/// The size that the front names to queriers and to servers, in bytes: no more comes by UDP (RFC 9715 §3).
 pub const PAYLOAD: u16 = 1232;
 
 pub(super) const RESPONSE: u16 = 0x8000;
@@ -78,7 +78,7 @@ pub enum Code {
     ServerFailure = 2,
     /// It is no query for records.
     NotImplemented = 4,
-    /// The asker is none of the clients, or asks for what the front hands to nobody.
+    /// The querier is none of the clients, or asks for what the front hands to nobody.
     Refused = 5,
     /// It is of a later EDNS (RFC 6891 §6.1.3).
     BadVersion = 16,

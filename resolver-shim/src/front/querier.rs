@@ -15,7 +15,7 @@ const MAX_KNOWN: usize = 1024;
 
 /// Who sends a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker {
+pub struct Querier {
     /// The address that it comes from.
     pub address: IpAddr,
     /// Whether that is one of this host's.
@@ -31,7 +31,7 @@ pub(super) enum Whose {
     Other(Ipv6Addr),
 }
 
-impl Asker {
+impl Querier {
     /// Returns for whom addresses are composed; nothing for those whose source is not to be known: IPv4, and what is of
     /// the link alone.
     pub(super) fn whose(self) -> Option<Whose> {
@@ -52,14 +52,14 @@ impl Asker {
 
 /// What is known of the addresses that ask.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Askers(Arc<Mutex<HashMap<SocketAddr, (bool, Instant)>>>);
+pub(crate) struct Queriers(Arc<Mutex<HashMap<SocketAddr, (bool, Instant)>>>);
 
-impl Askers {
+impl Queriers {
     /// Says who asks from an address.
-    pub(crate) fn of(&self, from: SocketAddr) -> Asker {
+    pub(crate) fn of(&self, from: SocketAddr) -> Querier {
         let address = from.ip();
         let is_host = address.is_loopback() || self.is_own(from);
-        Asker { address, is_host }
+        Querier { address, is_host }
     }
 
     fn is_own(&self, mut from: SocketAddr) -> bool {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_hosts_own_addresses_are_told_from_others() {
-        let askers = Askers::default();
+        let queriers = Queriers::default();
         for (text, expected) in [
             ("127.0.0.1:1", true),
             ("127.9.9.9:1", true),
@@ -110,7 +110,7 @@ mod tests {
             ("[2001:db8:77::1]:1", false),
             ("[fe80::1%7]:1", false),
         ] {
-            assert_eq!(askers.of(text.parse().unwrap()).is_host, expected, "{text}");
+            assert_eq!(queriers.of(text.parse().unwrap()).is_host, expected, "{text}");
         }
     }
 
@@ -126,21 +126,21 @@ mod tests {
             ("2001:db8::1", true),
         ] {
             let address = text.parse().unwrap();
-            let asker = Asker {
+            let querier = Querier {
                 address,
                 is_host: false,
             };
-            assert_eq!(asker.is_one(), expected, "{text}");
+            assert_eq!(querier.is_one(), expected, "{text}");
         }
     }
 
     #[test]
     fn what_is_remembered_of_askers_is_bounded() {
-        let askers = Askers::default();
+        let queriers = Queriers::default();
         for number in 0..3 * u16::try_from(MAX_KNOWN).unwrap() {
             let address = Ipv6Addr::from([0x2001, 0xdb8, 0x77, 0, 0, 0, 0, number]);
-            assert!(!askers.of((address, 1000).into()).is_host);
+            assert!(!queriers.of((address, 1000).into()).is_host);
         }
-        assert!(askers.0.lock().unwrap().len() <= MAX_KNOWN);
+        assert!(queriers.0.lock().unwrap().len() <= MAX_KNOWN);
     }
 }

@@ -1,4 +1,4 @@
-"""Asks a DNS server so often for so many seconds: asker.py SERVER QUERY-IN-HEX SECONDS RATE.
+"""Asks a DNS server so often for so many seconds: querier.py SERVER QUERY-IN-HEX SECONDS RATE.
 
 A query that is not answered within a second is lost. Four sockets, for a query's number has 16 bits.
 """
@@ -13,7 +13,7 @@ from typing import Any
 SOCKETS = 4
 
 
-class Asker:
+class Querier:
     """The queries to one server."""
 
     def __init__(self, server: str, query: bytes) -> None:
@@ -86,5 +86,5 @@ class Asker:
         return round(1000 * self.times[int(share * (len(self.times) - 1))], 2) if self.times else None
 
 
-asker = Asker(sys.argv[1], bytes.fromhex(sys.argv[2]))
-print(json.dumps(asker.run(float(sys.argv[3]), int(sys.argv[4]))))
+querier = Querier(sys.argv[1], bytes.fromhex(sys.argv[2]))
+print(json.dumps(querier.run(float(sys.argv[3]), int(sys.argv[4]))))
