@@ -21,9 +21,9 @@ class Files:
     """The files beside a scenario.
 
     A plugin configuration is `server.json` or `client.json`, or named for the host that has it. A snapshot is
-    `server-snapshot.json` or `client-snapshot.json`. A configuration of the shim is `resolver.json` or ends by
-    `-resolver.json`; the chart's values are `values.yaml`. `zone` has the records, without the SOA and NS records that every zone needs. A `.patch` is a
-    unified diff of the file in envoy/ that it names.
+    `server-snapshot.json` or `client-snapshot.json`. A configuration of the shim is `resolver.json` or ends in
+    `-resolver.json`; the chart's values are `values.yaml`. `zone` has the records, without the SOA and NS records that
+    every zone needs. A `.patch` is a unified diff of the file in envoy/ that it names.
     """
 
     def __init__(self, scenario: str | Path, **values: object) -> None:

@@ -1,7 +1,7 @@
-"""A stand-in for a host's resolver: snapshots over HTTP on a Unix socket, and everything that can go wrong with that.
+"""A stand-in for the shim beside a sidecar: snapshots over HTTP on a Unix socket, and everything that can go wrong.
 
-It answers as docs/filter.md asks for: GET /v1/inbound or /v1/outbound, an ETag, 304 for who has that one, and a change
-at once for who waits for it (`prefer: wait=N`). How it answers instead is one of the functions at the end.
+It answers as docs/filter.md says: GET /v1/inbound or /v1/outbound, an ETag, 304 if the client has that one, and at once
+on a change if the client waits for it (`prefer: wait=N`). The functions at the end are other behaviours.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .service import Service
     from .stage import Stage
 
-# How it answers: by a function of the connection, what it serves, and the ETag that the client has.
-Manner = Callable[[socket.socket, bytes | None, str | None], None]
+# A behaviour: a function of the connection, the body that it serves, and the ETag that the client has.
+Behaviour = Callable[[socket.socket, bytes | None, str | None], None]
 FILES = {"inbound": "server.yaml", "outbound": "client.yaml"}
 
 
@@ -48,11 +48,11 @@ class Resolver:
         self.path = sidecar.folder / "resolver.sock"
         self.changed = threading.Condition()
         self.body: bytes | None = None
-        self.manner: Manner = as_asked
+        self.behaviour: Behaviour = as_documented
         self.generation = 0
-        # What each connection said last that it has.
+        # The ETag that each connection sent last.
         self.connections: dict[socket.socket, str | None] = {}
-        self.come()
+        self.listen()
 
     # ---- what it serves
 
@@ -72,14 +72,14 @@ class Resolver:
             self.body = body if isinstance(body, bytes) else body.encode()
             self.changed.notify_all()
 
-    def answer(self, manner: Manner) -> None:
-        """Answers in another manner from now on, also those who wait."""
+    def answer(self, behaviour: Behaviour) -> None:
+        """Behaves in another way from now on, also towards clients that wait."""
         with self.changed:
-            self.manner = manner
+            self.behaviour = behaviour
             self.changed.notify_all()
 
     def wait_taken(self, seconds: float = timeouts.SOON) -> None:
-        """Waits until every VM of the sidecar has what is served: one for each worker, and one more."""
+        """Waits until every VM of the sidecar, one for each worker and one more, has what is served."""
 
         def everywhere() -> bool:
             with self.changed:
@@ -89,7 +89,7 @@ class Resolver:
 
     # ---- life
 
-    def come(self) -> None:
+    def listen(self) -> None:
         """Listens; whoever knows the path can connect."""
         self.path.unlink(missing_ok=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -97,8 +97,8 @@ class Resolver:
         self.listener.listen(64)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
-    def die(self, leaves_socket: bool = False) -> None:
-        """Ends as one that is killed does: all connections are cut. Its socket may stay, as nobody's."""
+    def kill(self, leaves_socket: bool = False) -> None:
+        """Ends as if it were killed: all connections are closed. Its socket may be left behind."""
         with self.changed:
             # Closing alone would not wake the thread that accepts.
             self.listener.shutdown(socket.SHUT_RDWR)
@@ -136,19 +136,19 @@ class Resolver:
         if path != f"/v1/{self.role}":
             return not_found(connection, None, None)
         with self.changed:
-            manner = self.manner
+            behaviour = self.behaviour
             if connection in self.connections:
                 self.connections[connection] = etag
 
             def news() -> bool:
-                if connection not in self.connections or self.manner is not manner:
+                if connection not in self.connections or self.behaviour is not behaviour:
                     return True
-                return manner is as_asked and _etag(self.body) != etag
+                return behaviour is as_documented and _etag(self.body) != etag
 
-            patience = None if manner is hanging else wait if manner is as_asked else 0
+            patience = None if behaviour is hangs else wait if behaviour is as_documented else 0
             self.changed.wait_for(news, patience)
-            manner, body = self.manner, self.body
-        return manner(connection, body, etag)
+            behaviour, body = self.behaviour, self.body
+        return behaviour(connection, body, etag)
 
 
 def _read(stream: BinaryIO) -> tuple[str, str | None, int] | None:
@@ -173,11 +173,11 @@ def _head(status: int, *headers: str, length: int = 0) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
 
 
-# ---- how it answers
+# ---- behaviours
 
 
-def as_asked(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Answers as a resolver does."""
+def as_documented(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Answers as the shim does."""
     if body is None:
         connection.sendall(_head(503))
     elif _etag(body) == etag:
@@ -186,8 +186,8 @@ def as_asked(connection: socket.socket, body: bytes | None, etag: str | None) ->
         connection.sendall(_head(200, f"etag: {_etag(body)}", length=len(body)) + body)
 
 
-def hanging(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Reads the question and does not answer until it is to answer in another manner."""
+def hangs(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Reads the request and does not answer until its behaviour changes."""
     raise ConnectionAbortedError
 
 
@@ -201,40 +201,40 @@ def not_found(connection: socket.socket, body: bytes | None, etag: str | None) -
     connection.sendall(_head(404))
 
 
-def moved(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Is elsewhere."""
+def redirects(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Redirects to another path."""
     connection.sendall(_head(302, "location: /v2/inbound"))
 
 
-def unchanged_always(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+def always_unchanged(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
     """Says that nothing changed, whatever the client has."""
     connection.sendall(b"HTTP/1.1 304 Said\r\n\r\n")
 
 
-def cut(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Is cut off in the middle of its answer."""
+def truncated(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Closes the connection in the middle of its answer."""
     body = body or b"{}"
     connection.sendall(_head(200, length=len(body)) + body[: len(body) // 2])
     raise ConnectionAbortedError
 
 
-def no_http(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Speaks something else."""
+def not_http(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Sends something that is not HTTP."""
     connection.sendall(b"\x00\x01\xff\xfe" * 1000)
 
 
-def hung_up(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Hangs up without a word."""
+def hangs_up(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Closes the connection without an answer."""
     raise ConnectionAbortedError
 
 
-def endless_head(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Has more headers than Envoy takes."""
+def endless_headers(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Sends more headers than Envoy accepts."""
     connection.sendall(b"HTTP/1.1 200 Said\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 1000) for n in range(500)))
 
 
-def in_chunks(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
-    """Answers right, in chunks of a byte, with no length beforehand and no ETag."""
+def chunked(connection: socket.socket, body: bytes | None, etag: str | None) -> None:
+    """Answers correctly, in chunks of a byte, without a length and an ETag."""
     connection.sendall(b"HTTP/1.1 200 Said\r\ntransfer-encoding: chunked\r\n\r\n")
     for number in range(len(body or b"")):
         connection.sendall(b"1\r\n%c\r\n" % (body or b"")[number])

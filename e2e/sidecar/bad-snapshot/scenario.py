@@ -66,18 +66,18 @@ def garbage(role: str, good: dict[str, Any]) -> list[tuple[str, str | bytes, str
     ]
 
 
-# Each manner, and what is counted of it.
-MANNERS = [
+# Each behaviour, and what is counted of it.
+BEHAVIOURS = [
     (snapshots.unavailable, "failed"),
     (snapshots.not_found, "failed"),
-    (snapshots.moved, "failed"),
-    (snapshots.no_http, "failed"),
-    (snapshots.hung_up, "failed"),
-    (snapshots.endless_head, "failed"),
-    (snapshots.cut, "failed"),
-    (snapshots.hanging, "failed"),
-    (snapshots.unchanged_always, "unchanged"),
-    (snapshots.in_chunks, "unchanged"),
+    (snapshots.redirects, "failed"),
+    (snapshots.not_http, "failed"),
+    (snapshots.hangs_up, "failed"),
+    (snapshots.endless_headers, "failed"),
+    (snapshots.truncated, "failed"),
+    (snapshots.hangs, "failed"),
+    (snapshots.always_unchanged, "unchanged"),
+    (snapshots.chunked, "unchanged"),
 ]
 
 
@@ -106,7 +106,7 @@ def run(stage: Stage) -> None:
         bodies(stage, sidecar, resolver, works)
         dead(stage, sidecar, resolver, works)
         stage.claim(f"{resolver.role}: logs that tell the secret", False, SECRET in sidecar.output())
-    manners(stage, *sides[0])
+    behaviours(stage, *sides[0])
     left_out(stage, client, stranger, near, of_near, far, of_far)
 
 
@@ -140,13 +140,13 @@ def bodies(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[
         resolver.wait_taken()
 
 
-def manners(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[], object]) -> None:
+def behaviours(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[], object]) -> None:
     stage.note(f"{resolver.role}: a resolver that does not answer as asked")
-    for manner, outcome in MANNERS:
-        resolver.answer(manner)
-        wait_counted(stage, sidecar, resolver, manner.__name__, outcome)
-        stage.claim_steady(f"{resolver.role}, {manner.__name__}: the last good snapshot stays in force", works)
-    resolver.answer(snapshots.as_asked)
+    for behaviour, outcome in BEHAVIOURS:
+        resolver.answer(behaviour)
+        wait_counted(stage, sidecar, resolver, behaviour.__name__, outcome)
+        stage.claim_steady(f"{resolver.role}, {behaviour.__name__}: the last good snapshot stays in force", works)
+    resolver.answer(snapshots.as_documented)
     resolver.publish(WEB)
     resolver.wait_taken()
     stage.claim_steady(f"{resolver.role}: then it works", works)
@@ -156,11 +156,11 @@ def dead(stage: Stage, sidecar: Sidecar, resolver: Resolver, works: Callable[[],
     stage.note(f"{resolver.role}: a resolver that dies")
     oldest = f"ssa_{resolver.role}_snapshot_age_max_seconds"
     youngest = f"ssa_{resolver.role}_snapshot_age_min_seconds"
-    resolver.die(leaves_socket=resolver.role == "outbound")
+    resolver.kill(leaves_socket=resolver.role == "outbound")
     wait_counted(stage, sidecar, resolver, "it is dead", "failed")
     stage.wait(timeouts.SOON, "the snapshot ages", lambda: sidecar.count(youngest) >= 3)
     stage.claim_steady(f"{resolver.role}: the last good snapshot stays in force", works)
-    resolver.come()
+    resolver.listen()
     resolver.publish(WEB)
     resolver.wait_taken()
     stage.wait(timeouts.SOON, "it is fresh again", lambda: sidecar.count(oldest) <= 2)

@@ -47,7 +47,7 @@ def run(stage: Stage) -> None:
     for sidecar, resolver in sides:
         gauge = f"ssa_{resolver.role}_held_connections"
         stage.wait(timeouts.SOON, f"{sidecar.host.name} holds connections", lambda: sidecar.count(gauge) >= 100)
-        resolver.answer(snapshots.as_asked)
+        resolver.answer(snapshots.as_documented)
         stage.wait(timeouts.SOON, f"{sidecar.host.name} has let them go", lambda: sidecar.count(gauge) == 0)
     stage.claim("established connections that survived", HELD, held.check())
     held.end()

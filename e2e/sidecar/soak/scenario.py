@@ -27,14 +27,14 @@ FILES = Files(__file__)
 TOKEN, WORK = FILES.service("token"), FILES.service("work")
 OTHERS = [Numbered(number, f"other-{number}", "v=ssa1; addr=rand:64") for number in range(3, 40)]
 HELD = 100
-MANNERS = [
+BEHAVIOURS = [
     snapshots.unavailable,
-    snapshots.hanging,
-    snapshots.no_http,
-    snapshots.cut,
-    snapshots.hung_up,
-    snapshots.in_chunks,
-    snapshots.endless_head,
+    snapshots.hangs,
+    snapshots.not_http,
+    snapshots.truncated,
+    snapshots.hangs_up,
+    snapshots.chunked,
+    snapshots.endless_headers,
 ]
 GARBAGE = ["", "nonsense", "[" * 100_000, '{"version": 1}', " " * (17 << 20)]
 
@@ -137,23 +137,23 @@ def garbage(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> N
 
 
 def fail(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
-    manner = MANNERS[turn % len(MANNERS)]
+    behaviour = BEHAVIOURS[turn % len(BEHAVIOURS)]
     for _, resolver in sides:
-        resolver.answer(manner)
-    if manner not in (snapshots.hanging, snapshots.in_chunks):
+        resolver.answer(behaviour)
+    if behaviour not in (snapshots.hangs, snapshots.chunked):
         for sidecar, resolver in sides:
             failed = counted(sidecar, resolver, "failed")
             stage.wait(timeouts.SOON, "questions fail", lambda: counted(sidecar, resolver, "failed") > failed)
     for _, resolver in sides:
-        resolver.answer(snapshots.as_asked)
+        resolver.answer(snapshots.as_documented)
 
 
 def kill(stage: Stage, sides: list[tuple[Sidecar, Resolver]], turn: int) -> None:
     for sidecar, resolver in sides:
         failed = counted(sidecar, resolver, "failed")
-        resolver.die(leaves_socket=turn % 2 == 0)
+        resolver.kill(leaves_socket=turn % 2 == 0)
         stage.wait(timeouts.SOON, "questions fail", lambda: counted(sidecar, resolver, "failed") > failed)
-        resolver.come()
+        resolver.listen()
 
 
 def counted(sidecar: Sidecar, resolver: Resolver, outcome: str) -> int:
