@@ -20,7 +20,6 @@ from lib.files import Files
 from lib.net import Host
 from lib.stage import Stage
 
-LIGHT = True
 # Of the service `steps`, in seconds.
 STEP, SKEW = 4, 1
 # How long the stranger dials, in seconds: over more than two steps.
