@@ -101,8 +101,18 @@ group_lint() {
   step cycles "no circles between the modules of a crate" "$root/hack/cycles.py"
 }
 
+# Prints the test binaries of a step that took longest: slowest NAME.
+slowest() {
+  awk '
+    /^ *(Running|Doc-tests)/ { what = $0; sub(/^ */, "", what); sub(/ \(.*/, "", what); sub(/^Running (unittests )?/, "", what) }
+    match($0, /\(target\/[^)]*\/deps\//) { binary = substr($0, RSTART + RLENGTH); sub(/-[0-9a-f]*\)$/, "", binary) }
+    /^test result: / && match($0, /finished in [0-9.]+s/) { print substr($0, RSTART + 12, RLENGTH - 12), binary, what }
+  ' "$logs/$1.log" | sort -rn | head -n 5 | sed 's/^/  slow: /'
+}
+
 group_native() {
   step native "cargo test: the workspace, with its doctests" cargo test --workspace --locked --no-fail-fast
+  slowest native
   step constant-time "cargo test: MAC comparison is constant-time in optimised code too" "$root/hack/constant-time.sh"
 }
 
