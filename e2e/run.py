@@ -55,6 +55,7 @@ EPILOG = """environment:
   SSA_FILTER=FILE       use this module instead of building filter/
   SSA_CLI=PROGRAM       use this ssa instead of building cli/
   SSA_RESOLVER=PROGRAM  use this ssa-resolver instead of building resolver-shim/
+  SSA_CLUSTER=PROGRAM   use this ssa-cluster instead of building cluster/
   SSA_DNS=knot          serve the zones with Knot instead of BIND
   SSA_TIMEOUT_FACTOR=3  multiply all timeouts by this on a slow machine
   KEEP=1                keep the namespaces of scenarios in the cluster
@@ -102,7 +103,7 @@ def build() -> dict[str, str | Path]:
     module = subprocess.run([ROOT / "hack/module.sh"], stdout=subprocess.PIPE, text=True)
     if module.returncode != 0:
         die("the module failed to build")
-    wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER"}
+    wanted = {"ssa": "SSA_CLI", "ssa-resolver": "SSA_RESOLVER", "ssa-cluster": "SSA_CLUSTER"}
     # The list of packages is in lib.sh.
     script = f'. "{ROOT}/hack/lib.sh"; build_programs'
     named = all(variable in os.environ for variable in wanted.values())
@@ -117,6 +118,7 @@ def build() -> dict[str, str | Path]:
         "module": module.stdout.strip(),
         "ssa": paths["ssa"].resolve(),
         "resolver": paths["ssa-resolver"].resolve(),
+        "cluster": paths["ssa-cluster"].resolve(),
     }
 
 

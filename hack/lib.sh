@@ -143,6 +143,6 @@ install_cargo_tool() (
   mv -T "$build/new" "$into"
 )
 
-# Builds the release programs, always both: built alone, each would get its dependencies with other features, and hickory,
+# Builds the release programs, always all: built alone, each would get its dependencies with other features, and hickory,
 # tokio, serde and their dependents would be compiled twice.
-build_programs() { (cd "$root" && cargo build --quiet --release --locked -p ssa -p ssa-resolver); }
+build_programs() { (cd "$root" && cargo build --quiet --release --locked -p ssa -p ssa-resolver -p ssa-cluster); }

@@ -9,6 +9,7 @@
 //! An object has one writer for its `spec` and one for its `status`. Every write says which version it changes; one that
 //! has changed meanwhile is a [conflict](store::StoreError::Conflict), so that nobody overwrites what they have not seen.
 
+pub mod agent;
 pub mod election;
 pub mod kernel;
 pub mod objects;

@@ -1,5 +1,8 @@
 //! The program `ssa-cluster`.
 
+mod commands;
+
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,7 +19,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Keeps an endpoint's routes as the store says, in the endpoint's network namespace
-    Agent,
+    Agent(commands::Agent),
     /// Keeps a host's routes to its endpoints as the store says, in the host's network namespace
     Node,
     /// Decides which endpoint owns which slice, and leads slices from one to another
@@ -29,12 +32,27 @@ fn main() -> ExitCode {
         Err(error) => return explain(&cleaned(error)),
     };
     let name = match arguments.command {
-        Command::Agent => "agent",
+        Command::Agent(agent) => return finish(agent.run()),
         Command::Node => "node",
         Command::Controller => "controller",
     };
     eprintln!("error: ssa-cluster {name} is not built yet");
     ExitCode::from(2)
+}
+
+/// Runs a subcommand to its end, and says why it failed.
+fn finish(command: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(command))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", clean(&error.to_string()));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Says what is wrong with flags, or what was asked for: help and version.

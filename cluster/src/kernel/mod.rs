@@ -7,12 +7,13 @@
 //!     │ of a flow known here?  │   │ of a flow known here?    │            │
 //!     │ yes: no mark           │   │ yes, or opens one: none  │            │
 //!     │ opens one:  mark 1     │   │ no: mark 3               │            │
-//!     │ neither: mark 1, or 2  │   └──────────┬───────────────┘            │
+//!     │ neither: mark 2, or 1  │   └──────────┬───────────────┘            │
 //!     └─────────┬──────────────┘              │                            │
 //!               ▼                             ▼                            ▼
-//!     rule 17  mark 1 → table 600  Outgoing   (by `try` to the new owner)
-//!     rule 18  mark 2 → table 601  Incoming   (by `try` to the old owner)
-//!     rule 19  mark 3 → table 602  either of them, back by `final`
+//!     rule 16  mark 1 → table 600  Outgoing   (by `try` to the new owner)
+//!     rule 17  mark 2 → table 601  Incoming   (by `try` to the old owner)
+//!     rule 18  mark 3 → table 602  Incoming   (by `final` to the old owner)
+//!     rule 19  mark 3 → table 603  Outgoing   (by `final` back to the new owner)
 //!     rule 20  interface → table 500          local: delivered
 //!     rule 21  interface, the service's addresses → dropped
 //! ```
@@ -59,23 +60,27 @@ pub mod table {
     pub const OUTGOING: u32 = 600;
     /// Prefixes whose unknown flows go to a peer.
     pub const INCOMING: u32 = 601;
-    /// The way back to the peer, by the tunnel whose packets are delivered whatever they are.
-    pub const FINAL: u32 = 602;
+    /// The same as [`INCOMING`], by the tunnel whose packets are delivered whatever they are.
+    pub const FINAL_INCOMING: u32 = 602;
+    /// The same as [`OUTGOING`], by that tunnel.
+    pub const FINAL_OUTGOING: u32 = 603;
     /// The kernel's main table.
     pub const MAIN: u32 = 254;
 
     /// The tables in which nobody else may have a route.
-    pub const OWN: [u32; 5] = [LOCAL, ANNOUNCED, OUTGOING, INCOMING, FINAL];
+    pub const OWN: [u32; 6] = [LOCAL, ANNOUNCED, OUTGOING, INCOMING, FINAL_INCOMING, FINAL_OUTGOING];
 }
 
 /// Preferences of rules, in the order in which the kernel asks them.
 pub mod preference {
     /// To [`table::OUTGOING`](super::table::OUTGOING).
-    pub const OUTGOING: u32 = 17;
+    pub const OUTGOING: u32 = 16;
     /// To [`table::INCOMING`](super::table::INCOMING).
-    pub const INCOMING: u32 = 18;
-    /// To [`table::FINAL`](super::table::FINAL).
-    pub const FINAL: u32 = 19;
+    pub const INCOMING: u32 = 17;
+    /// To [`table::FINAL_INCOMING`](super::table::FINAL_INCOMING).
+    pub const FINAL_INCOMING: u32 = 18;
+    /// To [`table::FINAL_OUTGOING`](super::table::FINAL_OUTGOING).
+    pub const FINAL_OUTGOING: u32 = 19;
     /// To [`table::LOCAL`](super::table::LOCAL), for each interface.
     pub const LOCAL: u32 = 20;
     /// Drops what belongs to the service and is nobody's, for each interface.
@@ -88,7 +93,7 @@ pub mod mark {
     pub const OUTGOING: u32 = 1;
     /// By [`table::INCOMING`](super::table::INCOMING).
     pub const INCOMING: u32 = 2;
-    /// By [`table::FINAL`](super::table::FINAL).
+    /// By [`table::FINAL_INCOMING`](super::table::FINAL_INCOMING), or [`table::FINAL_OUTGOING`](super::table::FINAL_OUTGOING).
     pub const FINAL: u32 = 3;
 }
 

@@ -97,12 +97,12 @@ pub(super) fn plan(settings: &Settings, links: Links, wanted: &Wanted) -> Result
             KernelRoute::Local { .. } => add(table::LOCAL, ALONE, Target::Local { link: links.loopback }),
             KernelRoute::Outgoing { to: name, .. } | KernelRoute::Incoming { from: name, .. } => {
                 let peer = peer(prefix, name)?;
-                let table = match route {
-                    KernelRoute::Outgoing { .. } => table::OUTGOING,
-                    _ => table::INCOMING,
+                let (table, last) = match route {
+                    KernelRoute::Outgoing { .. } => (table::OUTGOING, table::FINAL_OUTGOING),
+                    _ => (table::INCOMING, table::FINAL_INCOMING),
                 };
                 add(table, ALONE, tunnel(links.attempt, peer));
-                add(table::FINAL, ALONE, tunnel(links.last, peer));
+                add(last, ALONE, tunnel(links.last, peer));
             }
             KernelRoute::Announced { metric, .. } => add(table::ANNOUNCED, metric.value(), Target::Nowhere),
         }
@@ -166,7 +166,7 @@ mod tests {
             tables,
             [
                 (table::OUTGOING, LINKS.attempt, "fd00::2".to_owned()),
-                (table::FINAL, LINKS.last, "fd00::2".to_owned())
+                (table::FINAL_OUTGOING, LINKS.last, "fd00::2".to_owned())
             ]
         );
     }

@@ -20,7 +20,13 @@ use super::{Error, PROTOCOL, Route, Target, table};
 const AT_ONCE: usize = 64;
 /// The order in which tables get their routes; others, such as announcements, come last. They lose them in the opposite
 /// order: an endpoint that gives a prefix up must not deliver what it no longer sends to the new owner.
-const ORDER: [u32; 4] = [table::FINAL, table::INCOMING, table::OUTGOING, table::LOCAL];
+const ORDER: [u32; 5] = [
+    table::FINAL_OUTGOING,
+    table::FINAL_INCOMING,
+    table::INCOMING,
+    table::OUTGOING,
+    table::LOCAL,
+];
 /// The hop limit of outer packets.
 const HOP_LIMIT: u8 = 64;
 

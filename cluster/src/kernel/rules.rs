@@ -28,7 +28,8 @@ pub(super) fn wanted(settings: &Settings) -> BTreeSet<Rule> {
     let marked = [
         (preference::OUTGOING, mark::OUTGOING, table::OUTGOING),
         (preference::INCOMING, mark::INCOMING, table::INCOMING),
-        (preference::FINAL, mark::FINAL, table::FINAL),
+        (preference::FINAL_INCOMING, mark::FINAL, table::FINAL_INCOMING),
+        (preference::FINAL_OUTGOING, mark::FINAL, table::FINAL_OUTGOING),
     ];
     let mut rules: BTreeSet<Rule> = marked
         .into_iter()

@@ -1,0 +1,5 @@
+//! The subcommands of the program.
+
+mod agent;
+
+pub(crate) use agent::Agent;
