@@ -97,6 +97,8 @@ group_lint() {
   step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
   step ruff "ruff: Python lints and formatting" "$root/hack/ruff.sh"
   step mypy "mypy: Python types" "$root/hack/mypy.sh"
+  step e2e-files "unittest: the scenarios' files are read as they should be, and their patches apply" \
+    env PYTHONPATH="$root/e2e" python3 -B -m unittest discover -s "$root/e2e/tests"
   step cycles-self-test "the check for circles of modules finds those that are planted" "$root/hack/cycles.py" --self-test
   step cycles "no circles between the modules of a crate" "$root/hack/cycles.py"
 }

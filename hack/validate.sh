@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Lets a real Envoy with the filter's module, and ssa-resolver, check every configuration in envoy/ as it stands; and
-# sees that they refuse each with a role that there is not, so that the module too has really read it; and that each lets the
-# module do what it asks for and no more. Ends by `N passed, N failed`.
+# Has a real Envoy with the filter's module, and ssa-resolver, validate every configuration in envoy/ unchanged; checks that
+# they reject each with an unknown role, which shows that the module has read it; and that each grants the module exactly
+# the capabilities that it uses. Ends with `N passed, N failed`.
 #
 #   SSA_ENVOY, SSA_FILTER, SSA_RESOLVER   use these programs and this module instead of finding or building them
 set -euo pipefail
@@ -17,12 +17,12 @@ trap 'rm -rf "$folder"' EXIT
 ln -s "$module" "$folder/ssa_filter.wasm"
 passed=0 failed=0
 
-# Say whether a program takes a configuration; Envoy in a folder that holds the module alone.
+# Whether a program accepts a configuration; Envoy runs in a directory with nothing but the module.
 valid_for_envoy() { (cd "$folder" && "$envoy" --mode validate --log-level error -c "$1") >"$folder/output" 2>&1; }
 valid_for_resolver() { "$resolver" --check --without-keys --config "$1" >"$folder/output" 2>&1; }
 check() {
   local program=$1 name=$2 wanted=$3 status=valid
-  "valid_for_$program" "$4" || status=refused
+  "valid_for_$program" "$4" || status=rejected
   if [ "$status" = "$wanted" ]; then
     passed=$((passed + 1))
     say "ok: $name is $status"
@@ -32,12 +32,12 @@ check() {
     say "FAILED: $name is $status"
   fi
 }
-# Checks a file as it stands, and changed by a sed script: check_both PROGRAM FILE SCRIPT.
+# Checks a file unchanged, and changed by a sed script: check_both PROGRAM FILE SCRIPT.
 check_both() {
   local name=envoy/${2##*/}
   check "$1" "$name" valid "$2"
   sed "$3" "$2" >"$folder/broken-${2##*/}"
-  check "$1" "$name with a role that there is not" refused "$folder/broken-${2##*/}"
+  check "$1" "$name with an unknown role" rejected "$folder/broken-${2##*/}"
 }
 
 for file in "$root"/envoy/*.yaml; do

@@ -22,7 +22,7 @@ class ClosedServers(Checks):
         values.write_text(json.dumps({"services": services}))
         return self.helm.objects("-f", VALUES, "-f", values)
 
-    def without_services_no_sidecar_is_touched_but_of_servers(self) -> None:
+    def without_services_only_servers_sidecars_are_patched(self) -> None:
         objects = self.helm.objects(*IMAGE)
         kinds = {kind for kind, _ in objects}
         assert kinds == {"ConfigMap", "Pod", "EnvoyFilter"}, kinds
@@ -37,7 +37,7 @@ class ClosedServers(Checks):
         kinds = {kind for kind, _ in self.helm.objects(*IMAGE, "--set", "inbound.withoutServices=open")}
         assert kinds == {"ConfigMap", "Pod"}, kinds
 
-    def servers_whose_last_service_went_are_closed_on_all_ports(self) -> None:
+    def servers_whose_last_service_was_removed_are_closed_on_all_ports(self) -> None:
         objects = self._without_inbound()
         assert ("EnvoyFilter", "ssa-inbound") not in objects and ("EnvoyFilter", "ssa-closed-enabled") not in self.all
         enabled = objects["EnvoyFilter", "ssa-closed-enabled"]["spec"]
@@ -48,7 +48,7 @@ class ClosedServers(Checks):
                 # Of all ports: which ones were the services' nobody knows any more.
                 assert patch["match"] == INBOUND and patch["patch"]["operation"] == "INSERT_FIRST"
 
-    def a_server_of_any_name_says_whose_it_is(self) -> None:
+    def a_server_with_any_label_names_its_release(self) -> None:
         for labels, annotations, wanted in (
             ({"ssa-inbound": "enabled"}, {}, "ssa"),
             ({"ssa-inbound": "vault", "ssa-outbound": "enabled"}, {"ssa-release": "blue"}, "blue"),
@@ -58,7 +58,7 @@ class ClosedServers(Checks):
             metadata = self.helm.pod(self.template, labels, annotations, True).get("metadata", {})
             assert metadata.get("labels", {}).get("ssa-server-of") == wanted, (labels, metadata)
 
-    def what_judges_a_server_takes_away_what_closes_it(self) -> None:
+    def the_filter_that_verifies_a_server_removes_the_one_that_closes_it(self) -> None:
         closed = self.all["EnvoyFilter", "ssa-closed"]["spec"]
         assert closed["workloadSelector"]["labels"] == {"ssa-server-of": "ssa"}
         put = [
@@ -77,7 +77,7 @@ class ClosedServers(Checks):
         ]
         assert removed == wanted, removed
 
-    def where_servers_are_to_be_open_nothing_is_put_in_or_taken_away(self) -> None:
+    def servers_that_may_be_open_are_not_patched(self) -> None:
         objects = self.helm.objects("-f", VALUES, "--set", "inbound.withoutServices=open")
         assert {name for kind, name in objects if kind == "EnvoyFilter"} == {"ssa-inbound", "ssa-outbound"}
         assert "ssa-closed" not in json.dumps(objects["EnvoyFilter", "ssa-inbound"])

@@ -10,12 +10,12 @@ from checks import K8S, ROOT, VALUES, Checks, plugin, run
 class Configurations(Checks):
     """Envoy with the module, and the shim, accept the configurations in the chart."""
 
-    def the_resolver_takes_its_configurations(self) -> None:
+    def the_shim_accepts_its_configurations(self) -> None:
         for role, services in (("inbound", 1), ("outbound", 2), ("both", 2)):
             text = self._checked(self._resolver(role))
             assert text == f"{services} service{'' if services == 1 else 's'}", text
 
-    def nobody_reads_more_than_its_role(self) -> None:
+    def each_role_may_read_only_its_snapshots(self) -> None:
         for role, roles in (("inbound", ["inbound"]), ("outbound", ["outbound"]), ("both", ["inbound", "outbound"])):
             configuration = self._resolver(role)
             assert configuration["socket"]["peers"] == [{"uid": 1337, "roles": roles}]
@@ -30,7 +30,7 @@ class Configurations(Checks):
         for name in ("ssa-inbound", "ssa-outbound"):
             assert objects["EnvoyFilter", name]["spec"] == self.all["EnvoyFilter", name]["spec"], "a push of listeners"
 
-    def envoy_and_the_module_take_the_plugin_configurations(self) -> None:
+    def envoy_and_the_module_accept_the_plugin_configurations(self) -> None:
         for role, file, filter_ in (
             ("inbound", "server.yaml", self.inbound),
             ("outbound", "client.yaml", self.outbound),

@@ -43,7 +43,7 @@ class Downloads(Checks):
     def _versions() -> Any:
         return dict(re.findall(r"(?m)^(\w+)=(\S+)$", (ROOT / "kind-cluster/versions.env").read_text()))
 
-    def a_program_of_another_digest_is_not_taken(self) -> None:
+    def a_program_with_another_digest_is_rejected(self) -> None:
         folder = self._copy("programs")
         good = hashlib.sha256(b"as released\n").hexdigest()
         sums = folder / "kind-cluster/build/sha256sums"
@@ -70,7 +70,7 @@ class Downloads(Checks):
             assert f"  kind-{versions['KIND_VERSION']}-linux-{machine}\n" in listed
             assert f"  helm-{versions['HELM_VERSION']}-linux-{machine}.tar.gz\n" in listed
 
-    def an_image_that_is_listed_comes_by_its_digest(self) -> None:
+    def a_listed_image_is_pulled_by_digest(self) -> None:
         folder = self._copy("images")
         programs = self._stand_in("docker", DOCKER)
         digest = f"sha256:{'a' * 64}"

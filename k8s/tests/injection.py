@@ -9,7 +9,7 @@ from checks import VALUES, Checks
 class Injection(Checks):
     """What the injection template adds to a pod."""
 
-    def a_server_is_given_shim_socket_secrets_and_slices(self) -> None:
+    def a_server_gets_shim_socket_secrets_and_slices(self) -> None:
         labels = {"ssa-inbound": "enabled"}
         annotations = {"ssa-secrets": "store-keys, more.keys"}
         for native in (True, False):
@@ -43,26 +43,26 @@ class Injection(Checks):
                 m["name"] for c in inits.values() for m in c["volumeMounts"]
             }
 
-    def a_client_is_given_no_slices_and_no_rights(self) -> None:
+    def a_client_gets_no_slices_and_no_capabilities(self) -> None:
         spec = self.helm.inject(self.template, {"ssa-outbound": "enabled"}, {}, True)
         assert [container["name"] for container in spec["initContainers"]] == ["istio-proxy", "ssa-resolver"]
         assert "NET_ADMIN" not in json.dumps(spec)
         assert {volume["name"] for volume in spec["volumes"]} == {"ssa-socket", "ssa-config"}
 
-    def who_is_both_is_told_both(self) -> None:
+    def a_pod_with_both_roles_is_configured_for_both(self) -> None:
         labels = {"ssa-inbound": "enabled", "ssa-outbound": "enabled"}
         spec = self.helm.inject(self.template, labels, {"ssa-release": "blue", "ssa-slices": "none"}, True)
         (config,) = [volume for volume in spec["volumes"] if volume["name"] == "ssa-config"]
         assert config["configMap"]["name"] == "blue-resolver-both"
         assert "ssa-anyip" not in json.dumps(spec)
 
-    def both_ways_to_istiod_hold_the_same_template(self) -> None:
+    def both_ways_to_configure_istiod_contain_the_same_template(self) -> None:
         data = self.all["ConfigMap", "ssa-injection"]["data"]
         (operator,) = self.helm.read([data["istio-operator.yaml"]])
         assert operator["spec"]["values"]["sidecarInjectorWebhook"]["templates"]["ssa"] == self.template
         assert "@" not in re.sub(r"\S+@sha256:", "", self.template), "a mark is left"
 
-    def clients_ask_for_names_as_they_are_where_that_is_wanted(self) -> None:
+    def clients_query_names_unchanged_if_configured(self) -> None:
         data = self.helm.objects("-f", VALUES, "--set", "outbound.ndots=2")["ConfigMap", "ssa-injection"]["data"]
         (values,) = self.helm.read([data["istiod-values.yaml"]])
         template = values["sidecarInjectorWebhook"]["templates"]["ssa"]

@@ -21,7 +21,7 @@ class Mesh(Checks):
     def _objects(self, *services: dict[str, Any], **values: Any) -> dict[tuple[str, str], Any]:
         return self.helm.objects("-f", self._release(*services, **values))
 
-    def every_protocol_of_the_schema_is_taken(self) -> None:
+    def every_protocol_of_the_schema_is_accepted(self) -> None:
         objects = self._objects()
         wanted = [(port["number"], f"{port['protocol'].lower()}-{port['number']}") for port in PORTS]
         for kind, name in (("Service", "ssa-inbound"), ("ServiceEntry", "ssa-store.example")):
@@ -32,7 +32,7 @@ class Mesh(Checks):
         assert sorted(port["enum"]) == sorted(one["protocol"] for one in PORTS)
         assert "no gRPC" in port["description"]
 
-    def http_that_is_demoted_has_the_demoted_cluster(self) -> None:
+    def demoted_http_uses_the_demoted_cluster(self) -> None:
         filter_ = self._objects()["EnvoyFilter", "ssa-inbound"]
         routes = patches(filter_, "HTTP_ROUTE")
         led = [
@@ -62,7 +62,7 @@ class Mesh(Checks):
         none = self._objects(inbound={"demotedConnections": 0})["EnvoyFilter", "ssa-inbound"]
         assert not patches(none, "HTTP_ROUTE") and "ssa_demoted" not in json.dumps(none)
 
-    def http_of_an_unknown_host_stays_in_the_mesh(self) -> None:
+    def http_with_an_unknown_host_stays_in_the_mesh(self) -> None:
         filter_ = self._objects()["EnvoyFilter", "ssa-outbound"]
         found: dict[str, dict] = {}
         for one in patches(filter_, "HTTP_ROUTE"):
@@ -77,7 +77,7 @@ class Mesh(Checks):
         }
         assert found == wanted, found
 
-    def peers_are_let_by_whom_they_are(self) -> None:
+    def peers_are_exempt_by_identity(self) -> None:
         exempt: list[dict] = [
             {"sources": ["fd00:10:244::/56"], "ports": [8003], "principals": [PEERS]},
             {"sources": ["fd00:10:244::1/128"]},
@@ -114,7 +114,7 @@ class Mesh(Checks):
         assert second["to"] == ports
         assert ("AuthorizationPolicy", "ssa-inbound") not in self._objects(inbound={"exempt": exempt[1:]})
 
-    def a_service_s_addresses_are_found_where_they_stand_already(self) -> None:
+    def addresses_default_to_those_stated_elsewhere(self) -> None:
         static = {
             "apl": "2:2001:db8:5:1::/64 !2:2001:db8:5:2::/112\t1:10.0.0.0/8 2:2001:db8:5:1::/64",
             "rules": ["v=ssa1; addr=rand:64"],
@@ -128,12 +128,12 @@ class Mesh(Checks):
             entry = self._objects(service)["ServiceEntry", "ssa-store.example"]["spec"]
             assert entry["addresses"] == wanted, (service, entry["addresses"])
 
-    def addresses_of_two_services_are_refused(self) -> None:
+    def addresses_shared_by_two_services_are_rejected(self) -> None:
         file = self._release({}, {"name": "vault.example"})
         code, text = self.helm.template("-f", file)
         assert code != 0 and "services[1].addresses: 2001:db8:5::/48 is already of services[0]" in text, text
 
-    def http_connections_are_not_kept_for_an_hour(self) -> None:
+    def idle_http_connections_are_closed_within_a_minute(self) -> None:
         for told, wanted in (({}, "60s"), ({"idleTimeout": "5s"}, "5s")):
             pool = self._objects({"outbound": told})["DestinationRule", "ssa-store.example"]["spec"]["trafficPolicy"][
                 "connectionPool"

@@ -13,7 +13,7 @@ FIXTURES = Path(__file__).resolve().parent / "fixtures"
 class ModuleServer(Checks):
     """What the server of the module bears."""
 
-    def a_crowd_of_unfinished_heads_does_not_end_it(self) -> None:
+    def many_unfinished_request_headers_do_not_end_it(self) -> None:
         self._needs_namespaces()
         folder = self.folder / "server"
         folder.mkdir()

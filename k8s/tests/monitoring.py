@@ -73,7 +73,7 @@ class Monitoring(Checks):
         for name in ("ssa_inbound_connections_total", "ssa_outbound_connections_total", "ssa_resolver_service_state"):
             assert name in used, name
 
-    def values_of_labels_in_them_exist(self) -> None:
+    def label_values_in_dashboard_and_alerts_exist(self) -> None:
         words = set(
             re.findall(r"`(\w+)`", (ROOT / "docs/filter.md").read_text() + (ROOT / "docs/resolver.md").read_text())
         )
@@ -82,7 +82,7 @@ class Monitoring(Checks):
                 for one in value.split("|"):
                     assert one in words, f"{place}: {label} is never {one}"
 
-    def metrics_in_the_code_are_those_of_the_documents(self) -> None:
+    def metrics_in_the_code_are_documented(self) -> None:
         known = self._metrics()
         sources = [*(ROOT / "filter/src").rglob("*.rs"), *(ROOT / "resolver-shim/src").rglob("*.rs")]
         text = "\n".join(source.read_text() for source in sources)
@@ -90,7 +90,7 @@ class Monitoring(Checks):
             ending = re.sub(r"^ssa_(inbound|outbound|resolver)_", "", name)
             assert ending in text, f"{name} is in no source"
 
-    def relabelling_makes_labels_of_what_envoy_flattens(self) -> None:
+    def relabelling_restores_the_labels_that_envoy_flattens(self) -> None:
         (envoy, shim) = self.all["PodMonitor", "ssa"]["spec"]["podMetricsEndpoints"]
         assert (envoy["port"], envoy["path"]) == ("http-envoy-prom", "/stats/prometheus")
         assert (shim["port"], shim["path"]) == ("ssa-metrics", "/metrics")
@@ -147,7 +147,7 @@ class Monitoring(Checks):
             "ssa_outcome": "shadow_denied",
         }
 
-    def alerts_fire_when_they_ought_to(self) -> None:
+    def alerts_fire_when_they_should(self) -> None:
         if not self.options.promtool:
             raise Skipped("there is no promtool: hack/promtool.sh says why")
         folder = self.folder / "alerts"

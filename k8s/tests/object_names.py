@@ -27,7 +27,7 @@ class ObjectNames(Checks):
             self.helm.program, "template", release, CHART, "-n", "shop", "--kube-version", version, "-f", VALUES, *flags
         )
 
-    def all_names_are_taken_also_of_the_longest_release(self) -> None:
+    def all_names_are_valid_also_with_the_longest_release_name(self) -> None:
         for release in ("ssa", "a", "s" * 53, "s-1"):
             code, text = self._rendered(release, "--set", f"services[0].name={LONG},slices.nodes=true,preflight=true")
             assert code == 0, text
@@ -49,7 +49,7 @@ class ObjectNames(Checks):
             for value in (spec.get("matchLabels") or {}).values():
                 assert re.fullmatch(RULES["value"], value), (kind, name, value)
 
-    def releases_that_nothing_can_be_named_after_are_refused(self) -> None:
+    def release_names_that_make_invalid_names_are_rejected(self) -> None:
         for release in ("1ssa", "blue.ssa", "0", "a.b"):
             code, text = self._rendered(release)
             assert code != 0 and f"release name: {release} begins with no letter or has a dot" in text, text

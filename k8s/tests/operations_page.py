@@ -17,7 +17,7 @@ class OperationsPage(Checks):
         assert text.count(before) == 1, before
         return textwrap.dedent(find(r"\n\n((?: +\S.*\n|\n)+)", text.split(before)[1])[1])
 
-    def the_values_to_begin_with_are_taken(self) -> None:
+    def the_first_values_are_accepted(self) -> None:
         values = self.folder / "first.yaml"
         values.write_text(self._block("A first `values.yaml`").replace("DIGEST", "0" * 64))
         objects = self.helm.objects("-f", values)
@@ -44,7 +44,7 @@ class OperationsPage(Checks):
         code, text = run("bash", "-euo", "pipefail", "-c", script)
         assert code == 1 and "services[0].allowed[0]" in text, text
 
-    def several_services_and_clients_alone_are_installed_as_told(self) -> None:
+    def several_services_and_clients_only_are_installed_as_described(self) -> None:
         for before, wanted in (
             (
                 "use them as the value of the pods' label",
@@ -64,12 +64,12 @@ class OperationsPage(Checks):
             objects = self.helm.objects("-f", values)
             assert {name for kind, name in objects if kind == "EnvoyFilter"} == wanted, before
 
-    def preflight_without_an_image_says_how_it_is_used(self) -> None:
+    def preflight_without_an_image_prints_its_usage(self) -> None:
         for words in [(), ("--help",)]:
             code, text = run(K8S / "preflight.sh", *words)
             assert code == 2 and text == "usage: k8s/preflight.sh IMAGE [NAMESPACE]\n", text
 
-    def preflight_that_looks_at_no_node_fails_and_says_why(self) -> None:
+    def preflight_that_checks_no_node_fails_and_says_why(self) -> None:
         folder = self.folder / "no-nodes"
         folder.mkdir()
         for program in ("bash", "env", "sh"):
@@ -91,7 +91,7 @@ class OperationsPage(Checks):
             fake.chmod(0o755)
             assert preflight() == (2, why), why
 
-    def preflight_looks_at_each_node(self) -> None:
+    def preflight_checks_each_node(self) -> None:
         # The second node has an error; of the third nothing is heard.
         folder = self._stand_in(
             "kubectl",

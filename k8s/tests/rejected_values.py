@@ -9,7 +9,7 @@ RESERVED = [15000, 15001, 15002, 15004, 15006, 15008, 15009, 15020, 15021, 15053
 class RejectedValues(Checks):
     """Values that the schema and the templates reject."""
 
-    def reserved_ports_are_refused_everywhere(self) -> None:
+    def reserved_ports_are_rejected_everywhere(self) -> None:
         for port in RESERVED:
             self._refused(["--set", f"services[0].ports[0].number={port}"], "/services/0/ports/0/number")
             self._refused(["--set", f"services[0].outbound.port={port}"], "/services/0/outbound/port")
@@ -18,12 +18,12 @@ class RejectedValues(Checks):
         for port in (0, 65536):
             self._refused(["--set", f"services[0].ports[0].number={port}"], "/services/0/ports/0/number")
 
-    def ports_beside_the_reserved_are_taken(self) -> None:
+    def ports_next_to_reserved_ones_are_accepted(self) -> None:
         for port in (1, 14999, 15003, 15005, 15007, 15022, 15091, 65535):
             code, text = self.helm.template("-f", VALUES, "--set", f"services[0].ports[0].number={port}")
             assert code == 0, text
 
-    def bad_values_are_refused_with_their_place(self) -> None:
+    def bad_values_are_rejected_with_their_location(self) -> None:
         for setting, place in (
             ("module.sha256=abc", "/module/sha256"),
             ("module.sha256=", "/module/sha256"),
@@ -76,7 +76,7 @@ class RejectedValues(Checks):
         ):
             self._refused(["--set", setting], place)
 
-    def wide_exemptions_are_taken_where_that_is_said(self) -> None:
+    def wide_exemptions_are_accepted_if_confirmed(self) -> None:
         for setting in (
             "inbound.exempt[0].sources[0]=fd00::/48",
             "inbound.wideExempt=true,inbound.exempt[0].sources[0]=::/0",
@@ -84,7 +84,7 @@ class RejectedValues(Checks):
             code, text = self.helm.template("-f", VALUES, "--set", setting)
             assert code == 0, text
 
-    def bits_past_a_length_are_refused_where_a_pattern_sees_them_and_by_the_shim(self) -> None:
+    def bits_past_a_length_are_rejected_by_the_schema_or_the_shim(self) -> None:
         def shim(prefix: str) -> tuple[int, str]:
             return self._check({"services": [{"name": "a.example", "allowed": [prefix], "outbound": {}}]})
 

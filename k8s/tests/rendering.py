@@ -19,7 +19,7 @@ class Rendering(Checks):
             code, text = self.helm.lint(*flags)
             assert code == 0 and "0 chart(s) failed" in text, text
 
-    def metrics_and_modules_are_for_those_who_need_them(self) -> None:
+    def metrics_and_modules_are_rendered_only_if_needed(self) -> None:
         module = self.all["NetworkPolicy", "ssa-module"]["spec"]
         assert module["podSelector"] == {
             "matchLabels": self.all["Deployment", "ssa-module"]["spec"]["selector"]["matchLabels"]
@@ -38,12 +38,12 @@ class Rendering(Checks):
         )
         assert not [name for kind, name in objects if kind == "NetworkPolicy"]
 
-    def everything_is_in_its_namespace_and_none_is_cluster_wide(self) -> None:
+    def everything_is_in_the_namespace_and_nothing_cluster_wide(self) -> None:
         for (kind, name), item in self.all.items():
             assert item["metadata"].get("namespace") == "shop", (kind, name)
             assert not kind.startswith("Cluster") and kind != "CustomResourceDefinition", kind
 
-    def every_policy_is_for_labelled_pods_alone(self) -> None:
+    def every_policy_selects_labelled_pods_only(self) -> None:
         wanted = {
             "inbound": {"ssa-inbound": "enabled", "app": "store"},
             "outbound": {"ssa-outbound": "enabled", "app": "client"},
@@ -61,7 +61,7 @@ class Rendering(Checks):
             "ssa-closed",
         }
 
-    def the_filter_is_first_on_each_port_and_by_ecds(self) -> None:
+    def the_filter_comes_first_on_each_port_through_ecds(self) -> None:
         def listeners(filter_: dict[str, Any]) -> Any:
             for patch in patches(filter_, "NETWORK_FILTER"):
                 if patch["patch"]["operation"] in ("MERGE", "REMOVE"):
@@ -84,7 +84,7 @@ class Rendering(Checks):
         ]
         assert list(listeners(self.outbound)) == [("SIDECAR_OUTBOUND", {"portNumber": port}) for port in (8080, 9000)]
 
-    def istiod_makes_chains_for_the_ports_that_the_filter_stands_on(self) -> None:
+    def istiod_makes_chains_for_the_ports_with_the_filter(self) -> None:
         service = self.all["Service", "ssa-inbound"]
         assert service["metadata"]["annotations"] == {"networking.istio.io/exportTo": "~"}
         spec = service["spec"]
@@ -92,7 +92,7 @@ class Rendering(Checks):
         assert spec["clusterIP"] == "None"
         assert spec["ports"] == [{"name": "http-8080", "port": 8080}, {"name": "tcp-9000", "port": 9000}]
 
-    def connections_are_written_down_where_that_is_wanted(self) -> None:
+    def connections_are_logged_if_configured(self) -> None:
         assert not patches(self.inbound, "LISTENER")
         filter_ = self.helm.objects("-f", VALUES, "--set", "inbound.accessLog=/dev/stdout")[
             "EnvoyFilter", "ssa-inbound"
@@ -108,7 +108,7 @@ class Rendering(Checks):
         program = Path(__file__).resolve().parents[2] / "hack/capabilities.py"
         return set(subprocess.check_output([program, "--list", self.options.module], text=True).split())
 
-    def the_module_is_checked_and_fails_closed(self) -> None:
+    def the_module_is_verified_and_fails_closed(self) -> None:
         for filter_ in (self.inbound, self.outbound):
             value = extension(filter_)
             assert value["typed_config"]["@type"].endswith("filters.network.wasm.v3.Wasm")
@@ -123,7 +123,7 @@ class Rendering(Checks):
         names = {extension(filter_)["name"] for filter_ in (self.inbound, self.outbound)}
         assert len(names) == 2, names
 
-    def an_image_needs_its_digest_and_may_have_a_secret(self) -> None:
+    def a_module_image_needs_a_digest_and_may_have_a_pull_secret(self) -> None:
         objects = self.helm.objects(
             "-f", VALUES, "--set", "module.serve.enabled=false,module.url=oci://r.example/f:1,module.pullSecret=pull"
         )
@@ -132,7 +132,7 @@ class Rendering(Checks):
         assert vm["environment_variables"]["key_values"] == {"ISTIO_META_WASM_IMAGE_PULL_SECRET": "shop/pull"}
         assert ("Deployment", "ssa-module") not in objects
 
-    def hosts_of_dialled_addresses_do_not_stay(self) -> None:
+    def hosts_for_dialled_addresses_are_removed(self) -> None:
         def merged(filter_: dict[str, Any]) -> Any:
             for patch in patches(filter_, "CLUSTER"):
                 if patch["patch"]["operation"] == "MERGE":
@@ -151,19 +151,19 @@ class Rendering(Checks):
             assert value["cleanup_interval"] == "5s"
             assert value["upstream_bind_config"]["source_address"] == {"address": "fd00:10:244::7", "port_value": 0}
 
-    def what_records_ask_of_clients_has_the_bounds_of_the_values(self) -> None:
+    def values_bound_what_records_demand_of_clients(self) -> None:
         assert not {"max_pow", "min_time_step_s"} & set(json.loads(plugin(self.outbound)))
         objects = self.helm.objects("-f", VALUES, "--set", "outbound.maxPow=0,outbound.minTimeStepS=60")
         told = json.loads(plugin(objects["EnvoyFilter", "ssa-outbound"]))
         assert (told["max_pow"], told["min_time_step_s"]) == (0, 60), told
 
-    def a_source_is_pinned_only_where_one_is_given(self) -> None:
+    def a_source_is_pinned_only_if_given(self) -> None:
         objects = self.helm.objects("-f", VALUES, "--set", "outbound.source=")
         filter_ = objects["EnvoyFilter", "ssa-outbound"]
         assert not any("upstream_bind_config" in value for value in all_of(filter_) if isinstance(value, dict))
         assert "source" not in json.loads(plugin(filter_))
 
-    def filters_find_the_shim_by_a_socket_that_the_shim_makes(self) -> None:
+    def filters_reach_the_shim_through_its_socket(self) -> None:
         for role, filter_ in (("inbound", self.inbound), ("outbound", self.outbound)):
             (cluster,) = [
                 patch["patch"]["value"]

@@ -43,12 +43,12 @@ class SidecarTraffic(Checks):
         told = self._play(200, "served", without="ssa-inbound.shop.ssa.destination", listens="::")
         assert told["answers"] == ["banner"] and told["stats"]["cluster.inbound|9000||.membership_total"] > 50, told
 
-    def a_client_that_says_nothing_hears_nothing_without_the_module(self) -> None:
+    def a_silent_client_gets_nothing_without_the_module(self) -> None:
         told = self._play(20, "refused", module=False)
         assert told["answers"] == [""], told
         assert told["stats"]["listener.[__]_15006.network_extension_config_missing"] == 20, told
 
-    def where_the_stand_in_of_pilot_agent_is_taken_it_hears_the_server(self) -> None:
+    def a_silent_client_reaches_the_server_with_pilot_agents_substitute(self) -> None:
         told = self._play(1, "refused", module=False, types=[RBAC])
         assert told["answers"] == ["banner"], "Envoy's RBAC decides before the client's first octet by now"
 

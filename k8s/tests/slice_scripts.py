@@ -18,7 +18,7 @@ FAKE_KUBECTL = (FIXTURES / "fake_kubectl.py").read_text()
 class SliceScripts(Checks):
     """The slice scripts, in images and for operators."""
 
-    def routes_are_set_kept_and_taken_away(self) -> None:
+    def routes_are_set_kept_and_removed(self) -> None:
         script = textwrap.dedent(
             """
             set -e
@@ -58,7 +58,7 @@ class SliceScripts(Checks):
             "2001:db8:5:0:ffff::/80 fd00::99",
         ], lines
 
-    def a_node_that_comes_back_has_the_routes_that_it_can_have(self) -> None:
+    def a_node_that_returns_gets_the_routes_that_it_can_have(self) -> None:
         # Of two pods near, one has another address by now.
         script = textwrap.dedent(
             """
@@ -83,7 +83,7 @@ class SliceScripts(Checks):
             "refused",
         ], lines
 
-    def what_is_no_slice_of_the_service_is_not_set(self) -> None:
+    def prefixes_outside_the_service_are_not_routed(self) -> None:
         lines = [
             "slice ::/0 a fd00::a n1 fd00::11",
             "slice ::/1 a fd00::a n1 fd00::11",

@@ -43,7 +43,7 @@ class Workloads(Checks):
     def _named(workload: str) -> str:
         return "ssa-inbound" if workload == "enabled" else f"ssa-inbound-{workload}"
 
-    def a_pod_is_judged_on_the_ports_of_what_it_serves_alone(self) -> None:
+    def a_pod_is_verified_only_on_the_ports_of_its_services(self) -> None:
         objects = self._several("--set", "inbound.mtls=STRICT,inbound.principals[0]=cluster.local/ns/shop/sa/a")
         found = {name for kind, name in objects if kind == "EnvoyFilter"}
         assert found == {self._named(workload) for workload in PORTS} | {"ssa-outbound", "ssa-closed"}, found
@@ -65,7 +65,7 @@ class Workloads(Checks):
             (rule,) = objects["AuthorizationPolicy", name]["spec"]["rules"]
             assert rule["to"] == [{"operation": {"ports": [str(port) for port in ports]}}]
 
-    def a_shim_is_told_of_what_its_pod_serves_and_the_template_chooses_it(self) -> None:
+    def a_shim_is_configured_for_its_pods_services_by_the_template(self) -> None:
         objects = self._several()
         for workload in PORTS:
             serves = sorted(name for name, workloads, _ in SERVICES if workload in (workloads or ["enabled"]))
@@ -77,7 +77,7 @@ class Workloads(Checks):
                 assert (inbound, outbound) == (serves, sorted(every)), (workload, inbound, outbound)
                 self._checked(told)
 
-    def a_label_that_names_nothing_finds_no_configuration(self) -> None:
+    def an_unknown_label_selects_no_configuration(self) -> None:
         known = {name for kind, name in self._several() if kind == "ConfigMap"}
         wrong = (
             {"ssa-inbound": "stroe"},
@@ -106,7 +106,7 @@ class Workloads(Checks):
         spec = self.helm.inject(self.template, {"ssa-outbound": "enabled"}, {}, True)
         assert ("ConfigMap", self._configuration(spec)) in clients
 
-    def a_namespace_of_clients_gets_nothing_of_servers(self) -> None:
+    def a_namespace_of_clients_gets_nothing_for_servers(self) -> None:
         objects = self._release(
             [
                 {
@@ -122,7 +122,7 @@ class Workloads(Checks):
         assert not found, found
         assert {kind for kind, _ in objects} >= {"EnvoyFilter", "ServiceEntry", "DestinationRule", "ConfigMap"}
 
-    def workloads_share_a_port_by_different_protocols_only_apart(self) -> None:
+    def only_separate_workloads_may_use_a_port_with_different_protocols(self) -> None:
         space = {"allowed": ["2001:db8:1::/64"], "addresses": ["2001:db8:1::/64"]}
 
         def pair(one: list[str], other: list[str]) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ class Workloads(Checks):
         else:
             raise AssertionError("one pod's port has two protocols")
 
-    def bad_names_of_workloads_are_refused(self) -> None:
+    def invalid_workload_names_are_rejected(self) -> None:
         for name in ("Store", "a_b", "a.b", "-a", "x" * 41):
             self._refused(["--set", f"services[0].inbound.workloads[0]={name}"], "/services/0/inbound/workloads/0")
         self._refused(["--set", "services[0].inbound.workloads={a,a}"], "/services/0/inbound/workloads")
