@@ -1,7 +1,7 @@
 """Eight slices move at once and back under load, with the application itself: nothing fails.
 
-Topology: a client, a router that follows 2 s late, three endpoints with agents; the scenario writes the phases of moves,
-as the leader does.
+Topology: a client, a router that follows 2 s late, three endpoints with agents; the scenario writes the phases of
+moves, as the leader does.
 
 Configuration: a store in a directory; the application itself serves.
 
