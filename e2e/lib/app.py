@@ -11,7 +11,7 @@ import sys
 
 
 def answer(name: str, data: bytes) -> tuple[bytes, bool]:
-    """Returns what is sent for what came."""
+    """Returns the answer to the data, and whether the connection is closed after it."""
     if not data.startswith((b"GET ", b"HEAD ", b"POST ")):
         return data, False
     body = name.encode() + b"\n"
@@ -25,7 +25,7 @@ def answer(name: str, data: bytes) -> tuple[bytes, bool]:
 
 
 def serve(name: str, address: str, port: int) -> None:
-    """Serves without end."""
+    """Serves until it is killed."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

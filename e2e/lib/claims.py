@@ -1,4 +1,4 @@
-"""What every scenario does wherever it runs: it makes claims, waits, and logs its progress."""
+"""What every scenario does wherever it runs: it claims, waits, and logs its progress."""
 
 import re
 import time

@@ -209,7 +209,7 @@ class Cluster(Claims):
         self.kubectl("annotate", "pod", *names, f"ssa-looked={time.time_ns()}", "--overwrite")
 
     def slices(self, one: Any, selector: str, bits: int = 2, dns: Any = None) -> None:
-        """Gives a service's slices to the pods with these labels, by k8s/slices/apply.sh.
+        """Distributes a service's slices over the pods with these labels, with k8s/slices/apply.sh.
 
         The service's list is said, or with `dns`, a pod with a shim, found by the DNS that this pod has.
         """
@@ -232,7 +232,7 @@ class Cluster(Claims):
         self.note(f"        {done.stdout.strip()}")
 
     def serve_module(self, module: Any = None) -> None:
-        """Gives the namespace a module as a file, in place of one that it had, for a release that serves it
+        """Creates or replaces the module in the namespace, for a release that serves it
         (serving)."""
         source = f"--from-file=ssa_filter.wasm={module or self.tools['module']}"
         made = self.kubectl("create", "configmap", "ssa-module", source, "--dry-run=client", "-o", "json")
@@ -244,7 +244,7 @@ class Cluster(Claims):
         return {"module": {"url": "", "serve": {"enabled": True, "image": self.shared["proxy"]}}}
 
     def mtls(self, mode: str) -> None:
-        """Sets what mutual TLS the namespace's workloads want: STRICT, PERMISSIVE or DISABLE."""
+        """Sets the namespace's mode of mutual TLS: STRICT, PERMISSIVE or DISABLE."""
         self.apply(
             {
                 "apiVersion": "security.istio.io/v1",
@@ -386,7 +386,7 @@ class Cluster(Claims):
 
     @contextlib.contextmanager
     def taken(self, *pairs: tuple[Pod, str], seconds: float = timeouts.PUSHED) -> Iterator[None]:
-        """Waits at the end until filters have the snapshots that come of what is done within: pairs of pod and role."""
+        """On exit, waits until filters have the snapshots that result from the body: pairs of pod and role."""
         before = [pod.installed(role) for pod, role in pairs]
         yield
         for (pod, role), had in zip(pairs, before, strict=True):
@@ -395,7 +395,7 @@ class Cluster(Claims):
             self.wait(seconds, f"all of {pod.name} has the new snapshot", lambda: pod.installed(role) >= wanted)
 
     def relabelled(self, text: str) -> Iterator[tuple[str, dict[str, str], int]]:
-        """Reads what Envoy tells Prometheus by the relabelling of the chart: (name, labels, value)."""
+        """Returns Envoy's metrics after the chart's relabelling: (name, labels, value)."""
         if self.rules is None:
             lines = (CHART / "files/relabel.yaml").read_text().splitlines()
             (told,) = Helm("helm", self.own).read(["rules:\n" + "".join(f"  {line}\n" for line in lines)])
@@ -406,7 +406,7 @@ class Cluster(Claims):
                 yield told.pop("__name__"), told, int(value)
 
     def nacks(self) -> list[str]:
-        """Returns what istiod's log says, since the scenario began, of configurations that its proxies refused."""
+        """Returns the lines of istiod's log, since the scenario began, about configurations that proxies rejected."""
         log = self.kubectl("logs", "-n", "istio-system", "deploy/istiod", f"--since-time={self.since}")
         return [line for line in log.splitlines() if "ACK ERROR" in line and f".{self.name}-" in line]
 

@@ -32,7 +32,7 @@ Connection = namedtuple("Connection", "moment answered seconds why")
 
 
 class Load:
-    """Curls that run in a pod until they are stopped."""
+    """curl processes that run in a pod until they are stopped."""
 
     def __init__(self, stage: Cluster, pod: Pod, url: str, rate: int = 80, lanes: int = 4) -> None:
         """`rate` is the target of connections per second; it is lower while answers are slow."""
@@ -51,7 +51,7 @@ class Load:
         return self._read()[0]
 
     def _read(self) -> Any:
-        """Returns the connections so far, and lines that say something else."""
+        """Returns the connections so far, and all other lines."""
         moment, found, other = 0, [], []
         for line in self.file.read_text(errors="replace").splitlines():
             result = RESULT.match(line)
@@ -117,7 +117,7 @@ class Load:
 
 
 def snapshot(pod: Pod, role: str) -> Any:
-    """Returns what a pod's filter is told by its shim, asked as the filter asks."""
+    """Returns the snapshot that a pod's shim serves, requested as the filter does."""
     asked = [
         "curl",
         "-s",
@@ -131,5 +131,5 @@ def snapshot(pod: Pod, role: str) -> Any:
 
 
 def rules(pod: Pod, role: str, name: str) -> list[str]:
-    """Returns the rules of a service that a pod's filter is told."""
+    """Returns the rules of a service in a pod's snapshot."""
     return next((one["rules"] for one in snapshot(pod, role)["services"] if one["name"] == name), [])

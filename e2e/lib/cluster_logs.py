@@ -1,4 +1,4 @@
-"""What is saved of a failed scenario in the cluster."""
+"""Saves logs and state of a failed scenario in the cluster."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK
 
 
 def missing() -> str | None:
-    """Returns why nothing can be played in a cluster, or nothing; this process' environment leads to it then."""
+    """Returns why no scenario can run in a cluster, or None; then the environment of this process points to it."""
     script = f'eval "$("{KIND}/env.sh" 2>/dev/null)" && kubectl get nodes --request-timeout=20s >/dev/null && env -0'
     done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=timeouts.COMMAND)
     if done.returncode != 0 or not done.stdout:
@@ -46,7 +46,7 @@ def missing() -> str | None:
 
 
 def cache() -> Path:
-    """Returns the folder of all that is kept of the cluster."""
+    """Returns the directory with everything that is kept of the cluster."""
     return Path(os.environ["KUBECONFIG"]).parent
 
 
@@ -63,7 +63,7 @@ def alone(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def prepare(tools: dict[str, str | Path], say: Callable[[str], None]) -> dict[str, str]:
-    """Brings into the cluster what all scenarios share, where it is not there; returns what they have to know of it."""
+    """Creates what all scenarios in the cluster share, unless it exists; returns what they need to know of it."""
     containers = "{.spec.template.spec.containers[0].image}"
     base, istiod = (
         run("kubectl", "get", "-n", namespace, f"deploy/{name}", "-o", f"jsonpath={containers}")
@@ -88,7 +88,7 @@ def prepare(tools: dict[str, str | Path], say: Callable[[str], None]) -> dict[st
 
 
 def make_image(name: str, base: str, files: Any, say: Callable[[str], None]) -> str:
-    """Makes and loads an image of the tools' one and of files, by what is in it; returns its name."""
+    """Builds and loads an image of the tools' image and these files, tagged by its content; returns its name."""
     digest = hashlib.sha256(base.encode())
     for file, path in sorted(files.items(), key=lambda pair: pair[1]):
         digest.update(path.encode() + Path(file).read_bytes())
@@ -143,7 +143,7 @@ def _serve_module(server: str, image: Any, say: Callable[[str], None]) -> None:
 
 
 def _give_template(image: Any, say: Callable[[str], None]) -> None:
-    """Gives istiod the chart's injection template, unless it has that one."""
+    """Configures istiod with the chart's injection template, unless it already has it."""
     with tempfile.TemporaryDirectory() as folder:
         helm = Helm("helm", Path(folder))
         objects = helm.objects("--set", f"resolver.image={image}", "-s", "templates/injection.yaml")

@@ -1,7 +1,7 @@
 """Sidecars: Envoys with the files of envoy/, unchanged except for the plugin's configuration and the node's address.
 
-A plugin configuration may have its services inline, though those of the files take them from snapshots: then nobody is
-asked for any, and no resolver is needed.
+A plugin configuration may have its services inline, although those of the files get them from snapshots: then no
+resolver is needed.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Sidecar(Metered):
         )
 
     def stop(self) -> int:
-        """Ends it."""
+        """Stops it."""
         return self.stage.stop(self.process)
 
     def push(self, configuration: Configuration) -> None:
@@ -175,7 +175,7 @@ class Sidecar(Metered):
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("output*.log")))
 
     def access_log(self, name: str = "access.log") -> list[dict[str, Any]]:
-        """Returns the lines of an access log, oldest first, each with what the filter found of the connection."""
+        """Returns the lines of an access log, oldest first, each with the filter's findings on the connection."""
         path = self.folder / name
         if not path.exists():
             return []
@@ -206,21 +206,21 @@ class Sidecar(Metered):
         return self.process.cpu_seconds()
 
     def memory(self) -> dict[str, int]:
-        """Returns how many MB it has: in all, given out by its allocator, and beside that: modules and its program."""
+        """Returns its memory in MB: resident, in use by its allocator, and the rest: modules and the program."""
         heap = {name: int(size) >> 20 for name, size in json.loads(self.admin("memory")).items()}
         whole = self.resident()
         return {"in all": whole, "allocated": heap["allocated"], "beside": whole - heap["total_physical_bytes"]}
 
 
 def _found(line: dict[str, Any]) -> dict[str, Any]:
-    """Takes what the filter found out of its state in the line: `service=web verdict=conforming outcome=allowed`."""
+    """Adds the findings in the filter state, `service=web verdict=conforming outcome=allowed`, to a line."""
     state = dict(pair.split("=", 1) for pair in (line.get("ssa") or "").split())
     found = dict.fromkeys(("service", "verdict", "part", "unchecked", "outcome", "generation"))
     return {**found, **line, **state}
 
 
 def _apart(text: str, dynamic: str, folder: Path) -> tuple[str, str]:
-    """Takes the listener or the filter out of a configuration: returns what is left, and the resource for its file."""
+    """Splits a configuration: returns it without the listener or filter, and the resource for that one's file."""
     source = f"{{ path_config_source: {{ path: {folder}/{dynamic}.yaml }} }}"
     if dynamic == "lds":
         head, listener = text.split("  listeners:\n")

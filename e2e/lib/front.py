@@ -1,4 +1,4 @@
-"""Hosts that ask a DNS front, by the stub resolvers of programs and by dig."""
+"""Hosts that query a DNS front, with the stub resolvers of programs and with dig."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Stub:
         return done.returncode, done.stdout.strip() or done.stderr.strip()
 
     def getaddrinfo(self, name: str) -> tuple[int, str]:
-        """Asks by the system's resolver for addresses of either family, whatever addresses the host has itself."""
+        """Queries addresses of either family with the system's resolver, whatever addresses the host itself has."""
         return self.run(sys.executable, "-c", GETADDRINFO, name)
 
     def dig(self, *words: str) -> str:
-        """Asks by dig, and returns what it prints."""
+        """Runs dig, and returns what it prints."""
         with self.host:
             done = subprocess.run(
                 ["dig", f"@{self.server}", "+tries=1", f"+timeout={timeouts.QUERY:.0f}", *words],

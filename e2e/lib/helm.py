@@ -19,13 +19,13 @@ def kubernetes_version() -> str:
 
 
 def run(*command: str | Path, reads: str | None = None, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Returns exit code and all that a command printed."""
+    """Returns exit code and output of a command."""
     done = _done(command, reads, env)
     return done.returncode, done.stdout + done.stderr
 
 
 def must(*command: str | Path, reads: str | None = None, env: dict[str, str] | None = None) -> str:
-    """Returns what a command printed to standard output; it has to end well."""
+    """Returns the standard output of a command, which must succeed."""
     done = _done(command, reads, env)
     assert done.returncode == 0, f"{command[0]} ended by {done.returncode}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -41,7 +41,7 @@ def _done(
 
 
 class Helm:
-    """Helm 3, which is also what reads YAML here."""
+    """Helm 3, which also reads YAML here."""
 
     def __init__(self, program: str | Path, folder: Path) -> None:
         """`folder` is for what it writes."""
@@ -50,11 +50,11 @@ class Helm:
         self.count = 0
 
     def lint(self, *flags: str | Path) -> tuple[int, str]:
-        """Lints the chart; returns exit code and all that was printed."""
+        """Lints the chart; returns exit code and output."""
         return run(self.program, "lint", "--strict", CHART, *flags)
 
     def template(self, *flags: str | Path) -> tuple[int, str]:
-        """Renders the chart as release `ssa` in the namespace `shop`; returns exit code and all that was printed."""
+        """Renders the chart as release `ssa` in the namespace `shop`; returns exit code and output."""
         return run(self.program, "template", "ssa", CHART, "-n", "shop", "--kube-version", kubernetes_version(), *flags)
 
     def objects(self, *flags: str | Path) -> dict[tuple[str, str], Any]:
@@ -68,7 +68,7 @@ class Helm:
         return by_name
 
     def chart(self, template: str, files: dict[str, str]) -> Any:
-        """Renders one template of a chart made for it; it prints one line of JSON."""
+        """Renders one template, which prints one line of JSON, in a chart made for it."""
         self.count += 1
         chart = self.folder / f"chart-{self.count}"
         (chart / "templates").mkdir(parents=True)
@@ -121,7 +121,7 @@ class Helm:
 
 
 def relabel(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str, str] | None:
-    """Returns the labels of a metric after Prometheus' relabelling, or nothing where it is dropped."""
+    """Returns the labels of a metric after Prometheus' relabelling, or None if it is dropped."""
     labels = dict(labels)
     for rule in rules:
         if rule.get("action") == "labeldrop":

@@ -1,4 +1,4 @@
-"""The client key that a record with `kdf` gives a client (docs/spec.md), so that clients hold none but their own."""
+"""The client key that a record with `kdf` derives for a client (docs/spec.md), so that clients hold only their own."""
 
 import ipaddress
 import struct

@@ -74,7 +74,7 @@ class Load:
         print(json.dumps(told), flush=True)
 
     def settle(self, number: int, result: str, why: str = "") -> None:
-        """Notes what became of a connection."""
+        """Records the outcome of a connection."""
         connection, _line, opened, _connected = self.waiting.pop(number)
         self.results[result] += 1
         self.slowest = max(self.slowest, time.monotonic() - opened)
@@ -109,7 +109,7 @@ class Load:
             self.settle(number, "unreachable", str(error))
 
     def connected(self, number: int) -> None:
-        """Sends the line once the connection stands."""
+        """Sends the line once the connection is established."""
         connection, line, opened, _connected = self.waiting[number]
         error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
@@ -139,7 +139,7 @@ class Load:
             self.settle(number, "refused", f"{data!r}" if data else "closed")
 
     def handle(self, timeout: float) -> None:
-        """Waits for what happens next, and treats it."""
+        """Waits for the next events, and handles them."""
         for number, _events in self.poll.poll(timeout):
             if number == 0:
                 self.command()
@@ -194,7 +194,7 @@ class Load:
         self.tell("checked", alive=alive)
 
     def pace(self) -> float:
-        """Opens what is due, and returns how long nothing is."""
+        """Opens the connections that are due, and returns the seconds until the next one is."""
         while not self.over and (self.count is None or self.opened < self.count):
             if len(self.waiting) >= self.at_once:
                 return 0.2
@@ -209,7 +209,7 @@ class Load:
         return 0.2
 
     def run(self) -> None:
-        """Runs until told to end and all have settled."""
+        """Runs until told to end and all connections have settled."""
         while not self.over or self.waiting:
             self.handle(self.pace())
             if self.count is not None and self.opened >= self.count and not self.waiting and not self.told_settled:

@@ -1,4 +1,4 @@
-"""What an Envoy counts, wherever it runs."""
+"""The metrics of an Envoy, wherever it runs."""
 
 
 class Metered:

@@ -26,7 +26,7 @@ ADDRESS = re.compile(r"\[([0-9a-f:]+)\]:(\d+)")
 
 
 class Pod(Metered):
-    """One pod; `name`, `address` and `node` are as Kubernetes tells."""
+    """One pod; `name`, `address` and `node` are those of Kubernetes."""
 
     def __init__(self, stage: Cluster, told: Any) -> None:
         """`told` is Kubernetes' object."""
@@ -74,7 +74,7 @@ class Pod(Metered):
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
     def restarts(self, container: str | None = None) -> int:
-        """Returns how often a container was started again, or all of them together."""
+        """Returns how often a container restarted, or all of them together."""
         status = self.now()["status"]
         states = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
         return sum(one["restartCount"] for one in states if container in (None, one["name"]))
@@ -91,7 +91,7 @@ class Pod(Metered):
         headers: Sequence[str] = (),
         flags: Sequence[str] = (),
     ) -> Answer:
-        """Asks by HTTP over a connection of its own; `at` is the address to dial in place of what the name gives."""
+        """Sends an HTTP request over its own connection; `at` is an address to dial instead of resolving the name."""
         command: list[object] = ["curl", "-s", "-m", timeout, "-w", "\n%{http_code}\n%{errormsg}", *flags]
         if at:
             command += ["--resolve", f"{host}:{port}:[{at}]"]
@@ -106,7 +106,7 @@ class Pod(Metered):
         return Answer(kind, f"{code} {body} {error}".strip())
 
     def tcp(self, host: str, port: int = 9001, at: object = None, timeout: float = timeouts.EXCHANGE) -> Answer:
-        """Says `ping` to the application's port that speaks first; returns what came."""
+        """Says `ping` to the application's server-first port; returns the outcome."""
         # It does not end its half before the answer: Istio's inspection of first octets takes that for the end.
         talk = 'exec 3<>"/dev/tcp/$0/$1" && echo ping >&3 && cat <&3'
         done = self.attempt(
@@ -151,7 +151,7 @@ class Pod(Metered):
         return int(found)
 
     def has_filter(self, role: str) -> bool:
-        """Tells whether some chain begins with the filter, and ECDS brought its module."""
+        """Whether some chain begins with the filter, and ECDS has delivered its module."""
         name = f"ssa-{role}.{self.stage.name}.ssa"
         return any(chain["filters"][0]["name"] == name for chain in self.chains()) and any(
             one["ecds_filter"]["name"] == name and one["ecds_filter"]["typed_config"]["@type"].endswith("wasm.v3.Wasm")
@@ -166,7 +166,7 @@ class Pod(Metered):
                 yield {"listener": listener["name"], **chain}
 
     def updated(self) -> Any:
-        """Returns when Envoy was last given its filters by ECDS and the listener of all that comes in."""
+        """Returns when Envoy last received its filters by ECDS and the inbound listener."""
         filters = {one["ecds_filter"]["name"]: one["last_updated"] for one in self._dump("ecds_filters")}
         (inbound,) = (one for one in self._dump("dynamic_listeners") if one["name"] == "virtualInbound")
         return {**filters, "virtualInbound": inbound["active_state"]["last_updated"]}
@@ -182,7 +182,7 @@ class Pod(Metered):
         return [match.groupdict() for match in found if match]
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """Returns the lines of the chart's inbound.accessLog: source, destination, port, and what the filter found."""
+        """Returns the lines of the chart's inbound.accessLog: source, destination, port, and the filter's findings."""
         lines = []
         for line in self.logs().splitlines():
             if line.startswith('{"') and '"ssa"' in line:
