@@ -1,8 +1,8 @@
 //! Plans as documents: what one says, the next plan starts from.
 
 use ssa_slices::{
-    Replicas, SliceBits, SliceSpace,
-    document::{Document, Endpoint, Roster, StateFault, Wanted},
+    EndpointId, Replicas, SliceBits, SliceSpace,
+    document::{Document, Endpoint, Move, Roster, StateFault, Wanted, is_name},
     plan,
 };
 
@@ -90,4 +90,79 @@ fn all_that_is_wrong_with_a_state_is_told() {
         faults(&two).iter().map(StateFault::endpoint).collect::<Vec<_>>(),
         [Some("a"), Some("b")]
     );
+}
+
+#[test]
+fn names_are_1_to_253_of_the_allowed_characters() {
+    let longest = "x".repeat(253);
+    for name in ["a", "A-z_0.9:8", longest.as_str()] {
+        assert!(is_name(name), "{name}");
+    }
+    let too_long = "x".repeat(254);
+    for name in ["", "a b", "a/b", "\u{e9}", "a\n", too_long.as_str()] {
+        assert!(!is_name(name), "{name:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_a_weight_has_weight_1() {
+    let read: Wanted = serde_json::from_str(r#"{"name": "a"}"#).unwrap();
+    assert_eq!(read, wanted("a", 1));
+}
+
+/// How many slices a document moves to an endpoint, and from it.
+fn moved(document: &Document, name: &str) -> (usize, usize) {
+    let sum = |chosen: &dyn Fn(&Move) -> bool| {
+        document
+            .moves
+            .iter()
+            .filter(|one| chosen(one))
+            .map(|one| one.slices)
+            .sum()
+    };
+    (
+        sum(&|one: &Move| one.to == name),
+        sum(&|one: &Move| one.from.as_deref() == Some(name)),
+    )
+}
+
+#[test]
+fn a_document_says_what_each_endpoint_has_and_what_moves() {
+    let space = space();
+    let roster = Roster::new(vec![wanted("a", 1), wanted("b", 2)], None);
+    let plan_of = |roster: &Roster, current: &[Option<EndpointId>]| {
+        let made = plan(&space, Replicas::SINGLE, current, &roster.planned()).unwrap();
+        roster.document(&space, Replicas::SINGLE, &made).unwrap()
+    };
+    let first = plan_of(&roster, &vec![None; space.count()]);
+    let roster = Roster::new(vec![wanted("c", 1), wanted("b", 2)], Some(&first));
+    let second = plan_of(&roster, &roster.current(&space, &first).unwrap());
+
+    for (document, former) in [(&first, None), (&second, Some("a"))] {
+        for endpoint in &document.endpoints {
+            let share = 32.0 * f64::from(endpoint.weight) / 3.0;
+            assert!((endpoint.share - share).abs() < 1e-9, "{endpoint:?}");
+            assert_eq!((endpoint.moves_in, endpoint.moves_out), moved(document, &endpoint.name));
+        }
+        let report = document.report.as_ref().unwrap();
+        assert_eq!(report.moves, document.moves.iter().map(|one| one.slices).sum::<usize>());
+        assert_eq!(report.bound, "balance");
+        assert!(
+            document.moves.iter().all(|one| one.from.as_deref() == former),
+            "{:?}",
+            document.moves
+        );
+    }
+    let slices = |document: &Document| -> Vec<(String, usize)> {
+        let endpoints = document.endpoints.iter();
+        endpoints
+            .map(|endpoint| (endpoint.name.clone(), endpoint.slices))
+            .collect()
+    };
+    let (a, b) = (first.endpoints[0].slices, first.endpoints[1].slices);
+    assert_eq!(moved(&first, "a"), (a, 0));
+    assert_eq!(moved(&first, "b"), (b, 0));
+    assert_eq!(slices(&second), [("c".into(), a), ("b".into(), b), ("a".into(), 0)]);
+    assert_eq!(moved(&second, "c"), (a, 0), "c replaces a, and b keeps what it has");
+    assert_eq!(moved(&second, "a"), (0, a));
 }
