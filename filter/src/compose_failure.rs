@@ -7,11 +7,11 @@ use ssa_rules::{ComposeError, LimitError};
 /// Why no address is composed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComposeFailure {
-    /// The rule gives none.
+    /// The rule cannot be satisfied.
     Compose(ComposeError),
     /// The record asks for more than the operator allows.
     Limit(LimitError),
-    /// As many proofs of work as this are searched for already.
+    /// This many proofs of work are already in progress.
     Busy(usize),
     /// A proof of work was not found in time, or there was no room to wait for it.
     NotInTime,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_limits_count() {
+    fn the_operators_limits_apply() {
         let default = Limits {
             // Some 0.1 s of a core for each service and port in each minute.
             max_pow: 20,

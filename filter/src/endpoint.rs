@@ -4,33 +4,33 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use arrayvec::{ArrayVec, CapacityError};
 
-/// One end of a connection.
+/// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address. IPv4 comes as its mapped form, which no service owns.
+    /// The address. IPv4 is in its mapped form, which no service owns.
     pub address: Ipv6Addr,
     /// The port.
     pub port: u16,
 }
 
-/// What the longest endpoint takes as [`Endpoint::write`] has it: `[1:2:…]:65535` with groups of four digits.
+/// The length of the longest endpoint as written by [`Endpoint::write`]: `[1:2:…]:65535` with groups of four digits.
 pub const LONGEST: usize = 47;
 
 const GROUPS: u32 = 8;
 const GROUP_BITS: u32 = 16;
 
 impl Endpoint {
-    /// Reads `[2001:db8::1]:80` or `192.0.2.1:80`; a zone (`%eth0`) is dropped. Pipes and internal addresses are none.
+    /// Reads `[2001:db8::1]:80` or `192.0.2.1:80`; a zone (`%eth0`) is dropped. Pipes and internal addresses are not endpoints.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        usual(text).or_else(|| any(text))
+        parse_groups(text).or_else(|| parse_any(text))
     }
 
     /// Writes it as Envoy reads it, in groups and never as IPv4, without leaving groups of zeros out.
     ///
     /// # Errors
     ///
-    /// There is not so much room.
+    /// The buffer is too small.
     pub fn write<const N: usize>(&self, text: &mut ArrayVec<u8, N>) -> Result<(), CapacityError<u8>> {
         let mut before = b'[';
         for group in self.address.segments() {
@@ -44,17 +44,17 @@ impl Endpoint {
     }
 }
 
-/// Reads groups and a port, which is how nearly all connections come: core's reader, which takes every form, costs
-/// some five times as much.
-fn usual(text: &[u8]) -> Option<Endpoint> {
+/// Reads groups and a port, the form of nearly all addresses: the parser of core, which accepts every form, takes about
+/// five times as long.
+fn parse_groups(text: &[u8]) -> Option<Endpoint> {
     let mut rest = text.strip_prefix(b"[")?.iter();
     let address = Ipv6Addr::from_bits(read_groups(&mut rest)?);
     let port = read_port(rest.as_slice().strip_prefix(b":")?)?;
     Some(Endpoint { address, port })
 }
 
-/// Reads whatever core reads.
-fn any(text: &[u8]) -> Option<Endpoint> {
+/// Reads every form that core does.
+fn parse_any(text: &[u8]) -> Option<Endpoint> {
     let text = core::str::from_utf8(text).ok()?;
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok()?;
@@ -65,7 +65,7 @@ fn any(text: &[u8]) -> Option<Endpoint> {
     Some(Endpoint { address, port })
 }
 
-/// Reads groups of hexadecimal digits up to a bracket, and takes that too.
+/// Reads groups of hexadecimal digits up to and including a bracket.
 fn read_groups(text: &mut core::slice::Iter<'_, u8>) -> Option<u128> {
     let (mut address, mut groups) = (0_u128, 0_u32);
     // How many groups stand before `::`.
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_and_port_is_refused() {
+    fn what_is_not_an_address_and_port_is_rejected() {
         for text in [
             "",
             ":",
@@ -230,7 +230,7 @@ mod tests {
             let whole = format!("[{text}]:80");
             let wanted: Option<Ipv6Addr> = text.parse().ok();
             assert_eq!(
-                usual(whole.as_bytes()).map(|endpoint| endpoint.address),
+                parse_groups(whole.as_bytes()).map(|endpoint| endpoint.address),
                 wanted,
                 "{text}"
             );
@@ -241,12 +241,12 @@ mod tests {
     fn ports_are_read_to_their_last() {
         for port in [0, 1, 9, 10, 80, 65_535] {
             assert_eq!(
-                usual(format!("[::1]:{port}").as_bytes()).map(|end| end.port),
+                parse_groups(format!("[::1]:{port}").as_bytes()).map(|end| end.port),
                 Some(port)
             );
         }
         for port in ["", "65536", "99999999999", "-1", "+1", "8o", "80 "] {
-            assert_eq!(usual(format!("[::1]:{port}").as_bytes()), None, "{port}");
+            assert_eq!(parse_groups(format!("[::1]:{port}").as_bytes()), None, "{port}");
         }
     }
 
@@ -265,8 +265,8 @@ mod tests {
                 port,
             };
             let text = written(&endpoint);
-            assert_eq!(any(&text), Some(endpoint), "{text:?}");
-            assert_eq!(usual(&text), Some(endpoint), "{text:?}");
+            assert_eq!(parse_any(&text), Some(endpoint), "{text:?}");
+            assert_eq!(parse_groups(&text), Some(endpoint), "{text:?}");
             // Other addresses, with groups of zeros among them.
             address = draw.wide() & !(0xffff_u128 << (step % 8 * 16));
         }

@@ -1,33 +1,33 @@
-//! What the filter asks of the proxy that runs it: a trait for each thing that it serves.
+//! The interface to the proxy that runs the filter: one trait per concern.
 //!
-//! Methods have the names of the ABI's host calls, but for those of [`Downstream`], which stands for calls that differ
-//! between kinds of contexts.
+//! Methods are named as the ABI's host calls, except those of [`Downstream`]: behind these are calls that differ between
+//! kinds of contexts.
 
 use crate::endpoint::Endpoint;
 
-/// Nanoseconds, in which the proxy tells the time, of a millisecond.
+/// Nanoseconds, the unit of the proxy's clock, in a millisecond.
 pub(crate) const NS_PER_MS: u64 = 1_000_000;
 
-/// Nanoseconds of a second.
+/// Nanoseconds in a second.
 pub(crate) const NS_PER_S: u64 = 1_000_000_000;
 
-/// A counter's number in the proxy.
+/// The proxy's ID of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter(pub u32);
 
-/// A gauge's number in the proxy.
+/// The proxy's ID of a gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge(pub u32);
 
-/// The number of a connection in the proxy, or of the plugin itself.
+/// The proxy's ID of a context: of a connection, or of the plugin itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContextId(pub u32);
 
-/// The number of an HTTP call that is on its way.
+/// The proxy's ID of a pending HTTP call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub u32);
 
-/// Which version of shared data was read. What is written over another is refused.
+/// The version of shared data that was read. A write over another version fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Version(pub u32);
 
@@ -38,35 +38,35 @@ pub struct Request<'a> {
     pub cluster: &'a str,
     /// The path there.
     pub path: &'a str,
-    /// The name of the snapshot that is here: only another one is of interest.
+    /// The entity tag of the current snapshot: only a different one is needed.
     pub etag: Option<&'a str>,
-    /// How long the response may wait for another one, in seconds.
+    /// How long the server may wait for a different one before it responds, in seconds.
     pub wait_s: u32,
     /// How long the proxy waits for the response, in milliseconds.
     pub timeout_ms: u32,
 }
 
-/// A response.
+/// The headers of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// Its status, such as 200.
     pub status: u16,
-    /// The name of the snapshot.
+    /// The entity tag of the snapshot.
     pub etag: Option<String>,
 }
 
-/// The proxy's refusal or inability. What it was is the proxy's own matter and in its log.
+/// A host call failed. The proxy logs why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
-/// An address of a connection.
+/// Which address of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Who connects.
+    /// The client's.
     Source,
-    /// Where to, before any redirection.
+    /// The one that the client dialled, before any redirection.
     Destination,
-    /// From where the proxy itself connects upstream, once it has.
+    /// The proxy's own, of the upstream connection, once there is one.
     UpstreamSource,
 }
 
@@ -76,13 +76,13 @@ pub trait Clock {
     ///
     /// # Errors
     ///
-    /// The proxy does not say.
+    /// The proxy has no time.
     fn get_current_time(&self) -> Result<u64, Refused>;
 }
 
 /// Properties of the effective context's connection: what Envoy calls its attributes, and filter state.
 pub trait Properties {
-    /// Returns the address and port of an end.
+    /// Returns an address of the connection, with its port.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ pub trait Properties {
     ///
     /// # Errors
     ///
-    /// The proxy does not say.
+    /// The proxy does not know.
     fn get_upstream_failure(&self) -> Result<bool, Refused>;
 
     /// Sets a property: access logs and later filters find it as `wasm.KEY`, the former by
@@ -137,61 +137,61 @@ pub trait Downstream {
     fn set_cluster(&self, name: &str) -> Result<(), Refused>;
 }
 
-/// Contexts, and when the plugin is called.
+/// Contexts, and the timer of the plugin.
 pub trait Contexts {
-    /// Makes host calls about another connection from now on, or about the plugin itself.
+    /// Directs the host calls that follow to another connection, or to the plugin itself.
     ///
     /// # Errors
     ///
-    /// It is gone.
+    /// There is no such context any more.
     fn set_effective_context(&self, context: ContextId) -> Result<(), Refused>;
 
-    /// Has the proxy call again and again, with this pause in milliseconds.
+    /// Has the proxy call the plugin periodically, in milliseconds; 0 stops that.
     ///
     /// # Errors
     ///
-    /// The proxy did not take it.
+    /// The proxy did not accept it.
     fn set_tick_period(&self, period_ms: u32) -> Result<(), Refused>;
 }
 
-/// HTTP calls of the plugin's own.
+/// HTTP calls that the plugin makes.
 pub trait HttpCalls {
-    /// Asks for a snapshot. The proxy calls back when there is a response, or none in time.
+    /// Requests a snapshot. The proxy calls back when there is a response, or none in time.
     ///
     /// # Errors
     ///
-    /// The proxy cannot, such as for want of the cluster.
+    /// The proxy cannot, for instance because it has no such cluster.
     fn http_call(&self, request: &Request<'_>) -> Result<Call, Refused>;
 
-    /// Returns what the response says of itself.
+    /// Returns the headers of the response.
     ///
     /// # Errors
     ///
-    /// It says nothing of use.
+    /// They have no status.
     fn http_call_response(&self) -> Result<Response, Refused>;
 
-    /// Returns what the response brings, `max` bytes of it.
+    /// Returns the body of the response, at most `max` bytes of it.
     ///
     /// # Errors
     ///
-    /// The proxy does not say.
+    /// The proxy cannot provide it.
     fn http_call_response_body(&self, max: usize) -> Result<Vec<u8>, Refused>;
 }
 
-/// Data that the VMs of this process share.
+/// Data shared by the VMs of this process.
 pub trait SharedData {
-    /// Returns what a key stands for.
+    /// Returns the value of a key, and its version.
     ///
     /// # Errors
     ///
-    /// There is nothing of this name.
+    /// There is no such key.
     fn get_shared_data(&self, key: &str) -> Result<(Vec<u8>, Version), Refused>;
 
-    /// Sets what a key stands for.
+    /// Sets the value of a key, if its version is still this one.
     ///
     /// # Errors
     ///
-    /// It is of another version by now.
+    /// It has another version by now.
     fn set_shared_data(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused>;
 }
 
@@ -201,7 +201,7 @@ pub trait Metrics {
     ///
     /// # Errors
     ///
-    /// The proxy has none.
+    /// The proxy did not define it.
     fn define_counter(&self, name: &str) -> Result<Counter, Refused>;
 
     /// Adds 1 to a counter.
@@ -215,7 +215,7 @@ pub trait Metrics {
     ///
     /// # Errors
     ///
-    /// The proxy has none.
+    /// The proxy did not define it.
     fn define_gauge(&self, name: &str) -> Result<Gauge, Refused>;
 
     /// Sets a gauge.
@@ -232,7 +232,7 @@ pub trait Log {
     fn warn(&self, line: &str);
 }
 
-/// All of it, as the contexts of connections need it.
+/// All of them.
 pub trait Host: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log {}
 
 impl<T: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log> Host for T {}

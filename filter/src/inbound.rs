@@ -13,17 +13,17 @@ use crate::{
     table::Table,
 };
 
-/// What an inbound filter knows.
+/// The services and settings of an inbound filter.
 #[derive(Clone, Debug)]
 pub struct Inbound {
     services: Table<InboundService>,
-    /// The services of each port, the one that treats a plain address most strictly first.
+    /// The services of each port, the strictest about plain addresses first.
     ports: Index,
-    /// Whether nothing is verified, whatever the modes.
+    /// Whether the kill switch is on: nothing is verified, whatever the modes.
     off: bool,
-    /// Who may use plain addresses.
+    /// The sources that may use plain addresses.
     exempt: Vec<Exemption>,
-    /// Whether connections that concern no service, by address or by port, pass.
+    /// Whether connections pass that concern no service, by address or by port.
     no_match_allowed: bool,
     /// The cluster that demoted connections use.
     demote_cluster: Option<String>,
@@ -34,9 +34,9 @@ pub struct Inbound {
 pub struct InboundService {
     /// Its name and rules.
     pub service: Service,
-    /// What is done with what is found.
+    /// Whether the policy is enforced.
     pub mode: Mode,
-    /// What is done with each finding.
+    /// The action for each finding.
     pub policy: Policy,
     /// The ports it serves.
     pub ports: Vec<u16>,
@@ -48,16 +48,16 @@ impl AsRef<Service> for InboundService {
     }
 }
 
-/// What became of a connection. The names are labels of metrics and fields of logs.
+/// The outcome of a connection. The names are labels of metrics and fields of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It passed.
     Allowed,
-    /// It passed, marked for low priority.
+    /// It passed in the class of possibly bad traffic.
     Demoted,
     /// It was closed.
     Denied,
-    /// It passed, for the service is in shadow mode; it would have been marked.
+    /// It passed, for the service is in shadow mode; it would have been demoted.
     ShadowDemoted,
     /// It passed, for the service is in shadow mode; it would have been closed.
     ShadowDenied,
@@ -99,7 +99,7 @@ impl Outcome {
         }
     }
 
-    /// Says where the outcome stands among others, the strictest first: what is carried out before what is only told.
+    /// Returns the outcome's rank, the strictest first: what is enforced before what is only reported.
     const fn strictness(self) -> u8 {
         match self {
             Self::Denied => 0,
@@ -126,7 +126,7 @@ impl Outcome {
 /// How far an outcome's strictness stands above the number of a service.
 const STRICTNESS_AT: u32 = 32;
 
-/// Puts a service into the order of those of one port: the strictest first, and of equals the first.
+/// Returns a service's rank among those of one port: the strictest first, and of equals the one listed first.
 fn place(outcome: Outcome, service: usize) -> u64 {
     u64::from(outcome.strictness()) << STRICTNESS_AT | index::number(service)
 }
@@ -177,7 +177,7 @@ pub struct Decision {
     pub service: Option<usize>,
     /// What was found.
     pub found: Findings,
-    /// What is to become of the connection.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
@@ -200,7 +200,7 @@ impl Decision {
 }
 
 impl Inbound {
-    /// Makes what an inbound filter knows.
+    /// Makes a filter of services and settings.
     #[must_use]
     pub fn new(
         services: Table<InboundService>,
@@ -220,7 +220,7 @@ impl Inbound {
         inbound
     }
 
-    /// Takes other services; `off` lets everything pass.
+    /// Replaces the services; with `off`, everything passes.
     pub fn install(&mut self, services: Table<InboundService>, off: bool) {
         let ports = |(number, service): (usize, &InboundService)| {
             let placed = place(service.decision(number, service.outside()).outcome, number);
@@ -278,7 +278,7 @@ impl Inbound {
             if service.ports.contains(&destination.port) {
                 return own;
             }
-            // For those whose port it is, the address is a plain one.
+            // For the services with this port, the address is a plain one.
             return match self.of_port(destination.port, InboundService::outside, &mut others) {
                 Some(decision) if decision.outcome.strictness() < own.outcome.strictness() => {
                     others(&own);
@@ -341,7 +341,7 @@ impl InboundService {
         }
     }
 
-    /// Judges a connection to a port of the service by an address that is not its.
+    /// Returns the finding for a connection to a port of the service, on an address that is not its own.
     fn outside(&self) -> Finding {
         if self.mode == Mode::Off {
             Finding::Unverified
@@ -350,7 +350,7 @@ impl InboundService {
         }
     }
 
-    /// Judges a connection to an address of the service.
+    /// Returns the findings for a connection to an address of the service.
     fn find(&self, source: Endpoint, destination: Endpoint, now: UnixTime) -> Findings {
         if self.mode == Mode::Off {
             return Finding::Unverified.into();

@@ -5,10 +5,10 @@ use std::collections::{BinaryHeap, HashMap};
 
 use ssa_rules::hash::siphash24;
 
-/// A map of the proxy's numbers, which come in ascending order.
+/// A map by the proxy's numbers, which ascend.
 pub(crate) type Numbers<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 
-/// A hash of numbers that spreads those in a row over a table.
+/// A hash of numbers that spreads consecutive ones over a table.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spread(u64);
 
@@ -24,7 +24,7 @@ impl Hasher for Spread {
     }
 
     fn write_u32(&mut self, number: u32) {
-        // An odd number whose bits are as good as random: 2^64 divided by the golden ratio.
+        // Fibonacci hashing: 2^64 divided by the golden ratio.
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }

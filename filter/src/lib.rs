@@ -8,15 +8,15 @@
 //!
 //! **Outbound** takes a connection to one of a service's published plain addresses, composes the address that the
 //! service's rule asks for, and hands it to Envoy's `ORIGINAL_DST` cluster. **Inbound** finds the service of the
-//! destination, verifies source and destination by its rules, and lets pass, marks for low priority, or closes.
+//! destination, verifies source and destination by its rules, and passes, demotes or closes the connection.
 //!
-//! What happens on a connection is decided by values alone: [`plugin`] talks to a [`host::Host`], which
-//! `envoy/host.rs` implements with Envoy's host calls and the tests with a table of answers. Services come from the
-//! plugin's configuration, or from a [snapshot](config::Snapshot) that the plugin fetches, with secrets then.
+//! Decisions depend on values alone: a [`subject::Subject`] says what is known of a connection. [`plugin`] reads that
+//! from a [`host::Host`], which `envoy/` implements with Envoy's host calls and the tests with tables. Services come from
+//! the plugin's configuration, or with secrets from a [snapshot](config::Snapshot) that the plugin fetches.
 //!
 //! # What this crate does not do
 //!
-//! It reads no DNS: what it knows of services it is told.
+//! It does not query the DNS: services are given to it.
 #![cfg_attr(
     not(test),
     deny(

@@ -1,4 +1,4 @@
-//! Counters and gauges, defined when they first show something.
+//! Counters and gauges, defined when they are first used.
 //!
 //! Envoy's stats have no labels; its `stats_tags` take them out of names. Labels come from enums and the
 //! configuration alone, never from a client:
@@ -14,8 +14,8 @@
 //! ssa_outbound_source_mismatches_total.service.NAME
 //! ```
 //!
-//! and of outbound what stands there for inbound about snapshots and held connections. The service is `-` for
-//! connections that concern none.
+//! and for outbound the same as for inbound about snapshots and held connections. The service is `-` for
+//! connections that do not concern any.
 
 use core::fmt::Display;
 
@@ -25,16 +25,16 @@ use crate::{
     vm_registry::Summary,
 };
 
-/// What became of a question for a snapshot.
+/// The outcome of a request for a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresh {
-    /// There was another one, and it is in force.
+    /// There was a new one, and it is in force.
     Installed,
-    /// It is still the newest.
+    /// The current one is still the newest.
     Unchanged,
-    /// There was another one, and it is at fault.
+    /// There was a new one, and it is faulty.
     Refused,
-    /// There was no answer of use.
+    /// There was no usable response.
     Failed,
 }
 
@@ -86,7 +86,7 @@ impl Row {
             *counter = host.define_counter(&name(&self.service)).ok();
         }
         if let Some(counter) = counter {
-            // A lost count is no reason to treat a connection differently.
+            // A lost count must not change how a connection is treated.
             let _ = host.increment_metric(*counter);
         }
     }
@@ -116,7 +116,7 @@ impl Metrics {
         metrics
     }
 
-    /// Takes other services; the counters of those that stay stay.
+    /// Replaces the services; the counters of those that stay are kept.
     pub fn rename(&mut self, names: &[String]) {
         let old = core::mem::take(&mut self.rows);
         let known = NameIndex::new(old.iter().map(|row| row.service.as_str()));
@@ -156,7 +156,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a question for a snapshot.
+    /// Counts a request for a snapshot.
     pub fn count_refresh(&mut self, host: &impl host::Metrics, refresh: Refresh) {
         debug_assert!(refresh.number() < Refresh::COUNT, "numbers are below their count");
         let role = self.role;
@@ -165,7 +165,7 @@ impl Metrics {
         });
     }
 
-    /// Shows what all VMs tell together.
+    /// Sets the gauges over all VMs.
     pub fn show(&mut self, host: &impl host::Metrics, summary: &Summary) {
         let gauge = |name: &dyn Display| host.define_gauge(&format!("ssa_{}_{name}", self.role)).ok();
         if self.gauges.is_none() {

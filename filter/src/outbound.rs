@@ -17,21 +17,21 @@ use crate::{
     table::Table,
 };
 
-/// What an outbound filter knows.
+/// The services and settings of an outbound filter.
 #[derive(Clone, Debug)]
 pub struct Outbound {
     services: Table<OutboundService>,
-    /// The service that each plain address stands for.
+    /// The service of each plain address.
     addresses: Index,
-    /// Whether nothing is composed.
+    /// Whether the kill switch is on: nothing is composed.
     off: bool,
-    /// The source that upstream connections really use, where no item has its own: the cluster binds to it.
+    /// The source of upstream connections to items without their own: the cluster binds to it.
     source: Option<Ipv6Addr>,
-    /// Makes the random bits of this node its own.
+    /// Makes this node's random bits distinct.
     seed: Vec<u8>,
     /// How many draws of random fields are in use at once.
     pool: u16,
-    /// What records may ask for.
+    /// The limits on what records may ask for.
     limits: Limits,
 }
 
@@ -40,13 +40,13 @@ pub struct Outbound {
 pub struct OutboundService {
     /// Its name and rules.
     pub service: Service,
-    /// The plain addresses that stand for it: its AAAA records.
+    /// Its plain addresses: its AAAA records.
     pub addresses: Vec<Ipv6Addr>,
-    /// The ports that are rewritten; none means every port.
+    /// The ports that are rewritten; if empty, all ports.
     pub ports: Vec<u16>,
-    /// The port to connect to instead, if another.
+    /// The port to connect to instead of the one dialled.
     pub port: Option<u16>,
-    /// The sources that upstream connections really use, item by item, in the form that rules take.
+    /// The source of upstream connections to each item that has its own, in the form that rules take.
     pub sources: Vec<ItemSource>,
 }
 
@@ -56,24 +56,24 @@ impl AsRef<Service> for OutboundService {
     }
 }
 
-/// What became of a connection. The names are labels of metrics and fields of logs.
+/// The outcome of a connection. The names are labels of metrics and fields of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its destination was composed anew.
+    /// It goes to a composed address.
     Composed,
     /// It goes to an address of the service already: the application knows SSA.
     Own,
     /// It concerns no service.
     Untouched,
-    /// The service has no rule in force: it goes where the application wanted.
+    /// The service has no rule in force: it goes as dialled.
     NoRule,
-    /// No address could be composed: it goes where the application wanted.
+    /// No address could be composed: it goes as dialled.
     Failed,
-    /// The proxy did not say what the connection is, or did not take the new destination.
+    /// The proxy did not say what the connection is, or did not accept the new destination.
     Unreadable,
-    /// All services are off: it goes where the application wanted.
+    /// All services are off: it goes as dialled.
     Off,
-    /// There is no snapshot yet: it goes where the application wanted.
+    /// There is no snapshot yet: it goes as dialled.
     NoSnapshot,
     /// There is no snapshot yet: it was closed.
     Refused,
@@ -116,19 +116,19 @@ impl Outcome {
     }
 }
 
-/// What a destination asks for.
+/// What a destination leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// An address of this service is to be composed, for this port.
     Service(usize, u16),
-    /// It goes where the application wanted.
+    /// The connection goes as dialled.
     Plain(Option<usize>, Outcome),
 }
 
-/// Where a connection is to go.
+/// Where a connection goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Its address, and how it was chosen.
+    /// The address, and how it was chosen.
     pub place: ServiceCandidate,
     /// The port.
     pub port: u16,
@@ -160,9 +160,9 @@ impl Target {
 pub enum Decision {
     /// It goes to a composed address.
     Composed(Target),
-    /// It goes where the application wanted, or is closed.
+    /// It goes as dialled, or is closed.
     Plain(Option<usize>, Outcome),
-    /// It goes where the application wanted, for no address of this service was composed.
+    /// It goes as dialled, for no address of this service could be composed.
     Failed(usize, ComposeFailure),
 }
 
@@ -188,7 +188,7 @@ impl Decision {
         }
     }
 
-    /// Returns what becomes of the connection, if the proxy does what is decided.
+    /// Returns the outcome, provided that the proxy does what is decided.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -199,7 +199,7 @@ impl Decision {
     }
 }
 
-/// An address under search: it lacks its proof of work.
+/// A search for a proof of work: an address that lacks it.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// The service's number.
@@ -213,17 +213,17 @@ pub struct Work {
     draw: Draw,
 }
 
-/// How far composing came.
+/// The result of composing.
 #[derive(Clone, Debug)]
 pub enum Composed {
-    /// It is done.
+    /// The target.
     Target(Target),
-    /// A proof of work is wanted.
+    /// A proof of work has to be found.
     Work(Box<Work>),
 }
 
 impl Outbound {
-    /// Makes what an outbound filter knows.
+    /// Makes a filter of services and settings.
     #[must_use]
     pub fn new(
         services: Table<OutboundService>,
@@ -245,7 +245,7 @@ impl Outbound {
         outbound
     }
 
-    /// Takes other services; `off` lets every connection go where the application wants.
+    /// Replaces the services; with `off`, every connection goes as dialled.
     pub fn install(&mut self, services: Table<OutboundService>, off: bool) {
         let addresses = |(number, service): (usize, &OutboundService)| {
             let number = index::number(number);
@@ -264,7 +264,7 @@ impl Outbound {
         &self.services
     }
 
-    /// Returns what makes the random bits of this node its own.
+    /// Returns the seed that makes this node's random bits distinct.
     #[must_use]
     pub fn seed(&self) -> &[u8] {
         &self.seed
@@ -276,16 +276,16 @@ impl Outbound {
         self.pool
     }
 
-    /// Returns what records may ask for.
+    /// Returns the limits on what records may ask for.
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Says what a destination asks for.
+    /// Returns what a destination leads to.
     #[must_use]
     pub fn route(&self, destination: Endpoint) -> Route {
-        if let Some((number, service)) = self.meant(destination) {
+        if let Some((number, service)) = self.service_of(destination) {
             if self.off {
                 return Route::Plain(Some(number), Outcome::Off);
             }
@@ -301,17 +301,17 @@ impl Outbound {
         }
     }
 
-    /// Returns the service that a plain address and port stand for.
-    fn meant(&self, destination: Endpoint) -> Option<(usize, &OutboundService)> {
+    /// Returns the service with this plain address and port.
+    fn service_of(&self, destination: Endpoint) -> Option<(usize, &OutboundService)> {
         let number = index::service(self.addresses.get(destination.address.into())?);
         let service = self.services.services().get(number)?;
-        let wanted = service.ports.is_empty() || service.ports.contains(&destination.port);
-        wanted.then_some((number, service))
+        let rewritten = service.ports.is_empty() || service.ports.contains(&destination.port);
+        rewritten.then_some((number, service))
     }
 
-    /// Composes an address of a service; nothing where it has no rule in force. `draw` gives the random bits, others
-    /// at each call, of as many draws as are of use and for the rule's time step. What
-    /// failed of late is passed over where the rule leaves another choice.
+    /// Composes an address of a service; nothing if it has no rule in force. `draw` returns random bits, different ones at
+    /// each call, given how many draws are useful and the rule's time step. Candidates that failed recently are avoided
+    /// where the rule leaves another choice.
     ///
     /// # Errors
     ///
@@ -357,7 +357,7 @@ impl Outbound {
         }))
     }
 
-    /// Goes on with a search for at most `tries` addresses; nothing while it is not done.
+    /// Continues a search for at most `tries` addresses; nothing until it succeeds.
     ///
     /// # Errors
     ///
@@ -374,7 +374,7 @@ impl Outbound {
     }
 }
 
-/// The draws that one address is chosen from.
+/// The draws for the choice of one address.
 struct Draws<F> {
     draw: Draw,
     next: F,
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_composed_is_told() {
+    fn failures_to_compose_are_reported() {
         let none = Outliers::default();
         let later = outbound("v=ssa1; addr=rand:64; from=1800000000", "");
         assert_eq!(target(&later, 1, &none), Ok(None));

@@ -1,4 +1,4 @@
-//! Addresses that could not be connected to of late.
+//! Addresses to which connections failed recently.
 
 use ssa_rules::{Candidate, UnixTime};
 
@@ -17,7 +17,7 @@ pub struct ServiceCandidate {
     pub candidate: Candidate,
 }
 
-/// The failures of late.
+/// Recent failures.
 #[derive(Clone, Debug, Default)]
 pub struct Outliers {
     failures: Vec<(ServiceCandidate, UnixTime)>,
@@ -25,17 +25,17 @@ pub struct Outliers {
 
 impl Outliers {
     /// Remembers a failure.
-    pub fn add(&mut self, place: ServiceCandidate, now: UnixTime) {
-        self.failures.retain(|(known, at)| *known != place && counts(*at, now));
+    pub fn add(&mut self, failed: ServiceCandidate, now: UnixTime) {
+        self.failures.retain(|(known, at)| *known != failed && counts(*at, now));
         if self.failures.len() >= MAX_OUTLIERS {
-            // They are kept in the order of their coming.
+            // The oldest is the first.
             let mut first = true;
             self.failures.retain(|_| !core::mem::take(&mut first));
         }
-        self.failures.push((place, now));
+        self.failures.push((failed, now));
     }
 
-    /// Returns the places of a service that failed of late.
+    /// Returns the candidates of a service that failed recently.
     pub fn of(&self, service: usize, now: UnixTime) -> impl Iterator<Item = &ServiceCandidate> + Clone {
         self.failures
             .iter()
@@ -43,7 +43,7 @@ impl Outliers {
             .map(|(place, _)| place)
     }
 
-    /// Forgets everything: the numbers of services are others.
+    /// Forgets everything: the services' numbers have changed.
     pub fn clear(&mut self) {
         self.failures.clear();
     }
@@ -97,7 +97,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn failures_count_for_a_while_whichever_way_the_clock_moves() {
+    fn failures_count_for_a_while_even_if_the_clock_is_set_back() {
         let mut failures = Outliers::default();
         failures.add(place(0, 1), UnixTime(100));
         failures.add(place(0, 1), UnixTime(110));

@@ -1,27 +1,27 @@
-//! Proofs of work: solved a little at a time, and kept for the minute that they are good for.
+//! Proofs of work: searched for in slices of time, and cached for the minute in which they are valid.
 
 use ssa_rules::{ComposeError, UnixTime};
 
 use crate::outbound::{Outbound, Target, Work};
 
-/// The longest that other connections wait for work, in nanoseconds.
+/// The longest slice of work, during which other connections wait, in nanoseconds.
 pub const SLICE: u64 = 1_000_000;
 
-/// Addresses tried between two looks at the clock: some ten microseconds.
+/// Addresses tried between two readings of the clock: some ten microseconds.
 const TRIES: u32 = 128;
 
-/// The most services and ports that are worked on at once.
+/// The most searches in progress at once.
 pub const MAX_RUNNING: usize = 64;
 
-/// The most solutions kept; the oldest give way.
+/// The most solutions cached; the oldest is dropped.
 pub const MAX_SOLVED: usize = 256;
 
 /// The most steps of a slice, whatever the clock says: some milliseconds.
-const MOST_STEPS: u32 = 256;
+const MAX_STEPS: u32 = 256;
 
 /// A slice of work.
 struct Slice {
-    /// The time from which on it lasts; none without a clock.
+    /// When it began; none without a clock.
     began: Option<u64>,
     /// The steps so far.
     steps: u32,
@@ -37,9 +37,9 @@ impl Slice {
 
     /// Says whether there is time for another step.
     fn lasts(&mut self, clock: &mut impl FnMut() -> Option<u64>) -> bool {
-        // Under a clock that stands still it ends too.
+        // It ends even if the clock stands still.
         self.steps = self.steps.saturating_add(1);
-        if self.steps > MOST_STEPS {
+        if self.steps > MAX_STEPS {
             return false;
         }
         let spent = clock().zip(self.began).map(|(now, began)| now.abs_diff(began));
@@ -48,16 +48,16 @@ impl Slice {
     }
 }
 
-/// What work is for: a service and a port.
+/// What a search is for: a service and a port.
 pub type Task = (usize, u16);
 
-/// The work of one worker.
+/// The searches of one worker.
 #[derive(Clone, Debug, Default)]
 pub struct PowScheduler {
     running: Vec<Work>,
-    /// What nobody waits for now; it goes on from where it was when somebody does.
+    /// Searches that no connection waits for; they continue when one does.
     suspended: Vec<Work>,
-    solved: Vec<(UnixTime, Target)>,
+    solutions: Vec<(UnixTime, Target)>,
 }
 
 fn task(work: &Work) -> Task {
@@ -72,25 +72,25 @@ impl PowScheduler {
     /// Returns the address that was found for a task in this minute.
     #[must_use]
     pub fn solution(&self, (service, port): Task, now: UnixTime) -> Option<Target> {
-        let mut solved = self.solved.iter();
-        let good = |(began, target): &&(UnixTime, Target)| {
+        let mut solutions = self.solutions.iter();
+        let valid = |(began, target): &&(UnixTime, Target)| {
             target.place.service == service && target.port == port && minute(*began) == minute(now)
         };
-        solved.find(good).map(|(_, target)| *target)
+        solutions.find(valid).map(|(_, target)| *target)
     }
 
     /// Forgets the solutions that lead to an address which failed.
     pub fn discard(&mut self, failed: &crate::outliers::ServiceCandidate) {
-        self.solved.retain(|(_, target)| target.place != *failed);
+        self.solutions.retain(|(_, target)| target.place != *failed);
     }
 
-    /// Says whether a task is being worked on.
+    /// Says whether a search is in progress.
     #[must_use]
     pub fn is_running(&self, wanted: Task) -> bool {
         self.running.iter().any(|work| task(work) == wanted)
     }
 
-    /// Takes work; gives it back when there is too much.
+    /// Adds a search, if there are not too many.
     #[must_use]
     pub fn add(&mut self, work: Work) -> bool {
         let room = self.running.len() < MAX_RUNNING;
@@ -100,7 +100,7 @@ impl PowScheduler {
         room
     }
 
-    /// Sets work aside.
+    /// Suspends a search.
     pub fn suspend(&mut self, wanted: Task) {
         let Some(work) = self.running.iter().find(|work| task(work) == wanted).copied() else {
             return;
@@ -113,7 +113,7 @@ impl PowScheduler {
         self.suspended.push(work);
     }
 
-    /// Says whether a task is being worked on, from now on if it was set aside in this minute and there is room.
+    /// Resumes a search that was suspended in this minute, if there is room; says whether it is in progress.
     pub fn resume(&mut self, wanted: Task, now: UnixTime) -> bool {
         if self.is_running(wanted) {
             return true;
@@ -123,20 +123,20 @@ impl PowScheduler {
         found.is_some_and(|work| minute(work.began) == minute(now) && self.add(work))
     }
 
-    /// Says whether there is work.
+    /// Says whether any search is in progress.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.running.is_empty()
     }
 
-    /// Forgets everything: the services are others.
+    /// Forgets everything: the services have changed.
     pub fn clear(&mut self) {
         self.running.clear();
         self.suspended.clear();
-        self.solved.clear();
+        self.solutions.clear();
     }
 
-    /// Does the first slice of work; nothing where that does not suffice.
+    /// Searches for one slice of time, before the search is added; nothing if that does not suffice.
     ///
     /// # Errors
     ///
@@ -150,14 +150,14 @@ impl PowScheduler {
         let mut slice = Slice::begin(&mut clock);
         while slice.lasts(&mut clock) {
             if let Some(target) = outbound.advance(work, TRIES)? {
-                self.keep(work.began, target);
+                self.cache(work.began, target);
                 return Ok(Some(target));
             }
         }
         Ok(None)
     }
 
-    /// Works for at most [`SLICE`] by `clock`, which gives nanoseconds; keeps what was found, and returns the tasks that
+    /// Searches for at most [`SLICE`] by `clock`, which returns nanoseconds; caches solutions, and returns the tasks that
     /// cannot be done.
     pub fn run(&mut self, outbound: &Outbound, mut clock: impl FnMut() -> Option<u64>) -> Vec<(Task, ComposeError)> {
         let mut failed = Vec::new();
@@ -181,14 +181,14 @@ impl PowScheduler {
             let done = *work;
             self.running.retain(|work| task(work) != task(&done));
             match end {
-                Ok(target) => self.keep(done.began, target),
+                Ok(target) => self.cache(done.began, target),
                 Err(error) => failed.push((task(&done), error)),
             }
             if turn >= self.running.len() {
                 turn = 0;
             }
         }
-        // The next slice begins with another task.
+        // The next slice begins with another search.
         if let Some(first) = self.running.first().copied() {
             let mut skipped = false;
             self.running.retain(|_| core::mem::replace(&mut skipped, true));
@@ -197,22 +197,22 @@ impl PowScheduler {
         failed
     }
 
-    /// Ends the work that outlived its minute.
+    /// Ends searches whose minute is over.
     pub fn expire(&mut self, now: UnixTime) {
-        let good = |work: &Work| minute(work.began) == minute(now);
-        self.running.retain(good);
-        self.suspended.retain(good);
+        let valid = |work: &Work| minute(work.began) == minute(now);
+        self.running.retain(valid);
+        self.suspended.retain(valid);
     }
 
-    fn keep(&mut self, began: UnixTime, target: Target) {
-        self.solved.retain(|(at, old)| {
+    fn cache(&mut self, began: UnixTime, target: Target) {
+        self.solutions.retain(|(at, old)| {
             minute(*at) == minute(began) && (old.place.service, old.port) != (target.place.service, target.port)
         });
-        if self.solved.len() >= MAX_SOLVED {
+        if self.solutions.len() >= MAX_SOLVED {
             let mut first = true;
-            self.solved.retain(|_| !core::mem::take(&mut first));
+            self.solutions.retain(|_| !core::mem::take(&mut first));
         }
-        self.solved.push((began, target));
+        self.solutions.push((began, target));
     }
 }
 
@@ -234,33 +234,33 @@ mod tests {
     #[test]
     fn the_257th_solution_takes_the_place_of_the_oldest() {
         let now = UnixTime(600);
-        let mut works = PowScheduler::default();
+        let mut scheduler = PowScheduler::default();
         for port in 1..=256 {
-            works.keep(now, target(0, port));
+            scheduler.cache(now, target(0, port));
         }
-        assert_eq!(works.solved.len(), MAX_SOLVED);
-        assert_eq!(works.solution((0, 1), now), Some(target(0, 1)));
-        works.keep(now, target(1, 1));
-        assert_eq!(works.solved.len(), MAX_SOLVED);
-        assert_eq!(works.solution((0, 1), now), None);
+        assert_eq!(scheduler.solutions.len(), MAX_SOLVED);
+        assert_eq!(scheduler.solution((0, 1), now), Some(target(0, 1)));
+        scheduler.cache(now, target(1, 1));
+        assert_eq!(scheduler.solutions.len(), MAX_SOLVED);
+        assert_eq!(scheduler.solution((0, 1), now), None);
         for port in 2..=256 {
-            assert_eq!(works.solution((0, port), now), Some(target(0, port)));
+            assert_eq!(scheduler.solution((0, port), now), Some(target(0, port)));
         }
-        assert_eq!(works.solution((1, 1), now), Some(target(1, 1)));
+        assert_eq!(scheduler.solution((1, 1), now), Some(target(1, 1)));
     }
 
     #[test]
     fn a_newer_solution_of_a_task_takes_the_place_of_its_own() {
         let now = UnixTime(600);
-        let mut works = PowScheduler::default();
+        let mut scheduler = PowScheduler::default();
         for port in 1..=256 {
-            works.keep(now, target(0, port));
+            scheduler.cache(now, target(0, port));
         }
-        works.keep(now, target(0, 256));
-        assert_eq!(works.solution((0, 1), now), Some(target(0, 1)));
+        scheduler.cache(now, target(0, 256));
+        assert_eq!(scheduler.solution((0, 1), now), Some(target(0, 1)));
         // The next minute's is the only one that is good then.
         let next = UnixTime(660);
-        works.keep(next, target(0, 7));
-        assert_eq!(works.solved, [(next, target(0, 7))]);
+        scheduler.cache(next, target(0, 7));
+        assert_eq!(scheduler.solutions, [(next, target(0, 7))]);
     }
 }

@@ -25,8 +25,8 @@ pub struct Random {
 }
 
 impl Random {
-    /// Starts a generator of everything that tells this VM from others: the node's seed, the time, and the VM's number
-    /// in its process.
+    /// Seeds a generator with everything that distinguishes this VM from others: the node's seed, the time, and the VM's
+    /// number in its process.
     #[must_use]
     pub fn new(seed: &[u8], time_in_ns: u64, number: u64) -> Self {
         let mut message = seed.to_vec();
@@ -38,7 +38,7 @@ impl Random {
         }
     }
 
-    /// Mixes in something that comes later, such as a snapshot's seed.
+    /// Mixes in a further seed, such as a snapshot's.
     pub fn mix(&mut self, value: &[u8]) {
         let mut message = self.key.to_vec();
         message.extend(self.counter.to_be_bytes());
@@ -78,8 +78,8 @@ pub enum Share {
     Few,
 }
 
-/// What a VM's draws come from, for as long as it lives: plugins that a push of the configuration makes anew go on
-/// drawing the same, for other draws would be other addresses.
+/// The source of a VM's draws, for its lifetime: plugins that are created anew by a configuration push keep drawing the
+/// same, since other draws would lead to other addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity {
     /// The VM's number in its process.
@@ -100,7 +100,7 @@ impl Identity {
         }
     }
 
-    /// Takes the seed of the first snapshot; says whether it was the first.
+    /// Mixes in the seed of the first snapshot; says whether this was the first.
     pub fn seed(&mut self, seed: &[u8]) -> bool {
         if self.seeded {
             return false;
@@ -137,7 +137,7 @@ impl Draw {
     /// Returns the next 64 bits of the draw.
     pub fn bits(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
-        // A slot is a number of 16 bits, and no draw is asked for 2^48 times.
+        // A slot is a number of 16 bits, and no draw is used 2^48 times.
         let place = self.slot.unbounded_shl(48) ^ self.counter;
         let message = u128::from(self.changes).unbounded_shl(64) | u128::from(place);
         siphash24(&self.key, &message.to_be_bytes())

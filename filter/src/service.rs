@@ -8,17 +8,16 @@ use ssa_rules::{AddressSpace, Membership, Published};
 /// A service as both roles know it.
 #[derive(Clone, Debug, Default)]
 pub struct Service {
-    /// Its name, which metrics and logs bear.
+    /// Its name in metrics and logs.
     pub name: String,
     /// Its rules.
     pub rules: Published,
-    /// The address spaces of its rules: one, or one for each that brings its own.
+    /// The address spaces of its rules: one, or one for each rule that has its own.
     pub(crate) spaces: Vec<AddressSpace>,
 }
 
 impl Service {
-    /// Says what an address is to the service, whichever of its records holds: in the service before legacy before
-    /// outside.
+    /// Returns the class of an address: over all address spaces, in the service before legacy before outside.
     #[must_use]
     pub fn membership(&self, address: Ipv6Addr) -> Membership {
         let classes = self.spaces.iter().map(|space| space.membership(address));

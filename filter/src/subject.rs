@@ -1,4 +1,4 @@
-//! What a decision is made of.
+//! What a decision depends on.
 
 use ssa_rules::UnixTime;
 
@@ -10,17 +10,16 @@ use crate::{
 /// What is known of a connection when it is decided on. What the proxy does not provide is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// Who connects; known only to a role whose decisions depend on it.
+    /// The client's address; read only for a role whose decisions depend on it.
     pub source: Option<Endpoint>,
-    /// Where to, before any redirection.
+    /// The address that the client dialled, before any redirection.
     pub destination: Option<Endpoint>,
-    /// When.
+    /// The time of the decision.
     pub time: Option<UnixTime>,
 }
 
 impl Subject {
-    /// Reads what the proxy knows of the effective context's connection. Each property costs a host call: the source is
-    /// read where it is asked for.
+    /// Reads it of the effective context's connection. Each property costs a host call, so the source is optional.
     pub(crate) fn read(host: &(impl Clock + Properties), with_source: bool) -> Self {
         let source = if with_source {
             host.get_address(End::Source).ok()
@@ -34,7 +33,7 @@ impl Subject {
         }
     }
 
-    /// Returns a subject of which nothing but the time is known.
+    /// Makes a subject of which only the time is known, in nanoseconds.
     pub(crate) fn at(time: u64) -> Self {
         Self {
             time: Some(seconds(time)),

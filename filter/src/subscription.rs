@@ -1,34 +1,34 @@
-//! When the next snapshot is asked for.
+//! When to request the next snapshot.
 
 use ssa_snapshot::{Role, plugin::Subscription};
 
 use crate::host::{Call, HttpCalls, NS_PER_MS, Request};
 
-/// How much longer than the server may wait the proxy waits for it, in milliseconds.
-const PATIENCE_MS: u32 = 5_000;
+/// How much longer than the server may wait the proxy waits for the response, in milliseconds.
+const TIMEOUT_MARGIN_MS: u32 = 5_000;
 
-/// The pause between questions while there is no snapshot, in milliseconds.
-const EAGER_MS: u32 = 100;
+/// The longest pause between requests until there is a snapshot, in milliseconds.
+const RETRY_MS: u32 = 100;
 
-/// The state of a subscription in one VM.
+/// Polls a server for snapshots, in one VM.
 #[derive(Debug)]
-pub struct Feed {
+pub struct Poller {
     role: Role,
     subscription: Subscription,
-    /// The question on its way, when it was asked, and how long its answer is waited for, in nanoseconds.
+    /// The pending request, when it was made, and after how long it counts as lost, in nanoseconds.
     call: Option<(Call, u64, u64)>,
-    /// The time of the next one, in nanoseconds.
+    /// The time of the next request, in nanoseconds.
     due: u64,
-    /// Names the snapshot that was seen last.
+    /// The entity tag of the last snapshot received.
     etag: Option<String>,
-    /// Whether that one was refused.
-    refused: bool,
-    /// Whether one is here.
+    /// Whether that one was rejected.
+    rejected: bool,
+    /// Whether there is a snapshot in force.
     ready: bool,
 }
 
-impl Feed {
-    /// Begins a subscription.
+impl Poller {
+    /// Makes a poller for a role's snapshots.
     #[must_use]
     pub const fn new(role: Role, subscription: Subscription) -> Self {
         Self {
@@ -37,29 +37,29 @@ impl Feed {
             call: None,
             due: 0,
             etag: None,
-            refused: false,
+            rejected: false,
             ready: false,
         }
     }
 
-    /// Says whether a snapshot is here.
+    /// Says whether there is a snapshot in force.
     #[must_use]
     pub const fn ready(&self) -> bool {
         self.ready
     }
 
-    /// Says whether connections pass for which no snapshot came in time.
+    /// Says whether connections pass if no snapshot arrives in time.
     #[must_use]
     pub fn failure_mode_allow(&self) -> bool {
         self.subscription.failure_mode_allow(self.role)
     }
 
-    /// Asks for the next snapshot, if it is time to; says whether that could not be done.
-    pub fn ask(&mut self, host: &impl HttpCalls, now: u64) -> bool {
-        // A clock that was set back makes no pause longer.
+    /// Requests the next snapshot, if it is time to; returns whether the proxy failed to do so.
+    pub fn poll(&mut self, host: &impl HttpCalls, now: u64) -> bool {
+        // A clock that was set back does not prolong the pause.
         let pause = self.due.saturating_sub(now);
-        // The proxy tells of every question that there was no answer in time; one that it lost is asked again.
-        let waiting = |(_, asked, longest): (Call, u64, u64)| now.abs_diff(asked) <= longest;
+        // The proxy reports every request without a response in time; one that it lost is repeated.
+        let waiting = |(_, made, longest): (Call, u64, u64)| now.abs_diff(made) <= longest;
         if self.call.is_some_and(waiting) || (pause > 0 && pause <= self.pause()) {
             return false;
         }
@@ -68,8 +68,8 @@ impl Feed {
         } else {
             0
         };
-        let timeout_ms = wait_s.saturating_mul(1000).saturating_add(PATIENCE_MS);
-        let longest = u64::from(timeout_ms.saturating_add(PATIENCE_MS)).saturating_mul(NS_PER_MS);
+        let timeout_ms = wait_s.saturating_mul(1000).saturating_add(TIMEOUT_MARGIN_MS);
+        let longest = u64::from(timeout_ms.saturating_add(TIMEOUT_MARGIN_MS)).saturating_mul(NS_PER_MS);
         let call = host
             .http_call(&Request {
                 cluster: &self.subscription.cluster,
@@ -81,65 +81,65 @@ impl Feed {
             .ok();
         self.call = call.map(|call| (call, now, longest));
         if self.call.is_none() {
-            self.rest(now);
+            self.schedule(now);
         }
         self.call.is_none()
     }
 
-    /// Says whether an answer is to the question on its way, which it then no longer is.
-    pub fn answered(&mut self, call: Call, now: u64) -> bool {
-        let ours = self.call.is_some_and(|(asked, ..)| asked == call);
+    /// Says whether a response is to the pending request, which is then done.
+    pub fn complete(&mut self, call: Call, now: u64) -> bool {
+        let ours = self.call.is_some_and(|(pending, ..)| pending == call);
         if ours {
             self.call = None;
-            self.rest(now);
+            self.schedule(now);
         }
         ours
     }
 
-    /// Notes that a snapshot is here, of this name.
+    /// Records that a snapshot with this entity tag is in force.
     pub fn installed(&mut self, etag: Option<String>, now: u64) {
         self.ready = true;
         self.etag = etag;
-        self.refused = false;
-        self.rest(now);
+        self.rejected = false;
+        self.schedule(now);
     }
 
-    /// Notes that the snapshot of this name was refused: only another one is of interest.
-    pub fn refuse(&mut self, etag: Option<String>) {
+    /// Records that the snapshot with this entity tag was rejected: only a different one is requested.
+    pub fn reject(&mut self, etag: Option<String>) {
         if etag.is_some() {
             self.etag = etag;
-            self.refused = true;
+            self.rejected = true;
         }
     }
 
-    /// Says whether the newest snapshot was refused, as far as is known.
+    /// Says whether the last snapshot received was rejected.
     #[must_use]
-    pub const fn refused(&self) -> bool {
-        self.refused
+    pub const fn rejected(&self) -> bool {
+        self.rejected
     }
 
-    fn rest(&mut self, now: u64) {
+    fn schedule(&mut self, now: u64) {
         self.due = now.saturating_add(self.pause());
     }
 
-    /// Returns the pause between questions, in nanoseconds.
+    /// Returns the pause between requests, in nanoseconds.
     fn pause(&self) -> u64 {
         let refresh_ms = self.subscription.refresh_ms.get();
         let pause_ms = if self.ready {
             refresh_ms
         } else {
-            refresh_ms.min(EAGER_MS)
+            refresh_ms.min(RETRY_MS)
         };
         u64::from(pause_ms).saturating_mul(NS_PER_MS)
     }
 
-    /// Returns how often to look whether it is time, in milliseconds.
+    /// Returns how often to call [`poll`](Self::poll), in milliseconds.
     #[must_use]
     pub fn tick_ms(&self) -> u32 {
         if self.ready {
             self.subscription.refresh_ms.get().min(1000)
         } else {
-            EAGER_MS.div_euclid(5)
+            RETRY_MS.div_euclid(5)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The services of one configuration, and which of them an address belongs to.
+//! The services of one configuration, and the service that an address belongs to.
 
 use core::net::Ipv6Addr;
 
@@ -7,18 +7,18 @@ use crate::{
     service::Service,
 };
 
-/// Services that share no address.
+/// Services without shared addresses.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
     services: Vec<T>,
-    /// The items that lie in no other: address, and length and service as [`pack`] puts them together.
+    /// The items that are not contained in another: the address, with length and service [packed](pack).
     items: Index,
 }
 
 /// How far a length stands above the number of a service.
 const LENGTH_AT: u32 = 32;
 
-/// Puts an item's length and its service into one number: of equal addresses the shorter item comes first.
+/// Packs an item's length and its service into one number: of equal addresses, the shorter item is first.
 fn pack(length: u8, service: usize) -> u64 {
     u64::from(length) << LENGTH_AT | index::number(service)
 }
@@ -79,7 +79,7 @@ impl<T: AsRef<Service>> Table<T> {
     }
 }
 
-/// Returns the items that lie in no other.
+/// Returns the items that are not contained in another.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ fn outer_items(services: &[&Service]) -> Result<Index, Vec<[usize; 2]>> {
         let (_, own) = unpack(*packed);
         let around = outer.last().map(|(first, around)| (first, unpack(*around)));
         match around {
-            // A prefix comes before those that lie in it.
+            // A prefix precedes those that it contains.
             Some((first, (rest, other))) if *network <= first | rest => {
                 let pair = [other.min(own), other.max(own)];
                 if other != own && !shared.contains(&pair) {

@@ -1,10 +1,10 @@
-//! Keeps going at faults, of the document and of what stands in it.
+//! Collects the faults of a document and of its values.
 
 use ssa_snapshot::read::{self, Document, Value};
 
 use super::fault::{ConfigError, Fault, Problem};
 
-/// A document, and the faults met so far.
+/// A document, and its faults so far.
 pub(super) struct Checker {
     document: Document,
     faults: Vec<Fault>,
@@ -16,7 +16,7 @@ impl Checker {
         Self { document, faults }
     }
 
-    /// Notes a fault, unless one of that place is known: it may follow from that.
+    /// Reports a fault, unless one of that place is known: it may follow from that.
     pub(super) fn fault(&mut self, place: &str, problem: Problem) {
         if !self.document.has_fault(place) {
             let place = place.to_owned();
@@ -24,12 +24,12 @@ impl Checker {
         }
     }
 
-    /// Notes faults.
+    /// Adds faults.
     pub(super) fn append(&mut self, faults: &mut Vec<Fault>) {
         self.faults.append(faults);
     }
 
-    /// Says whether so many faults were met that no others are looked for.
+    /// Says whether there are so many faults that no others are looked for.
     pub(super) fn is_full(&self) -> bool {
         self.document.is_full()
     }
@@ -38,19 +38,19 @@ impl Checker {
         self.document.has_fault(place)
     }
 
-    fn hear<T>(&mut self, read: T) -> T {
+    fn collect_faults<T>(&mut self, read: T) -> T {
         self.faults
             .extend(self.document.take_faults().into_iter().map(Fault::from));
         read
     }
 
-    /// Reads a field that has to be there before the others; nothing where it is at fault.
+    /// Reads a required field before the others; nothing if it is faulty.
     pub(super) fn first<T: Value>(&mut self, field: &'static str) -> Option<T> {
         let read = self.document.first(field);
-        self.hear(read)
+        self.collect_faults(read)
     }
 
-    /// Notes whether services stand in a plugin's configuration as well as a snapshot, or neither.
+    /// Reports a configuration that has both services and a snapshot, or neither.
     pub(super) fn one_source(&mut self) {
         if self.document.has("services") == self.document.has("snapshot") {
             self.fault("", Problem::Document(read::Problem::OneOf(["services", "snapshot"])));
@@ -60,10 +60,10 @@ impl Checker {
     /// Reads the whole.
     pub(super) fn whole<T: Value>(&mut self) -> T {
         let read = self.document.read();
-        self.hear(read)
+        self.collect_faults(read)
     }
 
-    /// Refuses the whole at any fault.
+    /// Returns the result, or all faults if there are any.
     pub(super) fn finish<T>(self, whole: Option<T>) -> Result<T, ConfigError> {
         match whole {
             Some(whole) if self.faults.is_empty() => Ok(whole),

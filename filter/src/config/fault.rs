@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, where, and what is allowed.
+//! The faults of a configuration: what is wrong, where, and what is allowed.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ use ssa_rules::{
 };
 use ssa_snapshot::read;
 
-/// Why a configuration is refused: every fault of it.
+/// Why a configuration is rejected: all of its faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The faults.
@@ -18,7 +18,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A fault of the whole.
+    /// Makes an error of one fault of the whole document.
     pub(super) fn whole(problem: Problem) -> Self {
         let place = String::new();
         Self {
@@ -30,39 +30,39 @@ impl ConfigError {
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is, such as `services[0].ports[1]`; empty for the whole.
+    /// The place, such as `services[0].ports[1]`; empty for the whole document.
     pub place: String,
-    /// What is wrong there.
+    /// What is wrong.
     pub problem: Problem,
 }
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The document is not JSON, or a value in it is not what its type asks for.
+    /// The document is not JSON, or a value in it does not have its type.
     Document(read::Problem),
-    /// A list has to have members.
+    /// A list must not be empty.
     Empty,
-    /// Key material that is none. It is not repeated.
+    /// Key material is malformed. It is not repeated.
     KeyMaterial(KeyMaterialError),
-    /// The whole is too long.
+    /// The document is too long.
     TooLong {
-        /// The most bytes.
+        /// The limit, in bytes.
         max: usize,
-        /// Its bytes.
+        /// Its size, in bytes.
         found: usize,
     },
-    /// The address prefix list cannot be read.
+    /// The address list cannot be parsed.
     Apl(TextError),
-    /// The address prefix list describes no address space.
+    /// The address list is not a valid address space.
     Space(SpaceError),
-    /// A text is no SSA-1 record at all: it does not begin by `v=ssa1`.
+    /// A text is not an SSA-1 record: it does not begin with `v=ssa1`.
     NoRecord,
     /// A record is unusable.
     Rule(Unusable),
-    /// No record is usable, though some would be alone.
+    /// The records are not usable together, though some would be alone.
     Set(SetError),
-    /// Something stands in another service too.
+    /// Another service has the same.
     Repeated {
         /// The number of the first service that has it.
         first: usize,

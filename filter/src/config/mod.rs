@@ -54,7 +54,7 @@ pub struct Config {
     pub role: Role,
     /// How many connections one worker holds, and how long.
     pub hold: plugin::Hold,
-    /// Where the services come from, unless they stand in the configuration.
+    /// Where to fetch the services from, unless they are in the configuration.
     pub subscription: Option<plugin::Subscription>,
 }
 
@@ -97,7 +97,7 @@ impl Config {
 }
 
 fn read(checker: &mut Checker) -> Option<Config> {
-    // The other fields depend on the role: without it, nothing can be said of them.
+    // The other fields depend on the role: without it, they cannot be checked.
     match checker.first("role")? {
         RoleName::Inbound => read_inbound(checker),
         RoleName::Outbound => read_outbound(checker),
@@ -147,7 +147,7 @@ fn read_outbound(checker: &mut Checker) -> Option<Config> {
     })
 }
 
-/// Notes plain addresses that stand for two services.
+/// Reports plain addresses that two services list.
 fn check_addresses(checker: &mut Checker, services: &Table<OutboundService>) {
     let owners = |(number, service): (usize, &OutboundService)| {
         let number = index::number(number);

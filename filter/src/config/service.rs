@@ -9,30 +9,30 @@ use super::{
 };
 use crate::{inbound::InboundService, index::NameIndex, outbound::OutboundService, service::Service, table::Table};
 
-/// Where services stand, and so what they may bring.
+/// Where services are read from, and so what they may contain.
 pub(super) enum Origin<'a> {
-    /// In the plugin's configuration, which everyone can read who may see it: no secrets, and every record is usable.
+    /// From the plugin's configuration, which Envoy shows: no secrets, and every record must be usable.
     Configuration,
-    /// In a snapshot: with secrets; a record that is unusable is left out, and noted here.
+    /// From a snapshot: with secrets; an unusable record is skipped, and added here.
     Snapshot(&'a mut Vec<Fault>),
 }
 
-/// What a role wants to know of a service.
+/// A service as a role needs it.
 pub(super) trait Kind: AsRef<Service> + Sized {
-    /// A service as it is written.
+    /// A service as written.
     type Raw;
 
-    /// For whom rules are prepared.
+    /// The party that rules are prepared for.
     const PARTY: Party;
 
-    /// Returns what both roles know of it.
+    /// Returns the fields that both roles have.
     fn common(raw: &Self::Raw) -> Common<'_>;
 
-    /// Adds the fields that are the role's own.
+    /// Adds the fields of the role.
     fn new(service: Service, raw: Self::Raw) -> Self;
 }
 
-/// What both roles know of a service, as it is written.
+/// The fields of a service that both roles have, as written.
 pub(super) struct Common<'a> {
     name: &'a str,
     apl: Option<&'a str>,
@@ -48,18 +48,18 @@ pub(super) fn read_all<T: Kind>(checker: &mut Checker, raw: Vec<T::Raw>, origin:
     let services = services.into_iter().zip(raw);
     let services = services.filter_map(|(service, raw)| Some(T::new(service?, raw)));
     let table = Table::new(services.collect());
-    table.map_err(|shared| note_overlaps(checker, &names, shared)).ok()
+    table.map_err(|shared| report_overlaps(checker, &names, shared)).ok()
 }
 
-/// Notes pairs of services that share addresses.
-fn note_overlaps(checker: &mut Checker, names: &[String], shared: Vec<[usize; 2]>) {
+/// Reports pairs of services that share addresses.
+fn report_overlaps(checker: &mut Checker, names: &[String], shared: Vec<[usize; 2]>) {
     for pair in shared {
         let names = pair.map(|number| names.get(number).cloned().unwrap_or_default());
         checker.fault("services", Problem::Overlap { names });
     }
 }
 
-/// Reads what both roles know of services; nothing of those that are at fault.
+/// Reads the common part of services; nothing of faulty ones.
 fn read_services(
     checker: &mut Checker,
     raw: &[Common<'_>],
@@ -79,7 +79,7 @@ fn read_services(
             checker.fault(&name_place, Problem::Repeated { first });
         }
         let service = read_service(checker, &place, raw, party, origin);
-        // A name that is at fault would name it where it overlaps others.
+        // Otherwise, reports of overlaps would use the faulty name.
         services.push(service.filter(|_| !checker.has_fault(&name_place)));
     }
     services
@@ -100,7 +100,7 @@ fn read_service(
             None
         }
     };
-    // What stands in a configuration can never get its secret: it is judged as strictly for clients as for verifiers.
+    // A record in a configuration never gets its secret: it is judged as strictly for clients as for verifiers.
     let (keys, party) = match origin {
         Origin::Configuration => (Vec::new(), Party::Verifier),
         Origin::Snapshot(_) => (read_keys(checker, place, raw.secrets), party),
@@ -113,23 +113,23 @@ fn read_service(
             checker.fault(&format!("{rules_place}[{number}]"), Problem::NoRecord);
         }
     }
-    // Without its addresses a record cannot be judged: its own faults wait.
+    // Without its address list a record cannot be judged.
     if checker.has_fault(&apl_place) {
         return None;
     }
-    let key_of = |wanted: &KeyId| {
-        let key = keys.iter().find(|(name, _)| *name == wanted.as_str());
+    let key_of = |id: &KeyId| {
+        let key = keys.iter().find(|(name, _)| *name == id.as_str());
         key.map_or(Key::None, |(_, key)| *key)
     };
     let publication = Publication::read(apl.as_ref(), raw.rules, party, key_of);
     let mut unusable = Vec::new();
-    let mut note = |place: String, problem: Problem| unusable.push(Fault { place, problem });
+    let mut report = |place: String, problem: Problem| unusable.push(Fault { place, problem });
     if let Err(error) = &publication.space {
-        note(apl_place, Problem::Space(error.clone()));
+        report(apl_place, Problem::Space(error.clone()));
     } else {
         for candidate in &publication.candidates {
             if let Err(error) = &candidate.rule {
-                note(
+                report(
                     format!("{rules_place}[{}]", candidate.index),
                     Problem::Rule(error.clone()),
                 );
@@ -137,7 +137,7 @@ fn read_service(
         }
     }
     if let Err(error) = publication.set {
-        note(rules_place, Problem::Set(error));
+        report(rules_place, Problem::Set(error));
     }
     match origin {
         Origin::Configuration if !unusable.is_empty() => {
@@ -145,7 +145,7 @@ fn read_service(
             return None;
         }
         Origin::Configuration => {}
-        Origin::Snapshot(notes) => notes.append(&mut unusable),
+        Origin::Snapshot(skipped) => skipped.append(&mut unusable),
     }
     let spaces = match publication.space {
         Ok(Some(space)) => vec![space],
@@ -162,7 +162,7 @@ fn read_service(
     })
 }
 
-/// Returns the address space that a record brings itself.
+/// Returns the address space of a record's own list.
 fn own_space(record: &Record) -> Option<AddressSpace> {
     AddressSpace::new(record.apl()?).ok().flatten()
 }

@@ -13,18 +13,18 @@ use super::{
 };
 use crate::{inbound::InboundService, outbound::OutboundService, table::Table};
 
-/// The services of a role at one moment.
+/// The services of a role at one moment, prepared from [`ssa_snapshot::Snapshot`].
 #[derive(Clone, Debug)]
 pub struct Snapshot<T> {
-    /// Its name, which logs bear: 1 to 64 characters.
+    /// Its name in logs: 1 to 64 characters.
     pub generation: String,
-    /// What makes the random bits of those who read it their own.
+    /// A seed for the random bits of the filters that read it.
     pub seed: Vec<u8>,
     /// Whether all services are off.
     pub off: bool,
     /// The services.
     pub services: Table<T>,
-    /// Why some of their records are left out.
+    /// Why some of their records are skipped.
     pub unusable: Vec<Fault>,
 }
 
@@ -33,7 +33,7 @@ impl Snapshot<InboundService> {
     ///
     /// # Errors
     ///
-    /// All of its faults. Records that are unusable are none: they are left out.
+    /// All of its faults. An unusable record is not a fault: it is skipped.
     pub fn inbound(json: &[u8]) -> Result<Self, ConfigError> {
         read(json, |_, _| ())
     }
@@ -63,7 +63,7 @@ fn read<T: Kind<Raw: Value>>(json: &[u8], check: fn(&mut Checker, &Table<T>)) ->
 }
 
 fn read_by<T: Kind<Raw: Value>>(checker: &mut Checker, check: fn(&mut Checker, &Table<T>)) -> Option<Snapshot<T>> {
-    // Of another version nothing else is known.
+    // Nothing else is known of another version.
     checker.first::<Version>("version")?;
     let raw: ssa_snapshot::Snapshot<List<T::Raw, 0, MAX_SERVICES>> = checker.whole();
     let mut unusable = Vec::new();
@@ -93,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn records_without_their_secret_are_left_out_and_told() {
+    fn records_without_their_secret_are_skipped_and_reported() {
         let snapshot = snapshot("", SERVICE).unwrap();
         assert_eq!(snapshot.services.services()[0].service.rules.rules().len(), 1);
-        let told: Vec<String> = snapshot.unusable.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["services[0].rules[1]: the secret k2 is not at hand"]);
+        let reported: Vec<String> = snapshot.unusable.iter().map(ToString::to_string).collect();
+        assert_eq!(reported, ["services[0].rules[1]: the secret k2 is not at hand"]);
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_at_once_and_without_secrets() {
+    fn faults_are_reported_at_once_and_without_secrets() {
         let service = SERVICE
             .replace("00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeefg")
             .replace("[80]", "[0]");

@@ -26,7 +26,7 @@ fn faults(json: &str) -> Vec<String> {
 }
 
 #[test]
-fn whole_configurations_are_read() {
+fn valid_configurations_are_read() {
     let config = Config::from_json(GOOD.as_bytes()).unwrap();
     assert_eq!((config.hold, config.subscription), (Hold::default(), None));
     let Role::Inbound(inbound) = config.role else {

@@ -1,7 +1,7 @@
 //! Envoy's host calls, except those that differ between kinds of contexts: `stream` has these of a connection.
 //!
 //! The functions of `hostcalls` are called, and what they return is looked at: the methods of the SDK's `Context` unwrap
-//! it. At a status that the SDK does not expect of a call, the function itself panics. docs/host-calls.md lists which
+//! it. On a status that the SDK does not expect from a call, the function itself panics. docs/host-calls.md lists which
 //! statuses Envoy returns for each.
 
 use core::time::Duration;
@@ -30,7 +30,7 @@ pub(super) enum Span {
     Connection = 2,
 }
 
-/// The response flags that say that no upstream connection was made: no healthy upstream, connection failure.
+/// The response flags that mean that no upstream connection was made: no healthy upstream, connection failure.
 const FLAGS_NOT_CONNECTED: i64 = 0x2 | 0x20;
 
 /// Where `ORIGINAL_DST` clusters look for a destination first.
@@ -39,13 +39,13 @@ const DESTINATION_STATE: &str = "envoy.network.transport_socket.original_dst_add
 /// Where `tcp_proxy` looks for its cluster first.
 const CLUSTER_STATE: &str = "envoy.tcp_proxy.cluster";
 
-/// What a filter state's message takes besides the value, at most.
+/// The most bytes that a filter state's message has besides the value.
 const MESSAGE: usize = 64;
 
 /// Envoy, as contexts of one kind see it.
 #[derive(Clone, Copy)]
 pub(super) struct Envoy {
-    /// How decisions are carried out on such contexts.
+    /// How decisions are carried out on them.
     downstream: &'static dyn Downstream,
 }
 
@@ -55,14 +55,14 @@ impl Envoy {
     }
 }
 
-/// Returns the answer of a call that may say that there is none.
-fn found<T, E>(answer: Result<Option<T>, E>) -> Result<T, Refused> {
-    answer.ok().flatten().ok_or(Refused)
+/// Returns the result of a call that may find nothing.
+fn found<T, E>(result: Result<Option<T>, E>) -> Result<T, Refused> {
+    result.ok().flatten().ok_or(Refused)
 }
 
-/// Returns the result of a call, or that the proxy did not do it.
-pub(super) fn done<T, E>(answer: Result<T, E>) -> Result<T, Refused> {
-    answer.map_err(|_| Refused)
+/// Returns the result of a call, without the reason of its failure.
+pub(super) fn done<T, E>(result: Result<T, E>) -> Result<T, Refused> {
+    result.map_err(|_| Refused)
 }
 
 /// Sets where an `ORIGINAL_DST` cluster connects to.

@@ -1,15 +1,15 @@
 //! The contexts that Envoy creates and calls, on the proxy-wasm SDK: a file for each kind of them.
 //!
-//! [`root`] is a plugin, [`stream`] a connection; [`host`] is what they ask of Envoy.
+//! [`root`] is for plugins, [`stream`] for connections; [`host`] has the host calls that all kinds share.
 
 mod host;
 mod root;
 mod stream;
 
-/// What the linker keeps of the SDK's callbacks; named here so that cargo links anew when the list changes.
+/// The SDK's callbacks that the linker keeps; included here so that cargo links anew when the list changes.
 const _: &str = include_str!("../../exports.txt");
 
-/// What Envoy calls first.
+/// The module's start function.
 #[allow(
     unsafe_code,
     reason = "the symbol's name is fixed, and a fixed name counts as unsafe"

@@ -21,7 +21,7 @@ use crate::{
 };
 
 thread_local! {
-    /// What the plugins of this VM draw from.
+    /// The source of random draws of the plugins in this VM.
     static IDENTITY: Cell<Option<Identity>> = const { Cell::new(None) };
 }
 
@@ -32,7 +32,7 @@ fn keep(identity: Identity) {
 /// A root context.
 pub(super) struct Root {
     context: ContextId,
-    /// For which contexts it is called.
+    /// The type of Envoy filter that runs it, which determines the kind of its contexts.
     filter: FilterType,
     /// The plugin, once it is configured. Its connections share it.
     plugin: Option<Rc<RefCell<Plugin>>>,

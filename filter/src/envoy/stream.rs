@@ -45,7 +45,7 @@ pub(super) struct Connection {
     context: ContextId,
     /// None if the plugin's configuration was rejected; Envoy lets no connection to such a plugin.
     plugin: Option<Rc<RefCell<Plugin>>>,
-    /// Whether it was let through: from then on, its data concerns nobody.
+    /// Whether it was let through: from then on, its data passes.
     open: bool,
     /// Whether the client sent its FIN.
     half_closed: bool,
@@ -61,8 +61,8 @@ impl Connection {
         }
     }
 
-    /// Asks the plugin whether Envoy may go on; without a plugin it may not.
-    fn ask(&mut self, act: impl FnOnce(&mut Plugin, ContextId) -> plugin::Action) -> Action {
+    /// Has the plugin decide whether Envoy may go on; without a plugin it may not.
+    fn decide(&mut self, act: impl FnOnce(&mut Plugin, ContextId) -> plugin::Action) -> Action {
         let plugin = self.plugin.as_ref().and_then(|plugin| plugin.try_borrow_mut().ok());
         self.open = plugin.is_some_and(|mut plugin| act(&mut plugin, self.context) == plugin::Action::Continue);
         if self.open { Action::Continue } else { Action::Pause }
@@ -73,7 +73,7 @@ impl Context for Connection {}
 
 impl StreamContext for Connection {
     fn on_new_connection(&mut self) -> Action {
-        self.ask(|plugin, context| plugin.on_new_connection(context, &ENVOY))
+        self.decide(|plugin, context| plugin.on_new_connection(context, &ENVOY))
     }
 
     fn on_downstream_data(&mut self, _size: usize, end: bool) -> Action {
@@ -81,7 +81,7 @@ impl StreamContext for Connection {
         if self.open {
             return Action::Continue;
         }
-        self.ask(|plugin, context| plugin.on_downstream_data(context))
+        self.decide(|plugin, context| plugin.on_downstream_data(context))
     }
 }
 

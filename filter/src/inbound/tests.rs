@@ -138,14 +138,14 @@ fn sharing(services: &[&str]) -> Inbound {
     }
 }
 
-/// Returns what decides on a connection, and what the other services are told to have decided.
+/// Returns what decides on a connection, and the decisions of the other services.
 fn all(inbound: &Inbound, source: &str, destination: &str) -> Vec<(Option<usize>, &'static str, &'static str)> {
     let mut others = Vec::new();
-    let told = |decision: &Decision| (decision.service, decision.found.finding.name(), decision.outcome.name());
+    let shown = |decision: &Decision| (decision.service, decision.found.finding.name(), decision.outcome.name());
     let first = inbound.decide(&subject(source, destination), |other| {
-        others.push(told(other));
+        others.push(shown(other));
     });
-    others.insert(0, told(&first));
+    others.insert(0, shown(&first));
     others
 }
 
@@ -172,11 +172,14 @@ fn the_strictest_service_of_a_port_decides_on_a_plain_address_in_any_order() {
     for (strict, expected) in outcomes.iter().enumerate() {
         for other in &outcomes[strict..] {
             for order in [[expected.0, other.0], [other.0, expected.0]] {
-                let told = all(&sharing(&order), SOURCE, plain);
-                assert_eq!(told.len(), 2, "each is counted once");
-                assert_eq!(told[0].2, expected.1.1, "{order:?}");
-                assert_ne!(told[0].0, told[1].0);
-                let mut found: Vec<_> = told.iter().map(|(_, finding, outcome)| (*finding, *outcome)).collect();
+                let decisions = all(&sharing(&order), SOURCE, plain);
+                assert_eq!(decisions.len(), 2, "each is counted once");
+                assert_eq!(decisions[0].2, expected.1.1, "{order:?}");
+                assert_ne!(decisions[0].0, decisions[1].0);
+                let mut found: Vec<_> = decisions
+                    .iter()
+                    .map(|(_, finding, outcome)| (*finding, *outcome))
+                    .collect();
                 let mut wanted = vec![expected.1, other.1];
                 found.sort_unstable();
                 wanted.sort_unstable();
@@ -187,15 +190,16 @@ fn the_strictest_service_of_a_port_decides_on_a_plain_address_in_any_order() {
 }
 
 #[test]
-fn exempt_sources_are_so_for_every_service_of_the_port() {
-    let told = all(
+fn exempt_sources_are_exempt_for_every_service_of_the_port() {
+    let decisions = all(
         &sharing(&[SHADOW, ENFORCE, OFF]),
         "[2001:db8:f::1]:5",
         "[2001:db8:9::1]:8080",
     );
-    assert_eq!(told.len(), 3);
+    assert_eq!(decisions.len(), 3);
     assert!(
-        told.iter()
+        decisions
+            .iter()
             .all(|(_, finding, outcome)| (*finding, *outcome) == ("exempt", "allowed"))
     );
 }
@@ -236,8 +240,8 @@ fn an_address_of_a_service_opens_no_port_of_another() {
 
 #[test]
 fn an_address_of_a_service_is_judged_by_that_service_alone_on_its_ports() {
-    let told = all(&sharing(&[SHADOW, ENFORCE]), SOURCE, "[2001:db8:10::1]:8080");
-    assert_eq!(told, [(Some(0), "violation", "shadow_denied")]);
+    let decisions = all(&sharing(&[SHADOW, ENFORCE]), SOURCE, "[2001:db8:10::1]:8080");
+    assert_eq!(decisions, [(Some(0), "violation", "shadow_denied")]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use ssa_snapshot::plugin::{Hold, Subscription};
 
 use super::{
     Action,
-    queue::{Held, HoldReason, MOST_AT_ONCE, Queue},
+    queue::{Held, HoldReason, MAX_PER_CALLBACK, Queue},
     role::{Disposition, Installed, Role, Verdict},
     telemetry::Telemetry,
     updates::Updates,
@@ -33,7 +33,7 @@ pub(super) struct Filter<R: Role> {
     pub(super) queue: Queue,
     /// Connections that the proxy did not close. Each tick tries again; meanwhile nothing of them reaches upstream.
     unclosed: Vec<ContextId>,
-    /// How many connections this callback may still let go or close.
+    /// How many connections this callback may still release or close.
     allowance: usize,
     updates: Updates,
     identity: Identity,
@@ -57,7 +57,7 @@ impl<R: Role> Filter<R> {
             role,
             queue: Queue::new(hold),
             unclosed: Vec::new(),
-            allowance: MOST_AT_ONCE,
+            allowance: MAX_PER_CALLBACK,
             updates: Updates::new(R::NAME, subscription, host),
             identity,
             telemetry,
@@ -124,7 +124,7 @@ impl<R: Role> Filter<R> {
             .conclude(connection, decision, prepared, subject, &mut self.telemetry, host)
     }
 
-    /// Holds a new connection; where there is no room, it is decided on at once.
+    /// Holds a new connection; if there is no room, decides on it at once.
     fn hold(&mut self, connection: ContextId, reason: HoldReason, host: &impl Host) -> Action {
         let now = host.get_current_time();
         if let Ok(now) = now {
@@ -170,9 +170,9 @@ impl<R: Role> Filter<R> {
         let Ok(time) = host.get_current_time() else {
             return;
         };
-        self.allowance = MOST_AT_ONCE;
-        if !self.updates.ask(host, time) {
-            self.missed(host, time, "the proxy cannot ask its cluster");
+        self.allowance = MAX_PER_CALLBACK;
+        if self.updates.poll(host, time) {
+            self.fetch_failed(host, time, "the proxy cannot ask its cluster");
         }
         self.work(host, time);
         if self.updates.ready() {
@@ -187,8 +187,8 @@ impl<R: Role> Filter<R> {
 
     pub(super) fn on_http_call_response(&mut self, call: Call, responded: bool, host: &impl Host) {
         let time = host.get_current_time().unwrap_or(0);
-        self.allowance = MOST_AT_ONCE;
-        if !self.updates.responded(call, time) {
+        self.allowance = MAX_PER_CALLBACK;
+        if !self.updates.complete(call, time) {
             return;
         }
         let response = if responded {
@@ -200,24 +200,24 @@ impl<R: Role> Filter<R> {
             Ok(response) if response.status == 200 => {
                 match host.http_call_response_body(MAX_SNAPSHOT.saturating_add(1)) {
                     Ok(body) => self.read_snapshot(&body, response.etag, host, time),
-                    Err(Refused) => self.missed(host, time, "the answer has no body"),
+                    Err(Refused) => self.fetch_failed(host, time, "the answer has no body"),
                 }
             }
-            Ok(response) if response.status == 304 && self.updates.known() => {
+            Ok(response) if response.status == 304 && self.updates.any_received() => {
                 self.updates.not_modified(&mut self.telemetry, host, time);
             }
             Ok(response) => {
                 let status = response.status;
-                self.missed(host, time, &format!("the answer has status {status}"));
+                self.fetch_failed(host, time, &format!("the answer has status {status}"));
             }
-            Err(Refused) => self.missed(host, time, "there was no answer in time"),
+            Err(Refused) => self.fetch_failed(host, time, "there was no answer in time"),
         }
         self.set_tick(host);
     }
 
-    fn missed(&mut self, host: &impl Host, time: u64, why: &str) {
+    fn fetch_failed(&mut self, host: &impl Host, time: u64, why: &str) {
         self.updates
-            .missed(R::NAME.name(), &mut self.telemetry, host, time, why);
+            .failed(R::NAME.name(), &mut self.telemetry, host, time, why);
     }
 
     fn read_snapshot(&mut self, body: &[u8], etag: Option<String>, host: &impl Host, time: u64) {
@@ -237,7 +237,7 @@ impl<R: Role> Filter<R> {
             Some(installed)
         });
         let role = R::NAME.name();
-        if self.updates.read(role, read, etag, &mut self.telemetry, host, time) {
+        if self.updates.received(role, read, etag, &mut self.telemetry, host, time) {
             self.release(host, time, &|_| true);
         }
     }
@@ -252,7 +252,7 @@ impl<R: Role> Filter<R> {
         }
     }
 
-    /// Works for one slice, and lets go those whose task is done, as many as one callback may.
+    /// Works on tasks for one slice of time, and decides on the connections whose task is done.
     fn work(&mut self, host: &impl Host, time: u64) {
         let Some(tasks) = self.role.tasks() else {
             return;
@@ -267,8 +267,8 @@ impl<R: Role> Filter<R> {
                 held.give_up();
             }
         }
-        // What is found, outlived its minute or is of an earlier snapshot is not in progress any more: what was found is
-        // used, and other work begins anew. Those whose deadline has passed are given up after this.
+        // A task is not in progress any more if it is done, its minute is over, or it belongs to an earlier snapshot.
+        // Deciding again uses what was found, or begins a new task. Overdue connections are given up after this.
         let mut open: Vec<Task> = Vec::new();
         for task in self.queue.iter().filter(|held| held.lasts(time)).filter_map(Held::task) {
             if !open.contains(&task) && !tasks.is_running(task) {
@@ -285,7 +285,7 @@ impl<R: Role> Filter<R> {
         }
     }
 
-    /// Closes a connection; where the proxy does not, it stays where it is.
+    /// Closes a connection; if the proxy fails to, it remains paused.
     fn reject(&mut self, connection: ContextId, host: &impl Host) {
         if host.reject().is_err() {
             self.unclosed.push(connection);
@@ -309,20 +309,20 @@ impl<R: Role> Filter<R> {
         let _ = host.set_effective_context(self.context);
     }
 
-    /// Decides on those held that wait for something which is there now.
+    /// Decides on held connections whose wait is over.
     fn release(&mut self, host: &impl Host, time: u64, due: &dyn Fn(&Held) -> bool) {
         self.settle(host, time, due, false);
     }
 
-    /// Decides on those held that are due: because they were held in vain, or because what they wait for is there.
+    /// Decides on held connections that are due: what they waited for is there, or they waited in vain.
     fn settle(&mut self, host: &impl Host, time: u64, due: &dyn Fn(&Held) -> bool, in_vain: bool) {
         if !self.queue.iter().any(due) {
             return;
         }
         let mut given_up: Vec<Task> = Vec::new();
         for held in self.queue.take() {
-            // The proxy says when a connection ends; one that cannot be made effective stays held, for otherwise its
-            // data would pass.
+            // A connection that cannot be made the effective context stays held, since its data would pass otherwise; the
+            // proxy reports when it ends.
             if self.allowance == 0 || !due(&held) || host.set_effective_context(held.connection).is_err() {
                 self.queue.put_back(held);
                 continue;

@@ -1,14 +1,14 @@
-//! What happens on a connection, from what the proxy says to what it is told.
+//! A plugin: the proxy's callbacks, and what the filter does in them.
 //!
 //! ```text
-//!  new connection ──▶ is there a snapshot? ──no──▶ held ──▶ snapshot came, or time is up ─┐
+//!  new connection ──▶ is there a snapshot? ──no──▶ held ──▶ snapshot arrives, or time out ┐
 //!                           │ yes                    ▲                                    │
-//!                           ▼                        │ proof of work is wanted            ▼
+//!                           ▼                        │ proof of work is needed            ▼
 //!                        decided ────────────────────┘                      passes, or is closed
 //! ```
 //!
-//! `filter` has what both roles share: the `queue` of connections that are held, and the subscription. What a role
-//! decides, and what else its connections wait for, is its own: `inbound` and `outbound`.
+//! `filter` has what both roles share: the `queue` of held connections, and the snapshots. What a role decides, and what
+//! else its connections wait for, is its own: `inbound` and `outbound`.
 
 mod filter;
 mod inbound;
@@ -57,8 +57,8 @@ macro_rules! each {
 }
 
 impl Plugin {
-    /// Makes a plugin of its configuration. `context` is the proxy's number of it in this VM, and `identity` what its
-    /// plugins have been drawing from, if it has had any.
+    /// Makes a plugin of its configuration. `context` is its root context in this VM, and `identity` that of the VM's
+    /// earlier plugins, if there were any.
     #[must_use]
     pub fn new(config: Config, host: &impl Host, context: ContextId, identity: Option<Identity>) -> Self {
         let time = host.get_current_time().unwrap_or(0);
@@ -79,7 +79,7 @@ impl Plugin {
         })
     }
 
-    /// Returns what the VM's draws come from, for the plugins that come after this one.
+    /// Returns the source of the VM's draws, for the plugins that come after this one.
     #[must_use]
     pub fn identity(&self) -> Identity {
         each!(&self.0, filter => filter.identity())
@@ -102,12 +102,12 @@ impl Plugin {
         each!(&mut self.0, filter => filter.on_delete(connection, half_closed, host));
     }
 
-    /// Does what is due: asks for a snapshot, works, lets go what waited long enough.
+    /// Does what is due: requests a snapshot, works on tasks, decides on held connections.
     pub fn on_tick(&mut self, host: &impl Host) {
         each!(&mut self.0, filter => filter.on_tick(host));
     }
 
-    /// Takes a response, which the proxy has if there is one.
+    /// Handles the end of an HTTP call; `responded` says whether there is a response.
     pub fn on_http_call_response(&mut self, call: Call, responded: bool, host: &impl Host) {
         each!(&mut self.0, filter => filter.on_http_call_response(call, responded, host));
     }

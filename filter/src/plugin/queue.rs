@@ -10,8 +10,8 @@ use crate::{
     pow_scheduler::Task,
 };
 
-/// The most connections that one callback lets go or closes: Envoy does not survive thousands of closes at once.
-pub(super) const MOST_AT_ONCE: usize = 256;
+/// The most connections that one callback releases or closes: Envoy does not survive thousands of closes at once.
+pub(super) const MAX_PER_CALLBACK: usize = 256;
 
 /// The deadline of a connection that is given up: it has passed, whatever the time.
 const GIVEN_UP: u64 = 0;
@@ -59,7 +59,7 @@ impl Held {
         self.deadline > time
     }
 
-    /// Has it released or closed with the next ones whose deadline has passed.
+    /// Has it decided on with those whose deadline has passed.
     pub(super) const fn give_up(&mut self) {
         self.deadline = GIVEN_UP;
     }
@@ -80,7 +80,7 @@ pub(super) struct Queue {
 fn network(address: Ipv6Addr) -> u64 {
     let bits = address.to_bits();
     let high = u64::try_from(bits.unbounded_shr(64)).unwrap_or(0);
-    // ::ffff:0:0/96 lies in ::/64, which nobody has.
+    // ::ffff:0:0/96 is in ::/64, which is reserved.
     match address.to_ipv4_mapped() {
         Some(address) => u64::from(address.to_bits().unbounded_shr(8)),
         None => high,
@@ -156,12 +156,12 @@ impl Queue {
         true
     }
 
-    /// Puts back the next of those that were taken.
+    /// Puts back one of those that were taken.
     pub(super) fn put_back(&mut self, held: Held) {
         self.held.push(held);
     }
 
-    /// Takes all of them; in their order, each is put back or let go.
+    /// Takes all of them, to be put back in this order or decided on.
     pub(super) fn take(&mut self) -> Vec<Held> {
         self.sweep();
         core::mem::take(&mut self.held)
@@ -199,22 +199,22 @@ impl Queue {
 
     /// Returns a test of whether a connection's deadline has passed.
     pub(super) fn overdue(&self, time: u64) -> impl Fn(&Held) -> bool + use<> {
-        // Whichever way the clock moves, none is held for longer than it may be.
+        // Even if the clock is set back, none is held for longer than it may be.
         let longest = self.longest();
         move |held| held.deadline <= time || held.deadline.saturating_sub(time) > longest
     }
 
     /// Makes room for one more: of the network that has most of those held, the oldest is given up with the next tick.
     ///
-    /// Under `tcp_proxy` Envoy reads nothing of those held, and does not notice that a client has left: without this,
-    /// whoever opens and closes as many as may be held would keep all others out.
+    /// Under `tcp_proxy` Envoy does not read from held connections, so it does not notice that a client has left: without
+    /// this, a client that opens and closes as many as may be held would lock out all others.
     fn make_room(&mut self, most: usize) -> bool {
         let given_up = self.iter().filter(|held| held.deadline == GIVEN_UP).count();
         if self.len().saturating_sub(given_up) < most {
             return true;
         }
         // No more than one callback closes.
-        if given_up >= MOST_AT_ONCE {
+        if given_up >= MAX_PER_CALLBACK {
             return false;
         }
         let waiting = self.held.iter().enumerate();

@@ -64,7 +64,7 @@ pub(super) struct Installed {
     pub(super) unusable: Vec<Fault>,
 }
 
-/// A role: what it decides on connections. It asks the proxy nothing: what a decision depends on is in its [`Subject`].
+/// A role: what it decides on connections. A decision makes no host call: all that it depends on is in the [`Subject`].
 pub(super) trait Role {
     /// A service as the role knows it.
     type Service: AsRef<Service>;
@@ -84,19 +84,20 @@ pub(super) trait Role {
     /// Reads a snapshot.
     fn read(body: &[u8]) -> Result<Snapshot<Self::Service>, ConfigError>;
 
-    /// Takes the services of a snapshot, the first one or another; `seed` is the snapshot's.
+    /// Installs the services and the seed of a snapshot, the first one or a later one.
     fn install(&mut self, services: Table<Self::Service>, off: bool, seed: &[u8], first: bool, identity: &mut Identity);
 
     /// Decides on a connection.
     fn decide(&mut self, subject: &Subject) -> Disposition<Self::Decision>;
 
-    /// Decides on a connection for which no snapshot arrived in time, and which is released or not as configured.
+    /// Decides on a connection for which no snapshot arrived in time; `failure_mode_allow` says whether these pass.
     fn decide_without_snapshot(&self, failure_mode_allow: bool) -> Self::Decision;
 
-    /// Says what the proxy is to do.
+    /// Returns what the proxy is to do.
     fn directive(&self, decision: &Self::Decision) -> Directive<'_>;
 
-    /// Counts and logs a decision, and says whether the connection goes on, which the proxy was or was not prepared for.
+    /// Counts and logs a decision, and returns whether the connection goes on. `prepared` says whether the proxy did what
+    /// that takes.
     fn conclude(
         &mut self,
         connection: ContextId,
@@ -117,7 +118,7 @@ pub(super) trait Role {
     }
 }
 
-/// Tells the time in nanoseconds, if the proxy does.
+/// Returns the time in nanoseconds, if the proxy has one.
 pub(super) type Stopwatch<'a> = &'a mut dyn FnMut() -> Option<u64>;
 
 /// What connections wait for besides a snapshot: searches for proofs of work.
@@ -125,8 +126,8 @@ pub(super) trait Tasks {
     /// A decision on a connection.
     type Decision;
 
-    /// Begins a task, and works on it at once for one slice of time if there is a clock. Returns the decision if that
-    /// suffices; otherwise the task goes on, unless there are too many of them: nothing then.
+    /// Begins a task, and if there is a clock, works on it at once for one slice of time. Returns the decision if that
+    /// suffices, otherwise the task, which is then in progress; nothing if there are too many.
     fn begin(&mut self, work: Work, clock: Option<Stopwatch<'_>>) -> Option<Result<Self::Decision, Task>>;
 
     /// Works on tasks for one slice of time, and returns those that cannot be done.

@@ -1,4 +1,4 @@
-//! The services: from the configuration, or from snapshots that are asked for, of whichever role.
+//! Snapshots: whether the services are known, and how up to date they are.
 
 use ssa_rules::UnixTime;
 use ssa_snapshot::{Role, plugin::Subscription};
@@ -9,43 +9,43 @@ use crate::{
     host::{Call, Clock, HttpCalls, Log, Metrics},
     metrics::Refresh,
     subject::seconds,
-    subscription::Feed,
+    subscription::Poller,
 };
 
-/// Every so many failures in a row are worth a line.
-const FAILURES_A_LINE: u32 = 64;
+/// One of so many failures in a row is logged.
+const FAILURES_PER_LINE: u32 = 64;
 
-/// What a plugin knows of its snapshots.
+/// The state of a plugin's snapshots; of services in the configuration there are none.
 #[derive(Debug)]
 pub(super) struct Updates {
-    feed: Option<Feed>,
-    /// When the snapshot was last known to be the newest; without one, since when it is waited for.
+    poller: Option<Poller>,
+    /// When the snapshot was last known to be the newest; without one, since when the plugin has waited.
     confirmed: UnixTime,
-    /// Requests in a row that brought nothing.
+    /// Failed requests in a row.
     failures: u32,
 }
 
 impl Updates {
     pub(super) fn new(role: Role, subscription: Option<Subscription>, host: &impl Clock) -> Self {
         Self {
-            feed: subscription.map(|subscription| Feed::new(role, subscription)),
+            poller: subscription.map(|subscription| Poller::new(role, subscription)),
             confirmed: host.get_current_time().map_or(UnixTime(0), seconds),
             failures: 0,
         }
     }
 
     pub(super) const fn subscribed(&self) -> bool {
-        self.feed.is_some()
+        self.poller.is_some()
     }
 
     /// Says whether the services are known.
     pub(super) fn ready(&self) -> bool {
-        self.feed.as_ref().is_none_or(Feed::ready)
+        self.poller.as_ref().is_none_or(Poller::ready)
     }
 
-    /// Says whether connections pass for which no snapshot came in time.
+    /// Says whether connections pass if no snapshot arrives in time.
     pub(super) fn failure_mode_allow(&self) -> bool {
-        self.feed.as_ref().is_some_and(Feed::failure_mode_allow)
+        self.poller.as_ref().is_some_and(Poller::failure_mode_allow)
     }
 
     /// Returns when the services were last known to be the newest: now, where they are configured.
@@ -54,27 +54,29 @@ impl Updates {
     }
 
     pub(super) fn tick_ms(&self) -> u32 {
-        self.feed.as_ref().map_or(0, Feed::tick_ms)
+        self.poller.as_ref().map_or(0, Poller::tick_ms)
     }
 
-    /// Asks for the next snapshot, if it is time to; says whether the proxy could do so.
-    pub(super) fn ask(&mut self, host: &impl HttpCalls, time: u64) -> bool {
-        !self.feed.as_mut().is_some_and(|feed| feed.ask(host, time))
+    /// Requests the next snapshot, if it is time to; returns whether the proxy failed to do so.
+    pub(super) fn poll(&mut self, host: &impl HttpCalls, time: u64) -> bool {
+        self.poller.as_mut().is_some_and(|poller| poller.poll(host, time))
     }
 
-    /// Says whether a response is to the request on its way, which it then no longer is.
-    pub(super) fn responded(&mut self, call: Call, time: u64) -> bool {
-        self.feed.as_mut().is_some_and(|feed| feed.answered(call, time))
+    /// Says whether a response is to the pending request, which is then done.
+    pub(super) fn complete(&mut self, call: Call, time: u64) -> bool {
+        self.poller.as_mut().is_some_and(|poller| poller.complete(call, time))
     }
 
-    /// Says whether a snapshot was seen, also if it was refused.
-    pub(super) fn known(&self) -> bool {
-        self.feed.as_ref().is_some_and(|feed| feed.ready() || feed.refused())
+    /// Says whether any snapshot was received, even if it was rejected.
+    pub(super) fn any_received(&self) -> bool {
+        self.poller
+            .as_ref()
+            .is_some_and(|poller| poller.ready() || poller.rejected())
     }
 
-    /// Notes that the newest snapshot is still the one that was seen last.
+    /// Records that the newest snapshot is still the last one received.
     pub(super) fn not_modified(&mut self, telemetry: &mut Telemetry, host: &impl Metrics, time: u64) {
-        if self.feed.as_ref().is_some_and(Feed::refused) {
+        if self.poller.as_ref().is_some_and(Poller::rejected) {
             telemetry.metrics.count_refresh(host, Refresh::Refused);
         } else {
             self.unchanged(telemetry, host, time);
@@ -87,8 +89,8 @@ impl Updates {
         telemetry.metrics.count_refresh(host, Refresh::Unchanged);
     }
 
-    /// Notes that a request brought nothing.
-    pub(super) fn missed(
+    /// Records that a request failed.
+    pub(super) fn failed(
         &mut self,
         role: &str,
         telemetry: &mut Telemetry,
@@ -97,19 +99,19 @@ impl Updates {
         why: &str,
     ) {
         telemetry.metrics.count_refresh(host, Refresh::Failed);
-        self.tell(telemetry, host, time, || format!("no {role} snapshot: {why}"));
+        self.log_failure(telemetry, host, time, || format!("no {role} snapshot: {why}"));
     }
 
-    /// Tells why there is no newer snapshot, the first time and now and then.
-    fn tell(&mut self, telemetry: &mut Telemetry, host: &impl Log, time: u64, line: impl FnOnce() -> String) {
-        if self.failures.checked_rem(FAILURES_A_LINE) == Some(0) {
+    /// Logs why there is no newer snapshot, the first time and now and then.
+    fn log_failure(&mut self, telemetry: &mut Telemetry, host: &impl Log, time: u64, line: impl FnOnce() -> String) {
+        if self.failures.checked_rem(FAILURES_PER_LINE) == Some(0) {
             telemetry.log(host, seconds(time), line);
         }
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Notes what became of a snapshot; says whether another one is in force now.
-    pub(super) fn read(
+    /// Records whether a snapshot was installed, nothing if it is the current one; says whether a new one is in force.
+    pub(super) fn received(
         &mut self,
         role: &str,
         read: Result<Option<Installed>, ConfigError>,
@@ -118,19 +120,19 @@ impl Updates {
         host: &(impl Metrics + Log),
         time: u64,
     ) -> bool {
-        let Some(feed) = &mut self.feed else {
+        let Some(poller) = &mut self.poller else {
             return false;
         };
         let installed = match read {
             Ok(installed) => installed,
             Err(error) => {
-                feed.refuse(etag);
+                poller.reject(etag);
                 telemetry.metrics.count_refresh(host, Refresh::Refused);
-                self.tell(telemetry, host, time, || format!("{role} snapshot refused: {error}"));
+                self.log_failure(telemetry, host, time, || format!("{role} snapshot refused: {error}"));
                 return false;
             }
         };
-        feed.installed(etag, time);
+        poller.installed(etag, time);
         let Some(installed) = installed else {
             self.unchanged(telemetry, host, time);
             return false;

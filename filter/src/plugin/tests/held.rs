@@ -12,9 +12,9 @@ fn a_connection_that_cannot_be_closed_stays_stopped_until_it_can() {
     assert_eq!(plugin.on_downstream_data(ONE), Action::Pause);
     table.failing.replace("");
     plugin.on_tick(&table);
-    assert_eq!(table.told("close"), ["close 2"]);
+    assert_eq!(table.calls("close"), ["close 2"]);
     assert_eq!(plugin.on_downstream_data(ONE), Action::Continue);
-    assert!(table.told("resume").is_empty());
+    assert!(table.calls("resume").is_empty());
 }
 
 #[test]
@@ -25,23 +25,28 @@ fn connections_wait_for_the_first_snapshot_and_are_then_judged() {
     assert_eq!(outbound.on_new_connection(ONE, &client), Action::Pause);
     assert_eq!(outbound.on_downstream_data(ONE), Action::Pause);
     outbound.on_tick(&client);
-    assert_eq!(client.told("fetch"), ["fetch shim /v1/outbound - 0"]);
+    assert_eq!(client.calls("fetch"), ["fetch shim /v1/outbound - 0"]);
     assert_eq!(client.count("ssa_outbound_held_connections"), 1);
     respond(&mut outbound, &client, 200, &outbound_snapshot("g1", rule));
-    assert_eq!(client.told("resume"), ["resume 2"]);
+    assert_eq!(client.calls("resume"), ["resume 2"]);
     assert_eq!(outbound.on_downstream_data(ONE), Action::Continue);
-    let told = client.told("set_destination");
-    let destination = told[0].strip_prefix("set_destination ").unwrap();
+    let calls = client.calls("set_destination");
+    let destination = calls[0].strip_prefix("set_destination ").unwrap();
 
     let server = Table::new(SOURCE, destination);
     let mut inbound = plugin(SUBSCRIBED_IN, &server);
     assert_eq!(inbound.on_new_connection(ONE, &server), Action::Pause);
     inbound.on_tick(&server);
     respond(&mut inbound, &server, 200, &inbound_snapshot("g1", ""));
-    assert_eq!(server.told("resume"), ["resume 2"]);
+    assert_eq!(server.calls("resume"), ["resume 2"]);
     server.destination.replace("[2001:db8:5::8]:80".to_owned());
     assert_eq!(inbound.on_new_connection(ContextId(3), &server), Action::Pause);
-    assert!(server.told("note").iter().any(|note| note.ends_with("generation=g1")));
+    assert!(
+        server
+            .calls("property")
+            .iter()
+            .any(|property| property.ends_with("generation=g1"))
+    );
     // The held one is gone from the gauge with the next tick.
     inbound.on_tick(&server);
     assert_eq!(server.count("ssa_inbound_held_connections"), 0);
@@ -54,8 +59,8 @@ fn held_connections_that_do_not_conform_are_closed() {
     assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
-    assert_eq!(table.told("close"), ["close 2"]);
-    assert!(table.told("resume").is_empty());
+    assert_eq!(table.calls("close"), ["close 2"]);
+    assert!(table.calls("resume").is_empty());
 }
 
 #[test]
@@ -67,22 +72,26 @@ fn holding_is_bounded_in_number_and_time() {
         for number in 2..6 {
             assert_eq!(plugin.on_new_connection(ContextId(number), &table), Action::Pause);
         }
-        assert!(table.told(call).is_empty());
+        assert!(table.calls(call).is_empty());
         plugin.on_tick(&table);
         assert_eq!(
-            table.told(call),
+            table.calls(call),
             [format!("{call} 2")],
             "the oldest makes room for a fourth"
         );
-        table.pass(499);
+        table.advance(499);
         plugin.on_tick(&table);
-        assert_eq!(table.told(call).len(), 1);
-        table.pass(1);
+        assert_eq!(table.calls(call).len(), 1);
+        table.advance(1);
         plugin.on_tick(&table);
-        assert_eq!(table.told(call).len(), 4);
-        let notes = table.told("note ssa:");
-        assert_eq!(notes.len(), 4);
-        assert!(notes.iter().all(|note| note.contains("verdict=no_snapshot")));
+        assert_eq!(table.calls(call).len(), 4);
+        let properties = table.calls("property ssa:");
+        assert_eq!(properties.len(), 4);
+        assert!(
+            properties
+                .iter()
+                .all(|property| property.contains("verdict=no_snapshot"))
+        );
     }
 }
 
@@ -104,7 +113,7 @@ const C: &str = "[2001:db8:0:c::1]:1";
 const D: &str = "[2001:db8:0:d::1]:1";
 
 #[test]
-fn those_that_left_unnoticed_keep_nobody_out() {
+fn clients_that_left_unnoticed_lock_nobody_out() {
     // Their clients are gone, of which the proxy tells nothing.
     let (mut plugin, table) = filled(1024, &[A; 1024]);
     for (number, source) in [(2000, B), (2001, A)] {
@@ -112,7 +121,7 @@ fn those_that_left_unnoticed_keep_nobody_out() {
         assert_eq!(next, Action::Pause);
     }
     plugin.on_tick(&table);
-    assert_eq!(table.told("close"), ["close 2", "close 3"]);
+    assert_eq!(table.calls("close"), ["close 2", "close 3"]);
     for number in [2000, 2001] {
         assert!(plugin.held().contains(&ContextId(number)));
     }
@@ -120,7 +129,7 @@ fn those_that_left_unnoticed_keep_nobody_out() {
 }
 
 #[test]
-fn the_network_that_has_most_makes_room_and_of_equals_the_oldest() {
+fn the_network_with_the_most_makes_room_and_of_equals_the_oldest() {
     let (mut plugin, table) = filled(5, &[A, B, C, B, "[2001:db8:0:b:2::9]:1"]);
     // B has three, then two, and then one as all others.
     for (number, closed) in [(10, "close 3"), (11, "close 5"), (12, "close 2")] {
@@ -128,13 +137,13 @@ fn the_network_that_has_most_makes_room_and_of_equals_the_oldest() {
         let newcomer = if number == 12 { "[2001:db8:0:f::1]:1" } else { newcomer };
         plugin.on_new_connection(ContextId(number), &Table::new(newcomer, "[2001:db8:5::8]:80"));
         plugin.on_tick(&table);
-        assert_eq!(table.told("close").last().unwrap(), closed);
+        assert_eq!(table.calls("close").last().unwrap(), closed);
     }
-    // Networks of IPv4 are told apart by 24 bits.
+    // Networks of IPv4 are distinguished by 24 bits.
     let (mut plugin, table) = filled(3, &["192.0.2.1:1", "198.51.100.1:1", "198.51.100.2:1"]);
     plugin.on_new_connection(ContextId(10), &Table::new("203.0.113.1:1", "[2001:db8:5::8]:80"));
     plugin.on_tick(&table);
-    assert_eq!(table.told("close"), ["close 3"]);
+    assert_eq!(table.calls("close"), ["close 3"]);
 }
 
 #[test]
@@ -143,12 +152,12 @@ fn room_is_made_for_no_more_than_one_callback_closes() {
     for number in 1000..1256 {
         assert_eq!(plugin.on_new_connection(ContextId(number), &table), Action::Pause);
     }
-    assert!(table.told("close").is_empty());
+    assert!(table.calls("close").is_empty());
     assert_eq!(plugin.held().len(), 556);
     plugin.on_new_connection(ContextId(2000), &table);
-    assert_eq!(table.told("close").len(), 1, "the next one is refused at once");
+    assert_eq!(table.calls("close").len(), 1, "the next one is refused at once");
     plugin.on_tick(&table);
-    assert_eq!(table.told("close").len(), 257);
+    assert_eq!(table.calls("close").len(), 257);
     assert_eq!(plugin.held().len(), 300);
 }
 
@@ -158,8 +167,8 @@ fn outbound_releases_by_default_and_refuses_on_demand() {
     let none = SUBSCRIBED_OUT.replace(r#""connections": 3"#, r#""connections": 0"#);
     assert_eq!(run(&none, &table), Action::Continue);
     assert_eq!(
-        table.told("note"),
-        ["note ssa: service=- outcome=no_snapshot generation=-"]
+        table.calls("property"),
+        ["property ssa: service=- outcome=no_snapshot generation=-"]
     );
     let refused = none.replace(r#""wait_s""#, r#""failure_mode_allow": false, "wait_s""#);
     let table = Table::new(SOURCE, "[2001:db8:6::1]:80");
@@ -180,14 +189,14 @@ fn many_held_connections_are_let_go_bit_by_bit() {
     }
     plugin.on_tick(&table);
     respond(&mut plugin, &table, 200, &inbound_snapshot("g1", ""));
-    assert_eq!(table.told("close").len(), 256);
+    assert_eq!(table.calls("close").len(), 256);
     plugin.on_tick(&table);
     plugin.on_tick(&table);
-    assert_eq!(table.told("close").len(), 700);
+    assert_eq!(table.calls("close").len(), 700);
 }
 
 #[test]
-fn one_callback_lets_go_a_bounded_number_whatever_is_due() {
+fn one_callback_closes_a_bounded_number_whatever_is_due() {
     let config = SUBSCRIBED_IN.replace(r#""connections": 3"#, r#""connections": 1000"#);
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80").failing("close");
     let mut plugin = plugin(&config, &table);
@@ -199,13 +208,13 @@ fn one_callback_lets_go_a_bounded_number_whatever_is_due() {
     // 256 of them wait for being closed again, 144 for being judged: all of it is due.
     table.failing.replace("");
     plugin.on_tick(&table);
-    assert_eq!(table.told("close").len(), 256);
+    assert_eq!(table.calls("close").len(), 256);
     plugin.on_tick(&table);
-    assert_eq!(table.told("close").len(), 400);
+    assert_eq!(table.calls("close").len(), 400);
 }
 
 #[test]
-fn a_clock_set_back_makes_nobody_wait_longer() {
+fn a_clock_set_back_holds_no_connection_longer() {
     let table = Table::new(SOURCE, "[2001:db8:5::8]:80");
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
     plugin.on_tick(&table);
@@ -213,8 +222,8 @@ fn a_clock_set_back_makes_nobody_wait_longer() {
     plugin.on_new_connection(ONE, &table);
     table.time.set(table.time.get() - 3600 * NS_PER_S);
     plugin.on_tick(&table);
-    assert_eq!(table.told("close"), ["close 2"]);
-    assert_eq!(table.told("fetch").len(), 2);
+    assert_eq!(table.calls("close"), ["close 2"]);
+    assert_eq!(table.calls("fetch").len(), 2);
 }
 
 #[test]
@@ -223,7 +232,7 @@ fn held_connections_that_leave_are_forgotten() {
     let mut plugin = plugin(SUBSCRIBED_IN, &table);
     plugin.on_new_connection(ONE, &table);
     plugin.on_delete(ONE, false, &table);
-    table.pass(5000);
+    table.advance(5000);
     plugin.on_tick(&table);
-    assert!(table.told("close").is_empty());
+    assert!(table.calls("close").is_empty());
 }

@@ -51,7 +51,7 @@ fn snapshot(generation: &str, rule: &str, extra: &str) -> String {
 /// Answers the question that is on its way.
 fn respond(plugin: &mut Plugin, table: &Table, status: u16, body: &str) {
     table.answer.replace(Some((status, body.to_owned())));
-    plugin.on_http_call_response(Call(table.calls.get()), true, table);
+    plugin.on_http_call_response(Call(table.requests.get()), true, table);
 }
 
 fn inbound_snapshot(generation: &str, extra: &str) -> String {

@@ -15,22 +15,22 @@ use crate::{
 /// A proxy that answers from tables, and fails on the calls named.
 #[derive(Default)]
 pub(super) struct Table {
-    pub(super) shown: Cell<u32>,
+    pub(super) effective: Cell<u32>,
     pub(super) source: &'static str,
     pub(super) destination: RefCell<String>,
     pub(super) upstream_source: &'static str,
     pub(super) failed_upstream: bool,
-    /// How often it was asked for the source of an upstream connection.
-    pub(super) asked: Cell<u64>,
+    /// How often it was queried for the source of an upstream connection.
+    pub(super) queried: Cell<u64>,
     pub(super) time: Cell<u64>,
     /// How far each look at the clock moves it on.
     pub(super) step: u64,
     pub(super) failing: RefCell<&'static str>,
-    pub(super) told: RefCell<Vec<String>>,
+    pub(super) recorded: RefCell<Vec<String>>,
     pub(super) metrics: RefCell<BTreeMap<String, u64>>,
     pub(super) shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
     pub(super) answer: RefCell<Option<(u16, String)>>,
-    pub(super) calls: Cell<u32>,
+    pub(super) requests: Cell<u32>,
 }
 
 pub(super) const START: u64 = 1_790_000_000;
@@ -50,7 +50,7 @@ impl Table {
         self
     }
 
-    pub(super) fn answer<T>(&self, call: &str, value: T) -> Result<T, Refused> {
+    pub(super) fn reply<T>(&self, call: &str, value: T) -> Result<T, Refused> {
         if self.failing.borrow().split(' ').any(|failing| failing == call) {
             Err(Refused)
         } else {
@@ -58,17 +58,17 @@ impl Table {
         }
     }
 
-    pub(super) fn tell(&self, call: &str, what: &str) -> Result<(), Refused> {
-        self.answer(call, ())?;
-        self.told
+    pub(super) fn record(&self, call: &str, what: &str) -> Result<(), Refused> {
+        self.reply(call, ())?;
+        self.recorded
             .borrow_mut()
             .push(format!("{call} {what}").trim_end().to_owned());
         Ok(())
     }
 
-    /// Returns what was told by this call.
-    pub(super) fn told(&self, call: &str) -> Vec<String> {
-        self.told
+    /// Returns what was recorded of this call.
+    pub(super) fn calls(&self, call: &str) -> Vec<String> {
+        self.recorded
             .borrow()
             .iter()
             .filter(|line| line.starts_with(call))
@@ -87,7 +87,7 @@ impl Table {
         self.metrics.borrow().get(name).copied().unwrap_or(0)
     }
 
-    pub(super) fn pass(&self, ms: u64) {
+    pub(super) fn advance(&self, ms: u64) {
         self.time.set(self.time.get() + ms * NS_PER_MS);
     }
 }
@@ -101,73 +101,73 @@ pub(super) fn crc(name: &str) -> u64 {
 impl Clock for Table {
     fn get_current_time(&self) -> Result<u64, Refused> {
         self.time.set(self.time.get() + self.step);
-        self.answer("time", self.time.get())
+        self.reply("time", self.time.get())
     }
 }
 
 impl Properties for Table {
     fn get_address(&self, end: End) -> Result<Endpoint, Refused> {
         let text = match end {
-            End::Source => self.answer("source", self.source.to_owned()),
-            End::Destination => self.answer("destination", self.destination.borrow().clone()),
+            End::Source => self.reply("source", self.source.to_owned()),
+            End::Destination => self.reply("destination", self.destination.borrow().clone()),
             End::UpstreamSource => {
-                self.asked.set(self.asked.get() + 1);
-                self.answer("upstream_source", self.upstream_source.to_owned())
+                self.queried.set(self.queried.get() + 1);
+                self.reply("upstream_source", self.upstream_source.to_owned())
             }
         };
         Endpoint::parse(text?.as_bytes()).ok_or(Refused)
     }
     fn get_upstream_failure(&self) -> Result<bool, Refused> {
-        self.answer("failed_upstream", self.failed_upstream)
+        self.reply("failed_upstream", self.failed_upstream)
     }
     fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {
-        self.tell("note", &format!("{key}: {value}"))
+        self.record("property", &format!("{key}: {value}"))
     }
 }
 
 impl Downstream for Table {
     fn set_destination(&self, to: &Endpoint) -> Result<(), Refused> {
-        self.tell("set_destination", &to.to_string())
+        self.record("set_destination", &to.to_string())
     }
     fn set_cluster(&self, name: &str) -> Result<(), Refused> {
-        self.tell("set_cluster", name)
+        self.record("set_cluster", name)
     }
     fn reject(&self) -> Result<(), Refused> {
-        self.tell("close", &format!("{}", self.shown.get()))
+        self.record("close", &format!("{}", self.effective.get()))
     }
     fn resume(&self) -> Result<(), Refused> {
-        self.tell("resume", &format!("{}", self.shown.get()))
+        self.record("resume", &format!("{}", self.effective.get()))
     }
 }
 
 impl Contexts for Table {
     fn set_effective_context(&self, context: ContextId) -> Result<(), Refused> {
-        self.answer("show", ())?;
-        self.shown.set(context.0);
+        self.reply("show", ())?;
+        self.effective.set(context.0);
         Ok(())
     }
     fn set_tick_period(&self, period_ms: u32) -> Result<(), Refused> {
-        self.tell("tick", &period_ms.to_string())
+        self.record("tick", &period_ms.to_string())
     }
 }
 
 impl HttpCalls for Table {
     fn http_call(&self, request: &Request<'_>) -> Result<Call, Refused> {
         let (path, wait, etag) = (request.path, request.wait_s, request.etag.unwrap_or("-"));
-        self.tell("fetch", &format!("{} {path} {etag} {wait}", request.cluster))?;
-        self.calls.set(self.calls.get() + 1);
-        Ok(Call(self.calls.get()))
+        self.record("fetch", &format!("{} {path} {etag} {wait}", request.cluster))?;
+        self.requests.set(self.requests.get() + 1);
+        Ok(Call(self.requests.get()))
     }
     fn http_call_response(&self) -> Result<Response, Refused> {
         let answer = self.answer.borrow();
         let (status, body) = answer.as_ref().ok_or(Refused)?;
         let etag = Some(format!("{:x}", crc(body)));
-        self.answer("response", Response { status: *status, etag })
+        self.reply("response", Response { status: *status, etag })
     }
     fn http_call_response_body(&self, max: usize) -> Result<Vec<u8>, Refused> {
         let answer = self.answer.borrow();
         let (_, body) = answer.as_ref().ok_or(Refused)?;
-        self.answer("body", body.bytes().take(max).collect())
+        self.reply("body", body.bytes().take(max).collect())
     }
 }
 
@@ -175,7 +175,7 @@ impl SharedData for Table {
     fn get_shared_data(&self, key: &str) -> Result<(Vec<u8>, Version), Refused> {
         let shared = self.shared.borrow();
         let (value, version) = shared.get(key).ok_or(Refused)?;
-        self.answer("shared", (value.clone(), Version(*version)))
+        self.reply("shared", (value.clone(), Version(*version)))
     }
     fn set_shared_data(&self, key: &str, value: &[u8], version: Version) -> Result<(), Refused> {
         let mut shared = self.shared.borrow_mut();
@@ -184,26 +184,26 @@ impl SharedData for Table {
             return Err(Refused);
         }
         *entry = (value.to_vec(), version.0 + 1);
-        self.answer("share", ())
+        self.reply("share", ())
     }
 }
 
 impl Metrics for Table {
     fn define_counter(&self, name: &str) -> Result<Counter, Refused> {
-        self.answer("counter", Counter(self.metric(name)))
+        self.reply("counter", Counter(self.metric(name)))
     }
     fn increment_metric(&self, counter: Counter) -> Result<(), Refused> {
-        self.answer("increment", ())?;
+        self.reply("increment", ())?;
         let mut metrics = self.metrics.borrow_mut();
         let mut metrics = metrics.iter_mut();
         *metrics.find(|(name, _)| crc(name) == u64::from(counter.0)).unwrap().1 += 1;
         Ok(())
     }
     fn define_gauge(&self, name: &str) -> Result<Gauge, Refused> {
-        self.answer("gauge", Gauge(self.metric(name)))
+        self.reply("gauge", Gauge(self.metric(name)))
     }
     fn record_metric(&self, gauge: Gauge, value: u64) -> Result<(), Refused> {
-        self.answer("record", ())?;
+        self.reply("record", ())?;
         let mut metrics = self.metrics.borrow_mut();
         let mut metrics = metrics.iter_mut();
         *metrics.find(|(name, _)| crc(name) == u64::from(gauge.0)).unwrap().1 = value;
@@ -213,6 +213,6 @@ impl Metrics for Table {
 
 impl Log for Table {
     fn warn(&self, line: &str) {
-        self.told.borrow_mut().push(format!("log {line}"));
+        self.recorded.borrow_mut().push(format!("log {line}"));
     }
 }

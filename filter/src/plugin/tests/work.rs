@@ -4,7 +4,7 @@ use super::*;
 use crate::pow_scheduler::MAX_RUNNING;
 
 #[test]
-fn works_are_bounded_in_number() {
+fn searches_are_bounded_in_number() {
     let services: Vec<String> = (0..=MAX_RUNNING)
         .map(|number| {
             format!(
@@ -33,7 +33,7 @@ fn works_are_bounded_in_number() {
         };
         assert_eq!(next, expected, "task {number}");
     }
-    assert_eq!(table.told("log"), ["log more than 64 proofs of work at once"]);
+    assert_eq!(table.calls("log"), ["log more than 64 proofs of work at once"]);
 }
 
 /// A proxy whose clock moves on a fifth of a millisecond with each look at it: a slice is few steps.
@@ -51,27 +51,27 @@ fn proof_of_work_is_solved_while_held_and_kept_for_its_minute() {
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
     assert_eq!(plugin.on_new_connection(ContextId(3), &table), Action::Pause);
-    assert_eq!(table.told("tick").last().unwrap(), "tick 1");
+    assert_eq!(table.calls("tick").last().unwrap(), "tick 1");
     let mut ticks = 0;
-    while table.told("resume").is_empty() {
+    while table.calls("resume").is_empty() {
         plugin.on_tick(&table);
         ticks += 1;
         assert!(ticks < 1000, "no end of work");
     }
     assert!(ticks > 2, "more than a slice's work");
-    assert_eq!(table.told("resume"), ["resume 2", "resume 3"]);
-    let told = table.told("set_destination");
-    assert_eq!(told[0], told[1], "one solution for both");
+    assert_eq!(table.calls("resume"), ["resume 2", "resume 3"]);
+    let calls = table.calls("set_destination");
+    assert_eq!(calls[0], calls[1], "one solution for both");
     assert_eq!(plugin.on_new_connection(ContextId(4), &table), Action::Continue);
-    assert_eq!(table.told("set_destination")[2], told[0], "kept");
+    assert_eq!(table.calls("set_destination")[2], calls[0], "kept");
     plugin.on_tick(&table);
-    assert_eq!(table.told("tick").last().unwrap(), "tick 0", "no work, no ticks");
-    table.pass(60_000);
+    assert_eq!(table.calls("tick").last().unwrap(), "tick 0", "no work, no ticks");
+    table.advance(60_000);
     plugin.on_new_connection(ContextId(5), &table);
-    while table.told("set_destination").len() < 4 {
+    while table.calls("set_destination").len() < 4 {
         plugin.on_tick(&table);
     }
-    assert_ne!(table.told("set_destination")[3], told[0], "for its minute alone");
+    assert_ne!(table.calls("set_destination")[3], calls[0], "for its minute alone");
 }
 
 /// Holds 700 connections that wait for a proof of work by a snapshot's rule, of which three batches are let go.
@@ -88,49 +88,49 @@ fn many_at_work(rule: &str) -> (Plugin, Table) {
 }
 
 #[test]
-fn many_that_wait_for_one_proof_are_let_go_bit_by_bit() {
+fn many_that_wait_for_one_proof_are_released_in_batches() {
     let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=14");
-    while table.told("resume").is_empty() {
+    while table.calls("resume").is_empty() {
         plugin.on_tick(&table);
     }
-    assert_eq!(table.told("resume").len(), 256);
+    assert_eq!(table.calls("resume").len(), 256);
     plugin.on_tick(&table);
     plugin.on_tick(&table);
     assert_eq!(
-        (table.told("resume").len(), table.told("set_destination").len()),
+        (table.calls("resume").len(), table.calls("set_destination").len()),
         (700, 700)
     );
     plugin.on_tick(&table);
-    assert_eq!(table.told("resume").len(), 700);
+    assert_eq!(table.calls("resume").len(), 700);
 }
 
 #[test]
-fn many_that_wait_for_a_proof_are_let_go_when_none_is_wanted_any_more() {
+fn many_that_wait_for_a_proof_are_released_when_none_is_needed_any_more() {
     let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=20");
     plugin.on_tick(&table);
-    assert_eq!(table.told("resume").len(), 0);
-    table.pass(1000);
+    assert_eq!(table.calls("resume").len(), 0);
+    table.advance(1000);
     plugin.on_tick(&table);
     let snapshot = outbound_snapshot("g2", "v=ssa1; addr=hash(src/128):20 rand:44");
     respond(&mut plugin, &table, 200, &snapshot);
-    assert_eq!(table.told("resume").len(), 256);
+    assert_eq!(table.calls("resume").len(), 256);
     plugin.on_tick(&table);
     plugin.on_tick(&table);
     assert_eq!(
-        (table.told("resume").len(), table.told("set_destination").len()),
+        (table.calls("resume").len(), table.calls("set_destination").len()),
         (700, 700)
     );
 }
 
 #[test]
-fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
+fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_in_batches() {
     let (mut plugin, table) = many_at_work("v=ssa1; addr=hash(src/128):20 rand:44; pow=20");
-    table.pass(30_000);
+    table.advance(30_000);
     for resumed in [256, 512, 700] {
         plugin.on_tick(&table);
-        assert_eq!(table.told("resume").len(), resumed);
+        assert_eq!(table.calls("resume").len(), resumed);
     }
-    assert!(table.told("set_destination").is_empty());
+    assert!(table.calls("set_destination").is_empty());
     assert_eq!(
         table.count("ssa_outbound_connections_total.service.web.outcome.failed"),
         700
@@ -138,7 +138,7 @@ fn many_that_wait_for_a_proof_that_takes_too_long_are_given_up_bit_by_bit() {
 }
 
 /// Returns what a plugin knows of proofs of work.
-fn works(plugin: &Plugin) -> String {
+fn searches(plugin: &Plugin) -> String {
     let ByRole::Outbound(filter) = &plugin.0 else {
         panic!("outbound")
     };
@@ -146,7 +146,7 @@ fn works(plugin: &Plugin) -> String {
 }
 
 #[test]
-fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
+fn a_search_is_suspended_while_no_connection_waits_and_resumes_where_it_was() {
     let table = busy();
     let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=20");
     let mut plugin = plugin(&config, &table);
@@ -154,47 +154,47 @@ fn work_rests_while_nobody_waits_and_goes_on_from_where_it_was() {
     plugin.on_new_connection(ContextId(3), &table);
     plugin.on_tick(&table);
     plugin.on_delete(ONE, false, &table);
-    let running = works(&plugin);
+    let running = searches(&plugin);
     assert!(running.contains("suspended: []"), "one waits for it still: {running}");
     plugin.on_delete(ContextId(3), false, &table);
-    let resting = works(&plugin);
+    let resting = searches(&plugin);
     assert!(resting.contains("running: []"), "{resting}");
     plugin.on_tick(&table);
-    assert_eq!(table.told("tick").last().unwrap(), "tick 0");
-    assert_eq!(works(&plugin), resting, "no tick works on it");
+    assert_eq!(table.calls("tick").last().unwrap(), "tick 0");
+    assert_eq!(searches(&plugin), resting, "no tick works on it");
     assert_eq!(plugin.on_new_connection(ContextId(4), &table), Action::Pause);
-    assert_eq!(works(&plugin), running);
+    assert_eq!(searches(&plugin), running);
     // Those whose time is up wait no longer either.
-    table.pass(3000);
+    table.advance(3000);
     plugin.on_tick(&table);
-    assert!(works(&plugin).contains("running: []"));
+    assert!(searches(&plugin).contains("running: []"));
     // What rests ends with its minute.
-    table.pass(60_000);
+    table.advance(60_000);
     plugin.on_new_connection(ContextId(5), &table);
     plugin.on_delete(ContextId(5), false, &table);
     plugin.on_tick(&table);
-    assert_eq!(works(&plugin).matches("began").count(), 1);
+    assert_eq!(searches(&plugin).matches("began").count(), 1);
 }
 
 #[test]
-fn work_that_finds_no_room_to_wait_rests() {
+fn a_search_whose_connection_finds_no_room_is_suspended() {
     let table = busy();
     let config = OUTBOUND
         .replace("addr=src[64:128]", "addr=rand:64; pow=20")
         .replace(r#""services""#, r#""hold": {"connections": 0}, "services""#);
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Action::Continue);
-    assert!(works(&plugin).contains("running: []"));
-    assert_eq!(table.told("tick"), [""; 0]);
+    assert!(searches(&plugin).contains("running: []"));
+    assert_eq!(table.calls("tick"), [""; 0]);
 }
 
 #[test]
-fn work_beyond_the_operators_limit_is_not_begun_and_told() {
+fn a_search_beyond_the_operators_limit_is_not_begun_and_logged() {
     let table = busy();
     let mut plugin = plugin(&OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=21"), &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Action::Continue);
     assert_eq!(
-        table.told("log"),
+        table.calls("log"),
         ["log no address of service web: the record asks for pow=21: max_pow is 20"]
     );
     assert_eq!(
@@ -204,15 +204,15 @@ fn work_beyond_the_operators_limit_is_not_begun_and_told() {
 }
 
 #[test]
-fn work_that_takes_too_long_is_given_up() {
+fn a_search_that_takes_too_long_is_given_up() {
     let table = busy();
     let config = OUTBOUND.replace("addr=src[64:128]", "addr=rand:64; pow=20");
     let mut plugin = plugin(&config, &table);
     assert_eq!(plugin.on_new_connection(ONE, &table), Action::Pause);
-    table.pass(3000);
+    table.advance(3000);
     plugin.on_tick(&table);
-    assert_eq!(table.told("resume"), ["resume 2"]);
-    assert!(table.told("set_destination").is_empty());
+    assert_eq!(table.calls("resume"), ["resume 2"]);
+    assert!(table.calls("set_destination").is_empty());
     assert_eq!(
         table.count("ssa_outbound_connections_total.service.web.outcome.failed"),
         1
