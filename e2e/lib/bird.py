@@ -32,6 +32,7 @@ protocol bgp upstream {{
   bfd on;
   hold time 9;
   connect delay time 1;
+  error wait time 1, 2;
   graceful restart off;
   ipv6 {{
     import none;
@@ -58,6 +59,7 @@ protocol bgp {name} {{
   bfd on;
   hold time 9;
   connect delay time 1;
+  error wait time 1, 2;
   graceful restart off;
   ipv6 {{ import all; export none; }};
 }}
