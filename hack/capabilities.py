@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that configurations let the Envoy module do what it asks for, and nothing else.
+"""Checks that configurations grant the Envoy module exactly the capabilities that it uses.
 
     hack/capabilities.py [MODULE]           checks every configuration that runs the module, and says which differ
     hack/capabilities.py --write [MODULE]   writes the list into them
@@ -43,7 +43,7 @@ def text(octets: bytes, at: int) -> tuple[str, int]:
 
 
 def limits(octets: bytes, at: int) -> int:
-    """Passes over the limits of a table or memory."""
+    """Skips the limits of a table or memory."""
     flags = octets[at]
     _, at = number(octets, at + 1)
     return number(octets, at)[1] if flags & 1 else at
@@ -78,7 +78,7 @@ def exports(content: bytes) -> Iterator[str]:
 
 
 def capabilities(module: Path) -> list[str]:
-    """Returns what a module asks for, in order; `proxy_abi_version_…` and what starts it are always looked for."""
+    """Returns the capabilities that a module uses, in order; those that start it and `proxy_abi_version_…` are implied."""
     octets = module.read_bytes()
     names: set[str] = set()
     at = 8
@@ -94,7 +94,7 @@ def capabilities(module: Path) -> list[str]:
 
 
 def block(names: list[str], indent: str) -> str:
-    """Writes the list as a mapping of YAML."""
+    """Returns the list as a YAML mapping."""
     listed = ", ".join(f"{name}: {{}}" for name in names)
     # A blank within a pair is no place to break a line.
     words = textwrap.wrap(f"{{~{listed}~}}".replace(": ", ":~"), WIDTH - len(indent), break_long_words=False)

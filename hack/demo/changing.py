@@ -71,7 +71,7 @@ def unhurt(demo: Demo, service: Service, asking: Any, others: Any) -> None:
 
 
 def succeed(demo: Demo, service: Service, rule: str) -> int:
-    """Lets a rule follow the service's one by make before break; returns from when on it is in force."""
+    """Replaces the service's rule, make before break; returns when the new one takes effect."""
     old = service.rules
     # More than a TTL ahead, so that every client knows it in time.
     begins = int(time.time()) + stage.TTL + 5
@@ -155,7 +155,7 @@ def hopping(demo: Demo, vault: Service, querier: Any) -> None:
     demo.say(f"{HOPPING}. A client has been sending requests all the time:")
 
     def steps() -> Any:
-        """The client's connections by address, once there are some by two."""
+        """Returns the client's connections by address, once there are two addresses."""
         by_address: dict[ipaddress.IPv6Address, list] = {}
         for line in demo.composed(vault):
             by_address.setdefault(address(line["destination"]), []).append(line)
@@ -181,7 +181,7 @@ def hopping(demo: Demo, vault: Service, querier: Any) -> None:
     own, bad = f"k1={vault.key_of('k1', source)}", f"k1={client_key(WRONG_SECRET, 64, source)}"
 
     def attempts() -> Any:
-        """Composes each when its turn comes: what is one of now is so for seconds."""
+        """Composes each address just before it is dialled: it is valid for seconds only."""
         old = demo.compose(vault, source, client_key=own, time=now - 3600)
         yield "its address of an hour ago", old, "refused violation field_0"
         wrong = demo.compose(vault, source, client_key=bad)

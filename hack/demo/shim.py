@@ -31,7 +31,7 @@ class Shim(resolver.Shim):
         return [service.entry(self.role, self.keys / service.name) for service in self.demo.services]
 
     def mount(self) -> None:
-        """Has a file for each key: a master on servers, on the client its own key alone."""
+        """Writes a file for each key: the master secret on servers, only its own key on the client."""
         for service in self.demo.services:
             folder = self.keys / service.name
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class Shim(resolver.Shim):
                     file.unlink()
 
     def configure(self, off: bool) -> bool:
-        """Gives it its configuration anew, and says whether there was anything to tell."""
+        """Updates its configuration, and returns whether anything changed."""
         fields: dict[str, Any] = {"services": self._entries(), "off": off}
         if fields.items() <= self.configuration.items():
             return False
@@ -52,7 +52,7 @@ class Shim(resolver.Shim):
         return True
 
     def knows(self, service: Service) -> bool:
-        """Says whether it serves what the service publishes; a server's keeps for a while what was published before."""
+        """Whether it serves what the service publishes; a server's keeps for a while what was published before."""
         rules = self.rules(self.role, service.domain) or []
         return set(rules) >= set(service.rules) and (self.role == "inbound" or len(rules) == len(service.rules))
 

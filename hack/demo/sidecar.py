@@ -1,4 +1,4 @@
-"""An Envoy on a host, by a file of envoy/ as it stands."""
+"""An Envoy on a host, with an unchanged file of envoy/."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROLES = {
 
 
 class Sidecar(envoy.Sidecar):
-    """An Envoy with the filter; what it says of itself it says by its first role."""
+    """An Envoy with the filter; its metrics are those of its first role."""
 
     def __init__(self, demo: Demo, host: Host, file: str, folder: str) -> None:
         super().__init__(demo, host, file, None, concurrency=WORKERS, folder=folder)
@@ -37,7 +37,7 @@ class Sidecar(envoy.Sidecar):
         return self.count(f"ssa_{self.role}_{metric}", **labels)
 
     def installed(self) -> int:
-        """Returns how many snapshots its VMs have installed, of the role of which they have the fewest."""
+        """Returns how many snapshots its VMs have installed, of the role with the fewest."""
         return min(self.count(f"ssa_{role}_snapshots_total", outcome="installed") for role in self.roles)
 
     def composed(self, count: int, log: str = "access.log") -> list[dict[str, Any]] | None:
@@ -47,7 +47,7 @@ class Sidecar(envoy.Sidecar):
 
 
 class Standing(Sidecar):
-    """An Envoy and the shim beside it, both by files of envoy/ as they stand."""
+    """An Envoy and the shim beside it, both with unchanged files of envoy/."""
 
     shim: Program
 

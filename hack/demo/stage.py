@@ -43,7 +43,7 @@ REFUSED = (52, 56)
 
 
 class Demo(Stage):
-    """Everything that the story does goes through this."""
+    """The story does everything through this."""
 
     def __init__(self, tools: dict[str, Path]) -> None:
         super().__init__(tools, WORK)
@@ -183,7 +183,7 @@ class Demo(Stage):
         return [self.standing[host.name] for host, _ in files]
 
     def start_sidecars(self, *hosts: Host) -> None:
-        """Starts an Envoy on each host, in place of what it had; its services it learns when a shim is there."""
+        """Starts an Envoy on each host, replacing what it had; it learns its services once there is a shim."""
         self._take(
             *(Sidecar(self, host, "client.yaml" if host is self.client else "server.yaml", host.name) for host in hosts)
         )
@@ -229,16 +229,16 @@ class Demo(Stage):
     # ---- what is published, mounted and configured
 
     def start_dns(self) -> None:
-        """Starts it with what the services are now, and waits until it answers."""
+        """Starts it with the services' current records, and waits until it answers."""
         self.dns = NameServer(self, self.net.host("dns", DNS))
         self.publish()
 
     def resolve(self, service: Service) -> Any:
-        """Returns what a client makes of what the DNS says of a service."""
+        """Returns what `ssa resolve` prints for a service on the client."""
         return self.ask_ssa("resolve", service.domain, "--timeout", 2)
 
     def publish(self, *services: Service) -> None:
-        """Publishes what the services are now in the DNS, and returns when all shims know it of these ones."""
+        """Publishes the services' current records, and returns when all shims know those of these services."""
         self.dns.publish("".join(service.records(TTL) for service in self.services))
         for name, shim in self.shims.items():
             for service in services:
@@ -250,7 +250,7 @@ class Demo(Stage):
             shim.mount()
 
     def configure(self, off: bool = False) -> None:
-        """Gives shims their configuration anew, and returns when each sidecar has what changes by that."""
+        """Updates the shims' configuration, and returns when each sidecar has the changes."""
         before = {name: self.standing[name].installed() for name in self.shims}
         changed = [name for name, shim in self.shims.items() if shim.configure(off)]
         for name in changed:
@@ -258,7 +258,7 @@ class Demo(Stage):
             self.wait(timeouts.SOON, f"{name} has the snapshot", lambda: self.standing[name].installed() >= installed)
 
     def join_servers(self, *numbers: int) -> None:
-        """Brings more servers up, with all that the others know; no slice is theirs yet."""
+        """Starts more servers, configured as the others are; they have no slices yet."""
         hosts = [self.add_server(number) for number in numbers]
         self.start_sidecars(*hosts)
         self.start_shims(*hosts)
@@ -272,7 +272,7 @@ class Demo(Stage):
         )
 
     def try_once(self, host: Host, url: str) -> str:
-        """Says what becomes of one request: served, refused, or curl's error."""
+        """Returns the outcome of one request: served, refused, or curl's error."""
         status, _ = self.run(host, *CURL, "--max-time", timeouts.EXCHANGE, url)
         return "served" if status == 0 else "refused" if status in REFUSED else f"curl's error {status}"
 
@@ -306,7 +306,7 @@ class Demo(Stage):
         )
 
     def mark(self, host: Host) -> None:
-        """Passes over what the servers have logged of a host so far."""
+        """Skips what the servers have logged of a host so far."""
         self.read_to[host.name] = len(self._lines_of(host))
 
     def logged(self, host: Host, count: int = 1) -> list[dict[str, Any]]:

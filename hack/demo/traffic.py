@@ -34,7 +34,7 @@ class Answers(Counter):
 
 
 class Asking:
-    """A curl that asks without end, each request over a connection of its own; it looks the name up once."""
+    """A curl that keeps sending requests, each over a connection of its own; it resolves the name once."""
 
     def __init__(self, demo: Demo, host: Host, service: Service, name: str, *options: str) -> None:
         self.demo = demo

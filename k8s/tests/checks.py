@@ -52,7 +52,7 @@ def plugin(filter_: dict[str, Any]) -> str:
 
 
 def all_of(value: Any) -> Iterator[Any]:
-    """Goes through everything in a value."""
+    """Yields a value and everything in it."""
     yield value
     if isinstance(value, dict):
         for inner in value.values():
@@ -109,19 +109,19 @@ class Checks:
         return file
 
     def _check(self, configuration: dict[str, Any] | str) -> tuple[int, str]:
-        """Has the shim check a configuration, as text or values; returns exit code and what it printed."""
+        """Has the shim check a configuration, as text or values; returns exit code and output."""
         file = self.folder / "resolver.json"
         file.write_text(configuration if isinstance(configuration, str) else json.dumps(configuration))
         return run(self.options.resolver, "--check", "--without-keys", "--config", file)
 
     def _checked(self, configuration: dict[str, Any] | str) -> str:
-        """The same, for what the shim has to take; returns what it printed."""
+        """The same for a configuration that the shim must accept; returns the output."""
         code, text = self._check(configuration)
         assert code == 0, text
         return text.strip()
 
     def _stand_in(self, name: str, text: str) -> Path:
-        """Writes a program that stands in for another, and returns its folder, which has nothing else."""
+        """Writes a fake program, and returns its directory, which has nothing else."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)

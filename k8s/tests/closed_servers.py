@@ -13,7 +13,7 @@ class ClosedServers(Checks):
     """Servers that no service verifies are closed; the filter that verifies them opens them again."""
 
     def _without_inbound(self) -> dict[tuple[str, str], Any]:
-        """Returns what is rendered when the last service of servers went."""
+        """Returns what is rendered when the last service with servers was removed."""
         values = self.folder / "clients.json"
         services = json.loads(json.dumps(self.helm.read([VALUES.read_text()])[0]["services"]))
         for service in services:

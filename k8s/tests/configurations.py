@@ -41,7 +41,7 @@ class Configurations(Checks):
             assert code == 1 and "configuration refused" in told, f"{role} with a fault: {told}"
 
     def _validate(self, file: str, configuration: str) -> tuple[int, str]:
-        """Has Envoy check one of envoy/ with this plugin configuration and the clusters that it names."""
+        """Has Envoy validate a file of envoy/ with this plugin configuration and the clusters that it names."""
         lines = (ROOT / "envoy" / file).read_text().splitlines()
         start = next(number for number, line in enumerate(lines) if line.strip() == "value: |")
         end = next(

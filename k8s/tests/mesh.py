@@ -1,4 +1,4 @@
-"""What the mesh is told: routes of HTTP, peers by identity, a service's addresses."""
+"""What the mesh is configured with: HTTP routes, peers by identity, a service's addresses."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ PEERS = "cluster.local/ns/shop/sa/store"
 
 
 class Mesh(Checks):
-    """What the mesh is told: routes of HTTP, peers by identity, a service's addresses."""
+    """What the mesh is configured with: HTTP routes, peers by identity, a service's addresses."""
 
     def _release(self, *services: dict[str, Any], **values: Any) -> Path:
         base = {"name": "store.example", "allowed": ["2001:db8:5::/48"], "ports": PORTS, "inbound": {}, "outbound": {}}

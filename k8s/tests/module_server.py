@@ -11,7 +11,7 @@ FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
 
 class ModuleServer(Checks):
-    """What the server of the module bears."""
+    """The load that the module server withstands, with the configuration that the chart renders."""
 
     def many_unfinished_request_headers_do_not_end_it(self) -> None:
         self._needs_namespaces()

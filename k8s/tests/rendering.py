@@ -104,7 +104,7 @@ class Rendering(Checks):
         assert "FILTER_STATE(wasm.ssa" in log["typed_config"]["log_format"]["json_format"]["ssa"]
 
     def _capabilities(self) -> Any:
-        """Returns what the module asks for."""
+        """Returns the capabilities that the module uses."""
         program = Path(__file__).resolve().parents[2] / "hack/capabilities.py"
         return set(subprocess.check_output([program, "--list", self.options.module], text=True).split())
 

@@ -20,7 +20,7 @@ FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
 
 def merge(into: Any, value: Any) -> None:
-    """As istiod merges a patch."""
+    """Merges a patch as istiod does."""
     for name, one in value.items():
         if isinstance(one, dict) and isinstance(into.get(name), dict):
             merge(into[name], one)
@@ -29,7 +29,7 @@ def merge(into: Any, value: Any) -> None:
 
 
 class SidecarTraffic(Checks):
-    """What Envoy does with what the chart puts into a sidecar."""
+    """Traffic through an Envoy with what the chart puts into a sidecar."""
 
     def every_address_ends_at_one_host(self) -> None:
         told = self._play(1000, "served")
