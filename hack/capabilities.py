@@ -78,7 +78,7 @@ def exports(content: bytes) -> Iterator[str]:
 
 
 def capabilities(module: Path) -> list[str]:
-    """Returns the capabilities that a module uses, in order; those that start it and `proxy_abi_version_…` are implied."""
+    """Returns the capabilities that a module uses, in order; what starts it and `proxy_abi_version_…` are implied."""
     octets = module.read_bytes()
     names: set[str] = set()
     at = 8
