@@ -3,7 +3,10 @@
 use core::net::Ipv6Addr;
 
 use ssa_rules::{Destination, Flow, Part, Port, Source, Unchecked, UnixTime, Verdict};
-use ssa_snapshot::{Action, Finding, Mode, Policy, TrafficClass, plugin::Exemption};
+use ssa_snapshot::{
+    Action, ClusterName, Finding, Mode, Policy, TrafficClass,
+    plugin::{Exemption, NoMatch},
+};
 
 use crate::{
     endpoint::Endpoint,
@@ -23,10 +26,10 @@ pub struct Inbound {
     off: bool,
     /// The sources that may use plain addresses.
     exempt: Vec<Exemption>,
-    /// Whether connections pass that concern no service, by address or by port.
-    no_match_allowed: bool,
+    /// What is done with connections that concern no service, by address or by port.
+    no_match: NoMatch,
     /// The cluster that demoted connections use.
-    demote_cluster: Option<String>,
+    demote_cluster: Option<ClusterName>,
 }
 
 /// A service as its servers know it, prepared from [`ssa_snapshot::InboundService`]: its records are compiled.
@@ -205,15 +208,15 @@ impl Inbound {
     pub fn new(
         services: Table<InboundService>,
         exempt: Vec<Exemption>,
-        no_match_allowed: bool,
-        demote_cluster: Option<String>,
+        no_match: NoMatch,
+        demote_cluster: Option<ClusterName>,
     ) -> Self {
         let mut inbound = Self {
             services: Table::default(),
             ports: Index::default(),
             off: false,
             exempt,
-            no_match_allowed,
+            no_match,
             demote_cluster,
         };
         inbound.install(services, false);
@@ -303,7 +306,7 @@ impl Inbound {
         match decided {
             Some(decision) => decision,
             None if exempt => Decision::general(Finding::Exempt, true),
-            None => Decision::general(Finding::NoMatch, self.no_match_allowed),
+            None => Decision::general(Finding::NoMatch, self.no_match == NoMatch::Allow),
         }
     }
 

@@ -109,16 +109,10 @@ fn read_inbound(checker: &mut Checker) -> Option<Config> {
     let raw: plugin::Inbound = checker.whole();
     let services = raw.services.map_or_else(Vec::new, List::into_inner);
     let services = service::read_all(checker, services, &mut Origin::Configuration)?;
-    let no_match_allowed = raw.no_match == plugin::NoMatch::Allow;
-    let demote_cluster = raw.demote_cluster.map(String::from);
+    let exempt = raw.exempt.into_inner();
     Some(Config {
         filter: raw.filter,
-        role: Role::Inbound(Inbound::new(
-            services,
-            raw.exempt.into_inner(),
-            no_match_allowed,
-            demote_cluster,
-        )),
+        role: Role::Inbound(Inbound::new(services, exempt, raw.no_match, raw.demote_cluster)),
         hold: raw.hold,
         subscription: raw.snapshot,
     })

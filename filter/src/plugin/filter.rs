@@ -6,7 +6,7 @@ use ssa_snapshot::plugin::{Hold, Subscription};
 use super::{
     Action,
     queue::{Held, HoldReason, MAX_PER_CALLBACK, Queue},
-    role::{Disposition, Installed, Role, Verdict},
+    role::{Admission, Disposition, Installed, Role},
     telemetry::Telemetry,
     updates::Updates,
 };
@@ -103,8 +103,8 @@ impl<R: Role> Filter<R> {
     /// Carries out a decision on a new connection.
     fn admit(&mut self, connection: ContextId, decision: R::Decision, subject: &Subject, host: &impl Host) -> Action {
         match self.conclude(connection, decision, subject, host) {
-            Verdict::Pass => Action::Continue,
-            Verdict::Reject => {
+            Admission::Pass => Action::Continue,
+            Admission::Reject => {
                 self.reject(connection, host);
                 Action::Pause
             }
@@ -118,7 +118,7 @@ impl<R: Role> Filter<R> {
         decision: R::Decision,
         subject: &Subject,
         host: &impl Host,
-    ) -> Verdict {
+    ) -> Admission {
         let prepared = self.role.directive(&decision).prepare(host);
         self.role
             .conclude(connection, decision, prepared, subject, &mut self.telemetry, host)
@@ -338,8 +338,8 @@ impl<R: Role> Filter<R> {
             match decided {
                 Err(task) => self.queue.put_back(held.waiting_for(task)),
                 Ok(decision) => {
-                    let verdict = self.conclude(held.connection, decision, &subject, host);
-                    if verdict == Verdict::Reject || host.resume().is_err() {
+                    let admission = self.conclude(held.connection, decision, &subject, host);
+                    if admission == Admission::Reject || host.resume().is_err() {
                         self.reject(held.connection, host);
                     }
                 }

@@ -4,7 +4,7 @@ use ssa_rules::Part;
 use ssa_snapshot::Role as RoleName;
 
 use super::{
-    role::{Directive, Disposition, Role, Verdict},
+    role::{Admission, Directive, Disposition, Role},
     telemetry::Telemetry,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl Role for InboundRole {
         subject: &Subject,
         telemetry: &mut Telemetry,
         host: &(impl Properties + Metrics + Log),
-    ) -> Verdict {
+    ) -> Admission {
         for decision in core::mem::take(&mut self.others).iter().chain([&decision]) {
             count(decision, telemetry, host);
         }
@@ -110,7 +110,7 @@ impl Role for InboundRole {
         // An access log that lacks a field is no reason to treat the connection differently.
         let _ = host.set_property("ssa", fields);
         if decision.outcome == Outcome::Allowed {
-            return Verdict::Pass;
+            return Admission::Pass;
         }
         let _ = host.set_property("ssa_outcome", outcome);
         let (service, now) = (service.to_owned(), subject.logged_at());
@@ -127,13 +127,13 @@ impl Role for InboundRole {
             format!("{outcome}: {verdict}{part}: service {service}: {ends}")
         });
         match decision.outcome.class() {
-            None => Verdict::Reject,
+            None => Admission::Reject,
             Some(class) if prepared.is_err() => {
                 let cluster = self.inbound.cluster(class).unwrap_or_default();
                 telemetry.log(host, now, || format!("the proxy does not take the cluster {cluster}"));
-                Verdict::Reject
+                Admission::Reject
             }
-            Some(_) => Verdict::Pass,
+            Some(_) => Admission::Pass,
         }
     }
 }

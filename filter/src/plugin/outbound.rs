@@ -4,7 +4,7 @@ use ssa_rules::{ComposeError, UnixTime};
 use ssa_snapshot::Role as RoleName;
 
 use super::{
-    role::{Directive, Disposition, Role, Stopwatch, Tasks, Verdict},
+    role::{Admission, Directive, Disposition, ReadClock, Role, Tasks},
     telemetry::Telemetry,
     upstream::{Answer, UpstreamQueries},
 };
@@ -170,7 +170,7 @@ impl Role for OutboundRole {
         subject: &Subject,
         telemetry: &mut Telemetry,
         host: &(impl Properties + Metrics + Log),
-    ) -> Verdict {
+    ) -> Admission {
         let outcome = if prepared.is_ok() {
             decision.outcome()
         } else {
@@ -190,10 +190,10 @@ impl Role for OutboundRole {
             Decision::Failed(service, failure) => {
                 telemetry.log_failure(service, &failure, host, subject.logged_at());
             }
-            Decision::Plain(_, Outcome::Refused) => return Verdict::Reject,
+            Decision::Plain(_, Outcome::Refused) => return Admission::Reject,
             Decision::Plain(..) => {}
         }
-        Verdict::Pass
+        Admission::Pass
     }
 
     fn on_delete(&mut self, connection: ContextId, half_closed: bool, telemetry: &mut Telemetry, host: &impl Host) {
@@ -241,7 +241,7 @@ impl Role for OutboundRole {
 impl Tasks for OutboundRole {
     type Decision = Decision;
 
-    fn begin(&mut self, mut work: Work, clock: Option<Stopwatch<'_>>) -> Option<Result<Decision, Task>> {
+    fn begin(&mut self, mut work: Work, clock: Option<ReadClock<'_>>) -> Option<Result<Decision, Task>> {
         let task = (work.service, work.port);
         let begun = clock.map_or(Ok(None), |clock| self.searches.begin(&self.outbound, &mut work, clock));
         match begun {
@@ -251,7 +251,7 @@ impl Tasks for OutboundRole {
         }
     }
 
-    fn run(&mut self, now: UnixTime, clock: Stopwatch<'_>) -> Vec<(Task, ComposeError)> {
+    fn run(&mut self, now: UnixTime, clock: ReadClock<'_>) -> Vec<(Task, ComposeError)> {
         self.searches.expire(now);
         self.searches.run(&self.outbound, clock)
     }

@@ -52,7 +52,7 @@ impl Directive<'_> {
 
 /// Whether a connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Admission {
     Pass,
     Reject,
 }
@@ -106,7 +106,7 @@ pub(super) trait Role {
         subject: &Subject,
         telemetry: &mut Telemetry,
         host: &(impl Properties + Metrics + Log),
-    ) -> Verdict;
+    ) -> Admission;
 
     /// Learns from the end of a connection; `half_closed` says whether its client had sent its FIN.
     fn on_delete(&mut self, _connection: ContextId, _half_closed: bool, _telemetry: &mut Telemetry, _host: &impl Host) {
@@ -119,7 +119,7 @@ pub(super) trait Role {
 }
 
 /// Returns the time in nanoseconds, if the proxy has one.
-pub(super) type Stopwatch<'a> = &'a mut dyn FnMut() -> Option<u64>;
+pub(super) type ReadClock<'a> = &'a mut dyn FnMut() -> Option<u64>;
 
 /// What connections wait for besides a snapshot: searches for proofs of work.
 pub(super) trait Tasks {
@@ -128,10 +128,10 @@ pub(super) trait Tasks {
 
     /// Begins a task, and if there is a clock, works on it at once for one slice of time. Returns the decision if that
     /// suffices, otherwise the task, which is then in progress; nothing if there are too many.
-    fn begin(&mut self, work: Work, clock: Option<Stopwatch<'_>>) -> Option<Result<Self::Decision, Task>>;
+    fn begin(&mut self, work: Work, clock: Option<ReadClock<'_>>) -> Option<Result<Self::Decision, Task>>;
 
     /// Works on tasks for one slice of time, and returns those that cannot be done.
-    fn run(&mut self, now: UnixTime, clock: Stopwatch<'_>) -> Vec<(Task, ComposeError)>;
+    fn run(&mut self, now: UnixTime, clock: ReadClock<'_>) -> Vec<(Task, ComposeError)>;
 
     /// Says whether any task is in progress.
     fn is_busy(&self) -> bool;

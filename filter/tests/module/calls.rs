@@ -107,7 +107,7 @@ fn set_property(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> 
     let [path, path_length, value, length] = given(arguments)?;
     let (key, value) = (guest.text(path, path_length)?, guest.text(value, length)?);
     let connection = guest.world().connection().ok_or(Status::NOT_FOUND)?;
-    connection.notes.insert(key, value);
+    connection.filter_state.insert(key, value);
     Ok(())
 }
 

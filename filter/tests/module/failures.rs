@@ -31,12 +31,12 @@ const ODD_OCTETS: [&[u8]; 12] = [
     b"{\"version\": 1",
 ];
 
-/// How many calls of one name in one script go wrong once, each by itself.
+/// How many calls of one name in one script fail once, each by itself.
 const MOST_ALIKE: usize = 40;
 
 const ODD_NUMBERS: [u64; 3] = [0, 1, u64::MAX];
 
-/// Returns the ways in which a call with this kind of answer goes wrong.
+/// Returns how a call with this kind of result can fail.
 fn ways(name: &str, kind: Kind) -> Vec<How> {
     let mut ways: Vec<How> = statuses::returned(name).map(How::Status).collect();
     match kind {

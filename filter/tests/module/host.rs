@@ -115,7 +115,7 @@ impl Vm {
         Ok(context)
     }
 
-    /// Tells the filter of octets that the client sent, and says whether they pass.
+    /// Delivers bytes from the client, and says whether they pass.
     pub(crate) fn data(&mut self, context: u32) -> Result<bool, Trap> {
         let passes = self.call("proxy_on_downstream_data", &[context, 5, 0])? != Some(1);
         // Envoy runs the filters after this one when octets pass, whatever became of the connection before.
@@ -208,7 +208,7 @@ fn memory(export: Option<Extern>) -> Memory {
 /// The module while it waits for the answer to a host call.
 pub(crate) struct Guest<'a> {
     caller: Caller<'a, World>,
-    /// How this call goes wrong.
+    /// How this call fails.
     fault: Option<How>,
 }
 

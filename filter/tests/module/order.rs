@@ -27,7 +27,7 @@ fn shuffle(configuration: &str, number: u64) -> Result<(), Trap> {
     let mut draws = Draw::seeded(number);
     let mut vm = Vm::new(World::at(NOW))?;
     vm.configure(configuration)?;
-    // Contexts of connections, and whether each may be told of data: Envoy reads none of what was closed.
+    // Contexts of connections, and whether each may have data: Envoy does not read from closed ones.
     let mut open: BTreeMap<u32, bool> = BTreeMap::new();
     for _ in 0..60 {
         let any = open.keys().copied().nth(draws.index(open.len().max(1)));

@@ -42,13 +42,13 @@ pub(crate) enum Step {
     Connect(char, &'static str, &'static str),
     /// Its client sends.
     Data(char),
-    /// It is neither let go nor closed.
+    /// It is neither released nor closed.
     Held(char),
     /// What the proxy says of its upstream connection: response flags, and the address that it comes from.
     Upstream(char, i64, &'static str),
     /// A metric shows this now.
     Shown(&'static str, u64),
-    /// It ends. What became of it, and the note in access logs.
+    /// It ends. What became of it, and the fields in access logs.
     Close(char, Fate, &'static str),
     /// From now on each look at the clock moves it by so many nanoseconds.
     Clock(u64),
@@ -56,12 +56,12 @@ pub(crate) enum Step {
     Tick(u32, u64),
     /// The clock ticks every so many milliseconds until it is decided what becomes of the connection.
     Settle(char, u64),
-    /// The question on its way: its path, the name of the snapshot that is known, how long the answer may wait and how
-    /// long the proxy waits for it.
+    /// The pending request: its path, the entity tag of the current snapshot, how long the server may wait and how long
+    /// the proxy waits for the response.
     Asked(&'static str, Option<&'static str>, &'static str, u32),
-    /// The question on its way is answered: the status, a name, and a body.
+    /// The response to it: the status, an entity tag, and a body.
     Answer(&'static str, &'static str, Body),
-    /// The question on its way is not answered in time.
+    /// There is no response in time.
     NoAnswer,
 }
 
@@ -92,7 +92,7 @@ pub(crate) type Wrong = String;
 struct Open {
     context: u32,
     destination: &'static str,
-    /// Whether it was not let go as it came.
+    /// Whether it was held.
     waited: bool,
 }
 
@@ -129,14 +129,14 @@ impl Scenario {
         vm.world().fault = None;
         // Envoy lets no connection to a plugin that did not start.
         if play == Play::Faulty && taken == self.taken {
-            // Questions that are on their way fail, and then there is time for another.
+            // Pending requests fail, and then there is time for another.
             vm.tick(60_000).map_err(trap)?;
             vm.tick(3_000).map_err(trap)?;
             self.steps(&mut vm, taken, Play::Afterwards)
                 .map_err(|wrong| format!("afterwards: {wrong}"))?;
         }
-        if vm.world().told().any(|text| text.contains(SECRET)) {
-            return Err("a secret was told".to_owned());
+        if vm.world().texts().any(|text| text.contains(SECRET)) {
+            return Err("a secret was written".to_owned());
         }
         Ok(vm)
     }
@@ -193,7 +193,7 @@ impl Scenario {
                     properties.insert("response.flags".to_owned(), flags.to_le_bytes().into());
                     properties.insert("upstream.local_address".to_owned(), source.into());
                 }
-                Step::Close(letter, fate, note) => {
+                Step::Close(letter, fate, fields) => {
                     let closing = open.remove(&letter).expect("a script closes what it opened");
                     let fate = if taken { fate } else { Fate::Refused };
                     // What waits is decided on in the end.
@@ -204,10 +204,13 @@ impl Scenario {
                         }
                     }
                     self.judge(vm, &closing, fate, play, &mut last)
-                        .and_then(|()| compare_notes(vm, &closing, note, play))
+                        .and_then(|()| compare_filter_state(vm, &closing, fields, play))
                         .map_err(|wrong| {
                             let connection = vm.connection(closing.context);
-                            format!("{letter} to {}: {wrong}: {:?}", closing.destination, connection.notes)
+                            format!(
+                                "{letter} to {}: {wrong}: {:?}",
+                                closing.destination, connection.filter_state
+                            )
                         })?;
                     vm.close(closing.context).map_err(trap)?;
                 }
@@ -228,11 +231,11 @@ impl Scenario {
                 }
                 Step::Asked(path, etag, wait, timeout_ms) => {
                     if play == Play::Well {
-                        compare_question(vm, path, etag, wait, timeout_ms)?;
+                        compare_request(vm, path, etag, wait, timeout_ms)?;
                     }
                 }
-                Step::Answer(status, etag, body) => answer(vm, play, Some(response(status, etag, body)))?,
-                Step::NoAnswer => answer(vm, play, None)?,
+                Step::Answer(status, etag, body) => respond(vm, play, Some(response(status, etag, body)))?,
+                Step::NoAnswer => respond(vm, play, None)?,
             }
         }
         Ok(())
@@ -265,7 +268,7 @@ impl Scenario {
             Fate::EntersDemoted if admitted && state(CLUSTER).as_deref() != Some("slow") => Err("came in undemoted"),
             Fate::Refused if admitted => Err("was let in"),
             // Without a plugin there is no one to close it: it stays where it is.
-            Fate::Refused if !closed && !faulty && !connection.notes.is_empty() => Err("was not closed"),
+            Fate::Refused if !closed && !faulty && !connection.filter_state.is_empty() => Err("was not closed"),
             // One that was held is closed where the proxy does not let it go.
             Fate::Composed(_) | Fate::ComposedAnew(_) | Fate::Untouched
                 if !(admitted || faulty && closing.waited && (closed || stuck)) =>
@@ -317,8 +320,8 @@ fn response(status: &str, etag: &str, body: Body) -> HttpResponse {
     HttpResponse { headers, body }
 }
 
-/// Answers the question on its way.
-fn answer(vm: &mut Vm, play: Play, response: Option<HttpResponse>) -> Result<(), Wrong> {
+/// Responds to the pending request.
+fn respond(vm: &mut Vm, play: Play, response: Option<HttpResponse>) -> Result<(), Wrong> {
     match vm.world().http_calls.last().map(|call| call.token) {
         Some(token) => vm.respond(token, response).map_err(trap),
         None if play == Play::Faulty => Ok(()),
@@ -326,7 +329,7 @@ fn answer(vm: &mut Vm, play: Play, response: Option<HttpResponse>) -> Result<(),
     }
 }
 
-fn compare_question(vm: &mut Vm, path: &str, etag: Option<&str>, wait: &str, timeout_ms: u32) -> Result<(), Wrong> {
+fn compare_request(vm: &mut Vm, path: &str, etag: Option<&str>, wait: &str, timeout_ms: u32) -> Result<(), Wrong> {
     let mut headers = vec![
         (":method", "GET"),
         (":path", path),
@@ -346,19 +349,19 @@ fn compare_question(vm: &mut Vm, path: &str, etag: Option<&str>, wait: &str, tim
 }
 
 /// Compares what access logs show of a connection.
-fn compare_notes(vm: &mut Vm, closing: &Open, note: &str, play: Play) -> Result<(), &'static str> {
-    let mut notes = BTreeMap::new();
-    if !note.is_empty() {
-        notes.insert("ssa".to_owned(), note.to_owned());
+fn compare_filter_state(vm: &mut Vm, closing: &Open, fields: &str, play: Play) -> Result<(), &'static str> {
+    let mut filter_state = BTreeMap::new();
+    if !fields.is_empty() {
+        filter_state.insert("ssa".to_owned(), fields.to_owned());
     }
     // Inbound: matchers find the outcome by itself wherever it is another than allowed.
-    let outcome = note.split_once("outcome=").filter(|_| note.contains("verdict="));
+    let outcome = fields.split_once("outcome=").filter(|_| fields.contains("verdict="));
     let outcome = outcome.and_then(|(_, rest)| rest.split(' ').next());
     if let Some(outcome) = outcome.filter(|outcome| *outcome != "allowed") {
-        notes.insert("ssa_outcome".to_owned(), outcome.to_owned());
+        filter_state.insert("ssa_outcome".to_owned(), outcome.to_owned());
     }
-    if play == Play::Well && vm.connection(closing.context).notes != notes {
-        return Err("has other notes");
+    if play == Play::Well && vm.connection(closing.context).filter_state != filter_state {
+        return Err("has other filter state");
     }
     Ok(())
 }

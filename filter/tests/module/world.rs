@@ -1,4 +1,4 @@
-//! What a proxy is to the filter: tables of answers, and records of what it was told.
+//! A proxy as the filter sees it: tables of results, and records of its calls.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ impl Status {
     pub(crate) const UNIMPLEMENTED: Self = Self(12);
 }
 
-/// A way in which a host call goes wrong.
+/// How a host call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     /// It fails with this status, and does nothing.
@@ -31,7 +31,7 @@ pub(crate) enum How {
     Number(u64),
 }
 
-/// Which calls go wrong.
+/// Which calls fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// The call of this number, from 0, since the module was loaded; its name while all goes well.
@@ -57,7 +57,7 @@ pub(crate) struct Connection {
     /// Properties, by their parts joined with `.`.
     pub(crate) properties: BTreeMap<String, Vec<u8>>,
     /// What the filter set: `wasm.KEY` in access logs.
-    pub(crate) notes: BTreeMap<String, String>,
+    pub(crate) filter_state: BTreeMap<String, String>,
     /// Filter states: path to value and span.
     pub(crate) states: BTreeMap<String, (String, u8)>,
     /// Whether the filters after this one were let see it.
@@ -107,7 +107,7 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// Requests that were not answered yet.
     pub(crate) http_calls: Vec<HttpCall>,
-    /// The answer that the filter sees while it is told of one.
+    /// The response of the callback that runs.
     pub(crate) http_response: Option<HttpResponse>,
     /// How many requests there were.
     pub(crate) requests: u32,
@@ -116,7 +116,7 @@ pub(crate) struct World {
     pub(crate) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// The context that host calls are about.
     pub(crate) context: u32,
-    /// What goes wrong.
+    /// The calls that fail, and how.
     pub(crate) fault: Option<(Which, How)>,
     /// The host calls so far: each one's name and the kind of its answer.
     pub(crate) trace: Vec<(&'static str, Kind)>,
@@ -135,17 +135,17 @@ impl World {
         }
     }
 
-    /// Returns the texts that the filter told anyone.
-    pub(crate) fn told(&self) -> impl Iterator<Item = &String> {
-        let notes = self
+    /// Returns all texts that the filter wrote.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
+        let filter_state = self
             .connections
             .values()
-            .flat_map(|connection| connection.notes.values());
+            .flat_map(|connection| connection.filter_state.values());
         let headers = self.http_calls.iter().flat_map(|call| &call.headers);
         let metrics = self.metrics.iter().map(|metric| &metric.name);
         self.log
             .iter()
-            .chain(notes)
+            .chain(filter_state)
             .chain(headers.map(|(_, value)| value))
             .chain(metrics)
     }
@@ -155,7 +155,7 @@ impl World {
         self.connections.get_mut(&self.context)
     }
 
-    /// Takes note of a call, and says how it goes wrong.
+    /// Records a call, and returns how it fails.
     pub(crate) fn enter(&mut self, name: &'static str, kind: Kind) -> Option<How> {
         let number = self.calls;
         self.calls += 1;
