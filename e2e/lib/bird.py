@@ -120,7 +120,8 @@ class Watch:
         self.host = host
         number = sum(1 for _ in stage.work.glob("monitor-*.log"))
         self.path = stage.work / f"monitor-{number}.log"
-        self.process = stage.start(host, f"monitor-{number}", ["ip", "-ts", "-6", "monitor", "route"])
+        command = ["ip", "-rcvbuf", 1 << 26, "-ts", "-6", "monitor", "route"]
+        self.process = stage.start(host, f"monitor-{number}", command)
 
         def listens() -> bool:
             host.ip("route replace 2001:db8:ffff::/64 dev lo")
@@ -132,6 +133,8 @@ class Watch:
         """Returns what changed: (seconds since the epoch, line)."""
         found = []
         for line in self.path.read_text().rpartition("\n")[0].splitlines():
+            if not line.startswith("["):
+                raise Broken(f"the monitor missed something: {line}")
             stamp, _, rest = line.partition("] ")
             whole, _, part = stamp.lstrip("[").partition(".")
             moment = time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{part}")

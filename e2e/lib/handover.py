@@ -59,7 +59,7 @@ def capture(stage: Stage, one: Endpoint, mode: str) -> None:
     host.run("ip -6 rule add fwmark 1337 lookup 133 protocol static")
     host.run("ip -6 route add local default dev lo table 133")
     # What leaves for a peer is not the sidecar's.
-    for mark in (1, 2, 3):
+    for mark in (1, 2, 3, 4):
         host.run(f"ip6tables -w -t mangle -A PREROUTING -m mark --mark {mark} -j ACCEPT")
     host.run("ip6tables -w -t mangle -A PREROUTING -p tcp ! -d ::1 -j TPROXY --on-port 15006 --tproxy-mark 1337")
 

@@ -6,14 +6,14 @@
 //!     ┌─────────┴──────────────┐   ┌──────────┴───────────────┐            │
 //!     │ of a flow known here?  │   │ of a flow known here?    │            │
 //!     │ yes: no mark           │   │ yes, or opens one: none  │            │
-//!     │ opens one:  mark 1     │   │ no: mark 3               │            │
+//!     │ opens one:  mark 1     │   │ no: mark 3; not TCP: 4   │            │
 //!     │ neither: mark 2, or 1  │   └──────────┬───────────────┘            │
 //!     └─────────┬──────────────┘              │                            │
 //!               ▼                             ▼                            ▼
 //!     rule 16  mark 1 → table 600  Outgoing   (by `try` to the new owner)
 //!     rule 17  mark 2 → table 601  Incoming   (by `try` to the old owner)
 //!     rule 18  mark 3 → table 602  Incoming   (by `final` to the old owner)
-//!     rule 19  mark 3 → table 603  Outgoing   (by `final` back to the new owner)
+//!     rule 19  mark 3 or 4 → table 603  Outgoing   (by `final` back to the new owner)
 //!     rule 20  interface → table 500          local: delivered
 //!     rule 21  interface, the service's addresses → dropped
 //! ```
@@ -95,6 +95,8 @@ pub mod mark {
     pub const INCOMING: u32 = 2;
     /// By [`table::FINAL_INCOMING`](super::table::FINAL_INCOMING), or [`table::FINAL_OUTGOING`](super::table::FINAL_OUTGOING).
     pub const FINAL: u32 = 3;
+    /// By [`table::FINAL_OUTGOING`](super::table::FINAL_OUTGOING) alone: what may open a flow.
+    pub const FINAL_OUTGOING: u32 = 4;
 }
 
 /// What does not change while slices move.

@@ -30,6 +30,7 @@ pub(super) fn wanted(settings: &Settings) -> BTreeSet<Rule> {
         (preference::INCOMING, mark::INCOMING, table::INCOMING),
         (preference::FINAL_INCOMING, mark::FINAL, table::FINAL_INCOMING),
         (preference::FINAL_OUTGOING, mark::FINAL, table::FINAL_OUTGOING),
+        (preference::FINAL_OUTGOING, mark::FINAL_OUTGOING, table::FINAL_OUTGOING),
     ];
     let mut rules: BTreeSet<Rule> = marked
         .into_iter()
@@ -106,7 +107,7 @@ pub(super) async fn refuse_foreign(netlink: &Netlink) -> Result<(), Error> {
         });
         // A rule without a mark asks nothing of it; one for the mark 0 is for packets without one.
         let marked = rule.mark.filter(|mark| *mark != 0).and_then(|wanted| {
-            let marks = [mark::OUTGOING, mark::INCOMING, mark::FINAL];
+            let marks = [mark::OUTGOING, mark::INCOMING, mark::FINAL, mark::FINAL_OUTGOING];
             marks.into_iter().find(|mark| mark & mask.unwrap_or(u32::MAX) == wanted)
         });
         let what = if (preference::OUTGOING..=preference::NOBODY).contains(&rule.preference) {
