@@ -10,6 +10,7 @@
 //! has changed meanwhile is a [conflict](store::StoreError::Conflict), so that nobody overwrites what they have not seen.
 
 pub mod agent;
+pub mod controller;
 pub mod election;
 pub mod kernel;
 pub mod objects;

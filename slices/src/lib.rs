@@ -27,6 +27,7 @@
 )]
 extern crate alloc;
 
+pub mod balance;
 mod bits;
 pub mod document;
 mod ejection_chains;

@@ -25,6 +25,8 @@ use crate::store::{Listed, Store, StoreError};
 use probe::Readiness;
 use world::{Part, World};
 
+/// How often the agent says that it is alive.
+const RENEWED: Duration = Duration::from_secs(5);
 /// How often flows and counters of a move are read.
 const COUNTED: Duration = Duration::from_millis(250);
 /// The pause after the store or the kernel refused something.
@@ -164,6 +166,8 @@ impl Agent {
         }
         let mut counted = interval(COUNTED);
         counted.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut renewed = interval(RENEWED);
+        renewed.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut retry = None;
         while !self.is_over() {
             let ends = self.ends;
@@ -181,6 +185,7 @@ impl Agent {
                     }
                 }
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
+                _ = renewed.tick() => self.report().await,
                 () = until(retry) => retry = self.act().await?,
                 _ = terminate.recv() => retry = self.leave().await?,
                 _ = interrupt.recv() => retry = self.leave().await?,
@@ -288,7 +293,7 @@ impl Agent {
         let since = self.reported.as_ref().filter(|before| before.ready == ready);
         let (flows, forwarded) = self.count().await;
         let moves = self.part.observed(|one| {
-            let owns = one.spec.from.as_ref() == Some(&self.options.endpoint);
+            let owns = one.giver() == Some(&self.options.endpoint);
             if !owns {
                 return (None, None);
             }
@@ -306,6 +311,9 @@ impl Agent {
             observed_generation: 0,
             ready,
             ready_since: since.map_or_else(|| Some(now()), |before| before.ready_since),
+            renewed_at: Some(renewed()),
+            rejoined: false,
+            taken: Vec::new(),
             maps: self.part.maps.clone(),
             moves,
             conditions: Vec::new(),
@@ -314,7 +322,7 @@ impl Agent {
 
     /// Counts what is open and what was forwarded, of the moves by which this endpoint gives something.
     async fn count(&self) -> (Option<BTreeMap<Ipv6Net, Flows>>, BTreeMap<Ipv6Net, u64>) {
-        let gives = |one: &&SliceMove| one.spec.from.as_ref() == Some(&self.options.endpoint);
+        let gives = |one: &&SliceMove| one.giver() == Some(&self.options.endpoint);
         let gives: Vec<&SliceMove> = self.part.moves.iter().filter(gives).collect();
         if gives.is_empty() {
             return (None, BTreeMap::new());
@@ -350,6 +358,13 @@ async fn until(moment: Option<Instant>) {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
     }
+}
+
+/// Returns the moment from which on the agent says that it is alive: a status changes once in that time.
+fn renewed() -> Timestamp {
+    let every = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
+    let now = now().millis();
+    Timestamp::from_millis(now - now.rem_euclid(every))
 }
 
 /// Returns the time of the system, for people.

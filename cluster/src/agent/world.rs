@@ -7,7 +7,7 @@ use ssa_slices::handover::{self, EndpointName, Handover, Map, Ownership, View};
 
 use crate::kernel::Wanted;
 use crate::objects::{
-    AppliedMap, Name, Object, ObservedMove, Phase, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
+    AppliedMap, Name, Object, ObservedMove, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
     SliceMoveSpec, Spec,
 };
 use crate::store::Listed;
@@ -105,7 +105,7 @@ impl World {
             }
             let Some(map) = kept.get(set) else { continue };
             let moves: Vec<&SliceMove> = self.moves.iter().filter(|one| one.spec.slice_set == *set).collect();
-            let handovers: Vec<Handover> = moves.iter().filter_map(|one| handover_of(one)).collect();
+            let handovers: Vec<Handover> = moves.iter().map(|one| one.handover()).collect();
             part.wanted.routes.extend(handover::routes(&me, map, &handovers, view));
             let mine = moves.into_iter().filter(|one| {
                 !one.status.phase.is_final() && (one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint))
@@ -130,7 +130,7 @@ impl Part {
             let (flows, forwarded) = of(one);
             ObservedMove {
                 name: one.name().clone(),
-                epoch: one.spec.epoch,
+                epoch: one.epoch(),
                 phase: one.status.phase,
                 flows,
                 forwarded,
@@ -175,30 +175,4 @@ fn read(parts: &[&SliceMap]) -> Result<Map, Vec<String>> {
         flat(standby.collect()),
     )
     .map_err(|faults| faults.iter().map(ToString::to_string).collect())
-}
-
-/// Returns a move as its state machine knows it.
-fn handover_of(object: &SliceMove) -> Option<Handover> {
-    Some(Handover {
-        epoch: handover::Epoch::new(object.spec.epoch.get()),
-        from: match &object.spec.from {
-            Some(from) => Some(name(from)?),
-            None => None,
-        },
-        to: name(&object.spec.to)?,
-        prefixes: object.spec.prefixes.iter().map(|prefix| prefix.net()).collect(),
-        phase: phase(object.status.phase),
-    })
-}
-
-fn phase(phase: Phase) -> handover::Phase {
-    match phase {
-        Phase::Prepare => handover::Phase::Prepare,
-        Phase::Arm => handover::Phase::Arm,
-        Phase::Announce | Phase::Converged => handover::Phase::Announce,
-        Phase::Drain => handover::Phase::Drain,
-        Phase::Release => handover::Phase::Release,
-        Phase::Done => handover::Phase::Done,
-        Phase::Aborted => handover::Phase::Aborted,
-    }
 }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, net::Ipv6Addr, ops::Deref, str::FromStr};
 use ipnet::Ipv6Net;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use ssa_slices::handover::EndpointName;
 
 /// A text is not what the field wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +118,18 @@ texts! {
     /// The value of a label or the name of a domain: what fails together, such as a host or a rack.
     LabelValue, "1 to 63 of a-z A-Z 0-9 - _ ., beginning and ending with a letter or digit", is_label_value, [1, 63],
         "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
+}
+
+impl Name {
+    /// Returns it as the name of an endpoint.
+    ///
+    /// # Panics
+    ///
+    /// Never: names of objects are names of endpoints.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointName {
+        EndpointName::new(self).expect("names of objects are a part of those of endpoints")
+    }
 }
 
 fn is_subdomain(text: &str) -> bool {

@@ -32,7 +32,7 @@ pub use lease::{Lease, LeaseSpec};
 pub use metadata::{Metadata, ResourceVersion};
 pub use object::{Fault, MAX_BYTES, NoStatus, Object, Spec};
 pub use slice_endpoint::{
-    MAX_ENDPOINT_SETS, ObservedMove, SliceEndpoint, SliceEndpointSpec, SliceEndpointStatus, Tunnel,
+    MAX_ENDPOINT_SETS, ObservedMove, SliceEndpoint, SliceEndpointSpec, SliceEndpointStatus, Taken, Tunnel,
 };
 pub use slice_map::{MAX_MAP_PREFIXES, MapEndpoint, SliceMap, SliceMapSpec};
 pub use slice_move::{MAX_MOVE_PREFIXES, Phase, Reason, SliceMove, SliceMoveSpec, SliceMoveStatus};

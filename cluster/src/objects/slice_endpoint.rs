@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ssa_snapshot::{Number, Port};
 
 use super::{
-    AppliedMap, Condition, Epoch, Fault, Kind, LabelValue, Message, Name, Object, Phase, Spec, Timestamp,
+    AppliedMap, Condition, Epoch, Fault, Kind, LabelValue, Message, Name, Object, Phase, Prefix, Spec, Timestamp,
     fields::at_most, slice_set::MAX_CONDITIONS,
 };
 
@@ -73,6 +73,16 @@ pub struct SliceEndpointStatus {
     /// Since when it is ready, or is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_since: Option<Timestamp>,
+    /// When the agent last said that it is alive, by its own clock. Others count from the moment that they see it change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<Timestamp>,
+    /// Whether its host has lost flows and routes, and it waits for what it owned to be given to others.
+    #[serde(default)]
+    pub rejoined: bool,
+    /// What it has taken over, as the standby of an owner that was lost.
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
+    #[schemars(length(max = MAX_OBSERVED))]
+    pub taken: Vec<Taken>,
     /// The maps that its kernel holds, by set.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
     #[schemars(length(max = MAX_OBSERVED))]
@@ -85,6 +95,16 @@ pub struct SliceEndpointStatus {
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_CONDITIONS>")]
     #[schemars(length(max = MAX_CONDITIONS))]
     pub conditions: Vec<Condition>,
+}
+
+/// A prefix that a standby has taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Taken {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The owner that was lost.
+    pub from: Name,
 }
 
 /// How far an endpoint or a node has come with a move.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ssa_slices::handover::{self, Handover};
 
 use super::{Epoch, Fault, Kind, Message, Name, Object, Prefix, Spec, Timestamp, fields::at_most};
 
@@ -20,7 +21,7 @@ pub struct SliceMoveSpec {
     pub slice_set: Name,
     /// The epoch that the set's map has with this move: of two moves of a prefix the one with the higher epoch counts.
     pub epoch: Epoch,
-    /// The endpoint that owns the prefixes; absent where nobody does, or who did is dead.
+    /// The endpoint that owns the prefixes; absent where nobody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Name>,
     /// The endpoint that is to own them.
@@ -31,8 +32,8 @@ pub struct SliceMoveSpec {
     pub prefixes: Vec<Prefix>,
     /// Why they move.
     pub reason: Reason,
-    /// Whether it is called off: before the drain it ends as `Aborted`; during the drain the prefixes go back by a move of
-    /// their own.
+    /// Whether it is called off: in `Prepare` it ends as `Aborted`; later, until `Release`, it is turned back, so that the
+    /// prefixes stay with their owner and no flow is cut.
     #[serde(default)]
     pub cancelled: bool,
 }
@@ -61,6 +62,12 @@ pub struct SliceMoveStatus {
     /// The phase that both endpoints are to be in.
     #[serde(default)]
     pub phase: Phase,
+    /// Whether it has been turned back: then the prefixes go from `spec.to` to `spec.from`.
+    #[serde(default)]
+    pub turned_back: bool,
+    /// The epoch of that decision; until then `spec.epoch` counts.
+    #[serde(default)]
+    pub epoch: Epoch,
     /// When this phase began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase_since: Option<Timestamp>,
@@ -75,7 +82,7 @@ pub struct SliceMoveStatus {
     pub message: Message,
 }
 
-/// A phase of a move, in their order.
+/// A phase of a move, in their order: those of [`ssa_slices::handover::Phase`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// The recipient makes the prefixes local, and hands what it does not know to the owner.
@@ -83,18 +90,86 @@ pub enum Phase {
     Prepare,
     /// The owner hands new flows to the recipient.
     Arm,
-    /// The recipient announces the prefixes before the owner.
+    /// The recipient announces the prefixes before the owner, and routers follow.
     Announce,
-    /// Routers have followed.
-    Converged,
     /// The owner serves the flows that it has until they end, or for as long as the set says.
     Drain,
-    /// Both drop what the move needed.
+    /// The recipient hands nothing to the owner any more.
     Release,
+    /// The owner gives the prefixes up, and the map names the recipient.
+    Withdraw,
     /// It is over.
     Done,
     /// It was given up, and the owner still is the owner.
     Aborted,
+}
+
+impl From<Phase> for handover::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Prepare => Self::Prepare,
+            Phase::Arm => Self::Arm,
+            Phase::Announce => Self::Announce,
+            Phase::Drain => Self::Drain,
+            Phase::Release => Self::Release,
+            Phase::Withdraw => Self::Withdraw,
+            Phase::Done => Self::Done,
+            Phase::Aborted => Self::Aborted,
+        }
+    }
+}
+
+impl From<handover::Phase> for Phase {
+    fn from(phase: handover::Phase) -> Self {
+        match phase {
+            handover::Phase::Prepare => Self::Prepare,
+            handover::Phase::Arm => Self::Arm,
+            handover::Phase::Announce => Self::Announce,
+            handover::Phase::Drain => Self::Drain,
+            handover::Phase::Release => Self::Release,
+            handover::Phase::Withdraw => Self::Withdraw,
+            handover::Phase::Done => Self::Done,
+            handover::Phase::Aborted => Self::Aborted,
+        }
+    }
+}
+
+impl SliceMove {
+    /// Returns the epoch that counts: of two states of a move, and of two moves of a prefix, the greater one wins. It is what
+    /// agents report with the phase that they have reached.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.spec.epoch.max(self.status.epoch)
+    }
+
+    /// Returns the endpoint that gives the prefixes, by the direction that the move has now.
+    #[must_use]
+    pub fn giver(&self) -> Option<&Name> {
+        if self.status.turned_back {
+            Some(&self.spec.to)
+        } else {
+            self.spec.from.as_ref()
+        }
+    }
+
+    /// Returns the endpoint that takes the prefixes, by the direction that the move has now.
+    #[must_use]
+    pub fn taker(&self) -> &Name {
+        let back = self.spec.from.as_ref().filter(|_| self.status.turned_back);
+        back.unwrap_or(&self.spec.to)
+    }
+
+    /// Returns the move as the [state machine](ssa_slices::handover) knows it.
+    #[must_use]
+    pub fn handover(&self) -> Handover {
+        Handover {
+            epoch: handover::Epoch::new(self.epoch().get()),
+            from: self.giver().map(Name::endpoint),
+            to: self.taker().endpoint(),
+            prefixes: self.spec.prefixes.iter().map(|prefix| prefix.net()).collect(),
+            phase: self.status.phase.into(),
+        }
+    }
 }
 
 impl Phase {

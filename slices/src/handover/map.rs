@@ -7,7 +7,7 @@ use core::fmt;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointName, Epoch};
+use super::{EndpointName, Epoch, overlap, subtract};
 
 /// Says what holds when the owner of a slice may or may not be alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -115,6 +115,41 @@ impl Map {
         owned.contains(&prefix).then_some((*owned, owner))
     }
 
+    /// Returns the map of an epoch in which `endpoint` owns some prefixes and nothing else has changed.
+    ///
+    /// Standbys stay as they are: their prefixes still cover the pieces that are left of what was split.
+    #[must_use]
+    pub fn with_owner(&self, prefixes: &[Ipv6Net], endpoint: &EndpointName, epoch: Epoch) -> Self {
+        let mut map = self.clone();
+        map.epoch = epoch;
+        for part in prefixes {
+            let split: Vec<(Ipv6Net, EndpointName)> = match self.owned_around(*part) {
+                Some((around, owner)) => [(around, owner.clone())].into(),
+                None => self
+                    .owned_within(*part)
+                    .map(|(within, owner)| (within, owner.clone()))
+                    .collect(),
+            };
+            for (whole, owner) in split {
+                if let Some((around, _)) = map.owned_around(whole).filter(|(around, _)| around.contains(&whole)) {
+                    map.owned.remove(&around);
+                    let rest = subtract(around, *part).into_iter();
+                    map.owned.extend(rest.map(|block| (block, owner.clone())));
+                } else {
+                    // Other parts have split it already.
+                    let pieces: Vec<Ipv6Net> = map.owned_within(whole).map(|(piece, _)| piece).collect();
+                    for piece in pieces.into_iter().filter(|piece| overlap(*piece, *part)) {
+                        map.owned.remove(&piece);
+                        let rest = subtract(piece, *part).into_iter();
+                        map.owned.extend(rest.map(|block| (block, owner.clone())));
+                    }
+                }
+            }
+            map.owned.insert(*part, endpoint.clone());
+        }
+        map
+    }
+
     /// Lists the owned prefixes that equal or lie within a prefix, with their owners.
     pub fn owned_within(&self, prefix: Ipv6Net) -> impl Iterator<Item = (Ipv6Net, &EndpointName)> {
         self.owned
@@ -123,13 +158,16 @@ impl Map {
             .map(|(owned, owner)| (*owned, owner))
     }
 
-    /// Finds the standby of a prefix: of those whose prefix equals or covers it, the one with the longest.
+    /// Finds the standby of a prefix: of those whose prefix equals or covers it, the one with the longest. Its owner is not
+    /// its standby, though what it stands by for may cover what it owns.
     #[must_use]
     pub fn standby(&self, prefix: Ipv6Net) -> Option<&EndpointName> {
+        let owner = self.owner(prefix);
         let mut around = Some(prefix);
         while let Some(candidate) = around {
-            if let Some(standby) = self.standby.get(&candidate) {
-                return Some(standby);
+            let standby = self.standby.get(&candidate);
+            if standby.is_some() && standby != owner {
+                return standby;
             }
             around = candidate.supernet();
         }

@@ -9,11 +9,11 @@
 //!
 //! Four tables of the kernel decide, for a packet to a prefix that does not come out of a tunnel:
 //!
-//! | the packet | `Local` alone | with `Incoming` | with `Outgoing` |
-//! | --- | --- | --- | --- |
-//! | belongs to a flow of this endpoint | delivered | delivered | delivered |
-//! | opens a flow | delivered | delivered | to the peer |
-//! | belongs to a flow that this endpoint does not know | delivered (reset) | to the peer | to the peer |
+//! | the packet | `Local` alone | with `Incoming` | with `Outgoing` | with both |
+//! | --- | --- | --- | --- | --- |
+//! | belongs to a flow of this endpoint | delivered | delivered | delivered | delivered |
+//! | opens a flow | delivered | delivered | to that peer | to the peer of `Outgoing` |
+//! | belongs to a flow that this endpoint does not know | delivered (reset) | to that peer | to that peer | to the peer of `Incoming` |
 //!
 //! A packet that comes out of a tunnel is delivered, whatever it is: nothing loops.
 

@@ -16,7 +16,7 @@ use super::{EndpointName, Epoch, Ownership};
 pub enum Phase {
     /// The new owner gets ready: it delivers what reaches it, and sends flows that it does not know to the old owner.
     Prepare,
-    /// The old owner sends new flows to the new owner, which stands by from now on.
+    /// The old owner sends new flows to the new owner, which takes over at once should the old owner be lost.
     Arm,
     /// The new owner is announced with the best metric; the handover waits until routers have followed.
     Announce,
@@ -76,7 +76,8 @@ impl fmt::Display for Phase {
 /// Prefixes that go from one endpoint to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover {
-    /// The order of this decision. Turning a handover back makes it a later one.
+    /// The order of this decision, in one sequence with the map's: the map that names the new owner has a later one.
+    /// Turning a handover back makes it a later decision.
     pub epoch: Epoch,
     /// The old owner; none where nobody owned the prefixes.
     pub from: Option<EndpointName>,

@@ -18,14 +18,15 @@ pub enum KernelRoute {
         /// The prefix.
         prefix: Ipv6Net,
     },
-    /// Table 600, mark 1: what belongs to no flow of this endpoint, new flows included, goes to a peer.
+    /// Table 600: what opens a flow goes to a peer; so does what belongs to no flow of this endpoint, unless
+    /// [`Incoming`](Self::Incoming) says otherwise.
     Outgoing {
         /// The prefix.
         prefix: Ipv6Net,
         /// The peer, which takes new flows.
         to: EndpointName,
     },
-    /// Table 601, mark 2: what belongs to no flow of this endpoint, and opens none, goes to a peer.
+    /// Table 601: what belongs to no flow of this endpoint, and opens none, goes to a peer.
     Incoming {
         /// The prefix.
         prefix: Ipv6Net,
@@ -91,23 +92,38 @@ pub struct View {
     pub taken: BTreeMap<Ipv6Net, EndpointName>,
     /// Peers that have said, in their heartbeats, that they have taken this endpoint's prefixes over.
     pub taken_by: BTreeSet<EndpointName>,
+    /// This endpoint has lost its flows and its kernel's routes, as by a restart of the host, and a standby may have taken
+    /// over meanwhile. It tells its peers, who keep it in [`lost`](Self::lost), and announces nothing that another one
+    /// stands by for, until the map has nothing of its own any more: it joins again as a newcomer.
+    pub rejoined: bool,
     /// This endpoint is not ready to serve, and announces nothing.
     pub unready: bool,
 }
 
 impl View {
-    /// Takes over what lost owners have and `endpoint` stands by for, and forgets what the map has settled.
+    /// Takes over what lost owners have and `endpoint` stands by for, or is about to have; forgets what the map has settled.
     ///
-    /// To be called whenever the map or the set of lost peers has changed.
-    pub fn take(&mut self, endpoint: &EndpointName, map: &Map) {
+    /// To be called whenever the map, a handover or the set of lost peers has changed.
+    pub fn take(&mut self, endpoint: &EndpointName, map: &Map, handovers: &[Handover]) {
         self.taken.retain(|prefix, owner| map.owner(*prefix) == Some(owner));
-        if self.lost.is_empty() {
+        let mut owned = map.owned().filter(|(_, owner)| *owner == endpoint);
+        self.rejoined = self.rejoined && owned.any(|(prefix, _)| map.standby(prefix).is_some());
+        // With exclusive ownership two that do not know of each other must not take the same: the leader alone gives.
+        if self.lost.is_empty() || map.ownership() == Ownership::Exclusive {
             return;
         }
         let mine = map.standbys().filter(|(_, standby)| *standby == endpoint);
         for (owned, owner) in mine.flat_map(|(prefix, _)| map.owned_within(prefix)) {
             if self.lost.contains(owner) && map.standby(owned) == Some(endpoint) {
                 self.taken.insert(owned, owner.clone());
+            }
+        }
+        for Part { prefix, handover } in open_parts(map, handovers) {
+            if let Some(from) = handover.from.as_ref().filter(|from| self.lost.contains(*from))
+                && handover.to == *endpoint
+                && handover.phase == Phase::Arm
+            {
+                self.taken.insert(prefix, from.clone());
             }
         }
     }
@@ -122,10 +138,11 @@ impl View {
 ///
 /// It is a function of its arguments alone: an agent that was restarted, or has missed any number of changes, comes to the
 /// same routes as one that saw them all. Closed handovers count for nothing; where open ones overlap, the one with the
-/// greatest epoch decides.
+/// greatest epoch decides. A handover that is done counts until the map is later than it: whichever of the two an agent
+/// sees first, the new owner keeps what it has got.
 #[must_use]
 pub fn routes(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: &View) -> BTreeSet<KernelRoute> {
-    let open = open_parts(handovers);
+    let open = open_parts(map, handovers);
     let mut held = Held::default();
     owner(endpoint, map, &open, view, &mut held);
     standby(endpoint, map, &open, view, &mut held);
@@ -133,7 +150,7 @@ pub fn routes(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: 
         if part.handover.to == *endpoint {
             new_owner(part, view, &mut held);
         } else if part.handover.from.as_ref() == Some(endpoint) {
-            old_owner(part, view, &mut held);
+            old_owner(part, map.ownership(), view, &mut held);
         }
     }
     held.into_routes(view)
@@ -173,10 +190,10 @@ pub fn fences(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: 
             .is_some_and(|standby| view.taken_by.contains(standby));
         fences.insert(prefix, (false, taken));
     }
-    for Part { prefix, handover } in open_parts(handovers) {
+    for Part { prefix, handover } in open_parts(map, handovers) {
         let is_lost = |peer: Option<&EndpointName>| peer.is_some_and(|peer| view.lost.contains(peer));
         let fence = if handover.to == *endpoint {
-            let alone = is_lost(handover.from.as_ref()) || handover.from.is_none();
+            let alone = handover.from.as_ref().is_none_or(|from| view.has_taken(prefix, from));
             match handover.phase {
                 Phase::Prepare => (true, true),
                 Phase::Arm => (!alone, false),
@@ -185,8 +202,9 @@ pub fn fences(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: 
         } else if handover.from.as_ref() == Some(endpoint) {
             let alone = is_lost(Some(&handover.to));
             match handover.phase {
+                _ if view.rejoined => (true, true),
                 Phase::Prepare => (false, false),
-                Phase::Withdraw => (true, true),
+                Phase::Withdraw | Phase::Done => (true, true),
                 _ => (false, !alone),
             }
         } else if handover.phase >= Phase::Arm {
@@ -210,9 +228,10 @@ struct Part<'a> {
     handover: &'a Handover,
 }
 
-/// Lists the prefixes of open handovers, none of which overlap.
-fn open_parts(handovers: &[Handover]) -> Vec<Part<'_>> {
-    let mut open: Vec<&Handover> = handovers.iter().filter(|one| one.phase.is_open()).collect();
+/// Lists the prefixes of open handovers, none of which overlap, and of those that the map does not know to be done.
+fn open_parts<'a>(map: &Map, handovers: &'a [Handover]) -> Vec<Part<'a>> {
+    let counts = |one: &&Handover| one.phase.is_open() || (one.phase == Phase::Done && map.epoch() < one.epoch);
+    let mut open: Vec<&Handover> = handovers.iter().filter(counts).collect();
     open.sort_by_key(|one| core::cmp::Reverse(one.epoch));
     let mut parts: BTreeMap<Ipv6Net, &Handover> = BTreeMap::new();
     for handover in open {
@@ -246,14 +265,9 @@ fn overlapping<'a>(open: &'a [Part<'a>], prefix: Ipv6Net) -> impl Iterator<Item 
 #[derive(Default)]
 struct Held {
     local: BTreeSet<Ipv6Net>,
-    peer: BTreeMap<Ipv6Net, (Direction, EndpointName)>,
+    outgoing: BTreeMap<Ipv6Net, EndpointName>,
+    incoming: BTreeMap<Ipv6Net, EndpointName>,
     announced: BTreeMap<Ipv6Net, Metric>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Outgoing,
-    Incoming,
 }
 
 impl Held {
@@ -262,25 +276,18 @@ impl Held {
         self.announced.insert(prefix, metric);
     }
 
-    fn send(&mut self, prefix: Ipv6Net, direction: Direction, peer: &EndpointName) {
-        self.peer.insert(prefix, (direction, peer.clone()));
-    }
-
     fn into_routes(self, view: &View) -> BTreeSet<KernelRoute> {
         let local = self.local.into_iter().map(|prefix| KernelRoute::Local { prefix });
-        let peer = self
-            .peer
-            .into_iter()
-            .map(|(prefix, (direction, peer))| match direction {
-                Direction::Outgoing => KernelRoute::Outgoing { prefix, to: peer },
-                Direction::Incoming => KernelRoute::Incoming { prefix, from: peer },
-            });
+        let outgoing = self.outgoing.into_iter();
+        let outgoing = outgoing.map(|(prefix, to)| KernelRoute::Outgoing { prefix, to });
+        let incoming = self.incoming.into_iter();
+        let incoming = incoming.map(|(prefix, from)| KernelRoute::Incoming { prefix, from });
         let announced = self
             .announced
             .into_iter()
             .filter(|_| !view.unready)
             .map(|(prefix, metric)| KernelRoute::Announced { prefix, metric });
-        local.chain(peer).chain(announced).collect()
+        local.chain(outgoing).chain(incoming).chain(announced).collect()
     }
 }
 
@@ -288,19 +295,28 @@ impl Held {
 fn owner(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, held: &mut Held) {
     for (prefix, _) in map.owned().filter(|(_, owner)| *owner == endpoint) {
         let given_up = overlapping(open, prefix)
-            .filter(|part| part.handover.phase == Phase::Withdraw && part.handover.to != *endpoint)
+            .filter(|part| part.handover.phase >= Phase::Withdraw && part.handover.to != *endpoint)
             .map(|part| part.prefix);
-        let taker = map.standby(prefix).filter(|standby| view.taken_by.contains(*standby));
+        let taker = taker(map, prefix, view);
         for rest in subtract_all(prefix, given_up) {
             held.local.insert(rest);
             if let Some(taker) = taker {
-                held.send(rest, Direction::Outgoing, taker);
-                held.announce(rest, Metric::Former);
+                held.outgoing.insert(rest, taker.clone());
+                if !view.rejoined {
+                    held.announce(rest, Metric::Former);
+                }
             } else {
                 held.announce(rest, Metric::Owner);
             }
         }
     }
+}
+
+/// The standby that has taken an owner's prefix over, or has to be taken to have.
+fn taker<'a>(map: &'a Map, owned: Ipv6Net, view: &View) -> Option<&'a EndpointName> {
+    let has_taken =
+        |standby: &EndpointName| (view.rejoined || view.taken_by.contains(standby)) && !view.lost.contains(standby);
+    map.standby(owned).filter(|standby| has_taken(standby))
 }
 
 /// What the map gives a standby: all that it needs to take over is there beforehand.
@@ -312,49 +328,76 @@ fn standby(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, h
             if owner == endpoint || map.standby(owned) != Some(endpoint) {
                 continue;
             }
-            held.send(owned, Direction::Incoming, owner);
+            held.incoming.insert(owned, owner.clone());
             if view.has_taken(owned, owner) {
                 held.announce(owned, Metric::Taken);
             }
-            // The flows of a part that has changed hands are mostly with its new owner.
-            for part in overlapping(open, owned).filter(|part| part.handover.phase >= Phase::Announce) {
-                held.send(part.prefix, Direction::Incoming, &part.handover.to);
+            for part in overlapping(open, owned).filter(|part| part.handover.phase >= Phase::Arm) {
+                beside(part, owner, map.ownership(), view, held);
             }
         }
+    }
+}
+
+/// What a standby holds for a part that changes hands between two others: it takes no new flows of it, for neither would
+/// know them.
+fn beside(part: &Part<'_>, owner: &EndpointName, ownership: Ownership, view: &View, held: &mut Held) {
+    let Part { prefix, handover } = part;
+    // Most flows are with the old owner until all new ones have gone to the new owner for a while.
+    let has_flows = if handover.phase >= Phase::Announce || view.lost.contains(owner) {
+        &handover.to
+    } else {
+        owner
+    };
+    held.incoming.insert(*prefix, has_flows.clone());
+    // Exclusive ownership: until the old owner has surely said that it takes none, none may reach the new owner but by it.
+    let may_take = ownership == Ownership::Available || handover.phase >= Phase::Announce;
+    if may_take && !view.lost.contains(&handover.to) {
+        held.outgoing.insert(*prefix, handover.to.clone());
     }
 }
 
 fn new_owner(part: &Part<'_>, view: &View, held: &mut Held) {
     let Part { prefix, handover } = part;
     held.local.insert(*prefix);
-    held.peer.remove(prefix);
+    held.outgoing.remove(prefix);
+    held.incoming.remove(prefix);
     if let Some(from) = handover.from.as_ref().filter(|_| handover.phase < Phase::Release) {
-        held.send(*prefix, Direction::Incoming, from);
+        held.incoming.insert(*prefix, from.clone());
     }
-    let from_is_lost = handover.from.as_ref().is_some_and(|from| view.lost.contains(from));
-    match handover.phase {
-        Phase::Prepare => {}
-        Phase::Arm if !from_is_lost => held.announce(*prefix, Metric::Standby),
-        _ => held.announce(*prefix, Metric::Taken),
+    let has_taken = handover.from.as_ref().is_some_and(|from| view.has_taken(*prefix, from));
+    // Nothing is announced before it is the best: a router that has not yet heard of the old owner's route for this
+    // very prefix would follow it, whatever its metric.
+    let best = handover.phase >= Phase::Announce || (handover.phase == Phase::Arm && has_taken);
+    if best {
+        held.announce(*prefix, Metric::Taken);
     }
 }
 
-fn old_owner(part: &Part<'_>, view: &View, held: &mut Held) {
+fn old_owner(part: &Part<'_>, ownership: Ownership, view: &View, held: &mut Held) {
     let Part { prefix, handover } = part;
+    let taken = view.taken_by.contains(&handover.to);
     let metric = match handover.phase {
-        // The new owner will announce this very prefix with worse metrics at first: it must not be the longest.
-        Phase::Prepare | Phase::Arm => Metric::Owner,
-        Phase::Withdraw => return,
+        // Beside the whole that it is cut from, so that from here on routers compare metrics, and not lengths.
+        Phase::Prepare | Phase::Arm if !taken => Metric::Owner,
+        Phase::Withdraw | Phase::Done => return,
         _ => Metric::Former,
     };
     held.local.insert(*prefix);
-    held.announce(*prefix, metric);
-    if handover.phase >= Phase::Arm {
-        let direction = if view.lost.contains(&handover.to) {
-            Direction::Incoming // takes new flows again; those of the peer are the peer's, should it live after all
+    if !view.rejoined {
+        held.announce(*prefix, metric);
+    }
+    held.outgoing.remove(prefix);
+    held.incoming.remove(prefix);
+    if view.rejoined && ownership == Ownership::Exclusive {
+        return; // a standby that does not know of this handover may have taken over
+    }
+    if handover.phase >= Phase::Arm || taken {
+        if view.lost.contains(&handover.to) {
+            // It takes new flows again; those of the peer are the peer's, should it live after all.
+            held.incoming.insert(*prefix, handover.to.clone());
         } else {
-            Direction::Outgoing
-        };
-        held.send(*prefix, direction, &handover.to);
+            held.outgoing.insert(*prefix, handover.to.clone());
+        }
     }
 }

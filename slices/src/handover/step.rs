@@ -7,8 +7,8 @@ use super::{EndpointName, Epoch, Handover, Phase, Progress};
 /// What the leader knows about one side of a handover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Side {
-    /// It has not been heard of for longer than its lease; with exclusive ownership, for so long that its permission to
-    /// accept has surely run out.
+    /// It has not been heard of for longer than its lease, or says that it has [rejoined](super::View::rejoined); with
+    /// exclusive ownership, for so long that its permission to accept has surely run out.
     pub lost: bool,
     /// The furthest state of this handover that it has reported its kernel to be in.
     pub reached: Option<Progress>,
@@ -26,10 +26,11 @@ pub struct Facts {
     pub to: Side,
     /// A third endpoint stands by for the prefixes and is not lost.
     pub other_standby: bool,
-    /// Routers send the prefixes to the new owner: all nodes have said so, and the old owner has long got nothing, or
-    /// the time for that is over.
+    /// Routers follow what both sides announce in this phase: all nodes have said so, and the old owner has long got
+    /// nothing, or the time for that is over.
     pub converged: bool,
-    /// The old owner has no flows left, by a report made in [`Phase::Drain`], or the time for draining is over.
+    /// The old owner has no flows left, by a report made in [`Phase::Drain`] or because its host is gone; or the time for
+    /// draining is over. An agent that does not answer says nothing: its kernel may well have flows.
     pub drained: bool,
     /// Somebody wants the handover undone.
     pub cancelled: bool,
@@ -160,7 +161,11 @@ impl Told<'_> {
         if self.facts.to.lost && !self.old_owner_alive() {
             return Next::Write(Phase::Aborted); // nobody has any flows
         }
-        if self.old_owner_alive() && (self.facts.cancelled || self.facts.to.lost) {
+        // Once the new owner has let go of the old one's flows, only having nobody else is a reason to go back.
+        let lets_go = self.handover.phase == Phase::Release;
+        let called_off = self.facts.cancelled && !lets_go;
+        let forsaken = self.facts.to.lost && !(lets_go && self.facts.other_standby);
+        if self.old_owner_alive() && (called_off || forsaken) {
             return Next::TurnBack;
         }
         let both = || self.old_owner().or_else(|| self.new_owner());
@@ -171,7 +176,7 @@ impl Told<'_> {
                 (both().or(routers), Phase::Drain)
             }
             Phase::Drain => {
-                let flows = (self.old_owner_alive() && !self.facts.drained).then_some(Next::Wait(Awaited::Flows));
+                let flows = (!self.facts.drained).then_some(Next::Wait(Awaited::Flows));
                 (flows, Phase::Release)
             }
             _ => (self.new_owner(), Phase::Withdraw),
@@ -183,6 +188,11 @@ impl Told<'_> {
     fn withdraw(&self) -> Next {
         if let Some(waits) = self.old_owner() {
             return waits;
+        }
+        // A standby will announce the pieces of what is split, and the new owner the whole of what is joined: routers have
+        // to know the pieces from their owners, and nothing of this handover from the old one, by then.
+        if !self.facts.converged {
+            return Next::Wait(Awaited::Routers);
         }
         let Some(epoch) = self.facts.map_names_to else {
             return Next::WriteMap;

@@ -1,0 +1,208 @@
+//! Open moves: what the leader knows about each, and what it does next.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ssa_slices::handover::{self, Awaited, Facts, Handover, Map, Next, Phase, Progress, Side, next};
+
+use super::{Options, liveness::Liveness};
+use crate::objects::{
+    Message, Name, ObservedMove, Ownership, Reason, SliceEndpoint, SliceMove, SliceNode, SliceSetSpec, Timestamp,
+};
+
+/// What the leader remembers of a move between rounds; nothing depends on it but how long it waits.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    moves: BTreeMap<Name, Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    progress: Progress,
+    since: Duration,
+    began: Duration,
+    /// What the old owner has handed on, and since when that has not changed.
+    forwarded: (Option<u64>, Duration),
+}
+
+impl Memory {
+    /// Forgets the moves that are over.
+    pub(super) fn retain(&mut self, open: impl Fn(&Name) -> bool) {
+        self.moves.retain(|name, _| open(name));
+    }
+
+    /// Counts the moves that have been in a phase, other than the drain, for longer than the set allows.
+    pub(super) fn stuck(&self, around: &Around<'_>) -> usize {
+        let most = Duration::from_secs(around.set.handover.deadline_seconds.get().into());
+        let is_stuck =
+            |one: &&Remembered| one.progress.phase != Phase::Drain && around.now.saturating_sub(one.since) > most;
+        self.moves.values().filter(is_stuck).count()
+    }
+}
+
+/// What there is beside a move.
+pub(super) struct Around<'a> {
+    pub(super) set: &'a SliceSetSpec,
+    pub(super) map: &'a Map,
+    pub(super) map_parts: &'a [Name],
+    pub(super) endpoints: &'a BTreeMap<Name, SliceEndpoint>,
+    pub(super) nodes: &'a [SliceNode],
+    pub(super) liveness: &'a Liveness,
+    pub(super) options: &'a Options,
+    pub(super) now: Duration,
+}
+
+impl Around<'_> {
+    /// Says whether an endpoint is lost: gone, silent, or back without what it had.
+    pub(super) fn is_lost(&self, endpoint: &Name) -> bool {
+        let patience = match self.set.ownership {
+            Ownership::Available => self.options.lost_after,
+            // Its permission to accept has run out by then, whatever its clock says.
+            Ownership::Exclusive => self.options.lost_after * 2,
+        };
+        let silent = self.liveness.silent_for(endpoint, self.now);
+        let rejoined = self.endpoints.get(endpoint).is_some_and(|one| one.status.rejoined);
+        rejoined || silent.is_none_or(|silent| silent > patience)
+    }
+
+    /// Says whether an endpoint of a set is there and not ready yet.
+    pub(super) fn is_anybody_starting(&self, set: &Name) -> bool {
+        let mine = self.endpoints.values().filter(|one| one.spec.slice_sets.contains(set));
+        mine.into_iter()
+            .any(|one| !one.status.ready && !self.is_lost(one.name()))
+    }
+
+    /// The epoch of the map that an endpoint's kernel holds all of.
+    pub(super) fn follows(&self, endpoint: &Name) -> handover::Epoch {
+        let maps = self.endpoints.get(endpoint).map_or(&[][..], |one| &one.status.maps);
+        let epochs = self.map_parts.iter().map(|part| {
+            let applied = maps.iter().find(|map| map.name == *part);
+            applied.map_or(0, |map| map.epoch.get())
+        });
+        handover::Epoch::new(epochs.min().unwrap_or(0))
+    }
+
+    fn observed<'a>(&'a self, endpoint: &Name, one: &SliceMove) -> Option<&'a ObservedMove> {
+        let status = &self.endpoints.get(endpoint)?.status;
+        status.moves.iter().find(|observed| observed.name == *one.name())
+    }
+
+    fn side(&self, endpoint: &Name, one: &SliceMove) -> Side {
+        Side {
+            lost: self.is_lost(endpoint),
+            reached: self.observed(endpoint, one).map(progress),
+            map: self.follows(endpoint),
+        }
+    }
+}
+
+fn progress(observed: &ObservedMove) -> Progress {
+    Progress {
+        epoch: handover::Epoch::new(observed.epoch.get()),
+        phase: observed.phase.into(),
+    }
+}
+
+/// Says what to do about an open move.
+pub(super) fn decide(one: &SliceMove, around: &Around<'_>, memory: &mut Memory) -> Next {
+    let handover = one.handover();
+    let facts = facts(one, &handover, around, memory);
+    next(&handover, &facts)
+}
+
+fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut Memory) -> Facts {
+    let now = around.now;
+    let progress = handover.progress();
+    let remembered = memory.moves.entry(one.name().clone()).or_insert(Remembered {
+        progress,
+        since: now,
+        began: now,
+        forwarded: (None, now),
+    });
+    let giver = one.giver();
+    let observed = giver.and_then(|giver| around.observed(giver, one));
+    let forwarded = observed.and_then(|observed| observed.forwarded);
+    if remembered.progress != progress {
+        (remembered.progress, remembered.since) = (progress, now);
+        remembered.forwarded = (forwarded, now);
+    } else if remembered.forwarded.0 != forwarded {
+        remembered.forwarded = (forwarded, now);
+    }
+    let elapsed = now.saturating_sub(remembered.since);
+    let quiet = now.saturating_sub(remembered.forwarded.1) >= around.options.quiet;
+
+    let from = giver.map(|giver| around.side(giver, one));
+    let standby_is_there = handover.prefixes.iter().all(|prefix| {
+        let standby = around.map.standby(*prefix).filter(|standby| **standby != handover.to);
+        let name = standby.and_then(|standby| Name::new(standby.as_str()).ok());
+        name.is_some_and(|name| !around.is_lost(&name))
+    });
+    let followed = around.nodes.iter().filter(|node| node.status.ready).all(|node| {
+        let observed = node.status.moves.iter().find(|observed| observed.name == *one.name());
+        observed.is_some_and(|observed| self::progress(observed) >= progress)
+    });
+    let flows = observed
+        .filter(|observed| self::progress(observed) >= progress && handover.phase == Phase::Drain)
+        .and_then(|observed| observed.flows);
+    let deadline = Duration::from_secs(around.set.handover.drain_seconds.get().into());
+    let gone = from.is_some_and(|from| from.lost) && elapsed >= around.options.lost_after;
+    let named = handover
+        .prefixes
+        .iter()
+        .all(|prefix| around.map.owner(*prefix) == Some(&handover.to));
+    let too_long = handover.phase < Phase::Drain
+        && now.saturating_sub(remembered.began)
+            >= Duration::from_secs(around.set.handover.deadline_seconds.get().into());
+    Facts {
+        from,
+        to: around.side(one.taker(), one),
+        other_standby: standby_is_there,
+        converged: followed && (quiet || elapsed >= around.options.converge_limit),
+        drained: giver.is_none() || flows == Some(0) || gone || elapsed >= deadline,
+        cancelled: (one.spec.cancelled || too_long) && !one.status.turned_back && one.spec.reason != Reason::Failure,
+        map_names_to: named.then(|| around.map.epoch()),
+    }
+}
+
+/// Writes what is next into a move's status; `None` if nothing is.
+pub(super) fn changed(
+    one: &SliceMove,
+    next: Next,
+    epoch: crate::objects::Epoch,
+    ownership: Ownership,
+    wall: Timestamp,
+) -> Option<SliceMove> {
+    let mut changed = one.clone();
+    let status = &mut changed.status;
+    status.started_at = status.started_at.or(Some(wall));
+    match next {
+        Next::Wait(awaited) => {
+            status.message = Message::new(&awaited.to_string());
+            // Only what people read has changed, which is not worth a write for each round.
+            let same = one.status.message == status.message && one.status.started_at.is_some();
+            return (!same && awaited != Awaited::Nothing).then_some(changed);
+        }
+        Next::WriteMap => return None,
+        Next::Write(phase) => {
+            status.phase = phase.into();
+            status.message = Message::new("");
+            if !phase.is_open() {
+                status.ended_at = Some(wall);
+                if phase == Phase::Aborted {
+                    status.message = Message::new("given up before anything changed, or with both sides lost");
+                }
+            }
+        }
+        Next::TurnBack => {
+            let back = one.handover().turned_back(
+                handover::Epoch::new(epoch.get()),
+                super::maps::handover_ownership(ownership),
+            )?;
+            status.turned_back = !status.turned_back;
+            status.epoch = epoch;
+            status.phase = back.phase.into();
+            status.message = Message::new("turned back");
+        }
+    }
+    status.phase_since = Some(wall);
+    Some(changed)
+}

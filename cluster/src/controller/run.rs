@@ -1,0 +1,84 @@
+//! The loop around rounds.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::{Controller, Round};
+use crate::{
+    election::Leading,
+    objects::{SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceNodeSpec, SliceSetSpec, Spec, Timestamp},
+    store::{Store, StoreError},
+};
+
+/// The pause before a round after something has changed, so that several changes make one round.
+const SETTLE: Duration = Duration::from_millis(20);
+/// A round is made at least this often: time passes too.
+const TICK: Duration = Duration::from_secs(1);
+/// The pause after the store has refused something.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes rounds whenever something has changed, while this candidate leads; ends when nobody stands for election any more.
+///
+/// `wall` is the clock whose time objects tell people. `after` is told of every round.
+pub async fn run(
+    mut controller: Controller,
+    store: Store,
+    leading: watch::Receiver<Leading>,
+    wall: impl Fn() -> Timestamp,
+    mut after: impl FnMut(&Round),
+) {
+    let (sender, mut changes) = mpsc::channel(1);
+    let watches = [
+        tokio::spawn(follow::<SliceSetSpec>(store.clone(), sender.clone())),
+        tokio::spawn(follow::<SliceMapSpec>(store.clone(), sender.clone())),
+        tokio::spawn(follow::<SliceMoveSpec>(store.clone(), sender.clone())),
+        tokio::spawn(follow::<SliceEndpointSpec>(store.clone(), sender.clone())),
+        tokio::spawn(follow::<SliceNodeSpec>(store, sender)),
+    ];
+    let began = Instant::now();
+    while leading.has_changed().is_ok() {
+        if leading.borrow().now() {
+            match controller.round(began.elapsed(), wall()).await {
+                Ok(round) => after(&round),
+                Err(StoreError::Conflict { .. } | StoreError::Exists { .. } | StoreError::NotFound { .. }) => {}
+                Err(error) => {
+                    let faults = vec![error.to_string()];
+                    after(&Round {
+                        faults,
+                        ..Round::default()
+                    });
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        let _ = timeout(TICK, changes.recv()).await;
+        sleep(SETTLE).await;
+        while changes.try_recv().is_ok() {}
+    }
+    watches.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Says that something of a kind has changed, each time.
+async fn follow<S: Spec>(store: Store, changes: mpsc::Sender<()>) {
+    loop {
+        let ended: Result<(), StoreError> = async {
+            let listed = store.list::<S>().await?;
+            let mut watch = store.watch::<S>(&listed.version).await?;
+            loop {
+                watch.next().await?;
+                // Full means that a round is due anyway.
+                if let Err(mpsc::error::TrySendError::Closed(())) = changes.try_send(()) {
+                    return Ok(());
+                }
+            }
+        }
+        .await;
+        match ended {
+            Ok(()) => return,
+            Err(StoreError::TooOld { .. }) => {}
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Agents without kernels, time without a clock, and a store that a writer can die at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use ssa_cluster::{
+    controller::Controller,
+    objects::{
+        AppliedMap, EndpointEntry, Kind, Message, Name, ObservedMove, Phase, Reason, ResourceVersion,
+        SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec, Timestamp,
+    },
+    store::{Answer, Backend, Events, Memory, Part, Raw, RawList, Store, StoreError},
+};
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub(crate) fn wall(now: Duration) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap())
+}
+
+/// What happened until all was quiet.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Slices that changed hands.
+    pub(crate) moved: usize,
+    pub(crate) reasons: BTreeSet<Reason>,
+}
+
+/// A set of 256 slices, its endpoints' agents, and the time.
+pub(crate) struct Cluster {
+    pub(crate) store: Store,
+    pub(crate) now: Duration,
+    pub(crate) unready: BTreeSet<String>,
+    dead: BTreeSet<String>,
+    /// The flows that every old owner says it has.
+    pub(crate) flows: u32,
+    endpoints: usize,
+    made: bool,
+}
+
+impl Cluster {
+    pub(crate) fn new(store: Store, endpoints: usize) -> Self {
+        Self {
+            store,
+            now: Duration::ZERO,
+            unready: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            flows: 0,
+            endpoints,
+            made: false,
+        }
+    }
+
+    fn entries(endpoints: usize) -> Vec<EndpointEntry> {
+        let entry = |number: usize| {
+            serde_json::json!({
+                "name": format!("e{number}"),
+                "address": format!("2001:db8:ffff::{:x}", number + 1),
+                "domain": format!("rack{}", number % 2),
+            })
+        };
+        (0..endpoints)
+            .map(|number| serde_json::from_value(entry(number)).unwrap())
+            .collect()
+    }
+
+    async fn make(&mut self) {
+        if !self.made {
+            let spec = serde_json::json!({
+                "service": "store.example", "apl": "2:2001:db8:5::/64", "bits": 8,
+                "endpoints": {"list": Self::entries(self.endpoints)}, "handover": {"parallel": 64},
+            });
+            let spec: SliceSetSpec = serde_json::from_value(spec).unwrap();
+            self.store.create(&SliceSet::new(name("store"), spec)).await.unwrap();
+            self.made = true;
+        }
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut SliceSetSpec)) {
+        let mut set = self.store.get::<SliceSetSpec>(&name("store")).await.unwrap();
+        change(&mut set.spec);
+        self.store.update(&set).await.unwrap();
+    }
+
+    pub(crate) async fn scale(&mut self, endpoints: usize) {
+        self.endpoints = endpoints;
+        self.change(|spec| spec.endpoints.list = Some(Self::entries(endpoints)))
+            .await;
+    }
+
+    pub(crate) async fn pause(&self, paused: bool) {
+        self.change(|spec| spec.placement.paused = paused).await;
+    }
+
+    pub(crate) async fn drain(&self, endpoint: &str) {
+        self.change(|spec| spec.placement.drained.push(name(endpoint))).await;
+    }
+
+    pub(crate) fn kill(&mut self, endpoint: &str) {
+        self.dead.insert(endpoint.to_owned());
+    }
+
+    /// A second passes; every agent that is alive reports what the store asks of it.
+    pub(crate) async fn step(&mut self) {
+        self.now += Duration::from_secs(1);
+        let maps = self.store.list::<SliceMapSpec>().await.unwrap().objects;
+        let moves = self.store.list::<SliceMoveSpec>().await.unwrap().objects;
+        for mut endpoint in self.store.list::<SliceEndpointSpec>().await.unwrap().objects {
+            let own = endpoint.name().clone();
+            if self.dead.contains(own.as_str()) {
+                continue;
+            }
+            let status = &mut endpoint.status;
+            status.ready = !self.unready.contains(own.as_str());
+            status.renewed_at = Some(wall(self.now));
+            let applied = maps.iter().map(|map| AppliedMap {
+                name: map.name().clone(),
+                epoch: map.spec.epoch,
+            });
+            status.maps = applied.collect();
+            let mine = moves
+                .iter()
+                .filter(|one| !one.status.phase.is_final() && (one.giver() == Some(&own) || *one.taker() == own));
+            let observed = mine.map(|one| ObservedMove {
+                name: one.name().clone(),
+                epoch: one.epoch(),
+                phase: one.status.phase,
+                flows: (one.giver() == Some(&own)).then_some(self.flows),
+                forwarded: Some(0),
+                message: Message::default(),
+            });
+            status.moves = observed.collect();
+            self.store.update_status(&endpoint).await.unwrap();
+        }
+    }
+
+    /// Holds the store against what must always be so: each address has one owner, and is in one open move at most.
+    async fn check(&self) -> BTreeMap<String, BTreeSet<Reason>> {
+        let maps = self.store.list::<SliceMapSpec>().await.unwrap().objects;
+        let owned: usize = maps
+            .iter()
+            .flat_map(|map| &map.spec.endpoints)
+            .flat_map(|one| &one.owned)
+            .map(size)
+            .sum();
+        assert!(maps.is_empty() || owned == 256, "{owned} slices have an owner");
+        let moves = self.store.list::<SliceMoveSpec>().await.unwrap().objects;
+        let mut open: Vec<_> = moves
+            .iter()
+            .filter(|one| !one.status.phase.is_final())
+            .flat_map(|one| one.spec.prefixes.iter().copied())
+            .collect();
+        open.sort_unstable();
+        for pair in open.windows(2) {
+            assert!(
+                !pair[0].covers(pair[1]),
+                "{} and {} are both in open moves",
+                pair[0],
+                pair[1]
+            );
+        }
+        moves
+            .into_iter()
+            .map(|one| (one.name().to_string(), BTreeSet::from([one.spec.reason])))
+            .collect()
+    }
+
+    /// Lets rounds and reports take turns until nothing changes any more.
+    pub(crate) async fn settle(&mut self, controller: &mut Controller) -> Seen {
+        self.rounds(controller, false).await.expect("nothing fails")
+    }
+
+    /// The same, until the store fails; tells whether it did.
+    pub(crate) async fn settle_until_crash(&mut self, controller: &mut Controller) -> bool {
+        self.rounds(controller, true).await.is_err()
+    }
+
+    async fn rounds(&mut self, controller: &mut Controller, may_fail: bool) -> Result<Seen, StoreError> {
+        self.make().await;
+        let before = if self.has_map().await {
+            self.owners().await
+        } else {
+            Vec::new()
+        };
+        let mut reasons = BTreeSet::new();
+        let mut quiet = 0;
+        for _ in 0..3000 {
+            let round = match controller.round(self.now, wall(self.now)).await {
+                Ok(round) => round,
+                Err(error) if may_fail => return Err(error),
+                Err(StoreError::Conflict { .. } | StoreError::Exists { .. }) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(round.faults, Vec::<String>::new());
+            for (_, of) in self.check().await {
+                reasons.extend(of);
+            }
+            quiet = if round.told.is_empty() { quiet + 1 } else { 0 };
+            // As long as a silent endpoint takes to be lost, and more.
+            if quiet > 40 {
+                let after = self.owners().await;
+                let moved = if before.is_empty() {
+                    0
+                } else {
+                    before
+                        .iter()
+                        .zip(&after)
+                        .filter(|(before, after)| before != after)
+                        .count()
+                };
+                return Ok(Seen { moved, reasons });
+            }
+            self.step().await;
+        }
+        panic!("does not come to rest");
+    }
+
+    async fn has_map(&self) -> bool {
+        !self.store.list::<SliceMapSpec>().await.unwrap().objects.is_empty()
+    }
+
+    /// The owner of each slice.
+    pub(crate) async fn owners(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for map in self.store.list::<SliceMapSpec>().await.unwrap().objects {
+            for endpoint in map.spec.endpoints {
+                for prefix in &endpoint.owned {
+                    let slices = prefix.net().subnets(72).unwrap();
+                    all.extend(slices.map(|slice| (slice, endpoint.name.to_string())));
+                }
+            }
+        }
+        all.sort();
+        all.into_iter().map(|(_, owner)| owner).collect()
+    }
+
+    pub(crate) async fn counts(&self) -> Vec<usize> {
+        let owners = self.owners().await;
+        let count = |number: usize| owners.iter().filter(|owner| **owner == format!("e{number}")).count();
+        (0..self.endpoints).map(count).collect()
+    }
+
+    /// Opens a move of all that an endpoint has.
+    pub(crate) async fn move_by_hand(&self, from: &str, to: &str) -> Name {
+        let maps = self.store.list::<SliceMapSpec>().await.unwrap().objects;
+        let owned = maps
+            .iter()
+            .flat_map(|map| &map.spec.endpoints)
+            .filter(|one| one.name.as_str() == from);
+        let spec = serde_json::json!({
+            "sliceSet": "store", "epoch": 1000, "from": from, "to": to, "reason": "Manual",
+            "prefixes": owned.flat_map(|one| &one.owned).collect::<Vec<_>>(),
+        });
+        let spec: SliceMoveSpec = serde_json::from_value(spec).unwrap();
+        self.store.create(&SliceMove::new(name("by-hand"), spec)).await.unwrap();
+        name("by-hand")
+    }
+
+    /// Lets time pass until a move is in a phase.
+    pub(crate) async fn until(&mut self, controller: &mut Controller, called: &Name, phase: Phase) {
+        for _ in 0..100 {
+            if self.store.get::<SliceMoveSpec>(called).await.unwrap().status.phase == phase {
+                return;
+            }
+            self.step().await;
+            controller.round(self.now, wall(self.now)).await.unwrap();
+        }
+        panic!("{called} never is in {phase:?}");
+    }
+}
+
+fn size(prefix: &ssa_cluster::objects::Prefix) -> usize {
+    1 << (72 - prefix.net().prefix_len())
+}
+
+/// A store that fails at a write, and from then on, until it is revived. The write may have been kept.
+#[derive(Debug)]
+pub(crate) struct Crashing {
+    memory: Memory,
+    left: AtomicUsize,
+    kept: Mutex<bool>,
+}
+
+impl Crashing {
+    pub(crate) fn new(memory: Memory) -> Self {
+        Self {
+            memory,
+            left: AtomicUsize::new(usize::MAX),
+            kept: Mutex::new(false),
+        }
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+
+    pub(crate) fn crash_at(&self, write: usize, kept: bool) {
+        *self.kept.lock().unwrap() = kept;
+        self.left.store(write, Ordering::SeqCst);
+    }
+
+    pub(crate) fn revive(self: &Arc<Self>) {
+        self.left.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    fn gone<'a, T: Send + 'a>() -> Answer<'a, T> {
+        Box::pin(std::future::ready(Err(StoreError::Unavailable {
+            store: "memory".into(),
+            reason: "the writer is dead".into(),
+        })))
+    }
+
+    /// Says whether a write comes through, and whether its writer hears of it.
+    fn write(&self) -> (bool, bool) {
+        let left = self.left.load(Ordering::SeqCst);
+        if left == usize::MAX {
+            return (true, true);
+        }
+        self.left.store(left.saturating_sub(1), Ordering::SeqCst);
+        match left {
+            0 => (false, false),
+            1 => (*self.kept.lock().unwrap(), false),
+            _ => (true, true),
+        }
+    }
+
+    fn through<'a, T: Send + 'a>(&'a self, write: impl FnOnce(&'a Memory) -> Answer<'a, T>) -> Answer<'a, T> {
+        let (kept, heard) = self.write();
+        let answer = if kept { Some(write(&self.memory)) } else { None };
+        match answer {
+            Some(answer) if heard => answer,
+            Some(answer) => Box::pin(async move {
+                drop(answer.await);
+                Self::gone().await
+            }),
+            None => Self::gone(),
+        }
+    }
+}
+
+impl Backend for Crashing {
+    fn get<'a>(&'a self, kind: Kind, name: &'a Name) -> Answer<'a, Raw> {
+        self.memory.get(kind, name)
+    }
+
+    fn list(&self, kind: Kind) -> Answer<'_, RawList> {
+        self.memory.list(kind)
+    }
+
+    fn create(&self, kind: Kind, object: Raw) -> Answer<'_, Raw> {
+        self.through(|memory| memory.create(kind, object))
+    }
+
+    fn update(&self, kind: Kind, object: Raw, part: Part) -> Answer<'_, Raw> {
+        self.through(|memory| memory.update(kind, object, part))
+    }
+
+    fn delete<'a>(&'a self, kind: Kind, name: &'a Name, version: Option<&'a ResourceVersion>) -> Answer<'a, ()> {
+        self.through(|memory| memory.delete(kind, name, version))
+    }
+
+    fn watch<'a>(&'a self, kind: Kind, from: &'a ResourceVersion) -> Answer<'a, Events> {
+        self.memory.watch(kind, from)
+    }
+}

@@ -1,0 +1,147 @@
+//! The controller with agents that have no kernels: they report at once what the store asks of them.
+
+mod dry;
+
+use std::{sync::Arc, time::Duration};
+
+use dry::{Cluster, Crashing, Seen};
+use ssa_cluster::{
+    controller::{Controller, Options, metrics},
+    objects::{Phase, Reason, SliceMoveSpec},
+    store::{Memory, Store},
+};
+
+fn options() -> Options {
+    Options {
+        quiet: Duration::ZERO,
+        ..Options::default()
+    }
+}
+
+fn cluster(endpoints: usize) -> Cluster {
+    Cluster::new(Store::new(Arc::new(Memory::new())), endpoints)
+}
+
+#[tokio::test]
+async fn from_4_to_16_and_back_moves_the_fewest_and_always_has_an_owner() {
+    let mut cluster = cluster(4);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    assert_eq!(cluster.counts().await, [64; 4]);
+    let mut moved = 0;
+    for (endpoints, least) in [(16, 192), (4, 192)] {
+        cluster.scale(endpoints).await;
+        let seen = cluster.settle(&mut controller).await;
+        assert_eq!(cluster.counts().await, vec![256 / endpoints; endpoints]);
+        assert_eq!(seen.moved, least);
+        moved += seen.moved;
+    }
+    assert_eq!(moved, 384);
+    let last = controller.round(cluster.now, dry::wall(cluster.now)).await.unwrap();
+    let text = metrics(&last.reports);
+    for line in [
+        "ssa_cluster_slices_without_owner{slice_set=\"store\"} 0",
+        "ssa_cluster_slices_without_standby{slice_set=\"store\"} 0",
+        "ssa_cluster_imbalance_permille{slice_set=\"store\"} 1000",
+        "ssa_cluster_moves{slice_set=\"store\",phase=\"Drain\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is missing of\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_controller_that_dies_at_any_write_leaves_nothing_that_the_next_does_not_finish() {
+    let mut wrote_all = false;
+    for writes in (1..400).step_by(3) {
+        let backend = Arc::new(Crashing::new(Memory::new()));
+        let plain = Store::new(Arc::new(backend.memory()));
+        let mut cluster = Cluster::new(plain, 3);
+        let doomed = Store::new(backend.clone());
+        let mut controller = Controller::new(doomed.clone(), options());
+        cluster.settle(&mut controller).await;
+        cluster.scale(5).await;
+        // The write is kept or lost, by turns; whoever made it never knows.
+        backend.crash_at(writes / 2 + 1, writes % 2 == 0);
+        let crashed = cluster.settle_until_crash(&mut controller).await;
+        if !crashed {
+            wrote_all = true;
+            break;
+        }
+        backend.revive();
+        let mut next = Controller::new(doomed, options());
+        cluster.settle(&mut next).await;
+        let mut counts = cluster.counts().await;
+        counts.sort_unstable();
+        assert_eq!(counts, [51, 51, 51, 51, 52], "after a crash at write {writes}");
+    }
+    assert!(wrote_all, "a scale-up has more than 200 writes");
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_gives_its_slices_to_its_standbys() {
+    let mut cluster = cluster(4);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    cluster.kill("e1");
+    let seen = cluster.settle(&mut controller).await;
+    assert!(seen.reasons.contains(&Reason::Failure));
+    let counts = cluster.counts().await;
+    assert_eq!(counts[1], 0);
+    assert_eq!(counts.iter().sum::<usize>(), 256);
+    assert!(
+        counts.iter().all(|count| *count == 0 || (85..=86).contains(count)),
+        "{counts:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_controller_that_was_away_moves_nothing_when_it_is_back() {
+    let mut cluster = cluster(4);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    drop(controller);
+    for _ in 0..60 {
+        cluster.step().await;
+    }
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    let Seen { moved, .. } = cluster.settle(&mut controller).await;
+    assert_eq!(moved, 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_move_goes_back_in_every_phase() {
+    for phase in [Phase::Prepare, Phase::Arm, Phase::Announce, Phase::Drain] {
+        let mut cluster = cluster(2);
+        let mut controller = Controller::new(cluster.store.clone(), options());
+        cluster.settle(&mut controller).await;
+        cluster.pause(true).await;
+        let before = cluster.owners().await;
+        cluster.flows = 1; // so that Drain lasts
+        let name = cluster.move_by_hand("e0", "e1").await;
+        cluster.until(&mut controller, &name, phase).await;
+        let mut one = cluster.store.get::<SliceMoveSpec>(&name).await.unwrap();
+        one.spec.cancelled = true;
+        cluster.store.update(&one).await.unwrap();
+        cluster.flows = 0;
+        cluster.settle(&mut controller).await;
+        assert_eq!(cluster.owners().await, before, "cancelled in {phase:?}");
+        let one = cluster.store.get::<SliceMoveSpec>(&name).await.unwrap();
+        assert!(one.status.phase.is_final());
+        assert_eq!(one.status.turned_back, phase != Phase::Prepare, "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_drained_endpoint_has_nothing_and_one_that_is_not_ready_gets_nothing() {
+    let mut cluster = cluster(4);
+    cluster.unready.insert("e2".to_owned());
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    assert_eq!(cluster.counts().await[2], 0);
+    cluster.unready.clear();
+    cluster.drain("e0").await;
+    cluster.settle(&mut controller).await;
+    let counts = cluster.counts().await;
+    assert_eq!(counts[0], 0);
+    assert!(counts[1..].iter().all(|count| (85..=86).contains(count)), "{counts:?}");
+}
