@@ -23,7 +23,7 @@ enum Command {
     /// Keeps a host's routes to its endpoints as the store says, in the host's network namespace
     Node,
     /// Decides which endpoint owns which slice, and leads slices from one to another
-    Controller,
+    Controller(commands::Controller),
 }
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let name = match arguments.command {
         Command::Agent(agent) => return finish(agent.run()),
         Command::Node => "node",
-        Command::Controller => "controller",
+        Command::Controller(controller) => return finish(controller.run()),
     };
     eprintln!("error: ssa-cluster {name} is not built yet");
     ExitCode::from(2)
