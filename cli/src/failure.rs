@@ -54,19 +54,19 @@ pub(crate) struct Fault {
     /// A stable name of the kind of fault, where programs may want to tell it from others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<&'static str>,
-    /// The text at fault and where in it.
+    /// The faulty text and where in it.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) excerpt: Option<Excerpt>,
 }
 
-/// A text and the part of it that is at fault.
+/// A text and the part of it that is faulty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Excerpt {
     /// The whole text.
     pub(crate) text: String,
-    /// The first byte at fault.
+    /// The first faulty byte.
     pub(crate) offset: usize,
-    /// The bytes at fault.
+    /// The faulty bytes.
     pub(crate) length: usize,
 }
 
@@ -95,7 +95,7 @@ impl Fault {
     }
 }
 
-/// Collects faults, so that all are told at once.
+/// Collects faults, so that all are reported together.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
@@ -122,7 +122,7 @@ impl Faults {
     }
 }
 
-/// Faults as text for people: each with the text at fault and carets under what is wrong.
+/// Faults as text for people: each with the faulty text and carets under what is wrong.
 pub(crate) struct Rendered<'a>(pub(crate) &'a [Fault]);
 
 /// The widest text that is shown whole; of a longer one, only what surrounds the fault.

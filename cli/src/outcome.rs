@@ -7,6 +7,6 @@ pub(crate) enum Outcome {
     Fine,
     /// Not so: exit 1.
     NotFine,
-    /// Some of the input was bad, and all of that is told: exit 2.
+    /// Some of the input was bad, and all of that is reported: exit 2.
     BadInput,
 }

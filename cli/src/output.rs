@@ -11,7 +11,7 @@ use ssa_input::{secrets::concealed, text::clean};
 
 use crate::{counts::counted, failure::Fault, style};
 
-/// The most faults that are told at once: nobody reads more.
+/// The maximum number of faults reported at once.
 const MAX_FAULTS: usize = 50;
 
 /// When to colour.
@@ -39,7 +39,7 @@ impl From<Colour> for anstream::ColorChoice {
 /// Standard output and standard error.
 ///
 /// Writing never fails: once the reader has left ([`Output::is_closed`]) what is written is dropped, and any other
-/// fault of standard output is told by [`Output::finish`].
+/// fault of standard output is reported by [`Output::finish`].
 pub(crate) struct Output {
     stdout: BufWriter<AutoStream<io::StdoutLock<'static>>>,
     stderr: AutoStream<io::Stderr>,
@@ -69,12 +69,12 @@ impl Output {
         self.shows_keys = true;
     }
 
-    /// Says whether a JSON document is wanted in place of text.
+    /// Returns whether a JSON document is wanted in place of text.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Says whether the reader of standard output has left, so that there is no use in going on.
+    /// Returns whether the reader of standard output has left, so that there is no use in going on.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -73,7 +73,7 @@ pub(crate) fn unusable_faults(place: &str, text: &str, unusable: &Unusable) -> V
     match unusable {
         Unusable::Record(error) => record_faults(place, text, error),
         Unusable::Prepare(error) => prepare_faults(place, error),
-        Unusable::Space(_) => vec![Fault::new(place, "unusable, for the APL is at fault")],
+        Unusable::Space(_) => vec![Fault::new(place, "unusable, because the APL is invalid")],
         Unusable::SecretMissing(id) => {
             vec![Fault::new(
                 place,

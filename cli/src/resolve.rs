@@ -246,7 +246,7 @@ impl View {
     /// Says what the name comes to.
     fn verdict(&self) -> String {
         let Some(publication) = self.publication() else {
-            return "the APL is at fault: no record is usable; fall back to a plain connection".into();
+            return "the APL is invalid: no record is usable; fall back to a plain connection".into();
         };
         if self.in_force().is_some() {
             return "usable".into();

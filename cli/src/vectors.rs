@@ -50,7 +50,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
             continue;
         };
         if report.passed == 0 && report.failures.is_empty() {
-            empty.push(Fault::new(name, "there is no vector in it"));
+            empty.push(Fault::new(name, "contains no vectors"));
             continue;
         }
         passed += report.passed;

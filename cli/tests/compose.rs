@@ -243,7 +243,7 @@ fn a_record_that_does_not_fit_the_addresses_is_bad_input() {
     none.exits(2).tells(&["no addresses"]);
     let conflict = "2:2001:db8:5::/64 !2:2001:db8:5::/64";
     let conflicting = ssa(&["compose", "--apl", conflict, "--rule", HASHED, "--source", SOURCE]);
-    conflicting.exits(2).tells(&["stands both positive and negated"]);
+    conflicting.exits(2).tells(&["is both positive and negated"]);
 }
 
 #[test]

@@ -112,14 +112,20 @@ fn every_value_of_a_document_of_another_type_is_told_by_its_path() {
         assert!(told.contains(&format!("[0].{key}")), "{key}: {told}");
     }
     for (line, wanted) in [
-        (r#"{"source": 7, "destination": "2001:db8::1"}"#, "source: not a text"),
-        (r#"{"source": "2001:db8::1"}"#, "no key `destination`"),
+        (
+            r#"{"source": 7, "destination": "2001:db8::1"}"#,
+            "source: must be a string",
+        ),
+        (
+            r#"{"source": "2001:db8::1"}"#,
+            "neither destination nor downstream_local_address is present",
+        ),
         (
             r#"{"source": "2001:db8::1", "source": "2001:db8::2"}"#,
             "duplicate field `source`",
         ),
         ("{", "the document ends within an object"),
-        ("{x", "a key has to be a text in double quotes"),
+        ("{x", "a key must be a string in double quotes"),
     ] {
         let path = file("fields_batch", line);
         let args = ["verify", "--apl", APL, "--rule", HASHED, "--batch", text(&path)];

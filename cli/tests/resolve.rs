@@ -217,7 +217,7 @@ fn a_list_that_does_not_decode_makes_all_records_unusable() {
     });
     let run = resolve("store.example", &server.address(), &[]).exits(1);
     run.prints(&[
-        "the APL is at fault",
+        "the APL is invalid",
         "trailing zeros are omitted",
         "past the prefix length 4",
         "4 bytes needed, 3 left",

@@ -495,7 +495,7 @@ fn bad_input_exits_2() {
         ("--clients 2001:db8::/32=10", "--endpoints"),
         ("--endpoints 5", "--clients"),
         ("--endpoints 0 --clients 2001:db8::/32=10", "1 to 65536"),
-        ("--endpoints a,a --clients 2001:db8::/32=10", "twice"),
+        ("--endpoints a,a --clients 2001:db8::/32=10", "duplicate endpoint a"),
         (
             "--endpoints 5 --then a=0 --clients 2001:db8::/32=10",
             "no endpoint has weight",

@@ -1,4 +1,4 @@
-//! What holds for every subcommand: help, errors as JSON, no secret in any output, readers that leave.
+//! What remains valid forevery subcommand: help, errors as JSON, no secret in any output, readers that leave.
 
 mod support;
 

@@ -38,9 +38,9 @@ fn a_file_without_vectors_does_not_pass() {
     let (empty, passing) = (file("vectors_empty.json", "[]"), file("vectors_full.json", PASSING));
     let run = ssa(&["vectors", text(&passing), text(&empty)]).exits(1);
     assert_eq!(run.stdout, "");
-    run.tells(&["vectors_empty.json: there is no vector in it"]);
+    run.tells(&["vectors_empty.json: contains no vectors"]);
     let json = ssa(&["vectors", text(&empty), "--json"]).exits(1).json();
-    assert_eq!(json["error"]["faults"][0]["message"], "there is no vector in it");
+    assert_eq!(json["error"]["faults"][0]["message"], "contains no vectors");
 }
 
 #[test]

@@ -265,10 +265,10 @@ fn lines_of_a_batch_are_bounded() {
     ssa_reading(&args, &long)
         .exits(2)
         .prints(&["1 connection: 1 conforming"])
-        .tells(&["line 1: more than 65536 bytes"]);
+        .tells(&["line 1: exceeds 65536 bytes"]);
     let run = ssa_reading(&args, &"x\n".repeat(1000))
         .exits(2)
-        .tells(&["20 faults so far"]);
+        .tells(&["20 faults; the rest"]);
     assert!(run.stderr.matches("error: ").count() < 30, "{}", run.stderr);
     let json = ssa_reading(&[&args[..], &["--json"]].concat(), "x\n").exits(2);
     assert_eq!(json.json()["error"]["faults"].as_array().map(Vec::len), Some(1));

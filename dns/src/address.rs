@@ -28,7 +28,7 @@ pub enum AddressError {
         /// What was written.
         text: String,
     },
-    /// What stands before `#` is no address.
+    /// What stands before `#` is not an address.
     #[error("`{text}` is not ADDR:PORT")]
     NoNamedServer {
         /// What stands there.
@@ -57,7 +57,7 @@ pub enum AddressError {
     /// It is neither an address nor a host that the system knows.
     #[error("{address}, and the system knows no host `{host}`")]
     UnknownHost {
-        /// Why it is no address.
+        /// Why it is not an address.
         address: Box<AddressError>,
         /// The host.
         host: String,
@@ -194,7 +194,7 @@ pub fn socket_address(text: &str) -> Result<SocketAddr, AddressError> {
     usable(text, found?, of_no_host)
 }
 
-/// Reads an address without a port; nothing where the text is no address at all.
+/// Reads an address without a port; nothing where the text is not an address at all.
 pub(crate) fn host(text: &str, port: u16) -> Option<Result<SocketAddr, AddressError>> {
     let Some((address, zone)) = text.split_once('%') else {
         // What is written in the IPv6 form of an IPv4 address needs no IPv6 socket.

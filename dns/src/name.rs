@@ -38,7 +38,7 @@ pub enum NameError {
     /// It looks like a key.
     #[error("looks like a key, not like a domain name (what was given is not shown)")]
     Key,
-    /// Its labels are at fault.
+    /// Its labels are faulty.
     #[error("`{text}` is not a domain name: {source}")]
     Label {
         /// What was written, as it may be shown.
@@ -77,7 +77,7 @@ pub enum LabelError {
     Escape,
 }
 
-/// Says whether a text ends as a key in hex does.
+/// Returns whether a text ends as a key in hex does.
 fn ends_in_hex(text: &str) -> bool {
     text.len() >= 32 && text.bytes().rev().take(32).all(|byte| byte.is_ascii_hexdigit())
 }

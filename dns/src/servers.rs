@@ -1,4 +1,4 @@
-//! The servers that a question goes to, one after the other.
+//! The servers that a question goes to, one after another.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use crate::{
     wire::ttl,
 };
 
-/// The most aliases followed for one question.
+/// The maximum number of aliases followed for one question.
 pub(crate) const MAX_ALIASES: usize = 16;
 
 /// How long a server that was silent is asked after the others.

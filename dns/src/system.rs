@@ -8,7 +8,7 @@ use std::{io, net::Ipv4Addr};
 use crate::address::{PORT, host, of_no_host};
 use crate::{AskError, SystemError};
 
-/// The most servers taken. C libraries take three.
+/// The maximum number of servers taken. C libraries take three.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 const MAX_SERVERS: usize = 8;
 

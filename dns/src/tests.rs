@@ -260,7 +260,7 @@ async fn a_port_where_nobody_listens_is_told_at_once() {
     assert!(told.to_string().contains("connection refused"), "{told}");
     let right = scripted(good).await;
     assert_eq!(asked(&[nobody().await, right]).await.unwrap(), 1);
-    // Of a server that is silent and one that is not there both are told.
+    // If a server is silent and one that is not there both are told.
     let silent = scripted(|_| Vec::new()).await;
     let told = asked(&[silent, nobody().await]).await.unwrap_err().to_string();
     assert!(

@@ -20,7 +20,7 @@ const FIXED: usize = 10;
 pub(crate) enum Unfit {
     /// They are none to this question; another message may be.
     Stray(Mismatch),
-    /// The answer is cut short (TC): whatever it has does not count (RFC 2181 §9).
+    /// The answer is truncated (TC): whatever it has does not count (RFC 2181 §9).
     Truncated,
     /// They break off, or are no DNS message.
     Malformed(Malformation),
@@ -108,7 +108,7 @@ fn judge_bare(message: &mut Message, has_question: bool) -> Result<(), Unfit> {
     Err(Unfit::Stray(Mismatch::NoQuestion))
 }
 
-/// Says whether an answer is of an error that a server without EDNS may give to it (RFC 6891 §7, RFC 2671 §5.3).
+/// Returns whether an answer is of an error that a server without EDNS may give to it (RFC 6891 §7, RFC 2671 §5.3).
 pub(crate) fn may_be_for_edns(metadata: &Metadata) -> bool {
     matches!(
         metadata.response_code,

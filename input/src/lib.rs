@@ -1,6 +1,6 @@
 //! What operators write, and how its faults are told: for `ssa` and `ssa-resolver` alike.
 //!
-//! - [`json`] reads a JSON document into types. Every fault is told at once, each by its path in the document
+//! - [`json`] reads a JSON document into types. Every fault is reported at once, each by its path in the document
 //!   (`services[3].inbound.ports[0]`), its line and its column, with what is allowed there: in the words of JSON, not in
 //!   those of Rust or of a library.
 //! - [`yaml`] reads YAML, and JSON with it, into a tree whose values know their lines.

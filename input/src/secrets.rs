@@ -9,10 +9,10 @@ use std::{borrow::Cow, ops::Range};
 /// So many hex digits are taken for a key: one has 32, and one that was copied badly some fewer.
 const HEX: usize = 24;
 
-/// So many octets in a row, each written as a number of a program, are taken for a key.
+/// So many octets in sequence, each written as a number of a program, are taken for a key.
 const OCTETS: usize = HEX / 2;
 
-/// The most characters between two of them.
+/// The maximum number of characters between two of them.
 const BETWEEN: usize = 8;
 
 /// The most groups of hex digits that are taken together.
@@ -46,7 +46,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     replaced(text, |length| "*".repeat(length))
 }
 
-/// Says whether there is something in the text that may be a key.
+/// Returns whether there is something in the text that may be a key.
 #[must_use]
 pub fn has_key(text: &str) -> bool {
     !keys(text).is_empty()
@@ -144,7 +144,7 @@ fn is_word(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// Returns the length of a key in hex that begins here: digits in a row, or in groups as fingerprints are written.
+/// Returns the length of a key in hex that begins here: digits in sequence, or in groups as fingerprints are written.
 fn in_hex(bytes: &[u8], at: usize) -> Option<usize> {
     let hex = |byte: u8| byte.is_ascii_hexdigit();
     if at > 0 && bytes.get(at - 1).is_some_and(|byte| hex(*byte)) {
@@ -217,7 +217,7 @@ fn in_base64(bytes: &[u8], at: usize, run: usize) -> Option<usize> {
     is_hex.then(|| length + count(bytes, at + length, |byte| byte == b'='))
 }
 
-/// Says whether characters may be 16 octets as base64, and no words: the last one stands for two bits alone, and kinds of
+/// Returns whether characters may be 16 octets as base64, and no words: the last one stands for two bits alone, and kinds of
 /// characters change often.
 fn looks_random(text: &[u8]) -> bool {
     let kind = |byte: &u8| match byte {
@@ -259,7 +259,7 @@ fn decoded(text: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// Says whether what looks like a key is known to be none by what stands before it: a record's salt, or a digest.
+/// Returns whether what looks like a key is known to be none by what stands before it: a record's salt, or a digest.
 fn is_public(bytes: &[u8], at: usize, length: usize) -> bool {
     let before = bytes.get(at.saturating_sub(SALT + 5)..at).unwrap_or_default();
     let of_salt = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);

@@ -23,7 +23,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Says whether a character does something other than to stand there: controls, separators of lines, and what turns the
+/// Returns whether a character does something other than to stand there: controls, separators of lines, and what turns the
 /// order of what stands around it (UAX #9).
 fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -19,7 +19,7 @@ use crate::{
     model::ServiceStatus,
 };
 
-/// The most connections at once, of which an address has half of what is left at most, as with the front.
+/// The maximum number of concurrent connections, of which an address has half of what is left at most, as with the front.
 const MAX_CONNECTIONS: usize = 64;
 
 /// What a connection may take in time.

@@ -14,7 +14,7 @@ pub const MAX_ADDRESSES: usize = 64;
 /// The maximum TTL kept of an answer. How much of it counts is [`crate::config::Dns::max_ttl`].
 pub use crate::config::MAX_TTL;
 
-/// The most characters kept of a reason.
+/// The maximum number of characters kept of a reason.
 const MAX_REASON: usize = 300;
 
 pub use crate::clock::Seconds;
@@ -113,7 +113,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Takes the name of a kind, and a reason that is cut short.
+    /// Takes the name of a kind, and a reason that is truncated.
     #[must_use]
     pub fn new(kind: &'static str, reason: &str) -> Self {
         Self {
@@ -126,7 +126,7 @@ impl Failure {
 /// Cuts a reason short, and leaves no line breaks in it.
 fn shortened(reason: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
-    // Of a key that is cut in two nobody would see that it is one.
+    // If a key is cut in two nobody would see that it is one.
     let reason = concealed(reason);
     reason.chars().take(MAX_REASON).map(plain).collect()
 }
@@ -233,7 +233,7 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T: PartialEq> Slot<T> {
-    /// Takes what became of a question, and says whether that changes what is known.
+    /// Takes what became of a question, and returns whether that changes what is known.
     pub fn take(&mut self, answer: Result<Answer<T>, Failure>, now: Seconds) -> bool {
         match answer {
             Ok(answer) => {
@@ -263,7 +263,7 @@ impl<T: PartialEq> Slot<T> {
         }
     }
 
-    /// Notes that answers may have been missed.
+    /// Records that answers may have been missed.
     pub fn interrupt(&mut self) {
         self.greatest.interrupt();
         self.greatest_absent.interrupt();
@@ -330,7 +330,7 @@ impl Greatest {
         }
     }
 
-    /// Notes that answers may have been missed: what was met before says nothing of what comes.
+    /// Records that answers may have been missed: what was met before says nothing of what comes.
     pub fn interrupt(&mut self) {
         self.0.iter_mut().for_each(|met| met.less_since = None);
     }

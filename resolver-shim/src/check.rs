@@ -176,7 +176,7 @@ mod tests {
         std::fs::write(folder.path().join("key"), "mine").unwrap();
         let warned = told("none/none/a.sock", "key");
         assert_eq!(warned.len(), 2, "{warned:?}");
-        assert!(warned[0].starts_with("warning: socket.path: ") && warned[0].ends_with("there is no such folder"));
+        assert!(warned[0].starts_with("warning: socket.path: ") && warned[0].ends_with("there is no such directory"));
         assert!(warned[1].starts_with("warning: state: ") && warned[1].ends_with("and is left as it is"));
     }
 
@@ -253,7 +253,7 @@ mod tests {
             "services[1].static.rules[0]: refused for verifiers: 2001:db8:5:1::/64 shares addresses with good",
             "services[2].static.rules[0]: usable for verifiers: ",
             "services[3].static.rules[0]: refused for verifiers: 2001:db8:6::/64 lies in no allowed prefix",
-            "services[4].static.rules[0]: unusable for verifiers: the secret k1 is not at hand",
+            "services[4].static.rules[0]: unusable for verifiers: the secret k1 is not available",
             "services[5].static: absent for clients: no AAAA record",
         ] {
             assert!(

@@ -176,7 +176,7 @@ fn under(folder: &File, name: &OsStr) -> PathBuf {
         .join(name)
 }
 
-/// Says whether what was found is a socket.
+/// Returns whether what was found is a socket.
 pub(crate) fn is_socket(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::Socket
 }

@@ -152,7 +152,7 @@ impl Walk {
     fn failed(&self, name: &OsStr, errno: Errno) -> io::Error {
         let error = io::Error::from(errno);
         let reason = match errno {
-            Errno::NOENT => "there is no such folder".to_owned(),
+            Errno::NOENT => "there is no such directory".to_owned(),
             Errno::NOTDIR => "is not a directory".to_owned(),
             Errno::LOOP => format!("more than {MAX_LINKS} links lead there"),
             _ => ssa_input::files::reason(&error),
@@ -160,7 +160,7 @@ impl Walk {
         io::Error::new(error.kind(), format!("{}: {reason}", self.path.join(name).display()))
     }
 
-    /// Says whether the folder that has been reached may be on the way.
+    /// Returns whether the folder that has been reached may be on the way.
     fn judge(&mut self) -> io::Result<()> {
         let stat = rustix::fs::fstat(&self.at)?;
         // Whoever has the root folder rules over this process anyhow, mapped or not.
@@ -207,7 +207,7 @@ impl Walk {
     }
 }
 
-/// Says whether others may replace files of a folder of this mode, whoever owns them.
+/// Returns whether others may replace files of a folder of this mode, whoever owns them.
 fn is_shared(mode: u32) -> bool {
     mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0
 }

@@ -10,7 +10,7 @@ use std::{
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most bytes of an answer.
+/// The maximum size in bytes of an answer.
 const MAX_ANSWER: u64 = 4096;
 
 /// Why nothing was forgotten.

@@ -38,7 +38,7 @@ pub(crate) struct Limits {
     pub(crate) whole: Option<Duration>,
 }
 
-/// The most bytes of a head.
+/// The maximum size in bytes of a head.
 const MAX_HEAD: usize = 16 << 10;
 
 /// Makes a response of a text.
@@ -140,7 +140,7 @@ impl<S> Timed<S> {
         }
     }
 
-    /// Says whether the time is over; if not, the task is woken when it is.
+    /// Returns whether the time is over; if not, the task is woken when it is.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let most = self.most;
         let ends = self.ends.get_or_insert_with(|| Box::pin(tokio::time::sleep(most)));

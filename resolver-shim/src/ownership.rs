@@ -31,7 +31,7 @@ impl Ownership {
         inside.map(|(_, other)| other).filter(move |other| *other != owner)
     }
 
-    /// Gives an owner a prefix of which no other has anything.
+    /// Assigns an owner a prefix of which no other has anything.
     pub fn take(&mut self, prefix: Ipv6Net, owner: usize) {
         let (first, last) = range(prefix);
         let around = self.ranges.range(..=first).next_back();

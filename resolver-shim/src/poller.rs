@@ -82,7 +82,7 @@ struct LoopCheck {
 }
 
 impl LoopCheck {
-    /// Says whether answers came by way of the front. That is asked for new addresses, which may be composed ones, and
+    /// Returns whether answers came by way of the front. That is asked for new addresses, which may be composed ones, and
     /// for the first of several failures.
     async fn leads_back(&mut self, answers: &Answers, probe: impl Future<Output = bool>) -> bool {
         if let (None, Ok(addresses)) = (answers.failure(), &answers.addresses) {

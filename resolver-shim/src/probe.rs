@@ -25,7 +25,7 @@ impl Probe {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether a question, in wire format from its name on, is one of these, and notes it.
+    /// Returns whether a question, in wire format from its name on, is one of these, and notes it.
     pub fn meets(&self, question: &[u8]) -> bool {
         let label = question
             .split_first()
@@ -44,7 +44,7 @@ impl Probe {
         })
     }
 
-    /// Says whether a question about a name leads to the front.
+    /// Returns whether a question about a name leads to the front.
     pub async fn leads_back(&self, servers: &Servers, name: &Name) -> bool {
         let Asked { label, .. } = &self.ask();
         let Ok(question) = name.prepend_label(label.as_str()) else {

@@ -22,7 +22,7 @@ pub(crate) fn bounded(file: File, most: usize) -> io::Result<Vec<u8>> {
     read_at_most(file, most)
 }
 
-/// Fails for what is open and is no file.
+/// Fails for what is open and is not a file.
 ///
 /// # Errors
 ///

@@ -14,10 +14,10 @@ use ssa_rules::{ClientKey, Key, KeyId, Secret};
 
 use crate::reading;
 
-/// The most keys of a directory.
+/// The maximum number of keys of a directory.
 pub const MAX_KEYS: usize = 64;
 
-/// The most bytes of a key's file.
+/// The maximum size in bytes of a key's file.
 const MAX_FILE: usize = 256;
 
 /// 32 hex digits, lower case. They print as nothing.
@@ -103,7 +103,7 @@ impl Keyring {
         self.directories = begun.collect();
     }
 
-    /// Reads everything again, and says whether anything changed. What cannot be read for now stays as it was.
+    /// Reads everything again, and returns whether anything changed. What cannot be read for now stays as it was.
     pub fn refresh(&mut self) -> bool {
         let mut changed = false;
         for (path, directory) in &mut self.directories {
@@ -181,7 +181,7 @@ pub fn faults_of(path: &Path) -> Vec<String> {
     read(path, &Keys::new()).1
 }
 
-/// Says whether every user can read a file: it is open to others, and so is the way to where it really is.
+/// Returns whether every user can read a file: it is open to others, and so is the way to where it really is.
 fn is_open(path: &Path) -> bool {
     let allows =
         |path: &Path, bit: u32| std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0);

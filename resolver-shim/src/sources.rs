@@ -48,7 +48,7 @@ impl Sources {
         *self.known.entry(prefix).or_insert_with(|| ask(prefix))
     }
 
-    /// Asks for all again, and says whether anything changed.
+    /// Asks for all again, and returns whether anything changed.
     pub fn refresh(&mut self) -> bool {
         let mut changed = false;
         for (prefix, source) in &mut self.known {

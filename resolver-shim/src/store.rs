@@ -11,7 +11,7 @@ use crate::{
     model::Stored,
 };
 
-/// The most bytes of the file.
+/// The maximum size in bytes of the file.
 const MAX_BYTES: usize = 64 << 20;
 
 /// The version of the format that is written.
@@ -20,7 +20,7 @@ const VERSION: u32 = 2;
 /// The versions that are read, each with its field behind the version. Files of version 1 do not say when they were written.
 const FORMATS: [(u32, &str); 2] = [(1, "services"), (VERSION, "saved")];
 
-/// Says whether a file begins, but for spaces, as one of those versions does: nothing else is replaced.
+/// Returns whether a file begins, but for spaces, as one of those versions does: nothing else is replaced.
 fn is_state(head: &[u8]) -> bool {
     let begins = |(version, field): (u32, &str)| format!("{{\"version\":{version},\"{field}\":").into_bytes();
     FORMATS.into_iter().any(|format| head.starts_with(&begins(format)))
@@ -44,7 +44,7 @@ struct File {
 ///
 /// # Errors
 ///
-/// Why the file cannot be used: its folder is missing or others can change it, it is at fault, or others can write it.
+/// Why the file cannot be used: its folder is missing or others can change it, it is faulty, or others can write it.
 pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<String, Stored>> {
     let bytes = match AnchoredPath::open(path, folders, Missing::Fail)?.read(MAX_BYTES) {
         Ok(bytes) => bytes,
@@ -75,7 +75,7 @@ pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<AnchoredPath> {
         Ok(place)
     } else {
         Err(stays(&format!(
-            "what is there is not a state file of version {}",
+            "what is there is no state file of version {}",
             versions()
         )))
     }
@@ -121,7 +121,7 @@ pub fn parse(bytes: &[u8], now: &Moment) -> io::Result<BTreeMap<String, Stored>>
 ///
 /// # Errors
 ///
-/// Why it cannot be written; the last file stays, and so does whatever is no state.
+/// Why it cannot be written; the last file stays, and so does whatever is not a state.
 pub fn save(path: &Path, folders: Folders, services: BTreeMap<String, Stored>, now: Moment) -> io::Result<()> {
     let file = File {
         version: VERSION,
@@ -197,7 +197,7 @@ mod tests {
             let error = save().unwrap_err().to_string();
             assert_eq!(
                 error,
-                "what is there is not a state file of version 1 or 2, and is left as it is"
+                "what is there is no state file of version 1 or 2, and is left as it is"
             );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
@@ -241,7 +241,7 @@ mod tests {
         let folder = Folder::new("store");
         let path = folder.path().join("none/state.json");
         let error = load(&path, Folders::Own, &moment(5, 5)).unwrap_err().to_string();
-        assert!(error.ends_with("none: there is no such folder"), "{error}");
+        assert!(error.ends_with("none: there is no such directory"), "{error}");
     }
 
     #[test]

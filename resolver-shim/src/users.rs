@@ -13,7 +13,7 @@ pub(crate) const STICKY: u32 = 0o1000;
 /// The user and group that stand for all others which a user namespace does not map, unless the kernel says otherwise.
 const OVERFLOW: u32 = 65_534;
 
-/// The most bytes of a namespace's map: the kernel allows 340 lines.
+/// The maximum size in bytes of a namespace's map: the kernel allows 340 lines.
 const MAX_MAP: usize = 1 << 15;
 
 /// Returns the user that the daemon runs as.
@@ -27,7 +27,7 @@ pub(crate) fn overflow_user() -> Option<u32> {
     overflow("/proc/sys/kernel/overflowuid", "/proc/self/uid_map")
 }
 
-/// Says whether a user is root or the daemon's own: nobody else decides for it.
+/// Returns whether a user is root or the daemon's own: nobody else decides for it.
 pub(crate) fn is_own(user: u32) -> bool {
     user == 0 || user == own_user() && Some(user) != overflow_user()
 }
@@ -50,7 +50,7 @@ fn overflow(number: &str, map: &str) -> Option<u32> {
     (!maps(&map, number)).then_some(number)
 }
 
-/// Says whether a namespace's map has a user or group: each line has the first inside, the first outside, and how many.
+/// Returns whether a namespace's map has a user or group: each line has the first inside, the first outside, and how many.
 fn maps(map: &str, number: u32) -> bool {
     map.lines().any(|line| {
         let mut words = line.split_whitespace().map(str::parse::<u64>);

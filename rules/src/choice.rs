@@ -203,7 +203,7 @@ fn bit(replica: u8) -> u16 {
 }
 
 impl Rule {
-    /// Says whether random bits choose anything that spreads load: an item, a replica or a slice. Where they do not,
+    /// Returns whether random bits choose anything that spreads load: an item, a replica or a slice. Where they do not,
     /// every address more costs the host memory and brings nothing.
     #[must_use]
     pub fn spreads_at_random(&self) -> bool {
@@ -211,7 +211,7 @@ impl Rule {
         !one_item || self.replicas() > 1 || self.deciding_bits() < MAX_SLICE_BITS
     }
 
-    /// Chooses an address for a connection. Candidates that `failed` of late are passed over where the rule leaves
+    /// Chooses an address for a connection. Candidates that `failed` of late are skipped where the rule leaves
     /// another choice; with a proof of work, only their items and replicas are.
     ///
     /// # Errors
@@ -264,7 +264,7 @@ impl Rule {
         })
     }
 
-    /// Returns the items that are passed over: those that cannot be reached, and those of which every replica failed,
+    /// Returns the items that are skipped: those that cannot be reached, and those of which every replica failed,
     /// unless nothing else can be reached.
     fn passed_over(&self, sources: &Sources<'_>, failed: &FailedReplicas) -> ItemSet {
         let add = |set: ItemSet, (item, _): (ItemIndex, Ipv6Net)| set.with(item);

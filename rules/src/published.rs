@@ -11,7 +11,7 @@ use crate::{
     verdict::Verdict,
 };
 
-/// The most records that may stand together.
+/// The maximum number of records that may stand together.
 pub const MAX_RECORDS: usize = 4;
 
 /// The party that a set is read for.
@@ -152,9 +152,9 @@ pub struct Candidate {
 /// Why a record is unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// The record itself is at fault.
+    /// The record itself is faulty.
     Record(RecordError),
-    /// The APL records are at fault.
+    /// The APL records are faulty.
     Space(SpaceError),
     /// Record, addresses and key do not go together.
     Prepare(PrepareError),
@@ -168,7 +168,7 @@ impl fmt::Display for Unusable {
             Self::Record(error) => error.fmt(f),
             Self::Space(error) => error.fmt(f),
             Self::Prepare(error) => error.fmt(f),
-            Self::SecretMissing(key) => write!(f, "the secret {key} is not at hand"),
+            Self::SecretMissing(key) => write!(f, "the secret {key} is not available"),
         }
     }
 }

@@ -106,7 +106,7 @@ pub struct Unchecked {
 }
 
 impl Unchecked {
-    /// Says whether everything was checked.
+    /// Returns whether everything was checked.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count() == 0

@@ -155,7 +155,7 @@ const RECORDS: &[(&str, &[&str])] = &[
         "v=ssa1; addr=hash(obj):64; apl=2:2001:db8::/48 !2:2001:db8::/48 2:2000::/8",
         &[
             "apl at byte 31: apl 2:2000::/8: a positive item has at least 16 bits",
-            "apl at byte 31: apl 2:2001:db8::/48: stands both positive and negated",
+            "apl at byte 31: apl 2:2001:db8::/48: is both positive and negated",
         ],
     ),
     (
@@ -542,10 +542,10 @@ fn unusable_candidates_say_why() {
     };
     let mac = "v=ssa1; addr=mac(src/64):64; key=k1";
     assert_eq!(why(&apl, mac, Key::Secret(Secret::new([1; 16]))), Ok(()));
-    assert_eq!(why(&apl, mac, Key::None), Err("the secret k1 is not at hand".into()));
+    assert_eq!(why(&apl, mac, Key::None), Err("the secret k1 is not available".into()));
     assert_eq!(
         why(&conflict, mac, Key::None),
-        Err("apl 2:2001:db8::/64: stands both positive and negated".into())
+        Err("apl 2:2001:db8::/64: is both positive and negated".into())
     );
     assert_eq!(
         why(&apl, "v=ssa1; addr=rand:63", Key::None),

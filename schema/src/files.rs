@@ -1,4 +1,4 @@
-//! The files of the tree that follow from the types.
+//! The generated files of the tree.
 
 use std::{fs, io, path::Path};
 
@@ -6,24 +6,24 @@ use schemars::schema_for;
 use serde_json::{Value, json};
 use ssa_snapshot::Finding;
 
-use crate::{filter, findings, resolver, schemas, snapshot, table, table_by_role};
+use crate::{chart, filter, findings, resolver, schemas, snapshot, table, table_by_role};
 
-/// A file that follows from the types, in whole or in part.
+/// A file that is generated, in whole or in part.
 #[derive(Debug)]
 pub struct File {
     /// Its path in the tree.
     pub path: String,
-    /// What it says now.
+    /// Its content now.
     pub found: String,
-    /// What it has to say.
+    /// Its content as generated.
     pub wanted: String,
 }
 
-/// Reads the files of a tree that follow from the types.
+/// Reads the generated files of a tree.
 ///
 /// # Errors
 ///
-/// The file that cannot be read, or has no place for a table.
+/// A file cannot be read, or has no place for a generated part.
 pub fn files(root: &Path) -> io::Result<Vec<File>> {
     let mut files = Vec::new();
     for (name, schema) in schemas() {
@@ -45,6 +45,11 @@ pub fn files(root: &Path) -> io::Result<Vec<File>> {
         }
         files.push(File { path, found, wanted });
     }
+    let path = "k8s/chart/values.schema.json".to_owned();
+    let found = fs::read_to_string(root.join(&path))?;
+    let wanted = chart::updated(&found)
+        .ok_or_else(|| io::Error::other(format!("{path} lacks the line of a generated definition")))?;
+    files.push(File { path, found, wanted });
     Ok(files)
 }
 

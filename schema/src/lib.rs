@@ -1,8 +1,9 @@
-//! What documents may say, told from the types that read them: JSON Schemas, the tables of the documentation, and what the
-//! chart's schema has to say of the same fields.
+//! Documents generated from the types that read them: JSON Schemas, the tables of the documentation, and the parts of the
+//! chart's schema for the same fields.
 //!
-//! `cargo run -p ssa-schema` writes what follows from the types anew; a test holds what stands in the tree against it.
+//! `cargo run -p ssa-schema` writes them; a test compares the files of the tree with them.
 
+pub mod chart;
 pub mod files;
 mod table;
 
@@ -29,7 +30,7 @@ pub fn filter() -> Value {
     let mut outbound = never_null(schema_for!(plugin::Outbound).to_value());
     for (schema, service) in [(&mut inbound, "InboundService"), (&mut outbound, "OutboundService")] {
         schema["oneOf"] = json!([{"required": ["services"]}, {"required": ["snapshot"]}]);
-        // Everybody can read this configuration, and every record of it has to be usable.
+        // Everybody can read this configuration, and every record of it must be usable.
         let service = &mut schema["$defs"][service];
         if let Some(properties) = service["properties"].as_object_mut() {
             properties.remove("secrets");

@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use ssa_filter::config::Snapshot;
 use ssa_resolver::config::Config;
-use ssa_schema::{files::files, filter, resolver, snapshot};
+use ssa_schema::{chart::definitions, files::files, filter, resolver, snapshot};
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
 #[test]
 fn files_follow_from_the_types() {
     let files = files(root()).unwrap();
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 6);
     for file in files {
         assert!(
             file.found == file.wanted,
@@ -25,107 +25,40 @@ fn files_follow_from_the_types() {
     }
 }
 
-/// Returns what a schema allows, whatever it says besides.
-fn allowed(schema: &Value) -> Value {
-    let choices = |key: &str| schema[key].as_array().into_iter().flatten();
-    let mut words: Vec<&str> = choices("oneOf").filter_map(|choice| choice["const"].as_str()).collect();
-    words.extend(choices("enum").filter_map(Value::as_str));
-    words.sort_unstable();
-    let bounds = ["minimum", "maximum"].map(|bound| schema[bound].clone());
-    json!({"words": words, "bounds": bounds})
-}
-
 #[test]
-fn the_chart_allows_what_the_types_allow() {
+fn the_chart_uses_every_generated_definition() {
     let text = fs::read_to_string(root().join("k8s/chart/values.schema.json")).unwrap();
     let chart: Value = serde_json::from_str(&text).unwrap();
-    let (filter, resolver) = (filter(), resolver());
-    let at = |schema: &Value, pointer: &str| schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}")).clone();
-    let subscription = "/$defs/Subscription/properties";
-    for (of_chart, schema, pointer) in [
-        (
-            "/definitions/hold/properties/connections",
-            &filter,
-            "/$defs/Hold/properties/connections".to_owned(),
-        ),
-        (
-            "/definitions/hold/properties/ms",
-            &filter,
-            "/$defs/Hold/properties/ms".to_owned(),
-        ),
-        (
-            "/properties/inbound/properties/failureModeAllow",
-            &filter,
-            format!("{subscription}/failure_mode_allow"),
-        ),
-        (
-            "/properties/outbound/properties/failureModeAllow",
-            &filter,
-            format!("{subscription}/failure_mode_allow"),
-        ),
-        (
-            "/properties/snapshot/properties/refreshMs",
-            &filter,
-            format!("{subscription}/refresh_ms"),
-        ),
-        (
-            "/properties/snapshot/properties/waitS",
-            &filter,
-            format!("{subscription}/wait_s"),
-        ),
-        (
-            "/properties/inbound/properties/noMatch",
-            &filter,
-            "/$defs/inbound/properties/no_match".to_owned(),
-        ),
-        (
-            "/properties/outbound/properties/pool",
-            &filter,
-            "/$defs/outbound/properties/pool".to_owned(),
-        ),
-        (
-            "/properties/outbound/properties/maxPow",
-            &filter,
-            "/$defs/outbound/properties/max_pow".to_owned(),
-        ),
-        (
-            "/properties/outbound/properties/minTimeStepS",
-            &filter,
-            "/$defs/outbound/properties/min_time_step_s".to_owned(),
-        ),
-        (
-            "/definitions/service/properties/inbound/properties/mode",
-            &resolver,
-            "/$defs/Inbound/properties/mode".to_owned(),
-        ),
-        (
-            "/definitions/service/properties/inbound/properties/policy/additionalProperties",
-            &resolver,
-            "/$defs/Policy/properties/legacy".to_owned(),
-        ),
-        (
-            "/definitions/port",
-            &resolver,
-            "/$defs/Inbound/properties/ports/items".to_owned(),
-        ),
-    ] {
-        let (found, wanted) = (allowed(&at(&chart, of_chart)), allowed(&at(schema, &pointer)));
-        assert_eq!(
-            found, wanted,
-            "values.schema.json {of_chart} differs from the type's {pointer}"
+    for (name, definition) in definitions() {
+        let is_property = chart["properties"][name] == definition;
+        let is_definition = chart["definitions"][name] == definition;
+        assert!(is_property || is_definition, "{name}");
+        let reference = format!("\"#/definitions/{name}\"");
+        assert!(is_property || text.contains(&reference), "{name} is not used");
+        let constrained = definition.as_object().is_some_and(|fields| !fields.is_empty());
+        assert!(
+            constrained && !definition.to_string().contains(":null"),
+            "{name}: {definition}"
         );
     }
-    let findings = at(
-        &chart,
-        "/definitions/service/properties/inbound/properties/policy/propertyNames",
-    );
-    let policy = at(&resolver, "/$defs/Policy/properties");
-    let policy: Vec<&String> = policy.as_object().unwrap().keys().collect();
-    assert_eq!(allowed(&findings)["words"], json!(policy));
-    assert_eq!(
-        at(&chart, "/properties/services/maxItems"),
-        at(&resolver, "/properties/services/maxItems")
-    );
+}
+
+/// The chart and its tests cannot use the constant, so they repeat it.
+#[test]
+fn the_charts_socket_is_the_same_everywhere() {
+    for file in [
+        "k8s/chart/templates/_helpers.tpl",
+        "k8s/tests/sidecar_traffic.py",
+        "e2e/lib/cluster_load.py",
+    ] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let sockets = text
+            .split(['"', '\'', '\n'])
+            .map(str::trim)
+            .filter(|word| word.ends_with("/snapshot.sock"));
+        let sockets: Vec<&str> = sockets.filter(|word| word.starts_with("/run/ssa")).collect();
+        assert_eq!(sockets, [ssa_snapshot::CHART_SOCKET], "{file}");
+    }
 }
 
 /// The chart writes these fields always: its defaults are the types'.

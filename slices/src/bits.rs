@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// The greatest number of slices of a service.
+/// The maximum number of slices of a service.
 pub const MAX_SLICES: usize = 1 << 20;
 
 /// Says into how many slices each item is cut: 2^s, s being 0 to 20.
@@ -33,13 +33,13 @@ impl SliceBits {
         Ok(Self(bits))
     }
 
-    /// Gives s back.
+    /// Returns s.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// Counts the slices of one item: 2^s.
+    /// Returns the number of slices of one item: 2^s.
     #[must_use]
     pub const fn per_item(self) -> usize {
         1 << self.0

@@ -127,14 +127,14 @@ const fn one() -> u32 {
     1
 }
 
-/// Says whether a text is the name of an endpoint or a domain: 1 to 253 of `a-z A-Z 0-9 - _ . :`.
+/// Returns whether a text is the name of an endpoint or a domain: 1 to 253 of `a-z A-Z 0-9 - _ . :`.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
     matches!(text.len(), 1..=253) && text.bytes().all(allowed)
 }
 
-/// Why a document is no state to start from.
+/// Why a document is not a state to start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateFault {
     /// None of its prefixes lies in the space.
@@ -158,7 +158,7 @@ pub enum StateFault {
 }
 
 impl StateFault {
-    /// The endpoint at fault.
+    /// The faulty endpoint.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         match self {

@@ -123,7 +123,7 @@ impl<'a> EjectionChains<'a> {
         improved
     }
 
-    /// Lists the slices that conflict as asked and are kept or not, in bit-reversed order, so that the first few are a
+    /// Returns the slices that conflict as asked and are kept or not, in bit-reversed order, so that the first few are a
     /// sample of the whole space.
     fn sample(&self, kept: bool, asked: impl Fn(Conflicts) -> bool) -> Vec<usize> {
         let chosen = |slice: &usize| {

@@ -81,7 +81,7 @@ impl<'a> Reassignment<'a> {
         plan
     }
 
-    /// Lists the slices of each endpoint and, in the lists that follow, the unassigned ones by domain.
+    /// Returns the slices of each endpoint and, in the lists that follow, the unassigned ones by domain.
     fn available(&self) -> Vec<Vec<usize>> {
         let endpoints = self.instance.endpoints();
         let mut lists = Vec::new();

@@ -141,7 +141,7 @@ impl Instance {
         self.bits.per_item()
     }
 
-    /// Lists the siblings of a slice, itself never among them.
+    /// Returns the siblings of a slice, itself never among them.
     pub(crate) fn siblings(&self, slice: usize) -> impl Iterator<Item = usize> + '_ {
         let per_item = self.per_item();
         self.distances
@@ -233,7 +233,7 @@ pub(crate) struct Score {
     pub(crate) prefixes: usize,
 }
 
-/// Counts the prefixes that all endpoints together announce.
+/// Returns the number of prefixes that all endpoints together announce.
 ///
 /// Every slice is a prefix; two halves of a block that have the same holder throughout aggregate to one.
 pub(crate) fn prefixes(holder: &Table<usize>, bits: SliceBits) -> usize {

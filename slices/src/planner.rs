@@ -9,7 +9,7 @@ use crate::targets::{moves_for, targets};
 use crate::{Endpoint, EndpointId, ReplicaError, Replicas, Siblings, SliceId, SliceSpace};
 use crate::{ejection_chains, exact, incremental, initial};
 
-/// The greatest number of endpoints of a service, drained ones included.
+/// The maximum number of endpoints of a service, drained ones included.
 pub const MAX_ENDPOINTS: usize = 1 << 16;
 
 /// How often the separation of siblings is repeated before a plan is left unsettled.

@@ -33,7 +33,7 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// The greatest number of replicas.
+    /// The maximum number of replicas.
     pub const MAX: u8 = 16;
 
     /// Stands for a service without replicas.
@@ -60,25 +60,25 @@ impl Replicas {
         })
     }
 
-    /// Counts the replicas of an address, itself included.
+    /// Returns the number of replicas of an address, itself included.
     #[must_use]
     pub const fn count(self) -> u8 {
         self.count
     }
 
-    /// Gives the width of the first field in bits.
+    /// Returns the width of the first field in bits.
     #[must_use]
     pub const fn first_field_bits(self) -> u8 {
         self.first_field_bits
     }
 
-    /// Lists what each replica adds to the first field: ⌊r·2ⁿ/count⌋ for r from 0.
+    /// Returns what each replica adds to the first field: ⌊r·2ⁿ/count⌋ for r from 0.
     pub fn steps(self) -> impl Iterator<Item = u64> {
         (0..u128::from(self.count))
             .map(move |replica| u64::try_from((replica << self.first_field_bits) / u128::from(self.count)).unwrap_or(0))
     }
 
-    /// Lists by how much two replicas of one address can differ, slice by slice, within an item of 2^s slices.
+    /// Returns by how much two replicas of one address can differ, slice by slice, within an item of 2^s slices.
     ///
     /// Replicas r < q of one address differ in the first field by ⌊q·2ⁿ/c⌋ − ⌊r·2ⁿ/c⌋, which is the floor or the
     /// ceiling of k·2ⁿ/c with k = q − r; against r = 0 it is the floor, and backwards the ceiling, so both occur.
@@ -163,7 +163,7 @@ impl Siblings {
         })
     }
 
-    /// Lists the siblings of a slice, in ascending order of their distance; none for a slice that the space lacks.
+    /// Returns the siblings of a slice, in ascending order of their distance; none for a slice that the space lacks.
     pub fn of(&self, slice: SliceId) -> impl Iterator<Item = SliceId> + '_ {
         let position = slice.index();
         let known = position < self.count;
@@ -173,7 +173,7 @@ impl Siblings {
         own.then_some(slice).into_iter().chain(others)
     }
 
-    /// Tells whether two replicas of one address can lie in one and the same slice, as no plan can part them.
+    /// Returns whether two replicas of one address can lie in one and the same slice, as no plan can part them.
     #[must_use]
     pub fn within_one_slice(&self) -> bool {
         self.distances.own

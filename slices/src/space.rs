@@ -89,42 +89,42 @@ impl SliceSpace {
         })
     }
 
-    /// Counts the slices of all items.
+    /// Returns the number of slices of all items.
     #[must_use]
     pub fn count(&self) -> usize {
         self.items.len().saturating_mul(self.bits.per_item())
     }
 
-    /// Gives s.
+    /// Returns s.
     #[must_use]
     pub const fn bits(&self) -> SliceBits {
         self.bits
     }
 
-    /// Gives W, the number of bits that an item leaves to the fields.
+    /// Returns W, the number of bits that an item leaves to the fields.
     #[must_use]
     pub const fn width(&self) -> u8 {
         128_u8.saturating_sub(self.item_len)
     }
 
-    /// Gives the prefix length of a slice.
+    /// Returns the prefix length of a slice.
     #[must_use]
     pub const fn slice_length(&self) -> u8 {
         self.item_len.saturating_add(self.bits.get())
     }
 
-    /// Lists the items in ascending order.
+    /// Returns the items in ascending order.
     #[must_use]
     pub fn items(&self) -> impl ExactSizeIterator<Item = Ipv6Net> + '_ {
         self.items.iter().map(|address| net(*address, self.item_len))
     }
 
-    /// Lists the slices in ascending order.
+    /// Returns the slices in ascending order.
     pub fn slices(&self) -> impl Iterator<Item = SliceId> + use<> {
         (0..self.count()).map(SliceId::at)
     }
 
-    /// Finds the slice that an address lies in; none if it lies in no item.
+    /// Returns the slice that an address lies in; none if it lies in no item.
     #[must_use]
     pub fn slice_of(&self, address: Ipv6Addr) -> Option<SliceId> {
         let bits = address.to_bits();
@@ -135,19 +135,19 @@ impl SliceSpace {
         Some(SliceId::at((index << self.bits.get()) + usize::try_from(slice).ok()?))
     }
 
-    /// Gives the prefix that routes a slice; none if the space lacks the slice.
+    /// Returns the prefix that routes a slice; none if the space lacks the slice.
     #[must_use]
     pub fn prefix_of(&self, slice: SliceId) -> Option<Ipv6Net> {
         self.block(slice.index(), 0)
     }
 
-    /// Gives the item that a slice was cut from; none if the space lacks the slice.
+    /// Returns the item that a slice was cut from; none if the space lacks the slice.
     #[must_use]
     pub fn item_of(&self, slice: SliceId) -> Option<Ipv6Net> {
         self.block(slice.index(), self.bits.get())
     }
 
-    /// Lists the fewest prefixes that cover just these slices, in ascending order; repeated slices count once.
+    /// Returns the fewest prefixes that cover just these slices, in ascending order; repeated slices count once.
     ///
     /// Slices join into a prefix where 2^k of them follow each other, the first one's number a multiple of 2^k,
     /// within one item. Prefixes never join across items, not even across neighbouring ones: an announcement then always

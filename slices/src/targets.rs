@@ -54,7 +54,7 @@ enum Rank {
     CouldStay,
 }
 
-/// Counts the slices that move when each endpoint keeps as many of `keepable` as its target allows.
+/// Returns the number of slices that move when each endpoint keeps as many of `keepable` as its target allows.
 pub(crate) fn moves_for(instance: &Instance, keepable: &Table<usize>) -> usize {
     let targets = targets(instance, keepable);
     let kept: usize = targets

@@ -13,7 +13,7 @@ use crate::read::{Json, Path, Problem, Reader, Value};
 pub struct KeyText(String);
 
 impl KeyText {
-    /// Makes one of a text; whoever uses it as a key says whether it is one.
+    /// Makes one of a text; whoever uses it as a key returns whether it is one.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
@@ -66,7 +66,7 @@ impl KeyMaterial {
 pub struct Secrets(Vec<(String, KeyMaterial)>);
 
 impl Secrets {
-    /// Says whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -73,5 +73,8 @@ pub use traffic_class::TrafficClass;
 /// The default path of the Unix socket on which a resolver serves snapshots.
 pub const DEFAULT_SOCKET: &str = "/run/ssa-resolver/snapshot.sock";
 
+/// The path of that socket in pods of the chart.
+pub const CHART_SOCKET: &str = "/run/ssa/snapshot.sock";
+
 /// The maximum time that a request for a snapshot may wait for a change, in seconds.
 pub const MAX_WAIT_S: u32 = 300;

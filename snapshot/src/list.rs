@@ -18,7 +18,7 @@ impl<T, const MIN: usize, const MAX: usize> List<T, MIN, MAX> {
         self.0
     }
 
-    /// Says whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

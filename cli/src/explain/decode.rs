@@ -72,7 +72,7 @@ impl Finding {
 }
 
 impl Decoded {
-    /// Says whether nothing is found to differ.
+    /// Returns whether nothing is found to differ.
     pub(super) fn conforms(&self) -> bool {
         match &self.verdict {
             Some(verdict) => matches!(verdict, Verdict::Conforming(_)),
@@ -162,7 +162,7 @@ fn key(context: &Context<'_>) -> Key {
     }
 }
 
-/// Says whether a verifier looks at the source, which a proof of work binds too.
+/// Returns whether a verifier looks at the source, which a proof of work binds too.
 fn needs_source(record: &Record) -> bool {
     record.needs().source || record.pow() > 0
 }

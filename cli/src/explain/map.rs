@@ -8,7 +8,7 @@ use crate::{
     style::{self, paint},
 };
 
-/// Bits in a row, and in a group of it.
+/// Consecutive bits, and their group.
 const ROW: u8 = 32;
 const GROUP: u8 = 8;
 

@@ -37,12 +37,12 @@ pub(crate) enum FileError {
     /// It is too large.
     #[error("more than {MAX_FILE} bytes, which is the most that is read")]
     TooLarge,
-    /// It is no text.
+    /// It is not a text.
     #[error("is no text: byte {} is not UTF-8", .0.utf8_error().valid_up_to())]
     NotText(#[source] FromUtf8Error),
 }
 
-/// Says whether a path stands for standard input or output.
+/// Returns whether a path stands for standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
@@ -116,7 +116,7 @@ fn unfit(kind: FileType) -> Option<&'static str> {
     None
 }
 
-/// Says whether something is a pipe of a name. One below `/dev` or `/proc`, such as `/dev/stdout` and what shells make of
+/// Returns whether something is a pipe of a name. One below `/dev` or `/proc`, such as `/dev/stdout` and what shells make of
 /// `>(command)`, is open already.
 #[cfg(unix)]
 fn pipe(path: &Path, kind: FileType) -> Option<&'static str> {

@@ -42,7 +42,7 @@ pub(crate) struct Inputs {
 }
 
 impl FlowArgs {
-    /// Reads the flags, noting every fault.
+    /// Reads the flags, recording every fault.
     pub(crate) fn read(&self, faults: &mut Faults) -> Inputs {
         let source = self
             .source

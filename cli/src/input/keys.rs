@@ -33,7 +33,7 @@ pub(crate) struct KeyArgs {
     pub(crate) client_key: Vec<String>,
 }
 
-/// The keys at hand, by name.
+/// The available keys, by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys(BTreeMap<KeyId, Key>);
 
@@ -77,7 +77,7 @@ impl Keys {
         key: impl Fn(&str) -> Result<Key, KeyMaterialError>,
         faults: &mut Faults,
     ) {
-        // The text may hold a secret wherever it is at fault, so no part of it is repeated.
+        // The text may hold a secret wherever it is faulty, so no part of it is repeated.
         let Some((id, hex)) = line.split_once('=') else {
             return faults.push(
                 place,
@@ -124,7 +124,7 @@ fn client_key(hex: &str) -> Result<Key, KeyMaterialError> {
 }
 
 impl SecretArgs {
-    /// Reads all secrets, noting every fault, and warns of files that others can read.
+    /// Reads all secrets, recording every fault, and warns of files that others can read.
     pub(crate) fn read(&self, faults: &mut Faults, out: &mut Output) -> Keys {
         let mut keys = Keys::default();
         for text in &self.secret {
@@ -152,7 +152,7 @@ impl SecretArgs {
 }
 
 impl KeyArgs {
-    /// Reads all keys, noting every fault, and warns of files that others can read.
+    /// Reads all keys, recording every fault, and warns of files that others can read.
     pub(crate) fn read(&self, faults: &mut Faults, out: &mut Output) -> Keys {
         let mut keys = self.secrets.read(faults, out);
         for text in &self.client_key {

@@ -1,6 +1,6 @@
 //! What the commands are given: services, keys and connections, read from flags, files and the DNS.
 //!
-//! Flags are text until they are read here, so that all their faults are told at once.
+//! Flags are text until they are read here, so that all their faults are reported together.
 
 pub(crate) mod files;
 mod flow;
@@ -45,7 +45,7 @@ pub(crate) fn never_a_source(prefix: &Ipv6Net) -> Option<&'static str> {
     kinds.into_iter().find(|(kind, _)| inside(kind)).map(|(_, why)| why)
 }
 
-/// Why a text is no prefix of addresses.
+/// Why a text is not a prefix of addresses.
 pub(crate) enum PrefixError {
     /// It is neither an IPv6 address nor a prefix.
     None,

@@ -71,7 +71,7 @@ impl NameArgs {
         }
     }
 
-    /// Notes a fault of each flag, where no name is given to ask for.
+    /// Records a fault of each flag, where no name is given to ask for.
     pub(crate) fn refuse(&self, faults: &mut Faults) {
         for (flag, given) in [("--server", &self.server), ("--timeout", &self.timeout)] {
             if given.is_some() {
@@ -101,7 +101,7 @@ pub(crate) struct Service {
 }
 
 impl ServiceArgs {
-    /// Reads the service, noting every fault of the flags. The DNS is asked only where there is none so far.
+    /// Reads the service, recording every fault of the flags. The DNS is asked only where there is none so far.
     ///
     /// Flags must be right: a faulty record is a fault of the command line. Of the DNS, faulty records are left to
     /// [`Service::publication`].
@@ -130,20 +130,20 @@ pub(crate) fn unanswered(error: &ResolveError) -> Failure {
 }
 
 impl FlagArgs {
-    /// Says whether neither a flag nor a record gives addresses.
+    /// Returns whether neither a flag nor a record gives addresses.
     pub(crate) fn has_no_addresses(&self) -> bool {
         let own = |text: &String| text.parse::<Record>().is_ok_and(|record| record.apl().is_some());
         self.apl.is_empty() && !self.rule.iter().any(own)
     }
 
-    /// Notes a fault where there is no record.
+    /// Records a fault where there is no record.
     pub(crate) fn require_rule(&self, faults: &mut Faults) {
         if self.rule.is_empty() {
             faults.push("--rule", "missing; give --rule (and --apl), or the service's NAME");
         }
     }
 
-    /// Reads the flags, noting every fault of lists and of records, each by itself.
+    /// Reads the flags, recording every fault of lists and of records, each by itself.
     pub(crate) fn parse(&self, faults: &mut Faults) -> Option<Service> {
         let before = faults.0.len();
         let mut apl: Option<Apl> = None;
@@ -170,7 +170,7 @@ impl FlagArgs {
         })
     }
 
-    /// Reads the flags, noting every fault: those of lists, of records, and of both together.
+    /// Reads the flags, recording every fault: those of lists, of records, and of both together.
     pub(crate) fn read(&self, faults: &mut Faults) -> Option<Service> {
         let service = self.parse(faults)?;
         // Without keys: only whether addresses and records go together is of interest here.
@@ -228,7 +228,7 @@ impl Service {
         records.map(|record| record.iter().map(plain).collect()).collect()
     }
 
-    /// Reads the records as a client or a verifier does, with the keys at hand.
+    /// Reads the records as a client or a verifier does, with the available keys.
     pub(crate) fn publication(&self, party: Party, keys: &Keys) -> Publication {
         Publication::read(self.apl.as_ref(), &self.records, party, |id| keys.get(id))
     }

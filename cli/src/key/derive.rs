@@ -97,7 +97,7 @@ enum SourceError {
     /// It is not given.
     #[error("missing; give the client's address or prefix")]
     Missing,
-    /// It is no prefix.
+    /// It is not a prefix.
     #[error("`{0}` is not an IPv6 address or prefix, such as 2001:db8:77::/48")]
     NoPrefix(String),
     /// It has bits past its length.

@@ -200,7 +200,7 @@ pub(super) fn check_aaaa(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Says whether an address can be kept out of the service by an item of its own, without locking anyone out.
+/// Returns whether an address can be kept out of the service by an item of its own, without locking anyone out.
 fn negated_fits(subject: &Subject<'_>, address: Ipv6Addr) -> bool {
     let items = |items: &[Ipv6Net], negated| -> Vec<AplItem> {
         items.iter().filter_map(|item| AplItem::v6(*item, negated)).collect()

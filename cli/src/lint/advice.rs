@@ -12,7 +12,7 @@ use super::{
     subject::Surroundings,
 };
 
-/// The most steps from a record to the one advised; a record has fewer things that can be said of it.
+/// The maximum number of steps from a record to the one advised; a record has fewer things that can be said of it.
 const MAX_STEPS: usize = 40;
 
 /// Makes the advice of all findings agree, record by record.
@@ -42,7 +42,7 @@ fn is_at(finding: &Finding, place: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
-/// Says whether of what is left, nothing worse than a note is new.
+/// Returns whether of what is left, nothing worse than a note is new.
 fn brings_no_warning(before: &[Finding], left: &[Finding]) -> bool {
     let is_old = |finding: &Finding| {
         before

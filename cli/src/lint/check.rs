@@ -90,7 +90,7 @@ pub(super) fn findings(given: &Given, around: &Surroundings) -> Vec<Finding> {
     for (place, text, record, space) in &records {
         widths.push(record.template().width());
         let Some(space) = space else {
-            // Where the list is at fault that is told already.
+            // Where the list is faulty that is reported already.
             if readable {
                 let what = "there are no addresses".to_string();
                 let why = "neither an APL record with items of family 2 nor a tag apl";

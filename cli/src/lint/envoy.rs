@@ -141,7 +141,7 @@ fn types(node: &Node) -> Vec<(&str, usize)> {
     found
 }
 
-/// Says whether a filter has a type, or will have one of some types once its configuration is there.
+/// Returns whether a filter has a type, or will have one of some types once its configuration is there.
 fn is_typed(filter: &Node) -> bool {
     let configs = ["typed_config", "typedConfig", "config_discovery", "configDiscovery"];
     configs
@@ -150,7 +150,7 @@ fn is_typed(filter: &Node) -> bool {
         .any(|config| !types(config).is_empty())
 }
 
-/// Says whether a type is the listener filter's. What stands before the last slash tells Envoy nothing.
+/// Returns whether a type is the listener filter's. What stands before the last slash tells Envoy nothing.
 fn is_proxy_protocol(name: &str) -> bool {
     let name = name.rsplit('/').next().unwrap_or(name);
     // In `envoy.extensions` the names have `filters`.

@@ -14,7 +14,7 @@ use super::finding::{
     Severity::Error,
 };
 
-/// The most faults that are told of one record.
+/// The maximum number of faults reported for one record.
 const MAX_FAULTS: usize = 50;
 
 pub(super) fn of_list(place: &str, fault: &TextFault) -> Finding {

@@ -149,7 +149,7 @@ codes! {
     AplDocumentation "apl-documentation" "an item of documentation addresses";
     AplUnallocated "apl-unallocated" "an item outside 2000::/3";
     AplOtherFamily "apl-other-family" "an item that SSA ignores";
-    AplDuplicate "apl-duplicate" "an item stands twice";
+    AplDuplicate "apl-duplicate" "duplicate item";
     LeadingBitsShared "leading-bits-shared" "placement by source bits that clients share";
     LeadingObjectBits "leading-object-bits" "placement by object bits that objects share";
     FirstFieldSame "first-field-same" "the first field is the same for everyone";

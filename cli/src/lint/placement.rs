@@ -66,7 +66,7 @@ fn source_bits(subject: &Subject<'_>, index: usize, range: BitRange, inside: u8)
     Finding::new(LeadingBitsShared, Warning, &subject.field_place(index), what, why).record(instead)
 }
 
-/// Counts the values that the first bits of a range take for the given clients; nothing where there are none.
+/// Returns the number of values that the first bits of a range take for the given clients; nothing where there are none.
 fn patterns(subject: &Subject<'_>, range: BitRange, inside: u8) -> Option<u64> {
     if subject.around.clients.is_empty() {
         return None;

@@ -17,7 +17,7 @@ use crate::simulate::spread::real;
 
 const YEAR: u64 = 366 * 86_400;
 
-/// The most records that may stand together.
+/// The maximum number of records that may stand together.
 const MAX_RECORDS: usize = ssa_rules::published::MAX_RECORDS;
 
 /// Checks how many records there are.
@@ -94,7 +94,7 @@ fn ahead(subject: &Subject<'_>, from: u64, around: &Surroundings, found: &mut Ve
             "answers without it are kept for a TTL of {} s: verifiers may still refuse what it composes",
             around.ttl
         );
-        // Later by as much as it takes, so that records that came one after the other still do.
+        // Later by as much as it takes, so that records that came one after another still do.
         let instead = with_from(subject, from.saturating_add(2 * around.ttl));
         found.push(Finding::new(FromSoon, Warning, subject.place, what, why).record(instead));
     } else if seconds > YEAR {

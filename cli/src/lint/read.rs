@@ -22,7 +22,7 @@ use crate::{
 /// How long answers are kept where nothing says otherwise, in seconds.
 const TTL: u64 = 300;
 
-/// Reads what is known besides the records, noting every fault.
+/// Reads what is known besides the records, recording every fault.
 pub(super) fn surroundings(args: &Args, faults: &mut Faults) -> Surroundings {
     let aaaa = args
         .aaaa

@@ -21,7 +21,7 @@ use super::{
 /// Up to here all inputs are tried, past it a sample of as many.
 pub(crate) const MAX_INPUTS: u64 = 1 << 20;
 
-/// The most steps of an enumeration.
+/// The maximum number of steps of an enumeration.
 const MAX_STEPS: u64 = 1 << 24;
 
 /// Who attacks whom.
@@ -360,7 +360,9 @@ impl Findings {
             let searched = format!("2^{} hashes", self.inputs_log2);
             told.push(match record.salt() {
                 Some(_) => format!("a changed salt voids what was found: the search starts again, {searched} for all"),
-                None => format!("there is no salt to change: what was found, with {searched} at most, holds for ever"),
+                None => format!(
+                    "there is no salt to change: what was found, with {searched} at most, remains valid forever"
+                ),
             });
         }
         if self.mac_bits == 0 {

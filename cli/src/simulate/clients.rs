@@ -7,22 +7,22 @@ use ipnet::Ipv6Net;
 use super::random::{Seeded, Shuffle};
 use crate::input::{self, PrefixError};
 
-/// The most clients, objects or accesses of a run.
+/// The maximum number of clients, objects or accesses of a run.
 pub(crate) const MAX_CLIENTS: u64 = 100_000_000;
 
-/// The most lines of a file of clients.
+/// The maximum number of lines of a file of clients.
 pub(crate) const MAX_LINES: usize = 4_000_000;
 
 /// Clients of one prefix, `PREFIX[=COUNT]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientGroup {
     pub(crate) prefix: Ipv6Net,
-    /// How many there are, if that is said: at most as many as the prefix has addresses.
+    /// Their number, if given; at most the number of addresses of the prefix.
     pub(crate) count: Option<u64>,
 }
 
 impl ClientGroup {
-    /// Returns how many clients there are; one, where only an address is given.
+    /// Returns the number of clients, if given; one for a single address.
     pub(crate) fn known_count(&self) -> Option<u64> {
         self.count.or((self.prefix.prefix_len() == 128).then_some(1))
     }
@@ -35,22 +35,22 @@ impl fmt::Display for ClientGroup {
     }
 }
 
-/// Why a text names no clients.
+/// Why a text does not name clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClientsError {
-    /// The prefix is no IPv6 prefix.
+    /// The prefix is not an IPv6 prefix.
     #[error("`{text}` is not an IPv6 prefix; write PREFIX or PREFIX=COUNT")]
     Prefix { text: String },
     /// The prefix has bits past its length.
     #[error("a bit of {prefix} past its length is set; write {}", prefix.trunc())]
     BitsPastLength { prefix: Ipv6Net },
-    /// No connection comes from the prefix.
+    /// The prefix cannot be the source of connections.
     #[error("{prefix} is {why}")]
     NoSource { prefix: Ipv6Net, why: &'static str },
-    /// The count is not a number in bounds.
+    /// The count is not a number within the bounds.
     #[error("`{text}` is not a count from 1 to {MAX_CLIENTS}")]
     Count { text: String },
-    /// The prefix has fewer addresses.
+    /// The prefix has fewer addresses than clients.
     #[error("{count} clients do not fit {prefix}: it has {addresses} address{}", if *addresses == 1 { "" } else { "es" })]
     TooMany {
         prefix: Ipv6Net,
@@ -97,7 +97,7 @@ impl FromStr for ClientGroup {
     }
 }
 
-/// Clients in a row: the sources of groups one after the other, in each group different ones at random.
+/// Numbered clients: the sources of one group after the other, distinct and random within each group.
 #[derive(Clone, Debug)]
 pub(crate) struct Population {
     groups: Vec<Group>,
@@ -112,10 +112,10 @@ struct Group {
     shuffle: Option<Box<Shuffle>>,
 }
 
-/// Why groups make no population.
+/// Why groups do not form a population.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PopulationError {
-    /// A group says no count.
+    /// A group has no count.
     #[error("{prefix} needs a count; write {prefix}=COUNT")]
     NoCount { prefix: Ipv6Net },
     /// There are more than [`MAX_CLIENTS`].
@@ -124,7 +124,7 @@ pub(crate) enum PopulationError {
 }
 
 impl Population {
-    /// Puts groups in a row.
+    /// Numbers the clients of the groups.
     pub(crate) fn new(groups: &[ClientGroup], seed: u64) -> Result<Self, PopulationError> {
         let mut row = Vec::with_capacity(groups.len());
         let mut first = 0_u64;
@@ -147,7 +147,7 @@ impl Population {
         })
     }
 
-    /// Counts the clients.
+    /// Returns the number of clients.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
@@ -164,8 +164,26 @@ impl Population {
     }
 }
 
-/// Reads lines of `SOURCE`, `PREFIX=COUNT` or nothing, with comments after `#`. Faults carry the line's number.
-pub(crate) fn lines(text: &str) -> Result<Vec<ClientGroup>, Vec<(usize, String)>> {
+/// Why a line of a file of clients is rejected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LineError {
+    /// It does not name clients.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// It is one more than [`MAX_LINES`].
+    #[error("more than {MAX_LINES} lines; write PREFIX=COUNT for many clients")]
+    TooMany,
+}
+
+/// The maximum number of faults reported for a file of clients.
+const MAX_LINE_FAULTS: usize = 20;
+
+/// Reads lines of `SOURCE` or `PREFIX=COUNT`, possibly empty, with comments after `#`.
+///
+/// # Errors
+///
+/// Every fault with the number of its line, up to [`MAX_LINE_FAULTS`].
+pub(crate) fn lines(text: &str) -> Result<Vec<ClientGroup>, Vec<(usize, LineError)>> {
     let mut groups = Vec::new();
     let mut faults = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -175,15 +193,12 @@ pub(crate) fn lines(text: &str) -> Result<Vec<ClientGroup>, Vec<(usize, String)>
         }
         match line.parse::<ClientGroup>() {
             Ok(group) => groups.push(group),
-            Err(error) => faults.push((number, error.to_string())),
+            Err(error) => faults.push((number, error.into())),
         }
         if groups.len() > MAX_LINES {
-            faults.push((
-                number,
-                format!("more than {MAX_LINES} lines; write PREFIX=COUNT for many clients"),
-            ));
+            faults.push((number, LineError::TooMany));
         }
-        if faults.len() == 20 || groups.len() > MAX_LINES {
+        if faults.len() == MAX_LINE_FAULTS || groups.len() > MAX_LINES {
             break;
         }
     }
@@ -231,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_tell_their_number() {
+    fn faults_have_the_number_of_their_line() {
         let good = lines("# all\n2001:db8::1 # one\n\n2001:db8::/32=7\n").unwrap();
         assert_eq!(good.len(), 2);
         let faults = lines("2001:db8::1\nx\n2001:db8::/32=x\n").unwrap_err();

@@ -17,11 +17,11 @@ pub(crate) enum EndpointsError {
     /// A name is empty or has a character that it must not have.
     #[error("`{text}` is not a name of 1 to 64 of a-z A-Z 0-9 - _ . : and no number")]
     Name { text: String },
-    /// A weight is no number in bounds.
+    /// A weight is not a number within the bounds.
     #[error("the weight `{text}` of {name} is not 0 to {}", u32::MAX)]
     Weight { name: String, text: String },
-    /// A name stands twice.
-    #[error("{name} stands twice")]
+    /// A name is a duplicate.
+    #[error("duplicate endpoint {name}")]
     Twice { name: String },
     /// No endpoint has weight.
     #[error("no endpoint has weight")]
@@ -82,7 +82,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Gives all slices to endpoints that hold none yet.
+    /// Assigns all slices to endpoints that hold none yet.
     pub(crate) fn start(space: &SliceSpace, replicas: Replicas, endpoints: Endpoints) -> Result<Self, PlanError> {
         let current = vec![None; space.count()];
         let plan = plan(space, replicas, &current, &weights(&endpoints.0))?;
@@ -113,7 +113,7 @@ impl Fleet {
         Ok(Self { endpoints, plan })
     }
 
-    /// Counts the endpoints with weight.
+    /// Returns the number of endpoints with weight.
     pub(crate) fn active(&self) -> usize {
         self.endpoints.iter().filter(|(_, weight)| *weight > 0).count()
     }

@@ -116,19 +116,19 @@ impl Load {
             .for_each(|(error, times)| self.fail(*error, *times));
     }
 
-    /// Counts the connections that reached a slice.
+    /// Returns the number of connections that reached a slice.
     pub(crate) fn connections(&self) -> u64 {
         self.per_slice.iter().sum()
     }
 
-    /// Counts the slices that any connection reached.
+    /// Returns the number of slices that any connection reached.
     pub(crate) fn slices_reached(&self) -> usize {
         self.per_slice.iter().filter(|count| **count > 0).count()
     }
 }
 
 impl Workload<'_> {
-    /// Counts the clients, or the chunks of objects.
+    /// Returns the number of clients, or the chunks of objects.
     pub(crate) fn count(&self) -> u64 {
         match self.subjects {
             Subjects::Clients(population, _) => population.count(),

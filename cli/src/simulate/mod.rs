@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Clients: a source prefix and how many clients are in it; may repeat, at most 100000000 in all
     #[arg(long, value_name = "PREFIX=COUNT", help_heading = "Load")]
     clients: Vec<String>,
-    /// A file of clients (- for standard input), a line SOURCE or PREFIX=COUNT for each; what follows a # is passed over
+    /// A file of clients (- for standard input), a line SOURCE or PREFIX=COUNT for each; what follows a # is ignored
     #[arg(long, value_name = "FILE", help_heading = "Load")]
     clients_file: Option<PathBuf>,
     /// How many objects there are, or a file (- for standard input) with a key on each line. With clients, each connection asks for one at

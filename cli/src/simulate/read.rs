@@ -20,7 +20,7 @@ use crate::{
     published,
 };
 
-/// The most connections of a run.
+/// The maximum number of connections of a run.
 const MAX_CONNECTIONS: u64 = 1_000_000_000;
 
 /// What needs no record to be read.
@@ -49,7 +49,7 @@ enum ObjectsGiven {
 }
 
 impl Plain {
-    /// Reads the flags, noting every fault.
+    /// Reads the flags, recording every fault.
     pub(super) fn read(args: &Args, faults: &mut Faults) -> Option<Self> {
         let mut groups: Vec<ClientGroup> = args
             .clients
@@ -128,7 +128,7 @@ fn clients_file(path: &Path, faults: &mut Faults) -> Vec<ClientGroup> {
     match clients::lines(&String::from_utf8_lossy(&bytes)) {
         Ok(groups) => {
             if groups.is_empty() {
-                faults.push(&place, "no client in it");
+                faults.push(&place, "contains no clients");
             }
             groups
         }
@@ -291,7 +291,7 @@ impl Scene {
     }
 }
 
-/// Returns the secret or the client key that is at hand, or makes up a secret.
+/// Returns the secret or the client key that is available, or makes up a secret.
 fn key(record: &Record, keys: &Keys, seed: u64) -> (Key, bool) {
     match record.key().map(|id| keys.get(id)) {
         None => (Key::None, false),

@@ -213,7 +213,7 @@ impl Report {
         }
     }
 
-    /// Says whether every client could compose.
+    /// Returns whether every client could compose.
     pub(super) fn is_fine(&self) -> bool {
         self.loaded.as_ref().is_none_or(|loaded| loaded.failures.is_empty())
     }

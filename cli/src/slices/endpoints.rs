@@ -12,13 +12,13 @@ pub(super) const FORM: &str = "NAME[=WEIGHT][@DOMAIN][,via=ADDRESS]";
 /// Why a text is no `--endpoint`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum EndpointError {
-    /// What stands after `via=` is no address.
+    /// What stands after `via=` is not an address.
     #[error("`{0}` after via= is not an IPv6 address; it is {FORM}")]
     NoAddress(String),
     /// It is an address that says too little.
     #[error("{0} after via= is link-local, which no route can name without a device; it is {FORM}")]
     LinkLocal(Ipv6Addr),
-    /// The weight is no number in bounds.
+    /// The weight is not a number in bounds.
     #[error("weight `{0}` is not a number from 0 to 4294967295; it is {FORM}")]
     Weight(String),
 }
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Result<Wanted, EndpointError> {
     })
 }
 
-/// Reads all wanted endpoints, noting every fault.
+/// Reads all wanted endpoints, recording every fault.
 pub(super) fn read(flags: &[String], file: Option<&Path>, faults: &mut Faults) -> Vec<Wanted> {
     let mut all: Vec<(String, Wanted)> = Vec::new();
     for text in flags {

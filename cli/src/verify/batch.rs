@@ -22,7 +22,7 @@ use crate::{
     style::{self, paint},
 };
 
-/// The most faults told of one file.
+/// The maximum number of faults reported for one file.
 const MAX_FAULTS: usize = 20;
 
 /// The longest line, in bytes.
@@ -36,7 +36,7 @@ pub(super) struct Batch {
     is_new: bool,
 }
 
-/// Opens a file, noting why it cannot be.
+/// Opens a file, recording why it cannot be.
 pub(super) fn open(path: &str, faults: &mut Faults) -> Option<Batch> {
     let place = format!("--batch {path}");
     let file = faults.take(&place, files::open(Path::new(path)))?;
@@ -50,7 +50,7 @@ pub(super) fn open(path: &str, faults: &mut Faults) -> Option<Batch> {
 
 impl Batch {
     /// Returns the next line, or why it is none; nothing at the end.
-    fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
+    fn next(&mut self) -> io::Result<Option<Result<String, LineError>>> {
         let mut bytes = Vec::new();
         self.lines.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes)?;
         if bytes.is_empty() {
@@ -58,32 +58,43 @@ impl Batch {
         }
         if !bytes.ends_with(b"\n") && u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_LINE) {
             self.lines.skip_until(b'\n')?;
-            return Ok(Some(Err(format!(
-                "more than {MAX_LINE} bytes, which is the longest line"
-            ))));
+            return Ok(Some(Err(LineError::TooLong)));
         }
         if std::mem::take(&mut self.is_new) {
             bytes = without_mark(&bytes).to_vec();
         }
-        Ok(Some(String::from_utf8(bytes).map_err(|_| "not UTF-8".into())))
+        Ok(Some(
+            String::from_utf8(bytes).map_err(|error| LineError::NotUtf8(error.utf8_error())),
+        ))
     }
 
-    /// Says whether another line would have to be waited for.
+    /// Returns whether the next line must be waited for.
     fn waits(&self) -> bool {
         !self.lines.buffer().contains(&b'\n')
     }
 }
 
-/// What came of the lines so far.
+/// Why a line cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LineError {
+    /// It is longer than [`MAX_LINE`].
+    #[error("exceeds {MAX_LINE} bytes")]
+    TooLong,
+    /// It is not UTF-8.
+    #[error("is not UTF-8")]
+    NotUtf8(#[source] std::str::Utf8Error),
+}
+
+/// The results so far.
 struct Tally {
     counts: [(&'static str, usize); 4],
     others: usize,
     faults: Vec<Fault>,
-    /// How many connections the document holds.
+    /// The number of connections in the document.
     written: usize,
 }
 
-/// Judges line by line: a table with counts, or one JSON document, each written as far as the lines have come.
+/// Judges line by line, and writes a table with counts or one JSON document as the lines arrive.
 pub(super) fn run(judge: &Judge<'_>, mut batch: Batch, out: &mut Output) -> Outcome {
     let mut tally = Tally {
         counts: [("conforming", 0), ("legacy", 0), ("violation", 0), ("outside", 0)],
@@ -108,7 +119,7 @@ pub(super) fn run(judge: &Judge<'_>, mut batch: Batch, out: &mut Output) -> Outc
             Ok(Some(text)) => faults.take(&place, text),
             Err(error) => {
                 faults.push(&place, files::reason(Path::new(""), &error));
-                tally.tell(faults, out);
+                tally.report(faults, out);
                 break;
             }
         };
@@ -118,11 +129,11 @@ pub(super) fn run(judge: &Judge<'_>, mut batch: Batch, out: &mut Output) -> Outc
             Some(Line::Nothing) | None => {}
         }
         if tally.faults.len() + faults.0.len() >= MAX_FAULTS {
-            faults.push(place, format!("{MAX_FAULTS} faults so far; the rest is not read"));
-            tally.tell(faults, out);
+            faults.push(place, format!("{MAX_FAULTS} faults; the rest is not read"));
+            tally.report(faults, out);
             break;
         }
-        tally.tell(faults, out);
+        tally.report(faults, out);
     }
     tally.end(judge, out)
 }
@@ -172,8 +183,8 @@ impl Tally {
         }
     }
 
-    /// Tells faults: at once as text, in a document at its end.
-    fn tell(&mut self, faults: Faults, out: &mut Output) {
+    /// Reports faults: immediately as text, or at the end of a document.
+    fn report(&mut self, faults: Faults, out: &mut Output) {
         if !out.is_json() && !faults.0.is_empty() {
             out.faults(&faults.0);
         }
@@ -222,7 +233,7 @@ impl Tally {
     }
 }
 
-/// Writes a value over several lines, each but the first indented.
+/// Writes a value in several lines, all but the first indented.
 fn indented(value: &Value, by: &str) -> String {
     format!("{value:#}").replace('\n', &format!("\n{by}"))
 }

@@ -1,8 +1,9 @@
-//! One line of a batch: a source and a destination, in words or as a line of Envoy's access log.
+//! One line of a batch: a source and a destination in plain text, or a line of Envoy's access log in JSON.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value};
+use ssa_input::json;
 use ssa_rules::{Destination, Port, Source, UnixTime};
 
 use crate::{
@@ -11,35 +12,35 @@ use crate::{
     input::{never_a_source, number},
 };
 
-/// The keys of a line of JSON, the first of them that is there: those of the configurations in envoy/ and of the chart,
-/// then those of Envoy's and Istio's own formats.
+/// The fields of a line of JSON, of which the first present one counts: those of the configurations in envoy/ and of the
+/// chart, then those of Envoy's and Istio's own formats.
 const SOURCES: [&str; 2] = ["source", "downstream_remote_address"];
 const DESTINATIONS: [&str; 2] = ["destination", "downstream_local_address"];
 const TIMES: [&str; 2] = ["time", "start_time"];
 
-/// A connection as a line tells it.
+/// A connection in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Connection {
     pub(super) source: Source,
     pub(super) destination: Destination,
-    /// The destination's port, if the line tells it.
+    /// The destination's port, if the line has it.
     pub(super) port: Option<Port>,
-    /// When it began, if the line tells it.
+    /// When it began, if the line has it.
     pub(super) time: Option<UnixTime>,
 }
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A connection.
     Connection(Connection),
     /// Nothing: an empty line or a comment.
     Nothing,
-    /// A connection that has no IPv6 source or destination: one of IPv4, or one that Envoy made nothing of.
+    /// A connection without an IPv6 source or destination: one over IPv4, or one that Envoy rejected early.
     Other,
 }
 
-/// Reads a line, noting every fault. Its time is of interest only where the line is judged by that.
+/// Reads a line and records every fault. `by_its_time` returns whether the line is judged at its own time.
 pub(super) fn read(place: &str, text: &str, by_its_time: bool, faults: &mut Faults) -> Option<Line> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
@@ -96,11 +97,46 @@ fn of_words(place: &str, text: &str, faults: &mut Faults) -> Option<Connection> 
     })
 }
 
-fn of_json(text: &str, by_its_time: bool) -> Result<Line, String> {
-    let line: Map<String, Value> = ssa_input::json::read(text.as_bytes()).map_err(|faults| {
-        // A line's columns say where, and its number is known.
-        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-    })?;
+/// Why a line is not a connection.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    /// The line is not valid JSON.
+    #[error("{}", joined(.0))]
+    Json(Vec<json::Fault>),
+    /// Neither of two fields is present.
+    #[error("neither {} nor {} is present", .0[0], .0[1])]
+    Missing([&'static str; 2]),
+    /// A field is not an address.
+    #[error("{field}: {source}")]
+    Field { field: &'static str, source: AddressError },
+    /// A field is not a string.
+    #[error("{0}: must be a string with an address")]
+    NotString(&'static str),
+    /// The time has another format.
+    #[error("{0}: must be a time in UTC, such as 2026-11-29T17:18:04.123Z; --time UNIX judges all lines at one time")]
+    Time(&'static str),
+    /// Connections cannot have this source.
+    #[error("the source {source_address} is {why}")]
+    Source {
+        source_address: Ipv6Addr,
+        why: &'static str,
+    },
+}
+
+/// A text is not an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an IPv6 address, such as 2001:db8::7 or [2001:db8::7]:443")]
+struct AddressError {
+    text: String,
+}
+
+/// Joins the faults of a line, whose columns say where they are.
+fn joined(faults: &[json::Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn of_json(text: &str, by_its_time: bool) -> Result<Line, ConnectionError> {
+    let line: Map<String, Value> = json::read(text.as_bytes()).map_err(ConnectionError::Json)?;
     let (Some(source), Some(destination)) = (address(&line, &SOURCES)?, address(&line, &DESTINATIONS)?) else {
         return Ok(Line::Other);
     };
@@ -115,9 +151,7 @@ fn of_json(text: &str, by_its_time: bool) -> Result<Line, String> {
     let time = match TIMES.iter().find_map(|key| Some((key, line.get(*key)?))) {
         None | Some((_, Value::Null)) => None,
         Some((_, Value::String(text))) if matches!(text.as_str(), "" | "-") => None,
-        Some((key, value)) => Some(value.as_str().and_then(start_time).ok_or_else(|| {
-            format!("{key}: not a time in UTC, such as 2026-11-29T17:18:04.123Z; --time UNIX judges all lines by one")
-        })),
+        Some((key, value)) => Some(value.as_str().and_then(start_time).ok_or(ConnectionError::Time(key))),
     };
     Ok(Line::Connection(Connection {
         source: Source(source),
@@ -127,17 +161,20 @@ fn of_json(text: &str, by_its_time: bool) -> Result<Line, String> {
     }))
 }
 
-/// Insists on a source that connections have.
-fn of_a_connection(source: Ipv6Addr) -> Result<(), String> {
-    never_a_source(&source.into()).map_or(Ok(()), |why| Err(format!("the source {source} is {why}")))
+/// Rejects a source that connections cannot have.
+fn of_a_connection(source_address: Ipv6Addr) -> Result<(), ConnectionError> {
+    let why = never_a_source(&source_address.into());
+    why.map_or(Ok(()), |why| Err(ConnectionError::Source { source_address, why }))
 }
 
-/// Reads the address under the first of some keys; nothing where Envoy has none to tell, or one of another kind.
-fn address(line: &Map<String, Value>, keys: &[&str; 2]) -> Result<Option<(IpAddr, Option<u16>)>, String> {
+/// Reads the address in the first present field; nothing if Envoy had none, or one of another kind.
+fn address(
+    line: &Map<String, Value>,
+    keys: &[&'static str; 2],
+) -> Result<Option<(IpAddr, Option<u16>)>, ConnectionError> {
     let found = keys.iter().find_map(|key| Some((key, line.get(*key)?)));
     let Some((key, value)) = found else {
-        let [own, envoys] = keys;
-        return Err(format!("there is no key `{own}`, and no `{envoys}`"));
+        return Err(ConnectionError::Missing(*keys));
     };
     match value {
         Value::Null => Ok(None),
@@ -146,15 +183,17 @@ fn address(line: &Map<String, Value>, keys: &[&str; 2]) -> Result<Option<(IpAddr
         {
             Ok(None)
         }
-        Value::String(text) => socket(text).map(Some).map_err(|error| format!("{key}: {error}")),
-        _ => Err(format!("{key}: not a text with an address")),
+        Value::String(text) => socket(text)
+            .map(Some)
+            .map_err(|source| ConnectionError::Field { field: key, source }),
+        _ => Err(ConnectionError::NotString(key)),
     }
 }
 
-/// Reads an address with or without a port, and with a zone where it is link-local: `ADDRESS`, `[ADDRESS]`, `[ADDRESS]:PORT`, or of IPv4 `ADDRESS:PORT`.
-fn socket(text: &str) -> Result<(IpAddr, Option<u16>), String> {
-    let error = || format!("`{text}` is not an IPv6 address, such as 2001:db8::7 or [2001:db8::7]:443");
-    // A link-local address has its zone behind it (RFC 4007 §11): Envoy writes the number of an interface.
+/// Reads an address with or without a port, and with a zone if it is link-local: `ADDRESS`, `[ADDRESS]`, `[ADDRESS]:PORT`, or of IPv4 `ADDRESS:PORT`.
+fn socket(text: &str) -> Result<(IpAddr, Option<u16>), AddressError> {
+    let error = || AddressError { text: text.into() };
+    // A link-local address is followed by its zone (RFC 4007 §11): Envoy writes the index of an interface.
     let ipv6 = |text: &str| {
         let (address, zone) = text
             .split_once('%')
@@ -290,7 +329,7 @@ mod tests {
     fn a_time_that_is_none_is_told_where_the_line_is_judged_by_it() {
         let text =
             r#"{"start_time":"2026-02-30T00:00:00Z","source":"[2001:db8::7]:5","destination":"[2001:db8:5::1]:443"}"#;
-        assert!(line(text).unwrap_err().contains("start_time: not a time in UTC"));
+        assert!(line(text).unwrap_err().contains("start_time: must be a time in UTC"));
         let mut faults = Faults::default();
         assert!(read("line", text, false, &mut faults).is_some() && faults.0.is_empty());
         let without = text.replace("2026-02-30T00:00:00Z", "-");

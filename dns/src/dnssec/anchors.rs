@@ -45,7 +45,7 @@ pub enum AnchorError {
         /// The error of the parser.
         source: ParseError,
     },
-    /// The last record is cut short.
+    /// The last record is truncated.
     #[error("the last record is incomplete: expected {WANTED}")]
     Unfinished(#[source] ParseError),
     /// It has records of another type.
@@ -72,7 +72,7 @@ pub enum AnchorError {
 
 const WANTED: &str = "a DNSKEY record in zone file format, such as `example. 3600 IN DNSKEY 257 3 13 KEY`";
 
-/// Finds the faulty line of a file of trust anchors: the first after which it does not parse.
+/// Returns the faulty line of a file of trust anchors: the first after which it does not parse.
 fn locate_error(text: &str, source: ParseError) -> AnchorError {
     let ends = text.split_inclusive('\n').scan(0, |end, line| {
         *end += line.len();

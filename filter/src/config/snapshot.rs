@@ -97,7 +97,7 @@ mod tests {
         let snapshot = snapshot("", SERVICE).unwrap();
         assert_eq!(snapshot.services.services()[0].service.rules.rules().len(), 1);
         let reported: Vec<String> = snapshot.unusable.iter().map(ToString::to_string).collect();
-        assert_eq!(reported, ["services[0].rules[1]: the secret k2 is not at hand"]);
+        assert_eq!(reported, ["services[0].rules[1]: the secret k2 is not available"]);
     }
 
     #[test]

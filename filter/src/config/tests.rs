@@ -157,7 +157,7 @@ fn secrets_are_refused_and_not_repeated() {
     assert!(
         faults(&json)
             .join("\n")
-            .contains("services[0].rules[0]: the secret k1 is not at hand")
+            .contains("services[0].rules[0]: the secret k1 is not available")
     );
 }
 
@@ -166,7 +166,7 @@ fn inline_rules_that_lack_their_secret_are_refused_for_clients_too() {
     let json = r#"{"role": "outbound", "source": "2001:db8::1", "services": [{"name": "web",
         "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=mac(src/64):64; key=k1"],
         "addresses": ["2001:db8:6::1"]}]}"#;
-    assert_eq!(faults(json), ["services[0].rules[0]: the secret k1 is not at hand"]);
+    assert_eq!(faults(json), ["services[0].rules[0]: the secret k1 is not available"]);
 }
 
 #[test]

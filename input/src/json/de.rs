@@ -19,7 +19,7 @@ pub(super) struct Notes {
     pub(super) faults: Vec<(Vec<Step>, Problem)>,
     /// The parts that have a fault already, and are skipped.
     skipped: HashSet<Vec<Step>>,
-    /// Whether the value has to be read again, because more is skipped.
+    /// Whether the value must be read again, because more is skipped.
     changed: bool,
 }
 

@@ -116,8 +116,8 @@ fn a_byte_order_mark_is_ignored() {
 #[test]
 fn a_syntax_error_is_reported_once_with_its_line() {
     for (json, wanted) in [
-        ("{\n\"off\": }", "expected a JSON value (line 2, column 8)"),
-        ("", "the document ends where a value is expected (line 1, column 1)"),
+        ("{\n\"off\": }", "a JSON value is missing here (line 2, column 8)"),
+        ("", "the document ends where a value should be (line 1, column 1)"),
         (
             r#"{"off": true, "off": true}"#,
             "duplicate field `off` (line 1, column 19)",
@@ -126,15 +126,15 @@ fn a_syntax_error_is_reported_once_with_its_line() {
         (r#"{"name": "a"#, "the document ends within a string"),
         ("[1", "the document ends within a list"),
         (r#"{"a": 1"#, "the document ends within an object"),
-        ("[1,]", "expected a value after a comma"),
+        ("[1,]", "a value must follow a comma"),
         ("{} x", "unexpected characters after the end of the document"),
         ("{1: 2}", "a key must be a string in double quotes"),
         ("[01]", "not a JSON number"),
         ("[1e999]", "the number is too large"),
-        ("[nul]", "expected a JSON value; words are true, false and null"),
-        ("[1 2]", "expected a comma or ] after a member of a list"),
-        (r#"{"a" 1}"#, "expected a colon after a key"),
-        (r#"{"a": 1 "b"}"#, "expected a comma or } after a value of an object"),
+        ("[nul]", "a JSON value is missing here; words are true, false and null"),
+        ("[1 2]", "a comma or ] must follow a member of a list"),
+        (r#"{"a" 1}"#, "a colon must follow a key"),
+        (r#"{"a": 1 "b"}"#, "a comma or } must follow a value of an object"),
         ("[\"\n\"]", "a string contains a control character"),
         (r#"["\x"]"#, "not JSON"),
         (&"[".repeat(200), "more than 127 levels deep"),

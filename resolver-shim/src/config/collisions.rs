@@ -75,7 +75,7 @@ impl Config {
 }
 
 impl Named {
-    /// Says whether a place is one of another's, or lies in it, or the other way round.
+    /// Returns whether a place is one of another's, or lies in it, or the other way round.
     fn meets(&self, other: &Self) -> bool {
         let mut pairs = self
             .places
@@ -117,7 +117,7 @@ fn target(path: &Path) -> PathBuf {
     }
 }
 
-/// Says whether two cannot both be listened at.
+/// Returns whether two cannot both be listened at.
 fn same(one: &SocketAddr, other: &SocketAddr) -> bool {
     let (ip, of_other) = (one.ip(), other.ip());
     // What listens at all IPv6 addresses does so at those of IPv4 too.

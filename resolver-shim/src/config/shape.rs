@@ -7,7 +7,7 @@ use super::{
     raw,
 };
 
-/// A configuration as it is written, but for services whose shape is at fault.
+/// A configuration as it is written, except services with faults of shape.
 pub(super) struct Shaped {
     /// All but the services.
     pub(super) config: raw::Config,
@@ -21,7 +21,7 @@ pub(super) struct Shaped {
 ///
 /// # Errors
 ///
-/// Every fault, where it is no JSON or nothing of it can be read.
+/// Every fault, where it is not JSON or nothing of it can be read.
 pub(super) fn read(json: &[u8]) -> Result<Shaped, Vec<Fault>> {
     let mut document = Document::new(json).map_err(|fault| vec![shape(&fault)])?;
     let members = document.take_members("services");

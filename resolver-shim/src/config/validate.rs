@@ -64,7 +64,7 @@ impl Validator {
         }
     }
 
-    /// Says whether a list can be judged: members of another shape were passed over, and those behind them have moved up.
+    /// Returns whether a list can be judged: members of another shape were skipped, and those behind them have moved up.
     fn is_whole(&self, place: &str) -> bool {
         let of_member = |fault: &Fault| {
             fault
@@ -102,7 +102,7 @@ impl Validator {
         self.address(place, text, ssa_dns::socket_address(text), "ADDRESS:PORT")
     }
 
-    /// Takes an address, or says what it is not: a link-local one names an interface, which has to be there.
+    /// Takes an address, or says what it is not: a link-local one names an interface, which must be there.
     fn address<T>(&mut self, place: &str, text: &str, read: Result<T, AddressError>, wanted: &str) -> Option<T> {
         if let Err(AddressError::Unusable { what, .. }) = read {
             let text = excerpt(text);
@@ -117,7 +117,7 @@ impl Validator {
         self.parsed(place, text, read.ok(), wanted)
     }
 
-    /// Takes addresses, each of which stands once.
+    /// Takes addresses, each of which is unique.
     fn addresses<T: PartialEq>(
         &mut self,
         place: &str,
@@ -302,7 +302,7 @@ impl Validator {
             (Some(fixed), None) => Some(Origin::Fixed(self.fixed(&format!("{place}.static"), fixed))),
             (None, domain) => {
                 let domain = domain.unwrap_or_else(|| raw.name.clone());
-                // A name that is at fault already says so once.
+                // A name that is faulty already says so once.
                 match ssa_dns::name(&domain) {
                     Ok(name) => Some(Origin::Dns(name)),
                     Err(error) => {

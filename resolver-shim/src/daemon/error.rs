@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration is at fault.
+    /// The configuration is faulty.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// There are no DNS servers.
@@ -22,7 +22,7 @@ pub enum StartError {
     /// A file of certificates or trust anchors cannot be read.
     #[error("{}: {}", .0.display(), reason(.1))]
     File(PathBuf, #[source] io::Error),
-    /// The trust anchors are at fault.
+    /// The trust anchors are faulty.
     #[error("{}: {}", .0.display(), .1)]
     Anchors(PathBuf, #[source] AnchorError),
     /// The front forwards by UDP and TCP alone.

@@ -58,7 +58,7 @@ impl Watched {
         }
     }
 
-    /// Says whether it is another than was read, and has been so since the last look: one that is being written, or is away
+    /// Returns whether it is another than was read, and has been so since the last look: one that is being written, or is away
     /// for a moment while an editor replaces it, is waited for.
     fn has_changed(&mut self) -> bool {
         let found = Stamp::of(&self.path);
@@ -68,7 +68,7 @@ impl Watched {
     }
 }
 
-/// What has to be read again.
+/// What must be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Changed {
     /// The configuration, and with it all that it names.
@@ -97,7 +97,7 @@ impl Files {
         }
     }
 
-    /// Notes that the configuration is about to be read.
+    /// Records that the configuration is about to be read.
     pub(super) fn begin(&mut self) {
         if let Some(file) = &mut self.configuration {
             *file = Watched::new(std::mem::take(&mut file.path));

@@ -61,7 +61,7 @@ impl Reload {
         }
     }
 
-    /// Says whether a report is of a task that still counts.
+    /// Returns whether a report is of a task that still counts.
     pub(super) fn is_current(&self, report: &Report) -> bool {
         self.pollers.is_current(report)
     }
@@ -94,7 +94,7 @@ impl Reload {
         self.take(config, snapshots);
     }
 
-    /// Takes another configuration; one at fault is told, and changes nothing.
+    /// Takes another configuration; a faulty one is reported, and changes nothing.
     fn take(&mut self, config: Result<Config, StartError>, snapshots: &mut Snapshots) {
         let read = config.and_then(|config| {
             self.files.follow(&config);
@@ -174,7 +174,7 @@ impl Reload {
     }
 }
 
-/// Says whether two configurations agree in what is read at the start alone.
+/// Returns whether two configurations agree in what is read at the start alone.
 fn is_same_at_start(old: &Config, new: &Config) -> bool {
     old.socket.path == new.socket.path
         && old.socket.mode == new.socket.mode

@@ -121,7 +121,7 @@ pub async fn run(settings: Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Reads what was stored; a file at fault is told and not used.
+/// Reads what was stored; a faulty file is reported and not used.
 fn load(config: &Config, clock: Clock, status: &Status) -> BTreeMap<String, Stored> {
     let Some(path) = &config.state else {
         return BTreeMap::new();

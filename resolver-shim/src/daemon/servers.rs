@@ -13,7 +13,7 @@ use crate::{
     reading,
 };
 
-/// The most bytes of a file of certificates or trust anchors.
+/// The maximum size in bytes of a file of certificates or trust anchors.
 const MAX_TRUSTED: usize = 1 << 20;
 
 /// Whom the daemon asks, and to whom its front hands what it does not answer.
@@ -75,7 +75,7 @@ impl Chosen {
         })
     }
 
-    /// Says whether others were made of the same servers.
+    /// Returns whether others were made of the same servers.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.listed == other.listed
     }
@@ -100,7 +100,7 @@ pub(crate) fn unusable_files(config: &Config) -> impl Iterator<Item = (String, S
     })
 }
 
-/// Says whether a configuration needs the system's servers.
+/// Returns whether a configuration needs the system's servers.
 fn uses_system(config: &Config) -> bool {
     let asks = config
         .services
@@ -140,7 +140,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Returns the system's servers if they are others than those that are used. They have to be found twice in a row:
+    /// Returns the system's servers if they are others than those that are used. They must be found twice in a row:
     /// a file that is being written, or is empty or away for a moment, changes nothing.
     pub(super) fn look(&mut self, used: &Chosen, found: Option<Vec<SocketAddr>>) -> Option<Vec<SocketAddr>> {
         let found = found.filter(|found| used.of_system && !found.is_empty());

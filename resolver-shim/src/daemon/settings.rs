@@ -25,7 +25,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Says whether the configuration comes from standard input, as the name `-` says.
+    /// Returns whether the configuration comes from standard input, as the name `-` says.
     #[must_use]
     pub fn is_standard_input(&self) -> bool {
         self.file.as_os_str() == "-"

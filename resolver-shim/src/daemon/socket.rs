@@ -39,12 +39,12 @@ impl SocketWatch {
         }
     }
 
-    /// Says whether snapshots can be had at the path.
+    /// Returns whether snapshots can be had at the path.
     pub(super) fn is_reachable(&self) -> bool {
         self.is_reachable
     }
 
-    /// Binds the socket again where it is not at its path any more. That it cannot be is told once; it is tried until it can.
+    /// Binds the socket again where it is not at its path any more. That it cannot be is reported once; it is tried until it can.
     pub(super) fn look(&mut self) {
         let found = std::fs::symlink_metadata(&self.config.path);
         if found.is_ok_and(|found| (found.dev(), found.ino()) == self.file) {

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::clock::Now;
 
-/// The most aliases followed in an answer.
+/// The maximum number of aliases followed in an answer.
 const MAX_ALIASES: usize = 16;
 
-/// The most hints of an answer that are compared with the addresses of services; behind them all are taken for such.
+/// The maximum number of hints of an answer that are compared with the addresses of services; behind them all are taken for such.
 const MAX_HINTS: usize = 16;
 
 /// The TTL of what is told without a server, in seconds (RFC 8767 §4).
@@ -37,7 +37,7 @@ pub struct Received {
     pub is_composed: bool,
 }
 
-/// Says whether an answer tells what was asked, so that no other server has to be: that there are records, or none
+/// Returns whether an answer tells what was asked, so that no other server must be: that there are records, or none
 /// (RFC 1035 §4.1.1), or that an alias is too long (RFC 6672 §2.2). What a stub could use no more than a failure is one:
 /// a referral elsewhere (RFC 1034 §4.3.1), and what cannot be read.
 #[must_use]
@@ -63,7 +63,7 @@ pub(super) fn is_final(answer: &[u8], query: &[u8]) -> bool {
     matches!(flags & CODE, 0 | 3 | 6) && extended == 0 && !is_referral
 }
 
-/// Says whether a server seems to know nothing of EDNS (RFC 6891 §7).
+/// Returns whether a server seems to know nothing of EDNS (RFC 6891 §7).
 #[must_use]
 pub(super) fn knows_no_edns(answer: &[u8]) -> bool {
     matches!(wire::flags(answer) & CODE, 1 | 4) && edns::of_query(answer).is_none()
@@ -134,7 +134,7 @@ impl Table {
             return Some(unchanged(answer));
         }
         let Some(message) = Message::read(&answer) else {
-            // What is cut short may be cut anywhere (RFC 2181 §9).
+            // What is truncated may be cut anywhere (RFC 2181 §9).
             let is_cut = wire::flags(&answer) & TRUNCATED != 0;
             return truncated(asked, &answer).filter(|_| is_cut).map(unchanged);
         };
@@ -339,7 +339,7 @@ impl Composed<'_> {
         }
     }
 
-    /// Says whether hints lead to a service that is composed for the querier: by its name, or by its addresses.
+    /// Returns whether hints lead to a service that is composed for the querier: by its name, or by its addresses.
     fn hints_at(
         &mut self,
         owner: Vec<u8>,

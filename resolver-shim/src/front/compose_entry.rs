@@ -14,7 +14,7 @@ use ssa_rules::{Choice, Connection, ItemSource, Limits, Membership, Port, Rule, 
 use super::{answer::STALE_TTL, querier::Whose};
 use crate::{clock::Now, config};
 
-/// The longest TTL of an answer, in seconds: what changes in the DNS must reach queriers soon.
+/// The maximum TTL of an answer, in seconds: what changes in the DNS must reach queriers soon.
 pub const MAX_TTL: u64 = 300;
 
 /// What is composed for the queriers of a name.
@@ -51,7 +51,7 @@ impl Default for ComposeEntry {
 }
 
 impl ComposeEntry {
-    /// Says whether an address is in the service's items, those for legacy devices included.
+    /// Returns whether an address is in the service's items, those for legacy devices included.
     pub(super) fn owns(&self, address: Ipv6Addr) -> bool {
         let mut rules = self.rules.iter();
         rules.any(|rule| rule.membership(address) != Membership::Outside)

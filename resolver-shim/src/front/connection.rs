@@ -25,7 +25,7 @@ use crate::random::Bits;
 /// The longest that the transfer of a zone takes.
 const TRANSFER: Duration = Duration::from_mins(5);
 
-/// The most queries of a connection that servers are asked at once; further ones are read when one is answered.
+/// The maximum number of queries of a connection that servers are asked at once; further ones are read when one is answered.
 pub(super) const MAX_UNDER_WAY: usize = 16;
 
 /// Answers the queries of a connection.

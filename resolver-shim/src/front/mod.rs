@@ -60,7 +60,7 @@ pub enum Outcome {
     Faulty,
     /// The querier is none of the clients, or asks for what the front hands to nobody.
     Refused,
-    /// It is no query.
+    /// It is not a query.
     Ignored,
     /// There is no room for it now.
     Dropped,
@@ -98,7 +98,7 @@ pub enum Decision {
 }
 
 impl Table {
-    /// Says whether a querier may ask.
+    /// Returns whether a querier may ask.
     #[must_use]
     pub fn admits(&self, querier: Querier) -> bool {
         querier.is_host || self.clients.iter().any(|clients| clients.contains(&querier.address))

@@ -43,7 +43,7 @@ impl Querier {
         }
     }
 
-    /// Says whether an answer could come to this address at all, and to nobody else.
+    /// Returns whether an answer could come to this address at all, and to nobody else.
     pub(super) fn is_one(self) -> bool {
         let address = self.address;
         address != Ipv4Addr::BROADCAST && !address.is_multicast() && !address.is_unspecified()
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_no_answer_goes_to_are_no_askers() {
+    fn addresses_that_no_answer_goes_to_are_no_queriers() {
         for (text, expected) in [
             ("255.255.255.255", false),
             ("224.0.0.251", false),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_of_askers_is_bounded() {
+    fn what_is_remembered_of_queriers_is_bounded() {
         let queriers = Queriers::default();
         for number in 0..3 * u16::try_from(MAX_KNOWN).unwrap() {
             let address = Ipv6Addr::from([0x2001, 0xdb8, 0x77, 0, 0, 0, 0, number]);

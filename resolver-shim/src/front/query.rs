@@ -21,7 +21,7 @@ pub struct Query<'a> {
     signed: bool,
 }
 
-/// A query that a server is asked in the querier's place, and what its answer has to be like.
+/// A query that a server is asked in the querier's place, and what its answer must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What the server is asked.
@@ -38,12 +38,12 @@ pub struct Asked {
     pub has_subnet: bool,
     /// Whether it wants signatures, where it is of EDNS.
     pub edns: Option<bool>,
-    /// The most bytes of an answer by UDP.
+    /// The maximum size in bytes of an answer by UDP.
     pub limit: usize,
 }
 
 impl Asked {
-    /// Says whether a zone is asked for, which takes more than one message.
+    /// Returns whether a zone is asked for, which takes more than one message.
     #[must_use]
     pub fn is_transfer(&self) -> bool {
         is_transfer(self.kind)
@@ -114,7 +114,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Says whether an answer alone can say what the querier wants: no signatures, no checks left out, and recursion. What
+    /// Returns whether an answer alone can say what the querier wants: no signatures, no checks left out, and recursion. What
     /// means nothing in a query makes no other of it: flags of answers, records beside its OPT.
     #[must_use]
     pub fn is_plain(&self) -> bool {

@@ -25,7 +25,7 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) async fn new(address: SocketAddr) -> io::Result<Self> {
         let tcp = TcpListener::bind(address).await?;
-        // Of a port that the system chose, both have the same.
+        // If a port the system chose, both have the same.
         let udp = UdpSocket::bind(tcp.local_addr()?).await?;
         Ok(Self { udp, tcp })
     }

@@ -18,13 +18,13 @@ use crate::{
     random::Bits,
 };
 
-/// The most queries by UDP that servers are asked at once; a large one counts for several.
+/// The maximum number of queries by UDP that servers are asked at once; a large one counts for several.
 const MAX_QUERIES: usize = 2048;
 
-/// The most connections at once. Each may have several descriptors, of which processes often have 1024.
+/// The maximum number of concurrent connections. Each may have several descriptors, of which processes often have 1024.
 const MAX_CONNECTIONS: usize = 128;
 
-/// The most queries by TCP that servers are asked at once: each is a connection, and an answer of up to 64 KiB.
+/// The maximum number of queries by TCP that servers are asked at once: each is a connection, and an answer of up to 64 KiB.
 const MAX_STREAMED: usize = 256;
 
 /// How long servers are waited for where something can be told without them (RFC 8767 §5), and how long when it is known

@@ -17,7 +17,7 @@ use super::{
 /// The types that programs ask for beside AAAA when they connect: without an answer for them, many do not.
 const KINDS: [u16; 2] = [kind::A, kind::HTTPS];
 
-/// The most bytes of an answer that is kept.
+/// The maximum size in bytes of an answer that is kept.
 const MAX_ANSWER: usize = 1232;
 
 /// How long an answer is kept (RFC 8767 §5).
@@ -38,7 +38,7 @@ impl StaleCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether a question is one that this has answers for.
+    /// Returns whether a question is one that this has answers for.
     pub(crate) fn is_for(table: &Table, asked: &Asked) -> bool {
         asked.is_plain && KINDS.contains(&asked.kind) && table.entries.contains_key(&asked.name)
     }

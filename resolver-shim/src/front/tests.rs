@@ -87,7 +87,7 @@ fn verdict(entry: &ComposeEntry, source: &str, address: Ipv6Addr) -> Verdict {
 }
 
 #[test]
-fn addresses_are_composed_for_the_asker() {
+fn addresses_are_composed_for_the_querier() {
     let key = Key::Secret(Secret::new([7; 16]));
     for rule in [
         "v=ssa1; addr=rand:64",

@@ -146,12 +146,12 @@ impl Upstreams {
         all().skip(first).chain(all().take(first))
     }
 
-    /// Says whether the last that was asked of servers had no answer.
+    /// Returns whether the last that was asked of servers had no answer.
     pub(super) fn are_silent(&self) -> bool {
         self.silent.load(Ordering::Relaxed)
     }
 
-    /// Notes that servers let somebody wait for too long.
+    /// Records that servers let somebody wait for too long.
     pub(super) fn note_silence(&self) {
         self.silent.store(true, Ordering::Relaxed);
     }
@@ -297,7 +297,7 @@ impl UdpSlot {
         })
     }
 
-    /// Says whether one more query may go by it, and counts that.
+    /// Returns whether one more query may go by it, and counts that.
     fn is_good(&self) -> bool {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed);
         uses < USES && self.born.elapsed() < AGE && !self.exchange.broken.load(Ordering::Relaxed)
@@ -305,7 +305,7 @@ impl UdpSlot {
 }
 
 impl Exchange {
-    /// Takes note of a query, and returns a number that no other has.
+    /// Records a query, and returns a number that no other has.
     fn expect(&self, question: &[u8], answer: oneshot::Sender<Vec<u8>>, bits: &Mutex<Bits>) -> u16 {
         let mut waiting = lock(&self.waiting);
         loop {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::{GRACE, Seconds};
 
-/// The most records and lists remembered.
+/// The maximum number of records and lists remembered.
 pub(super) const MAX_ENTRIES: usize = 16;
 
 /// Something published, and how long caches may hold it.
@@ -71,7 +71,7 @@ pub(super) fn by_age<T>(entry: &[Entry<T>]) -> Vec<&Entry<T>> {
     sorted
 }
 
-/// Notes what stands now; all else is gone, and counts for the TTL that it may have had. One that is told of only later,
+/// Records what stands now; all else is gone, and counts for the TTL that it may have had. One that is told of only later,
 /// by a cache that had asked long before, counts too.
 pub(super) fn mark<T: PartialEq>(
     entry: &mut Vec<Entry<T>>,

@@ -134,7 +134,7 @@ struct Paired {
 }
 
 impl History {
-    /// Takes answers, and says whether they change what is known.
+    /// Takes answers, and returns whether they change what is known.
     pub fn take(&mut self, answers: Answers, now: Seconds) -> bool {
         let list = self.list.take(answers.list, now);
         let records = self.records.take(answers.records, now);
@@ -201,7 +201,7 @@ impl History {
         ends.into_iter().min().unwrap_or(0)
     }
 
-    /// Says whether anything is known: an answer, or what was stored. A failure tells nothing yet.
+    /// Returns whether anything is known: an answer, or what was stored. A failure tells nothing yet.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.list.value.is_some() || !self.past_records.is_empty()

@@ -25,7 +25,7 @@ enum Event {
     Break,
 }
 
-/// Says whether a TTL met at one event is still remembered after the last of some events: unless a run of answers
+/// Returns whether a TTL met at one event is still remembered after the last of some events: unless a run of answers
 /// without a break, all after it and all with less, lasted as long as it does and a minute.
 fn is_remembered(events: &[(u64, Event)], at: usize, ttl: u64) -> bool {
     let mut began = None;

@@ -59,7 +59,7 @@ impl Pair {
     }
 }
 
-/// Gives each pair a `from` of its own, for a set has no equal ones. A verifier looks at it only to see whether a
+/// Returns each pair a `from` of its own, for a set has no equal ones. A verifier looks at it only to see whether a
 /// record is in force.
 pub(super) fn make_unique(pairs: &mut [Pair]) {
     let mut taken: Vec<u64> = Vec::new();

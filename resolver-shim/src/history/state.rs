@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Says whether rules are in use.
+    /// Returns whether rules are in use.
     #[must_use]
     pub const fn is_served(self) -> bool {
         matches!(self, Self::Usable | Self::Stale | Self::Kept)

@@ -386,7 +386,7 @@ fn a_secret_that_comes_later_makes_the_record_usable() {
     assert_eq!(lacking.standing.state, State::Unusable);
     assert_eq!(
         lacking.standing.reason.as_deref(),
-        Some("records[0]: the secret k1 is not at hand")
+        Some("records[0]: the secret k1 is not available")
     );
     let key = Key::Secret(ssa_rules::Secret::new([7; 16]));
     let given = Terms {

@@ -269,7 +269,7 @@ impl Model {
         &self.config
     }
 
-    /// Takes the answers for a service, and says whether they change anything.
+    /// Takes the answers for a service, and returns whether they change anything.
     pub fn take(&mut self, service: &str, answers: Answers, now: Seconds) -> bool {
         let mut all = self.config.services.iter().zip(&mut self.services);
         let Some((config, known)) = all.find(|(_, known)| &*known.name == service) else {
@@ -304,17 +304,17 @@ impl Model {
         self.services.iter().map(|known| known.kept.count()).sum()
     }
 
-    /// Reads all key material again, and says whether anything changed.
+    /// Reads all key material again, and returns whether anything changed.
     pub fn refresh_keys(&mut self) -> bool {
         self.keyring.refresh()
     }
 
-    /// Asks for all source addresses again, and says whether anything changed.
+    /// Asks for all source addresses again, and returns whether anything changed.
     pub fn refresh_sources(&mut self) -> bool {
         self.sources.refresh()
     }
 
-    /// Returns how many files and directories of key material are at fault.
+    /// Returns how many files and directories of key material are faulty.
     #[must_use]
     pub fn key_faults(&self) -> usize {
         self.keyring.faults()
@@ -326,13 +326,13 @@ impl Model {
         self.keyring.open()
     }
 
-    /// Says whether every service has an answer, or something stored.
+    /// Returns whether every service has an answer, or something stored.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.services.iter().all(|known| known.history.is_known())
     }
 
-    /// Says whether there is something to serve: rules in use, by filters or the front, or nothing on purpose.
+    /// Returns whether there is something to serve: rules in use, by filters or the front, or nothing on purpose.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         let mut standings = self.services.iter().flat_map(|known| known.standings.values());
@@ -591,7 +591,7 @@ fn note_former(standing: &mut Standing, former: Option<&str>) {
     });
 }
 
-/// Notes what a service's verifiers keep though gone; what is new about it is told.
+/// Records what a service's verifiers keep though gone; what is new about it is told.
 fn keep(known: &mut Known, kept: Kept) {
     if kept != known.kept {
         let service = &*known.name;
@@ -605,7 +605,7 @@ fn keep(known: &mut Known, kept: Kept) {
     known.kept = kept;
 }
 
-/// Notes how a service stands; what is new about it is told.
+/// Records how a service stands; what is new about it is told.
 fn stand(known: &mut Known, role: Role, standing: Standing) {
     let old = known.standings.get(&role);
     if old.is_none_or(|old| old.state != standing.state || old.reason != standing.reason) {

@@ -221,7 +221,7 @@ impl Model {
         all
     }
 
-    /// Notes what each service holds now, and says whether any left something.
+    /// Records what each service holds now, and returns whether any left something.
     fn hold(&mut self, views: &[Views]) -> bool {
         let mut left = false;
         for (known, views) in self.services.iter_mut().zip(views) {

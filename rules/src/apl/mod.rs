@@ -16,7 +16,7 @@ pub(crate) use text::decimal;
 pub use text::{TextError, TextFault};
 pub use wire::{WireError, WireFault};
 
-/// The most items of family 2 that an address space may have, duplicates counted.
+/// The maximum number of items of family 2 that an address space may have, duplicates counted.
 pub const MAX_ITEMS: usize = 64;
 
 /// The shortest positive item, in bits.

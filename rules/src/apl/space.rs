@@ -50,7 +50,7 @@ pub enum SpaceFault {
         /// The item.
         item: Ipv6Net,
     },
-    /// An item stands both positive and negated.
+    /// An item is both positive and negated.
     Conflict {
         /// The item.
         item: Ipv6Net,
@@ -70,7 +70,7 @@ impl fmt::Display for SpaceFault {
                     "apl 2:{item}: a positive item has at least {MIN_POSITIVE_LENGTH} bits"
                 )
             }
-            Self::Conflict { item } => write!(f, "apl 2:{item}: stands both positive and negated"),
+            Self::Conflict { item } => write!(f, "apl 2:{item}: is both positive and negated"),
         }
     }
 }

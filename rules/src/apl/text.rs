@@ -78,7 +78,7 @@ pub enum TextFault {
 }
 
 impl TextFault {
-    /// Returns which item is at fault, counted from 0.
+    /// Returns which item is faulty, counted from 0.
     #[must_use]
     pub fn item(&self) -> usize {
         match self {

@@ -34,9 +34,9 @@ pub struct Location {
     pub tag: String,
     /// The number of the field, counted from 0, where the tag is `addr`.
     pub field: Option<usize>,
-    /// The offset in bytes of the text at fault.
+    /// The offset in bytes of the faulty text.
     pub offset: usize,
-    /// The length in bytes of the text at fault.
+    /// The length in bytes of the faulty text.
     pub length: usize,
 }
 
@@ -58,7 +58,7 @@ pub enum Problem {
         /// Its bytes.
         bytes: usize,
     },
-    /// Bytes in a row are not ASCII, such as those of one letter in UTF-8. The location has their number.
+    /// Consecutive bytes are not ASCII, such as those of one letter in UTF-8. The location has their number.
     NotAscii {
         /// The first of them.
         byte: u8,
@@ -73,7 +73,7 @@ pub enum Problem {
     MissingEquals,
     /// No tag has this name.
     UnknownTag,
-    /// The tag stands twice.
+    /// The tag is a duplicate.
     RepeatedTag,
     /// The text is not a number in these bounds.
     Number {
@@ -106,7 +106,7 @@ pub enum Problem {
         /// The text as given.
         text: String,
     },
-    /// The kind of input stands twice in one list.
+    /// The kind of input is a duplicate in one list.
     RepeatedInput {
         /// The kind.
         kind: &'static str,
@@ -198,7 +198,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Says whether the message repeats what stands in the record.
+    /// Returns whether the message repeats what stands in the record.
     pub(super) fn repeats_text(&self) -> bool {
         matches!(
             self,

@@ -66,7 +66,7 @@ impl Template {
         faults
     }
 
-    /// Says whether a rand bit is among the first bits of the template.
+    /// Returns whether a rand bit is among the first bits of the template.
     fn has_rand_within(&self, bits: u8) -> bool {
         let mut before = 0_u8;
         self.fields().iter().any(|field| {

@@ -34,7 +34,7 @@ use crate::{
 /// The longest record, in bytes.
 pub const MAX_RECORD_BYTES: usize = 1024;
 
-/// The most fields that a template may have.
+/// The maximum number of fields that a template may have.
 pub const MAX_FIELDS: usize = 16;
 
 /// The widest template, in bits: a positive item has at least 16.
@@ -43,7 +43,7 @@ pub const MAX_TEMPLATE_BITS: u16 = 112;
 /// The narrowest mac, in bits.
 pub const MIN_MAC_BITS: u8 = 16;
 
-/// The most bits of a proof of work (tag `pow`).
+/// The maximum number of bits of a proof of work (tag `pow`).
 pub const MAX_POW: u8 = 24;
 
 /// The most replicas (tag `replicas`).
@@ -55,7 +55,7 @@ pub const MAX_SKEW: u16 = 600;
 /// The longest clock skew beside a proof of work, in seconds.
 pub const MAX_SKEW_WITH_POW: u16 = 120;
 
-/// The longest time step, in seconds.
+/// The maximum time step, in seconds.
 pub const MAX_TIME_STEP: u32 = 86_400;
 
 /// How many more rand bits than those of its proof of work a record needs.

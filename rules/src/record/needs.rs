@@ -7,7 +7,7 @@ use crate::apl::AddressSpace;
 
 /// What a client needs to compose by a record, and what a verifier needs to check all of it.
 ///
-/// A client always has its source: it needs one to connect. [`Needs::source`] says whether the address depends on it.
+/// A client always has its source: it needs one to connect. [`Needs::source`] returns whether the address depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -98,7 +98,7 @@ impl Record {
     /// Returns the address space that the record decides about: that of the name's APL records, if there is one, else
     /// that of the record's own list (tag `apl`).
     ///
-    /// A list without items of family 2 counts as absent. APL records at fault make the record unusable: they are no
+    /// A list without items of family 2 counts as absent. APL faulty records make the record unusable: they are no
     /// case for this method.
     #[must_use]
     pub fn space<'a>(&self, published: Option<&'a AddressSpace>) -> Option<Cow<'a, AddressSpace>> {

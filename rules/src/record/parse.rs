@@ -25,7 +25,7 @@ impl FromStr for Record {
 }
 
 impl Record {
-    /// Says whether a TXT record is an SSA record at all: its first tag is `v` with the value `ssa1`. Others are
+    /// Returns whether a TXT record is an SSA record at all: its first tag is `v` with the value `ssa1`. Others are
     /// ignored.
     ///
     /// ```
@@ -84,7 +84,7 @@ fn not_ascii(txt: &[u8]) -> impl Iterator<Item = RecordFault> {
     })
 }
 
-/// Says whether a fault repeats a text that is not ASCII, of which that is told already.
+/// Returns whether a fault repeats a text that is not ASCII, of which that is reported already.
 fn follows_from_not_ascii(fault: &RecordFault, txt: &[u8]) -> bool {
     let Location { offset, length, .. } = fault.location;
     fault.problem.repeats_text() && txt.iter().skip(offset).take(length).any(|byte| !byte.is_ascii())
@@ -172,7 +172,7 @@ struct Parser<'a> {
     /// The names of the tags so far, and where their values are.
     seen: Vec<(&'a str, Piece<'a>)>,
     template: Option<(Vec<Field>, Piece<'a>)>,
-    /// Whether a field was left out because it is at fault.
+    /// Whether a field was left out because it is faulty.
     fields_missing: bool,
     item: Option<ItemChoice>,
     salt: Option<Salt>,
@@ -384,7 +384,7 @@ impl<'a> Parser<'a> {
         Some(ItemChoice::Hash(inputs))
     }
 
-    /// Reads the template. A field at fault is left out; the record is unusable anyway.
+    /// Reads the template. A faulty field is left out; the record is unusable anyway.
     fn fields(&mut self, value: Piece<'a>) -> Vec<Field> {
         if value.text == "-" {
             return Vec::new();

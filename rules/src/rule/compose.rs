@@ -52,7 +52,7 @@ impl Request<'_> {
 pub enum ComposeError {
     /// Inputs that the record needs are not given.
     Missing(Missing),
-    /// The record has a mac, and its secret or the client's own key is not at hand.
+    /// The record has a mac, and its secret or the client's own key is not available.
     SecretMissing,
     /// The replica is not one of the record's.
     ReplicaOutOfRange {
@@ -160,7 +160,7 @@ impl ItemSet {
         Self(self.0 | 1_u64.unbounded_shl(item.0 as u32))
     }
 
-    /// Says whether the item is in the set.
+    /// Returns whether the item is in the set.
     #[must_use]
     pub const fn contains(self, item: ItemIndex) -> bool {
         self.0 & 1_u64.unbounded_shl(item.0 as u32) != 0
@@ -201,7 +201,7 @@ impl Rule {
 
     /// Starts composing: chooses an item, moving to another where no address drawn is in the service.
     ///
-    /// Items in `avoid` are passed over; where the item is a hash of inputs there is no other, and `avoid` is not
+    /// Items in `avoid` are skipped; where the item is a hash of inputs there is no other, and `avoid` is not
     /// looked at.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a composer and a verifier share: the inputs at hand and the value that a field takes of them.
+//! What a composer and a verifier share: the available inputs and the value that a field takes of them.
 
 use super::{CompiledField, CompiledInputs, Rule, field_kind, key_kind};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     types::{ClientKey, Secret, Source},
 };
 
-/// The inputs at hand for one address. What is not known is `None`.
+/// The available inputs for one address. What is not known is `None`.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) source: u128,
@@ -47,7 +47,7 @@ impl Rule {
         Some(Secret::new(self.key).client_key(prefix, Source(source.into())))
     }
 
-    /// Says whether the key at hand is one of these kinds, where a mac needs any.
+    /// Returns whether the available key is one of these kinds, where a mac needs any.
     pub(super) fn has_key(&self, kinds: &[u8]) -> bool {
         self.has_mac == 0 || kinds.contains(&self.key_kind)
     }
@@ -71,7 +71,7 @@ impl Rule {
 
 impl CompiledField {
     /// Returns what a field other than rand must be for replica 0, given the bits before it. Nothing where an input
-    /// is not known or, for obj, the key is no number.
+    /// is not known or, for obj, the key is not a number.
     #[inline(always)]
     #[expect(
         clippy::inline_always,

@@ -225,13 +225,13 @@ impl Rule {
         self.replicas.max(1)
     }
 
-    /// Says whether inputs choose the item, so that there is no other.
+    /// Returns whether inputs choose the item, so that there is no other.
     #[must_use]
     pub fn computes_item(&self) -> bool {
         self.item_choice == item_choice::HASH
     }
 
-    /// Says whether an address's first bits after the item are random, so that another draw leads to another slice.
+    /// Returns whether an address's first bits after the item are random, so that another draw leads to another slice.
     #[must_use]
     pub fn leads_at_random(&self) -> bool {
         self.fields()
@@ -307,7 +307,7 @@ impl Rule {
         Some((items.get(index)?, positive))
     }
 
-    /// Says whether an address made under a positive item is in the service: no longer negated item contains it.
+    /// Returns whether an address made under a positive item is in the service: no longer negated item contains it.
     fn escapes_negated(&self, address: u128) -> bool {
         let longer = self.items.get(..usize::from(self.longer_negated)).unwrap_or_default();
         !longer.iter().any(|item| item.contains(address))

@@ -63,7 +63,7 @@ impl fmt::Display for SecretMissing {
 
 impl core::error::Error for SecretMissing {}
 
-/// A field that does not fit, and what it should be for replica 0; nothing where an object key is no number.
+/// A field that does not fit, and what it should be for replica 0; nothing where an object key is not a number.
 #[derive(Clone, Copy)]
 struct Failing {
     index: u8,
@@ -71,7 +71,7 @@ struct Failing {
 }
 
 impl Rule {
-    /// Says whether a verifier can judge by this rule: it has the secret, where the record has a mac.
+    /// Returns whether a verifier can judge by this rule: it has the secret, where the record has a mac.
     #[must_use]
     pub fn can_verify(&self) -> bool {
         self.has_key(&[key_kind::SECRET])
@@ -214,7 +214,7 @@ impl Rule {
         }
     }
 
-    /// Says whether a replica of the first field has this value, in a time that does not tell which.
+    /// Returns whether a replica of the first field has this value, in a time that does not tell which.
     fn fits_a_replica(&self, width: u8, value: u64, found: u64) -> bool {
         let mask = bits::trailing(width);
         let replicas = (0..self.replicas()).map(|replica| {

@@ -80,7 +80,7 @@ impl Txt {
     }
 }
 
-/// Why a text is no file of vectors.
+/// Why a text is not a file of vectors.
 #[derive(Debug)]
 pub enum FormatError {
     /// It is not JSON.

@@ -49,7 +49,7 @@ pub const FILES: &[(&str, &str)] = &[
 ///
 /// # Errors
 ///
-/// [`FormatError`] where the text is no file of vectors: no case counts then.
+/// [`FormatError`] where the text is not a file of vectors: no case counts then.
 pub fn run(json: &str) -> Result<Report, FormatError> {
     let cases = case::read(json)?;
     let mut report = Report::default();

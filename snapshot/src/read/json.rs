@@ -31,7 +31,7 @@ impl Json {
         Ok(value)
     }
 
-    /// Returns the value of a field, if this is an object that has it; the first where it stands twice.
+    /// Returns the value of a field, if this is an object that has it; the first where it is a duplicate.
     pub(super) fn field(&self, name: &str) -> Option<&Self> {
         let Self::Object(fields) = self else { return None };
         fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)

@@ -10,7 +10,7 @@ use crate::counts::plain;
 
 /// Where resolvers listen for the sidecar beside them: the chart's, and one whose configuration names no socket. A test holds
 /// the first against the chart.
-const SOCKETS: [&str; 2] = ["/run/ssa/snapshot.sock", ssa_snapshot::DEFAULT_SOCKET];
+const SOCKETS: [&str; 2] = [ssa_snapshot::CHART_SOCKET, ssa_snapshot::DEFAULT_SOCKET];
 
 /// A route's flags in `/proc/net/ipv6_route`: to this machine itself, and refused (`RTF_LOCAL`, `RTF_REJECT`).
 const LOCAL: u32 = 0x8000_0000;

@@ -73,7 +73,7 @@ fn every_field_of_another_type_is_told_by_its_path() {
                 continue;
             };
             refused += 1;
-            // A list or an object may be at fault for what it lacks, and another field for what stands here.
+            // A list or an object may be faulty for what it lacks, and another field for what stands here.
             assert!(told.contains(&way) || same, "{other} at {way}: {told}");
         }
         assert!(refused >= 4, "{way}: {refused}");

@@ -71,7 +71,7 @@ fn options(bytes: &[u8]) -> Option<Vec<u16>> {
 
 /// RFC 7873 §5.3: a client that has met a server's cookie discards answers without one.
 #[test]
-fn no_cookie_of_a_server_reaches_an_asker() {
+fn no_cookie_of_a_server_reaches_an_querier() {
     let asking = query("other.test", kind::A, 1, &opt(0, false, b"\0\x0a\0\x08abcdefgh"));
     let all: Vec<u8> = (1..=20_u8).flat_map(|code| [0, code, 0, 1, 0]).collect();
     let address = record(b"\xc0\x0c", kind::A, 7, &[192, 0, 2, 9]);
@@ -106,7 +106,7 @@ fn answers_have_edns_where_queries_have() {
     // What a server says without it comes back as it was.
     let answer = reply(&plain, AUTHORITY, [&address, &[], &[]]);
     assert_eq!(receive(&plain, &answer, QUERIER).unwrap().bytes, answer);
-    // Two of them, or one that is cut short, say nothing.
+    // Two of them, or one that is truncated, say nothing.
     for additional in [vec![opt(0, true, &[]); 2], vec![opt(0, true, b"\0\x0a\0\x08")]] {
         assert_eq!(
             receive(&plain, &reply(&plain, RESPONSE, [&[], &[], &additional]), QUERIER),

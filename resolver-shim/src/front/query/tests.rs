@@ -136,7 +136,7 @@ fn a_later_version_of_edns_is_told() {
     assert_eq!(code(&message), Some(Code::BadVersion));
 }
 
-/// RFC 2136, RFC 1996, RFC 8490: what is no query is judged by its sender's address or is of its connection.
+/// RFC 2136, RFC 1996, RFC 8490: what is not a query is judged by its sender's address or is of its connection.
 #[test]
 fn no_opcode_but_query_is_implemented() {
     let plain = query("demo.test", 6, 0, &[]);

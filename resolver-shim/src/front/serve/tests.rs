@@ -156,7 +156,7 @@ async fn other_queries_are_handed_on_by_udp_and_tcp() {
 
 /// RFC 1035 §4.2.1, RFC 6891 §6.2.3: nobody gets more by UDP than he takes, whatever a server sends.
 #[tokio::test(flavor = "current_thread")]
-async fn what_is_larger_than_the_asker_takes_is_cut_short() {
+async fn what_is_larger_than_the_querier_takes_is_cut_short() {
     let (address, _table, _counters) = front(vec![answering(3000).await]).await;
     for asked in [
         query("other.test", 16, 0, &[]),
@@ -439,7 +439,7 @@ async fn queries_under_way_are_bounded_in_number() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn an_asker_without_measure_leaves_room_for_others() {
+async fn an_querier_without_measure_leaves_room_for_others() {
     // A server that answers nobody but who asks for this name.
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let (address, _table, counters) = front(vec![server.local_addr().unwrap()]).await;

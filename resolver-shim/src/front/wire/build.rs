@@ -138,7 +138,7 @@ impl Builder {
         Some(())
     }
 
-    /// Notes how long the data are that followed.
+    /// Records how long the data are that followed.
     fn end(&mut self, length_at: usize) -> Option<()> {
         let data = self.bytes.len().checked_sub(length_at.checked_add(2)?)?;
         let length = u16::try_from(data).ok()?.to_be_bytes();
@@ -171,7 +171,7 @@ impl Builder {
         self.note_until(name, start, name.len().saturating_sub(1));
     }
 
-    /// Notes the labels of a name, up to this one, as what can be pointed to.
+    /// Records the labels of a name, up to this one, as what can be pointed to.
     fn note_until(&mut self, name: &[u8], start: usize, end: usize) {
         let mut at = 0;
         while at < end {

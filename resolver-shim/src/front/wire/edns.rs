@@ -33,7 +33,7 @@ pub struct Opt<'a> {
 }
 
 impl<'a> Opt<'a> {
-    /// Reads a record that is one. Nothing where it has another name than the root, or its options are cut short.
+    /// Reads a record that is one. Nothing where it has another name than the root, or its options are truncated.
     #[must_use]
     pub fn read(message: &Message<'a>, record: &Record) -> Option<Self> {
         let options = message.data(record);
@@ -73,7 +73,7 @@ impl<'a> Opt<'a> {
             .filter(|(code, _)| [CLIENT_SUBNET, EXTENDED_ERROR].contains(code))
     }
 
-    /// Says whether the answer is for one network of queriers.
+    /// Returns whether the answer is for one network of queriers.
     #[must_use]
     pub fn has_subnet(&self) -> bool {
         self.options().any(|(code, _)| code == CLIENT_SUBNET)

@@ -2,7 +2,7 @@
 
 use super::{HEADER, first_question, flags, number};
 
-/// The most bytes of a name.
+/// The maximum size in bytes of a name.
 const MAX_NAME: usize = 255;
 
 /// A section of an answer.

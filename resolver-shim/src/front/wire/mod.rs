@@ -18,7 +18,7 @@ pub use self::{
 /// The bytes of a header.
 pub(super) const HEADER: usize = 12;
 
-/// The most bytes of a message.
+/// The maximum size in bytes of a message.
 pub(super) const MAX_MESSAGE: usize = 65_535;
 
 /// The most bytes by UDP where nothing else is said (RFC 1035 §4.2.1), and the least that EDNS can say (RFC 6891 §6.2.3).
@@ -76,7 +76,7 @@ pub enum Code {
     FormatError = 1,
     /// No server answered.
     ServerFailure = 2,
-    /// It is no query for records.
+    /// It is not a query for records.
     NotImplemented = 4,
     /// The querier is none of the clients, or asks for what the front hands to nobody.
     Refused = 5,
@@ -95,7 +95,7 @@ pub fn flags(message: &[u8]) -> u16 {
     number(message, 2).unwrap_or(0)
 }
 
-/// Says whether a message is a query: answers to answers would go back and forth without end.
+/// Returns whether a message is a query: answers to answers would go back and forth without end.
 #[must_use]
 pub fn is_query(message: &[u8]) -> bool {
     message.len() >= HEADER && flags(message) & RESPONSE == 0
@@ -108,7 +108,7 @@ pub fn question(message: &[u8]) -> &[u8] {
     question.unwrap_or_default()
 }
 
-/// Says whether a message answers this question, whatever its number. Only what is no ordinary answer may leave the
+/// Returns whether a message answers this question, whatever its number. Only what is no ordinary answer may leave the
 /// question out, as servers do that could not read it (RFC 1035 §4.1.1).
 #[must_use]
 pub fn answers(message: &[u8], asked: &[u8]) -> bool {
@@ -163,7 +163,7 @@ pub fn failure(query: &[u8], code: Code) -> Option<Vec<u8>> {
     bare(query, 0, code as u16)
 }
 
-/// Gives a message the number that stands at the beginning of another.
+/// Returns a message the number that stands at the beginning of another.
 pub(super) fn set_number(message: &mut [u8], from: &[u8]) {
     for (place, byte) in message.iter_mut().zip(from.iter().take(2)) {
         *place = *byte;

@@ -25,7 +25,7 @@ pub struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    /// Reads data; nothing where they are malformed: cut short, with keys that are not in order, or with hints that are
+    /// Reads data; nothing where they are malformed: truncated, with keys that are not in order, or with hints that are
     /// no addresses (RFC 9460 §2.2, §7.3).
     #[must_use]
     pub fn read(data: &'a [u8]) -> Option<Self> {

@@ -263,7 +263,7 @@ fn hints_go_and_so_does_the_demand_to_understand_them() {
     assert_eq!(without(&data(1, &[], &[&alpn])), data(1, &[], &[&alpn]));
     // An alias has no parameters that count, and they go all the same.
     assert_eq!(without(&data(0, &[], &[&hint])), data(0, &[], &[]));
-    // What is cut short, out of order or no addresses is none.
+    // What is truncated, out of order or no addresses is none.
     for end in 0..whole.len() {
         let cut = svcb::Service::read(&whole[..end]);
         assert!(cut.is_none_or(|service| service.hints().next().is_none()), "{end}");

@@ -36,10 +36,10 @@ pub fn all() -> Vec<Theme> {
         cases: cases.0,
     };
     let mut themes = vec![
-        theme("record-grammar.json", records::grammar()),
-        theme("record-numbers.json", records::numbers()),
-        theme("record-rules.json", records::rules()),
-        theme("record-limits.json", records::limits()),
+        theme("record-grammar.json", records::grammar::cases()),
+        theme("record-numbers.json", records::numbers::cases()),
+        theme("record-rules.json", records::rules::cases()),
+        theme("record-limits.json", records::limits::cases()),
         theme("apl-lists.json", lists::lists()),
         theme("apl-negated.json", lists::negated()),
         theme("apl-tag.json", lists::tag()),
