@@ -91,6 +91,13 @@ impl World {
         for set in sets {
             let parts = self.newest(set);
             match read(&parts) {
+                Ok(map) if kept.get(set).is_some_and(|before| before.epoch() > map.epoch()) => {
+                    let before = kept.get(set).map_or(map.epoch(), Map::epoch);
+                    part.faults.push(format!(
+                        "{set}: the map of epoch {} comes after that of epoch {before}, which stays",
+                        map.epoch()
+                    ));
+                }
                 Ok(map) => {
                     let applied = parts.iter().map(|map| AppliedMap {
                         name: map.name().clone(),
@@ -175,4 +182,83 @@ fn read(parts: &[&SliceMap]) -> Result<Map, Vec<String>> {
         flat(standby.collect()),
     )
     .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use ssa_slices::handover::KernelRoute;
+
+    use super::*;
+    use crate::objects::ResourceVersion;
+    use crate::store::Faulty;
+
+    fn map(epoch: u64, parts: u32, owned: &str) -> SliceMap {
+        let value = json!({
+            "apiVersion": "ssa.dev.example/v1alpha1",
+            "kind": "SliceMap",
+            "metadata": {"name": "web"},
+            "spec": {
+                "sliceSet": "web",
+                "epoch": epoch,
+                "parts": parts,
+                "endpoints": [{"name": "a", "owned": [owned]}],
+            },
+        });
+        Object::from_value(&value).expect("a map")
+    }
+
+    fn listed(objects: impl Into<Vec<SliceMap>>, faulty: &[&str]) -> Listed<SliceMapSpec> {
+        let faulty = faulty.iter().map(|name| Faulty {
+            name: (*name).to_owned(),
+            faults: vec![SliceMapSpec::fault("spec.epoch", "is wrong")],
+        });
+        Listed {
+            objects: objects.into(),
+            faulty: faulty.collect(),
+            version: ResourceVersion::new("1"),
+        }
+    }
+
+    /// What `a` delivers, and what is told.
+    fn local(world: &World, kept: &mut BTreeMap<Name, Map>) -> (Vec<String>, Vec<String>) {
+        let part = world.part(&Name::new("a").expect("a name"), &View::default(), kept);
+        let local = part.wanted.routes.iter().filter_map(|route| match route {
+            KernelRoute::Local { prefix } => Some(prefix.to_string()),
+            _ => None,
+        });
+        (local.collect(), part.faults)
+    }
+
+    #[test]
+    fn what_is_at_fault_stays_as_it_was_known_and_what_is_gone_goes() {
+        let (mut world, mut kept) = (World::default(), BTreeMap::new());
+        assert_eq!(world.maps.take(listed([map(1, 1, "2001:db8::/66")], &[])), [""; 0]);
+        assert_eq!(local(&world, &mut kept).0, ["2001:db8::/66"]);
+        let told = world.maps.take(listed([], &["web"]));
+        assert_eq!(told, ["SliceMap web: spec.epoch: is wrong"]);
+        assert_eq!(local(&world, &mut kept).0, ["2001:db8::/66"]);
+        world.maps.take(listed([], &[]));
+        assert_eq!(local(&world, &mut kept).0, [""; 0]);
+    }
+
+    #[test]
+    fn a_map_of_which_parts_are_missing_and_an_old_one_change_nothing() {
+        let (mut world, mut kept) = (World::default(), BTreeMap::new());
+        world.maps.take(listed([map(5, 1, "2001:db8::/66")], &[]));
+        local(&world, &mut kept);
+        for (wrong, fault) in [
+            (map(6, 2, "2001:db8:1::/66"), "web: the map of epoch 6 has 1 of 2 parts"),
+            (
+                map(4, 1, "2001:db8:1::/66"),
+                "web: the map of epoch 4 comes after that of epoch 5, which stays",
+            ),
+        ] {
+            world.maps.take(listed([wrong], &[]));
+            let expected = (vec!["2001:db8::/66".to_owned()], vec![fault.to_owned()]);
+            assert_eq!(local(&world, &mut kept), expected);
+        }
+        world.maps.take(listed([map(6, 1, "2001:db8:1::/66")], &[]));
+        assert_eq!(local(&world, &mut kept), (vec!["2001:db8:1::/66".to_owned()], vec![]));
+    }
 }

@@ -11,4 +11,4 @@ LIMIT = 300
 
 
 def run(stage: Stage) -> None:
-    routing.run(stage, 14, trials=10)
+    routing.run(stage, 14, trials=3)
