@@ -1,7 +1,7 @@
 //! Handover: how slices go from one endpoint to another while their addresses stay reachable and open flows stay open.
 //!
 //! Three values say everything: a [`Map`] (who owns each prefix and who stands by), the open [`Handover`]s with their
-//! [`Phase`]s, and for each endpoint its own [`View`] of its peers. [`routes`] gives what the kernel of one endpoint
+//! [`Phase`]s, and for each endpoint its own [`View`] of its peers. [`routes()`] gives what the kernel of one endpoint
 //! must hold; agents reconcile it and report the phase they have reached. Nobody has to remember what was done
 //! before: the same values give the same routes, after any crash.
 //!
