@@ -9,7 +9,7 @@ use std::{
 
 use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text};
 
-const SUBCOMMANDS: [&[&str]; 11] = [
+const SUBCOMMANDS: [&[&str]; 15] = [
     &["compose"],
     &["verify"],
     &["resolve"],
@@ -17,6 +17,10 @@ const SUBCOMMANDS: [&[&str]; 11] = [
     &["lint"],
     &["simulate"],
     &["slices", "plan"],
+    &["slices", "status"],
+    &["slices", "explain"],
+    &["slices", "drain"],
+    &["slices", "undrain"],
     &["key", "new"],
     &["key", "derive"],
     &["vectors"],

@@ -9,9 +9,11 @@
 //! An object has one writer for its `spec` and one for its `status`. Every write says which version it changes; one that
 //! has changed meanwhile is a [conflict](store::StoreError::Conflict), so that nobody overwrites what they have not seen.
 
+#[cfg(target_os = "linux")]
 pub mod agent;
 pub mod controller;
 pub mod election;
+#[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod objects;
 pub mod store;

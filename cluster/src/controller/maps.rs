@@ -10,16 +10,18 @@ use ssa_slices::{
 
 use crate::objects::{Epoch, MAX_MAP_PREFIXES, MapEndpoint, Name, Ownership, Prefix, SliceMap, SliceMapSpec};
 
-/// The map, and whether the store has all of it in one epoch.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) map: Map,
+/// A set's map, and whether the store has all of it in one epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMap {
+    /// The map.
+    pub map: Map,
     /// A leader that died in the middle left parts of several epochs, or too few: it has to be written again.
-    pub(super) torn: bool,
+    pub torn: bool,
 }
 
-/// Puts parts together. Where they contradict each other, the higher epoch counts.
-pub(super) fn read(parts: &[&SliceMap], ownership: Ownership) -> Read {
+/// Puts the parts of a set's map together. Where they contradict each other, the higher epoch counts.
+#[must_use]
+pub fn stored_map(parts: &[&SliceMap], ownership: Ownership) -> StoredMap {
     let mut sorted: Vec<&SliceMap> = parts.to_vec();
     sorted.sort_by_key(|part| std::cmp::Reverse(part.spec.epoch));
     let (mut owned, mut standby) = (BTreeMap::new(), BTreeMap::new());
@@ -39,7 +41,7 @@ pub(super) fn read(parts: &[&SliceMap], ownership: Ownership) -> Read {
     let ownership = handover_ownership(ownership);
     // A standby that would draw the owner's packets is none.
     let map = Map::new(epoch, ownership, owned.clone(), standby).or_else(|_| Map::new(epoch, ownership, owned, []));
-    Read {
+    StoredMap {
         map: map.unwrap_or_default(),
         torn,
     }

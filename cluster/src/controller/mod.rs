@@ -24,6 +24,8 @@ use ssa_slices::{
     handover::{EndpointName, Map, Next, overlap},
 };
 
+pub use maps::{StoredMap, stored_map};
+pub use placement::slots;
 pub use report::{Report, metrics};
 pub use run::run;
 
@@ -191,7 +193,7 @@ impl Controller {
             .iter()
             .filter(|map| map.spec.slice_set == *set.name())
             .collect();
-        let read = maps::read(&parts, set.spec.ownership);
+        let read = stored_map(&parts, set.spec.ownership);
         let mine: Vec<&SliceMove> = everything
             .moves
             .iter()
@@ -276,7 +278,7 @@ impl Controller {
     async fn advance(
         &self,
         set: &SliceSet,
-        read: &maps::Read,
+        read: &StoredMap,
         steps: &[(&SliceMove, Next)],
         mut epoch: Epoch,
         wall: Timestamp,
@@ -496,21 +498,13 @@ fn endpoint_spec(entry: &EndpointEntry, slice_sets: Vec<Name>) -> SliceEndpointS
 
 /// Lists a set's endpoints. Those that are not ready, lost or drained have no weight: they own nothing for long.
 fn members(set: &SliceSet, around: &Around<'_>) -> Vec<Member> {
-    let listed = |name: &Name| {
-        set.spec
-            .endpoints
-            .list
-            .as_ref()
-            .is_none_or(|list| list.iter().any(|entry| entry.name == *name))
-    };
     let mine = around
         .endpoints
         .values()
         .filter(|one| one.spec.slice_sets.contains(set.name()));
     mine.map(|one| {
         let lost = around.is_lost(one.name());
-        let drained = one.spec.drained || set.spec.placement.drained.contains(one.name()) || !listed(one.name());
-        let serves = one.status.ready && !lost && !drained;
+        let serves = one.status.ready && !lost && !set.spec.drains(one);
         Member {
             name: one.name().endpoint(),
             weight: if serves { one.spec.weight.get() } else { 0 },

@@ -233,7 +233,8 @@ impl<'a> Numbered<'a> {
 }
 
 /// The places of the slices of a prefix; of the one that it is a part of, where it is longer than a slice.
-pub(super) fn slots(space: &SliceSpace, prefix: Ipv6Net) -> std::ops::Range<usize> {
+#[must_use]
+pub fn slots(space: &SliceSpace, prefix: Ipv6Net) -> std::ops::Range<usize> {
     let length = space.slice_length().saturating_sub(prefix.prefix_len());
     let start = space
         .slice_of(prefix.network())

@@ -12,7 +12,7 @@ use ssa_slices::{Replicas, SliceBits, SliceSpace};
 use ssa_snapshot::Number;
 
 use super::{
-    Epoch, Fault, Kind, LabelValue, Message, Name, Object, Prefix, ServiceName, Spec, Timestamp, Tunnel,
+    Epoch, Fault, Kind, LabelValue, Message, Name, Object, Prefix, ServiceName, SliceEndpoint, Spec, Timestamp, Tunnel,
     fields::at_most,
 };
 
@@ -308,6 +308,15 @@ impl SliceSetSpec {
             (_, Some(bits)) => u8::try_from(bits.get()).unwrap_or(u8::MAX),
         };
         Replicas::new(count, bits).map_err(|error| Self::fault("spec.firstFieldBits", error.to_string()))
+    }
+
+    /// Says whether an endpoint is to have nothing, whatever its weight: it is drained, or no longer listed.
+    #[must_use]
+    pub fn drains(&self, endpoint: &SliceEndpoint) -> bool {
+        let name = endpoint.name();
+        let list = self.endpoints.list.as_ref();
+        let is_listed = list.is_none_or(|list| list.iter().any(|entry| entry.name == *name));
+        endpoint.spec.drained || self.placement.drained.contains(name) || !is_listed
     }
 
     /// Says whether a prefix may be routed for the set: it lies in `allowed`, or, where that is empty, in an item.
