@@ -287,3 +287,55 @@ fn a_drained_endpoint_has_nothing_until_it_is_undrained() {
         cluster.run(&[command, "E_7"]).exits(2).tells(&["ENDPOINT"]);
     }
 }
+
+#[test]
+fn a_prefix_is_moved_and_a_move_is_cancelled() {
+    let mut cluster = Cluster::new("move", 2);
+    let owner = |cluster: &Cluster| {
+        let json = cluster.run(&["explain", "2001:db8:5::7", "--json"]).json();
+        json["sets"][0]["owner"].as_str().unwrap().to_owned()
+    };
+    let prefix = "2001:db8:5::/72";
+    let before = owner(&cluster);
+    let other = if before == "e0" { "e1" } else { "e0" };
+    cluster
+        .run(&["move", prefix, "--cancel"])
+        .exits(1)
+        .tells(&["no pin and no open move"]);
+    cluster.flows = 1; // so that Drain lasts
+    cluster
+        .run(&["move", prefix, "--to", other])
+        .exits(0)
+        .prints(&["is pinned to"]);
+    cluster
+        .run(&["move", prefix, "--to", other])
+        .exits(0)
+        .prints(&["was pinned to"]);
+    cluster.until(|cluster| cluster.phase() == Some(Phase::Drain));
+    cluster.run(&["status"]).exits(0).prints(&["(reason: Manual)"]);
+    let run = cluster.run(&["move", prefix, "--cancel"]).exits(0);
+    run.prints(&["is no longer pinned", "is cancelled"]);
+    cluster.flows = 0;
+    cluster.until(|cluster| cluster.open_moves() == 0);
+    assert_eq!(owner(&cluster), before);
+    // Without being cancelled it arrives, and stays.
+    cluster.run(&["move", prefix, "--to", other]).exits(0);
+    cluster.until(|cluster| owner(cluster) == other && cluster.open_moves() == 0);
+    for (args, code, told) in [
+        (
+            &["2001:db8:5::/73", "--to", "e0"][..],
+            2,
+            "is a part of a slice of store, which is a /72",
+        ),
+        (&["2001:db8:6::/72", "--to", "e0"], 2, "lies in no slice set"),
+        (&["nonsense", "--to", "e0"], 2, "PREFIX"),
+        (&[prefix, "--to", "e7"], 2, "e7 is no endpoint of store"),
+        (&[prefix], 2, "--to"),
+        (&[prefix, "--to", "e0", "--cancel"], 2, "--cancel"),
+    ] {
+        cluster.run(&[&["move"], args].concat()).exits(code).tells(&[told]);
+    }
+    cluster.run(&["drain", "e0"]).exits(0);
+    let run = cluster.run(&["move", prefix, "--to", "e0"]).exits(1);
+    run.tells(&["e0 is drained, and gets nothing"]);
+}

@@ -9,7 +9,7 @@ use std::{
 
 use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text};
 
-const SUBCOMMANDS: [&[&str]; 15] = [
+const SUBCOMMANDS: [&[&str]; 16] = [
     &["compose"],
     &["verify"],
     &["resolve"],
@@ -21,6 +21,7 @@ const SUBCOMMANDS: [&[&str]; 15] = [
     &["slices", "explain"],
     &["slices", "drain"],
     &["slices", "undrain"],
+    &["slices", "move"],
     &["key", "new"],
     &["key", "derive"],
     &["vectors"],

@@ -3,6 +3,7 @@
 mod address;
 mod drain;
 mod endpoints;
+mod moves;
 mod plan;
 mod read;
 mod routes;
@@ -27,6 +28,7 @@ enum Command {
     Explain(address::Args),
     Drain(drain::DrainArgs),
     Undrain(drain::UndrainArgs),
+    Move(moves::Args),
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
@@ -36,5 +38,6 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         Command::Explain(args) => address::run(args, out),
         Command::Drain(args) => drain::drain(args, out),
         Command::Undrain(args) => drain::undrain(args, out),
+        Command::Move(args) => moves::run(args, out),
     }
 }

@@ -211,7 +211,7 @@ impl Controller {
             now,
         };
         let members = members(set, &around);
-        let numbered = Numbered::new(&space, &members);
+        let numbered = Numbered::new(&space, &members, &set.spec.placement.pinned);
         let mut report = Report::new(&space, &read.map, &members);
         let epoch = next_epoch(&read.map, &mine);
 

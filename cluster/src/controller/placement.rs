@@ -10,7 +10,7 @@ use ssa_slices::{
     plan,
 };
 
-use crate::objects::{MAX_MOVE_PREFIXES, Reason};
+use crate::objects::{MAX_MOVE_PREFIXES, Pin, Reason};
 
 /// An endpoint as placement sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +38,12 @@ pub(super) struct Numbered<'a> {
     members: &'a [Member],
     numbers: BTreeMap<&'a EndpointName, EndpointId>,
     endpoints: Vec<Endpoint>,
+    /// Where each slice is to be, whatever the plan; of pins that cover it, the longest counts.
+    pinned: Vec<Option<EndpointId>>,
 }
 
 impl<'a> Numbered<'a> {
-    pub(super) fn new(space: &'a SliceSpace, members: &'a [Member]) -> Self {
+    pub(super) fn new(space: &'a SliceSpace, members: &'a [Member], pins: &[Pin]) -> Self {
         let index = |place: usize| EndpointId::new(u32::try_from(place).unwrap_or(u32::MAX));
         let numbers = members.iter().enumerate().map(|(place, one)| (&one.name, index(place)));
         let mut domains: BTreeMap<&str, u32> = BTreeMap::new();
@@ -55,12 +57,69 @@ impl<'a> Numbered<'a> {
                 domain,
             }
         });
+        let numbers: BTreeMap<&EndpointName, EndpointId> = numbers.collect();
+        let mut pinned = vec![None; space.count()];
+        let mut pins: Vec<&Pin> = pins.iter().collect();
+        pins.sort_by_key(|pin| pin.prefix.net().prefix_len());
+        for pin in pins {
+            let at = members
+                .iter()
+                .find(|member| member.name.as_str() == pin.endpoint.as_str());
+            // One that may have nothing leaves its pins to the plan.
+            let at = at.filter(|member| member.weight > 0);
+            let number = at.and_then(|member| numbers.get(&member.name).copied());
+            for place in slots(space, pin.prefix.net()) {
+                if let Some(slot) = pinned.get_mut(place) {
+                    *slot = number;
+                }
+            }
+        }
         Self {
             space,
             members,
-            numbers: numbers.collect(),
+            numbers,
             endpoints: endpoints.collect(),
+            pinned,
         }
+    }
+
+    /// Plans, and puts what is pinned where it is to be, in exchange for what is not.
+    fn assignment(&self, replicas: Replicas, current: &[Option<EndpointId>]) -> Result<Vec<EndpointId>, PlanError> {
+        let mut assignment = plan(self.space, replicas, current, &self.endpoints)?.assignment;
+        if self.pinned.iter().all(Option::is_none) {
+            return Ok(assignment);
+        }
+        // What may be given in exchange, by where it is planned to be and where it is now.
+        let mut free: BTreeMap<(EndpointId, Option<EndpointId>), Vec<usize>> = BTreeMap::new();
+        let places = assignment.iter().zip(current).zip(&self.pinned);
+        for (place, ((planned, now), _)) in places.enumerate().filter(|(_, (_, pin))| pin.is_none()) {
+            free.entry((*planned, *now)).or_default().push(place);
+        }
+        for (place, pin) in self.pinned.iter().enumerate() {
+            let (Some(to), Some(slot)) = (pin, assignment.get_mut(place)) else {
+                continue;
+            };
+            let from = std::mem::replace(slot, *to);
+            if from == *to {
+                continue;
+            }
+            // Best one that is where it would go; else one that moves anyway.
+            let of_taker = || free.range((*to, None)..=(*to, Some(EndpointId::new(u32::MAX))));
+            let moving = || of_taker().map(|(key, _)| *key).find(|(_, now)| *now != Some(*to));
+            let key = Some((*to, Some(from))).filter(|key| free.contains_key(key));
+            let Some(key) = key.or_else(moving).or_else(|| of_taker().map(|(key, _)| *key).next()) else {
+                continue;
+            };
+            let given = free.get_mut(&key).and_then(Vec::pop);
+            if free.get(&key).is_some_and(Vec::is_empty) {
+                free.remove(&key);
+            }
+            if let Some((given, slot)) = given.and_then(|given| Some((given, assignment.get_mut(given)?))) {
+                *slot = from;
+                free.entry((from, key.1)).or_default().push(given);
+            }
+        }
+        Ok(assignment)
     }
 
     fn name(&self, index: EndpointId) -> Option<&EndpointName> {
@@ -89,9 +148,9 @@ impl<'a> Numbered<'a> {
 
     /// Returns the map for a set that has none: nobody has any flows, so nothing has to be handed over.
     pub(super) fn first_map(&self, replicas: Replicas, with_standby: bool) -> Result<Map, PlanError> {
-        let planned = plan(self.space, replicas, &vec![None; self.space.count()], &self.endpoints)?;
+        let planned = self.assignment(replicas, &vec![None; self.space.count()])?;
         let mut held: BTreeMap<EndpointId, Vec<SliceId>> = BTreeMap::new();
-        for (slice, owner) in self.space.slices().zip(&planned.assignment) {
+        for (slice, owner) in self.space.slices().zip(&planned) {
             held.entry(*owner).or_default().push(slice);
         }
         let mut owned: Vec<(Ipv6Net, EndpointName)> = Vec::new();
@@ -202,16 +261,23 @@ impl<'a> Numbered<'a> {
         busy: &BTreeSet<Ipv6Net>,
     ) -> Result<Vec<Wish>, PlanError> {
         let current = self.current(map);
-        let planned = plan(self.space, replicas, &current, &self.endpoints)?;
-        let mut wishes: BTreeMap<(Option<EndpointName>, EndpointName), Vec<SliceId>> = BTreeMap::new();
-        for moved in &planned.moves {
-            let (Some(prefix), Some(to)) = (self.space.prefix_of(moved.slice), self.name(moved.to)) else {
+        let planned = self.assignment(replicas, &current)?;
+        let mut wishes: BTreeMap<(Option<EndpointName>, EndpointName, bool), Vec<SliceId>> = BTreeMap::new();
+        let slices = self.space.slices().zip(&planned).zip(&current).zip(&self.pinned);
+        for (((slice, to), now), pin) in slices {
+            if *now == Some(*to) {
+                continue;
+            }
+            let (Some(prefix), Some(name)) = (self.space.prefix_of(slice), self.name(*to)) else {
                 continue;
             };
+            let is_pinned = *pin == Some(*to);
+            let to = name;
             // A former member's slices look like nobody's to the planner.
             let from = map.owner(prefix);
             if !is_busy(busy, prefix) && from != Some(to) {
-                wishes.entry((from.cloned(), to.clone())).or_default().push(moved.slice);
+                let key = (from.cloned(), to.clone(), is_pinned);
+                wishes.entry(key).or_default().push(slice);
             }
         }
         let drained: BTreeSet<&EndpointName> = self
@@ -220,8 +286,9 @@ impl<'a> Numbered<'a> {
             .filter(|one| one.weight == 0)
             .map(|one| &one.name)
             .collect();
-        let wishes = wishes.into_iter().flat_map(|((from, to), slices)| {
+        let wishes = wishes.into_iter().flat_map(|((from, to, is_pinned), slices)| {
             let reason = match &from {
+                _ if is_pinned => Reason::Manual,
                 Some(from) if drained.contains(from) => Reason::Drain,
                 _ => Reason::Scale,
             };

@@ -196,7 +196,7 @@ pub struct Placement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pin {
-    /// The prefix: one or several whole slices, or a part of one.
+    /// The prefix: one or several whole slices. Of pins that cover a slice, the longest counts.
     pub prefix: Prefix,
     /// The endpoint.
     pub endpoint: Name,
@@ -349,6 +349,14 @@ impl Spec for SliceSetSpec {
                     if !space.items().any(|item| Prefix::new(item).covers(pin.prefix)) {
                         let path = format!("spec.placement.pinned[{number}].prefix");
                         faults.push(Self::fault(path, format!("{} lies in no item", pin.prefix)));
+                    } else if pin.prefix.net().prefix_len() > space.slice_length() {
+                        let path = format!("spec.placement.pinned[{number}].prefix");
+                        let problem = format!(
+                            "{} is a part of a slice, which is a /{}",
+                            pin.prefix,
+                            space.slice_length()
+                        );
+                        faults.push(Self::fault(path, problem));
                     }
                 }
             }

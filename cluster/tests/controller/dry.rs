@@ -12,7 +12,7 @@ use std::{
 use ssa_cluster::{
     controller::Controller,
     objects::{
-        AppliedMap, EndpointEntry, Kind, Message, Name, ObservedMove, Phase, Reason, ResourceVersion,
+        AppliedMap, EndpointEntry, Kind, Message, Name, ObservedMove, Phase, Pin, Reason, ResourceVersion,
         SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec, Timestamp,
     },
     store::{Answer, Backend, Events, Memory, Part, Raw, RawList, Store, StoreError},
@@ -102,6 +102,18 @@ impl Cluster {
 
     pub(crate) async fn drain(&self, endpoint: &str) {
         self.change(|spec| spec.placement.drained.push(name(endpoint))).await;
+    }
+
+    pub(crate) async fn pin(&self, prefix: &str, endpoint: &str) {
+        let prefix = prefix.parse().unwrap();
+        self.change(|spec| {
+            spec.placement.pinned.retain(|pin| pin.prefix != prefix);
+            spec.placement.pinned.push(Pin {
+                prefix,
+                endpoint: name(endpoint),
+            });
+        })
+        .await;
     }
 
     pub(crate) fn kill(&mut self, endpoint: &str) {

@@ -145,3 +145,31 @@ async fn a_drained_endpoint_has_nothing_and_one_that_is_not_ready_gets_nothing()
     assert_eq!(counts[0], 0);
     assert!(counts[1..].iter().all(|count| (85..=86).contains(count)), "{counts:?}");
 }
+
+#[tokio::test]
+async fn a_pinned_prefix_goes_to_its_endpoint_and_stays_and_the_rest_stays_even() {
+    let mut cluster = cluster(4);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    let owners = cluster.owners().await;
+    let to = if owners[7] == "e3" { "e2" } else { "e3" };
+    cluster.pin("2001:db8:5:0:700::/72", to).await;
+    let seen = cluster.settle(&mut controller).await;
+    assert_eq!(cluster.owners().await[7], to);
+    assert_eq!(cluster.counts().await, [64; 4]);
+    // It and what is given for it.
+    assert_eq!((seen.moved, seen.reasons.contains(&Reason::Manual)), (2, true));
+    assert_eq!(cluster.settle(&mut controller).await.moved, 0);
+    // More than its share is what was asked for, whoever comes and goes; the others share what is left.
+    cluster.pin("2001:db8:5::/65", to).await;
+    cluster.settle(&mut controller).await;
+    let counts = cluster.counts().await;
+    assert_eq!(counts.iter().max(), Some(&128));
+    assert_eq!(counts.iter().sum::<usize>(), 256);
+    assert!(cluster.owners().await[..128].iter().all(|owner| owner == to));
+    assert_eq!(cluster.settle(&mut controller).await.moved, 0);
+    // One that is drained leaves its pins to the plan.
+    cluster.drain(to).await;
+    cluster.settle(&mut controller).await;
+    assert!(cluster.owners().await.iter().all(|owner| owner != to));
+}
