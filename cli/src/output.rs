@@ -74,6 +74,12 @@ impl Output {
         self.json
     }
 
+    /// Returns whether standard output is a terminal that a picture can be drawn on again and again.
+    pub(crate) fn is_live(&self) -> bool {
+        let stdout = self.stdout.get_ref();
+        stdout.is_terminal() && stdout.current_choice() != anstream::ColorChoice::Never
+    }
+
     /// Returns whether the reader of standard output has left, so that there is no use in going on.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed

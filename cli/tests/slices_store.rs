@@ -339,3 +339,22 @@ fn a_prefix_is_moved_and_a_move_is_cancelled() {
     let run = cluster.run(&["move", prefix, "--to", "e0"]).exits(1);
     run.tells(&["e0 is drained, and gets nothing"]);
 }
+
+#[test]
+fn what_is_watched_is_told_in_lines_where_there_is_no_terminal() {
+    let cluster = Cluster::new("watch", 2);
+    let run = cluster.run(&["watch", "--for", "1"]).exits(0);
+    assert_eq!(
+        run.lines(),
+        [
+            "store: slices: e0 128, e1 128; 0 open moves",
+            "store: e0 is ready",
+            "store: e1 is ready"
+        ]
+    );
+    cluster.run(&["watch", "--json"]).exits(2);
+    cluster
+        .run(&["watch", "--for", "0"])
+        .exits(2)
+        .tells(&["--for: `0` is not a number from 1 to 86400"]);
+}

@@ -9,7 +9,7 @@ use std::{
 
 use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text};
 
-const SUBCOMMANDS: [&[&str]; 16] = [
+const SUBCOMMANDS: [&[&str]; 17] = [
     &["compose"],
     &["verify"],
     &["resolve"],
@@ -22,6 +22,7 @@ const SUBCOMMANDS: [&[&str]; 16] = [
     &["slices", "drain"],
     &["slices", "undrain"],
     &["slices", "move"],
+    &["slices", "watch"],
     &["key", "new"],
     &["key", "derive"],
     &["vectors"],

@@ -9,6 +9,7 @@ mod read;
 mod routes;
 mod status;
 mod stored;
+mod watch;
 
 use clap::Subcommand;
 
@@ -29,6 +30,7 @@ enum Command {
     Drain(drain::DrainArgs),
     Undrain(drain::UndrainArgs),
     Move(moves::Args),
+    Watch(watch::Args),
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
@@ -39,5 +41,6 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         Command::Drain(args) => drain::drain(args, out),
         Command::Undrain(args) => drain::undrain(args, out),
         Command::Move(args) => moves::run(args, out),
+        Command::Watch(args) => watch::run(args, out),
     }
 }
