@@ -212,6 +212,16 @@ impl Controller {
         };
         let members = members(set, &around);
         let numbered = Numbered::new(&space, &members, &set.spec.placement.pinned);
+        for pin in &set.spec.placement.pinned {
+            if pin.prefix.net().prefix_len() > space.slice_length() {
+                round.faults.push(format!(
+                    "SliceSet {}: spec.placement.pinned: {} is a part of a slice, which is a /{}, and is not moved",
+                    set.name(),
+                    pin.prefix,
+                    space.slice_length()
+                ));
+            }
+        }
         let mut report = Report::new(&space, &read.map, &members);
         let epoch = next_epoch(&read.map, &mine);
 

@@ -59,7 +59,9 @@ impl<'a> Numbered<'a> {
         });
         let numbers: BTreeMap<&EndpointName, EndpointId> = numbers.collect();
         let mut pinned = vec![None; space.count()];
-        let mut pins: Vec<&Pin> = pins.iter().collect();
+        // A part of a slice does not move by itself.
+        let whole = |pin: &&Pin| pin.prefix.net().prefix_len() <= space.slice_length();
+        let mut pins: Vec<&Pin> = pins.iter().filter(whole).collect();
         pins.sort_by_key(|pin| pin.prefix.net().prefix_len());
         for pin in pins {
             let at = members

@@ -349,14 +349,6 @@ impl Spec for SliceSetSpec {
                     if !space.items().any(|item| Prefix::new(item).covers(pin.prefix)) {
                         let path = format!("spec.placement.pinned[{number}].prefix");
                         faults.push(Self::fault(path, format!("{} lies in no item", pin.prefix)));
-                    } else if pin.prefix.net().prefix_len() > space.slice_length() {
-                        let path = format!("spec.placement.pinned[{number}].prefix");
-                        let problem = format!(
-                            "{} is a part of a slice, which is a /{}",
-                            pin.prefix,
-                            space.slice_length()
-                        );
-                        faults.push(Self::fault(path, problem));
                     }
                 }
             }
