@@ -212,16 +212,7 @@ impl Controller {
         };
         let members = members(set, &around);
         let numbered = Numbered::new(&space, &members, &set.spec.placement.pinned);
-        for pin in &set.spec.placement.pinned {
-            if pin.prefix.net().prefix_len() > space.slice_length() {
-                round.faults.push(format!(
-                    "SliceSet {}: spec.placement.pinned: {} is a part of a slice, which is a /{}, and is not moved",
-                    set.name(),
-                    pin.prefix,
-                    space.slice_length()
-                ));
-            }
-        }
+        round.faults.extend(partial_pins(set, space.slice_length()));
         let mut report = Report::new(&space, &read.map, &members);
         let epoch = next_epoch(&read.map, &mine);
 
@@ -492,6 +483,19 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// Says which pins are of a part of a slice; they are ignored, for such a part does not move by itself.
+fn partial_pins(set: &SliceSet, slice_length: u8) -> impl Iterator<Item = String> {
+    let pins = set.spec.placement.pinned.iter().zip(0..);
+    let partial = pins.filter(move |(pin, _): &(_, usize)| pin.prefix.net().prefix_len() > slice_length);
+    partial.map(move |(pin, number)| {
+        let (set, prefix) = (set.name(), pin.prefix);
+        format!(
+            "SliceSet {set}: spec.placement.pinned[{number}].prefix: {prefix} is a part of a slice, a /{slice_length}, \
+             and is ignored"
+        )
+    })
 }
 
 fn endpoint_spec(entry: &EndpointEntry, slice_sets: Vec<Name>) -> SliceEndpointSpec {
