@@ -85,7 +85,7 @@ async fn what_is_no_object_is_told_with_its_path_and_field_and_changes_nothing()
     for (text, wanted) in [
         (&good[..good.len() / 2], "line"),
         ("", "line 1"),
-        ("[]", "there should be"),
+        ("[]", "must be an object, not a list"),
         (&other_name, "metadata.name: must be `one`"),
         (
             &unwritten,
