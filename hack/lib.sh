@@ -80,6 +80,42 @@ apt_install() {
   } </dev/null >"$log" 2>&1
 }
 
+# Extracts a program from a Debian package into the cache, because installing the package would start a server:
+# debian_program NAME PACKAGE PATH-IN-PACKAGE. Prints its path, or why it cannot, and then fails.
+debian_program() {
+  local name=$1 package=$2 path=$3 kept=$tools/$1/bin/$1 new log prefix
+  if [ -x "$kept" ]; then
+    echo "$kept"
+    return 0
+  fi
+  if ! have apt-get || ! have dpkg-deb; then
+    echo "there is no apt to take it from"
+    return 1
+  fi
+  mkdir -p "$tools" "$root/.cache"
+  log=$root/.cache/$name.log
+  new=$(mktemp -d "$tools/$name.XXXXXX")
+  # apt compares the file with its archive's signed index.
+  download() { (cd "$new" && apt-get download -q "$package") </dev/null >>"$log" 2>&1; }
+  if ! download && ! { prefix=$(root_prefix) && $prefix apt-get update -q </dev/null >>"$log" 2>&1 && download; }; then
+    rm -rf "$new"
+    echo "apt has no package $package ($log)"
+    return 1
+  fi
+  dpkg-deb -x "$new/$package"_*.deb "$new/package"
+  mkdir "$new/bin"
+  mv "$new/package/$path" "$new/bin/$name"
+  rm -rf "$new/package" "$new/$package"_*.deb
+  if ! "$new/bin/$name" --version >/dev/null 2>&1; then
+    rm -rf "$new"
+    echo "that of Debian's package $package does not run"
+    return 1
+  fi
+  chmod 755 "$new"
+  mv -T "$new" "$tools/$name" 2>/dev/null || rm -rf "$new"
+  echo "$kept"
+}
+
 # Prints the directory of a Python tool: python_tool NAME. Installs it into the cache if it is missing, from exactly the
 # wheels whose hashes are in hack/python/NAME.txt. Exits 77 if it cannot be installed.
 python_tool() {

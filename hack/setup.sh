@@ -245,6 +245,19 @@ setup_promtool() {
   fi
 }
 
+# Servers that the tests of cluster/ start as processes; without one, the cases of its store are ignored, and say so.
+setup_stores() {
+  local server path
+  for server in etcd kube-apiserver; do
+    if path=$("$root/hack/$server.sh"); then
+      found "$server ($path): the tests of ssa-cluster keep objects in it"
+    else
+      say "  not here   $path"
+    fi
+  done
+  setup_apt_tool openssl openssl "makes the key with which a test's API server signs tokens"
+}
+
 if [ "$quiet" = 0 ]; then say "setup for ${profiles[*]}: found and installed tools, and why"; fi
 mkdir -p "$root/.cache"
 # Servers are in directories that only root has in PATH.
@@ -269,6 +282,7 @@ if wanted native; then
   setup_apt_tool ip iproute2 "tests of ssa-cluster compare what it shows"
   setup_apt_tool nft nftables "ssa-cluster sets its ruleset with it"
   setup_apt_tool knotd knot "tests of ssa resolve query it too"
+  setup_stores
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi
 if wanted chart; then

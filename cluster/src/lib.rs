@@ -4,6 +4,7 @@
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
 //! - [`election`] makes one of several candidates the leader.
 //! - [`kernel`] makes a kernel's routes, rules and tunnels what they shall be.
+//! - [`yaml`] writes values for people.
 //! - [`store`] keeps them, behind one interface: in a directory, in etcd, or in Kubernetes.
 //!
 //! An object has one writer for its `spec` and one for its `status`. Every write says which version it changes; one that
@@ -17,3 +18,4 @@ pub mod election;
 pub mod kernel;
 pub mod objects;
 pub mod store;
+pub mod yaml;

@@ -24,6 +24,15 @@ enum Command {
     Node,
     /// Decides which endpoint owns which slice, and leads slices from one to another
     Controller(commands::Controller),
+    /// Prints the custom resource definitions, for kubectl apply -f -
+    #[cfg(feature = "kubernetes")]
+    Crds(commands::CrdsArgs),
+    /// Writes objects of JSON files to a store: makes them, or replaces their spec
+    Apply(commands::ApplyArgs),
+    /// Prints objects of a store
+    Get(commands::GetArgs),
+    /// Deletes an object of a store
+    Delete(commands::DeleteArgs),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +44,27 @@ fn main() -> ExitCode {
         Command::Agent(agent) => return finish(agent.run()),
         Command::Node => "node",
         Command::Controller(controller) => return finish(controller.run()),
+        #[cfg(feature = "kubernetes")]
+        Command::Crds(args) => {
+            print!("{}", commands::crds(&args));
+            return ExitCode::SUCCESS;
+        }
+        Command::Apply(args) => {
+            return ended(commands::apply(&args), |lines| {
+                for line in &lines {
+                    println!("{line}");
+                }
+            });
+        }
+        Command::Get(args) => {
+            return ended(commands::get(&args), |(text, faults)| {
+                print!("{text}");
+                for fault in &faults {
+                    tell(fault);
+                }
+            });
+        }
+        Command::Delete(args) => return ended(commands::delete(&args), |line| println!("{line}")),
     };
     eprintln!("error: ssa-cluster {name} is not built yet");
     ExitCode::from(2)
@@ -53,6 +83,32 @@ fn finish(command: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does something with a store, and says what came of it.
+fn ended<T>(work: impl Future<Output = Result<T, Vec<String>>>, done: impl FnOnce(T)) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(vec![ssa_input::files::reason(&error)]),
+    };
+    match outcome {
+        Ok(outcome) => {
+            done(outcome);
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            for fault in &faults {
+                tell(fault);
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes a line to standard error.
+fn tell(text: &str) {
+    eprintln!("error: {}", clean(text));
 }
 
 /// Says what is wrong with flags, or what was asked for: help and version.

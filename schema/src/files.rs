@@ -4,9 +4,13 @@ use std::{fs, io, path::Path};
 
 use schemars::schema_for;
 use serde_json::{Value, json};
+use ssa_cluster::objects::{
+    Condition, EndpointEntry, LeaseSpec, MapEndpoint, ObservedMove, SliceEndpointSpec, SliceEndpointStatus,
+    SliceMapSpec, SliceMoveSpec, SliceMoveStatus, SliceNodeStatus, SliceSetSpec, SliceSetStatus,
+};
 use ssa_snapshot::Finding;
 
-use crate::{chart, filter, findings, resolver, schemas, snapshot, table, table_by_role};
+use crate::{chart, filter, findings, never_null, resolver, schemas, snapshot, table, table_by_role};
 
 /// A file that is generated, in whole or in part.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ pub fn files(root: &Path) -> io::Result<Vec<File>> {
 }
 
 /// Returns the pages with their tables, by the name of their place.
-fn pages() -> [(&'static str, Vec<(&'static str, String)>); 2] {
+fn pages() -> [(&'static str, Vec<(&'static str, String)>); 3] {
     let (filter, snapshot, resolver) = (filter(), snapshot(), resolver());
     let of = |root: &Value, name: &str| table(root, &root["$defs"][name], "");
     let by_role =
@@ -93,6 +97,33 @@ fn pages() -> [(&'static str, Vec<(&'static str, String)>); 2] {
                 ("front", table(&resolver, &resolver["$defs"]["Front"], "front.")),
             ],
         ),
+        ("cluster.md", objects()),
+    ]
+}
+
+/// Returns the tables of the objects that agents, nodes and controllers share.
+fn objects() -> Vec<(&'static str, String)> {
+    let whole = |schema: schemars::Schema, prefix: &str| {
+        let schema = never_null(schema.to_value());
+        table(&schema, &schema, prefix)
+    };
+    vec![
+        ("sliceset-spec", whole(schema_for!(SliceSetSpec), "spec.")),
+        ("sliceset-endpoint", whole(schema_for!(EndpointEntry), "")),
+        ("sliceset-status", whole(schema_for!(SliceSetStatus), "status.")),
+        ("slicemap-spec", whole(schema_for!(SliceMapSpec), "spec.")),
+        ("slicemap-endpoint", whole(schema_for!(MapEndpoint), "")),
+        ("slicemove-spec", whole(schema_for!(SliceMoveSpec), "spec.")),
+        ("slicemove-status", whole(schema_for!(SliceMoveStatus), "status.")),
+        ("sliceendpoint-spec", whole(schema_for!(SliceEndpointSpec), "spec.")),
+        (
+            "sliceendpoint-status",
+            whole(schema_for!(SliceEndpointStatus), "status."),
+        ),
+        ("observed-move", whole(schema_for!(ObservedMove), "")),
+        ("slicenode-status", whole(schema_for!(SliceNodeStatus), "status.")),
+        ("condition", whole(schema_for!(Condition), "")),
+        ("lease-spec", whole(schema_for!(LeaseSpec), "spec.")),
     ]
 }
 

@@ -41,3 +41,6 @@ pub use slice_set::{
     Balance, Condition, ConditionStatus, EndpointEntry, Endpoints, Handover, MAX_ENDPOINTS, Metric, Ownership, Pin,
     Placement, SliceSet, SliceSetSpec, SliceSetStatus,
 };
+
+#[cfg(test)]
+mod tests;

@@ -13,14 +13,24 @@
 
 mod backend;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 #[cfg(target_os = "linux")]
 mod file;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+mod location;
 mod memory;
 mod typed;
 
 pub use backend::{Answer, Backend, Events, Part, Raw, RawEvent, RawList};
 pub use error::StoreError;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdOptions, EtcdStore};
 #[cfg(target_os = "linux")]
 pub use file::FileStore;
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{Identities, KubernetesStore, crds, policies};
+pub use location::Location;
 pub use memory::Memory;
 pub use typed::{Event, Faulty, Listed, Store, Watch};

@@ -17,12 +17,21 @@ use tempfile::TempDir;
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A case: what it does with a store of its own.
-pub(crate) type Case = fn(Env) -> Later<'static, ()>;
+pub(crate) type Case = fn(Env) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// A kind of store, with its server.
 pub(crate) trait Fixture: Send + Sync {
     /// Says why it cannot run here.
     fn missing(&self) -> Option<String> {
+        None
+    }
+
+    /// Starts the server, if it has one that does not run yet.
+    fn prepare(&self) {}
+
+    /// Returns itself, if it is Kubernetes.
+    #[cfg(all(feature = "etcd", feature = "kubernetes"))]
+    fn kubernetes(&self) -> Option<&crate::servers::Kubernetes> {
         None
     }
 
@@ -72,6 +81,7 @@ impl Shared {
             .worker_threads(2)
             .enable_all()
             .build();
+        self.fixture.prepare();
         let run = || runtime.unwrap().block_on(case(env));
         if disturbs {
             let _alone = self.quiet.write().unwrap_or_else(PoisonError::into_inner);
@@ -88,6 +98,10 @@ pub(crate) fn fixtures() -> Vec<(&'static str, Arc<Shared>)> {
     let all: Vec<(&'static str, Arc<dyn Fixture>)> = vec![
         ("memory", Arc::new(InMemory::default())),
         ("file", Arc::new(InFiles(tempfile::tempdir().unwrap()))),
+        #[cfg(all(feature = "etcd", feature = "kubernetes"))]
+        ("etcd", Arc::new(crate::servers::Etcd::new())),
+        #[cfg(all(feature = "etcd", feature = "kubernetes"))]
+        ("kubernetes", Arc::new(crate::servers::Kubernetes::new())),
     ];
     all.into_iter()
         .map(|(name, fixture)| {

@@ -5,6 +5,8 @@
 
 mod cases;
 mod fixture;
+#[cfg(all(feature = "etcd", feature = "kubernetes"))]
+mod servers;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -16,7 +18,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for (name, fixture) in fixtures() {
-        for (case, disturbs, run) in cases::CASES {
+        #[cfg(all(feature = "etcd", feature = "kubernetes"))]
+        let own = if name == "kubernetes" { servers::OWN } else { &[] };
+        #[cfg(not(all(feature = "etcd", feature = "kubernetes")))]
+        let own = &[];
+        for (case, disturbs, run) in cases::CASES.iter().chain(own) {
             let title = format!("{name}::{case}");
             let fixture = Arc::clone(&fixture);
             trials.push(match fixture.missing() {

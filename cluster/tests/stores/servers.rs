@@ -1,0 +1,652 @@
+//! Real servers: etcd, and the API server of Kubernetes on one.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use ssa_cluster::{
+    objects::{
+        Kind, Name, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceNode, SliceNodeSpec, SliceSet, SliceSetSpec,
+    },
+    store::{EtcdOptions, EtcdStore, Identities, KubernetesStore, Store, StoreError, crds, policies},
+};
+use tempfile::TempDir;
+
+use crate::fixture::{Case, Env, Fixture, Later};
+
+/// How long a server may take until it answers.
+const LONG: Duration = Duration::from_mins(3);
+
+/// Finds a program by a script of hack/; else says why it is missing.
+fn found(script: &str) -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack").join(script);
+    let answer = Command::new(&script).output().map_err(|error| error.to_string())?;
+    let told = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    if answer.status.success() {
+        Ok(told.into())
+    } else {
+        Err(told)
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A process that ends with this one, however that ends: a shell waits for its input to close.
+struct Process(Child);
+
+impl Process {
+    fn start(program: &Path, arguments: &[String], log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                r#""$@" </dev/null & pid=$!; read -r _; kill -KILL "$pid"; wait "$pid""#,
+                "sh",
+            ])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn in_runtime<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(future)
+}
+
+/// Asks again and again until there is an answer.
+async fn until<T, E: std::fmt::Display>(what: &str, log: &Path, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) if began.elapsed() > LONG => {
+                let log = fs::read_to_string(log).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                panic!(
+                    "{what}: {error}\n{}",
+                    lines[lines.len().saturating_sub(40)..].join("\n")
+                );
+            }
+            // Between two questions, and not in place of one.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// etcd, alone.
+pub(crate) struct Etcd {
+    program: Result<PathBuf, String>,
+    running: OnceLock<RunningEtcd>,
+}
+
+struct RunningEtcd {
+    folder: TempDir,
+    port: u16,
+    program: PathBuf,
+    process: Mutex<Option<Process>>,
+}
+
+impl RunningEtcd {
+    fn start(program: &Path) -> Self {
+        let running = Self {
+            folder: tempfile::tempdir().unwrap(),
+            port: free_port(),
+            program: program.to_owned(),
+            process: Mutex::new(None),
+        };
+        running.restart();
+        running
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn restart(&self) {
+        let mut process = self.process.lock().unwrap();
+        drop(process.take());
+        let peers = format!("http://127.0.0.1:{}", free_port());
+        let data = self.folder.path().join("data");
+        let arguments = [
+            ("--name", "default".to_owned()),
+            ("--data-dir", data.display().to_string()),
+            ("--listen-client-urls", self.url()),
+            ("--advertise-client-urls", self.url()),
+            ("--listen-peer-urls", peers),
+        ];
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|(flag, value)| format!("{flag}={value}"))
+            .collect();
+        *process = Some(Process::start(&self.program, &arguments, &self.log()));
+        drop(process);
+        // A plain question to its port: the stores under test find their own way back.
+        in_runtime(until("etcd", &self.log(), async || {
+            self.gateway("kv/range", json!({"key": "AA=="})).await
+        }));
+    }
+
+    /// Asks by HTTP and JSON, as anybody but the store does.
+    async fn gateway(&self, call: &str, question: Value) -> Result<Value, String> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let body = question.to_string();
+        let asked = async {
+            let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+            let head = format!(
+                "POST /v3/{call} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        let answer = asked.await.map_err(|error| error.to_string())?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
+        if !head.contains(" 200 ") {
+            return Err(answer);
+        }
+        serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))
+    }
+}
+
+impl Etcd {
+    pub(crate) fn new() -> Self {
+        Self {
+            program: found("etcd.sh"),
+            running: OnceLock::new(),
+        }
+    }
+
+    fn running(&self) -> &RunningEtcd {
+        let program = self.program.as_ref().unwrap();
+        self.running.get_or_init(|| RunningEtcd::start(program))
+    }
+}
+
+impl Fixture for Etcd {
+    fn missing(&self) -> Option<String> {
+        self.program.clone().err()
+    }
+
+    fn prepare(&self) {
+        self.running();
+    }
+
+    fn open<'a>(&'a self, area: &'a str) -> Later<'a, Store> {
+        Box::pin(async move {
+            let options = EtcdOptions {
+                endpoints: vec![self.running().url()],
+                prefix: format!("/{area}"),
+                ..EtcdOptions::default()
+            };
+            Store::new(Arc::new(EtcdStore::new(&options).unwrap()))
+        })
+    }
+
+    fn restart(&self) {
+        std::thread::scope(|scope| scope.spawn(|| self.running().restart()).join().unwrap());
+    }
+
+    fn forget<'a>(&'a self, _: &'a str) -> Later<'a, ()> {
+        Box::pin(async move {
+            let running = self.running();
+            let status = running.gateway("kv/range", json!({"key": "AA=="})).await.unwrap();
+            let order = json!({"revision": status["header"]["revision"], "physical": true});
+            running.gateway("kv/compaction", order).await.unwrap();
+        })
+    }
+
+    fn spoil<'a>(&'a self, area: &'a str, kind: Kind, object: Value) -> Later<'a, ()> {
+        Box::pin(async move {
+            let key = format!(
+                "/{area}/{}/{}",
+                kind.plural(),
+                object["metadata"]["name"].as_str().unwrap()
+            );
+            let value = json!({
+                "generation": object["metadata"]["generation"], "spec": object["spec"], "status": object["status"]
+            });
+            let order = json!({"key": base64(key.as_bytes()), "value": base64(value.to_string().as_bytes())});
+            self.running().gateway("kv/put", order).await.unwrap();
+        })
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let index = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap();
+            text.push(if place > chunk.len() {
+                '='
+            } else {
+                ALPHABET[index].into()
+            });
+        }
+    }
+    text
+}
+
+/// The API server of Kubernetes, on an etcd of its own.
+pub(crate) struct Kubernetes {
+    programs: Result<(PathBuf, PathBuf), String>,
+    running: OnceLock<RunningKubernetes>,
+}
+
+struct RunningKubernetes {
+    etcd: RunningEtcd,
+    port: u16,
+    program: PathBuf,
+    process: Mutex<Option<Process>>,
+}
+
+/// The token of an administrator of a cluster that lives for as long as a test.
+const TOKEN: &str = "test-administrator";
+
+impl RunningKubernetes {
+    fn start((program, etcd): &(PathBuf, PathBuf)) -> Self {
+        let running = Self {
+            etcd: RunningEtcd::start(etcd),
+            port: free_port(),
+            program: program.clone(),
+            process: Mutex::new(None),
+        };
+        let folder = running.folder();
+        let key = folder.join("service-accounts.key");
+        let made = Command::new("openssl")
+            .args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"])
+            .arg(&key)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        fs::write(
+            folder.join("tokens.csv"),
+            format!("{TOKEN},administrator,administrator,system:masters\n"),
+        )
+        .unwrap();
+        running.restart();
+        in_runtime(running.define());
+        running
+    }
+
+    fn folder(&self) -> &Path {
+        self.etcd.folder.path()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder().join("kube-apiserver.log")
+    }
+
+    fn restart(&self) {
+        let mut process = self.process.lock().unwrap();
+        drop(process.take());
+        let file = |name: &str| self.folder().join(name).display().to_string();
+        let arguments = [
+            ("--etcd-servers", self.etcd.url()),
+            ("--bind-address", "127.0.0.1".into()),
+            ("--advertise-address", "127.0.0.1".into()),
+            ("--secure-port", self.port.to_string()),
+            ("--cert-dir", file("certificates")),
+            ("--service-cluster-ip-range", "10.0.0.0/24".into()),
+            ("--endpoint-reconciler-type", "none".into()),
+            ("--authorization-mode", "RBAC".into()),
+            ("--token-auth-file", file("tokens.csv")),
+            ("--service-account-issuer", "https://kubernetes.default.svc".into()),
+            ("--service-account-key-file", file("service-accounts.key")),
+            ("--service-account-signing-key-file", file("service-accounts.key")),
+        ];
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|(flag, value)| format!("{flag}={value}"))
+            .collect();
+        *process = Some(Process::start(&self.program, &arguments, &self.log()));
+        drop(process);
+        in_runtime(until("kube-apiserver", &self.log(), async || {
+            let ready = http::Request::get("/readyz").body(Vec::new()).unwrap();
+            self.client(TOKEN)
+                .await?
+                .request_text(ready)
+                .await
+                .map_err(|error| error.to_string())
+        }));
+    }
+
+    /// Returns how to reach it with a token; its certificate is its own authority's, which it made as it started.
+    async fn config(&self, token: &str) -> Result<kube::Config, String> {
+        let certificates =
+            fs::read(self.folder().join("certificates/apiserver.crt")).map_err(|error| error.to_string())?;
+        let file = serde_json::from_value(json!({
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://127.0.0.1:{}", self.port),
+                "certificate-authority-data": base64(&certificates),
+            }}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        }))
+        .map_err(|error| error.to_string())?;
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(file, &options).await;
+        config.map_err(|error| error.to_string())
+    }
+
+    async fn client(&self, token: &str) -> Result<kube::Client, String> {
+        kube::Client::try_from(self.config(token).await?).map_err(|error| error.to_string())
+    }
+
+    /// Writes as the administrator; what is there already stays.
+    async fn make(&self, path: &str, object: &Value) -> Result<Value, kube::Error> {
+        ask(
+            &self.client(TOKEN).await.unwrap(),
+            "POST",
+            path,
+            "application/json",
+            object,
+        )
+        .await
+    }
+
+    /// Has it know the kinds.
+    async fn define(&self) {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        for definition in crds() {
+            until("a definition", &self.log(), async || self.make(path, &definition).await).await;
+        }
+        for kind in Kind::ALL {
+            let (group, version) = (kind.group(), kind.version());
+            let path = format!("/apis/{group}/{version}/{}", kind.plural());
+            until("a kind", &self.log(), async || {
+                let request = http::Request::get(&path).body(Vec::new()).unwrap();
+                self.client(TOKEN).await.unwrap().request::<Value>(request).await
+            })
+            .await;
+        }
+    }
+}
+
+async fn ask(
+    client: &kube::Client,
+    method: &str,
+    path: &str,
+    content: &str,
+    body: &Value,
+) -> Result<Value, kube::Error> {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content)
+        .body(body.to_string().into_bytes())
+        .unwrap();
+    client.request(request).await
+}
+
+impl Kubernetes {
+    pub(crate) fn new() -> Self {
+        let programs = found("kube-apiserver.sh").and_then(|program| Ok((program, found("etcd.sh")?)));
+        Self {
+            programs,
+            running: OnceLock::new(),
+        }
+    }
+
+    fn running(&self) -> &RunningKubernetes {
+        let programs = self.programs.as_ref().unwrap();
+        self.running.get_or_init(|| RunningKubernetes::start(programs))
+    }
+}
+
+impl Fixture for Kubernetes {
+    fn missing(&self) -> Option<String> {
+        self.programs.clone().err()
+    }
+
+    fn kubernetes(&self) -> Option<&Kubernetes> {
+        Some(self)
+    }
+
+    fn prepare(&self) {
+        self.running();
+    }
+
+    fn open<'a>(&'a self, area: &'a str) -> Later<'a, Store> {
+        Box::pin(async move {
+            let running = self.running();
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": area}});
+            match running.make("/api/v1/namespaces", &namespace).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => panic!("{error}"),
+            }
+            let config = running.config(TOKEN).await.unwrap();
+            Store::new(Arc::new(KubernetesStore::new(config, Some(area)).unwrap()))
+        })
+    }
+
+    fn restart(&self) {
+        std::thread::scope(|scope| scope.spawn(|| self.running().restart()).join().unwrap());
+    }
+
+    /// It keeps what happened in memory, and what its etcd keeps beside that.
+    fn forget<'a>(&'a self, area: &'a str) -> Later<'a, ()> {
+        Box::pin(async move {
+            let running = self.running();
+            let status = running.etcd.gateway("kv/range", json!({"key": "AA=="})).await.unwrap();
+            let order = json!({"revision": status["header"]["revision"], "physical": true});
+            running.etcd.gateway("kv/compaction", order).await.unwrap();
+            self.restart();
+            let _ = area;
+        })
+    }
+
+    fn spoil<'a>(&'a self, area: &'a str, kind: Kind, object: Value) -> Later<'a, ()> {
+        Box::pin(async move {
+            let path = format!(
+                "/apis/{}/namespaces/{area}/{}/{}",
+                kind.api_version(),
+                kind.plural(),
+                object["metadata"]["name"].as_str().unwrap()
+            );
+            let client = self.running().client(TOKEN).await.unwrap();
+            let patch = json!({"spec": object["spec"]});
+            ask(&client, "PATCH", &path, "application/merge-patch+json", &patch)
+                .await
+                .unwrap();
+        })
+    }
+}
+
+/// What only Kubernetes promises.
+pub(crate) const OWN: &[(&str, bool, Case)] = &[("an_agent_writes_its_own_objects_alone", false, |env| {
+    Box::pin(an_agent_writes_its_own_objects_alone(env))
+})];
+
+impl RunningKubernetes {
+    /// Returns a token of a service account; if a pod is named, one that is bound to it, as kubelet mounts them.
+    async fn token(&self, area: &str, account: &str, pod: Option<&Value>) -> String {
+        let mut spec = json!({"expirationSeconds": 3600});
+        if let Some(pod) = pod {
+            let (name, uid) = (&pod["metadata"]["name"], &pod["metadata"]["uid"]);
+            spec["boundObjectRef"] = json!({"kind": "Pod", "apiVersion": "v1", "name": name, "uid": uid});
+        }
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
+        let path = format!("/api/v1/namespaces/{area}/serviceaccounts/{account}/token");
+        let answer = self.make(&path, &request).await.unwrap();
+        answer["status"]["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn store_of(&self, area: &str, token: &str) -> Store {
+        let config = self.config(token).await.unwrap();
+        Store::new(Arc::new(KubernetesStore::new(config, Some(area)).unwrap()))
+    }
+}
+
+fn denied<T: std::fmt::Debug>(outcome: Result<T, StoreError>, why: &str) {
+    match outcome {
+        Err(StoreError::Denied { reason, .. }) if reason.contains(why) => {}
+        outcome => panic!("{outcome:?} instead of: {why}"),
+    }
+}
+
+/// Roles let all pods of the namespace write everything here: what stands between them are the policies.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: who is there, then what each of them may write"
+)]
+async fn an_agent_writes_its_own_objects_alone(env: Env) {
+    let running = env.fixture.kubernetes().unwrap().running();
+    let (area, administrator) = (env.area.as_str(), env.open().await);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let accounts = format!("/api/v1/namespaces/{area}/serviceaccounts");
+    for name in ["app", "controller"] {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+        running.make(&accounts, &account).await.unwrap();
+    }
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "ssa-all"},
+        "rules": [{"apiGroups": ["ssa.dev.example"], "resources": ["*"], "verbs": ["*"]}]
+    });
+    running.make(&format!("{rbac}/clusterroles"), &role).await.unwrap();
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "ssa-all"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ssa-all"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group",
+                      "name": format!("system:serviceaccounts:{area}")}]
+    });
+    running
+        .make(&format!("{rbac}/namespaces/{area}/rolebindings"), &binding)
+        .await
+        .unwrap();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}});
+    running.make("/api/v1/nodes", &node).await.unwrap();
+    let mut pods = Vec::new();
+    for name in ["a-0", "a-1"] {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"serviceAccountName": "app", "nodeName": "node-1", "containers": [{"name": "c", "image": "none"}]}
+        });
+        pods.push(
+            running
+                .make(&format!("/api/v1/namespaces/{area}/pods"), &pod)
+                .await
+                .unwrap(),
+        );
+        let spec = serde_json::from_value(json!({"address": "2001:db8::1"})).unwrap();
+        administrator
+            .create(&SliceEndpoint::new(Name::new(name).unwrap(), spec))
+            .await
+            .unwrap();
+    }
+    let set = json!({"service": "s", "apl": "2:2001:db8:5::/64", "endpoints": {"list": []}});
+    let set = SliceSet::new(Name::new("one").unwrap(), serde_json::from_value(set).unwrap());
+    let mut set = administrator.create(&set).await.unwrap();
+    let identities = Identities {
+        controller: format!("system:serviceaccount:{area}:controller"),
+    };
+    for policy in policies(&identities) {
+        let kind = match policy["kind"].as_str().unwrap() {
+            "ValidatingAdmissionPolicy" => "validatingadmissionpolicies",
+            _ => "validatingadmissionpolicybindings",
+        };
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}");
+        running.make(&path, &policy).await.unwrap();
+    }
+    let token = running.token(area, "app", Some(&pods[0])).await;
+    let agent = running.store_of(area, &token).await;
+    let (own, other) = (Name::new("a-0").unwrap(), Name::new("a-1").unwrap());
+    let write = async |store: &Store, name: &Name| {
+        let mut endpoint = store.get::<SliceEndpointSpec>(name).await?;
+        endpoint.status.ready = !endpoint.status.ready;
+        store.update_status(&endpoint).await
+    };
+    // The server takes a moment until it heeds a policy.
+    let by_its_pod = "the status of a SliceEndpoint is written by the pod of its name";
+    until("the policies", &running.log(), async || {
+        match write(&agent, &other).await {
+            Err(StoreError::Denied { reason, .. }) if reason.contains(by_its_pod) => Ok(()),
+            outcome => Err(format!("{outcome:?}")),
+        }
+    })
+    .await;
+    write(&agent, &own).await.unwrap();
+    let mut endpoint = agent.get::<SliceEndpointSpec>(&own).await.unwrap();
+    endpoint.spec.drained = true;
+    let by_the_controller = "only the controller makes, changes or deletes a SliceEndpoint";
+    denied(agent.update(&endpoint).await, by_the_controller);
+    denied(agent.delete::<SliceEndpointSpec>(&own, None).await, by_the_controller);
+    let third = SliceEndpoint::new(Name::new("a-2").unwrap(), endpoint.spec.clone());
+    denied(agent.create(&third).await, by_the_controller);
+    // A token that is bound to no pod is no pod's.
+    let unbound = running.store_of(area, &running.token(area, "app", None).await).await;
+    denied(write(&unbound, &own).await, by_its_pod);
+    let by_its_node = "a SliceNode is written by a pod on the node of its name";
+    let node = SliceNode::new(Name::new("node-1").unwrap(), SliceNodeSpec {});
+    until("the policy of nodes", &running.log(), async || {
+        match agent
+            .create(&SliceNode::new(Name::new("node-2").unwrap(), SliceNodeSpec {}))
+            .await
+        {
+            Err(StoreError::Denied { reason, .. }) if reason.contains(by_its_node) => Ok(()),
+            outcome => Err(format!("{outcome:?}")),
+        }
+    })
+    .await;
+    let mut node = agent.create(&node).await.unwrap();
+    node.status.ready = true;
+    agent.update_status(&node).await.unwrap();
+    let map = json!({"sliceSet": "one", "epoch": 1});
+    let map = SliceMap::new(Name::new("one-0").unwrap(), serde_json::from_value(map).unwrap());
+    until("the policy of maps", &running.log(), async || {
+        match agent.create(&map).await {
+            Err(StoreError::Denied { reason, .. }) if reason.contains("only the controller writes it") => Ok(()),
+            outcome => Err(format!("{outcome:?}")),
+        }
+    })
+    .await;
+    set.status.slices = 7;
+    denied(agent.update_status(&set).await, "only the controller writes it");
+    // The user's own object is a matter of roles.
+    set.spec.standby = false;
+    agent.update(&set).await.unwrap();
+    let token = running.token(area, "controller", None).await;
+    let controller = running.store_of(area, &token).await;
+    let mut set = controller
+        .get::<SliceSetSpec>(&Name::new("one").unwrap())
+        .await
+        .unwrap();
+    set.status.slices = 8;
+    controller.update_status(&set).await.unwrap();
+    let named = SliceMap::new(Name::new("one-1").unwrap(), map.spec);
+    controller.create(&named).await.unwrap();
+    let mut endpoint = controller.get::<SliceEndpointSpec>(&own).await.unwrap();
+    endpoint.spec.drained = true;
+    controller.update(&endpoint).await.unwrap();
+    controller.delete::<SliceEndpointSpec>(&other, None).await.unwrap();
+}
