@@ -108,10 +108,10 @@ fn what_no_field_is_to_blame_for_alone_is_told() {
         ),
         (
             |spec| {
-                let one = json!({"prefix": "2001:db8:5::/80", "endpoint": "a"});
+                let one = json!({"prefix": "2001:db8:5::/78", "endpoint": "a"});
                 spec["placement"] = json!({"pinned": [one.clone(), one]});
             },
-            "spec.placement.pinned[1].prefix: 2001:db8:5::/80 is there already",
+            "spec.placement.pinned[1].prefix: 2001:db8:5::/78 is there already",
         ),
     ];
     for (change, wanted) in of_sets {
