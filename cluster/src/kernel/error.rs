@@ -106,7 +106,7 @@ pub enum Error {
     },
     /// Forwarding is off and cannot be turned on.
     #[error(
-        "{path} is 0 and cannot be set: {source}; packets cannot go to peers without it (in a pod, `ssa-cluster node` sets it)"
+        "{path} is 0 and cannot be set: {source}; packets cannot go to peers without it; set it on the host or in an init container"
     )]
     Forwarding {
         /// The file of the setting.
