@@ -1,13 +1,13 @@
 //! What a store has: every object that can be read, and what is wrong with the others.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use ssa_cluster::{
     controller::{StoredMap, stored_map},
     objects::{
         Name, Object, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMove, SliceSet, SliceSetSpec, Spec, Timestamp,
     },
-    store::{Store, StoreError},
+    store::{Location, Store, StoreError},
 };
 use ssa_input::files::reason;
 use tokio::runtime::Runtime;
@@ -17,9 +17,8 @@ use crate::failure::{Failure, Faults};
 /// Which store.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArgs {
-    /// The store's directory, which agents and controller share
-    #[arg(long, value_name = "DIR", env = "SSA_STORE", hide_env_values = true)]
-    store: PathBuf,
+    #[command(flatten)]
+    location: Location,
 }
 
 /// A store, and what its answers are waited for by.
@@ -31,41 +30,33 @@ pub(super) struct Opened {
 }
 
 impl StoreArgs {
-    /// Opens the store, which has to be there.
+    /// Opens the store. A directory has to be one already.
     pub(super) fn open(&self) -> Result<Opened, Failure> {
-        let place = format!("--store {}", self.store.display());
+        let place = format!("--store {}", self.location.store);
         let fail = |problem: &str| Failure::input(&*place, problem);
-        let found = std::fs::metadata(&self.store).map_err(|error| fail(&reason(&error)))?;
-        if !found.is_dir() {
-            return Err(fail("is not a directory"));
-        }
-        // A directory that is none would be made one.
-        let sets = self.store.join(SliceSetSpec::KIND.plural());
-        match std::fs::metadata(&sets) {
-            Ok(found) if found.is_dir() => {}
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(&reason(&error))),
-            _ => {
-                let problem = format!("holds no store: it has no directory {}", SliceSetSpec::KIND.plural());
-                return Err(fail(&problem));
-            }
+        if let Some(folder) = self.location.directory() {
+            holds_store(folder).map_err(|problem| fail(&problem))?;
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| fail(&reason(&error)))?;
-        let store = open(&runtime, &self.store).map_err(|error| fail(&error))?;
+        let store = runtime.block_on(self.location.open());
+        let store = store.map_err(|error| fail(&error.to_string()))?;
         Ok(Opened { runtime, store, place })
     }
 }
 
-#[cfg(target_os = "linux")]
-fn open(runtime: &Runtime, folder: &std::path::Path) -> Result<Store, String> {
-    let opened = runtime.block_on(ssa_cluster::store::FileStore::open(folder));
-    let opened = opened.map_err(|error| error.to_string())?;
-    Ok(Store::new(std::sync::Arc::new(opened)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open(_: &Runtime, _: &std::path::Path) -> Result<Store, String> {
-    Err("a directory is a store on Linux alone, where agents and controller run".to_owned())
+/// Says why a directory holds no store: opening one that is none would make it one.
+fn holds_store(folder: &Path) -> Result<(), String> {
+    let is_directory = |path: &Path| std::fs::metadata(path).map(|found| found.is_dir());
+    if !is_directory(folder).map_err(|error| reason(&error))? {
+        return Err("is not a directory".to_owned());
+    }
+    let sets = SliceSetSpec::KIND.plural();
+    match is_directory(&folder.join(sets)) {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(reason(&error)),
+        _ => Err(format!("holds no store: it has no directory {sets}")),
+    }
 }
 
 /// The objects of a store at about one moment.

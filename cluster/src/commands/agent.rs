@@ -1,8 +1,6 @@
 //! `ssa-cluster agent`
 
 use std::error::Error;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +8,7 @@ use ipnet::Ipv6Net;
 use ssa_cluster::agent::{self, Options, Probe};
 use ssa_cluster::kernel::Kernel;
 use ssa_cluster::objects::Name;
-use ssa_cluster::store::{FileStore, Store};
+use ssa_cluster::store::Location;
 
 /// Flags of `ssa-cluster agent`.
 #[derive(Debug, Args)]
@@ -18,9 +16,8 @@ pub(crate) struct Agent {
     /// Removes what any agent has set in this network namespace, and ends
     #[arg(long, exclusive = true)]
     cleanup: bool,
-    /// The directory of the store
-    #[arg(long, value_name = "DIR", required_unless_present = "cleanup")]
-    store: Option<PathBuf>,
+    #[command(flatten)]
+    location: Option<Location>,
     /// The name of the endpoint: a `SliceEndpoint` of the store
     #[arg(long, value_name = "NAME", required_unless_present = "cleanup")]
     endpoint: Option<Name>,
@@ -41,10 +38,10 @@ pub(crate) struct Agent {
 impl Agent {
     /// Does it.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let (Some(folder), Some(endpoint)) = (self.store, self.endpoint) else {
+        let (Some(location), Some(endpoint)) = (self.location, self.endpoint) else {
             return Ok(Kernel::cleanup().await?);
         };
-        let store = Store::new(Arc::new(FileStore::open(&folder).await?));
+        let store = location.open().await?;
         let options = Options {
             endpoint,
             interfaces: self.interfaces,

@@ -1,13 +1,13 @@
 //! `ssa-cluster controller`
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
 use clap::Args;
 use ssa_cluster::{
     controller::{self, Options, Round},
     election::{self, Election, Leading},
     objects::{Name, Timestamp},
-    store::{FileStore, Store},
+    store::Location,
 };
 use ssa_input::text::clean;
 use tokio::sync::watch;
@@ -15,9 +15,8 @@ use tokio::sync::watch;
 /// Flags of `ssa-cluster controller`.
 #[derive(Debug, Args)]
 pub(crate) struct Controller {
-    /// The directory of the store
-    #[arg(long, value_name = "DIR")]
-    store: PathBuf,
+    #[command(flatten)]
+    location: Location,
     /// The name of this candidate, which no other controller of the store has
     #[arg(long, value_name = "NAME")]
     identity: Name,
@@ -32,7 +31,7 @@ pub(crate) struct Controller {
 impl Controller {
     /// Does it, until it is killed: there is nothing to put in order, for the next leader goes on from what is stored.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let store = Store::new(Arc::new(FileStore::open(&self.store).await?));
+        let store = self.location.open().await?;
         let options = Options {
             lost_after: Duration::from_secs(self.lost_after_seconds.into()),
             ..Options::default()

@@ -37,6 +37,20 @@ pub struct Location {
 }
 
 impl Location {
+    /// Returns the directory, if the store is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self.parts() {
+            ("etcd" | "kubernetes" | "", _) => None,
+            _ => Some(Path::new(&self.store)),
+        }
+    }
+
+    /// Returns what stands before the first colon, and after it.
+    fn parts(&self) -> (&str, &str) {
+        self.store.split_once(':').unwrap_or((&self.store, ""))
+    }
+
     /// Opens the store; it need not answer yet.
     ///
     /// # Errors
@@ -44,7 +58,7 @@ impl Location {
     /// [`StoreError::Denied`] if nothing can be made of the flags or it may not be used; [`StoreError::Unavailable`] if a
     /// directory cannot be used.
     pub async fn open(&self) -> Result<Store, StoreError> {
-        match self.store.split_once(':').unwrap_or((&self.store, "")) {
+        match self.parts() {
             ("etcd", urls) => self.etcd(urls),
             ("kubernetes", namespace) => kubernetes(Some(namespace).filter(|text| !text.is_empty())).await,
             ("", _) => Err(self.denied("a store is wanted: a directory, etcd:URL or kubernetes".into())),

@@ -62,6 +62,9 @@ pub(crate) const CASES: &[(&str, bool, Case)] = &[
     ("many_objects_are_listed", false, |env| {
         Box::pin(many_objects_are_listed(env))
     }),
+    ("programs_open_it_by_their_flags", false, |env| {
+        Box::pin(programs_open_it_by_their_flags(env))
+    }),
     ("a_server_that_starts_again_has_everything", true, |env| {
         Box::pin(a_server_that_starts_again_has_everything(env))
     }),
@@ -566,6 +569,43 @@ async fn many_objects_are_listed(env: Env) {
     let mut watch = store.watch::<SliceEndpointSpec>(&listed.version).await.unwrap();
     let next_one = store.create(&endpoint(MANY + 1)).await.unwrap();
     assert_eq!(next(&mut watch).await, Event::Applied(next_one));
+}
+
+/// A process that is killed at the end.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Every command takes the same flags: a controller leads by the Lease that this process reads, and `get` prints it.
+async fn programs_open_it_by_their_flags(env: Env) {
+    let store = env.open().await;
+    let Some(told) = env.fixture.told(&env.area) else {
+        return;
+    };
+    let program = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ssa-cluster"));
+        command.env_remove("SSA_STORE").envs(told.iter().cloned());
+        command
+    };
+    let mut watch = store.watch::<LeaseSpec>(&store.list::<LeaseSpec>().await.unwrap().version).await.unwrap();
+    let controller = program().args(["controller", "--identity", "one"]).spawn().unwrap();
+    let _controller = Killed(controller);
+    loop {
+        if let Event::Applied(lease) = next(&mut watch).await
+            && lease.spec.holder_identity.as_deref() == Some("one")
+        {
+            assert_eq!(lease.name().as_str(), "ssa-controller");
+            break;
+        }
+    }
+    let told = program().args(["get", "leases", "--json"]).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains(r#""holderIdentity": "one""#), "{told}");
 }
 
 async fn a_server_that_starts_again_has_everything(env: Env) {

@@ -38,6 +38,11 @@ pub(crate) trait Fixture: Send + Sync {
     /// Makes a client of its own for an area: what happens in one area is not seen in another.
     fn open<'a>(&'a self, area: &'a str) -> Later<'a, Store>;
 
+    /// Returns how a program is told of an area: values of environment variables. `None` where it cannot have one.
+    fn told(&self, _area: &str) -> Option<Vec<(&'static str, String)>> {
+        None
+    }
+
     /// Starts the server again; what it kept is there still.
     fn restart(&self);
 
@@ -152,6 +157,10 @@ impl Fixture for InFiles {
     fn open<'a>(&'a self, area: &'a str) -> Later<'a, Store> {
         let path = self.0.path().join(area);
         Box::pin(async move { Store::new(Arc::new(FileStore::open(&path).await.unwrap())) })
+    }
+
+    fn told(&self, area: &str) -> Option<Vec<(&'static str, String)>> {
+        Some(vec![("SSA_STORE", self.0.path().join(area).display().to_string())])
     }
 
     fn restart(&self) {}

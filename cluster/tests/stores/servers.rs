@@ -209,6 +209,11 @@ impl Fixture for Etcd {
         })
     }
 
+    fn told(&self, area: &str) -> Option<Vec<(&'static str, String)>> {
+        let store = format!("etcd:{}", self.running().url());
+        Some(vec![("SSA_STORE", store), ("SSA_STORE_PREFIX", format!("/{area}"))])
+    }
+
     fn restart(&self) {
         std::thread::scope(|scope| scope.spawn(|| self.running().restart()).join().unwrap());
     }
@@ -339,11 +344,11 @@ impl RunningKubernetes {
         }));
     }
 
-    /// Returns how to reach it with a token; its certificate is its own authority's, which it made as it started.
-    async fn config(&self, token: &str) -> Result<kube::Config, String> {
+    /// Returns how to reach it with a token, as `kubectl` keeps it; its certificate is its own authority's, which it made as it started.
+    fn kubeconfig(&self, token: &str) -> Result<Value, String> {
         let certificates =
             fs::read(self.folder().join("certificates/apiserver.crt")).map_err(|error| error.to_string())?;
-        let file = serde_json::from_value(json!({
+        Ok(json!({
             "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://127.0.0.1:{}", self.port),
@@ -352,7 +357,10 @@ impl RunningKubernetes {
             "users": [{"name": "test", "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         }))
-        .map_err(|error| error.to_string())?;
+    }
+
+    async fn config(&self, token: &str) -> Result<kube::Config, String> {
+        let file = serde_json::from_value(self.kubeconfig(token)?).map_err(|error| error.to_string())?;
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(file, &options).await;
         config.map_err(|error| error.to_string())
@@ -448,6 +456,16 @@ impl Fixture for Kubernetes {
             let config = running.config(TOKEN).await.unwrap();
             Store::new(Arc::new(KubernetesStore::new(config, Some(area)).unwrap()))
         })
+    }
+
+    fn told(&self, area: &str) -> Option<Vec<(&'static str, String)>> {
+        let running = self.running();
+        let file = running.folder().join(format!("kubeconfig-{area}"));
+        fs::write(&file, running.kubeconfig(TOKEN).unwrap().to_string()).unwrap();
+        Some(vec![
+            ("SSA_STORE", format!("kubernetes:{area}")),
+            ("KUBECONFIG", file.display().to_string()),
+        ])
     }
 
     fn restart(&self) {
