@@ -312,6 +312,8 @@ impl Agent {
             ready,
             ready_since: since.map_or_else(|| Some(now()), |before| before.ready_since),
             renewed_at: Some(renewed()),
+            instance: None,
+            refused: Vec::new(),
             rejoined: false,
             taken: Vec::new(),
             maps: self.part.maps.clone(),

@@ -15,7 +15,8 @@ use crate::objects::{Epoch, MAX_MAP_PREFIXES, MapEndpoint, Name, Ownership, Pref
 pub struct StoredMap {
     /// The map.
     pub map: Map,
-    /// A leader that died in the middle left parts of several epochs, or too few: it has to be written again.
+    /// A leader that died in the middle left parts of several epochs, or too few, or the set has another ownership by
+    /// now: it has to be written again.
     pub torn: bool,
 }
 
@@ -36,7 +37,9 @@ pub fn stored_map(parts: &[&SliceMap], ownership: Ownership) -> StoredMap {
     let torn = sorted.iter().any(|part| part.spec.epoch != epoch)
         || sorted
             .first()
-            .is_some_and(|part| usize::try_from(part.spec.parts.get()) != Ok(sorted.len()));
+            .is_some_and(|part| usize::try_from(part.spec.parts.get()) != Ok(sorted.len()))
+        // The set says otherwise now: agents hear of it by the map.
+        || sorted.iter().any(|part| part.spec.ownership != ownership);
     let epoch = handover::Epoch::new(epoch.get());
     let ownership = handover_ownership(ownership);
     // A standby that would draw the owner's packets is none.
@@ -102,6 +105,10 @@ pub(super) fn write(set: &Name, space: &SliceSpace, map: &Map) -> Vec<(Name, Sli
             epoch,
             part: ssa_snapshot::Number::new(count(number)).unwrap_or_default(),
             parts: ssa_snapshot::Number::new(count(parts)).unwrap_or_default(),
+            ownership: match map.ownership() {
+                handover::Ownership::Available => Ownership::Available,
+                handover::Ownership::Exclusive => Ownership::Exclusive,
+            },
             endpoints: endpoints.into_values().collect(),
         };
         Some((Name::new(&format!("{set}-{number}")).ok()?, spec))

@@ -67,6 +67,9 @@ pub struct SliceEndpointStatus {
     /// The generation of the spec that it has seen.
     #[serde(default)]
     pub observed_generation: u64,
+    /// Which run of an agent has written this: where two write for one endpoint, both see that it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<LabelValue>,
     /// Whether Envoy and application serve: an endpoint that is not ready owns nothing.
     #[serde(default)]
     pub ready: bool,
@@ -79,6 +82,11 @@ pub struct SliceEndpointStatus {
     /// Whether its host has lost flows and routes, and it waits for what it owned to be given to others.
     #[serde(default)]
     pub rejoined: bool,
+    /// Prefixes that the map or a move gives it and that it does not route, for its agent may not: they are outside of
+    /// `--allowed`. Others are to have them.
+    #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
+    #[schemars(length(max = MAX_OBSERVED))]
+    pub refused: Vec<Prefix>,
     /// What it has taken over, as the standby of an owner that was lost.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
     #[schemars(length(max = MAX_OBSERVED))]

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ssa_snapshot::Number;
 
-use super::{Epoch, Fault, Kind, Name, NoStatus, Object, Prefix, Spec, fields::at_most, slice_set::MAX_ENDPOINTS};
+use super::{
+    Epoch, Fault, Kind, Name, NoStatus, Object, Ownership, Prefix, Spec, fields::at_most, slice_set::MAX_ENDPOINTS,
+};
 
 /// Which endpoint owns which prefix, and which stands by for it. The leader writes it.
 pub type SliceMap = Object<SliceMapSpec>;
@@ -29,6 +31,9 @@ pub struct SliceMapSpec {
     /// How many parts there are.
     #[serde(default)]
     pub parts: Number<1, 1024, 1>,
+    /// Whether two endpoints may serve a slice for a moment: as the set says, for agents read no sets.
+    #[serde(default)]
+    pub ownership: Ownership,
     /// The endpoints, each once.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_ENDPOINTS>")]
     #[schemars(length(max = MAX_ENDPOINTS))]

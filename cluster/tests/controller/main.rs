@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use dry::{Cluster, Crashing, Seen};
 use ssa_cluster::{
     controller::{Controller, Options, metrics},
-    objects::{Phase, Reason, SliceMoveSpec},
+    objects::{Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
     store::{Memory, Store},
 };
 
@@ -172,4 +172,19 @@ async fn a_pinned_prefix_goes_to_its_endpoint_and_stays_and_the_rest_stays_even(
     cluster.drain(to).await;
     cluster.settle(&mut controller).await;
     assert!(cluster.owners().await.iter().all(|owner| owner != to));
+}
+
+#[tokio::test]
+async fn the_ownership_of_a_set_is_in_its_map_and_changes_with_it() {
+    let mut cluster = cluster(2);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    for ownership in [Ownership::Exclusive, Ownership::Available] {
+        let mut set = cluster.store.get::<SliceSetSpec>(&dry::name("store")).await.unwrap();
+        set.spec.ownership = ownership;
+        cluster.store.update(&set).await.unwrap();
+        assert_eq!(cluster.settle(&mut controller).await.moved, 0);
+        let maps = cluster.store.list::<SliceMapSpec>().await.unwrap().objects;
+        assert!(maps.iter().all(|map| map.spec.ownership == ownership), "{maps:?}");
+    }
 }

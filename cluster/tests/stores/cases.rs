@@ -8,9 +8,9 @@ use std::{
 use serde_json::json;
 use ssa_cluster::{
     objects::{
-        Epoch, Kind, Lease, LeaseSpec, MAX_BYTES, MapEndpoint, Message, Name, Object, Phase, Prefix, ResourceVersion,
-        SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove, SliceNode, SliceNodeSpec, SliceSet,
-        SliceSetSpec, Spec, Timestamp,
+        Epoch, Kind, Lease, LeaseSpec, MAX_BYTES, MapEndpoint, Message, Name, Object, Ownership, Phase, Prefix,
+        ResourceVersion, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove, SliceNode, SliceNodeSpec,
+        SliceSet, SliceSetSpec, Spec, Timestamp,
     },
     store::{Event, Store, StoreError, Watch},
 };
@@ -169,7 +169,7 @@ async fn every_kind_is_kept_whole(env: Env) {
     let other = env.fixture.open("every-kind-by-selector").await;
     kept(&other, SliceSet::new(name("one"), spec(selector))).await;
     let map = json!({
-        "sliceSet": "one", "epoch": 9_007_199_254_740_991_u64, "part": 1, "parts": 2,
+        "sliceSet": "one", "epoch": 9_007_199_254_740_991_u64, "part": 1, "parts": 2, "ownership": "Exclusive",
         "endpoints": [{"name": "a", "owned": ["2001:db8:5::/65"], "standby": ["2001:db8:5:0:8000::/65"]},
                       {"name": "b", "owned": ["2001:db8:5:0:8000::/65"], "standby": ["2001:db8:5::/65"]}]
     });
@@ -492,6 +492,7 @@ fn map(owned: Vec<Prefix>) -> SliceMap {
             epoch: Epoch::default(),
             part: Number::default(),
             parts: Number::default(),
+            ownership: Ownership::default(),
             endpoints: vec![MapEndpoint {
                 name: name("a"),
                 owned,
