@@ -3,6 +3,7 @@
 //! - [`objects`] are what the programs tell each other: a user's `SliceSet`, the leader's `SliceMap` and `SliceMove`, the
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
 //! - [`election`] makes one of several candidates the leader.
+//! - [`metrics`] and [`http`] are what a command tells of itself, and where.
 //! - [`kernel`] makes a kernel's routes, rules and tunnels what they shall be.
 //! - [`yaml`] writes values for people.
 //! - [`store`] keeps them, behind one interface: in a directory, in etcd, or in Kubernetes.
@@ -14,8 +15,10 @@
 pub mod agent;
 pub mod controller;
 pub mod election;
+pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+pub mod metrics;
 pub mod objects;
 pub mod store;
 pub mod yaml;

@@ -1,11 +1,13 @@
 //! `ssa-cluster controller`
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::SocketAddr, time::Duration};
 
 use clap::Args;
 use ssa_cluster::{
     controller::{self, Options, Round},
     election::{self, Election, Leading},
+    http::{Health, Listener, Pages},
+    metrics::Registry,
     objects::{Name, Timestamp},
     store::Location,
 };
@@ -26,7 +28,13 @@ pub(crate) struct Controller {
     /// An endpoint that has not reported for so long is lost
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(6..=3600))]
     lost_after_seconds: u32,
+    /// Where /metrics and /healthz are served, such as 127.0.0.1:9474 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 }
+
+/// How long the controller's loop may stand still before it counts as dead: a round waits for the store for as long.
+const STANDSTILL: Duration = Duration::from_mins(1);
 
 impl Controller {
     /// Does it, until it is killed: there is nothing to put in order, for the next leader goes on from what is stored.
@@ -35,6 +43,17 @@ impl Controller {
         let options = Options {
             lost_after: Duration::from_secs(self.lost_after_seconds.into()),
             ..Options::default()
+        };
+        let (registry, health) = (Registry::default(), Health::new(STANDSTILL));
+        let served = match self.listen {
+            Some(address) => Some(Listener::bind(address).await?),
+            None => None,
+        };
+        let pages = Pages::new(registry.clone(), health.clone());
+        let server = async {
+            if let Some(listener) = served {
+                listener.serve(pages).await;
+            }
         };
         let (leading, leads) = watch::channel(Leading::No);
         let candidate = Election::new(self.identity, ssa_snapshot::Number::default());
@@ -46,15 +65,17 @@ impl Controller {
             store.clone(),
             leads,
             now,
+            || health.note(),
             |round: &Round| {
                 round.told.iter().for_each(|line| tell(line));
                 // What is wrong is said once, not in every round.
                 let news = round.faults.iter().filter(|fault| !faults.contains(*fault));
                 news.for_each(|fault| tell(fault));
                 faults.clone_from(&round.faults);
+                controller::record(&registry, &round.reports);
             },
         );
-        tokio::join!(elected, rounds);
+        tokio::join!(elected, rounds, server);
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ use ssa_slices::{
 
 pub use maps::{StoredMap, stored_map};
 pub use placement::slots;
-pub use report::{Report, metrics};
+pub use report::{Report, record};
 pub use run::run;
 
 use crate::{
@@ -503,6 +503,7 @@ fn endpoint_spec(entry: &EndpointEntry, slice_sets: Vec<Name>) -> SliceEndpointS
         slice_sets,
         address: entry.address,
         tunnel: entry.tunnel.clone(),
+        http_port: entry.http_port,
         node: entry.node.clone(),
         domain: entry.domain.clone(),
         weight: entry.weight,

@@ -1,6 +1,6 @@
 //! What the leader tells of a set: its status and metrics.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use ssa_slices::{
     SliceSpace,
@@ -8,7 +8,10 @@ use ssa_slices::{
 };
 
 use super::placement::{Member, slots};
-use crate::objects::Name;
+use crate::{
+    metrics::{Family, Registry},
+    objects::Name,
+};
 
 /// What the leader knows of a set after a round.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,68 +65,58 @@ impl Report {
     }
 }
 
-/// Writes reports of sets as Prometheus reads them.
-#[must_use]
-pub fn metrics(reports: &BTreeMap<Name, Report>) -> String {
-    let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, values: &dyn Fn(&Report) -> Vec<(String, u64)>| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (set, report) in reports {
-            for (labels, value) in values(report) {
-                let _ = writeln!(text, "{name}{{slice_set=\"{set}\"{labels}}} {value}");
-            }
+const SLICES: Family = Family::gauge("ssa_cluster_slices", "Slices of the set.");
+const WITHOUT_OWNER: Family = Family::gauge("ssa_cluster_slices_without_owner", "Slices that no endpoint owns.");
+const WITHOUT_STANDBY: Family = Family::gauge(
+    "ssa_cluster_slices_without_standby",
+    "Slices that no endpoint stands by for.",
+);
+const ENDPOINTS: Family = Family::gauge("ssa_cluster_endpoints", "Endpoints that are to have slices.");
+const IMBALANCE: Family = Family::gauge(
+    "ssa_cluster_imbalance_permille",
+    "The most slices of an endpoint relative to its share, in thousandths.",
+);
+const MOVES: Family = Family::gauge("ssa_cluster_moves", "Open moves, by phase.");
+const WAITING: Family = Family::gauge("ssa_cluster_moves_waiting", "Open moves, by what they wait for.");
+const STUCK: Family = Family::gauge(
+    "ssa_cluster_moves_stuck",
+    "Open moves that have been in one phase, other than Drain, for longer than the set's deadline.",
+);
+
+/// Writes reports of sets into a registry, in place of those before.
+pub fn record(registry: &Registry, reports: &BTreeMap<Name, Report>) {
+    let all = [
+        SLICES,
+        WITHOUT_OWNER,
+        WITHOUT_STANDBY,
+        ENDPOINTS,
+        IMBALANCE,
+        MOVES,
+        WAITING,
+        STUCK,
+    ];
+    for family in &all {
+        registry.clear(family);
+    }
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    for (set, report) in reports {
+        let of_set: (&str, &str) = ("slice_set", set.as_str());
+        for (family, value) in [
+            (SLICES, number(report.slices)),
+            (WITHOUT_OWNER, number(report.without_owner)),
+            (WITHOUT_STANDBY, number(report.without_standby)),
+            (ENDPOINTS, number(report.serving)),
+            (IMBALANCE, f64::from(report.imbalance_permille)),
+            (STUCK, number(report.stuck)),
+        ] {
+            registry.set(&family, &[of_set], value);
         }
-    };
-    let one = |value: usize| vec![(String::new(), u64::try_from(value).unwrap_or(u64::MAX))];
-    gauge("ssa_cluster_slices", "Slices of the set.", &|report| one(report.slices));
-    gauge(
-        "ssa_cluster_slices_without_owner",
-        "Slices that no endpoint owns.",
-        &|report| one(report.without_owner),
-    );
-    gauge(
-        "ssa_cluster_slices_without_standby",
-        "Slices that no endpoint stands by for.",
-        &|report| one(report.without_standby),
-    );
-    gauge(
-        "ssa_cluster_endpoints",
-        "Endpoints that are to have slices.",
-        &|report| one(report.serving),
-    );
-    gauge(
-        "ssa_cluster_imbalance_permille",
-        "The most slices of an endpoint relative to its share, in thousandths.",
-        &|report| vec![(String::new(), report.imbalance_permille.into())],
-    );
-    gauge("ssa_cluster_moves", "Open moves, by phase.", &|report| {
-        let open = Phase::ALL.into_iter().filter(|phase| phase.is_open());
-        let count = |phase| {
-            report
-                .moves
-                .get(&phase)
-                .map_or(0, |count| u64::try_from(*count).unwrap_or(u64::MAX))
-        };
-        open.map(|phase| (format!(",phase=\"{phase}\""), count(phase)))
-            .collect()
-    });
-    gauge(
-        "ssa_cluster_moves_waiting",
-        "Open moves, by what they wait for.",
-        &|report| {
-            let waiting = report.waiting.iter();
-            waiting
-                .map(|(awaited, count)| {
-                    let count = u64::try_from(*count).unwrap_or(u64::MAX);
-                    (format!(",for=\"{}\"", awaited.name()), count)
-                })
-                .collect()
-        },
-    );
-    gauge(
-        "ssa_cluster_moves_stuck",
-        "Open moves that have been in one phase, other than Drain, for longer than the set's deadline.",
-        &|report| one(report.stuck),
-    );
-    text
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.is_open()) {
+            let count = report.moves.get(&phase).copied().unwrap_or(0);
+            registry.set(&MOVES, &[of_set, ("phase", phase.name())], number(count));
+        }
+        for (awaited, count) in &report.waiting {
+            registry.set(&WAITING, &[of_set, ("for", awaited.name())], number(*count));
+        }
+    }
 }

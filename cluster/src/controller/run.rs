@@ -21,12 +21,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes rounds whenever something has changed, while this candidate leads; ends when nobody stands for election any more.
 ///
-/// `wall` is the clock whose time objects tell people. `after` is told of every round.
+/// `wall` is the clock whose time objects tell people. `alive` is called again and again, whether it leads or not; `after` is
+/// told of every round.
 pub async fn run(
     mut controller: Controller,
     store: Store,
     leading: watch::Receiver<Leading>,
     wall: impl Fn() -> Timestamp,
+    alive: impl Fn(),
     mut after: impl FnMut(&Round),
 ) {
     let (sender, mut changes) = mpsc::channel(1);
@@ -39,6 +41,7 @@ pub async fn run(
     ];
     let began = Instant::now();
     while leading.has_changed().is_ok() {
+        alive();
         if leading.borrow().now() {
             match controller.round(began.elapsed(), wall()).await {
                 Ok(round) => after(&round),

@@ -33,6 +33,10 @@ pub struct SliceEndpointSpec {
     /// Where its siblings reach it during handovers.
     #[serde(default)]
     pub tunnel: Tunnel,
+    /// The TCP port at its address where its agent answers the leader's requests for its load; absent, it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Number<1, 65535, 9475>>")]
+    pub http_port: Option<Port>,
     /// The host it is on: a `SliceNode`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Name>,

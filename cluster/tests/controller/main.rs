@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use dry::{Cluster, Crashing, Seen};
 use ssa_cluster::{
-    controller::{Controller, Options, metrics},
+    controller::{Controller, Options, record},
+    metrics::Registry,
     objects::{Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
     store::{Memory, Store},
 };
@@ -38,7 +39,9 @@ async fn from_4_to_16_and_back_moves_the_fewest_and_always_has_an_owner() {
     }
     assert_eq!(moved, 384);
     let last = controller.round(cluster.now, dry::wall(cluster.now)).await.unwrap();
-    let text = metrics(&last.reports);
+    let registry = Registry::default();
+    record(&registry, &last.reports);
+    let text = registry.text();
     for line in [
         "ssa_cluster_slices_without_owner{slice_set=\"store\"} 0",
         "ssa_cluster_slices_without_standby{slice_set=\"store\"} 0",
