@@ -239,15 +239,7 @@ impl Controller {
                 .flat_map(|(one, _)| &one.spec.prefixes)
                 .map(|prefix| prefix.net())
                 .collect();
-            let wishes = match wishes(
-                &numbered,
-                replicas,
-                &around,
-                &members,
-                busy,
-                steps.len(),
-                wanted.is_some(),
-            ) {
+            let wishes = match wishes(&numbered, replicas, &around, &members, busy, &steps, wanted.is_some()) {
                 Ok(wishes) => wishes,
                 Err(error) => {
                     round.faults.push(format!("SliceSet {}: {error}", set.name()));
@@ -517,15 +509,11 @@ fn members(set: &SliceSet, around: &Around<'_>) -> Vec<Member> {
         .endpoints
         .values()
         .filter(|one| one.spec.slice_sets.contains(set.name()));
-    mine.map(|one| {
-        let lost = around.is_lost(one.name());
-        let serves = one.status.ready && !lost && !set.spec.drains(one);
-        Member {
-            name: one.name().endpoint(),
-            weight: if serves { one.spec.weight.get() } else { 0 },
-            domain: one.spec.domain.as_ref().map(|domain| domain.as_str().to_owned()),
-            lost,
-        }
+    mine.map(|one| Member {
+        name: one.name().endpoint(),
+        weight: if around.serves(one) { one.spec.weight.get() } else { 0 },
+        domain: one.spec.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+        lost: around.is_lost(one.name()),
     })
     .collect()
 }
@@ -568,7 +556,7 @@ fn wishes(
     around: &Around<'_>,
     members: &[Member],
     mut busy: BTreeSet<Ipv6Net>,
-    open: usize,
+    open: &[(&SliceMove, Next)],
     map_changes: bool,
 ) -> Result<Vec<Wish>, PlanError> {
     let mut wishes = takeovers(members, around, &busy);
@@ -577,9 +565,14 @@ fn wishes(
     busy.extend(failures.iter().flat_map(|wish| wish.prefixes.iter().copied()));
     wishes.extend(failures);
     let parallel = usize::try_from(around.set.handover.parallel.get()).unwrap_or(usize::MAX);
-    let room = parallel.saturating_sub(open);
+    let room = parallel.saturating_sub(open.len());
     if numbered.can_serve() && room > 0 && !around.set.placement.paused && !map_changes {
-        wishes.extend(numbered.spread(replicas, around.map, &busy)?.into_iter().take(room));
+        // What is on its way counts where it goes to: it may take as long as its flows last.
+        let arrived = open.iter().fold(around.map.clone(), |map, (one, _)| {
+            let handover = one.handover();
+            map.with_owner(&handover.prefixes, &handover.to, map.epoch())
+        });
+        wishes.extend(numbered.spread(replicas, &arrived, &busy)?.into_iter().take(room));
     }
     Ok(wishes)
 }

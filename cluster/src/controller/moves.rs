@@ -64,6 +64,19 @@ impl Around<'_> {
         rejoined || silent.is_none_or(|silent| silent > patience)
     }
 
+    /// Says whether an endpoint may have slices: it is ready, and neither lost nor drained.
+    pub(super) fn serves(&self, endpoint: &SliceEndpoint) -> bool {
+        let is_drained = endpoint.spec.weight.get() == 0 || self.set.drains(endpoint);
+        endpoint.status.ready && !is_drained && !self.is_lost(endpoint.name())
+    }
+
+    /// Says whether the endpoint that gets a move's prefixes leaves, while the one that gives them serves on: flows that
+    /// are still there stay where they are if the prefixes go back at once.
+    fn recipient_leaves(&self, one: &SliceMove) -> bool {
+        let serves = |name: &Name| self.endpoints.get(name).is_some_and(|one| self.serves(one));
+        one.giver().is_some_and(serves) && !serves(one.taker())
+    }
+
     /// Says whether an endpoint of a set is there and not ready yet.
     pub(super) fn is_anybody_starting(&self, set: &Name) -> bool {
         let mine = self.endpoints.values().filter(|one| one.spec.slice_sets.contains(set));
@@ -158,7 +171,9 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         other_standby: standby_is_there,
         converged: followed && (quiet || elapsed >= around.options.converge_limit),
         drained: giver.is_none() || flows == Some(0) || gone || elapsed >= deadline,
-        cancelled: (one.spec.cancelled || too_long) && !one.status.turned_back && one.spec.reason != Reason::Failure,
+        cancelled: (one.spec.cancelled || too_long || around.recipient_leaves(one))
+            && !one.status.turned_back
+            && one.spec.reason != Reason::Failure,
         map_names_to: named.then(|| around.map.epoch()),
     }
 }

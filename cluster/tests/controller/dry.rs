@@ -289,7 +289,8 @@ impl Cluster {
     }
 }
 
-fn size(prefix: &ssa_cluster::objects::Prefix) -> usize {
+/// The number of slices in a prefix.
+pub(crate) fn size(prefix: &ssa_cluster::objects::Prefix) -> usize {
     1 << (72 - prefix.net().prefix_len())
 }
 

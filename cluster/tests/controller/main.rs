@@ -4,11 +4,11 @@ mod dry;
 
 use std::{sync::Arc, time::Duration};
 
-use dry::{Cluster, Crashing, Seen};
+use dry::{Cluster, Crashing, Seen, size, wall};
 use ssa_cluster::{
     controller::{Controller, Options, record},
     metrics::Registry,
-    objects::{Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
+    objects::{Name, Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
     store::{Memory, Store},
 };
 
@@ -131,6 +131,59 @@ async fn a_cancelled_move_goes_back_in_every_phase() {
         let one = cluster.store.get::<SliceMoveSpec>(&name).await.unwrap();
         assert!(one.status.phase.is_final());
         assert_eq!(one.status.turned_back, phase != Phase::Prepare, "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_counts_where_it_goes_to() {
+    let mut cluster = cluster(2);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    cluster.flows = 1; // the drain would not end for minutes
+    for (endpoints, kept) in [(3, 85), (4, 64)] {
+        cluster.scale(endpoints).await;
+        for _ in 0..20 {
+            cluster.step().await;
+            controller.round(cluster.now, wall(cluster.now)).await.unwrap();
+        }
+        let mut counts = cluster.counts().await;
+        for one in cluster.store.list::<SliceMoveSpec>().await.unwrap().objects {
+            let slices: usize = one.spec.prefixes.iter().map(size).sum();
+            let number = |name: &Name| name.as_str()[1..].parse::<usize>().unwrap();
+            counts[number(one.giver().unwrap())] -= slices;
+            counts[number(one.taker())] += slices;
+        }
+        // Those that draining moves go to give nothing back yet.
+        assert!(counts[0] >= kept && counts[1] >= kept && counts[2] <= 86, "{counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_to_an_endpoint_that_leaves_goes_back_in_every_phase() {
+    for is_drained in [true, false] {
+        for phase in [Phase::Prepare, Phase::Arm, Phase::Announce, Phase::Drain] {
+            let mut cluster = cluster(3);
+            let mut controller = Controller::new(cluster.store.clone(), options());
+            cluster.settle(&mut controller).await;
+            cluster.pause(true).await;
+            let before = cluster.owners().await;
+            cluster.flows = 1; // the drain would not end for minutes
+            let name = cluster.move_by_hand("e0", "e1").await;
+            cluster.until(&mut controller, &name, phase).await;
+            if is_drained {
+                cluster.drain("e1").await;
+            } else {
+                cluster.unready.insert("e1".to_owned());
+            }
+            cluster.step().await;
+            controller.round(cluster.now, wall(cluster.now)).await.unwrap();
+            let one = cluster.store.get::<SliceMoveSpec>(&name).await.unwrap();
+            let is_off = one.status.turned_back || one.status.phase.is_final();
+            assert!(is_off, "in {phase:?}, drained: {is_drained}");
+            cluster.flows = 0;
+            cluster.settle(&mut controller).await;
+            assert_eq!(cluster.owners().await, before, "in {phase:?}, drained: {is_drained}");
+        }
     }
 }
 
