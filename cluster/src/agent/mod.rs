@@ -13,13 +13,13 @@ use ipnet::Ipv6Net;
 use ssa_slices::handover::{Map, View};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval, sleep, sleep_until};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 pub use probe::{Probe, ProbeError};
 
 use crate::kernel::{Error, Flows, Kernel, Settings, flows};
 use crate::objects::{
-    Name, Phase, SliceEndpointSpec, SliceEndpointStatus, SliceMapSpec, SliceMove, SliceMoveSpec, Spec, Timestamp,
+    Kind, Name, Phase, SliceEndpointSpec, SliceEndpointStatus, SliceMapSpec, SliceMove, SliceMoveSpec, Spec, Timestamp,
 };
 use crate::store::{Listed, Store, StoreError};
 use probe::Readiness;
@@ -82,10 +82,15 @@ async fn follow<S: Spec>(store: Store, news: mpsc::Sender<News>, wrap: fn(Listed
             let _ = news.send(wrap(listed)).await;
             loop {
                 watch.next().await?;
+                // A burst of changes is read once.
+                while let Ok(event) = timeout(Duration::ZERO, watch.next()).await {
+                    event?;
+                }
                 let listed = store.list::<S>().await?;
                 if news.send(wrap(listed)).await.is_err() {
                     return Ok(());
                 }
+                sleep(rest(S::KIND)).await;
             }
         };
         let ended: Result<(), StoreError> = ended.await;
@@ -97,6 +102,15 @@ async fn follow<S: Spec>(store: Store, news: mpsc::Sender<News>, wrap: fn(Listed
                 sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// How long changes of a kind may wait after one was read. Every endpoint reports all the time, which is of no concern
+/// here: with a hundred endpoints, reading all of them after each report would be most of what an agent does.
+fn rest(kind: Kind) -> Duration {
+    match kind {
+        Kind::SliceEndpoint => Duration::from_millis(200),
+        _ => Duration::ZERO,
     }
 }
 
