@@ -10,6 +10,7 @@
 #   SSA_FILTER=FILE         use this module instead of building filter/
 #   SSA_CLI=PROGRAM         use this ssa instead of building cli/
 #   SSA_RESOLVER=PROGRAM    use this ssa-resolver instead of building resolver-shim/
+#   SSA_CLUSTER=PROGRAM     use this ssa-cluster instead of building cluster/
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -26,13 +27,14 @@ export PATH=$PATH:/usr/sbin:/sbin
 envoy=$("$root/hack/envoy.sh")
 if [ -z "${SSA_FILTER:-}" ]; then say "building the filter for wasm32 if needed (minutes)"; fi
 module=$("$root/hack/module.sh")
-if [ -z "${SSA_CLI:-}" ] || [ -z "${SSA_RESOLVER:-}" ]; then
+if [ -z "${SSA_CLI:-}" ] || [ -z "${SSA_RESOLVER:-}" ] || [ -z "${SSA_CLUSTER:-}" ]; then
   say "building the programs if needed (minutes)"
   build_programs
 fi
 ssa=${SSA_CLI:-$target_dir/release/ssa}
 resolver=${SSA_RESOLVER:-$target_dir/release/ssa-resolver}
-for program in "$ssa" "$resolver"; do
+cluster=${SSA_CLUSTER:-$target_dir/release/ssa-cluster}
+for program in "$ssa" "$resolver" "$cluster"; do
   [ -x "$program" ] || die "$program not found"
 done
 
@@ -53,7 +55,7 @@ if [ -n "${KEEP:-}" ]; then limit=0; fi
 # In its own session: Ctrl-C reaches only this script, which then stops what it started.
 setsid "$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
   env PYTHONPATH="$root/e2e" \
-  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" </dev/null &
+  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" "$cluster" </dev/null &
 inner=$!
 
 if [ -n "${KEEP:-}" ]; then

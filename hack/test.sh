@@ -95,6 +95,7 @@ group_lint() {
   step deny "cargo deny: bans, licences, sources" "$root/hack/deny.sh" bans licenses sources
   step advisories "cargo deny: advisories" "$root/hack/deny.sh" advisories
   step shellcheck "shellcheck: the scripts" "$root/hack/shellcheck.sh"
+  step units "systemd: the units of hosts without Kubernetes" "$root/hack/units.sh"
   step ruff "ruff: Python lints and formatting" "$root/hack/ruff.sh"
   step mypy "mypy: Python types" "$root/hack/mypy.sh"
   step e2e-files "unittest: the scenarios' files are read as they should be, and their patches apply" \

@@ -5,38 +5,34 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections.abc import Iterable
+from ipaddress import IPv6Address
 
 from . import timeouts
 from .claims import Broken, Skip
 from .net import Host
-from .slices import ANNOUNCED, Slices
 from .stage import ROOT, Program, Stage
 
+# What an operator adds to the configuration of BIRD.
+SNIPPET = ROOT / "cluster/bare-metal/bird.conf"
 # Endpoints have one AS, so that the router compares their MEDs.
 ENDPOINT = """
 log "{folder}/bird.log" all;
 router id 10.0.0.{number};
 protocol device {{ }}
-# What the agent announces: nothing else is in this table. Bursts of routes need room.
-protocol kernel slices {{
-  kernel table {table};
-  learn;
-  scan time 2;
-  netlink rx buffer 67108864;
-  ipv6 {{ import filter {{ if krt_source = 199 then accept; reject; }}; export none; }};
-}}
-protocol bfd {{ interface "eth0" {{ interval {bfd} ms; multiplier 3; }}; }}
+include "{snippet}";
+{watch_eth0}
 protocol bgp upstream {{
   local {address} as 65001;
   neighbor {peer} as 65000;
-  bfd on;
+  bfd {bfd_is};
   hold time 9;
   connect delay time 1;
   error wait time 1, 2;
   graceful restart off;
   ipv6 {{
     import none;
-    export filter {{ if proto = "slices" then {{ bgp_med = krt_metric; accept; }} reject; }};
+    export filter ssa_announce;
     next hop self;
   }};
 }}
@@ -45,7 +41,7 @@ ROUTER = """
 log "{folder}/bird.log" all;
 router id 10.0.0.254;
 protocol device {{ }}
-protocol bfd {{ interface "to-*" {{ interval {bfd} ms; multiplier 3; }}; }}
+{watch_all}
 protocol kernel {{
   scan time 60;
   netlink rx buffer 67108864;
@@ -56,7 +52,7 @@ NEIGHBOUR = """
 protocol bgp {name} {{
   local {peer} as 65000;
   neighbor {address} as 65001;
-  bfd on;
+  bfd {bfd_is};
   hold time 9;
   connect delay time 1;
   error wait time 1, 2;
@@ -69,8 +65,11 @@ protocol bgp {name} {{
 class Birds:
     """BIRD on the router and on each endpoint."""
 
-    def __init__(self, stage: Stage, slices: Slices, bfd: int = 300) -> None:
-        """Starts them; `bfd` is the interval between packets of BFD in ms, of which three may be lost."""
+    def __init__(self, stage: Stage, hosts: Iterable[Host], bfd: int = 300, later: Iterable[Host] = ()) -> None:
+        """Starts them; `bfd` is the interval between packets of BFD in ms, of which three may be lost; 0 is without.
+
+        The router expects those of `later` too, which start() starts.
+        """
         self.stage = stage
         done = subprocess.run([ROOT / "hack/bird.sh"], capture_output=True, text=True, timeout=timeouts.INSTALLED)
         if done.returncode == 77:
@@ -79,24 +78,35 @@ class Birds:
             raise Broken(done.stderr.strip())
         self.program = done.stdout.strip().splitlines()[-1]
         self.processes: dict[str, Program] = {}
-        neighbours = ""
-        for number, (name, one) in enumerate(slices.endpoints.items(), 1):
-            words: dict[str, object] = {
-                "bfd": bfd,
-                "number": number,
-                "name": name,
-                "table": ANNOUNCED,
-                "address": one.host.address,
-                "peer": one.host.address.replace("::1", "::ffff"),
-            }
-            neighbours += NEIGHBOUR.format(**words)
-            self._start(one.host, name, ENDPOINT, words)
-        self._start(stage.net.router, "router", ROUTER, {"bfd": bfd}, neighbours)
-        stage.wait(timeouts.INTERVAL, "all BGP sessions are up", lambda: self.up() == len(slices.endpoints))
+        self.watches = {
+            name: f'protocol bfd {{ interface "{which}" {{ interval {bfd} ms; multiplier 3; }}; }}' if bfd else ""
+            for name, which in (("watch_eth0", "eth0"), ("watch_all", "to-*"))
+        }
+        self.watches["bfd_is"] = "on" if bfd else "off"
+        hosts = list(hosts)
+        neighbours = "".join(NEIGHBOUR.format(**self._words(host)) for host in [*hosts, *later])
+        for host in hosts:
+            self.start(host)
+        self._start(stage.net.router, "router", ROUTER, {**self.watches}, neighbours)
+        self.wait(len(hosts))
+
+    def wait(self, count: int) -> None:
+        """Waits until so many sessions are up."""
+        self.stage.wait(timeouts.INTERVAL, f"{count} BGP sessions are up", lambda: self.up() == count)
+
+    def start(self, host: Host) -> None:
+        """Starts the BIRD of an endpoint."""
+        self._start(host, host.name, ENDPOINT, self._words(host))
+
+    def _words(self, host: Host) -> dict[str, object]:
+        peer = host.address.replace("::1", "::ffff")
+        number = IPv6Address(host.address).exploded.split(":")[3]
+        words: dict[str, object] = {**self.watches, "number": int(number, 16) & 0xFF, "snippet": SNIPPET}
+        return {**words, "name": host.name, "address": host.address, "peer": peer}
 
     def _start(self, host: Host, name: str, text: str, words: dict[str, object], more: str = "") -> None:
         folder = self.stage.work / f"bird-{name}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "bird.conf").write_text(text.format(folder=folder, **words) + more)
         command = [self.program, "-f", "-c", folder / "bird.conf", "-s", folder / "socket", "-P", folder / "pid"]
         self.processes[name] = self.stage.start(host, f"bird-{name}/output", command)

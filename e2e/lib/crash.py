@@ -26,7 +26,7 @@ def run(stage: Stage, trials: int) -> None:
         applications[name] = stage.application(one.host, "::", PORT)
         one.start("--probe", f"tcp:[::1]:{PORT}")
     slices.give(dict.fromkeys(slices.all, "a"), dict.fromkeys(slices.all, "b"))
-    birds = Birds(stage, slices, bfd=50)
+    birds = Birds(stage, slices.hosts(), bfd=50)
     router = stage.net.router
     address = slices.all[3][99]
 

@@ -24,7 +24,8 @@ CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _enter(descriptor: int) -> None:
+def enter(descriptor: int) -> None:
+    """Moves this thread into a network namespace."""
     if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
@@ -41,12 +42,12 @@ class Host:
 
     def __enter__(self) -> Host:
         self._outside.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
-        _enter(self._inside)
+        enter(self._inside)
         return self
 
     def __exit__(self, *_: object) -> None:
         outside = self._outside.pop()
-        _enter(outside)
+        enter(outside)
         os.close(outside)
 
     def run(self, command: str) -> str:

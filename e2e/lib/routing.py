@@ -17,7 +17,7 @@ def run(stage: Stage, bits: int, trials: int) -> None:
     count = len(slices.all)
     for one in slices.endpoints.values():
         one.start()
-    birds = Birds(stage, slices)
+    birds = Birds(stage, slices.hosts())
     router = stage.net.router
 
     def led(name: str) -> int:

@@ -20,14 +20,14 @@ from ipaddress import IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import timeouts
+from . import follow, timeouts
 from .claims import Broken, find
 
 if TYPE_CHECKING:
+    from .net import Host
     from .stage import Program, Stage
 
 API = "ssa.dev.example/v1alpha1"
-ANNOUNCED = 510
 PLURAL = {"SliceMap": "slicemaps", "SliceMove": "slicemoves", "SliceEndpoint": "sliceendpoints"}
 
 
@@ -148,6 +148,10 @@ class Slices:
     def __getitem__(self, name: str) -> Endpoint:
         return self.endpoints[name]
 
+    def hosts(self) -> list[Host]:
+        """Returns the endpoints' hosts."""
+        return [one.host for one in self.endpoints.values()]
+
     def give(self, owner: Mapping[IPv6Network, str], standby: Mapping[IPv6Network, str] | None = None) -> None:
         """Writes the map: who owns each slice, and who stands by for it."""
         self.epoch += 1
@@ -164,10 +168,7 @@ class Slices:
 
     def follow(self) -> None:
         """Gives the router the routes that are announced with the lowest metrics; takes away others."""
-        best: dict[IPv6Network, tuple[int, str]] = {}
-        for one in self.endpoints.values():
-            for prefix, metric in one.table(ANNOUNCED):
-                best[prefix] = min(best.get(prefix, (metric, one.host.address)), (metric, one.host.address))
+        best = follow.best({one.host.address: one.table(follow.ANNOUNCED) for one in self.endpoints.values()})
         router = self.stage.net.router
         router.ip(*(f"route replace {prefix} via {address}" for prefix, (_, address) in best.items()))
         there = router.run("ip -6 route show root 2001:db8:5::/48").splitlines()
@@ -183,7 +184,7 @@ class Slices:
                 if not any(map_["epoch"] == self.epoch for map_ in one.status().get("maps", [])):
                     return False
                 owned = {slice_ for slice_, owner in self.owner.items() if owner == name}
-                if not owned <= {prefix for prefix, _ in one.table(ANNOUNCED)}:
+                if not owned <= {prefix for prefix, _ in one.table(follow.ANNOUNCED)}:
                     return False
             return True
 

@@ -58,6 +58,8 @@ class Stage(Claims):
         self.processes: list[Program] = []
         self.ssa = ssa.Command(tools["ssa"])
         self.net = net.Network(self)
+        # What the router follows announcements by.
+        self.follower: Program | None = None
 
     def check(self) -> None:
         """Aborts the scenario if a program exited that should be running."""
@@ -103,6 +105,20 @@ class Stage(Claims):
         self.wait(timeouts.SOON, f"the application of {name} listens", lambda: host.listens(address, port))
         return process
 
+    def follow(self, *hosts: Host) -> None:
+        """Has the router follow what agents on these hosts announce."""
+        if not self.follower:
+            command = [sys.executable, HERE / "follow.py", self.net.router.name]
+            self.follower = self.start(
+                self.net.router, "follow", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        reads, writes = self.follower.stdin, self.follower.stdout
+        assert reads and writes, "they are pipes"
+        for host in hosts:
+            reads.write(f"{host.name}={host.address}\n")
+            reads.flush()
+            writes.readline()
+
     def server(self, number: int, *services: Service) -> Host:
         """Adds `serverN` with the application, and leads all that these services publish to it."""
         prefixes = [prefix for service in services for prefix in service.prefixes]
@@ -131,6 +147,10 @@ class Stage(Claims):
     def load(self, host: Host, **options: Any) -> Load:
         """Starts the load program on a host; see load.py for the options."""
         return Load(self, host, options)
+
+    def sessions(self, host: Host, **options: Any) -> Sessions:
+        """Starts clients with connections that last for a while; see sessions.py for the options."""
+        return Sessions(self, host, options)
 
     # ---- dialling
 
@@ -240,6 +260,38 @@ class Load:
         low = 0.8 * self.rate / timeouts.FACTOR
         stage.claim_between("connections a second", low, 1.1 * self.rate, round(opened / seconds))
         return opened
+
+
+class Sessions:
+    """Clients with connections that last for a while."""
+
+    def __init__(self, stage: Stage, host: Host, options: dict[str, Any]) -> None:
+        self.stage = stage
+        number = sum(1 for _ in stage.work.glob("sessions-*.json"))
+        file = stage.work / f"sessions-{number}.json"
+        options.setdefault("timeout", timeouts.SOON)
+        options["destinations"] = [str(one) for one in options["destinations"]]
+        file.write_text(json.dumps(options))
+        command = [sys.executable, HERE / "sessions.py", file]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = stage.start(host, f"sessions-{number}-{host.name}", command, **pipes)
+
+    def told(self) -> dict[str, Any]:
+        """Returns what became of sessions so far: opened, ended, answers, and failed as [time, server, why]."""
+        writes, reads = self.process.stdin, self.process.stdout
+        assert writes and reads, "they are pipes"
+        writes.write("tell\n")
+        writes.flush()
+        line = reads.readline()
+        if not line:
+            raise Broken(f"{self.process.title} exited; see its log")
+        return json.loads(line)
+
+    def end(self) -> dict[str, Any]:
+        """Ends all sessions, and returns what became of them until then."""
+        told = self.told()
+        self.stage.stop(self.process)
+        return told
 
 
 def address(text: str) -> IPv6Address:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from lib import timeouts
 from lib.claims import Broken
+from lib.fleet import Fleet, owner_of
 from traffic import CURL, Answers, Asking, close_lasting, open_lasting
 
 if TYPE_CHECKING:
-    from lib.net import Host
     from services import Service
     from stage import Demo
+
+# What an agent asks whether its server is ready: the sidecar's port and, behind it, the application's.
+PROBE = ["--probe", "tcp:[::1]:8080"]
 
 
 def applications(demo: Demo, rows: Any) -> None:
@@ -33,8 +37,31 @@ def applications(demo: Demo, rows: Any) -> None:
         )
 
 
+def lead(demo: Demo, naive: Service) -> Fleet:
+    """Hands a service's slices to controllers, agents and a router that follows them."""
+    demo.say("From here on ssa-cluster moves the slices of naive.demo.test: an agent on each server, two controllers,")
+    demo.say("and a directory as their store. The router has a route to whoever announces a slice.")
+    demo.lap()
+    fleet = Fleet(demo, "naive", naive.items[0], handover={"drainSeconds": 600, "parallel": 64})
+    demo.follow(*demo.servers)
+    fleet.join(*demo.servers, flags={server.name: PROBE for server in demo.servers})
+    for number in (1, 2):
+        fleet.lead(f"controller-{number}", demo.net.router)
+    names = [server.name for server in demo.servers]
+    fleet.settled(names)
+    routes = demo.net.router.run(f"ip -6 route show root {naive.items[0]}")
+    # What the demo led by hand so far.
+    left = [line.split()[0] for line in routes.splitlines() if "proto 199" not in line]
+    demo.net.router.ip(*(f"route del {prefix}" for prefix in left))
+    for server in demo.servers:
+        server.ip(f"route del local {naive.items[0]} dev lo")
+    demo.timed("all slices have an owner, which delivers them by itself")
+    return fleet
+
+
 def scaling(demo: Demo, naive: Service) -> None:
     demo.title("Scaling 2 → 4 → 3 servers while a client keeps sending requests")
+    fleet = lead(demo, naive)
     lasting = open_lasting(demo, naive, 40)
     peers = demo.peers(naive)
     if len(peers) != 40:
@@ -47,40 +74,47 @@ def scaling(demo: Demo, naive: Service) -> None:
     failures = (f"{connect}_attempts_exceeded", f"{connect}_(fail|timeout)")
     before = [demo.standing["client"].stat(name) for name in failures]
     names = [f"server{number + 1}" for number in range(4)]
-    row = demo.table("servers:8", "slices:14", "moved:6", *(f"{name}:8" for name in names))
+    row = demo.table("servers:8", "slices:14", "on the move:12", *(f"{name}:8" for name in names))
 
-    def spread(servers: list[Host]) -> int:
-        """Spreads the slices, and shows who answers then; returns how many lasting connections lost their server."""
-        old = [demo.server_of(naive, peer) for peer in peers]
-        plan = demo.spread(naive, servers)
+    def spread(servers: list[str]) -> dict[IPv6Network, str]:
+        """Waits until the slices are spread, and shows who answers then; returns who answers for each prefix."""
+        fleet.spread(servers)
+        takers, moves = fleet.takers(), fleet.moves()
         answers = asking.next(300)
-        slices = [str(endpoint["slices"]) for endpoint in plan["endpoints"] if endpoint["slices"]]
+        counts = fleet.counts(takers)
         row(
-            *(len(servers), " + ".join(slices), plan["report"]["moves"]),
+            *(len(servers), " + ".join(str(counts[name]) for name in servers)),
+            fleet.counts({IPv6Network(prefix): "" for move in moves for prefix in move["spec"]["prefixes"]})[""],
             *(answers.share(name) for name in names),
-            wanted=[server.name for server in servers],
+            wanted=servers,
             found=sorted(answers),
         )
-        return sum(demo.server_of(naive, peer) != server for peer, server in zip(peers, old, strict=True))
+        return takers
 
-    spread(demo.servers)
+    owners = spread(names[:2])
     demo.join_servers(3, 4)
-    gone = spread(demo.servers)
-    demo.wait(timeouts.SOON, "connections on moved slices ended", lambda: lasting.check() <= 40 - gone)
-    ended = 40 - lasting.check()
-    spread(demo.servers[:3])
-    asking.stop()
+    for server in demo.servers[2:]:
+        server.ip(f"route del local {naive.items[0]} dev lo")
+        demo.follow(server)
+    fleet.join(*demo.servers[2:], flags={server.name: PROBE for server in demo.servers[2:]})
+    takers = spread(names)
+    gone = sum(owner_of(owners, peer) != owner_of(takers, peer) for peer in peers)
     demo.claim(
-        "2 → 4, established connections closed: those on moved slices, and no others",
-        f"{gone} of 40",
-        f"{ended} of 40",
+        f"2 → 4, established connections that answer, {gone} of them on slices that are another server's now",
+        "40 of 40",
+        f"{lasting.check()} of 40",
     )
+    fleet.leave("server4")
+    spread(names[:3])
+    demo.wait(timeouts.RETRIED, "the agent of server4 has ended", lambda: fleet.gone("server4"))
+    demo.claim("4 → 3, established connections that answer", "40 of 40", f"{lasting.check()} of 40")
+    demo.claim("exit status of the agent of server4, which has given all away", 0, fleet.agents["server4"].poll())
+    asking.stop()
     demo.claim("snapshots that the client's sidecar received meanwhile", 0, demo.standing["client"].installed() - told)
     failed, again = (demo.standing["client"].stat(name) - old for name, old in zip(failures, before, strict=True))
-    demo.claim("new connections that failed", 0, failed)
-    demo.say(f"new connections that were retried because a slice moved during the handshake: {again}")
+    demo.claim("new connections that failed, and that were retried", "0, 0", f"{failed}, {again}")
     early, answered = asking.failed(), len(asking.answers())
-    demo.say(f"requests in flight on a slice when it moved, and cut off: {early} of {early + answered}")
+    demo.claim(f"requests that were cut off, of {early + answered}", 0, early)
     running: list[Any] = [*demo.standing.values(), *demo.shims.values()]
     ended = sum(one.process.poll() is not None for one in running)
     demo.claim(f"Envoys and shims that exited since connections were held, of {len(running)}", 0, ended)

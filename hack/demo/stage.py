@@ -15,18 +15,16 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib import net, timeouts
 from lib.resolver import NameServer
-from lib.stage import Stage
 from shim import Shim
 from sidecar import VMS, Sidecar, Standing
+from telling import Teller
 from traffic import CURL, Answers
 
 if TYPE_CHECKING:
@@ -42,12 +40,11 @@ TTL = 5
 REFUSED = (52, 56)
 
 
-class Demo(Stage):
+class Demo(Teller):
     """The story does everything through this."""
 
     def __init__(self, tools: dict[str, Path]) -> None:
         super().__init__(tools, WORK)
-        self.last = self.began
         # The sidecar that stands for each host now.
         self.standing: dict[str, Sidecar] = {}
         self.shims: dict[str, Shim] = {}
@@ -57,69 +54,6 @@ class Demo(Stage):
         # Connections that last, of those that the client's sidecar has composed addresses for.
         self.lasting = 0
         self.plan: dict[Service, list[tuple[IPv6Network, str]]] = {}
-
-    # ---- telling
-
-    def say(self, text: str = "", mark: str = "") -> None:
-        """Prints a line; `mark` is `ok` of what was claimed and held."""
-        print(f"   {mark:4}{text}".rstrip(), flush=True)
-
-    def title(self, text: str) -> None:
-        print(f"\n== {text}", flush=True)
-
-    def timed(self, text: str) -> None:
-        """Prints a line, and how long it took to get there from the last such line or `lap`."""
-        self.say(f"{text} ({time.monotonic() - self.last:.1f} s)")
-        self.lap()
-
-    def lap(self) -> None:
-        self.last = time.monotonic()
-
-    def claim(self, what: str, expected: object, found: object) -> None:
-        """Counts a claim, which holds when both are equal."""
-        self._hold(expected == found, f"{what}: {found}", expected)
-
-    def _hold(self, holds: bool, text: str, wanted: object) -> None:
-        if holds:
-            self.passed += 1
-            self.say(text, "ok")
-        else:
-            self.failures.append(text)
-            self.say(f"{text}; FAILED, expected {wanted}", "NO")
-
-    def table(self, *columns: str) -> Callable[..., None]:
-        """Begins a table: columns are `name:width`. Returns what prints a row of it.
-
-        A row with `wanted` and `found` is a claim, which holds when both are equal.
-        """
-        names, widths = zip(*(column.rsplit(":", 1) for column in columns), strict=True)
-
-        def row(*cells: object, wanted: Any = None, found: Any = None) -> None:
-            text = " ".join(f"{str(cell):{width}}" for cell, width in zip(cells, widths, strict=True))
-            if wanted is None:
-                self.say(text)
-            else:
-                self._hold(wanted == found, text, f"{wanted} and is {found}")
-
-        row(*names)
-        return row
-
-    def verdict(self) -> int:
-        """Prints whether every claim passed, and returns the exit status."""
-        self.title(f"Verdict after {time.monotonic() - self.began:.0f} s")
-        if self.failures:
-            count = self.passed + len(self.failures)
-            self.say(f"{len(self.failures)} of {count} claims failed: the lines marked NO.")
-        else:
-            self.say(f"All {self.passed} claims passed: the lines marked ok.")
-        return int(bool(self.failures))
-
-    def show_logs(self) -> None:
-        """Prints the ends of all logs."""
-        for log in sorted(self.work.rglob("*.log")):
-            lines = log.read_text(errors="replace").splitlines()[-15:]
-            if lines:
-                print(f"--- {log.relative_to(self.work)}", *lines, sep="\n", flush=True)
 
     # ---- doing
 

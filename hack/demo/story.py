@@ -1,4 +1,4 @@
-"""The demo of hack/demo.sh, run inside namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER."""
+"""The demo of hack/demo.sh, in namespaces that end with it: story.py MODULE ENVOY SSA RESOLVER CLUSTER."""
 
 import os
 import signal
@@ -17,6 +17,8 @@ from records import COMBINED, HASHED, HOPPING, NAIVE, OBJECTS, RAW, REPLICAS, TO
 from services import Service
 from stage import Demo
 from traffic import Asking
+
+TOOLS = ("module", "envoy", "ssa", "resolver", "cluster")
 
 
 def tell(demo: Demo) -> None:
@@ -67,7 +69,7 @@ def main() -> int:
     Path("/run/netns").mkdir()
     stage.WORK.mkdir()
     demo = Demo(
-        {"root": ROOT, **dict(zip(("module", "envoy", "ssa", "resolver"), map(Path, sys.argv[1:]), strict=True))}
+        {"root": ROOT, **dict(zip(TOOLS, map(Path, sys.argv[1:]), strict=True))}
     )
     try:
         tell(demo)
