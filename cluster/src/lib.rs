@@ -4,6 +4,7 @@
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
 //! - [`election`] makes one of several candidates the leader.
 //! - [`metrics`] and [`http`] are what a command tells of itself, and where.
+//! - [`heartbeat`] tells endpoints who of their peers is lost.
 //! - [`kernel`] makes a kernel's routes, rules and tunnels what they shall be.
 //! - [`yaml`] writes values for people.
 //! - [`store`] keeps them, behind one interface: in a directory, in etcd, or in Kubernetes.
@@ -15,6 +16,8 @@
 pub mod agent;
 pub mod controller;
 pub mod election;
+#[cfg(target_os = "linux")]
+pub mod heartbeat;
 pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel;

@@ -104,7 +104,15 @@ fn what_cannot_be_a_store_or_a_kind_is_told() {
         ),
         #[cfg(all(feature = "etcd", target_os = "linux"))]
         (
-            &["agent", "--store", "etcd:ftp://a", "--endpoint", "a", "--allowed", "2001:db8::/64"],
+            &[
+                "agent",
+                "--store",
+                "etcd:ftp://a",
+                "--endpoint",
+                "a",
+                "--allowed",
+                "2001:db8::/64",
+            ],
             "ftp://a: must begin with http:// or https://",
         ),
         #[cfg(feature = "etcd")]

@@ -156,6 +156,9 @@ class Slices:
         """Writes the map: who owns each slice, and who stands by for it."""
         self.epoch += 1
         self.owner, self.standby = dict(owner), dict(standby or {})
+        # An agent that begins with a map that names it has lost what it had, as far as it can know.
+        started = [one for one in self.endpoints.values() if hasattr(one, "agent")]
+        self.stage.wait(timeouts.SOON, "all agents that run have reported", lambda: all(one.status() for one in started))
         endpoints = [
             {
                 "name": name,

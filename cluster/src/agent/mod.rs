@@ -1,27 +1,35 @@
 //! The agent of an endpoint: it makes the kernel of its network namespace hold what the store says, and reports it.
 //!
 //! It has no memory of its own: after any interruption it reads everything again, and reconciles. While the store is
-//! away, what it last said holds. An object at fault is told and changes nothing.
+//! away, what it last said holds; what heartbeats say of peers counts without a store. An object at fault is told and
+//! changes nothing.
 
+mod alone;
+mod peers;
 mod probe;
+mod report;
 mod world;
 
 use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{Map, View};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
+pub use alone::{Alone, NotAlone};
 pub use probe::{Probe, ProbeError};
 
-use crate::kernel::{Error, Flows, Kernel, Settings, flows};
+use crate::heartbeat::{self, Beats, Heard, Key};
+use crate::kernel::{Error, Kernel, Settings, table};
 use crate::objects::{
-    Kind, Name, Phase, SliceEndpointSpec, SliceEndpointStatus, SliceMapSpec, SliceMove, SliceMoveSpec, Spec, Timestamp,
+    Kind, LabelValue, Name, SliceEndpointSpec, SliceEndpointStatus, SliceMapSpec, SliceMoveSpec, Spec, Timestamp,
 };
-use crate::store::{Listed, Store, StoreError};
+use crate::store::{Listed, Location, Store, StoreError};
+use peers::{Circumstances, Found};
 use probe::Readiness;
 use world::{Part, World};
 
@@ -31,9 +39,11 @@ const RENEWED: Duration = Duration::from_secs(5);
 const COUNTED: Duration = Duration::from_millis(250);
 /// The pause after the store or the kernel refused something.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many endpoints are named where the wanted one is missing.
+const NAMED: usize = 8;
 
 /// What an agent is told on its command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The name of its endpoint.
     pub endpoint: Name,
@@ -45,6 +55,17 @@ pub struct Options {
     pub probe: Option<Probe>,
     /// How long the endpoint serves on when it is told to end, until others have what it had.
     pub drain: Duration,
+    /// Heartbeats to and from peers.
+    pub heartbeats: Option<Heartbeats>,
+}
+
+/// What heartbeats need.
+#[derive(Debug, Clone)]
+pub struct Heartbeats {
+    /// The keys: the first signs, and all are accepted.
+    pub keys: Vec<Key>,
+    /// The UDP port of all endpoints.
+    pub port: u16,
 }
 
 /// News of the store.
@@ -54,31 +75,91 @@ enum News {
     Endpoints(Listed<SliceEndpointSpec>),
 }
 
+/// What ends an agent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        let failed = |source| Error::Flows {
+            what: "wait for signals",
+            source,
+        };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Runs an agent until it is told to end by SIGTERM or SIGINT and has nothing left, or the time for that is over. Then
 /// the kernel is as it was before.
 ///
 /// # Errors
 ///
-/// [`Error`], if the kernel cannot be used at all. Others are told on standard error, and it tries again.
-pub async fn run(store: Store, options: Options) -> Result<(), Error> {
+/// [`Error`], if the kernel cannot be used at all; [`StoreError`], if nothing can be made of where the store is. Others are
+/// told on standard error, and it tries again.
+pub async fn run(location: &Location, options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let mut signals = Signals::new()?;
+    let opened = tokio::select! {
+        opened = open(location) => Some(opened?),
+        () = signals.next() => None,
+    };
+    let Some(store) = opened else {
+        return Ok(Kernel::cleanup().await?);
+    };
     let (sender, mut news) = mpsc::channel(64);
     let followers = [
         tokio::spawn(follow(store.clone(), sender.clone(), News::Maps)),
         tokio::spawn(follow(store.clone(), sender.clone(), News::Moves)),
         tokio::spawn(follow(store.clone(), sender, News::Endpoints)),
     ];
-    let mut agent = Agent::new(store, options);
-    let done = agent.serve(&mut news).await;
+    let mut agent = Agent::new(store, options)?;
+    let done = agent.serve(&mut news, &mut signals).await;
     followers.iter().for_each(tokio::task::JoinHandle::abort);
-    done
+    Ok(done?)
+}
+
+/// Opens the store. A directory has to be one already: an agent makes none, for nobody would look for anything there.
+async fn open(location: &Location) -> Result<Store, StoreError> {
+    let folder = location.directory().map(|path| path.join("sliceendpoints"));
+    let mut told = false;
+    while let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
+        if !told {
+            tell(&format!(
+                "--store {}: is no store, for {} is no directory; a controller or `ssa-cluster apply` makes one; waits for it",
+                location.store,
+                folder.display()
+            ));
+            told = true;
+        }
+        sleep(PAUSE).await;
+    }
+    if told {
+        tell(&format!("--store {}: is there now", location.store));
+    }
+    location.open().await
 }
 
 /// Sends all objects of a kind, again after each change.
 async fn follow<S: Spec>(store: Store, news: mpsc::Sender<News>, wrap: fn(Listed<S>) -> News) {
+    let mut told: Option<String> = None;
     loop {
         let ended = async {
             let listed = store.list::<S>().await?;
             let mut watch = store.watch::<S>(&listed.version).await?;
+            if told.take().is_some() {
+                tell(&format!("{}: the store answers again", S::KIND));
+            }
             let _ = news.send(wrap(listed)).await;
             loop {
                 watch.next().await?;
@@ -98,7 +179,11 @@ async fn follow<S: Spec>(store: Store, news: mpsc::Sender<News>, wrap: fn(Listed
             Ok(()) => return,
             Err(StoreError::TooOld { .. }) => {}
             Err(error) => {
-                tell(&error.to_string());
+                let text = format!("{}: {error}", S::KIND);
+                if told.as_ref() != Some(&text) {
+                    tell(&text);
+                    told = Some(text);
+                }
                 sleep(PAUSE).await;
             }
         }
@@ -115,61 +200,100 @@ fn rest(kind: Kind) -> Duration {
 }
 
 fn tell(text: &str) {
-    eprintln!("ssa-cluster agent: {text}");
+    eprintln!("ssa-cluster agent: {}", ssa_input::text::clean(text));
 }
 
 struct Agent {
     store: Store,
     options: Options,
+    /// Names this run: later ones have greater names.
+    instance: LabelValue,
+    /// The same, as heartbeats have it.
+    number: u64,
     world: World,
     kept: BTreeMap<Name, Map>,
-    view: View,
+    /// What is known of peers, by set.
+    views: BTreeMap<Name, View>,
     readiness: Readiness,
     kernel: Option<Kernel>,
+    /// What the kernel held when this run began, until it is made use of.
+    found: Option<Found>,
+    beats: Option<(Ipv6Addr, Beats)>,
+    heard: Option<watch::Receiver<Heard>>,
     /// What the kernel was told last.
     part: Part,
     /// What was told people last: nothing is said twice.
     told: Vec<String>,
+    /// The same, of single things by their names.
+    told_once: BTreeMap<&'static str, String>,
     reported: Option<SliceEndpointStatus>,
+    rival: Option<report::Rival>,
     /// When it has to be gone, once it was told to end.
     ends: Option<Instant>,
     /// Whether the kernel holds what is wanted.
     applied: bool,
+    /// Whether the endpoint is one of this network namespace.
+    is_here: bool,
+    /// What keeps it from serving, for people.
+    trouble: Option<String>,
+}
+
+/// What has to be there before the kernel can be used.
+enum Awaited {
+    /// The endpoint's object.
+    Endpoint(String),
+    /// The endpoint's address, on this host.
+    Address(String),
+    /// Something of the kernel.
+    Kernel(String),
 }
 
 impl Agent {
-    fn new(store: Store, options: Options) -> Self {
+    fn new(store: Store, options: Options) -> Result<Self, Error> {
+        let drawn = heartbeat::instance().and_then(|number| {
+            let name = format!("{:014x}-{:08x}", now().micros().max(0), number & 0xffff_ffff);
+            let instance = LabelValue::new(&name).map_err(std::io::Error::other)?;
+            Ok((number, instance))
+        });
+        let (number, instance) = drawn.map_err(|source| Error::Flows {
+            what: "draw a number for this run",
+            source,
+        })?;
         let mut readiness = Readiness::default();
         if options.probe.is_none() {
             readiness.note(true);
         }
-        Self {
+        Ok(Self {
             store,
             options,
+            instance,
+            number,
             world: World::default(),
             kept: BTreeMap::new(),
-            view: View::default(),
+            views: BTreeMap::new(),
             readiness,
             kernel: None,
+            found: None,
+            beats: None,
+            heard: None,
             part: Part::default(),
             told: Vec::new(),
+            told_once: BTreeMap::new(),
             reported: None,
+            rival: None,
             ends: None,
             applied: false,
-        }
+            is_here: false,
+            trouble: None,
+        })
     }
 
-    async fn serve(&mut self, news: &mut mpsc::Receiver<News>) -> Result<(), Error> {
-        let failed = |source| Error::Flows {
-            what: "wait for signals",
-            source,
-        };
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    async fn serve(&mut self, news: &mut mpsc::Receiver<News>, signals: &mut Signals) -> Result<(), Error> {
         let (answers, mut answered) = mpsc::channel(1);
         if let Some(probe) = self.options.probe.clone() {
             tokio::spawn(async move {
                 let mut ticks = interval(probe::INTERVAL);
+                ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 loop {
                     ticks.tick().await;
                     if answers.send(probe.ask().await).await.is_err() {
@@ -194,18 +318,19 @@ impl Agent {
                     retry = self.act().await?;
                 }
                 Some(answer) = answered.recv() => {
-                    if self.readiness.note(answer) {
+                    if self.answered(answer) {
                         retry = self.act().await?;
                     }
                 }
+                () = changed(&mut self.heard) => retry = self.act().await?,
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
                 _ = renewed.tick() => self.report().await,
                 () = until(retry) => retry = self.act().await?,
-                _ = terminate.recv() => retry = self.leave().await?,
-                _ = interrupt.recv() => retry = self.leave().await?,
+                () = signals.next() => retry = self.leave().await?,
                 () = until(ends) => {}
             }
         }
+        self.beats = None;
         self.kernel = None;
         Kernel::cleanup().await
     }
@@ -221,150 +346,233 @@ impl Agent {
         }
     }
 
+    /// Takes what a probe was answered; says whether the endpoint is ready otherwise than before.
+    fn answered(&mut self, answer: Result<(), String>) -> bool {
+        let changed = self.readiness.note(answer.is_ok());
+        let probe = self.options.probe.as_ref().map(ToString::to_string).unwrap_or_default();
+        match answer {
+            Ok(()) if changed && self.told_once.remove("probe").is_some() => {
+                tell(&format!("--probe {probe}: is answered; the endpoint is ready"));
+            }
+            Err(reason) if !self.readiness.ready => {
+                let text = format!("--probe {probe}: {reason}; the endpoint is not ready");
+                self.tell_once("probe", &text);
+            }
+            _ => {}
+        }
+        changed
+    }
+
+    /// Tells people something, unless that was the last that they were told of it.
+    fn tell_once(&mut self, about: &'static str, text: &str) {
+        if self.told_once.get(about).is_none_or(|before| before != text) {
+            tell(text);
+            self.told_once.insert(about, text.to_owned());
+        }
+    }
+
     /// Begins the end: the leader takes away what the endpoint has, for it says that it is not ready.
     async fn leave(&mut self) -> Result<Option<Instant>, Error> {
         let after = if self.ends.is_some() {
             Duration::ZERO
         } else {
-            tell("was told to end; waits until others have its slices");
             self.options.drain
         };
         self.ends = Some(Instant::now() + after);
-        self.act().await
+        let retry = self.act().await;
+        if !self.is_over() {
+            tell("was told to end; waits until others have its slices");
+        }
+        retry
     }
 
     /// Says whether it was told to end and has nothing left, or no time left.
     fn is_over(&self) -> bool {
-        let empty = self.applied && self.part.wanted.routes.is_empty() && self.part.moves.is_empty();
+        let empty = self.kernel.is_none() || !self.part.serves;
         self.ends.is_some_and(|ends| empty || Instant::now() >= ends)
+    }
+
+    /// Says why the endpoint is not ready: in one word, and for people.
+    fn unready(&self) -> Option<(&'static str, String)> {
+        if self.ends.is_some() {
+            Some(("Ending", "the agent was told to end".to_owned()))
+        } else if let Some(trouble) = &self.trouble {
+            Some(("KernelNotAsWanted", trouble.clone()))
+        } else if !self.readiness.ready {
+            let said = self.told_once.get("probe").cloned();
+            Some((
+                "ProbeFailed",
+                said.unwrap_or_else(|| "the probe has yet to be answered".to_owned()),
+            ))
+        } else {
+            None
+        }
     }
 
     /// Brings the kernel to what follows from what is known, and reports it. Returns when to try again, if need be.
     async fn act(&mut self) -> Result<Option<Instant>, Error> {
-        let again = Some(Instant::now() + PAUSE);
-        // While it ends it serves on: only what is not ready announces nothing.
-        self.view.unready = !self.readiness.ready;
-        if self.kernel.is_none() {
-            let Some(tunnel) = self.world.tunnel(&self.options.endpoint) else {
-                return Ok(None);
-            };
-            let settings = Settings {
-                interfaces: self.options.interfaces.clone(),
-                tunnel,
-                allowed: self.options.allowed.clone(),
-            };
-            self.kernel = Some(Kernel::open(settings).await?);
+        if !self.world.is_listed() {
+            return Ok(None);
         }
-        self.part = self.world.part(&self.options.endpoint, &self.view, &mut self.kept);
-        let mut told = self.part.faults.clone();
         self.applied = false;
+        let again = Some(Instant::now() + PAUSE);
+        match self.prepare().await? {
+            Ok(()) => {}
+            Err(awaited) => {
+                let (about, text, is_here) = match awaited {
+                    Awaited::Endpoint(text) => ("endpoint", text, false),
+                    Awaited::Address(text) => ("address", text, false),
+                    Awaited::Kernel(text) => ("kernel", text, true),
+                };
+                self.tell_once(about, &format!("{text}; waits for it"));
+                (self.trouble, self.is_here) = (Some(text), is_here);
+                self.report().await;
+                return Ok(again);
+            }
+        }
+        self.is_here = true;
+        self.resolve();
+        let mut told = self.part.faults.clone();
+        if !self.part.refused.is_empty() {
+            let refused = self.part.refused.iter().take(NAMED).map(ToString::to_string);
+            let refused = refused.collect::<Vec<_>>().join(", ");
+            let count = self.part.refused.len();
+            told.push(format!(
+                "{count} prefixes are outside of --allowed, and are not routed: {refused}"
+            ));
+        }
+        self.trouble = None;
         if let Some(kernel) = &mut self.kernel {
             match kernel.apply(&self.part.wanted).await {
                 Ok(_) => self.applied = true,
-                Err(error) => told.push(error.to_string()),
+                Err(error) => {
+                    self.trouble = Some(error.to_string());
+                    told.push(error.to_string());
+                }
             }
         }
         for text in told.iter().filter(|text| !self.told.contains(text)) {
             tell(text);
         }
         self.told = told;
+        if let Some((_, beats)) = self.beats.as_ref().filter(|_| self.applied) {
+            beats.tell(self.part.told.clone());
+        }
         self.report().await;
-        Ok(if self.applied { None } else { again })
+        let beats = self.beats.is_some() || self.options.heartbeats.is_none();
+        Ok(if self.applied && beats { None } else { again })
     }
 
-    /// Writes the status, if it has changed.
-    async fn report(&mut self) {
-        if !self.applied {
-            return;
+    /// Works out what follows from what is known now.
+    fn resolve(&mut self) {
+        let heard = self
+            .heard
+            .as_ref()
+            .map(|heard| heard.borrow().clone())
+            .unwrap_or_default();
+        if let Some(trouble) = &heard.trouble {
+            self.tell_once("heartbeats", trouble);
         }
-        let status = self.status().await;
-        if self.reported.as_ref() == Some(&status) {
-            return;
-        }
-        match self.write(&status).await {
-            Ok(()) => self.reported = Some(status),
-            Err(error) => tell(&error.to_string()),
-        }
+        let rejoined = self.world.endpoints.iter().filter(|one| one.status.rejoined);
+        let states = heard
+            .peers
+            .into_iter()
+            .filter_map(|(name, state)| Some((world::name(&name)?, state)));
+        let circumstances = Circumstances {
+            allowed: &self.options.allowed,
+            // While it ends it serves on: only what is not ready announces nothing.
+            unready: !self.readiness.ready || self.yields(),
+            heard: states.collect(),
+            rejoined: rejoined.filter_map(|one| world::name(one.name())).collect(),
+            found: self.found.as_ref(),
+        };
+        let (endpoint, kept, views) = (&self.options.endpoint, &mut self.kept, &mut self.views);
+        self.part = self.world.part(endpoint, &circumstances, kept, views);
+        self.found = None;
     }
 
-    async fn write(&self, status: &SliceEndpointStatus) -> Result<(), StoreError> {
-        loop {
-            let mut endpoint = self.store.get::<SliceEndpointSpec>(&self.options.endpoint).await?;
-            endpoint.status = SliceEndpointStatus {
-                observed_generation: endpoint.metadata.generation,
-                conditions: endpoint.status.conditions,
-                ..status.clone()
+    /// Opens the kernel and begins heartbeats, once that can be; else says what is waited for.
+    async fn prepare(&mut self) -> Result<Result<(), Awaited>, Error> {
+        let name = &self.options.endpoint;
+        let Some(endpoint) = self.world.endpoints.get(name) else {
+            let mut names = self.world.endpoints.iter().map(|one| one.name().as_str());
+            let there: Vec<&str> = names.by_ref().take(NAMED).collect();
+            let more = if names.next().is_some() { ", …" } else { "" };
+            let there = if there.is_empty() {
+                "none".to_owned()
+            } else {
+                there.join(", ") + more
             };
-            match self.store.update_status(&endpoint).await {
-                Err(StoreError::Conflict { .. }) => {}
-                other => return other.map(drop),
+            let text = format!("--endpoint {name}: the store has no such SliceEndpoint; it has {there}");
+            return Ok(Err(Awaited::Endpoint(text)));
+        };
+        let (address, tunnel) = (endpoint.spec.address, endpoint.spec.tunnel.address);
+        let source = tunnel.unwrap_or(address);
+        if let Err(error) = UdpSocket::bind((source, 0)) {
+            let reason = ssa_input::files::reason(&error);
+            let text = format!("--endpoint {name}: its address is {source}, and {reason}");
+            return Ok(Err(Awaited::Address(text)));
+        }
+        for about in ["endpoint", "address"] {
+            if self.told_once.remove(about).is_some() {
+                tell(&format!(
+                    "SliceEndpoint {name} is there now, and its address {source} too"
+                ));
             }
         }
+        if self.kernel.is_none() {
+            let settings = Settings {
+                interfaces: self.options.interfaces.clone(),
+                tunnel: source,
+                allowed: self.options.allowed.clone(),
+            };
+            let kernel = match Kernel::open(settings).await {
+                Ok(kernel) => kernel,
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) => return Ok(Err(Awaited::Kernel(error.to_string()))),
+            };
+            let held = match (kernel.held(table::ANNOUNCED).await, kernel.held(table::LOCAL).await) {
+                (Ok(announced), Ok(local)) => Found {
+                    announced,
+                    nothing: local.is_empty(),
+                },
+                (Err(error), _) | (_, Err(error)) => return Ok(Err(Awaited::Kernel(error.to_string()))),
+            };
+            if self.told_once.remove("kernel").is_some() {
+                tell("the kernel can be used now");
+            }
+            self.found = Some(held);
+            self.kernel = Some(kernel);
+        }
+        self.beat(address);
+        Ok(Ok(()))
     }
 
-    async fn status(&self) -> SliceEndpointStatus {
-        let ready = self.readiness.ready && self.ends.is_none();
-        let since = self.reported.as_ref().filter(|before| before.ready == ready);
-        let (flows, forwarded) = self.count().await;
-        let moves = self.part.observed(|one| {
-            let owns = one.giver() == Some(&self.options.endpoint);
-            if !owns {
-                return (None, None);
-            }
-            let prefixes = || one.spec.prefixes.iter().map(|prefix| prefix.net());
-            let total = flows.as_ref().map(|flows| {
-                prefixes()
-                    .filter_map(|prefix| flows.get(&prefix))
-                    .map(|one| one.total())
-                    .sum::<u64>()
-            });
-            let sent = prefixes().filter_map(|prefix| forwarded.get(&prefix)).sum();
-            (total.map(|total| u32::try_from(total).unwrap_or(u32::MAX)), Some(sent))
-        });
-        SliceEndpointStatus {
-            observed_generation: 0,
-            ready,
-            ready_since: since.map_or_else(|| Some(now()), |before| before.ready_since),
-            renewed_at: Some(renewed()),
-            instance: None,
-            refused: Vec::new(),
-            rejoined: false,
-            taken: Vec::new(),
-            maps: self.part.maps.clone(),
-            moves,
-            conditions: Vec::new(),
-        }
-    }
-
-    /// Counts what is open and what was forwarded, of the moves by which this endpoint gives something.
-    async fn count(&self) -> (Option<BTreeMap<Ipv6Net, Flows>>, BTreeMap<Ipv6Net, u64>) {
-        let gives = |one: &&SliceMove| one.giver() == Some(&self.options.endpoint);
-        let gives: Vec<&SliceMove> = self.part.moves.iter().filter(gives).collect();
-        if gives.is_empty() {
-            return (None, BTreeMap::new());
-        }
-        let draining = gives.iter().filter(|one| one.status.phase >= Phase::Drain);
-        let prefixes: Vec<Ipv6Net> = draining
-            .flat_map(|one| one.spec.prefixes.iter().map(|prefix| prefix.net()))
-            .collect();
-        let forwarded = match &self.kernel {
-            Some(kernel) => kernel.forwarded().await,
-            None => Ok(BTreeMap::new()),
+    /// Begins heartbeats at an address, unless they are under way.
+    fn beat(&mut self, address: Ipv6Addr) {
+        let Some(heartbeats) = &self.options.heartbeats else {
+            return;
         };
-        let forwarded = forwarded.unwrap_or_else(|error| {
-            tell(&error.to_string());
-            BTreeMap::new()
-        });
-        let counted = tokio::task::spawn_blocking(move || flows(&prefixes)).await;
-        let open = match counted {
-            Ok(Ok(open)) => Some(open),
-            Ok(Err(error)) => {
-                tell(&error.to_string());
-                None
+        if self.beats.as_ref().is_some_and(|(at, _)| *at == address) {
+            return;
+        }
+        let (keys, port) = (heartbeats.keys.clone(), heartbeats.port);
+        // The one before has the port.
+        self.beats = None;
+        match Beats::start(self.options.endpoint.clone(), self.number, address, port, keys) {
+            Ok(beats) => {
+                self.heard = Some(beats.heard());
+                self.beats = Some((address, beats));
+                self.told_once.remove("heartbeats");
             }
-            Err(_) => None,
-        };
-        (open, forwarded)
+            Err(error) => {
+                let reason = ssa_input::files::reason(&error);
+                self.tell_once(
+                    "heartbeats",
+                    &format!("heartbeats: UDP port {port} of {address}: {reason}"),
+                );
+            }
+        }
     }
 }
 
@@ -376,19 +584,23 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Returns the moment from which on the agent says that it is alive: a status changes once in that time.
-fn renewed() -> Timestamp {
-    let every = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
-    let now = now().millis();
-    Timestamp::from_millis(now - now.rem_euclid(every))
+/// Waits until heartbeats say something else than before.
+async fn changed(heard: &mut Option<watch::Receiver<Heard>>) {
+    let over = match heard {
+        Some(receiver) => receiver.changed().await.is_err(),
+        None => std::future::pending().await,
+    };
+    if over {
+        *heard = None;
+    }
 }
 
 /// Returns the time of the system, for people.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the agent's one look at the clock, which nothing is decided by"
+    reason = "the agent's one look at the clock: what names runs and tells people, and nothing else is decided by it"
 )]
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_millis(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+    Timestamp::from_micros(since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
 }

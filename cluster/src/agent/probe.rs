@@ -58,21 +58,28 @@ impl fmt::Display for Probe {
 }
 
 impl Probe {
-    /// Asks once.
-    pub(super) async fn ask(&self) -> bool {
+    /// Asks once; says why that failed.
+    pub(super) async fn ask(&self) -> Result<(), String> {
         let asked = async {
-            let mut stream = TcpStream::connect(self.address).await.ok()?;
-            let Some(path) = &self.path else { return Some(()) };
+            let reason = |error: std::io::Error| ssa_input::files::reason(&error);
+            let mut stream = TcpStream::connect(self.address).await.map_err(reason)?;
+            let Some(path) = &self.path else { return Ok(()) };
             let request = format!(
                 "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
                 self.address
             );
-            stream.write_all(request.as_bytes()).await.ok()?;
+            stream.write_all(request.as_bytes()).await.map_err(reason)?;
             let mut status = [0; 12];
-            stream.read_exact(&mut status).await.ok()?;
-            (status.starts_with(b"HTTP/1.") && status.get(9) == Some(&b'2')).then_some(())
+            stream.read_exact(&mut status).await.map_err(reason)?;
+            if status.starts_with(b"HTTP/1.") && status.get(9) == Some(&b'2') {
+                return Ok(());
+            }
+            Err(format!("answered {:?}", String::from_utf8_lossy(&status)))
         };
-        tokio::time::timeout(PATIENCE, asked).await.ok().flatten().is_some()
+        let late = || format!("no answer within {} ms", PATIENCE.as_millis());
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap_or_else(|_| Err(late()))
     }
 }
 

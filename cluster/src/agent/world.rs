@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
-use ssa_slices::handover::{self, EndpointName, Handover, Map, Ownership, View};
+use ipnet::Ipv6Net;
+use ssa_slices::handover::{self, EndpointName, Handover, KernelRoute, Map, Ownership, View};
 
+use super::peers::{self, Circumstances};
+use crate::heartbeat::Told;
 use crate::kernel::Wanted;
 use crate::objects::{
     AppliedMap, Name, Object, ObservedMove, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
@@ -14,11 +17,17 @@ use crate::store::Listed;
 
 /// The last good state of the objects of a kind.
 #[derive(Debug)]
-pub(super) struct Known<S: Spec>(BTreeMap<Name, Object<S>>);
+pub(super) struct Known<S: Spec> {
+    objects: BTreeMap<Name, Object<S>>,
+    listed: bool,
+}
 
 impl<S: Spec> Default for Known<S> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self {
+            objects: BTreeMap::new(),
+            listed: false,
+        }
     }
 }
 
@@ -26,8 +35,9 @@ impl<S: Spec> Known<S> {
     /// Takes a list: what is faulty stays as it was known, what is gone goes. Returns what is wrong, for people.
     pub(super) fn take(&mut self, listed: Listed<S>) -> Vec<String> {
         let faulty: BTreeSet<&str> = listed.faulty.iter().map(|one| one.name.as_str()).collect();
-        self.0.retain(|name, _| faulty.contains(name.as_str()));
-        self.0
+        self.listed = true;
+        self.objects.retain(|name, _| faulty.contains(name.as_str()));
+        self.objects
             .extend(listed.objects.into_iter().map(|object| (object.name().clone(), object)));
         let told = listed.faulty.into_iter().flat_map(|one| {
             let (kind, name) = (S::KIND, one.name);
@@ -38,12 +48,12 @@ impl<S: Spec> Known<S> {
         told.collect()
     }
 
-    fn get(&self, name: &Name) -> Option<&Object<S>> {
-        self.0.get(name)
+    pub(super) fn get(&self, name: &Name) -> Option<&Object<S>> {
+        self.objects.get(name)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Object<S>> {
-        self.0.values()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Object<S>> {
+        self.objects.values()
     }
 }
 
@@ -64,6 +74,12 @@ pub(super) struct Part {
     pub(super) maps: Vec<AppliedMap>,
     /// The open moves that it takes part in, with their prefixes.
     pub(super) moves: Vec<SliceMove>,
+    /// What it was given and may not have.
+    pub(super) refused: BTreeSet<Ipv6Net>,
+    /// Whether it has something that others would have to take before it ends.
+    pub(super) serves: bool,
+    /// Who is to hear its heartbeats, and what they are told.
+    pub(super) told: BTreeMap<Name, Told>,
     /// What cannot be used, for people.
     pub(super) faults: Vec<String>,
 }
@@ -74,9 +90,20 @@ impl World {
         self.endpoints.get(endpoint).map(tunnel)
     }
 
+    /// Says whether everything was read once: what is not known yet must not be taken for gone.
+    pub(super) fn is_listed(&self) -> bool {
+        self.maps.listed && self.moves.listed && self.endpoints.listed
+    }
+
     /// Works out what an endpoint has to do. Sets do not meddle with each other: one at fault keeps its last good state
-    /// in `kept`.
-    pub(super) fn part(&self, endpoint: &Name, view: &View, kept: &mut BTreeMap<Name, Map>) -> Part {
+    /// in `kept`. What the endpoint knows of its peers by itself is in `views`, by set.
+    pub(super) fn part(
+        &self,
+        endpoint: &Name,
+        circumstances: &Circumstances<'_>,
+        kept: &mut BTreeMap<Name, Map>,
+        views: &mut BTreeMap<Name, View>,
+    ) -> Part {
         let mut part = Part::default();
         let Ok(me) = EndpointName::new(endpoint.as_str()) else {
             return part;
@@ -88,38 +115,50 @@ impl World {
         part.wanted.peers = names.collect();
         let sets: BTreeSet<&Name> = self.maps.iter().map(|map| &map.spec.slice_set).collect();
         kept.retain(|set, _| sets.contains(set));
+        views.retain(|set, _| sets.contains(set));
+        let mut routes = BTreeSet::new();
         for set in sets {
-            let parts = self.newest(set);
-            match read(&parts) {
-                Ok(map) if kept.get(set).is_some_and(|before| before.epoch() > map.epoch()) => {
-                    let before = kept.get(set).map_or(map.epoch(), Map::epoch);
-                    part.faults.push(format!(
-                        "{set}: the map of epoch {} comes after that of epoch {before}, which stays",
-                        map.epoch()
-                    ));
-                }
-                Ok(map) => {
-                    let applied = parts.iter().map(|map| AppliedMap {
-                        name: map.name().clone(),
-                        epoch: map.spec.epoch,
-                    });
-                    part.maps.extend(applied);
-                    kept.insert(set.clone(), map);
-                }
-                Err(faults) => part
-                    .faults
-                    .extend(faults.into_iter().map(|fault| format!("{set}: {fault}"))),
-            }
+            self.read_map(set, kept, &mut part);
             let Some(map) = kept.get(set) else { continue };
             let moves: Vec<&SliceMove> = self.moves.iter().filter(|one| one.spec.slice_set == *set).collect();
             let handovers: Vec<Handover> = moves.iter().map(|one| one.handover()).collect();
-            part.wanted.routes.extend(handover::routes(&me, map, &handovers, view));
+            let view = peers::view(&me, map, &handovers, circumstances, views.entry(set.clone()));
+            routes.extend(handover::routes(&me, map, &handovers, view));
             let mine = moves.into_iter().filter(|one| {
                 !one.status.phase.is_final() && (one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint))
             });
             part.moves.extend(mine.cloned());
+            part.serves |= !view.taken.is_empty() || map.owned().any(|(_, owner)| *owner == me);
+            peers::tell(set, &peers::of(&me, map, &handovers), view, self, &mut part.told);
         }
+        part.serves |= !part.moves.is_empty();
+        part.keep(routes, circumstances.allowed, self.tunnel(endpoint));
         part
+    }
+
+    /// Reads a set's map into `kept`, unless something is wrong with it.
+    fn read_map(&self, set: &Name, kept: &mut BTreeMap<Name, Map>, part: &mut Part) {
+        let parts = self.newest(set);
+        match read(&parts) {
+            Ok(map) if kept.get(set).is_some_and(|before| before.epoch() > map.epoch()) => {
+                let before = kept.get(set).map_or(map.epoch(), Map::epoch);
+                part.faults.push(format!(
+                    "{set}: the map of epoch {} comes after that of epoch {before}, which stays",
+                    map.epoch()
+                ));
+            }
+            Ok(map) => {
+                let applied = parts.iter().map(|map| AppliedMap {
+                    name: map.name().clone(),
+                    epoch: map.spec.epoch,
+                });
+                part.maps.extend(applied);
+                kept.insert(set.clone(), map);
+            }
+            Err(faults) => part
+                .faults
+                .extend(faults.into_iter().map(|fault| format!("{set}: {fault}"))),
+        }
     }
 
     /// Returns the parts of a set's map that have its highest epoch.
@@ -131,9 +170,43 @@ impl World {
 }
 
 impl Part {
-    /// Says how far the kernel is with each move, once it holds what is wanted.
+    /// Keeps the routes that can be: what is outside of what is allowed, or leads to a peer that cannot be, is left out,
+    /// and the others are none the worse for it.
+    fn keep(&mut self, routes: BTreeSet<KernelRoute>, allowed: &[Ipv6Net], own: Option<Ipv6Addr>) {
+        for route in routes {
+            let prefix = route.prefix();
+            if !allowed.iter().any(|allowed| allowed.contains(&prefix)) {
+                self.refused.insert(prefix);
+                continue;
+            }
+            if let KernelRoute::Outgoing { to: peer, .. } | KernelRoute::Incoming { from: peer, .. } = &route {
+                let address = self.wanted.peers.get(peer);
+                let fault = match address {
+                    None => Some(format!("{prefix}: its peer {peer} is no SliceEndpoint")),
+                    Some(address) if Some(*address) == own => Some(format!(
+                        "{prefix}: its peer {peer} has this endpoint's address, {address}"
+                    )),
+                    Some(_) => None,
+                };
+                if let Some(fault) = fault {
+                    self.faults.push(fault);
+                    continue;
+                }
+            }
+            self.wanted.routes.insert(route);
+        }
+    }
+
+    /// Says how far the kernel is with each move, once it holds what is wanted. Nothing is said of a move of which it
+    /// must not hold a part.
     pub(super) fn observed(&self, of: impl Fn(&SliceMove) -> (Option<u32>, Option<u64>)) -> Vec<ObservedMove> {
-        let observed = self.moves.iter().map(|one| {
+        let may = |one: &&SliceMove| {
+            one.spec
+                .prefixes
+                .iter()
+                .all(|prefix| !self.refused.contains(&prefix.net()))
+        };
+        let observed = self.moves.iter().filter(may).map(|one| {
             let (flows, forwarded) = of(one);
             ObservedMove {
                 name: one.name().clone(),
@@ -148,7 +221,7 @@ impl Part {
     }
 }
 
-fn name(name: &Name) -> Option<EndpointName> {
+pub(super) fn name(name: &Name) -> Option<EndpointName> {
     EndpointName::new(name.as_str()).ok()
 }
 
@@ -175,13 +248,12 @@ fn read(parts: &[&SliceMap]) -> Result<Map, Vec<String>> {
             .collect::<Vec<_>>()
     };
     let epoch = handover::Epoch::new(first.spec.epoch.get());
-    Map::new(
-        epoch,
-        Ownership::Available,
-        flat(owned.collect()),
-        flat(standby.collect()),
-    )
-    .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    let ownership = match first.spec.ownership {
+        crate::objects::Ownership::Available => Ownership::Available,
+        crate::objects::Ownership::Exclusive => Ownership::Exclusive,
+    };
+    Map::new(epoch, ownership, flat(owned.collect()), flat(standby.collect()))
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 #[cfg(test)]
@@ -222,7 +294,16 @@ mod tests {
 
     /// What `a` delivers, and what is told.
     fn local(world: &World, kept: &mut BTreeMap<Name, Map>) -> (Vec<String>, Vec<String>) {
-        let part = world.part(&Name::new("a").expect("a name"), &View::default(), kept);
+        let circumstances = Circumstances {
+            allowed: &["2001:db8::/32".parse().expect("a prefix")],
+            ..Circumstances::default()
+        };
+        let part = world.part(
+            &Name::new("a").expect("a name"),
+            &circumstances,
+            kept,
+            &mut BTreeMap::new(),
+        );
         let local = part.wanted.routes.iter().filter_map(|route| match route {
             KernelRoute::Local { prefix } => Some(prefix.to_string()),
             _ => None,
@@ -240,6 +321,30 @@ mod tests {
         assert_eq!(local(&world, &mut kept).0, ["2001:db8::/66"]);
         world.maps.take(listed([], &[]));
         assert_eq!(local(&world, &mut kept).0, [""; 0]);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_refused_and_the_rest_is_kept() {
+        let mut world = World::default();
+        let mut given = map(1, 1, "2001:db8::/66");
+        given.spec.endpoints[0]
+            .owned
+            .push("2001:db9::/66".parse().expect("a prefix"));
+        world.maps.take(listed([given], &[]));
+        let circumstances = Circumstances {
+            allowed: &["2001:db8::/32".parse().expect("a prefix")],
+            ..Circumstances::default()
+        };
+        let me = Name::new("a").expect("a name");
+        let part = world.part(&me, &circumstances, &mut BTreeMap::new(), &mut BTreeMap::new());
+        let refused: Vec<String> = part.refused.iter().map(ToString::to_string).collect();
+        assert_eq!(refused, ["2001:db9::/66"]);
+        let kept = part
+            .wanted
+            .routes
+            .iter()
+            .all(|route| route.prefix().to_string() == "2001:db8::/66");
+        assert!(kept && part.wanted.routes.len() == 2, "{:?}", part.wanted.routes);
     }
 
     #[test]

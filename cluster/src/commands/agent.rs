@@ -1,11 +1,13 @@
 //! `ssa-cluster agent`
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use ipnet::Ipv6Net;
-use ssa_cluster::agent::{self, Options, Probe};
+use ssa_cluster::agent::{self, Alone, Heartbeats, Options, Probe};
+use ssa_cluster::heartbeat::{self, Key};
 use ssa_cluster::kernel::Kernel;
 use ssa_cluster::objects::Name;
 use ssa_cluster::store::Location;
@@ -33,22 +35,40 @@ pub(crate) struct Agent {
     /// How long the endpoint serves on when it is told to end (by SIGTERM), until others have its slices
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3600))]
     drain_seconds: u32,
+    /// A file with the key of heartbeats, which all endpoints have: 64 hexadecimal digits, its owner's alone (mode 600). May
+    /// be given several times: the first key signs, and all are accepted. Without one there are no heartbeats
+    #[arg(long = "heartbeat-key", value_name = "FILE")]
+    heartbeat_keys: Vec<PathBuf>,
+    /// The UDP port of heartbeats, which all endpoints have
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = heartbeat::PORT,
+        value_parser = clap::value_parser!(u16).range(1..),
+        requires = "heartbeat_keys"
+    )]
+    heartbeat_port: u16,
 }
 
 impl Agent {
     /// Does it.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
+        // Two would undo each other's routes, and so would a cleanup beside an agent.
+        let _alone = Alone::claim()?;
         let (Some(location), Some(endpoint)) = (self.location, self.endpoint) else {
             return Ok(Kernel::cleanup().await?);
         };
-        let store = location.open().await?;
+        let keys: Result<Vec<Key>, _> = self.heartbeat_keys.iter().map(|path| Key::read(path)).collect();
+        let keys = keys.map_err(|error| format!("--heartbeat-key {error}"))?;
+        let port = self.heartbeat_port;
         let options = Options {
             endpoint,
             interfaces: self.interfaces,
             allowed: self.allowed.iter().map(Ipv6Net::trunc).collect(),
             probe: self.probe,
             drain: Duration::from_secs(self.drain_seconds.into()),
+            heartbeats: (!keys.is_empty()).then_some(Heartbeats { keys, port }),
         };
-        Ok(agent::run(store, options).await?)
+        agent::run(&location, options).await
     }
 }

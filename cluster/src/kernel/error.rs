@@ -125,6 +125,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says whether there is no use in trying again: the program lacks a right or a tool.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        const EPERM: i32 = 1;
+        match self {
+            Self::Socket(_) | Self::NoNft(_) => true,
+            Self::Netlink { source, .. } => Self::number(source) == Some(EPERM),
+            _ => false,
+        }
+    }
+
     /// Returns the error number with which the kernel refused a request.
     pub(crate) fn number(error: &rtnetlink::Error) -> Option<i32> {
         match error {

@@ -179,6 +179,15 @@ impl Kernel {
         reconcile_routes(&self.netlink, &table::OWN, &routes).await
     }
 
+    /// Lists the prefixes of a table of ours with their metrics, whichever run has set them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], if the kernel refuses to list them.
+    pub async fn held(&self, table: u32) -> Result<BTreeMap<Ipv6Net, u32>, Error> {
+        routes::held(&self.netlink, table).await
+    }
+
     /// Counts the packets that left for peers by [`table::OUTGOING`], by prefix, since it was last armed.
     ///
     /// # Errors

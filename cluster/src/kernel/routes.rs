@@ -112,6 +112,13 @@ pub async fn reconcile_routes(netlink: &Netlink, tables: &[u32], wanted: &BTreeS
     }
 }
 
+/// Lists the prefixes of our routes in a table, with their metrics.
+pub(super) async fn held(netlink: &Netlink, table: u32) -> Result<BTreeMap<Ipv6Net, u32>, Error> {
+    let found = dump(netlink, table).await?;
+    let ours = found.into_iter().filter(|found| found.protocol == PROTOCOL);
+    Ok(ours.map(|found| (found.key.1, found.key.2)).collect())
+}
+
 /// Says whose a route is that is in a table where nobody else may have one.
 ///
 /// # Errors

@@ -593,7 +593,10 @@ async fn programs_open_it_by_their_flags(env: Env) {
         command.env_remove("SSA_STORE").envs(told.iter().cloned());
         command
     };
-    let mut watch = store.watch::<LeaseSpec>(&store.list::<LeaseSpec>().await.unwrap().version).await.unwrap();
+    let mut watch = store
+        .watch::<LeaseSpec>(&store.list::<LeaseSpec>().await.unwrap().version)
+        .await
+        .unwrap();
     let controller = program().args(["controller", "--identity", "one"]).spawn().unwrap();
     let _controller = Killed(controller);
     loop {

@@ -108,8 +108,9 @@ impl View {
         self.taken.retain(|prefix, owner| map.owner(*prefix) == Some(owner));
         let mut owned = map.owned().filter(|(_, owner)| *owner == endpoint);
         self.rejoined = self.rejoined && owned.any(|(prefix, _)| map.standby(prefix).is_some());
-        // With exclusive ownership two that do not know of each other must not take the same: the leader alone gives.
-        if self.lost.is_empty() || map.ownership() == Ownership::Exclusive {
+        // With exclusive ownership two that do not know of each other must not take the same: the leader alone gives. And
+        // one that is not ready would take what it cannot serve.
+        if self.lost.is_empty() || self.unready || map.ownership() == Ownership::Exclusive {
             return;
         }
         let mine = map.standbys().filter(|(_, standby)| *standby == endpoint);

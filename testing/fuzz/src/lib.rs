@@ -12,6 +12,8 @@
     reason = "a fuzz target does not look at what a body returns"
 )]
 
+#[cfg(all(feature = "cluster", target_os = "linux"))]
+pub mod cluster;
 mod corpus;
 #[cfg(feature = "filter")]
 pub mod filter;

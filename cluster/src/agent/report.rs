@@ -1,0 +1,280 @@
+//! What an agent tells of itself: the status of its endpoint.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv6Net;
+
+use super::{Agent, RENEWED, now, tell};
+use crate::kernel::{Flows, flows};
+use crate::objects::{
+    Condition, ConditionStatus, LabelValue, Message, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec,
+    SliceEndpointStatus, SliceMove, Taken, Timestamp,
+};
+use crate::store::StoreError;
+
+/// The most prefixes that a status lists: of what was taken over, and of what is refused.
+const MOST: usize = 1024;
+/// How many prefixes a message names.
+const NAMED: usize = 8;
+/// For how many renewals another run has to be silent before this one reports again.
+const SILENT: u32 = 3;
+
+/// Another run that reports for the same endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rival {
+    instance: LabelValue,
+    renewed: Option<Timestamp>,
+    /// It was seen to report again after this run had: it is alive, and no trace of an earlier run.
+    alive: bool,
+    /// How often it was looked at since it last reported.
+    silent: u32,
+}
+
+impl Agent {
+    /// Writes the status, if it has changed.
+    pub(super) async fn report(&mut self) {
+        if !self.is_here {
+            return;
+        }
+        if self.yields() {
+            self.look_at_rival().await;
+            return;
+        }
+        let status = self.status().await;
+        if self.reported.as_ref() == Some(&status) {
+            return;
+        }
+        match self.write(&status).await {
+            Ok(()) => self.reported = Some(status),
+            Err(error) => self.tell_once("store", &error.to_string()),
+        }
+    }
+
+    /// Says whether another run reports for the endpoint, and began later: this one is to end.
+    pub(super) fn yields(&self) -> bool {
+        self.rival
+            .as_ref()
+            .is_some_and(|rival| rival.alive && rival.instance > self.instance)
+    }
+
+    async fn look_at_rival(&mut self) {
+        let Ok(endpoint) = self.store.get::<SliceEndpointSpec>(&self.options.endpoint).await else {
+            return;
+        };
+        let Some(rival) = &mut self.rival else { return };
+        if rival.renewed == endpoint.status.renewed_at {
+            rival.silent += 1;
+        } else {
+            (rival.renewed, rival.silent) = (endpoint.status.renewed_at, 0);
+        }
+        if rival.silent > SILENT {
+            tell("the other agent no longer reports: this one does again");
+            self.rival = None;
+        }
+    }
+
+    async fn write(&mut self, status: &SliceEndpointStatus) -> Result<(), StoreError> {
+        loop {
+            let mut endpoint = self.store.get::<SliceEndpointSpec>(&self.options.endpoint).await?;
+            self.note_rival(&endpoint);
+            if self.yields() {
+                return Ok(());
+            }
+            let mut conditions = status.conditions.clone();
+            let generation = endpoint.metadata.generation;
+            keep_since(&mut conditions, &endpoint.status.conditions, generation);
+            endpoint.status = SliceEndpointStatus {
+                observed_generation: generation,
+                conditions,
+                ..status.clone()
+            };
+            match self.store.update_status(&endpoint).await {
+                Err(StoreError::Conflict { .. }) => {}
+                other => {
+                    self.told_once.remove("store");
+                    return other.map(drop);
+                }
+            }
+        }
+    }
+
+    /// Notes who else reports: what an earlier run has left is replaced, and does not come back.
+    fn note_rival(&mut self, endpoint: &SliceEndpoint) {
+        let other = endpoint.status.instance.as_ref().filter(|one| **one != self.instance);
+        let (Some(other), true) = (other, self.reported.is_some()) else {
+            return;
+        };
+        let renewed = endpoint.status.renewed_at;
+        let seen = |rival: &Rival| rival.instance == *other && rival.renewed != renewed;
+        let alive = self.rival.as_ref().is_some_and(|rival| rival.alive || seen(rival));
+        if alive && !self.rival.as_ref().is_some_and(|rival| rival.alive) {
+            tell(&format!(
+                "another agent reports for SliceEndpoint {} too: run {other} beside this one, run {}; end one of them{}",
+                self.options.endpoint,
+                self.instance,
+                if *other > self.instance {
+                    "; this one is the earlier, and serves nothing"
+                } else {
+                    ""
+                }
+            ));
+        }
+        self.rival = Some(Rival {
+            instance: other.clone(),
+            renewed,
+            alive,
+            silent: 0,
+        });
+    }
+
+    async fn status(&self) -> SliceEndpointStatus {
+        let reason = self.unready();
+        let ready = reason.is_none();
+        let since = self.reported.as_ref().filter(|before| before.ready == ready);
+        let wall = now();
+        let mut conditions = Vec::new();
+        let (why, message) = reason.unwrap_or(("Serving", String::new()));
+        conditions.extend(condition("Ready", ready, why, &message, wall));
+        let refused = !self.part.refused.is_empty();
+        let named: Vec<String> = self.part.refused.iter().take(NAMED).map(ToString::to_string).collect();
+        let (why, message) = if refused {
+            let allowed: Vec<String> = self
+                .options
+                .allowed
+                .iter()
+                .take(NAMED)
+                .map(ToString::to_string)
+                .collect();
+            let more = self.part.refused.len().saturating_sub(NAMED);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            let (named, allowed) = (named.join(", "), allowed.join(", "));
+            ("Refused", format!("{named}{more}: outside of --allowed {allowed}"))
+        } else {
+            ("Allowed", String::new())
+        };
+        conditions.extend(condition("PrefixesAllowed", !refused, why, &message, wall));
+        let prefixes = self.part.refused.iter().take(MOST).map(|prefix| Prefix::new(*prefix));
+        let mut status = SliceEndpointStatus {
+            observed_generation: 0,
+            instance: Some(self.instance.clone()),
+            refused: prefixes.collect(),
+            ready,
+            ready_since: since.map_or(Some(wall), |before| before.ready_since),
+            renewed_at: Some(renewed()),
+            rejoined: self.views.values().any(|view| view.rejoined),
+            taken: self.taken(),
+            maps: Vec::new(),
+            moves: Vec::new(),
+            conditions,
+        };
+        if self.applied {
+            status.maps.clone_from(&self.part.maps);
+            status.moves = self.moves().await;
+        } else if let Some(before) = &self.reported {
+            // What it held when it last held what it should.
+            status.maps.clone_from(&before.maps);
+            status.moves.clone_from(&before.moves);
+        }
+        status
+    }
+
+    fn taken(&self) -> Vec<Taken> {
+        let all = self.views.values().flat_map(|view| &view.taken);
+        let taken = all.filter_map(|(prefix, owner)| {
+            Some(Taken {
+                prefix: Prefix::new(*prefix),
+                from: Name::new(owner.as_str()).ok()?,
+            })
+        });
+        taken.take(MOST).collect()
+    }
+
+    async fn moves(&self) -> Vec<crate::objects::ObservedMove> {
+        let (flows, forwarded) = self.count().await;
+        self.part.observed(|one| {
+            let owns = one.giver() == Some(&self.options.endpoint);
+            if !owns {
+                return (None, None);
+            }
+            let prefixes = || one.spec.prefixes.iter().map(|prefix| prefix.net());
+            let total = flows.as_ref().map(|flows| {
+                prefixes()
+                    .filter_map(|prefix| flows.get(&prefix))
+                    .map(|one| one.total())
+                    .sum::<u64>()
+            });
+            let sent = prefixes().filter_map(|prefix| forwarded.get(&prefix)).sum();
+            (total.map(|total| u32::try_from(total).unwrap_or(u32::MAX)), Some(sent))
+        })
+    }
+
+    /// Counts what is open and what was forwarded, of the moves by which this endpoint gives something.
+    async fn count(&self) -> (Option<BTreeMap<Ipv6Net, Flows>>, BTreeMap<Ipv6Net, u64>) {
+        let gives = |one: &&SliceMove| one.giver() == Some(&self.options.endpoint);
+        let gives: Vec<&SliceMove> = self.part.moves.iter().filter(gives).collect();
+        if gives.is_empty() {
+            return (None, BTreeMap::new());
+        }
+        let draining = gives.iter().filter(|one| one.status.phase >= Phase::Drain);
+        let prefixes: Vec<Ipv6Net> = draining
+            .flat_map(|one| one.spec.prefixes.iter().map(|prefix| prefix.net()))
+            .collect();
+        let forwarded = match &self.kernel {
+            Some(kernel) => kernel.forwarded().await,
+            None => Ok(BTreeMap::new()),
+        };
+        let forwarded = forwarded.unwrap_or_else(|error| {
+            tell(&error.to_string());
+            BTreeMap::new()
+        });
+        let counted = tokio::task::spawn_blocking(move || flows(&prefixes)).await;
+        let open = match counted {
+            Ok(Ok(open)) => Some(open),
+            Ok(Err(error)) => {
+                tell(&error.to_string());
+                None
+            }
+            Err(_) => None,
+        };
+        (open, forwarded)
+    }
+}
+
+fn condition(kind: &str, holds: bool, reason: &str, message: &str, since: Timestamp) -> Option<Condition> {
+    Some(Condition {
+        kind: LabelValue::new(kind).ok()?,
+        status: if holds {
+            ConditionStatus::True
+        } else {
+            ConditionStatus::False
+        },
+        reason: LabelValue::new(reason).ok()?,
+        message: Message::new(message),
+        last_transition_time: since,
+        observed_generation: 0,
+    })
+}
+
+/// Keeps the time from which on each condition is as it is.
+fn keep_since(conditions: &mut [Condition], before: &[Condition], generation: u64) {
+    for one in conditions {
+        one.observed_generation = generation;
+        if let Some(before) = before
+            .iter()
+            .find(|other| other.kind == one.kind && other.status == one.status)
+        {
+            one.last_transition_time = before.last_transition_time;
+        }
+    }
+}
+
+/// Returns the moment from which on the agent says that it is alive: a status changes once in that time.
+fn renewed() -> Timestamp {
+    let every = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
+    let now = now().millis();
+    Timestamp::from_millis(now - now.rem_euclid(every))
+}
