@@ -78,6 +78,7 @@ class Birds:
             raise Broken(done.stderr.strip())
         self.program = done.stdout.strip().splitlines()[-1]
         self.processes: dict[str, Program] = {}
+        self.hosts: dict[str, Host] = {}
         self.watches = {
             name: f'protocol bfd {{ interface "{which}" {{ interval {bfd} ms; multiplier 3; }}; }}' if bfd else ""
             for name, which in (("watch_eth0", "eth0"), ("watch_all", "to-*"))
@@ -108,8 +109,14 @@ class Birds:
         folder = self.stage.work / f"bird-{name}"
         folder.mkdir(exist_ok=True)
         (folder / "bird.conf").write_text(text.format(folder=folder, **words) + more)
+        self.hosts[name] = host
+        self.again(name)
+
+    def again(self, name: str) -> None:
+        """Starts a BIRD, or another one in place of one that has ended."""
+        folder = self.stage.work / f"bird-{name}"
         command = [self.program, "-f", "-c", folder / "bird.conf", "-s", folder / "socket", "-P", folder / "pid"]
-        self.processes[name] = self.stage.start(host, f"bird-{name}/output", command)
+        self.processes[name] = self.stage.start(self.hosts[name], f"bird-{name}/output", command)
 
     def ask(self, name: str, words: str) -> str:
         """Asks a BIRD by its control socket."""

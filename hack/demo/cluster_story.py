@@ -297,6 +297,9 @@ def main() -> int:
         demo.picture.draw(picture)
         demo.say(f"drawn: {picture}")
     if aborted:
+        logs = picture.with_name(f"{picture.stem}-logs")
+        demo.keep_logs(logs)
+        demo.say(f"logs and the store: {logs}")
         demo.title(f"ABORTED: {aborted}")
         return 1
     return demo.verdict()
@@ -308,7 +311,6 @@ def attempt(demo: Cluster, step: Callable[[], None]) -> str | None:
         step()
     except Exception as error:  # whatever it is, the story cannot go on
         traceback.print_exc()
-        demo.show_logs()
         return f"{type(error).__name__}: {error}"
     return None
 
