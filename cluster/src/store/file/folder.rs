@@ -164,13 +164,13 @@ impl Folder {
         }
     }
 
-    /// Takes the lock, if nobody stands in the way.
-    pub(super) fn try_lock(&self, how: Lock) -> Result<Option<File>, StoreError> {
+    /// Locks a file of the directory, if nobody stands in the way.
+    pub(super) fn try_lock(&self, file: &str, how: Lock) -> Result<Option<File>, StoreError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).mode(self.mode);
         options.custom_flags(flags());
         let file = options
-            .open(self.path.join("lock"))
+            .open(self.path.join(file))
             .map_err(|error| self.failed(&error))?;
         let locked = match how {
             Lock::Shared => file.try_lock_shared(),

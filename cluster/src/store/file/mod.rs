@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/lock                 locked (flock) by who reads, and exclusively by who writes
+//! DIR/gate                 passed on the way to that lock, and kept by who writes: readers would never let a writer in
 //! DIR/revision             how many writes there were
 //! DIR/deleted.json         what was deleted last
 //! DIR/slicesets/NAME.json  an object, as `kubectl get -o json` would print it; likewise for the other kinds
@@ -20,7 +21,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::watch::Receiver, time::Instant};
 
-use self::folder::{Folder, Lock};
+use self::{
+    changes::Counts,
+    folder::{Folder, Lock},
+};
 use super::{Answer, Backend, Events, Part, Raw, RawList, StoreError};
 use crate::objects::{Kind, Name, ResourceVersion};
 
@@ -31,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct FileStore {
     folder: Arc<Folder>,
-    changes: Receiver<u64>,
+    changes: Receiver<Counts>,
 }
 
 impl FileStore {
@@ -60,9 +64,18 @@ impl FileStore {
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let mut pause = Duration::from_millis(1);
+        let mut gate = None;
         let lock = loop {
-            if let Some(lock) = self.folder.try_lock(how)? {
+            if gate.is_none() {
+                gate = self.folder.try_lock("gate", how)?;
+            }
+            if gate.is_some()
+                && let Some(lock) = self.folder.try_lock("lock", how)?
+            {
                 break lock;
+            }
+            if how == Lock::Shared {
+                gate = None;
             }
             if began.elapsed() >= PATIENCE {
                 let reason = format!("another process holds its lock for {} s", PATIENCE.as_secs());
@@ -71,10 +84,11 @@ impl FileStore {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(16));
         };
+        let kept = gate.filter(|_| how == Lock::Exclusive);
         let folder = Arc::clone(&self.folder);
         blocking(move || {
             let done = work(&folder);
-            drop(lock);
+            drop((lock, kept));
             done
         })
         .await

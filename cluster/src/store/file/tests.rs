@@ -338,3 +338,44 @@ async fn a_name_that_is_too_long_for_a_file_is_refused() {
             .ends_with("metadata.name: has 251 bytes; a name in a directory has at most 250")
     );
 }
+
+#[tokio::test]
+async fn a_writer_gets_in_before_readers_that_come_after_it() {
+    let (folder, store, _) = with_one().await;
+    let open = |file: &str| fs::File::open(folder.path().join(file)).unwrap();
+    let reading = open("lock");
+    reading.lock_shared().unwrap();
+    let mut one = store.get::<SliceSetSpec>(&name("one")).await.unwrap();
+    one.spec.standby = !one.spec.standby;
+    let wanted = one.spec.standby;
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move { store.update(&one).await }
+    });
+    let gate = open("gate");
+    while gate.try_lock_shared().is_ok() {
+        gate.unlock().unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let reader = tokio::spawn(async move { store.get::<SliceSetSpec>(&name("one")).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!reader.is_finished(), "it waits for the writer");
+    reading.unlock().unwrap();
+    writer.await.unwrap().unwrap();
+    assert_eq!(reader.await.unwrap().unwrap().spec.standby, wanted);
+}
+
+#[tokio::test]
+async fn changes_are_counted_by_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = FileStore::open(folder.path()).await.unwrap();
+    let mut changes = backend.changes.clone();
+    Store::new(Arc::new(backend)).create(&set("one")).await.unwrap();
+    changes.wait_for(|counts| counts.of(Kind::SliceSet) > 0).await.unwrap();
+    let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::SliceSet);
+    for kind in others {
+        assert_eq!(changes.borrow().of(kind), 0, "{kind}");
+    }
+}

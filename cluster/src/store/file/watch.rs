@@ -7,6 +7,7 @@ use tokio::sync::watch::Receiver;
 
 use super::{
     FileStore,
+    changes::Counts,
     folder::{Folder, Lock, Stamp},
 };
 use crate::{
@@ -26,7 +27,9 @@ struct Known {
 
 struct Watching {
     store: FileStore,
-    changes: Receiver<u64>,
+    changes: Receiver<Counts>,
+    /// How often files of the kind had changed when they were looked at last.
+    seen: u64,
     known: Known,
     pending: VecDeque<RawEvent>,
 }
@@ -35,6 +38,7 @@ pub(super) async fn events(store: FileStore, kind: Kind, from: &ResourceVersion)
     let revision = from.as_str().parse().map_err(|_| StoreError::TooOld { kind })?;
     let mut watching = Watching {
         changes: store.changes.clone(),
+        seen: 0,
         store,
         known: Known {
             kind,
@@ -60,7 +64,8 @@ impl Watching {
             if let Some(event) = self.pending.pop_front() {
                 return Ok(event);
             }
-            if self.changes.changed().await.is_err() {
+            let (kind, seen) = (self.known.kind, self.seen);
+            if self.changes.wait_for(|counts| counts.of(kind) != seen).await.is_err() {
                 return Err(self.store.folder.unavailable("its files are no longer followed".into()));
             }
             self.look().await?;
@@ -69,7 +74,7 @@ impl Watching {
 
     /// Looks for what has changed.
     async fn look(&mut self) -> Result<(), StoreError> {
-        self.changes.borrow_and_update();
+        self.seen = self.changes.borrow().of(self.known.kind);
         let mut known = self.known.clone();
         let work = move |folder: &Folder| known.look(folder).map(|events| (known, events));
         let (known, events) = self.store.locked(Lock::Shared, work).await?;
