@@ -15,8 +15,9 @@ import time
 from . import timeouts
 from .bird import Birds
 from .crash import ATTEMPT, PORT
+from .follow import ANNOUNCED
 from .net import Host
-from .slices import ANNOUNCED, Slices, interrupt
+from .slices import Slices, interrupt
 from .stage import Stage
 
 # Until routers without BFD end a session: what is measured without heartbeats is of this size.
