@@ -22,6 +22,8 @@ pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel;
 pub mod metrics;
+#[cfg(target_os = "linux")]
+pub mod node;
 pub mod objects;
 pub mod store;
 pub mod yaml;

@@ -21,7 +21,7 @@ enum Command {
     /// Keeps an endpoint's routes as the store says, in the endpoint's network namespace
     Agent(commands::Agent),
     /// Keeps a host's routes to its endpoints as the store says, in the host's network namespace
-    Node,
+    Node(commands::Node),
     /// Decides which endpoint owns which slice, and leads slices from one to another
     Controller(commands::Controller),
     /// Prints the custom resource definitions, for kubectl apply -f -
@@ -40,34 +40,28 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return explain(&cleaned(error)),
     };
-    let name = match arguments.command {
-        Command::Agent(agent) => return finish(agent.run()),
-        Command::Node => "node",
-        Command::Controller(controller) => return finish(controller.run()),
+    match arguments.command {
+        Command::Agent(agent) => finish(agent.run()),
+        Command::Node(node) => finish(node.run()),
+        Command::Controller(controller) => finish(controller.run()),
         #[cfg(feature = "kubernetes")]
         Command::Crds(args) => {
             print!("{}", commands::crds(&args));
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-        Command::Apply(args) => {
-            return ended(commands::apply(&args), |lines| {
-                for line in &lines {
-                    println!("{line}");
-                }
-            });
-        }
-        Command::Get(args) => {
-            return ended(commands::get(&args), |(text, faults)| {
-                print!("{text}");
-                for fault in &faults {
-                    tell(fault);
-                }
-            });
-        }
-        Command::Delete(args) => return ended(commands::delete(&args), |line| println!("{line}")),
-    };
-    eprintln!("error: ssa-cluster {name} is not built yet");
-    ExitCode::from(2)
+        Command::Apply(args) => ended(commands::apply(&args), |lines| {
+            for line in &lines {
+                println!("{line}");
+            }
+        }),
+        Command::Get(args) => ended(commands::get(&args), |(text, faults)| {
+            print!("{text}");
+            for fault in &faults {
+                tell(fault);
+            }
+        }),
+        Command::Delete(args) => ended(commands::delete(&args), |line| println!("{line}")),
+    }
 }
 
 /// Runs a subcommand to its end, and says why it failed.

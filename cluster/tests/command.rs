@@ -115,6 +115,44 @@ fn what_cannot_be_a_store_or_a_kind_is_told() {
             ],
             "ftp://a: must begin with http:// or https://",
         ),
+        #[cfg(target_os = "linux")]
+        (
+            &["agent", "--store", "x", "--endpoint", "a", "--allowed", "::/0"],
+            "'--allowed <PREFIX>': length 0 is less than 16",
+        ),
+        #[cfg(target_os = "linux")]
+        (
+            &["agent", "--store", "x", "--endpoint", "a", "--allowed", "10.0.0.0/8"],
+            "'--allowed <PREFIX>': is IPv4; slices are IPv6 prefixes",
+        ),
+        #[cfg(target_os = "linux")]
+        (
+            &[
+                "agent",
+                "--store",
+                "x",
+                "--endpoint",
+                "a",
+                "--allowed",
+                "2001:db8::1/64",
+            ],
+            "'--allowed <PREFIX>': has bits past its length; 2001:db8::/64 has none",
+        ),
+        #[cfg(target_os = "linux")]
+        (
+            &[
+                "agent",
+                "--store",
+                "x",
+                "--endpoint",
+                "a",
+                "--allowed",
+                "2001:db8::/64",
+                "--interface",
+                "eth*",
+            ],
+            "'--interface <NAME>': must be 1 to 15 of the characters A-Z a-z 0-9 . _ -",
+        ),
         #[cfg(feature = "etcd")]
         (
             &["controller", "--store", "etcd:ftp://a", "--identity", "a"],

@@ -33,6 +33,8 @@ use peers::{Circumstances, Found};
 use probe::Readiness;
 use world::{Part, World};
 
+pub(crate) use world::read as read_map;
+
 /// How often the agent says that it is alive.
 const RENEWED: Duration = Duration::from_secs(5);
 /// How often flows and counters of a move are read.
@@ -326,13 +328,16 @@ impl Agent {
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
                 _ = renewed.tick() => self.report().await,
                 () = until(retry) => retry = self.act().await?,
+                () = disturbed(self.kernel.as_ref()) => retry = self.act().await?,
                 () = signals.next() => retry = self.leave().await?,
                 () = until(ends) => {}
             }
         }
         self.beats = None;
-        self.kernel = None;
-        Kernel::cleanup().await
+        match self.kernel.take() {
+            Some(kernel) => kernel.close().await,
+            None => Kernel::cleanup().await,
+        }
     }
 
     fn learn(&mut self, news: News) {
@@ -443,13 +448,16 @@ impl Agent {
         }
         self.trouble = None;
         if let Some(kernel) = &mut self.kernel {
-            match kernel.apply(&self.part.wanted).await {
-                Ok(_) => self.applied = true,
-                Err(error) => {
-                    self.trouble = Some(error.to_string());
-                    told.push(error.to_string());
-                }
+            let applied = kernel.apply(&self.part.wanted).await;
+            if !applied.repaired.is_empty() {
+                tell(&format!(
+                    "repaired what somebody else had changed: {}",
+                    applied.repaired
+                ));
             }
+            self.applied = applied.holds();
+            self.trouble = applied.wrong().next();
+            told.extend(applied.wrong());
         }
         for text in told.iter().filter(|text| !self.told.contains(text)) {
             tell(text);
@@ -573,6 +581,14 @@ impl Agent {
                 );
             }
         }
+    }
+}
+
+/// Waits until somebody else may have changed what was set in the kernel.
+async fn disturbed(kernel: Option<&Kernel>) {
+    match kernel {
+        Some(kernel) => kernel.disturbed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -230,7 +230,7 @@ fn tunnel(endpoint: &SliceEndpoint) -> Ipv6Addr {
 }
 
 /// Puts the parts of a map together.
-fn read(parts: &[&SliceMap]) -> Result<Map, Vec<String>> {
+pub(crate) fn read(parts: &[&SliceMap]) -> Result<Map, Vec<String>> {
     let (Some(first), wanted) = (parts.first(), parts.len()) else {
         return Err(vec!["has no map".to_owned()]);
     };

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use ipnet::Ipv6Net;
 use ssa_cluster::agent::{self, Alone, Heartbeats, Options, Probe};
 use ssa_cluster::heartbeat::{self, Key};
-use ssa_cluster::kernel::Kernel;
+use ssa_cluster::kernel::{Allowed, InterfaceName, Kernel};
 use ssa_cluster::objects::Name;
 use ssa_cluster::store::Location;
 
@@ -25,10 +24,10 @@ pub(crate) struct Agent {
     endpoint: Option<Name>,
     /// An interface by which packets of clients arrive; may be given several times
     #[arg(long = "interface", value_name = "NAME", default_value = "eth0")]
-    interfaces: Vec<String>,
+    interfaces: Vec<InterfaceName>,
     /// A prefix that slices may lie in; may be given several times. Nothing else is routed, whatever the store says
     #[arg(long = "allowed", value_name = "PREFIX", required_unless_present = "cleanup")]
-    allowed: Vec<Ipv6Net>,
+    allowed: Vec<Allowed>,
     /// What is asked, every 50 ms, whether the endpoint is ready: tcp:ADDRESS:PORT or http:ADDRESS:PORT/PATH
     #[arg(long, value_name = "PROBE")]
     probe: Option<Probe>,
@@ -63,8 +62,8 @@ impl Agent {
         let port = self.heartbeat_port;
         let options = Options {
             endpoint,
-            interfaces: self.interfaces,
-            allowed: self.allowed.iter().map(Ipv6Net::trunc).collect(),
+            interfaces: self.interfaces.iter().map(ToString::to_string).collect(),
+            allowed: self.allowed.iter().map(|allowed| allowed.net()).collect(),
             probe: self.probe,
             drain: Duration::from_secs(self.drain_seconds.into()),
             heartbeats: (!keys.is_empty()).then_some(Heartbeats { keys, port }),

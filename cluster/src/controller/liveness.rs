@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::objects::{Name, SliceEndpoint, Timestamp};
+use crate::objects::{Name, Timestamp};
 
-/// When each endpoint was seen to renew its status last, by the leader's own clock.
+/// When each endpoint or node was seen to renew its status last, by the leader's own clock.
 ///
 /// A new leader has seen nobody, and counts from when it begins: that the leader has changed is nobody's loss.
 #[derive(Debug, Default)]
@@ -13,23 +13,22 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// Notes what endpoints say now.
-    pub(super) fn note<'a>(&mut self, endpoints: impl Iterator<Item = &'a SliceEndpoint>, now: Duration) {
+    /// Notes when each says now that it renewed its status.
+    pub(super) fn note<'a>(&mut self, said: impl Iterator<Item = (&'a Name, Option<Timestamp>)>, now: Duration) {
         let mut seen = BTreeMap::new();
-        for endpoint in endpoints {
-            let renewed = endpoint.status.renewed_at;
-            let since = match self.seen.get(endpoint.name()) {
+        for (name, renewed) in said {
+            let since = match self.seen.get(name) {
                 Some((before, since)) if *before == renewed => *since,
                 _ => now,
             };
-            seen.insert(endpoint.name().clone(), (renewed, since));
+            seen.insert(name.clone(), (renewed, since));
         }
         self.seen = seen;
     }
 
-    /// Returns how long an endpoint has been silent; `None` if there is no such endpoint.
-    pub(super) fn silent_for(&self, endpoint: &Name, now: Duration) -> Option<Duration> {
-        let (_, since) = self.seen.get(endpoint)?;
+    /// Returns how long one has been silent; `None` if there is none of this name.
+    pub(super) fn silent_for(&self, name: &Name, now: Duration) -> Option<Duration> {
+        let (_, since) = self.seen.get(name)?;
         Some(now.saturating_sub(*since))
     }
 }

@@ -83,6 +83,8 @@ pub struct Controller {
     store: Store,
     options: Options,
     liveness: Liveness,
+    /// The same of nodes.
+    hosts: Liveness,
     memory: Memory,
 }
 
@@ -103,6 +105,7 @@ impl Controller {
             store,
             options,
             liveness: Liveness::default(),
+            hosts: Liveness::default(),
             memory: Memory::default(),
         }
     }
@@ -114,8 +117,19 @@ impl Controller {
     /// What the store says, such as a conflict; the next round goes on from there.
     pub async fn round(&mut self, now: Duration, wall: Timestamp) -> Result<Round, StoreError> {
         let mut round = Round::default();
-        let everything = self.read(&mut round.faults).await?;
-        self.liveness.note(everything.endpoints.values(), now);
+        let mut everything = self.read(&mut round.faults).await?;
+        let endpoints = everything.endpoints.values();
+        self.liveness
+            .note(endpoints.map(|one| (one.name(), one.status.renewed_at)), now);
+        let nodes = everything.nodes.iter();
+        self.hosts
+            .note(nodes.map(|one| (one.name(), one.status.renewed_at)), now);
+        // A host that is gone follows nothing, and nobody is to wait for it.
+        let silent = |node: &SliceNode| self.hosts.silent_for(node.name(), now);
+        let lost_after = self.options.lost_after;
+        everything
+            .nodes
+            .retain(|node| silent(node).is_some_and(|silent| silent < lost_after));
         let open: BTreeSet<&Name> = everything
             .moves
             .iter()

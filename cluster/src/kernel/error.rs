@@ -21,6 +21,14 @@ pub enum Error {
         /// Why it was refused.
         source: rtnetlink::Error,
     },
+    /// The kernel refused a change of a route.
+    #[error("{what}: {source}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Why it was refused.
+        source: io::Error,
+    },
     /// Somebody else has a route where only this program may have some.
     #[error("table {table} has a route of protocol {protocol}: {prefix}; it must have routes of protocol 199 alone")]
     ForeignRoute {
@@ -61,35 +69,25 @@ pub enum Error {
         /// The port that it would have.
         port: u16,
     },
+    /// Somebody else's table of `nft` has a name that is needed here.
+    #[error("nft table ip6 {name} has no comment {comment:?}: it is somebody else's, and is left alone")]
+    ForeignTable {
+        /// Its name.
+        name: &'static str,
+        /// The comment of ours.
+        comment: &'static str,
+    },
     /// There is no such interface.
     #[error("interface {name}: not found")]
     NoInterface {
         /// The name.
         name: String,
     },
-    /// A route is outside of what the services have.
-    #[error("{prefix} is outside of what is allowed: {}", list(allowed))]
-    NotAllowed {
-        /// The prefix.
-        prefix: Ipv6Net,
+    /// The endpoint's own address is where slices may be.
+    #[error("{allowed} is allowed for slices and contains this host's own address {address}")]
+    OwnAddressAllowed {
         /// What is allowed.
-        allowed: Vec<Ipv6Net>,
-    },
-    /// A route leads to a peer whose address is unknown.
-    #[error("{prefix} leads to the endpoint {peer}, whose tunnel address is unknown")]
-    UnknownPeer {
-        /// The prefix.
-        prefix: Ipv6Net,
-        /// The peer.
-        peer: EndpointName,
-    },
-    /// A peer has the address of this endpoint.
-    #[error("{prefix} leads to the endpoint {peer}, whose tunnel address {address} is this endpoint's own")]
-    OwnAddress {
-        /// The prefix.
-        prefix: Ipv6Net,
-        /// The peer.
-        peer: EndpointName,
+        allowed: Ipv6Net,
         /// The address.
         address: Ipv6Addr,
     },
@@ -114,6 +112,9 @@ pub enum Error {
         /// Why it cannot be set.
         source: io::Error,
     },
+    /// Forwarding is off on a host, whose setting it is not ours to change.
+    #[error("/proc/sys/net/ipv6/conf/all/forwarding is 0: this host passes no packet on; set it to 1")]
+    NotForwarding,
     /// The kernel's list of flows cannot be read.
     #[error("{what}: {source}")]
     Flows {
@@ -122,6 +123,70 @@ pub enum Error {
         /// Why it cannot be read.
         source: io::Error,
     },
+}
+
+/// A route that is not set, while others are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{prefix} {}", self.why())]
+pub struct Refused {
+    /// Its prefix: of this prefix the kernel does not hold all that is wanted.
+    pub prefix: Ipv6Net,
+    /// Why.
+    pub reason: Refusal,
+}
+
+/// Says why a route is not set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// It is outside of what is allowed for slices.
+    NotAllowed(
+        /// What is allowed.
+        Vec<Ipv6Net>,
+    ),
+    /// It leads to a peer whose address is unknown.
+    UnknownPeer(
+        /// The peer.
+        EndpointName,
+    ),
+    /// It leads to a peer that has the address of this endpoint.
+    OwnAddress(
+        /// The peer.
+        EndpointName,
+        /// The address.
+        Ipv6Addr,
+    ),
+    /// It leads to a peer whose address is where slices may be: packets to it would be taken for a slice's.
+    PeerAllowed(
+        /// The peer.
+        EndpointName,
+        /// The address.
+        Ipv6Addr,
+    ),
+    /// It leads to an endpoint of this host that this host has no route to.
+    NoWay(
+        /// The endpoint.
+        EndpointName,
+        /// Its address.
+        Ipv6Addr,
+    ),
+}
+
+impl Refused {
+    fn why(&self) -> String {
+        match &self.reason {
+            Refusal::NotAllowed(allowed) => format!("is outside of what is allowed: {}", list(allowed)),
+            Refusal::UnknownPeer(peer) => format!("leads to the endpoint {peer}, whose tunnel address is unknown"),
+            Refusal::OwnAddress(peer, address) => {
+                format!("leads to the endpoint {peer}, whose tunnel address {address} is this endpoint's own")
+            }
+            Refusal::PeerAllowed(peer, address) => {
+                format!("leads to the endpoint {peer}, whose tunnel address {address} is allowed for slices")
+            }
+            Refusal::NoWay(endpoint, address) => {
+                format!("leads to the endpoint {endpoint}, whose address {address} this host has no route to")
+            }
+        }
+    }
 }
 
 impl Error {
@@ -134,6 +199,19 @@ impl Error {
             Self::Netlink { source, .. } => Self::number(source) == Some(EPERM),
             _ => false,
         }
+    }
+
+    /// Says whether it is that something of somebody else's is in the way.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        matches!(
+            self,
+            Self::ForeignRoute { .. }
+                | Self::Occupied { .. }
+                | Self::ForeignRule { .. }
+                | Self::ForeignLink { .. }
+                | Self::ForeignTable { .. }
+        )
     }
 
     /// Returns the error number with which the kernel refused a request.

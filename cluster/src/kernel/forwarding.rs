@@ -8,6 +8,11 @@ use super::netlink::read_first;
 const ALL: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 const INTERFACES: &str = "/proc/sys/net/ipv6/conf";
 
+/// Says whether forwarding is on.
+pub(super) fn is_on() -> bool {
+    read_first(ALL).is_ok_and(|value| value == "1")
+}
+
 /// Turns forwarding on; says whether it was off.
 ///
 /// A host that forwards no longer takes its default route from router advertisements, unless it is told to: what did so

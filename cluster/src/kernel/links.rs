@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage,
 };
 use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVxlan};
 
-use super::netlink::{EEXIST, Netlink};
+use super::netlink::{EEXIST, Netlink, collect};
 use super::{Error, Settings};
 
 /// The names of the tunnels: of packets that come back once if nobody knows them, and of those that are delivered.
@@ -51,8 +52,8 @@ pub(super) async fn refuse_foreign(netlink: &Netlink) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the tunnels if they are not there.
-pub(super) async fn ensure(netlink: &Netlink, settings: &Settings) -> Result<Links, Error> {
+/// Makes the tunnels if they are not there, and as they shall be if they are not. Says how many were not.
+pub(super) async fn ensure(netlink: &Netlink, settings: &Settings) -> Result<(Links, usize), Error> {
     let mut mtu = u32::MAX;
     for name in &settings.interfaces {
         let link = netlink
@@ -62,44 +63,60 @@ pub(super) async fn ensure(netlink: &Netlink, settings: &Settings) -> Result<Lin
         mtu = mtu.min(mtu_of(&link).unwrap_or(LEAST_MTU));
     }
     let mtu = mtu.saturating_sub(OUTER).clamp(LEAST_MTU, 65_000);
-    let mut indices = [0; 2];
+    let (mut indices, mut changed) = ([0; 2], 0);
     for (place, index) in indices.iter_mut().enumerate() {
-        *index = tunnel(netlink, place, mtu).await?;
+        let (found, differed) = tunnel(netlink, place, mtu).await?;
+        *index = found;
+        changed += usize::from(differed);
     }
     let [attempt, last] = indices;
     let loopback = netlink
         .link("lo")
         .await?
         .ok_or_else(|| Error::NoInterface { name: "lo".to_owned() })?;
-    Ok(Links {
+    let links = Links {
         loopback: loopback.header.index,
         attempt,
         last,
-    })
+    };
+    Ok((links, changed))
 }
 
-/// Removes the tunnels.
+/// Removes the tunnels; one of somebody else's stays.
 pub(super) async fn remove(netlink: &Netlink) -> Result<(), Error> {
+    let mut done = Ok(());
     for (name, port) in NAMES.into_iter().zip(PORTS) {
         let Some(link) = netlink.link(name).await? else {
             continue;
         };
         if !is_ours(&link, port) {
-            return Err(Error::ForeignLink { name, port });
+            done = done.and(Err(Error::ForeignLink { name, port }));
+            continue;
         }
         let removed = netlink.handle.link().del(link.header.index).execute().await;
-        removed.map_err(|source| Error::Netlink {
+        done = done.and(removed.map_err(|source| Error::Netlink {
             what: format!("remove link {name}"),
             source,
-        })?;
+        }));
     }
-    Ok(())
+    done
 }
 
-async fn tunnel(netlink: &Netlink, place: usize, mtu: u32) -> Result<u32, Error> {
+/// Makes a tunnel what it shall be. Returns its index, and whether it was something else.
+async fn tunnel(netlink: &Netlink, place: usize, mtu: u32) -> Result<(u32, bool), Error> {
     let (name, port) = (NAMES[place], PORTS[place]);
     let failed = |what: String| move |source| Error::Netlink { what, source };
-    if netlink.link(name).await?.is_none() {
+    let mut found = netlink.link(name).await?;
+    if let Some(link) = &found {
+        if !is_ours(link, port) {
+            return Err(Error::ForeignLink { name, port });
+        }
+        // Of a link that is as it shall be nothing is changed: the kernel would tell of it as of a change.
+        let up = link.header.flags.contains(LinkFlags::Up) && mtu_of(link) == Some(mtu);
+        if up && has_address(netlink, link.header.index, place).await? {
+            return Ok((link.header.index, false));
+        }
+    } else {
         let message = LinkMessageBuilder::<LinkVxlan>::new(name)
             .collect_metadata(true)
             .learning(false)
@@ -109,11 +126,9 @@ async fn tunnel(netlink: &Netlink, place: usize, mtu: u32) -> Result<u32, Error>
             .build();
         let added = netlink.handle.link().add(message).execute().await;
         added.map_err(failed(format!("add link {name}")))?;
+        found = netlink.link(name).await?;
     }
-    let link = netlink
-        .link(name)
-        .await?
-        .ok_or_else(|| Error::NoInterface { name: name.to_owned() })?;
+    let link = found.ok_or_else(|| Error::NoInterface { name: name.to_owned() })?;
     let index = link.header.index;
     // A tunnel has no neighbours, and needs no link-local address.
     let no_address = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
@@ -133,8 +148,17 @@ async fn tunnel(netlink: &Netlink, place: usize, mtu: u32) -> Result<u32, Error>
         Err(error) if Error::number(&error) != Some(EEXIST) => {
             Err(failed(format!("add the address of link {name}"))(error))
         }
-        _ => Ok(index),
+        _ => Ok((index, true)),
     }
+}
+
+async fn has_address(netlink: &Netlink, index: u32, place: usize) -> Result<bool, Error> {
+    let request = netlink.handle.address().get().set_link_index_filter(index).execute();
+    let found = collect(format!("list the addresses of link {}", NAMES[place]), request).await?;
+    let wanted = AddressAttribute::Address(IpAddr::V6(ADDRESSES[place]));
+    Ok(found
+        .iter()
+        .any(|one| one.header.index == index && one.attributes.contains(&wanted)))
 }
 
 fn mtu_of(link: &LinkMessage) -> Option<u32> {

@@ -23,17 +23,24 @@
 //! out of `final` is delivered: nothing loops.
 //!
 //! Everything here carries [`PROTOCOL`] or a name of its own. What others have put into a table, preference, mark or name
-//! that is needed here is an error that says whose it is, and is left alone.
+//! that is needed here is an error that says whose it is, and is left alone. What others change of what was set here is
+//! seen and set again.
 
+mod allowed;
+mod applied;
+mod batch;
 mod error;
 mod flows;
 mod forwarding;
+mod host;
 mod links;
 mod netlink;
+mod nft;
 mod plan;
 mod routes;
 mod rules;
 mod steering;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -41,11 +48,18 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{EndpointName, KernelRoute};
 
-pub use error::Error;
+use applied::count;
+use steering::Steering;
+use watch::{Dirty, Watch, Watched};
+
+pub use allowed::{Allowed, AllowedError, InterfaceName, InterfaceNameError};
+pub use applied::{Applied, Repaired};
+pub use error::{Error, Refusal, Refused};
 pub use flows::{Flows, flows};
+pub use host::{Host, HostRoute};
 pub use netlink::Netlink;
 pub use plan::{Route, Target};
-pub use routes::{Changes, reconcile_routes};
+pub use routes::{Changes, Routes};
 
 /// The protocol number of all routes and rules that are set here, as `ip route show proto 199` takes it.
 pub const PROTOCOL: u8 = 199;
@@ -125,8 +139,12 @@ pub struct Kernel {
     netlink: Netlink,
     settings: Settings,
     links: links::Links,
-    peers: BTreeSet<Ipv6Addr>,
-    outgoing: BTreeSet<Ipv6Net>,
+    steering: Steering,
+    routes: Routes,
+    watch: Watch,
+    /// What was not as it shall be, and could not be made so.
+    failed: Dirty,
+    repaired: Repaired,
 }
 
 impl Kernel {
@@ -136,32 +154,106 @@ impl Kernel {
     ///
     /// [`Error`], if the kernel refuses something or somebody else uses what is needed.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
+        let own = settings
+            .allowed
+            .iter()
+            .find(|allowed| allowed.contains(&settings.tunnel));
+        if let Some(&allowed) = own {
+            let address = settings.tunnel;
+            return Err(Error::OwnAddressAllowed { allowed, address });
+        }
         let netlink = Netlink::open()?;
         routes::refuse_foreign(&netlink).await?;
         rules::refuse_foreign(&netlink).await?;
         links::refuse_foreign(&netlink).await?;
-        let links = links::ensure(&netlink, &settings).await?;
+        steering::TABLE.listing().await?;
+        let routes = Routes::open(&table::OWN)?;
+        let names = settings.interfaces.iter().map(String::as_str).chain(links::NAMES);
+        let watch = Watch::start(Watched {
+            own_tables: &table::OWN,
+            shared_tables: &[],
+            links: Some(names.chain(["lo"]).map(str::to_owned).collect()),
+            own: vec![netlink.port, routes.port()?],
+        })?;
+        // What others change from here on is seen.
+        watch.take();
+        let (links, _) = links::ensure(&netlink, &settings).await?;
         let turned_on = forwarding::enable()?;
-        steering::install(&settings, turned_on).await?;
+        let before = watch.generation()?;
+        let mut steering = Steering::install(&settings, turned_on).await?;
+        watch.ruleset_settled(before, steering.commits())?;
         rules::reconcile(&netlink, &rules::wanted(&settings)).await?;
         Ok(Self {
             netlink,
             settings,
             links,
-            peers: BTreeSet::new(),
-            outgoing: BTreeSet::new(),
+            steering,
+            routes,
+            watch,
+            failed: Dirty::NONE,
+            repaired: Repaired::default(),
         })
     }
 
     /// Makes the kernel hold exactly what is wanted: new routes before old ones go, announcements last and withdrawn
-    /// first.
+    /// first. What others have changed of what was set here is set again.
     ///
-    /// # Errors
-    ///
-    /// [`Error`]. A route outside of what is allowed, or to a peer without an address, is refused before anything
-    /// changes.
-    pub async fn apply(&mut self, wanted: &Wanted) -> Result<Changes, Error> {
-        let routes = plan::plan(&self.settings, self.links, wanted)?;
+    /// What cannot be set keeps nothing else from being set.
+    pub async fn apply(&mut self, wanted: &Wanted) -> Applied {
+        let dirty = self.watch.take().and(std::mem::replace(&mut self.failed, Dirty::NONE));
+        let mut applied = Applied::default();
+        if dirty.has(Dirty::LINKS) {
+            match links::ensure(&self.netlink, &self.settings).await {
+                Ok((links, changed)) => {
+                    self.links = links;
+                    applied.repaired.links += count(changed);
+                }
+                Err(error) => self.fail(&mut applied, Dirty::LINKS, error),
+            }
+        }
+        if dirty.has(Dirty::FORWARDING) {
+            match forwarding::enable() {
+                Ok(was_off) => applied.repaired.forwarding += u64::from(was_off),
+                Err(error) => self.fail(&mut applied, Dirty::FORWARDING, error),
+            }
+        }
+        if dirty.has(Dirty::RULES) {
+            if let Err(error) = rules::refuse_foreign(&self.netlink).await {
+                self.fail(&mut applied, Dirty::RULES, error);
+            }
+            match rules::reconcile(&self.netlink, &rules::wanted(&self.settings)).await {
+                Ok(changed) => applied.repaired.rules += count(changed),
+                Err(error) => self.fail(&mut applied, Dirty::RULES, error),
+            }
+        }
+        match self.steer(dirty, wanted).await {
+            Ok(repaired) => applied.repaired.rulesets += u64::from(repaired),
+            Err(error) => self.fail(&mut applied, Dirty::RULESET, error),
+        }
+        let (routes, refused) = plan::plan(&self.settings, self.links, wanted);
+        applied.refused = refused;
+        if dirty.has(Dirty::ROUTES) {
+            match self.routes.look(&self.netlink).await {
+                Ok(differ) => applied.repaired.routes += count(differ),
+                Err(error) => self.fail(&mut applied, Dirty::ROUTES, error),
+            }
+        }
+        let (changes, errors) = self.routes.reconcile(&self.netlink, &routes).await;
+        applied.changes = changes;
+        for error in errors {
+            self.fail(&mut applied, Dirty::ROUTES, error);
+        }
+        self.repaired += applied.repaired;
+        applied
+    }
+
+    fn fail(&mut self, applied: &mut Applied, dirty: Dirty, error: Error) {
+        self.failed = self.failed.and(dirty);
+        applied.faults.push(error);
+    }
+
+    /// Brings the ruleset to what it shall be. Says whether somebody else had changed it.
+    async fn steer(&mut self, dirty: Dirty, wanted: &Wanted) -> Result<bool, Error> {
         let peers: BTreeSet<Ipv6Addr> = wanted.peers.values().copied().collect();
         let outgoing = wanted
             .routes
@@ -170,13 +262,25 @@ impl Kernel {
                 KernelRoute::Outgoing { prefix, .. } => Some(*prefix),
                 _ => None,
             })
+            .filter(|prefix| plan::is_allowed(&self.settings.allowed, *prefix))
             .collect();
-        if peers != self.peers || outgoing != self.outgoing {
-            steering::fill(&peers, &outgoing).await?;
-            self.peers = peers;
-            self.outgoing = outgoing;
-        }
-        reconcile_routes(&self.netlink, &table::OWN, &routes).await
+        let before = self.watch.generation()?;
+        let changed = dirty.has(Dirty::RULESET) || !self.watch.is_ruleset_known(before);
+        let repaired = changed && self.steering.verify(&self.settings).await?;
+        self.steering.fill(&peers, &outgoing).await?;
+        self.watch.ruleset_settled(before, self.steering.commits())?;
+        Ok(repaired)
+    }
+
+    /// Waits until somebody else may have changed what was set here: then [`apply`](Self::apply) looks at it.
+    pub async fn disturbed(&self) {
+        self.watch.disturbed().await;
+    }
+
+    /// Counts what others had changed and was set again.
+    #[must_use]
+    pub fn repaired(&self) -> Repaired {
+        self.repaired
     }
 
     /// Lists the prefixes of a table of ours with their metrics, whichever run has set them.
@@ -197,21 +301,44 @@ impl Kernel {
         steering::forwarded().await
     }
 
-    /// Removes everything, of this and of any earlier run.
+    /// Removes everything, as [`cleanup`](Self::cleanup) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`cleanup`](Self::cleanup).
+    pub async fn close(self) -> Result<(), Error> {
+        clean(self.steering.turned_forwarding_on()).await
+    }
+
+    /// Removes everything of this and of any earlier run, whatever else is there. What is somebody else's stays.
     ///
     /// # Errors
     ///
     /// [`Error`] of the first step that failed; the others are done all the same.
     pub async fn cleanup() -> Result<(), Error> {
-        let netlink = Netlink::open()?;
-        let routes = reconcile_routes(&netlink, &table::OWN, &BTreeSet::new()).await;
-        let rules = rules::reconcile(&netlink, &BTreeSet::new()).await;
-        let turned_on = steering::turned_forwarding_on().await;
-        let steering = steering::remove().await;
-        let links = links::remove(&netlink).await;
-        if turned_on? {
-            forwarding::disable()?;
-        }
-        routes.map(drop).and(rules).and(steering).and(links)
+        clean(false).await
     }
+}
+
+async fn clean(turned_forwarding_on: bool) -> Result<(), Error> {
+    let netlink = Netlink::open()?;
+    let mut routes = Routes::open(&table::OWN)?;
+    let (_, errors) = routes.reconcile(&netlink, &BTreeSet::new()).await;
+    // What others have there is no failure: all of ours is gone.
+    let routes = errors.into_iter().find(|error| !error.is_foreign()).map_or(Ok(()), Err);
+    let rules = rules::reconcile(&netlink, &BTreeSet::new()).await.map(drop);
+    let turned_on = steering::turned_forwarding_on().await;
+    let steering = steering::TABLE.remove().await;
+    let links = links::remove(&netlink).await;
+    let forwarding = match turned_on {
+        Ok(turned_on) if turned_on || turned_forwarding_on => forwarding::disable(),
+        _ if turned_forwarding_on => forwarding::disable(),
+        _ => Ok(()),
+    };
+    let done = [routes, rules, steering, links, forwarding];
+    let failed = done
+        .into_iter()
+        .filter_map(Result::err)
+        .find(|error| !error.is_foreign());
+    failed.map_or(Ok(()), Err)
 }

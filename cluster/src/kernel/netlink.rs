@@ -3,6 +3,7 @@
 use std::io;
 
 use futures_util::{Stream, TryStreamExt as _};
+use netlink_sys::AsyncSocket as _;
 use rtnetlink::packet_route::link::LinkMessage;
 
 use super::Error;
@@ -14,6 +15,8 @@ use super::Error;
 #[derive(Debug)]
 pub struct Netlink {
     pub(super) handle: rtnetlink::Handle,
+    /// The number by which the kernel's notifications tell whose change it was.
+    pub(super) port: u32,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -24,9 +27,13 @@ impl Netlink {
     ///
     /// [`Error::Socket`].
     pub fn open() -> Result<Self, Error> {
-        let (connection, handle, _) = rtnetlink::new_connection_with_strict_check().map_err(Error::Socket)?;
+        let (mut connection, handle, _) = rtnetlink::new_connection_with_strict_check().map_err(Error::Socket)?;
+        // Bound now, and not by the first request, so that its number is known.
+        let socket = connection.socket_mut().socket_mut();
+        let address = socket.bind_auto().map_err(Error::Socket)?;
         Ok(Self {
             handle,
+            port: address.port_number(),
             task: tokio::spawn(connection),
         })
     }

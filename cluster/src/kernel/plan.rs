@@ -6,8 +6,9 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{EndpointName, KernelRoute};
 
+use super::error::{Refusal, Refused};
 use super::links::Links;
-use super::{Error, Settings, Wanted, table};
+use super::{Settings, Wanted, table};
 
 /// One route of one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,32 +54,24 @@ pub enum Target {
 /// The metric of routes that stand alone in their table, as the kernel gives it to a route without one.
 const ALONE: u32 = 1024;
 
-/// Returns the routes of the tables for what is wanted.
+/// Returns the routes of the tables for what is wanted, and what of it cannot be set.
 ///
-/// # Errors
-///
-/// [`Error::NotAllowed`], [`Error::UnknownPeer`] or [`Error::OwnAddress`], of the first route that has a fault.
-pub(super) fn plan(settings: &Settings, links: Links, wanted: &Wanted) -> Result<BTreeSet<Route>, Error> {
-    let mut routes = BTreeSet::new();
-    let peer = |prefix: Ipv6Net, name: &EndpointName| match wanted.peers.get(name) {
-        None => Err(Error::UnknownPeer {
-            prefix,
-            peer: name.clone(),
-        }),
-        Some(&address) if address == settings.tunnel => Err(Error::OwnAddress {
-            prefix,
-            peer: name.clone(),
-            address,
-        }),
+/// Of a prefix whose way to a peer is refused the rest is set: what is delivered and announced stays so.
+pub(super) fn plan(settings: &Settings, links: Links, wanted: &Wanted) -> (BTreeSet<Route>, BTreeSet<Refused>) {
+    let (mut routes, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    let allowed = |address: &Ipv6Addr| settings.allowed.iter().any(|allowed| allowed.contains(address));
+    let peer = |name: &EndpointName| match wanted.peers.get(name) {
+        None => Err(Refusal::UnknownPeer(name.clone())),
+        Some(&address) if address == settings.tunnel => Err(Refusal::OwnAddress(name.clone(), address)),
+        Some(address) if allowed(address) => Err(Refusal::PeerAllowed(name.clone(), *address)),
         Some(&address) => Ok(address),
     };
     for route in &wanted.routes {
         let prefix = route.prefix();
-        if !settings.allowed.iter().any(|allowed| allowed.contains(&prefix)) {
-            return Err(Error::NotAllowed {
-                prefix,
-                allowed: settings.allowed.clone(),
-            });
+        let mut refuse = |reason| refused.insert(Refused { prefix, reason });
+        if !is_allowed(&settings.allowed, prefix) {
+            refuse(Refusal::NotAllowed(settings.allowed.clone()));
+            continue;
         }
         let mut add = |table, metric, target| {
             routes.insert(Route {
@@ -95,19 +88,28 @@ pub(super) fn plan(settings: &Settings, links: Links, wanted: &Wanted) -> Result
         };
         match route {
             KernelRoute::Local { .. } => add(table::LOCAL, ALONE, Target::Local { link: links.loopback }),
-            KernelRoute::Outgoing { to: name, .. } | KernelRoute::Incoming { from: name, .. } => {
-                let peer = peer(prefix, name)?;
-                let (table, last) = match route {
-                    KernelRoute::Outgoing { .. } => (table::OUTGOING, table::FINAL_OUTGOING),
-                    _ => (table::INCOMING, table::FINAL_INCOMING),
-                };
-                add(table, ALONE, tunnel(links.attempt, peer));
-                add(last, ALONE, tunnel(links.last, peer));
-            }
+            KernelRoute::Outgoing { to: name, .. } | KernelRoute::Incoming { from: name, .. } => match peer(name) {
+                Ok(peer) => {
+                    let (table, last) = match route {
+                        KernelRoute::Outgoing { .. } => (table::OUTGOING, table::FINAL_OUTGOING),
+                        _ => (table::INCOMING, table::FINAL_INCOMING),
+                    };
+                    add(table, ALONE, tunnel(links.attempt, peer));
+                    add(last, ALONE, tunnel(links.last, peer));
+                }
+                Err(reason) => {
+                    refuse(reason);
+                }
+            },
             KernelRoute::Announced { metric, .. } => add(table::ANNOUNCED, metric.value(), Target::Nowhere),
         }
     }
-    Ok(routes)
+    (routes, refused)
+}
+
+/// Says whether a prefix lies in what is allowed.
+pub(super) fn is_allowed(allowed: &[Ipv6Net], prefix: Ipv6Net) -> bool {
+    allowed.iter().any(|allowed| allowed.contains(&prefix))
 }
 
 #[cfg(test)]
@@ -149,12 +151,12 @@ mod tests {
     #[test]
     fn a_peer_is_reached_by_both_tunnels() {
         let prefix = net("2001:db8:5::/66");
-        let found = plan(
+        let (found, refused) = plan(
             &settings(),
             LINKS,
             &wanted([KernelRoute::Outgoing { prefix, to: name("b") }]),
-        )
-        .expect("a plan");
+        );
+        assert_eq!(refused, [].into());
         let tables: Vec<_> = found
             .iter()
             .map(|route| match route.target {
@@ -175,7 +177,7 @@ mod tests {
     fn announcements_have_their_metric_and_lead_nowhere() {
         let prefix = net("2001:db8:5::/66");
         let metric = Metric::Standby;
-        let found = plan(&settings(), LINKS, &wanted([KernelRoute::Announced { prefix, metric }])).expect("a plan");
+        let (found, _) = plan(&settings(), LINKS, &wanted([KernelRoute::Announced { prefix, metric }]));
         let route = Route {
             table: table::ANNOUNCED,
             prefix,
@@ -185,30 +187,65 @@ mod tests {
         assert_eq!(found, [route].into());
     }
 
+    fn told(refused: &BTreeSet<Refused>) -> Vec<String> {
+        refused.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
-    fn what_is_outside_of_the_services_is_refused() {
+    fn what_is_outside_of_the_services_is_refused_and_the_rest_is_not() {
+        let inside = KernelRoute::Local {
+            prefix: net("2001:db8:5::/66"),
+        };
         for outside in ["2001:db8:6::/66", "2001:db8:5::/63", "::/0"] {
-            let prefix = net(outside);
-            let error = plan(&settings(), LINKS, &wanted([KernelRoute::Local { prefix }])).expect_err(outside);
+            let prefix = net(outside).trunc();
+            let (found, refused) = plan(
+                &settings(),
+                LINKS,
+                &wanted([inside.clone(), KernelRoute::Local { prefix }]),
+            );
+            assert_eq!(found.len(), 1, "{outside}");
             assert_eq!(
-                error.to_string(),
-                format!("{prefix} is outside of what is allowed: 2001:db8:5::/64")
+                told(&refused),
+                [format!("{prefix} is outside of what is allowed: 2001:db8:5::/64")]
             );
         }
     }
 
     #[test]
-    fn a_peer_without_an_address_and_one_with_ours_are_refused() {
+    fn a_peer_that_cannot_be_reached_is_refused_and_what_is_delivered_and_announced_stays() {
         let prefix = net("2001:db8:5::/66");
-        let refused =
-            |from| plan(&settings(), LINKS, &wanted([KernelRoute::Incoming { prefix, from }])).expect_err("refused");
+        let refused = |from| {
+            let mut wanted = wanted([
+                KernelRoute::Local { prefix },
+                KernelRoute::Announced {
+                    prefix,
+                    metric: Metric::Standby,
+                },
+                KernelRoute::Incoming { prefix, from },
+            ]);
+            let inside = "2001:db8:5::99".parse().expect("an address");
+            wanted.peers.insert(name("d"), inside);
+            let (found, refused) = plan(&settings(), LINKS, &wanted);
+            let tables: Vec<u32> = found.iter().map(|route| route.table).collect();
+            assert_eq!(tables, [table::LOCAL, table::ANNOUNCED]);
+            told(&refused)
+        };
+        let leads = "2001:db8:5::/66 leads to the endpoint";
         assert_eq!(
-            refused(name("c")).to_string(),
-            "2001:db8:5::/66 leads to the endpoint c, whose tunnel address is unknown"
+            refused(name("c")),
+            [format!("{leads} c, whose tunnel address is unknown")]
         );
         assert_eq!(
-            refused(name("a")).to_string(),
-            "2001:db8:5::/66 leads to the endpoint a, whose tunnel address fd00::1 is this endpoint's own"
+            refused(name("a")),
+            [format!(
+                "{leads} a, whose tunnel address fd00::1 is this endpoint's own"
+            )]
+        );
+        assert_eq!(
+            refused(name("d")),
+            [format!(
+                "{leads} d, whose tunnel address 2001:db8:5::99 is allowed for slices"
+            )]
         );
     }
 }

@@ -3,21 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
-use futures_util::{StreamExt as _, stream};
 use ipnet::Ipv6Net;
+use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteIp6Tunnel, RouteIp6TunnelFlags, RouteLwTunnelEncap, RouteMessage,
     RouteProtocol, RouteType,
 };
-use rtnetlink::{Handle, RouteMessageBuilder};
 
+use super::batch::{Action, Batch};
 use super::error::Protocol;
 use super::netlink::{EEXIST, ENOENT, ESRCH, Netlink, collect, is};
 use super::{Error, PROTOCOL, Route, Target, table};
 
-/// How many requests wait for the kernel's answer at once. Their answers fit the socket's buffer.
-const AT_ONCE: usize = 64;
 /// The order in which tables get their routes; others, such as announcements, come last. They lose them in the opposite
 /// order: an endpoint that gives a prefix up must not deliver what it no longer sends to the new owner.
 const ORDER: [u32; 5] = [
@@ -59,56 +57,176 @@ struct Found {
     protocol: u8,
 }
 
-/// Makes some tables have exactly the wanted routes, as far as they are ours.
-///
-/// First new routes are added and changed ones replaced, in one step of the kernel each; then what is left over is
-/// removed. Nobody's packets miss a route in between.
-///
-/// # Errors
-///
-/// [`Error::ForeignRoute`] or [`Error::Occupied`] if a route of somebody else is in the way, or what the kernel says; of
-/// several the first. The other changes are made all the same.
-pub async fn reconcile_routes(netlink: &Netlink, tables: &[u32], wanted: &BTreeSet<Route>) -> Result<Changes, Error> {
-    let mut current = BTreeMap::new();
-    for &table in tables {
-        for found in dump(netlink, table).await? {
-            if found.protocol == PROTOCOL {
-                current.insert(found.key, found.target);
-            } else if table::OWN.contains(&table) {
-                return Err(foreign(&found));
+/// Routes of some tables, as the kernel has them.
+#[derive(Debug)]
+pub struct Routes {
+    batch: Batch,
+    tables: &'static [u32],
+    /// What is there of ours; `None` if that has to be asked first.
+    current: Option<Current>,
+    /// What of somebody else's was in the way when it was asked last.
+    foreign: Vec<Foreign>,
+}
+
+/// The routes that are there. A target is `None` if it is none that would be set here.
+type Current = BTreeMap<Key, Option<Target>>;
+
+/// Somebody else's route in a table where only ours may be.
+type Foreign = (u32, Protocol, Ipv6Net);
+
+/// The most routes of somebody else that are told of.
+const TOLD: usize = 8;
+
+impl Routes {
+    /// Opens a socket for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`].
+    pub fn open(tables: &'static [u32]) -> Result<Self, Error> {
+        Ok(Self {
+            batch: Batch::open().map_err(Error::Socket)?,
+            tables,
+            current: None,
+            foreign: Vec::new(),
+        })
+    }
+
+    /// Returns the number by which the kernel's notifications tell whose change it was.
+    pub(super) fn port(&self) -> Result<u32, Error> {
+        self.batch.port().map_err(Error::Socket)
+    }
+
+    /// Asks the kernel again what is there. Returns how many routes are not as they were set.
+    pub(super) async fn look(&mut self, netlink: &Netlink) -> Result<usize, Error> {
+        let before = self.current.take();
+        let mut current = Current::new();
+        self.foreign.clear();
+        for &table in self.tables {
+            for found in dump(netlink, table).await? {
+                if found.protocol == PROTOCOL {
+                    current.insert(found.key, found.target);
+                } else if table::OWN.contains(&table) && self.foreign.len() < TOLD {
+                    self.foreign.push((table, Protocol(found.protocol), found.key.1));
+                }
             }
         }
+        let differ = before.map_or(0, |before| {
+            let gone = before
+                .iter()
+                .filter(|(key, target)| current.get(*key) != Some(*target))
+                .count();
+            gone + current.keys().filter(|key| !before.contains_key(*key)).count()
+        });
+        self.current = Some(current);
+        Ok(differ)
     }
-    let wanted: BTreeMap<Key, Target> = wanted.iter().map(|route| (key(*route), route.target)).collect();
-    let mut changes = Changes::default();
-    let mut failed = None;
-    for step in 0..=ORDER.len() {
-        let due = wanted
-            .iter()
-            .filter(|((table, ..), _)| rank(*table) == step)
-            .filter(|(key, target)| current.get(*key) != Some(&Some(**target)))
-            .map(|(key, target)| (*key, *target, current.contains_key(key)));
-        let due: Vec<_> = due.collect();
-        changes.replaced += due.iter().filter(|(.., replace)| *replace).count();
-        changes.added += due.iter().filter(|(.., replace)| !replace).count();
-        let requests = due
-            .into_iter()
-            .map(|(key, target, replace)| set(netlink.handle.clone(), key, target, replace));
-        keep_first(&mut failed, run(requests).await);
+
+    /// Makes the tables have exactly the wanted routes, as far as they are ours.
+    ///
+    /// First new routes are added and changed ones replaced, in one step of the kernel each; then what is left over is
+    /// removed. Nobody's packets miss a route in between.
+    ///
+    /// Whatever is wrong with one route, the others are changed all the same. Of routes that were refused the first is
+    /// told, and of somebody else's those that are in the way.
+    pub async fn reconcile(&mut self, netlink: &Netlink, wanted: &BTreeSet<Route>) -> (Changes, Vec<Error>) {
+        let mut changes = Changes::default();
+        if self.current.is_none()
+            && let Err(error) = self.look(netlink).await
+        {
+            return (changes, vec![error]);
+        }
+        let current = self.current.take().unwrap_or_default();
+        let wanted: Current = wanted.iter().map(|route| (key(*route), Some(route.target))).collect();
+        let mut work = Vec::new();
+        for step in 0..=ORDER.len() {
+            for (key, target) in wanted.iter().filter(|((table, ..), _)| rank(*table) == step) {
+                let before = current.get(key);
+                let (Some(target), true) = (target, before != Some(target)) else {
+                    continue;
+                };
+                let action = if before.is_some() { Action::Replace } else { Action::Add };
+                work.push((action, *key, message(*key, *target)));
+            }
+        }
+        for step in (0..=ORDER.len()).rev() {
+            let left = current
+                .keys()
+                .filter(|key| rank(key.0) == step && !wanted.contains_key(*key));
+            work.extend(left.map(|key| (Action::Remove, *key, removal(*key))));
+        }
+        let keys: Vec<(Action, Key)> = work.iter().map(|(action, key, _)| (*action, *key)).collect();
+        let requests: Vec<(Action, RouteMessage)> =
+            work.into_iter().map(|(action, _, message)| (action, message)).collect();
+        let refused = match self.batch.change(&requests).await {
+            Ok(refused) => refused,
+            Err(source) => {
+                return (changes, self.told(vec![Error::Socket(source)]));
+            }
+        };
+        for (action, _) in &keys {
+            match action {
+                Action::Add => changes.added += 1,
+                Action::Replace => changes.replaced += 1,
+                Action::Remove => changes.removed += 1,
+            }
+        }
+        let mut failed = None;
+        for (place, number) in refused {
+            let Some((action, key)) = keys.get(place) else { continue };
+            // What is gone already need not be removed.
+            if (*action, number) == (Action::Remove, ESRCH) || failed.is_some() {
+                continue;
+            }
+            failed = Some(self.why(netlink, *action, *key, number).await);
+        }
+        if failed.is_none() {
+            self.current = Some(wanted);
+        }
+        (changes, self.told(failed.into_iter().collect()))
     }
-    for step in (0..=ORDER.len()).rev() {
-        let left = current
-            .keys()
-            .filter(|key| rank(key.0) == step && !wanted.contains_key(*key))
-            .copied();
-        let left: Vec<Key> = left.collect();
-        changes.removed += left.len();
-        let requests = left.into_iter().map(|key| remove(netlink.handle.clone(), key));
-        keep_first(&mut failed, run(requests).await);
+
+    /// Asks where packets go; `None` where they go nowhere.
+    pub(super) async fn ask(&mut self, requests: Vec<RouteMessage>) -> Result<Vec<Option<RouteMessage>>, Error> {
+        self.batch.ask(requests).await.map_err(Error::Socket)
     }
-    match failed {
-        None => Ok(changes),
-        Some(error) => Err(tell_who(netlink, error).await),
+
+    /// Adds what of somebody else's is in the way.
+    fn told(&self, mut errors: Vec<Error>) -> Vec<Error> {
+        errors.extend(
+            self.foreign
+                .iter()
+                .map(|(table, protocol, prefix)| Error::ForeignRoute {
+                    table: *table,
+                    protocol: *protocol,
+                    prefix: *prefix,
+                }),
+        );
+        errors
+    }
+
+    /// Says why a route was refused, and whose is in the way.
+    async fn why(&self, netlink: &Netlink, action: Action, key: Key, number: i32) -> Error {
+        let (table, prefix, metric) = key;
+        if (action, number) != (Action::Add, EEXIST) {
+            let verb = if action == Action::Remove { "remove" } else { "add" };
+            return Error::Refused {
+                what: format!("{verb} the route for {prefix} with metric {metric} in table {table}"),
+                source: std::io::Error::from_raw_os_error(number),
+            };
+        }
+        let owner = dump_all(netlink, table, 0).await.ok().and_then(|found| {
+            found
+                .into_iter()
+                .find(|found| found.key == key)
+                .map(|found| found.protocol)
+        });
+        Error::Occupied {
+            table,
+            prefix,
+            metric,
+            protocol: Protocol(owner.unwrap_or(0)),
+        }
     }
 }
 
@@ -153,42 +271,7 @@ fn rank(table: u32) -> usize {
     ORDER.iter().position(|one| *one == table).unwrap_or(ORDER.len())
 }
 
-fn keep_first(failed: &mut Option<Error>, result: Result<(), Error>) {
-    if let Err(error) = result {
-        failed.get_or_insert(error);
-    }
-}
-
-/// Makes all requests, and returns the first error.
-async fn run(requests: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
-    let mut failed = None;
-    let mut answers = stream::iter(requests).buffer_unordered(AT_ONCE);
-    while let Some(answer) = answers.next().await {
-        keep_first(&mut failed, answer);
-    }
-    failed.map_or(Ok(()), Err)
-}
-
-async fn set(handle: Handle, key: Key, target: Target, replace: bool) -> Result<(), Error> {
-    let request = handle.route().add(message(key, target));
-    let request = if replace { request.replace() } else { request };
-    request.execute().await.map_err(|source| {
-        if Error::number(&source) == Some(EEXIST) {
-            let (table, prefix, metric) = key;
-            Error::Occupied {
-                table,
-                prefix,
-                metric,
-                protocol: Protocol(0),
-            }
-        } else {
-            failed_for("add", key, source)
-        }
-    })
-}
-
-async fn remove(handle: Handle, key: Key) -> Result<(), Error> {
-    let (table, prefix, metric) = key;
+fn removal((table, prefix, metric): Key) -> RouteMessage {
     let mut message = RouteMessageBuilder::<Ipv6Addr>::new()
         .destination_prefix(prefix.addr(), prefix.prefix_len())
         .table_id(table)
@@ -196,39 +279,7 @@ async fn remove(handle: Handle, key: Key) -> Result<(), Error> {
         .protocol(RouteProtocol::from(PROTOCOL))
         .build();
     message.header.kind = RouteType::Unspec;
-    match handle.route().del(message).execute().await {
-        Err(error) if Error::number(&error) != Some(ESRCH) => Err(failed_for("remove", key, error)),
-        _ => Ok(()),
-    }
-}
-
-fn failed_for(action: &str, (table, prefix, metric): Key, source: rtnetlink::Error) -> Error {
-    Error::Netlink {
-        what: format!("{action} the route for {prefix} with metric {metric} in table {table}"),
-        source,
-    }
-}
-
-/// Finds out whose route is in the way.
-async fn tell_who(netlink: &Netlink, error: Error) -> Error {
-    let Error::Occupied {
-        table, prefix, metric, ..
-    } = error
-    else {
-        return error;
-    };
-    let owner = dump_all(netlink, table, 0).await.ok().and_then(|found| {
-        found
-            .into_iter()
-            .find(|found| found.key == (table, prefix, metric))
-            .map(|found| found.protocol)
-    });
-    Error::Occupied {
-        table,
-        prefix,
-        metric,
-        protocol: Protocol(owner.unwrap_or(0)),
-    }
+    message
 }
 
 fn message((table, prefix, metric): Key, target: Target) -> RouteMessage {

@@ -62,12 +62,14 @@ pub(super) fn wanted(settings: &Settings) -> BTreeSet<Rule> {
     rules
 }
 
-/// Makes the kernel have exactly these rules, as far as they are ours.
-pub(super) async fn reconcile(netlink: &Netlink, wanted: &BTreeSet<Rule>) -> Result<(), Error> {
+/// Makes the kernel have exactly these rules, as far as they are ours. Returns how many were missing or too many.
+pub(super) async fn reconcile(netlink: &Netlink, wanted: &BTreeSet<Rule>) -> Result<usize, Error> {
     let current: Vec<(Option<Rule>, RuleMessage)> = ours(netlink).await?;
+    let mut changed = 0;
     for rule in wanted {
         if !current.iter().any(|(found, _)| found.as_ref() == Some(rule)) {
             add(netlink, rule).await?;
+            changed += 1;
         }
     }
     let mut kept = BTreeSet::new();
@@ -78,6 +80,7 @@ pub(super) async fn reconcile(netlink: &Netlink, wanted: &BTreeSet<Rule>) -> Res
         {
             continue;
         }
+        changed += 1;
         let preference = parse(&message).preference;
         match netlink.handle.rule().del(message).execute().await {
             Err(error) if Error::number(&error) != Some(ENOENT) => {
@@ -89,7 +92,7 @@ pub(super) async fn reconcile(netlink: &Netlink, wanted: &BTreeSet<Rule>) -> Res
             _ => {}
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Says whose a rule is that is in the way: one of a preference, a table or a mark that is needed here.
@@ -211,4 +214,33 @@ fn parse(message: &RuleMessage) -> Rule {
         rule.table = Some(table);
     }
     rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_rule() {
+        let page = include_str!("../../../docs/agent.md");
+        let settings = Settings {
+            interfaces: vec!["eth0".to_owned()],
+            tunnel: std::net::Ipv6Addr::LOCALHOST,
+            allowed: vec!["2001:db8::/64".parse().expect("a prefix")],
+        };
+        for rule in wanted(&settings) {
+            let start = format!("| rule {} |", rule.preference);
+            let line = page
+                .lines()
+                .find(|line| line.starts_with(&start))
+                .unwrap_or_else(|| panic!("no {start}"));
+            let mark = rule
+                .mark
+                .map_or_else(|| "`iif`".to_owned(), |mark| format!("`fwmark {mark}`"));
+            let table = rule
+                .table
+                .map_or_else(|| "dropped".to_owned(), |table| format!("to table {table} |"));
+            assert!(line.contains(&mark) && line.contains(&table), "{rule:?}: {line}");
+        }
+    }
 }

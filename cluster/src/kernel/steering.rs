@@ -3,57 +3,122 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
-use std::process::Stdio;
 
 use ipnet::Ipv6Net;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 use super::links::PORTS;
-use super::netlink::{ANSWER, shorten};
+use super::nft::Table;
 use super::{Error, Settings};
 
 const RULESET: &str = include_str!("steer.nft");
-const TABLE: &str = "ip6 ssa-cluster";
+/// The table that is ours.
+pub(super) const TABLE: Table = Table {
+    name: "ssa-cluster",
+    comment: "set by ssa-cluster agent",
+};
 /// A chain that is there if forwarding was turned on with the ruleset: what removes the ruleset turns it off again.
 const FORWARDING: &str = "forwarding-was-off";
 
-/// Installs the ruleset in place of any earlier one, in one step. Peers and prefixes of an earlier run stay.
-pub(super) async fn install(settings: &Settings, turned_forwarding_on: bool) -> Result<(), Error> {
-    let (peers, outgoing, was_off) = if exists("").await? {
-        (
-            peers().await?,
-            forwarded().await?.into_keys().collect(),
-            turned_forwarding_on || exists(FORWARDING).await?,
-        )
-    } else {
-        (BTreeSet::new(), BTreeSet::new(), turned_forwarding_on)
-    };
-    let mut script = ruleset(settings);
-    if was_off {
-        let _ = writeln!(script, "add chain {TABLE} {FORWARDING}");
-    }
-    script.push_str(&elements(&BTreeSet::new(), &peers, "peers"));
-    script.push_str(&elements(&BTreeSet::new(), &outgoing, "outgoing"));
-    run("set the ruleset", &["-f", "-"], &script).await.map(drop)
+/// The ruleset, as it was set last.
+#[derive(Debug)]
+pub(super) struct Steering {
+    /// What `nft` lists of it, but for the elements of sets.
+    expected: String,
+    allowed: Vec<Value>,
+    turned_forwarding_on: bool,
+    /// The elements of the sets; `None` if they have to be asked first.
+    filled: Option<Filled>,
+    /// How many changes were made since that was asked.
+    commits: u32,
 }
 
-/// Fills the sets. Counters of prefixes that stay go on.
-pub(super) async fn fill(peers_wanted: &BTreeSet<Ipv6Addr>, outgoing: &BTreeSet<Ipv6Net>) -> Result<(), Error> {
-    let current_peers = peers().await?;
-    let current = forwarded().await?.into_keys().collect();
-    let mut script = elements(&current_peers, peers_wanted, "peers");
-    script.push_str(&elements(&current, &without_nested(outgoing), "outgoing"));
-    if script.is_empty() {
-        return Ok(());
+/// Peers, and prefixes whose packets are counted.
+type Filled = (BTreeSet<Ipv6Addr>, BTreeSet<Ipv6Net>);
+
+impl Steering {
+    /// Installs the ruleset in place of any earlier one, in one step. Peers and prefixes of an earlier run stay.
+    pub(super) async fn install(settings: &Settings, turned_forwarding_on: bool) -> Result<Self, Error> {
+        let (before, turned_forwarding_on) = match TABLE.listing().await? {
+            Some(listing) => (
+                (
+                    peers().await,
+                    forwarded().await.map(|counted| counted.into_keys().collect()),
+                ),
+                turned_forwarding_on || has_chain(&listing, FORWARDING),
+            ),
+            None => ((Ok(BTreeSet::new()), Ok(BTreeSet::new())), turned_forwarding_on),
+        };
+        let mut script = ruleset(settings);
+        if turned_forwarding_on {
+            let _ = writeln!(script, "add chain ip6 {} {FORWARDING}", TABLE.name);
+        }
+        // A set that somebody has removed has nothing that is to stay.
+        script.push_str(&elements(&BTreeSet::new(), &before.0.unwrap_or_default(), "peers"));
+        script.push_str(&elements(&BTreeSet::new(), &before.1.unwrap_or_default(), "outgoing"));
+        TABLE.run("set the ruleset", &script).await?;
+        Ok(Self {
+            expected: TABLE.listing().await?.unwrap_or_default(),
+            allowed: TABLE.elements("allowed").await?,
+            turned_forwarding_on,
+            filled: None,
+            commits: 1,
+        })
     }
-    run("fill the sets", &["-f", "-"], &script).await.map(drop)
+
+    /// Looks whether the ruleset is as it was set, and sets it again if it is not. Says whether that was so.
+    pub(super) async fn verify(&mut self, settings: &Settings) -> Result<bool, Error> {
+        let listing = TABLE.listing().await?;
+        if listing.as_ref() == Some(&self.expected) && TABLE.elements("allowed").await? == self.allowed {
+            let found = (peers().await?, forwarded().await?.into_keys().collect());
+            let same = self.filled.as_ref().is_none_or(|filled| *filled == found);
+            self.filled = Some(found);
+            return Ok(!same);
+        }
+        let commits = self.commits;
+        *self = Self::install(settings, self.turned_forwarding_on).await?;
+        self.commits += commits;
+        Ok(true)
+    }
+
+    /// Fills the sets. Counters of prefixes that stay go on.
+    pub(super) async fn fill(
+        &mut self,
+        peers_wanted: &BTreeSet<Ipv6Addr>,
+        outgoing: &BTreeSet<Ipv6Net>,
+    ) -> Result<(), Error> {
+        let wanted = (peers_wanted.clone(), without_nested(outgoing));
+        if self.filled.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let current = match self.filled.take() {
+            Some(filled) => filled,
+            None => (peers().await?, forwarded().await?.into_keys().collect()),
+        };
+        let mut script = elements(&current.0, &wanted.0, "peers");
+        script.push_str(&elements(&current.1, &wanted.1, "outgoing"));
+        if !script.is_empty() {
+            TABLE.run("fill the sets", &script).await?;
+            self.commits += 1;
+        }
+        self.filled = Some(wanted);
+        Ok(())
+    }
+
+    /// Says how many changes were made since it was last asked.
+    pub(super) fn commits(&mut self) -> u32 {
+        std::mem::take(&mut self.commits)
+    }
+
+    /// Says whether forwarding was off before the ruleset came.
+    pub(super) fn turned_forwarding_on(&self) -> bool {
+        self.turned_forwarding_on
+    }
 }
 
 /// Counts packets to peers by prefix.
 pub(super) async fn forwarded() -> Result<BTreeMap<Ipv6Net, u64>, Error> {
-    let elements = list("outgoing").await?;
+    let elements = TABLE.elements("outgoing").await?;
     let found = elements.iter().filter_map(|element| {
         let element = element.get("elem")?;
         let packets = element.pointer("/counter/packets")?.as_u64()?;
@@ -64,13 +129,15 @@ pub(super) async fn forwarded() -> Result<BTreeMap<Ipv6Net, u64>, Error> {
 
 /// Says whether the ruleset was installed when forwarding was off.
 pub(super) async fn turned_forwarding_on() -> Result<bool, Error> {
-    exists(FORWARDING).await
+    Ok(TABLE
+        .listing()
+        .await?
+        .is_some_and(|listing| has_chain(&listing, FORWARDING)))
 }
 
-/// Removes the ruleset.
-pub(super) async fn remove() -> Result<(), Error> {
-    let script = format!("table {TABLE}\ndelete table {TABLE}\n");
-    run("remove the ruleset", &["-f", "-"], &script).await.map(drop)
+fn has_chain(listing: &str, chain: &str) -> bool {
+    let named = format!("chain {chain} {{");
+    listing.lines().any(|line| line.trim() == named)
 }
 
 fn ruleset(settings: &Settings) -> String {
@@ -79,6 +146,7 @@ fn ruleset(settings: &Settings) -> String {
     let interfaces = settings.interfaces.iter().map(|name| format!("{name:?}")).collect();
     let [attempt, last] = PORTS.map(|port| port.to_string());
     RULESET
+        .replace("COMMENT", TABLE.comment)
         .replace("ALLOWED", &join(allowed))
         .replace("INTERFACES", &join(interfaces))
         .replace("TRY", &attempt)
@@ -103,29 +171,20 @@ fn elements<T: Ord + Clone + ToString>(current: &BTreeSet<T>, wanted: &BTreeSet<
     for (verb, changed) in [("delete", current - wanted), ("add", wanted - current)] {
         if !changed.is_empty() {
             let elements: Vec<String> = changed.iter().map(ToString::to_string).collect();
-            let _ = writeln!(script, "{verb} element {TABLE} {set} {{ {} }}", elements.join(", "));
+            let _ = writeln!(
+                script,
+                "{verb} element ip6 {} {set} {{ {} }}",
+                TABLE.name,
+                elements.join(", ")
+            );
         }
     }
     script
 }
 
 async fn peers() -> Result<BTreeSet<Ipv6Addr>, Error> {
-    let elements = list("peers").await?;
+    let elements = TABLE.elements("peers").await?;
     Ok(elements.iter().filter_map(|one| one.as_str()?.parse().ok()).collect())
-}
-
-async fn list(set: &str) -> Result<Vec<Value>, Error> {
-    let told = run("list a set", &["-j", "list", "set", "ip6", "ssa-cluster", set], "").await?;
-    let told: Value = serde_json::from_slice(&told).map_err(|error| Error::Nft {
-        what: "list a set",
-        message: error.to_string(),
-    })?;
-    let objects = told.get("nftables").and_then(Value::as_array);
-    let elements = objects
-        .into_iter()
-        .flatten()
-        .find_map(|one| one.pointer("/set/elem")?.as_array());
-    Ok(elements.cloned().unwrap_or_default())
 }
 
 /// Reads an element: a prefix, or an address alone.
@@ -136,54 +195,6 @@ fn prefix(value: &Value) -> Option<Ipv6Net> {
     let address = value.pointer("/prefix/addr")?.as_str()?;
     let length = value.pointer("/prefix/len")?.as_u64()?;
     Ipv6Net::new(address.parse().ok()?, u8::try_from(length).ok()?).ok()
-}
-
-/// Says whether the table is there, or a chain of it.
-async fn exists(chain: &str) -> Result<bool, Error> {
-    let arguments: &[&str] = if chain.is_empty() {
-        &["list", "tables", "ip6"]
-    } else {
-        &["list", "chains", "ip6"]
-    };
-    let told = run("list what is there", arguments, "").await?;
-    let told = String::from_utf8_lossy(&told);
-    // `list chains` prints the chains of each table below its name.
-    let mut ours = false;
-    for line in told.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix("table ") {
-            ours = name.trim_end_matches('{').trim() == TABLE;
-            if ours && chain.is_empty() {
-                return Ok(true);
-            }
-        } else if ours && !chain.is_empty() && line.strip_prefix("chain ").is_some_and(|rest| rest.starts_with(chain)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Runs `nft` and returns what it prints.
-async fn run(what: &'static str, arguments: &[&str], script: &str) -> Result<Vec<u8>, Error> {
-    let mut child = Command::new("nft")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(Error::NoNft)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If it ends before it has read everything, its exit status says why.
-        let _ = stdin.write_all(script.as_bytes()).await;
-    }
-    let done = child.wait_with_output().await.map_err(Error::NoNft)?;
-    if !done.status.success() || done.stdout.len() > ANSWER {
-        return Err(Error::Nft {
-            what,
-            message: shorten(&done.stderr),
-        });
-    }
-    Ok(done.stdout)
 }
 
 #[cfg(test)]
@@ -207,7 +218,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("udp dport { 4795, 4796 }"), "{text}");
-        for word in ["ALLOWED", "INTERFACES", "TRY", "FINAL"] {
+        for word in ["COMMENT", "ALLOWED", "INTERFACES", "TRY", "FINAL"] {
             assert!(!text.contains(word), "{word} is left in {text}");
         }
     }

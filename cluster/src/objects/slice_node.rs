@@ -27,6 +27,9 @@ pub struct SliceNodeStatus {
     /// Since when it is ready, or is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_since: Option<Timestamp>,
+    /// When the node last said that it is alive, by its own clock. Others count from the moment that they see it change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<Timestamp>,
     /// The maps that its FIB holds, by set.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
     #[schemars(length(max = MAX_OBSERVED))]

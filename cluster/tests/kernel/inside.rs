@@ -13,7 +13,8 @@ const SOON: Duration = Duration::from_secs(20);
 pub(crate) fn inside(test: &str, body: impl AsyncFnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(body());
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime.expect("a runtime"), body());
         return;
     }
     let namespaces = ["--user", "--map-root-user", "--net", "--kill-child"];

@@ -1,12 +1,14 @@
 //! The kernel side in a network namespace: what it sets, whose it leaves alone, and that nothing stays behind.
 
 mod inside;
+mod node;
+mod repair;
 
 use std::collections::BTreeSet;
 
 use ipnet::Ipv6Net;
 use ssa_cluster::kernel::{
-    Changes, Error, Kernel, Netlink, Route, Settings, Target, Wanted, flows, reconcile_routes, table,
+    Applied, Changes, Kernel, Netlink, Refusal, Refused, Route, Routes, Settings, Target, Wanted, flows, table,
 };
 use ssa_slices::handover::{EndpointName, KernelRoute, Metric};
 
@@ -90,7 +92,7 @@ fn what_is_wanted_is_set_once_and_nothing_is_left_behind() {
                 metric: Metric::Owner,
             },
         ]);
-        let changes = kernel.apply(&moving).await.expect("routes");
+        let changes = held(&kernel.apply(&moving).await);
         assert_eq!(
             changes,
             Changes {
@@ -99,7 +101,7 @@ fn what_is_wanted_is_set_once_and_nothing_is_left_behind() {
                 removed: 0
             }
         );
-        assert_eq!(kernel.apply(&moving).await.expect("routes"), Changes::default());
+        assert_eq!(held(&kernel.apply(&moving).await), Changes::default());
         let shown = |table: u32| {
             let told = run(&format!("ip -6 route show table {table}"));
             let lines = told
@@ -130,7 +132,7 @@ fn what_is_wanted_is_set_once_and_nothing_is_left_behind() {
         drop(kernel);
         let mut again = Kernel::open(settings()).await.expect("a kernel");
         assert_eq!(run("nft list set ip6 ssa-cluster peers").matches("fd00::").count(), 2);
-        assert_eq!(again.apply(&moving).await.expect("routes"), Changes::default());
+        assert_eq!(held(&again.apply(&moving).await), Changes::default());
 
         // The prefix is given up.
         let left = kernel_changes(&mut again, []).await;
@@ -152,7 +154,13 @@ fn what_is_wanted_is_set_once_and_nothing_is_left_behind() {
 }
 
 async fn kernel_changes(kernel: &mut Kernel, routes: impl IntoIterator<Item = KernelRoute>) -> Changes {
-    kernel.apply(&wanted(routes)).await.expect("routes")
+    held(&kernel.apply(&wanted(routes)).await)
+}
+
+/// Returns what was changed by something that succeeded, and after which nothing had to be repaired.
+fn held(applied: &Applied) -> Changes {
+    assert!(applied.holds() && applied.repaired.is_empty(), "{applied:?}");
+    applied.changes
 }
 
 #[test]
@@ -198,6 +206,11 @@ fn what_is_somebody_elses_is_told_and_stays() {
                 "rule 90 of protocol 4 (static) is for packets with mark 1, which must be that of packets to peers alone",
             ),
             (
+                "nft add table ip6 ssa-cluster",
+                "nft delete table ip6 ssa-cluster",
+                "nft table ip6 ssa-cluster has no comment \"set by ssa-cluster agent\": it is somebody else's, and is left alone",
+            ),
+            (
                 "ip link add ssa-final type veth peer name other",
                 "ip link del ssa-final",
                 "link ssa-final is no VXLAN-GPE tunnel on UDP port 4796: it is somebody else's, and is left alone",
@@ -205,17 +218,13 @@ fn what_is_somebody_elses_is_told_and_stays() {
         ];
         for (add, remove, expected) in cases {
             run(add);
-            let before = run("ip -6 route show table all") + &run("ip -6 rule show");
+            let before = everything();
             let error = Kernel::open(settings()).await.expect_err(add).to_string();
             assert_eq!(error, expected, "{add}");
-            assert_eq!(
-                run("ip -6 route show table all") + &run("ip -6 rule show"),
-                before,
-                "{add}"
-            );
-            assert_eq!(run("nft list ruleset"), "", "{add}");
-            run(remove);
+            assert_eq!(everything(), before, "{add}");
             Kernel::cleanup().await.expect("a cleanup");
+            assert_eq!(everything(), before, "{add}");
+            run(remove);
         }
         // The marks of sidecars and of kube-proxy are others.
         run("ip -6 rule add pref 90 fwmark 1337 lookup 133");
@@ -252,18 +261,18 @@ fn a_route_that_somebody_else_has_is_told_and_the_others_are_set() {
                 },
             };
             let all = ["2001:db8:5::/66", "2001:db8:5:0:4000::/66", "2001:db8:5:0:8000::/66"].map(route);
-            let error = reconcile_routes(&netlink, &[table::MAIN], &all.into())
-                .await
-                .expect_err("occupied");
+            let mut routes = Routes::open(&[table::MAIN]).expect("a socket");
+            let (_, errors) = routes.reconcile(&netlink, &all.into()).await;
             assert_eq!(
-                error.to_string(),
-                "table 254 has a route for 2001:db8:5::/66 with metric 100 of protocol 186 (bgp), which is left alone"
+                errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                [
+                    "table 254 has a route for 2001:db8:5::/66 with metric 100 of protocol 186 (bgp), which is left alone"
+                ]
             );
             assert_eq!(run("ip -6 route show proto bgp"), before);
             assert_eq!(run("ip -6 route show proto 199").lines().count(), 2);
-            reconcile_routes(&netlink, &[table::MAIN], &BTreeSet::new())
-                .await
-                .expect("routes");
+            let (_, errors) = routes.reconcile(&netlink, &BTreeSet::new()).await;
+            assert_eq!(errors.len(), 0, "{errors:?}");
             assert_eq!(run("ip -6 route show proto 199"), "");
             assert_eq!(run("ip -6 route show proto bgp"), before);
         },
@@ -300,23 +309,24 @@ fn a_route_is_replaced_and_never_missing() {
 }
 
 #[test]
-fn what_is_outside_changes_nothing() {
-    inside("what_is_outside_changes_nothing", async || {
+fn what_is_outside_is_told_and_everything_else_is_set() {
+    inside("what_is_outside_is_told_and_everything_else_is_set", async || {
         host();
         let mut kernel = Kernel::open(settings()).await.expect("a kernel");
-        kernel_changes(
-            &mut kernel,
-            [KernelRoute::Local {
-                prefix: net("2001:db8:5::/66"),
-            }],
-        )
-        .await;
-        let before = everything();
         let more =
             ["2001:db8:5:0:4000::/66", "2001:db8:6::/66"].map(|prefix| KernelRoute::Local { prefix: net(prefix) });
-        let error = kernel.apply(&wanted(more)).await.expect_err("outside");
-        assert!(matches!(error, Error::NotAllowed { .. }), "{error}");
-        assert_eq!(everything(), before);
+        let applied = kernel.apply(&wanted(more)).await;
+        let refused = Refused {
+            prefix: net("2001:db8:6::/66"),
+            reason: Refusal::NotAllowed(vec![net("2001:db8:5::/64")]),
+        };
+        assert_eq!(applied.refused, [refused].into());
+        assert!(!applied.holds() && applied.faults.is_empty(), "{applied:?}");
+        let routes = run("ip -6 route show table 500");
+        assert!(
+            routes.contains("2001:db8:5:0:4000::/66") && !routes.contains("2001:db8:6::"),
+            "{routes}"
+        );
     });
 }
 
