@@ -8,6 +8,10 @@ use ssa_cluster::objects::{
     Condition, EndpointEntry, LeaseSpec, MapEndpoint, ObservedMove, SliceEndpointSpec, SliceEndpointStatus,
     SliceMapSpec, SliceMoveSpec, SliceMoveStatus, SliceNodeStatus, SliceSetSpec, SliceSetStatus,
 };
+use ssa_cluster::{
+    store::{Identities, crds, policies},
+    yaml,
+};
 use ssa_snapshot::Finding;
 
 use crate::{chart, filter, findings, never_null, resolver, schemas, snapshot, table, table_by_role};
@@ -32,12 +36,7 @@ pub fn files(root: &Path) -> io::Result<Vec<File>> {
     let mut files = Vec::new();
     for (name, schema) in schemas() {
         let path = format!("docs/schema/{name}");
-        let found = match fs::read_to_string(root.join(&path)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
-        };
-        let wanted = format!("{schema:#}\n");
-        files.push(File { path, found, wanted });
+        files.push(whole(root, path, format!("{schema:#}\n"))?);
     }
     for (page, tables) in pages() {
         let path = format!("docs/{page}");
@@ -49,12 +48,33 @@ pub fn files(root: &Path) -> io::Result<Vec<File>> {
         }
         files.push(File { path, found, wanted });
     }
+    // Names of a release stand in place of these words.
+    let identities = Identities {
+        namespace: "@NAMESPACE@".to_owned(),
+        controller: "@CONTROLLER@".to_owned(),
+    };
+    for (name, wanted) in [
+        ("definitions.yaml", yaml::documents(&crds())),
+        ("policies.yaml", yaml::documents(&policies(&identities))),
+    ] {
+        let path = format!("k8s/chart/files/{name}");
+        files.push(whole(root, path, wanted)?);
+    }
     let path = "k8s/chart/values.schema.json".to_owned();
     let found = fs::read_to_string(root.join(&path))?;
     let wanted = chart::updated(&found)
         .ok_or_else(|| io::Error::other(format!("{path} lacks the line of a generated definition")))?;
     files.push(File { path, found, wanted });
     Ok(files)
+}
+
+/// Reads a file that is generated as a whole, and may be missing.
+fn whole(root: &Path, path: String, wanted: String) -> io::Result<File> {
+    let found = match fs::read_to_string(root.join(&path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read?,
+    };
+    Ok(File { path, found, wanted })
 }
 
 /// Returns the pages with their tables, by the name of their place.

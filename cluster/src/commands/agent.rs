@@ -25,8 +25,15 @@ pub(crate) struct Agent {
     /// An interface by which packets of clients arrive; may be given several times
     #[arg(long = "interface", value_name = "NAME", default_value = "eth0")]
     interfaces: Vec<InterfaceName>,
-    /// A prefix that slices may lie in; may be given several times. Nothing else is routed, whatever the store says
-    #[arg(long = "allowed", value_name = "PREFIX", required_unless_present = "cleanup")]
+    /// A prefix that slices may lie in; may be given several times, or with blanks between. Nothing else is routed, whatever
+    /// the store says
+    #[arg(
+        long = "allowed",
+        env = "SSA_ALLOWED",
+        value_name = "PREFIX",
+        value_delimiter = ' ',
+        required_unless_present = "cleanup"
+    )]
     allowed: Vec<Allowed>,
     /// What is asked, every 50 ms, whether the endpoint is ready: tcp:ADDRESS:PORT or http:ADDRESS:PORT/PATH
     #[arg(long, value_name = "PROBE")]

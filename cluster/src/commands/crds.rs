@@ -13,13 +13,16 @@ pub(crate) struct Args {
     policies: bool,
     /// With --policies: the controller's service account
     #[arg(long, value_name = "NAMESPACE:NAME", value_parser = account)]
-    controller: Option<String>,
+    controller: Option<Identities>,
 }
 
-fn account(text: &str) -> Result<String, String> {
+fn account(text: &str) -> Result<Identities, String> {
     let is_name = |text: &str| ssa_cluster::objects::Name::new(text).is_ok();
     match text.split_once(':') {
-        Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok(text.to_owned()),
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok(Identities {
+            namespace: namespace.to_owned(),
+            controller: name.to_owned(),
+        }),
         _ => Err("must be NAMESPACE:NAME".into()),
     }
 }
@@ -27,9 +30,7 @@ fn account(text: &str) -> Result<String, String> {
 /// Returns the YAML.
 pub(crate) fn run(args: &Args) -> String {
     match &args.controller {
-        Some(account) if args.policies => yaml::documents(&policies(&Identities {
-            controller: format!("system:serviceaccount:{account}"),
-        })),
+        Some(identities) if args.policies => yaml::documents(&policies(identities)),
         _ => yaml::documents(&crds()),
     }
 }

@@ -10,6 +10,7 @@ mod liveness;
 mod maps;
 mod moves;
 mod placement;
+mod pods;
 mod report;
 mod run;
 
@@ -40,6 +41,7 @@ use crate::{
 use liveness::Liveness;
 use moves::{Around, Memory};
 use placement::{Member, Numbered, Wish};
+use tokio::sync::watch;
 
 /// How patient a controller is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +88,7 @@ pub struct Controller {
     /// The same of nodes.
     hosts: Liveness,
     memory: Memory,
+    pods: watch::Receiver<pods::Seen>,
 }
 
 /// All objects at about one moment.
@@ -95,6 +98,8 @@ struct Everything {
     moves: Vec<SliceMove>,
     endpoints: BTreeMap<Name, SliceEndpoint>,
     nodes: Vec<SliceNode>,
+    /// The names of all sets, those at fault too.
+    known_sets: BTreeSet<String>,
 }
 
 impl Controller {
@@ -107,6 +112,7 @@ impl Controller {
             liveness: Liveness::default(),
             hosts: Liveness::default(),
             memory: Memory::default(),
+            pods: watch::channel(pods::Seen::Nothing).1,
         }
     }
 
@@ -137,6 +143,8 @@ impl Controller {
             .map(SliceMove::name)
             .collect();
         self.memory.retain(|name| open.contains(name));
+        self.describe_pods(&everything, &mut round).await?;
+        self.forget_sets(&everything, &mut round).await?;
         for set in &everything.sets {
             let report = self.serve(set, &everything, now, wall, &mut round).await?;
             if let Some(report) = report {
@@ -169,7 +177,9 @@ impl Controller {
                 faults.extend(told);
             }
         }
+        let names = sets.objects.iter().map(|set| set.name().to_string());
         Ok(Everything {
+            known_sets: names.chain(sets.faulty.iter().map(|set| set.name.clone())).collect(),
             sets: sets.objects,
             maps: maps.objects,
             moves: moves.objects,
@@ -394,6 +404,51 @@ impl Controller {
         Ok(())
     }
 
+    /// Makes the objects of endpoints that are pods, and deletes those of pods that are gone.
+    async fn describe_pods(&self, everything: &Everything, round: &mut Round) -> Result<(), StoreError> {
+        let seen = self.pods.borrow().clone();
+        let pods = match seen {
+            pods::Seen::Pods(pods) => pods,
+            pods::Seen::Nothing => return Ok(()),
+            pods::Seen::None => {
+                for set in everything.sets.iter().filter(|set| pods::selects(set)) {
+                    let set = set.name();
+                    round.faults.push(format!(
+                        "SliceSet {set}: spec.endpoints.selector: only Kubernetes has pods; list the endpoints"
+                    ));
+                }
+                return Ok(());
+            }
+            pods::Seen::Fault(fault) => {
+                if everything.sets.iter().any(pods::selects) {
+                    round.faults.push(format!("pods cannot be followed: {fault}"));
+                }
+                return Ok(());
+            }
+        };
+        let (changes, faults) = pods::changes(&everything.sets, &pods, &everything.endpoints);
+        round.faults.extend(faults);
+        for change in changes {
+            match change {
+                pods::Change::Create(endpoint) => {
+                    round.told.push(format!("endpoint {}: is new", endpoint.name()));
+                    self.store.create(&endpoint).await?;
+                }
+                pods::Change::Update(endpoint) => {
+                    if endpoint.spec.drained {
+                        round.told.push(format!("endpoint {}: is drained", endpoint.name()));
+                    }
+                    self.store.update(&endpoint).await?;
+                }
+                pods::Change::Delete(name, version) => {
+                    round.told.push(format!("endpoint {name}: its pod is gone"));
+                    self.store.delete::<SliceEndpointSpec>(&name, version.as_ref()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the objects of endpoints that a set lists, so that their agents can report.
     async fn describe_endpoints(
         &self,
@@ -421,6 +476,23 @@ impl Controller {
                 known.spec = wanted;
                 self.store.update(&known).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Deletes what is left of sets that are gone: then no kernel holds anything of them any more.
+    async fn forget_sets(&self, everything: &Everything, round: &mut Round) -> Result<(), StoreError> {
+        let is_gone = |set: &Name| !everything.known_sets.contains(set.as_str());
+        for one in everything.moves.iter().filter(|one| is_gone(&one.spec.slice_set)) {
+            let version = one.metadata.resource_version.as_ref();
+            self.store.delete::<SliceMoveSpec>(one.name(), version).await?;
+        }
+        for map in everything.maps.iter().filter(|map| is_gone(&map.spec.slice_set)) {
+            round
+                .told
+                .push(format!("set {}: is gone, and its map", map.spec.slice_set));
+            let version = map.metadata.resource_version.as_ref();
+            self.store.delete::<SliceMapSpec>(map.name(), version).await?;
         }
         Ok(())
     }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::{Controller, Round};
+use super::{Controller, Round, pods::Seen};
 use crate::{
     election::Leading,
     objects::{SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceNodeSpec, SliceSetSpec, Spec, Timestamp},
@@ -32,7 +33,10 @@ pub async fn run(
     mut after: impl FnMut(&Round),
 ) {
     let (sender, mut changes) = mpsc::channel(1);
+    let (seen, pods) = watch::channel(Seen::Nothing);
+    controller.pods = pods;
     let watches = [
+        tokio::spawn(follow_pods(store.clone(), sender.clone(), seen)),
         tokio::spawn(follow::<SliceSetSpec>(store.clone(), sender.clone())),
         tokio::spawn(follow::<SliceMapSpec>(store.clone(), sender.clone())),
         tokio::spawn(follow::<SliceMoveSpec>(store.clone(), sender.clone())),
@@ -61,6 +65,27 @@ pub async fn run(
         while changes.try_recv().is_ok() {}
     }
     watches.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Follows the pods, and says that something has changed, each time.
+async fn follow_pods(store: Store, changes: mpsc::Sender<()>, seen: watch::Sender<Seen>) {
+    loop {
+        let Some(mut pods) = store.pods() else {
+            seen.send_replace(Seen::None);
+            return;
+        };
+        while let Some(state) = pods.next().await {
+            // What was known before holds no more: who goes unseen must not be taken for somebody who stays.
+            seen.send_replace(match state {
+                Ok(pods) => Seen::Pods(pods),
+                Err(error) => Seen::Fault(error.to_string()),
+            });
+            if let Err(mpsc::error::TrySendError::Closed(())) = changes.try_send(()) {
+                return;
+            }
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// Says that something of a kind has changed, each time.

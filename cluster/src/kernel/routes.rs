@@ -7,8 +7,8 @@ use ipnet::Ipv6Net;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteIp6Tunnel, RouteIp6TunnelFlags, RouteLwTunnelEncap, RouteMessage,
-    RouteProtocol, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteIp6Tunnel, RouteIp6TunnelFlags, RouteLwTunnelEncap,
+    RouteMessage, RouteProtocol, RouteType,
 };
 
 use super::batch::{Action, Batch};
@@ -288,7 +288,7 @@ fn message((table, prefix, metric): Key, target: Target) -> RouteMessage {
         .table_id(table)
         .priority(metric)
         .protocol(RouteProtocol::from(PROTOCOL));
-    match target {
+    let mut message = match target {
         Target::Local { link } => builder.kind(RouteType::Local).output_interface(link),
         Target::Nowhere => builder.kind(RouteType::BlackHole),
         Target::Via { link, gateway } => builder.output_interface(link).gateway(gateway),
@@ -301,7 +301,12 @@ fn message((table, prefix, metric): Key, target: Target) -> RouteMessage {
             RouteIp6Tunnel::Flags(RouteIp6TunnelFlags::Checksum),
         ]),
     }
-    .build()
+    .build();
+    if let Target::Via { .. } = target {
+        // A pod's address is in no prefix of its link, and BIRD learns no route to a neighbour of which that is so.
+        message.header.flags |= RouteFlags::Onlink;
+    }
+    message
 }
 
 /// Lists the routes of a table: all of them in tables where only ours may be, ours alone in others.

@@ -16,6 +16,9 @@ pub struct Metadata {
     /// The namespace, in Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Name>,
+    /// The pod that it goes away with, in Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// The version of the object, new with every write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<ResourceVersion>,
@@ -31,10 +34,23 @@ impl Metadata {
         Self {
             name,
             namespace: None,
+            owner: None,
             resource_version: None,
             generation: 0,
         }
     }
+}
+
+/// A pod that an object goes away with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Owner {
+    /// The pod.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// What tells it from another pod of that name.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
 }
 
 /// The version of an object or of a list. Only a store reads anything into it: others may tell whether two are the same.

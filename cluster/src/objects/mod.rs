@@ -29,7 +29,7 @@ mod slice_set;
 pub use fields::{Epoch, LabelValue, Message, Name, NameError, Prefix, ServiceName, Timestamp};
 pub use kind::{GROUP, Kind, VERSION};
 pub use lease::{Lease, LeaseSpec};
-pub use metadata::{Metadata, ResourceVersion};
+pub use metadata::{Metadata, Owner, ResourceVersion};
 pub use object::{Fault, MAX_BYTES, NoStatus, Object, Spec};
 pub use slice_endpoint::{
     MAX_ENDPOINT_SETS, ObservedMove, SliceEndpoint, SliceEndpointSpec, SliceEndpointStatus, Taken, Tunnel,

@@ -5,7 +5,7 @@ use std::{fmt::Debug, pin::Pin};
 use futures_util::Stream;
 use serde_json::Value;
 
-use super::StoreError;
+use super::{Pods, StoreError};
 use crate::objects::{Kind, Metadata, Name, ResourceVersion};
 
 /// What a store answers, sooner or later.
@@ -91,6 +91,11 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Deletes an object; if a version is given, only that one.
     fn delete<'a>(&'a self, kind: Kind, name: &'a Name, version: Option<&'a ResourceVersion>) -> Answer<'a, ()>;
+
+    /// Follows the pods of the store's namespace; `None` if the store has no pods.
+    fn pods(&self) -> Option<Pods> {
+        None
+    }
 
     /// Watches a kind for what happens after a version.
     fn watch<'a>(&'a self, kind: Kind, from: &'a ResourceVersion) -> Answer<'a, Events>;

@@ -21,6 +21,7 @@ mod file;
 mod kubernetes;
 mod location;
 mod memory;
+mod pod;
 mod typed;
 
 pub use backend::{Answer, Backend, Events, Part, Raw, RawEvent, RawList};
@@ -33,4 +34,5 @@ pub use file::FileStore;
 pub use kubernetes::{Identities, KubernetesStore, crds, policies};
 pub use location::Location;
 pub use memory::Memory;
+pub use pod::{Pod, Pods};
 pub use typed::{Event, Faulty, Listed, Store, Watch};

@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Backend, Events, Part, Raw, RawEvent, StoreError};
+use super::{Backend, Events, Part, Pods, Raw, RawEvent, StoreError};
 use crate::objects::{Fault, Name, Object, ResourceVersion, Spec};
 
 /// A store, for objects of every kind. Clones share it.
@@ -146,6 +146,12 @@ impl Store {
     /// [`StoreError::NotFound`]; [`StoreError::Conflict`] if it has another version; what a store says.
     pub async fn delete<S: Spec>(&self, name: &Name, version: Option<&ResourceVersion>) -> Result<(), StoreError> {
         self.backend.delete(S::KIND, name, version).await
+    }
+
+    /// Follows the pods of the store's namespace; `None` if the store has no pods.
+    #[must_use]
+    pub fn pods(&self) -> Option<Pods> {
+        self.backend.pods()
     }
 
     /// Watches a kind for what happens after a version, that of a list or of an object.

@@ -8,8 +8,8 @@ use dry::{Cluster, Crashing, Seen, size, wall};
 use ssa_cluster::{
     controller::{Controller, Options, record},
     metrics::Registry,
-    objects::{Name, Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
-    store::{Memory, Store},
+    objects::{Kind, Name, Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
+    store::{Backend as _, Memory, Part, Store},
 };
 
 fn options() -> Options {
@@ -243,4 +243,26 @@ async fn the_ownership_of_a_set_is_in_its_map_and_changes_with_it() {
         let maps = cluster.store.list::<SliceMapSpec>().await.unwrap().objects;
         assert!(maps.iter().all(|map| map.spec.ownership == ownership), "{maps:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_set_goes_with_it_and_stays_while_it_is_at_fault() {
+    let memory = Memory::new();
+    let mut cluster = Cluster::new(Store::new(Arc::new(memory.clone())), 3);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    cluster.move_by_hand("e0", "e1").await;
+    let name = dry::name("store");
+    let left = async |store: &Store| {
+        let maps = store.list::<SliceMapSpec>().await.unwrap().objects.len();
+        (maps, store.list::<SliceMoveSpec>().await.unwrap().objects.is_empty())
+    };
+    let mut raw = memory.get(Kind::SliceSet, &name).await.unwrap();
+    raw.spec["bits"] = 99.into();
+    memory.update(Kind::SliceSet, raw, Part::Spec).await.unwrap();
+    controller.round(cluster.now, dry::wall(cluster.now)).await.unwrap();
+    assert_eq!(left(&cluster.store).await, (1, false));
+    cluster.store.delete::<SliceSetSpec>(&name, None).await.unwrap();
+    controller.round(cluster.now, dry::wall(cluster.now)).await.unwrap();
+    assert_eq!(left(&cluster.store).await, (0, true));
 }

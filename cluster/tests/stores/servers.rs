@@ -11,8 +11,11 @@ use std::{
 
 use serde_json::{Value, json};
 use ssa_cluster::{
+    controller::{self, Controller, Options},
+    election::Leading,
     objects::{
-        Kind, Name, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceNode, SliceNodeSpec, SliceSet, SliceSetSpec,
+        Kind, LabelValue, Name, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceNode, SliceNodeSpec, SliceSet,
+        SliceSetSpec, Timestamp,
     },
     store::{EtcdOptions, EtcdStore, Identities, KubernetesStore, Store, StoreError, crds, policies},
 };
@@ -502,9 +505,116 @@ impl Fixture for Kubernetes {
 }
 
 /// What only Kubernetes promises.
-pub(crate) const OWN: &[(&str, bool, Case)] = &[("an_agent_writes_its_own_objects_alone", false, |env| {
-    Box::pin(an_agent_writes_its_own_objects_alone(env))
-})];
+pub(crate) const OWN: &[(&str, bool, Case)] = &[
+    ("an_agent_writes_its_own_objects_alone", false, |env| {
+        Box::pin(an_agent_writes_its_own_objects_alone(env))
+    }),
+    ("endpoints_follow_pods", false, |env| {
+        Box::pin(endpoints_follow_pods(env))
+    }),
+];
+
+/// Waits until the endpoint of a pod is as it shall be; `None` where there is none.
+async fn endpoint_is(running: &RunningKubernetes, store: &Store, wanted: impl Fn(Option<&SliceEndpoint>) -> bool) {
+    until("the endpoint", &running.log(), async || {
+        let found = match store.get::<SliceEndpointSpec>(&Name::new("web-0").unwrap()).await {
+            Ok(found) => Some(found),
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.to_string()),
+        };
+        if wanted(found.as_ref()) {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await;
+}
+
+/// A leader has an endpoint for each pod that a set selects: from its address to its end.
+async fn endpoints_follow_pods(env: Env) {
+    let running = env.fixture.kubernetes().unwrap().running();
+    let (area, store) = (env.area.as_str(), env.open().await);
+    let client = running.client(TOKEN).await.unwrap();
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "app"}});
+    running
+        .make(&format!("/api/v1/namespaces/{area}/serviceaccounts"), &account)
+        .await
+        .unwrap();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {
+        "name": "node-of-a-zone", "labels": {"topology.kubernetes.io/zone": "zone-a"},
+    }});
+    running.make("/api/v1/nodes", &node).await.unwrap();
+    let set = json!({"service": "s", "apl": "2:2001:db8:5::/64", "endpoints": {"selector": {"app": "web"}}});
+    let set = SliceSet::new(Name::new("one").unwrap(), serde_json::from_value(set).unwrap());
+    store.create(&set).await.unwrap();
+
+    let far = tokio::time::Instant::now() + Duration::from_hours(1);
+    let (_leading, leads) = tokio::sync::watch::channel(Leading::Until(far));
+    let controller = Controller::new(store.clone(), Options::default());
+    let rounds = controller::run(
+        controller,
+        store.clone(),
+        leads,
+        || Timestamp::from_millis(0),
+        || {},
+        |_| {},
+    );
+    let story = async {
+        let pods = format!("/api/v1/namespaces/{area}/pods");
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "labels": {"app": "web"}},
+            "spec": {"serviceAccountName": "app", "nodeName": "node-of-a-zone",
+                     "containers": [{"name": "c", "image": "none"}]},
+        });
+        let made = running.make(&pods, &pod).await.unwrap();
+        let status = async |ready: &str| {
+            let patch = json!({"status": {
+                "phase": "Running", "podIP": "fd00::1", "podIPs": [{"ip": "fd00::1"}],
+                "conditions": [{"type": "Ready", "status": ready}],
+            }});
+            let path = format!("{pods}/web-0/status");
+            ask(&client, "PATCH", &path, "application/merge-patch+json", &patch)
+                .await
+                .unwrap();
+        };
+        let uid = made["metadata"]["uid"].as_str().unwrap();
+        status("False").await;
+        endpoint_is(running, &store, |one| {
+            one.is_some_and(|one| {
+                let (owner, spec) = (one.metadata.owner.as_ref().unwrap(), &one.spec);
+                let domain = spec.domain.as_ref().map(LabelValue::as_str);
+                owner.uid == uid && spec.address.to_string() == "fd00::1" && domain == Some("zone-a") && spec.drained
+            })
+        })
+        .await;
+        status("True").await;
+        endpoint_is(running, &store, |one| one.is_some_and(|one| !one.spec.drained)).await;
+        let path = format!("{pods}/web-0");
+        let delete = async |seconds: u32| {
+            let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": seconds});
+            ask(&client, "DELETE", &path, "application/json", &options)
+                .await
+                .unwrap()
+        };
+        // Told to end, and ready as before.
+        delete(30).await;
+        endpoint_is(running, &store, |one| one.is_some_and(|one| one.spec.drained)).await;
+        delete(0).await;
+        endpoint_is(running, &store, |one| one.is_none()).await;
+        // Another pod of this name.
+        running.make(&pods, &pod).await.unwrap();
+        status("True").await;
+        endpoint_is(running, &store, |one| {
+            one.is_some_and(|one| one.metadata.owner.as_ref().unwrap().uid != uid && !one.spec.drained)
+        })
+        .await;
+    };
+    tokio::select! {
+        () = rounds => panic!("the rounds have ended"),
+        () = story => {}
+    }
+}
 
 impl RunningKubernetes {
     /// Returns a token of a service account; if a pod is named, one that is bound to it, as kubelet mounts them.
@@ -586,7 +696,8 @@ async fn an_agent_writes_its_own_objects_alone(env: Env) {
     let set = SliceSet::new(Name::new("one").unwrap(), serde_json::from_value(set).unwrap());
     let mut set = administrator.create(&set).await.unwrap();
     let identities = Identities {
-        controller: format!("system:serviceaccount:{area}:controller"),
+        namespace: area.to_owned(),
+        controller: "controller".to_owned(),
     };
     for policy in policies(&identities) {
         let kind = match policy["kind"].as_str().unwrap() {

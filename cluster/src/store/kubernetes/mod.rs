@@ -5,6 +5,7 @@
 
 mod crds;
 mod error;
+mod pods;
 mod policies;
 
 use std::{collections::VecDeque, fmt::Write, time::Duration};
@@ -18,8 +19,8 @@ pub use crds::crds;
 pub use policies::{Identities, policies};
 
 use self::error::{denied, failed, gone};
-use super::{Answer, Backend, Events, Part, Raw, RawEvent, RawList, StoreError};
-use crate::objects::{Kind, Metadata, Name, ResourceVersion};
+use super::{Answer, Backend, Events, Part, Pods, Raw, RawEvent, RawList, StoreError};
+use crate::objects::{Kind, Metadata, Name, Owner, ResourceVersion};
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -107,30 +108,40 @@ impl KubernetesStore {
     }
 
     async fn list_all(&self, kind: Kind) -> Result<RawList, StoreError> {
+        let (items, version) = self.items(kind, &self.path(kind)).await?;
+        let mut list = RawList {
+            objects: Vec::new(),
+            unreadable: Vec::new(),
+            version,
+        };
+        for item in items {
+            match raw(&item) {
+                Ok(object) => list.objects.push(object),
+                Err(wrong) => list.unreadable.push(wrong),
+            }
+        }
+        Ok(list)
+    }
+
+    /// Lists what is below a path, page by page; `kind` is what failures are told of.
+    async fn items(&self, kind: Kind, path: &str) -> Result<(Vec<Value>, ResourceVersion), StoreError> {
         'anew: loop {
-            let mut list = RawList {
-                objects: Vec::new(),
-                unreadable: Vec::new(),
-                version: ResourceVersion::new("0"),
-            };
+            let mut items = Vec::new();
             let mut rest = String::new();
             loop {
-                let path = format!("{}?limit={PAGE}{rest}", self.path(kind));
+                let path = format!("{path}?limit={PAGE}{rest}");
                 let page = match self.ask((kind, ""), Method::GET, path, None).await {
                     // It took so long that the first pages are of the past.
                     Err(StoreError::TooOld { .. }) if !rest.is_empty() => continue 'anew,
                     page => page?,
                 };
-                let text = |field: &str| page["metadata"][field].as_str().unwrap_or_default().to_owned();
-                list.version = ResourceVersion::new(text("resourceVersion"));
-                for item in page["items"].as_array().into_iter().flatten() {
-                    match raw(item) {
-                        Ok(object) => list.objects.push(object),
-                        Err(wrong) => list.unreadable.push(wrong),
-                    }
+                let mut page = page;
+                if let Value::Array(more) = page["items"].take() {
+                    items.extend(more);
                 }
+                let text = |field: &str| page["metadata"][field].as_str().unwrap_or_default().to_owned();
                 match text("continue").as_str() {
-                    "" => return Ok(list),
+                    "" => return Ok((items, ResourceVersion::new(text("resourceVersion")))),
                     next => rest = format!("&continue={}", encoded(next)),
                 }
             }
@@ -139,7 +150,7 @@ impl KubernetesStore {
 
     async fn follow(&self, kind: Kind, from: &ResourceVersion) -> Result<Events, StoreError> {
         let watching = Watching {
-            told: self.begin(kind, from).await?,
+            told: self.begin(kind, &self.path(kind), from).await?,
             store: self.clone(),
             kind,
             from: from.clone(),
@@ -155,10 +166,10 @@ impl KubernetesStore {
         Ok(Box::pin(events))
     }
 
-    async fn begin(&self, kind: Kind, from: &ResourceVersion) -> Result<Told, StoreError> {
+    /// Begins to watch what is below a path; `kind` is what failures are told of.
+    async fn begin(&self, kind: Kind, path: &str, from: &ResourceVersion) -> Result<Told, StoreError> {
         let path = format!(
-            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH}&resourceVersion={}",
-            self.path(kind),
+            "{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH}&resourceVersion={}",
             encoded(from.as_str())
         );
         let request = Request::get(path)
@@ -213,7 +224,7 @@ impl Watching {
             let kind = self.kind;
             let Some(told) = self.told.next().await else {
                 // The server ends every watch after a while.
-                self.told = self.store.begin(kind, &self.from).await?;
+                self.told = self.store.begin(kind, &self.store.path(kind), &self.from).await?;
                 continue;
             };
             let event = match told.map_err(|error| failed(error, kind, ""))? {
@@ -260,9 +271,23 @@ fn metadata(item: &Value) -> Result<Metadata, (String, String)> {
     let namespace = text("namespace").map(Name::new).transpose();
     metadata.namespace = namespace.map_err(|error| wrong("namespace", error.to_string()))?;
     metadata.resource_version = text("resourceVersion").map(ResourceVersion::new);
+    metadata.owner = owner(&item["metadata"]);
     // Kinds of Kubernetes' own do not count.
     metadata.generation = item["metadata"]["generation"].as_u64().unwrap_or(0);
     Ok(metadata)
+}
+
+/// Returns the pod that an object goes away with.
+fn owner(metadata: &Value) -> Option<Owner> {
+    let all = metadata["ownerReferences"].as_array();
+    let pod = all
+        .into_iter()
+        .flatten()
+        .find(|one| one["kind"] == "Pod" && one["apiVersion"] == "v1")?;
+    Some(Owner {
+        name: pod["name"].as_str()?.to_owned(),
+        uid: pod["uid"].as_str()?.to_owned(),
+    })
 }
 
 /// Makes of what the server says an object; else its name and what is wrong.
@@ -311,12 +336,16 @@ impl Backend for KubernetesStore {
     fn create(&self, kind: Kind, object: Raw) -> Answer<'_, Raw> {
         Box::pin(async move {
             let name = object.metadata.name;
-            let body = json!({
+            let mut body = json!({
                 "apiVersion": kind.api_version(),
                 "kind": kind.name(),
                 "metadata": {"name": name, "namespace": self.namespace},
                 "spec": object.spec,
             });
+            if let Some(owner) = object.metadata.owner {
+                let reference = json!({"apiVersion": "v1", "kind": "Pod", "name": owner.name, "uid": owner.uid});
+                body["metadata"]["ownerReferences"] = json!([reference]);
+            }
             let body = Some(("application/json", body));
             let made = self.ask((kind, &name), Method::POST, self.path(kind), body).await?;
             unspoilt(kind, &made)
@@ -340,6 +369,10 @@ impl Backend for KubernetesStore {
             });
             self.ask((kind, name), Method::DELETE, path, wanted).await.map(drop)
         })
+    }
+
+    fn pods(&self) -> Option<Pods> {
+        Some(pods::follow(self))
     }
 
     fn watch<'a>(&'a self, kind: Kind, from: &'a ResourceVersion) -> Answer<'a, Events> {

@@ -7,11 +7,13 @@ use crate::objects::{GROUP, VERSION};
 /// Who is who, as Kubernetes names service accounts.
 #[derive(Clone, Debug)]
 pub struct Identities {
-    /// The controller's: `system:serviceaccount:NAMESPACE:NAME`.
+    /// The namespace of objects and controller.
+    pub namespace: String,
+    /// The controller's service account.
     pub controller: String,
 }
 
-/// Returns the policies and their bindings. They hold for everybody but the controller and cluster administrators:
+/// Returns the policies and their bindings. They hold in one namespace, for everybody but the controller and cluster administrators:
 ///
 /// - The status of a `SliceEndpoint` is written by the pod of its name, in its namespace: by a token that is bound to it,
 ///   as those are that kubelet mounts. Nothing else of it is.
@@ -22,7 +24,7 @@ pub fn policies(identities: &Identities) -> Vec<Value> {
     let mut made = Vec::new();
     made.extend(policy(
         "ssa-sliceendpoints",
-        &identities.controller,
+        identities,
         &["sliceendpoints", "sliceendpoints/status"],
         &[
             (
@@ -42,7 +44,7 @@ pub fn policies(identities: &Identities) -> Vec<Value> {
     ));
     made.extend(policy(
         "ssa-slicenodes",
-        &identities.controller,
+        identities,
         &["slicenodes", "slicenodes/status"],
         &[(
             "'authentication.kubernetes.io/node-name' in request.userInfo.extra && \
@@ -52,14 +54,18 @@ pub fn policies(identities: &Identities) -> Vec<Value> {
     ));
     made.extend(policy(
         "ssa-controller-only",
-        &identities.controller,
+        identities,
         &["slicemaps", "slicemoves", "slicemoves/status", "slicesets/status"],
         &[("false", "only the controller writes it")],
     ));
     made
 }
 
-fn policy(name: &str, controller: &str, resources: &[&str], rules: &[(&str, &str)]) -> [Value; 2] {
+fn policy(name: &str, identities: &Identities, resources: &[&str], rules: &[(&str, &str)]) -> [Value; 2] {
+    let Identities { namespace, controller } = identities;
+    // Policies are the cluster's, and each namespace with a controller has its own.
+    let name = format!("{name}.{namespace}");
+    let controller = format!("system:serviceaccount:{namespace}:{controller}");
     let rules: Vec<Value> = rules
         .iter()
         .map(|(expression, message)| json!({"expression": expression, "message": message, "reason": "Forbidden"}))
@@ -70,12 +76,15 @@ fn policy(name: &str, controller: &str, resources: &[&str], rules: &[(&str, &str
         "metadata": {"name": name},
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": [GROUP],
-                "apiVersions": [VERSION],
-                "operations": ["CREATE", "UPDATE", "DELETE"],
-                "resources": resources,
-            }]},
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "resourceRules": [{
+                    "apiGroups": [GROUP],
+                    "apiVersions": [VERSION],
+                    "operations": ["CREATE", "UPDATE", "DELETE"],
+                    "resources": resources,
+                }],
+            },
             "matchConditions": [
                 {
                     "name": "not-the-controller",
