@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes an image of the small tools (a shell, curl, drill, busybox, ip, iptables, a C library) and of files, without a
-# registry, and loads it into the cluster.
+# Makes an image of the small tools (a shell, curl, drill, busybox, ip, iptables, nft, a C library) and of files, without a
+# registry, and loads it into the cluster. Shared libraries of programs that the tools lack come along.
 #
 #   kind-cluster/image.sh NAME:TAG FILE=PATH…      such as target/release/ssa-resolver=/usr/local/bin/ssa-resolver
 set -euo pipefail
@@ -17,6 +17,16 @@ for pair in "$@"; do
   mkdir -p "$(dirname "$files/${pair#*=}")"
   cp -L "${pair%%=*}" "$files/${pair#*=}"
 done
+docker export "$container" | tar -t | sed 's#^#/#' | sort -u >"$files/.known"
+{ find "$files" -type f -exec ldd {} + 2>/dev/null || true; } | sed -n 's/.* => \(\/[^ ]*\) (.*/\1/p' | sort -u | while read -r library; do
+  # /lib and /usr/lib are one folder in the image.
+  kept=/usr${library#/usr}
+  if ! grep -qxF "$kept" "$files/.known"; then
+    mkdir -p "$files$(dirname "$kept")"
+    cp -L "$library" "$files$kept"
+  fi
+done
+rm "$files/.known"
 tar -C "$files" --owner=0 --group=0 -c . | docker cp -q - "$container:/"
 before=$(docker images -q "$name")
 docker commit "$container" "$name" >/dev/null

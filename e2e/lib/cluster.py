@@ -27,6 +27,8 @@ NODES = os.environ["SSA_KIND_NODES"].split()
 SERVERS, CLIENTS = NODES[1:]
 # The routing protocol of slices' routes, as k8s/images/resolver/ssa-routes has it.
 PROTOCOL = 199
+# The phases of a move in which new flows go to the new owner, and the old one serves those that it has.
+DRAINS = ("Drain", "Release", "Withdraw")
 APPLICATION = (HERE / "pod/application.sh").read_text()
 IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
@@ -147,6 +149,8 @@ class Cluster(Claims):
     def remove(self, wait: int | None = False) -> None:
         """Removes everything that the scenario created: its namespace, and the nodes' routes to its services."""
         flags = ["--ignore-not-found", f"--wait={str(wait).lower()}"]
+        # What of a release is the cluster's goes with it alone.
+        self.attempt("uninstall", "ssa", program="helm", timeout=timeouts.INSTALLED)
         self.kubectl("delete", "namespace", self.name, *flags, timeout=timeouts.INSTALLED)
         spaces = self.own / "spaces"
         for space in set(spaces.read_text().split()) if spaces.exists() else ():
@@ -231,6 +235,59 @@ class Cluster(Claims):
             raise Broken(f"k8s/slices/apply.sh: {done.stderr.strip()}")
         self.note(f"        {done.stdout.strip()}")
 
+    def spread(self, one: Any, selector: str, bits: int = 2, **spec: Any) -> None:
+        """Has a service's slices spread over the pods with these labels, and waits until every slice has its place.
+
+        `spec` are more fields of the slice set, which has the service's first label as its name.
+        """
+        name = one.name.partition(".")[0]
+        labels = dict(pair.split("=") for pair in selector.split(","))
+        spec = {"service": one.name, "apl": f"2:{one.space}", "bits": bits, "endpoints": {"selector": labels}, **spec}
+        metadata = {"name": name, "namespace": self.name}
+        self.apply({"apiVersion": "ssa.dev.example/v1alpha1", "kind": "SliceSet", "metadata": metadata, "spec": spec})
+        self.settled(name, selector)
+
+    def settled(self, name: str, selector: str, seconds: float = timeouts.ROLLED_OUT) -> None:
+        """Waits until the slices of a set are spread over the pods with these labels, and nothing moves."""
+
+        def even() -> bool:
+            pods = {pod.name for pod in self.chosen(selector)}
+            moves = self.moves(name)
+            # The map names the new owner once the old one's flows have ended.
+            taking = {one["spec"]["to"] for one in moves if one["phase"] in DRAINS}
+            giving = {one["spec"].get("from") for one in moves if one["phase"] in DRAINS}
+            owners = {
+                one["name"]
+                for part in json.loads(self.kubectl("get", "slicemaps", "-o", "json"))["items"]
+                if part["spec"]["sliceSet"] == name
+                for one in part["spec"]["endpoints"]
+                if one.get("owned")
+            }
+            early = [one["metadata"]["name"] for one in moves if one["phase"] not in DRAINS]
+            if not pods or early or not pods <= owners | taking or not owners - giving <= pods:
+                status = json.loads(self.kubectl("get", "sliceset", name, "-o", "json")).get("status", {})
+                raise Broken(f"{name}: {sorted(owners | taking)} instead of {sorted(pods)}, {early} move; {status}")
+            return True
+
+        self.wait(seconds, f"the slices of {name} are spread", even)
+
+    def moves(self, name: str) -> list[dict[str, Any]]:
+        """Returns the open moves of a set, each with its phase under `phase`."""
+        told = json.loads(self.kubectl("get", "slicemoves", "-o", "json"))["items"]
+        mine = [{**one, "phase": one.get("status", {}).get("phase", "Prepare")} for one in told]
+        return [one for one in mine if one["spec"]["sliceSet"] == name and one["phase"] not in ("Done", "Aborted")]
+
+    def chosen(self, selector: str) -> list[Pod]:
+        """Returns the pods with these labels that are ready and stay."""
+        told = json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+
+        def serves(one: Any) -> bool:
+            conditions = one["status"].get("conditions", [])
+            ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+            return ready and "deletionTimestamp" not in one["metadata"]
+
+        return [Pod(self, one) for one in told if serves(one)]
+
     def serve_module(self, module: Any = None) -> None:
         """Creates or replaces the module in the namespace, for a release that serves it
         (serving)."""
@@ -242,6 +299,21 @@ class Cluster(Claims):
     def serving(self) -> dict[str, Any]:
         """Values of a release that serves the module itself."""
         return {"module": {"url": "", "serve": {"enabled": True, "image": self.shared["proxy"]}}}
+
+    @property
+    def agents(self) -> dict[str, Any]:
+        """Values of a release whose slices move by themselves."""
+        return {
+            "slices": {"nodes": False},
+            "cluster": {
+                "enabled": True,
+                "image": self.shared["cluster"],
+                # All scenarios have the same ones.
+                "definitions": False,
+                # On a busy machine packets come late, and who is not lost must not be taken for it.
+                "node": {"bird": {"image": self.shared["bird"], "bfd": {"enabled": True, "intervalMs": 2000}}},
+            },
+        }
 
     def mtls(self, mode: str) -> None:
         """Sets the namespace's mode of mutual TLS: STRICT, PERMISSIVE or DISABLE."""

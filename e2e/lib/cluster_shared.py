@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 KIND = ROOT / "kind-cluster"
 SHARED = "ssa-e2e"
+# The injection template of pods with an agent, beside `ssa` of those whose slices are set by a script.
+AGENTS = "ssa-agents"
 # What of kind-cluster/env.sh scenarios need.
 NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "SSA_KIND_NODES")
 
@@ -74,12 +77,17 @@ def prepare(tools: dict[str, str | Path], say: Callable[[str], None]) -> dict[st
     resolver = make_image(
         "ssa-resolver", base, {file: f"/usr/local/bin/{name}" for file, name in programs.items()}, say
     )
+    cluster = make_image("ssa-cluster", base, {tools["cluster"]: "/usr/local/bin/ssa-cluster"}, say)
+    bird = make_image("ssa-bird", base, _bird(), say)
     sha256 = hashlib.sha256(Path(tools["module"]).read_bytes()).hexdigest()
     server = f"module-{sha256[:8]}"
     _serve_module(server, make_image("module", base, {tools["module"]: "/www/ssa_filter.wasm"}, say), say)
-    _give_template(resolver, say)
+    _give_template(resolver, cluster, say)
+    run("kubectl", "apply", "--server-side", "-f", ROOT / "k8s/chart/files/definitions.yaml")
     return {
         "image": resolver,
+        "cluster": cluster,
+        "bird": bird,
         "tools": base,
         "proxy": istiod.replace("/pilot:", "/proxyv2:"),
         "sha256": sha256,
@@ -142,27 +150,51 @@ def _serve_module(server: str, image: Any, say: Callable[[str], None]) -> None:
     run("kubectl", "rollout", "status", "-n", SHARED, f"deploy/{server}", f"--timeout={timeouts.ROLLED_OUT:.0f}s")
 
 
-def _give_template(image: Any, say: Callable[[str], None]) -> None:
+def _bird() -> dict[str | Path, str]:
+    """Returns the files of the image of BIRD, with where they are in it."""
+    found = Path(run(ROOT / "hack/bird.sh").strip().splitlines()[-1]).parent
+    # Where it was extracted from its package, what is in `bin` only calls the programs.
+    package = found.parent / "package"
+    programs = package / "usr/sbin" if package.is_dir() else found
+    files: dict[str | Path, str] = {programs / name: f"/usr/sbin/{name}" for name in ("bird", "birdc")}
+    for library in package.glob("usr/lib/*-linux-gnu/*.so*"):
+        files[library] = f"/usr/lib/{library.parent.name}/{library.name}"
+    getent = shutil.which("getent")
+    if not getent:
+        raise Broken("getent is missing: it belongs to the C library")
+    return {**files, getent: "/usr/bin/getent", ROOT / "k8s/images/bird/ssa-bird": "/usr/local/bin/ssa-bird"}
+
+
+def _give_template(image: Any, cluster: Any, say: Callable[[str], None]) -> None:
     """Configures istiod with the chart's injection template, unless it already has it."""
     with tempfile.TemporaryDirectory() as folder:
         helm = Helm("helm", Path(folder))
-        objects = helm.objects("--set", f"resolver.image={image}", "-s", "templates/injection.yaml")
-        data = objects["ConfigMap", "ssa-injection"]["data"]
-        (wanted,) = helm.read([data["istiod-values.yaml"]])
-        if _injected() == wanted["sidecarInjectorWebhook"]["templates"]["ssa"]:
+        wanted, operators = {}, []
+        for name, values in {
+            "ssa": f"resolver.image={image}",
+            # On a busy machine handovers take longer than they do elsewhere.
+            AGENTS: f"resolver.image={image},cluster.enabled=true,cluster.image={cluster},"
+            "cluster.agent.preStopSeconds=40",
+        }.items():
+            objects = helm.objects("--set", values, "-s", "templates/injection.yaml")
+            data = objects["ConfigMap", "ssa-injection"]["data"]
+            (told,) = helm.read([data["istiod-values.yaml"]])
+            wanted[name] = told["sidecarInjectorWebhook"]["templates"]["ssa"]
+            operator = Path(folder) / f"{name}.yaml"
+            operator.write_text(data["istio-operator.yaml"].replace("\n        ssa: |\n", f"\n        {name}: |\n"))
+            operators += ["-f", operator]
+        if all(_injected(name) == template for name, template in wanted.items()):
             return
-        say("giving istiod the injection template")
-        operator = Path(folder) / "operator.yaml"
-        operator.write_text(data["istio-operator.yaml"])
-        run("istioctl", "install", "-y", "-f", cache() / "istio.yaml", "-f", operator, timeout=timeouts.INSTALLED)
-        if _injected() != wanted["sidecarInjectorWebhook"]["templates"]["ssa"]:
-            raise Broken("istiod did not accept the injection template")
+        say("giving istiod the injection templates")
+        run("istioctl", "install", "-y", "-f", cache() / "istio.yaml", *operators, timeout=timeouts.INSTALLED)
+        if any(_injected(name) != template for name, template in wanted.items()):
+            raise Broken("istiod did not accept the injection templates")
 
 
-def _injected() -> Any:
-    """Returns the template `ssa` that istiod has."""
+def _injected(name: str) -> Any:
+    """Returns a template that istiod has."""
     text = run("kubectl", "get", "-n", "istio-system", "configmap", "istio-sidecar-injector", "-o", "json")
-    return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get("ssa")
+    return json.loads(json.loads(text)["data"]["values"])["sidecarInjectorWebhook"]["templates"].get(name)
 
 
 def run(*command: str | Path, reads: str | None = None, timeout: float = timeouts.INSTALLED) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -49,6 +50,20 @@ def grpc() -> dict[str | Path, str]:
         raise Broken(done.stderr.strip())
     folder = done.stdout.strip().splitlines()[-1]
     return {f"{folder}/{name}": f"/opt/grpc/{name}" for name in ("server", "client")}
+
+
+def workload() -> dict[str | Path, str]:
+    """Returns the program of pod/workload, built, as /opt/workload, {file here: path in an image}."""
+    source = ROOT / "e2e/lib/pod/workload"
+    if not shutil.which("go"):
+        raise Skip("building a workload of HTTP, WebSocket and gRPC needs go: https://go.dev/doc/install")
+    program = cache() / "workload"
+    command = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags=-s -w", "-o", program, "."]
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, timeout=timeouts.BUILT)
+    if done.returncode != 0:
+        raise Broken(done.stderr.strip()[-2000:])
+    return {program: "/opt/workload"}
 
 
 def certificate(name: str) -> dict[str | Path, str]:

@@ -25,6 +25,8 @@ from sidecar_traffic import SidecarTraffic
 from slice_scripts import SliceScripts
 from workloads import Workloads
 
+from cluster import Cluster
+
 SUBJECTS = (
     Rendering,
     ObjectNames,
@@ -33,6 +35,7 @@ SUBJECTS = (
     Mesh,
     Configurations,
     Injection,
+    Cluster,
     RejectedValues,
     OperationsPage,
     Monitoring,

@@ -1,0 +1,37 @@
+"""Pods come and go while clients with open connections use them, and none of these notices.
+
+Topology: a Deployment whose pods serve HTTP, WebSocket and gRPC with STRICT mutual TLS, and need 25 s to be ready; a
+client pod with 120 clients that keep HTTP connections, every fourth one idle for seconds, 60 WebSockets, 20 streams of
+gRPC, and 50 connections a second.
+
+Expected: 2 → 4 → 2 pods, and `kubectl rollout restart` with maxSurge, each with 0 failures of any kind. WebSockets of a
+pod that ends are closed by the server in order, and made anew.
+"""
+
+from lib import timeouts
+from lib.cluster import CLIENTS, Cluster, Service
+from lib.cluster_users import SELECTOR, Users, gone, start
+from lib.files import Files
+
+LIMIT = 900
+FILES = Files(__file__)
+SCALE = Service(FILES.published()["scale"])
+
+
+def run(stage: Cluster) -> None:
+    client = start(stage, SCALE, FILES.text("zone"), FILES.text("values.yaml"), CLIENTS, ready_after=25)
+    users = Users(stage, client, SCALE)
+    steps = {
+        "2 to 4": ("scale", "deploy/web", "--replicas=4"),
+        "4 to 2": ("scale", "deploy/web", "--replicas=2"),
+        "rollout restart": ("rollout", "restart", "deploy/web"),
+    }
+    for what, command in steps.items():
+        stage.note(what)
+        before = users.now()
+        stage.kubectl(*command)
+        stage.rolled_out("deploy/web")
+        gone(stage)
+        stage.settled("scale", SELECTOR, timeouts.ROLLED_OUT)
+        users.claim(what, before)
+    users.end()
