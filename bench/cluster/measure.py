@@ -93,8 +93,10 @@ def slices(stage: Stage) -> None:
     idle(stage, "controller that waits", {name: one for name, one in fleet.controllers.items() if name != leader})
 
 
-def row(what: str, moved: float, reset: int, hop: str) -> None:
-    say(f"| {what} | {100 * moved:.1f} % | {reset} of {CONNECTIONS} | {hop} |")
+def row(what: str, moved: float | None, reset: int, hop: str) -> None:
+    """Prints a row; `moved` is absent where nothing has."""
+    share = "" if moved is None else f"{100 * moved:.1f} %"
+    say(f"| {what} | {share} | {reset} of {CONNECTIONS} | {hop} |")
 
 
 class Balancer:
@@ -200,6 +202,7 @@ def balancers(stage: Stage) -> None:
     for policy, name in POLICIES.items():
         host = stage.net.stranger(f"lb-{policy.lower().replace('_', '-')}", f"2001:db8:0:{len(stage.net.hosts) + 2}::1")
         host.ip("route add local 2001:db8:7::/64 dev lo")
+        host.sysctl(ipv6__ip_nonlocal_bind=1)
         for number in range(1, 6):
             stage.application(host, "::1", 9000 + number, f"{policy.lower()}-{number}")
         balancer = Balancer(stage, host, policy)
@@ -211,7 +214,7 @@ def balancers(stage: Stage) -> None:
         moved = sum(old != new for old, new in zip(before, after, strict=True))
         row(f"Envoy, {name}, EDS", moved / KEYS, CONNECTIONS - alive(held), "a proxy in between")
         balancer.restart()
-        row(f"Envoy, {name}, another proxy takes over", 0, CONNECTIONS - alive(held), "a proxy in between")
+        row(f"Envoy, {name}, another proxy takes over", None, CONNECTIONS - alive(held), "a proxy in between")
         stage.stop(balancer.process)
 
 

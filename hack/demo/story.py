@@ -68,9 +68,7 @@ def main() -> int:
     net.run("mount -t tmpfs tmpfs /run")
     Path("/run/netns").mkdir()
     stage.WORK.mkdir()
-    demo = Demo(
-        {"root": ROOT, **dict(zip(TOOLS, map(Path, sys.argv[1:]), strict=True))}
-    )
+    demo = Demo({"root": ROOT, **dict(zip(TOOLS, map(Path, sys.argv[1:]), strict=True))})
     try:
         tell(demo)
     except Exception as error:  # whatever it is, the story cannot go on
