@@ -10,7 +10,10 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -149,12 +152,25 @@ fn written(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {
         match step {
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.extend([".", key]),
+            Step::Key(key) if text.is_empty() => text.push_str(&excerpt(key)),
+            Step::Key(key) => text.extend([".", &excerpt(key)]),
             Step::At(index) => {
                 let _ = write!(text, "[{index}]");
             }
         }
     }
     text
+}
+
+/// The maximum length of the name of a field in a fault, in characters.
+const MAX_NAME: usize = 64;
+
+/// Returns the name of a field, or the beginning of a longer one; without what may be key material, which would not be
+/// recognised after it was cut in two.
+fn excerpt(name: &str) -> Cow<'_, str> {
+    if name.chars().nth(MAX_NAME).is_none() {
+        return name.into();
+    }
+    let beginning: String = concealed(name).chars().take(MAX_NAME).collect();
+    format!("{beginning}…").into()
 }

@@ -83,7 +83,7 @@ impl List {
         }
     }
 
-    /// Says that records do not decode.
+    /// Reports that records do not decode.
     #[must_use]
     pub fn faulty(reason: &str) -> Self {
         Self::Faulty(shortened(reason))

@@ -14,7 +14,7 @@ use crate::{
     history::State,
     model::Model,
     secrets::faults_of,
-    store,
+    serve, store,
 };
 
 /// A fault, and the field that it is of.
@@ -40,6 +40,11 @@ pub fn faults(mut config: Config, with_keys: bool, now: Seconds) -> Vec<Fault> {
     let mut faults = Vec::new();
     if with_keys {
         faults.extend(unusable_files(&config).map(|(place, reason)| Fault { place, reason }));
+        let obstructed = unusable_places(&config).filter(|(_, error)| is_obstructed(error));
+        faults.extend(obstructed.map(|((field, path), error)| Fault {
+            place: field.to_owned(),
+            reason: at(path, &error),
+        }));
         for (number, service) in config.services.iter().enumerate() {
             let of = |field: &str, path: &Path| {
                 let place = format!("services[{number}].{field}");
@@ -131,27 +136,44 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
     warnings
 }
 
-/// Returns why socket and state cannot be made where they are to be, seen from this host and this user.
+/// Returns why socket and state cannot be made where they are to be, seen from this host and this user; a daemon may run as
+/// another user, for whom folders are made.
 #[must_use]
 pub fn places(config: &Config) -> Vec<Fault> {
-    let open = |path: &Path| AnchoredPath::open(path, config.folders, Missing::Fail).map(drop);
+    let warned = unusable_places(config).filter(|(_, error)| !is_obstructed(error));
+    warned
+        .map(|((field, path), error)| Fault {
+            place: format!("warning: {field}"),
+            reason: at(path, &error),
+        })
+        .collect()
+}
+
+/// Returns whether something else stands at a place, which it does for every user.
+fn is_obstructed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AlreadyExists
+}
+
+fn at(path: &Path, error: &io::Error) -> String {
+    format!("{}: {}", path.display(), ssa_input::files::reason(error))
+}
+
+/// Returns the places of socket and state that cannot be used, each with its field.
+fn unusable_places(config: &Config) -> impl Iterator<Item = ((&'static str, &Path), io::Error)> {
+    let path = &*config.socket.path;
     // The last folder of the socket is made where it is missing.
-    let socket = open(&config.socket.path).or_else(|error| match config.socket.path.parent() {
-        Some(folder) if error.kind() == io::ErrorKind::NotFound => open(folder),
+    let socket = serve::place(&config.socket, config.folders, Missing::Fail).or_else(|error| match path.parent() {
+        Some(folder) if error.kind() == io::ErrorKind::NotFound => {
+            AnchoredPath::open(folder, config.folders, Missing::Fail)
+        }
         _ => Err(error),
     });
-    let state = config.state.as_ref().map(|path| {
-        let place = store::place(path, config.folders);
-        ("state", path, place.map(drop))
-    });
-    let found = [("socket.path", &config.socket.path, socket)].into_iter().chain(state);
-    let warned = found.filter_map(|(field, path, result)| {
-        Some(Fault {
-            place: format!("warning: {field}"),
-            reason: format!("{}: {}", path.display(), ssa_input::files::reason(&result.err()?)),
-        })
-    });
-    warned.collect()
+    let state = config
+        .state
+        .as_deref()
+        .map(|path| (("state", path), store::place(path, config.folders)));
+    let all = [(("socket.path", path), socket)].into_iter().chain(state);
+    all.filter_map(|(place, opened)| Some((place, opened.err()?)))
 }
 
 #[cfg(test)]
@@ -173,11 +195,34 @@ mod tests {
             warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert!(told("a.sock", "state").is_empty() && told("made/a.sock", "state").is_empty());
-        std::fs::write(folder.path().join("key"), "mine").unwrap();
-        let warned = told("none/none/a.sock", "key");
+        let warned = told("none/none/a.sock", "none/state");
         assert_eq!(warned.len(), 2, "{warned:?}");
         assert!(warned[0].starts_with("warning: socket.path: ") && warned[0].ends_with("there is no such directory"));
-        assert!(warned[1].starts_with("warning: state: ") && warned[1].ends_with("and is left as it is"));
+        assert!(warned[1].starts_with("warning: state: ") && warned[1].ends_with("there is no such directory"));
+    }
+
+    #[test]
+    fn what_stands_where_socket_and_state_are_to_be_is_a_fault() {
+        let folder = Folder::new("obstructed");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("key"), "mine").unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", at("link")).unwrap();
+        for name in ["key", "folder", "link"] {
+            let path = at(name).display().to_string();
+            for json in [
+                format!(r#"{{"socket": {{"path": "{path}"}}}}"#),
+                format!(r#"{{"socket": {{"path": "{path}.sock"}}, "state": "{path}"}}"#),
+            ] {
+                let told = told(&json, true);
+                assert!(
+                    told.len() == 1 && told[0].contains(&path) && told[0].ends_with(", and is left as it is"),
+                    "{told:?}"
+                );
+                let warnings = places(&Config::from_json(json.as_bytes()).unwrap());
+                assert!(warnings.is_empty(), "{warnings:?}");
+            }
+        }
     }
 
     fn told(json: &str, with_keys: bool) -> Vec<String> {

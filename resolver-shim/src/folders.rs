@@ -148,7 +148,7 @@ impl Walk {
         rustix::fs::openat(&self.at, name, flags, Mode::empty())
     }
 
-    /// Says what became of a part of the path.
+    /// Returns what became of a part of the path.
     fn failed(&self, name: &OsStr, errno: Errno) -> io::Error {
         let error = io::Error::from(errno);
         let reason = match errno {

@@ -120,7 +120,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with flags, on the lines that the text itself has and without what looks like a key.
+/// Prints what is wrong with flags, on the lines that the text itself has and without what looks like a key.
 fn explain(error: &clap::Error) -> ExitCode {
     let told = error.render().to_string();
     if error.use_stderr() {
@@ -131,7 +131,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Says everything that is wrong with a configuration: a line for each, with the file and the field.
+/// Prints everything that is wrong with a configuration: a line for each, with the file and the field.
 fn check(settings: &Settings, with_keys: bool) -> ExitCode {
     let file = if settings.is_standard_input() {
         "standard input".to_owned()

@@ -65,7 +65,7 @@ impl Sources {
     }
 }
 
-/// Says whenever addresses, routes or links may have changed, without end.
+/// Signals whenever addresses, routes or links may have changed, without end.
 pub async fn watch(changes: mpsc::Sender<()>) {
     let mut kernel = listen()
         .inspect_err(|error| {

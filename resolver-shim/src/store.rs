@@ -64,20 +64,24 @@ pub fn load(path: &Path, folders: Folders, now: &Moment) -> io::Result<BTreeMap<
 /// Its folder is missing or others can change it, or what is there is something else, which stays.
 pub(crate) fn place(path: &Path, folders: Folders) -> io::Result<AnchoredPath> {
     let place = AnchoredPath::open(path, folders, Missing::Fail)?;
-    let stays = |reason: &str| io::Error::new(io::ErrorKind::AlreadyExists, format!("{reason}, and is left as it is"));
+    let stays = |kind, reason: &str| io::Error::new(kind, format!("{reason}, and is left as it is"));
     let head = match place.head(64) {
         Ok(head) => head,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(place),
-        Err(error) => return Err(stays(&ssa_input::files::reason(&error))),
+        Err(error) => {
+            let kind = match error.kind() {
+                kind @ io::ErrorKind::PermissionDenied => kind,
+                _ => io::ErrorKind::AlreadyExists,
+            };
+            return Err(stays(kind, &ssa_input::files::reason(&error)));
+        }
     };
     let head: Vec<u8> = head.into_iter().filter(|octet| !octet.is_ascii_whitespace()).collect();
     if head.is_empty() || is_state(&head) {
         Ok(place)
     } else {
-        Err(stays(&format!(
-            "what is there is no state file of version {}",
-            versions()
-        )))
+        let reason = format!("what is there is no state file of version {}", versions());
+        Err(stays(io::ErrorKind::AlreadyExists, &reason))
     }
 }
 

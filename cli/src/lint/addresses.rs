@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_rules::{AddressSpace, Apl, AplItem, AplPrefix, Membership};
+use ssa_rules::{AddressSpace, Apl, AplItem, AplPrefix, Membership, apl::Unroutable};
 
 use super::{
     finding::{
@@ -19,39 +19,11 @@ use super::{
     subject::Subject,
 };
 
-/// A prefix of a special kind: its code, how bad an item in it is, what it is and why that matters.
+/// A prefix of a special kind that can be routed: its code, how bad an item in it is, what it is and why that matters.
 type Special = (&'static str, Code, Severity, &'static str, &'static str);
 
-/// The special prefixes of IANA's registry that matter here.
-const SPECIAL: [Special; 10] = [
-    (
-        "ff00::/8",
-        AplMulticast,
-        Error,
-        "multicast",
-        "SSA addresses are unicast: no connection can be opened to a group",
-    ),
-    (
-        "fe80::/10",
-        AplUnroutable,
-        Error,
-        "link-local",
-        "no router forwards it: only its own link reaches it",
-    ),
-    (
-        "::ffff:0:0/96",
-        AplIpv4Mapped,
-        Error,
-        "IPv4-mapped",
-        "such addresses stand for IPv4 and never appear on the wire",
-    ),
-    (
-        "::/96",
-        AplUnroutable,
-        Error,
-        "loopback, unspecified or IPv4-compatible",
-        "no router forwards it",
-    ),
+/// The special prefixes of IANA's registry that matter here, beside the [`Unroutable`].
+const SPECIAL: [Special; 6] = [
     (
         "64:ff9b::/96",
         AplTranslated,
@@ -90,6 +62,22 @@ const SPECIAL: [Special; 10] = [
     ),
 ];
 
+/// Returns the code of an unroutable prefix, and why it cannot be a service's.
+fn unroutable(special: &Unroutable) -> (Code, &'static str) {
+    match special.purpose {
+        "multicast" => (
+            AplMulticast,
+            "SSA addresses are unicast: no connection can be opened to a group",
+        ),
+        "IPv4-mapped" => (
+            AplIpv4Mapped,
+            "such addresses stand for IPv4 and never appear on the wire",
+        ),
+        "link-local" => (AplUnroutable, "no router forwards it: only its own link reaches it"),
+        _ => (AplUnroutable, "no router forwards it"),
+    }
+}
+
 /// Checks a list as such.
 pub(super) fn check_list(apl: &Apl, place: &str, found: &mut Vec<Finding>) {
     for (index, item) in apl.items().iter().enumerate() {
@@ -109,23 +97,22 @@ pub(super) fn check_list(apl: &Apl, place: &str, found: &mut Vec<Finding>) {
 /// Checks the kinds of prefixes of a space, and the negated ones against the positive.
 pub(super) fn check_space(space: &AddressSpace, place: &str, found: &mut Vec<Finding>) {
     for item in space.positive() {
+        let instead = "a global unicast prefix that is routed to you";
         let special = SPECIAL.iter().find_map(|special| {
             let prefix: Ipv6Net = special.0.parse().ok()?;
             prefix.contains(item).then_some((prefix, special))
         });
-        if let Some((prefix, (_, code, severity, kind, why))) = special {
+        if let Some(special) = Unroutable::overlapping(*item) {
+            let (code, why) = unroutable(&special);
+            let what = format!("2:{item} is {special}");
+            found.push(Finding::new(code, Error, place, what, why).instead(instead));
+        } else if let Some((prefix, (_, code, severity, kind, why))) = special {
             let what = format!("2:{item} is {kind} ({prefix})");
-            found.push(
-                Finding::new(*code, *severity, place, what, *why)
-                    .instead("a global unicast prefix that is routed to you"),
-            );
+            found.push(Finding::new(*code, *severity, place, what, *why).instead(instead));
         } else if !"2000::/3".parse::<Ipv6Net>().is_ok_and(|global| global.contains(item)) {
             let what = format!("2:{item} lies outside 2000::/3");
             let why = "all global unicast that is given out lies in 2000::/3";
-            found.push(
-                Finding::new(AplUnallocated, Warning, place, what, why)
-                    .instead("a global unicast prefix that is routed to you"),
-            );
+            found.push(Finding::new(AplUnallocated, Warning, place, what, why).instead(instead));
         }
         taken(space, *item, place, found);
     }

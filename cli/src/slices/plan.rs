@@ -4,7 +4,7 @@ use std::{borrow::Cow, path::PathBuf};
 
 use ipnet::Ipv6Net;
 use serde_json::json;
-use ssa_rules::{AddressSpace, Record};
+use ssa_rules::{AddressSpace, Record, apl::Unroutable};
 use ssa_slices::{
     self as slices, Replicas, SliceBits, SliceError, SliceSpace,
     document::{Document, Endpoint, Roster, StateFault},
@@ -215,6 +215,14 @@ fn space(service: &Service, record: Option<&Record>, faults: &mut Faults) -> Opt
         Some(record) => record.space(published.as_ref()).map(Cow::into_owned),
         None => published,
     };
+    for item in space.iter().flat_map(AddressSpace::positive) {
+        if let Some(unroutable) = Unroutable::overlapping(*item) {
+            faults.push(
+                "--apl",
+                format!("2:{item} overlaps {unroutable}, which no router forwards"),
+            );
+        }
+    }
     if space.is_none() {
         let wrong = if service.apl.is_some() {
             "no item of family 2; at least one positive one is needed"

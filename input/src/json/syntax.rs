@@ -8,10 +8,10 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{Fault, Problem};
+use super::{Fault, Problem, excerpt};
 
 /// The errors of `serde_json`, and what is reported for them.
-const MESSAGES: [(&str, &str); 16] = [
+const MESSAGES: [(&str, &str); 20] = [
     ("EOF while parsing a list", "the document ends within a list"),
     ("EOF while parsing an object", "the document ends within an object"),
     ("EOF while parsing a string", "the document ends within a string"),
@@ -28,6 +28,22 @@ const MESSAGES: [(&str, &str); 16] = [
     (
         "trailing characters",
         "unexpected characters after the end of the document",
+    ),
+    (
+        "lone leading surrogate",
+        "half of a surrogate pair is escaped without the other half",
+    ),
+    (
+        "unexpected end of hex escape",
+        "half of a surrogate pair is escaped without the other half",
+    ),
+    (
+        "invalid unicode code point",
+        "half of a surrogate pair is escaped without the other half",
+    ),
+    (
+        "invalid escape",
+        "a backslash in a string must be followed by one of \" \\ / b f n r t, or by u and four hex digits",
     ),
     ("key must be a string", "a key must be a string in double quotes"),
     ("invalid number", "not a JSON number"),
@@ -61,7 +77,7 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Fault> {
     let problem = match said.strip_prefix(DUPLICATE) {
         Some(rest) => {
             let key = rest.rsplit_once(" at line ").map_or(rest, |(key, _)| key);
-            format!("duplicate field `{key}`")
+            format!("duplicate field `{}`", excerpt(key))
         }
         None => MESSAGES
             .iter()

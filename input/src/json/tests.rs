@@ -136,7 +136,10 @@ fn a_syntax_error_is_reported_once_with_its_line() {
         (r#"{"a" 1}"#, "a colon must follow a key"),
         (r#"{"a": 1 "b"}"#, "a comma or } must follow a value of an object"),
         ("[\"\n\"]", "a string contains a control character"),
-        (r#"["\x"]"#, "not JSON"),
+        (r#"["\x"]"#, "a backslash in a string must be followed by one of"),
+        (r#"["\ud800"]"#, "half of a surrogate pair"),
+        (r#"["\ud800\u0041"]"#, "half of a surrogate pair"),
+        (r#"["\udc00"]"#, "half of a surrogate pair"),
         (&"[".repeat(200), "more than 127 levels deep"),
     ] {
         let told = told(json);
@@ -160,6 +163,22 @@ fn misplaced_keys_are_not_repeated() {
         let told = told(&json).concat();
         assert!(!told.is_empty() && !told.contains(&KEY[..8]), "{json}: {told}");
     }
+}
+
+#[test]
+fn long_names_of_fields_are_cut_and_keys_in_them_not_shown() {
+    let long = "k".repeat(100_000);
+    let shown = format!("{}…", "k".repeat(64));
+    for json in [
+        format!(r#"{{"{long}": 1}}"#),
+        format!(r#"{{"{long}": 1, "{long}": 1}}"#),
+    ] {
+        let told = told(&json).concat();
+        assert!(told.len() < 400 && told.contains(&shown), "{told}");
+    }
+    let key = "00112233445566778899aabbccddeeff";
+    let told = told(&format!(r#"{{"{}{key}{long}": 1}}"#, "-".repeat(50))).concat();
+    assert!(!told.contains(&key[..8]), "{told}");
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::{fmt, net::SocketAddr};
 
-use ipnet::Ipv6Net;
+use ipnet::IpNet;
 use ssa_dns::NameError;
 use ssa_input::{files, secrets::concealed};
-use ssa_rules::apl::TextError;
+use ssa_rules::apl::{TextError, Unroutable};
 use ssa_snapshot::read;
 
 /// Why a configuration is rejected: every fault in it.
@@ -84,13 +84,24 @@ pub enum Problem {
     #[error("{prefix} is shorter than /{min}")]
     TooShort {
         /// The prefix.
-        prefix: Ipv6Net,
+        prefix: IpNet,
         /// The minimum length.
         min: u8,
+    },
+    /// A prefix or an address that no service can have.
+    #[error("{text} overlaps {unroutable}, which no router forwards")]
+    Unroutable {
+        /// The prefix or the address.
+        text: String,
+        /// What it overlaps.
+        unroutable: Unroutable,
     },
     /// A path that is not absolute.
     #[error("must be an absolute path")]
     Relative,
+    /// A path that the system would cut off.
+    #[error("must be a path without NUL")]
+    Nul,
     /// A field that requires another.
     #[error("requires {missing}")]
     Without {

@@ -57,7 +57,7 @@ pub(super) struct Socket {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^0?[0246]{1,3}$")))]
     pub(super) mode: Option<String>,
     /// The group ID of the socket; by default the daemon's.
-    pub(super) group: Option<u32>,
+    pub(super) group: Option<Id>,
     /// Who may fetch what, by the peer credentials the kernel reports. By default, the daemon's own user may fetch everything.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::MAX_MEMBERS)))]
     pub(super) peers: Option<Vec<Peer>>,
@@ -79,15 +79,18 @@ fn default_mode() -> Option<String> {
     Some("600".into())
 }
 
+/// The number of a user or a group. The last one is none: to chown(2) it means that nothing is to change.
+pub(super) type Id = Number<0, { u32::MAX - 1 }, 0>;
+
 /// Processes identified by `uid`, `gid` or both, and what they may fetch.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Peer {
     /// The user ID.
-    pub(super) uid: Option<u32>,
+    pub(super) uid: Option<Id>,
     /// The group ID.
-    pub(super) gid: Option<u32>,
+    pub(super) gid: Option<Id>,
     /// The roles whose snapshots they may fetch.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
     pub(super) roles: Vec<Role>,
@@ -264,7 +267,8 @@ pub(super) struct Front {
     /// The addresses it listens on, over UDP and TCP: `ADDRESS:PORT`, not wildcards such as `[::]`; link-local addresses need their interface.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::MAX_MEMBERS)))]
     pub(super) listen: Vec<String>,
-    /// Prefixes of clients that may query it, in addition to this host; other clients are refused and their connections closed at once.
+    /// Prefixes of clients that may query it, in addition to this host, at least 16 bits long, or 8 for IPv4; other clients are
+    /// refused and their connections closed at once.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = super::MAX_MEMBERS)))]
     pub(super) clients: Vec<String>,

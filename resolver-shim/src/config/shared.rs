@@ -69,7 +69,7 @@ mod tests {
                 .map(|shared| format!("{}: {shared}", shared.port))
                 .collect()
         };
-        let web = service("web", "[80, 8080, 8080]", "shadow");
+        let web = service("web", "[80, 8080]", "shadow");
         let vault = service("vault", "[8080]", "enforce");
         let old = service("old", "[443, 80]", "off");
         assert_eq!(

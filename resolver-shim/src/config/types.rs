@@ -113,6 +113,16 @@ pub struct Service {
     pub outbound: Option<Outbound>,
 }
 
+impl Service {
+    /// Returns whether its filters cannot tell it from another service of the same records: clients' know a service by its
+    /// plain addresses, servers' also by its ports.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let inbound = self.inbound.as_ref().zip(other.inbound.as_ref());
+        (self.outbound.is_some() && other.outbound.is_some())
+            || inbound.is_some_and(|(one, other)| one.ports.iter().any(|port| other.ports.contains(port)))
+    }
+}
+
 /// Where records come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {

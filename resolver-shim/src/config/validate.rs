@@ -3,14 +3,15 @@
 use std::{
     collections::HashMap,
     net::{Ipv6Addr, SocketAddr},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ipnet::{IpNet, Ipv6Net};
-use ssa_dns::AddressError;
+use ssa_dns::{AddressError, Name};
 use ssa_input::secrets::{concealed, has_key};
-use ssa_rules::{Apl, Record};
+use ssa_rules::{Apl, Record, apl::Unroutable};
 use ssa_snapshot::{ServiceName, read};
 
 use super::{
@@ -18,8 +19,29 @@ use super::{
     Problem, Service, Socket, limits, raw,
 };
 
-/// The minimum length of an allowed prefix: the same as of an item of an address list.
-const MIN_ALLOWED_LENGTH: u8 = 16;
+/// The minimum length of a prefix: the same as of an item of an address list.
+const MIN_LENGTH: u8 = 16;
+
+/// The minimum length of a prefix of IPv4: the longest block that is private to networks, 10.0.0.0/8, is so long.
+const MIN_IPV4_LENGTH: u8 = 8;
+
+/// What the prefixes of a list may be.
+struct Prefixes {
+    min_count: usize,
+    ipv4: bool,
+    /// Whether services have them.
+    routed: bool,
+}
+
+impl Prefixes {
+    const fn wanted(&self) -> &'static str {
+        if self.ipv4 {
+            "a prefix without bits past its length"
+        } else {
+            "an IPv6 prefix without bits past its length"
+        }
+    }
+}
 
 /// Returns an excerpt of a text for an error, without what may be a key: a key cut in two would not be recognised as one.
 fn excerpt(text: &str) -> String {
@@ -54,6 +76,8 @@ impl Validator {
     pub(super) fn absolute(&mut self, place: &str, path: &Path) {
         if !path.is_absolute() {
             self.fault(place, Problem::Relative);
+        } else if path.as_os_str().as_bytes().contains(&0) {
+            self.fault(place, Problem::Nul);
         }
     }
 
@@ -90,12 +114,46 @@ impl Validator {
         self.fault(place, Problem::Value(read::Problem::OneOf(fields)));
     }
 
-    /// Takes the number of a user or a group. The last one is none: to chown(2) it means that nothing is to change.
-    fn id(&mut self, place: &str, id: Option<u32>) -> Option<u32> {
-        if let Some(id) = id {
-            self.bounded(place, id.into(), [0, u64::from(u32::MAX) - 1]);
+    /// Reports members of a list that occur in it before.
+    fn unique<T: PartialEq>(&mut self, place: &str, list: &[T]) {
+        for (number, member) in list.iter().enumerate() {
+            if let Some(first) = list.iter().take(number).position(|other| other == member) {
+                self.fault(format!("{place}[{number}]"), Problem::Duplicate { first });
+            }
         }
-        id
+    }
+
+    /// Takes prefixes of at least some length, each once; nothing is told of those behind a member of another shape.
+    fn prefixes(&mut self, place: &str, list: &[String], bounds: &Prefixes) -> Vec<IpNet> {
+        self.count(place, list.len(), [bounds.min_count, MAX_MEMBERS]);
+        if !self.is_whole(place) {
+            return Vec::new();
+        }
+        let mut found: Vec<(usize, IpNet)> = Vec::new();
+        for (number, text) in list.iter().enumerate() {
+            let place = format!("{place}[{number}]");
+            let read = text.parse::<IpNet>().ok();
+            let exact = |prefix: &IpNet| prefix.addr() == prefix.network() && (bounds.ipv4 || prefix.addr().is_ipv6());
+            let Some(prefix) = self.parsed(&place, text, read.filter(exact), bounds.wanted()) else {
+                continue;
+            };
+            let (min, unroutable) = match prefix {
+                IpNet::V4(_) => (MIN_IPV4_LENGTH, None),
+                IpNet::V6(prefix) if bounds.routed => (MIN_LENGTH, Unroutable::overlapping(prefix)),
+                IpNet::V6(_) => (MIN_LENGTH, None),
+            };
+            if prefix.prefix_len() < min {
+                self.fault(place, Problem::TooShort { prefix, min });
+            } else if let Some(unroutable) = unroutable {
+                let text = text.clone();
+                self.fault(place, Problem::Unroutable { text, unroutable });
+            } else if let Some((first, _)) = found.iter().find(|(_, other)| *other == prefix) {
+                self.fault(place, Problem::Duplicate { first: *first });
+            } else {
+                found.push((number, prefix));
+            }
+        }
+        found.into_iter().map(|(_, prefix)| prefix).collect()
     }
 
     pub(super) fn socket_address(&mut self, place: &str, text: &str) -> Option<SocketAddr> {
@@ -159,17 +217,19 @@ impl Validator {
         let peers = raw.peers.map(|peers| {
             self.count("socket.peers", peers.len(), [1, MAX_MEMBERS]);
             let judged: &[raw::Peer] = if self.is_whole("socket.peers") { &peers } else { &[] };
+            let ids: Vec<_> = judged.iter().map(|peer| (peer.uid, peer.gid)).collect();
+            self.unique("socket.peers", &ids);
             for (number, peer) in judged.iter().enumerate() {
-                self.id(&format!("socket.peers[{number}].uid"), peer.uid);
-                self.id(&format!("socket.peers[{number}].gid"), peer.gid);
                 if peer.uid.is_none() && peer.gid.is_none() {
                     self.missing(format!("socket.peers[{number}].uid"));
                 }
-                self.count(&format!("socket.peers[{number}].roles"), peer.roles.len(), [1, 2]);
+                let roles = format!("socket.peers[{number}].roles");
+                self.count(&roles, peer.roles.len(), [1, 2]);
+                self.unique(&roles, &peer.roles);
             }
             let peer = |peer: raw::Peer| Peer {
-                uid: peer.uid,
-                gid: peer.gid,
+                uid: peer.uid.map(raw::Id::get),
+                gid: peer.gid.map(raw::Id::get),
                 roles: peer.roles,
             };
             peers.into_iter().map(peer).collect()
@@ -177,7 +237,7 @@ impl Validator {
         Socket {
             path,
             mode: mode.unwrap_or(0o600),
-            group: self.id("socket.group", raw.group),
+            group: raw.group.map(raw::Id::get),
             peers,
         }
     }
@@ -189,17 +249,12 @@ impl Validator {
             read => read,
         };
         let listen = self.addresses("front.listen", &raw.listen, one, "ADDRESS:PORT of a single address");
-        self.count("front.clients", raw.clients.len(), [0, MAX_MEMBERS]);
-        let mut clients = Vec::new();
-        let judged: &[String] = if self.is_whole("front.clients") {
-            &raw.clients
-        } else {
-            &[]
+        let bounds = Prefixes {
+            min_count: 0,
+            ipv4: true,
+            routed: false,
         };
-        for (number, text) in judged.iter().enumerate() {
-            let place = format!("front.clients[{number}]");
-            clients.extend(self.parsed(&place, text, text.parse::<IpNet>().ok(), "a prefix"));
-        }
+        let clients = self.prefixes("front.clients", &raw.clients, &bounds);
         let servers = raw.servers.map(|list| {
             self.addresses(
                 "front.servers",
@@ -274,13 +329,33 @@ impl Validator {
         for (number, service) in raw.into_iter().enumerate().take(MAX_SERVICES) {
             let place = format!("services[{number}]");
             let Some(service) = service else { continue };
-            let first = *met.entry(service.name.clone()).or_insert(number);
+            // Domain names do not differ by case (RFC 4343), and neither do these.
+            let first = *met.entry(service.name.to_ascii_lowercase()).or_insert(number);
             if first != number {
                 self.fault(format!("{place}.name"), Problem::Duplicate { first });
             }
-            services.extend(self.service(&place, service));
+            services.extend(self.service(&place, service).map(|service| (number, service)));
         }
-        services
+        self.domains(&services);
+        services.into_iter().map(|(_, service)| service).collect()
+    }
+
+    /// Reports services that would be judged, or whose addresses composed, by the records of one domain and cannot be told
+    /// apart.
+    fn domains(&mut self, services: &[(usize, Service)]) {
+        let mut met: HashMap<&Name, Vec<(usize, &Service)>> = HashMap::new();
+        for (number, service) in services {
+            let Origin::Dns(domain) = &service.origin else { continue };
+            let others = met.entry(domain).or_default();
+            if let Some((first, _)) = others.iter().find(|(_, other)| service.meets(other)) {
+                let (place, with) = (
+                    format!("services[{number}].domain"),
+                    format!("services[{first}].domain"),
+                );
+                self.fault(place, Problem::Collides { with });
+            }
+            others.push((*number, service));
+        }
     }
 
     fn service(&mut self, place: &str, raw: raw::Service) -> Option<Service> {
@@ -343,9 +418,18 @@ impl Validator {
         }
         self.count(&format!("{place}.addresses"), raw.addresses.len(), [0, MAX_MEMBERS]);
         let mut addresses = Vec::new();
+        let read: Vec<Ipv6Addr> = raw.addresses.iter().filter_map(|text| text.parse().ok()).collect();
+        if read.len() == raw.addresses.len() {
+            self.unique(&format!("{place}.addresses"), &read);
+        }
         for (number, text) in raw.addresses.iter().enumerate() {
             let place = format!("{place}.addresses[{number}]");
-            addresses.extend(self.parsed(&place, text, text.parse::<Ipv6Addr>().ok(), "an IPv6 address"));
+            let address = self.parsed(&place, text, text.parse::<Ipv6Addr>().ok(), "an IPv6 address");
+            if let Some(unroutable) = address.and_then(|address| Unroutable::overlapping(address.into())) {
+                let text = text.clone();
+                self.fault(place, Problem::Unroutable { text, unroutable });
+            }
+            addresses.extend(address);
         }
         Fixed {
             apl,
@@ -355,37 +439,39 @@ impl Validator {
     }
 
     fn allowed(&mut self, place: &str, raw: &[String]) -> Vec<Ipv6Net> {
-        self.count(place, raw.len(), [1, MAX_MEMBERS]);
-        let mut allowed = Vec::new();
-        for (number, text) in raw.iter().enumerate() {
-            let place = format!("{place}[{number}]");
-            let exact = |prefix: &Ipv6Net| prefix.addr() == prefix.network();
-            let prefix = text.parse().ok().filter(exact);
-            let prefix = self.parsed(&place, text, prefix, "an IPv6 prefix without bits past its length");
-            if let Some(prefix) = prefix.filter(|prefix| prefix.prefix_len() < MIN_ALLOWED_LENGTH) {
-                let min = MIN_ALLOWED_LENGTH;
-                self.fault(place, Problem::TooShort { prefix, min });
-            }
-            allowed.extend(prefix);
-        }
-        allowed
+        let bounds = Prefixes {
+            min_count: 1,
+            ipv4: false,
+            routed: true,
+        };
+        let ipv6 = |prefix| match prefix {
+            IpNet::V6(prefix) => Some(prefix),
+            IpNet::V4(_) => None,
+        };
+        self.prefixes(place, raw, &bounds)
+            .into_iter()
+            .filter_map(ipv6)
+            .collect()
     }
 
-    fn ports(&mut self, place: &str, ports: &[u16]) {
-        for (number, port) in ports.iter().enumerate() {
-            self.bounded(&format!("{place}[{number}]"), (*port).into(), [1, u16::MAX.into()]);
+    fn ports(&mut self, place: &str, ports: Vec<u16>, min: usize) -> Vec<u16> {
+        self.count(place, ports.len(), [min, MAX_MEMBERS]);
+        if self.is_whole(place) {
+            self.unique(place, &ports);
+            for (number, port) in ports.iter().enumerate() {
+                self.bounded(&format!("{place}[{number}]"), (*port).into(), [1, u16::MAX.into()]);
+            }
         }
+        ports
     }
 
     fn inbound(&mut self, place: &str, raw: raw::Inbound) -> Inbound {
-        let ports = format!("{place}.ports");
-        self.count(&ports, raw.ports.len(), [1, MAX_MEMBERS]);
-        self.ports(&ports, &raw.ports);
+        let ports = self.ports(&format!("{place}.ports"), raw.ports, 1);
         if let Some(path) = &raw.secrets {
             self.absolute(&format!("{place}.secrets"), path);
         }
         Inbound {
-            ports: raw.ports,
+            ports,
             mode: raw.mode,
             policy: raw.policy,
             secrets: raw.secrets,
@@ -393,9 +479,7 @@ impl Validator {
     }
 
     fn outbound(&mut self, place: &str, raw: raw::Outbound) -> Outbound {
-        let ports = format!("{place}.ports");
-        self.count(&ports, raw.ports.len(), [0, MAX_MEMBERS]);
-        self.ports(&ports, &raw.ports);
+        let ports = self.ports(&format!("{place}.ports"), raw.ports, 0);
         if let Some(port) = raw.port {
             self.bounded(&format!("{place}.port"), port.into(), [1, u16::MAX.into()]);
         }
@@ -414,7 +498,7 @@ impl Validator {
             (None, None) => None,
         };
         Outbound {
-            ports: raw.ports,
+            ports,
             port: raw.port,
             keys,
         }

@@ -110,12 +110,12 @@ impl Files {
         self.trusted = named.cloned().map(Watched::new).collect();
     }
 
-    /// Notes whether what was read is in use. Where it is not, it is read again when any file of it changes.
+    /// Records whether what was read is in use. Where it is not, it is read again when any file of it changes.
     pub(super) fn note(&mut self, is_refused: bool) {
         self.is_refused = is_refused;
     }
 
-    /// Says what has changed since it was read.
+    /// Returns what has changed since it was read.
     pub(super) fn look(&mut self) -> Option<Changed> {
         let configuration = self.configuration.as_mut().is_some_and(Watched::has_changed);
         // Each is looked at.

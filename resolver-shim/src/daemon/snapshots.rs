@@ -205,7 +205,7 @@ impl Snapshots {
         self.report();
     }
 
-    /// Tells how everything stands.
+    /// Logs the state of everything.
     fn report(&self) {
         let (model, published) = (&self.model, self.first.is_none());
         let ready = published && model.is_usable();

@@ -104,7 +104,7 @@ impl Table {
         querier.is_host || self.clients.iter().any(|clients| clients.contains(&querier.address))
     }
 
-    /// Says what is done about a message of a querier. `random` gives 64 random bits a call.
+    /// Returns what is done about a message of a querier. `random` gives 64 random bits a call.
     pub fn decide(&self, message: &[u8], querier: Querier, now: Now, random: &mut impl FnMut() -> u64) -> Decision {
         if !wire::is_query(message) || !querier.is_one() {
             return Decision::Ignore;

@@ -55,7 +55,7 @@ impl Querier {
 pub(crate) struct Queriers(Arc<Mutex<HashMap<SocketAddr, (bool, Instant)>>>);
 
 impl Queriers {
-    /// Says who asks from an address.
+    /// Returns who asks from an address.
     pub(crate) fn of(&self, from: SocketAddr) -> Querier {
         let address = from.ip();
         let is_host = address.is_loopback() || self.is_own(from);

@@ -213,7 +213,7 @@ impl History {
         failure.map(|failure| format!("{}: {}", failure.kind, failure.reason))
     }
 
-    /// Says what the service's verifiers are told by what the answers say, and remembers it.
+    /// Returns what the service's verifiers are told by what the answers say, and remembers it.
     pub(crate) fn view_for_verifiers(&mut self, judged: Option<Judged>, now: Seconds, terms: &Terms<'_>) -> View {
         let usable = judged.as_ref().filter(|judged| !judged.usable.is_empty());
         self.is_usable = usable.is_some();
@@ -271,7 +271,7 @@ impl History {
         }
     }
 
-    /// Says what is worth knowing of rules that are in use.
+    /// Returns what is worth knowing of rules that are in use.
     fn remark(&self, dropped: usize, kept: Kept, max_ttl: u64) -> Option<String> {
         let ttl = self.records.greatest.ttl().max(self.list.greatest.ttl());
         if dropped > 0 {
@@ -289,7 +289,7 @@ impl History {
         }
     }
 
-    /// Says what the service's clients are told by what the answers say; `stale` is how many seconds they may live on
+    /// Returns what the service's clients are told by what the answers say; `stale` is how many seconds they may live on
     /// expired answers, and `max_ttl` for how many a TTL counts.
     #[must_use]
     pub(crate) fn view_for_clients(&self, judged: Option<Judged>, now: Seconds, stale: u64, max_ttl: u64) -> View {
@@ -351,7 +351,7 @@ impl History {
         }
     }
 
-    /// Says of usable answers whether they are the newest.
+    /// Returns whether usable answers are the newest.
     fn freshness(&self, judged: Standing) -> Standing {
         match self.failure() {
             Some(reason) => Standing::new(State::Stale, Some(reason)),

@@ -68,7 +68,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Says how, and why.
+    /// Returns how, and why.
     #[must_use]
     pub const fn new(state: State, reason: Option<String>) -> Self {
         Self {

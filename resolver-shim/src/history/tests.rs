@@ -19,13 +19,13 @@ pub(super) fn terms() -> Terms<'static> {
 }
 
 impl History {
-    /// Says what verifiers are told by the answers alone.
+    /// Returns what verifiers are told by the answers alone.
     pub(crate) fn verifier(&mut self, now: Seconds, terms: &Terms<'_>) -> View {
         let judged = self.judge(Party::Verifier, terms);
         self.view_for_verifiers(judged, now, terms)
     }
 
-    /// Says what clients are told by the answers alone.
+    /// Returns what clients are told by the answers alone.
     fn client(&self, now: Seconds, stale: u64, terms: &Terms<'_>) -> View {
         let judged = self.judge(Party::Client, terms);
         self.view_for_clients(judged, now, stale, terms.max_ttl)

@@ -83,7 +83,7 @@ struct Known {
 }
 
 impl Known {
-    /// Tells once that filters cannot check macs.
+    /// Logs once that filters cannot check macs.
     fn note_unchecked(&mut self, pairs: &[crate::history::Pair]) {
         let unchecked = advice::unchecked_macs(pairs);
         if let Some(rules) = unchecked.as_deref().filter(|_| unchecked != self.unchecked) {

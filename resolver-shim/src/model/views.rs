@@ -235,7 +235,7 @@ impl Model {
     /// Returns the services that can get what they publish if others leave it at the same time. Each of them gives up by
     /// its own answers what others get: nobody has to who publishes it still, or nothing that is usable. That one moves has
     /// all those move who hold what it wants, and so on; if one of these does not, or two of them want the same, it stays.
-    /// Says too whether all were looked at.
+    /// Also returns whether all were looked at.
     fn moves(&self, views: &[Views]) -> (Moves, bool) {
         let held = owned(&self.services, &Moves::new());
         let can_move = |number: usize| views.get(number).is_some_and(|views| views.demand.is_refused);

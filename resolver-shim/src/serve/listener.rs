@@ -13,6 +13,22 @@ use crate::{
     folders::{Folders, Missing},
 };
 
+/// Opens the place of the socket, if what is there is one, or nothing.
+///
+/// # Errors
+///
+/// Its folder is missing or others can change it, or what is there is something else, which stays.
+pub(crate) fn place(config: &Socket, folders: Folders, missing: Missing) -> io::Result<AnchoredPath> {
+    let place = AnchoredPath::open(&config.path, folders, missing)?;
+    match place.found() {
+        Ok(found) if !files::is_socket(&found) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "what is there is not a socket, and is left as it is",
+        )),
+        _ => Ok(place),
+    }
+}
+
 /// A bound socket, whose file is removed with it.
 #[derive(Debug)]
 pub struct Listener {
@@ -30,17 +46,12 @@ impl Listener {
     ///
     /// Another daemon listens there, the path is something else, another user controls a part of it, or a system call fails.
     pub fn new(config: &Socket, folders: Folders) -> io::Result<Self> {
-        let place = AnchoredPath::open(&config.path, folders, Missing::Create)?;
-        if let Ok(found) = place.found() {
-            if !files::is_socket(&found) {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "is not a socket"));
-            }
-            if std::os::unix::net::UnixStream::connect(place.path()).is_ok() {
-                return Err(io::Error::new(
-                    io::ErrorKind::AddrInUse,
-                    "another process is listening there",
-                ));
-            }
+        let place = place(config, folders, Missing::Create)?;
+        if place.found().is_ok() && std::os::unix::net::UnixStream::connect(place.path()).is_ok() {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process is listening there",
+            ));
         }
         if place.shared {
             let path = config.path.display();

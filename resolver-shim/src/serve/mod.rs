@@ -27,6 +27,7 @@ use crate::{
     users,
 };
 
+pub(crate) use self::listener::place;
 pub use self::{access::Access, listener::Listener};
 
 /// The maximum number of concurrent connections.

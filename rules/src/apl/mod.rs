@@ -2,6 +2,7 @@
 
 mod space;
 mod text;
+mod unroutable;
 mod wire;
 
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use crate::bits;
 pub use space::{AddressSpace, Membership, SpaceError, SpaceFault};
 pub(crate) use text::decimal;
 pub use text::{TextError, TextFault};
+pub use unroutable::Unroutable;
 pub use wire::{WireError, WireFault};
 
 /// The maximum number of items of family 2 that an address space may have, duplicates counted.

@@ -150,7 +150,7 @@ impl AddressSpace {
             .collect()
     }
 
-    /// Says what an address is to the service.
+    /// Returns what an address is to the service.
     ///
     /// ```
     /// use ssa_rules::{AddressSpace, Apl, Membership};

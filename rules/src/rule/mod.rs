@@ -275,7 +275,7 @@ impl Rule {
             .map(|(index, item)| (ItemIndex::new(index), item.prefix()))
     }
 
-    /// Says what an address is to the service.
+    /// Returns what an address is to the service.
     #[must_use]
     pub fn membership(&self, address: Ipv6Addr) -> Membership {
         match self.containing(u128::from(address)) {

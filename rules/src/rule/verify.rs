@@ -148,7 +148,7 @@ impl Rule {
         unchecked
     }
 
-    /// Says which item the inputs choose, if it is another.
+    /// Returns which item the inputs choose, if it is another.
     #[inline(never)]
     fn wrong_item(&self, context: &Context<'_>, item: &Item) -> Option<Violation> {
         let (_, winner) = self.hash_item(context)?;
@@ -224,7 +224,7 @@ impl Rule {
         replicas.fold(Choice::from(0), |fits, one| fits | one).into()
     }
 
-    /// Says for the operator what the field is and what it should be.
+    /// Returns for the operator what the field is and what it should be.
     #[cold]
     fn violation(&self, Failing { index, value }: Failing, destination: u128) -> Violation {
         let field = self.fields.get(usize::from(index)).unwrap_or(&CompiledField::NONE);
@@ -241,7 +241,7 @@ impl Rule {
         }
     }
 
-    /// Says what work the minute of now has, unless a minute of the window has enough.
+    /// Returns what work the minute of now has, unless a minute of the window has enough.
     #[inline(never)]
     fn lacking_work(&self, context: &Context<'_>, destination: u128, now: u64) -> Option<Violation> {
         let skew = u64::from(self.skew);

@@ -161,14 +161,14 @@ fn faults_are_told_at_once() {
         "services[2].name: is a duplicate of [1]",
         "services[2].inbound: missing",
         "front.listen[0]: must be ADDRESS:PORT of a single address, not \"[::]:53\"",
-        "front.clients[0]: must be a prefix, not \"all\"",
+        "front.clients[0]: must be a prefix without bits past its length, not \"all\"",
         "front.max_pow: must be an integer from 0 to 16, not 17",
         "front.min_time_step_s: must be an integer from 1 to 86400, not 0",
         "front.listen: [::1]:53 is the front itself",
     ];
     for expected in expected {
         assert!(
-            told.iter().any(|told| told.split(" (line ").next() == Some(expected)),
+            told.iter().any(|told| without_position(told) == expected),
             "{expected} in {told:#?}"
         );
     }
@@ -219,6 +219,102 @@ fn sizes_are_bounded() {
     );
 }
 
+#[test]
+fn prefixes_are_routable_and_long_enough_and_stand_once() {
+    let json = r#"{
+        "front": {"listen": ["[::1]:53"], "servers": ["192.0.2.1"],
+            "clients": ["::/0", "0.0.0.0/0", "2001:db8::1/64", "10.0.0.0/8", "fe80::/64", "10.0.0.0/8", "all"]},
+        "services": [{"name": "a", "inbound": {"ports": [1]},
+            "allowed": ["fe80::/64", "ff02::/64", "::/64", "192.0.2.0/24", "2001:db8::/15", "2001:db8::/32", "2001:db8::/32"],
+            "static": {"rules": ["v=ssa1; addr=rand:64"],
+                "addresses": ["::", "ff02::1", "fe80::1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::1"]}}]}"#;
+    let error = Config::from_json(json.as_bytes()).unwrap_err();
+    let told: Vec<String> = error.faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        "services[0].static.addresses[5]: is a duplicate of [4]",
+        "services[0].static.addresses[0]: :: overlaps loopback, unspecified or IPv4-compatible (::/96), which no router \
+         forwards",
+        "services[0].static.addresses[1]: ff02::1 overlaps multicast (ff00::/8), which no router forwards",
+        "services[0].static.addresses[2]: fe80::1 overlaps link-local (fe80::/10), which no router forwards",
+        "services[0].static.addresses[3]: ::ffff:192.0.2.1 overlaps IPv4-mapped (::ffff:0.0.0.0/96), which no router forwards",
+        "services[0].allowed[0]: fe80::/64 overlaps link-local (fe80::/10), which no router forwards",
+        "services[0].allowed[1]: ff02::/64 overlaps multicast (ff00::/8), which no router forwards",
+        "services[0].allowed[2]: ::/64 overlaps IPv4-mapped (::ffff:0.0.0.0/96), which no router forwards",
+        "services[0].allowed[3]: must be an IPv6 prefix without bits past its length, not \"192.0.2.0/24\"",
+        "services[0].allowed[4]: must be an IPv6 prefix without bits past its length, not \"2001:db8::/15\"",
+        "services[0].allowed[6]: is a duplicate of [5]",
+        "front.clients[0]: ::/0 is shorter than /16",
+        "front.clients[1]: 0.0.0.0/0 is shorter than /8",
+        "front.clients[2]: must be a prefix without bits past its length, not \"2001:db8::1/64\"",
+        "front.clients[5]: is a duplicate of [3]",
+        "front.clients[6]: must be a prefix without bits past its length, not \"all\"",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_stands_in_a_list_stands_there_once() {
+    let told = |json: &str| -> Vec<String> {
+        let error = Config::from_json(json.as_bytes()).map(drop).unwrap_err();
+        error.faults.iter().map(ToString::to_string).collect()
+    };
+    let service = |name: &str, more: &str| format!(r#"{{"name": "{name}", "allowed": ["2001:db8::/32"], {more}}}"#);
+    let services = |all: &[String]| format!(r#"{{"services": [{}]}}"#, all.join(", "));
+    let inbound = |ports: &str| format!(r#""inbound": {{"ports": {ports}}}"#);
+    for (json, expected) in [
+        (
+            r#"{"socket": {"peers": [{"uid": 1, "roles": ["inbound", "inbound"]}, {"uid": 1, "roles": ["outbound"]}]}}"#
+                .to_owned(),
+            ["socket.peers[1]: is a duplicate of [0]", "socket.peers[0].roles[1]: is a duplicate of [0]"].as_slice(),
+        ),
+        (
+            services(&[service("a", &inbound("[80, 443, 80]"))]),
+            &["services[0].inbound.ports[2]: is a duplicate of [0]"],
+        ),
+        (
+            services(&[service("a", r#""outbound": {"ports": [80, 80]}"#)]),
+            &["services[0].outbound.ports[1]: is a duplicate of [0]"],
+        ),
+        (
+            services(&[service("a.test", &inbound("[80]")), service("A.test", &inbound("[81]"))]),
+            &["services[1].name: is a duplicate of [0]"],
+        ),
+        (
+            services(&[
+                service("a.test", &inbound("[80]")),
+                service("b", &format!(r#""domain": "A.test.", {}"#, inbound("[81, 80]"))),
+            ]),
+            &["services[1].domain: conflicts with services[0].domain"],
+        ),
+        (
+            services(&[
+                service("a.test", r#""outbound": {"ports": [80]}"#),
+                service("b", r#""domain": "a.test", "outbound": {"ports": [81]}"#),
+            ]),
+            &["services[1].domain: conflicts with services[0].domain"],
+        ),
+    ] {
+        assert_eq!(told(&json), expected, "{json}");
+    }
+    // By their ports verifiers tell them apart, and clients by their roles.
+    let apart = services(&[
+        service("a.test", &inbound("[80]")),
+        service("b", &format!(r#""domain": "a.test", {}"#, inbound("[81]"))),
+        service("c", r#""domain": "a.test", "outbound": {}"#),
+    ]);
+    assert!(Config::from_json(apart.as_bytes()).is_ok());
+}
+
+#[test]
+fn paths_have_no_nul() {
+    let json = r#"{"socket": {"path": "/run/a\u0000b"}, "state": "/a\u0000"}"#;
+    let error = Config::from_json(json.as_bytes()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "socket.path: must be a path without NUL; state: must be a path without NUL"
+    );
+}
+
 /// The number that means "no change" to chown(2) is no user and no group.
 #[test]
 fn the_last_number_is_no_user_and_no_group() {
@@ -228,7 +324,11 @@ fn the_last_number_is_no_user_and_no_group() {
         );
         match Config::from_json(json.as_bytes()) {
             Ok(_) => Vec::new(),
-            Err(error) => error.faults.iter().map(ToString::to_string).collect(),
+            Err(error) => error
+                .faults
+                .iter()
+                .map(|fault| without_position(&fault.to_string()))
+                .collect(),
         }
     };
     let greatest = u64::from(u32::MAX) - 1;
@@ -236,7 +336,7 @@ fn the_last_number_is_no_user_and_no_group() {
     let last = greatest + 1;
     assert_eq!(
         peers(last, last, last),
-        ["socket.peers[0].uid", "socket.peers[0].gid", "socket.group"]
+        ["socket.group", "socket.peers[0].gid", "socket.peers[0].uid"]
             .map(|field| format!("{field}: must be an integer from 0 to {greatest}, not {last}"))
     );
 }
@@ -274,4 +374,9 @@ fn what_follows_from_a_fault_is_not_told_besides() {
     ] {
         assert_eq!(told(json), [place], "{json}");
     }
+}
+
+/// A fault without its line and column.
+fn without_position(told: &str) -> String {
+    told.split(" (line ").next().unwrap_or(told).to_owned()
 }

@@ -103,7 +103,7 @@ pub fn write<'a>(
     message.extend(data);
 }
 
-/// Says of a query that has an OPT record, as far as it can be read, whether it wants signatures.
+/// Returns whether a query that has an OPT record wants signatures, as far as the record can be read.
 #[must_use]
 pub fn of_query(query: &[u8]) -> Option<bool> {
     let mut at = if number(query, 4)? == 0 {
