@@ -18,6 +18,21 @@ fn what_is_no_configuration_of_envoy_is_refused() {
         ),
         ("json", "{\"services\": []}", "is not a configuration of Envoy"),
         ("bytes", "\u{0}\u{1}", "neither YAML nor JSON"),
+        (
+            "number",
+            "admin: {}\nstatic_resources: 7\n",
+            "static_resources: must be an object (line 2)",
+        ),
+        (
+            "member",
+            "static_resources:\n- listeners\n",
+            "static_resources: must be an object",
+        ),
+        (
+            "object",
+            "filter_chains: {filters: []}\n",
+            "filter_chains: must be a list (line 1)",
+        ),
     ] {
         let path = file(&format!("lint_envoy_{name}"), content);
         ssa(&["lint", "--envoy", text(&path)])
@@ -118,6 +133,77 @@ fn the_proxy_protocol_is_found_in_every_form_and_in_no_mention() {
             "{}",
             run.stdout
         );
+    }
+}
+
+#[test]
+fn configurations_of_the_module_are_judged_as_it_judges_them() {
+    let listener = |vm: &str, configuration: &str| {
+        format!(
+            r#"{{"static_resources": {{"listeners": [{{"filter_chains": [{{"filters": [{{"name": "ssa", "typed_config": {{
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm",
+                "config": {{"vm_config": {vm}{configuration}}}}}}}]}}]}}]}}}}"#
+        )
+    };
+    let text_of = |json: &str| {
+        let value = serde_json::Value::from(json);
+        format!(
+            r#", "configuration": {{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": {value}}}"#
+        )
+    };
+    let (ours, by_file) = (
+        r#"{"vm_id": "ssa"}"#,
+        r#"{"code": {"local": {"filename": "/a/ssa_filter.wasm"}}}"#,
+    );
+    let inbound = r#"{"role": "inbound", "snapshot": {"cluster": "ssa_resolver"}}"#;
+    let key = "00112233445566778899aabbccddeeff";
+    for (name, vm, configuration, wanted) in [
+        ("good", ours, text_of(inbound), vec![]),
+        ("none", ours, String::new(), vec!["configuration: missing"]),
+        (
+            "typo",
+            by_file,
+            text_of(&inbound.replace("inbound", "inbounds")),
+            vec!["role: must be one of inbound, outbound"],
+        ),
+        (
+            "fields",
+            ours,
+            text_of(&inbound.replace(r#""role""#, r#""hold": {"ms": 30001}, "colour": 1, "role""#)),
+            vec!["hold.ms: must be an integer from 0 to 30000", "colour: unknown field"],
+        ),
+        ("text", ours, text_of("role: inbound"), vec!["not JSON"]),
+        (
+            "key",
+            ours,
+            text_of(&inbound.replace(r#""role""#, &format!(r#""secrets": {{"k1": "{key}"}}, "role""#))),
+            vec![": "],
+        ),
+        (
+            "struct",
+            ours,
+            r#", "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"role": "inbound"}}"#
+                .to_owned(),
+            vec!["is not a google.protobuf.StringValue"],
+        ),
+        (
+            "other",
+            r#"{"vm_id": "other", "code": {"local": {"filename": "/a/other.wasm"}}}"#,
+            text_of("role: inbound"),
+            vec![],
+        ),
+    ] {
+        let path = file(&format!("lint_plugin_{name}"), &listener(vm, &configuration));
+        let run = ssa(&["lint", "--envoy", text(&path)]).exits(i32::from(!wanted.is_empty()));
+        let found = run.stdout.matches("[plugin-configuration]").count();
+        assert_eq!(found, wanted.len(), "{name}: {}", run.stdout);
+        let run = run.prints(&wanted);
+        assert!(!run.stdout.contains(&key[..8]), "{}", run.stdout);
+    }
+    for sample in ["client.yaml", "server.yaml"] {
+        let path = format!("{}/../envoy/{sample}", env!("CARGO_MANIFEST_DIR"));
+        let run = ssa(&["lint", "--envoy", &path]);
+        assert!(!run.stdout.contains("plugin-configuration"), "{}", run.stdout);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `ssa lint --envoy`: what in a configuration of Envoy takes away what rules stand on.
+//! `ssa lint --envoy`: what in a configuration of Envoy takes away what rules stand on, or is refused by the module.
 //!
 //! It is read as YAML, of which JSON, such as a `config_dump`, is a part: comments tell nothing, and neither does a text
 //! that only mentions a type. A configuration within another document, as in a `ConfigMap`, is read too.
@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use ssa_input::yaml::{self, Kind, Node};
 
-use super::finding::{Code::ProxyProtocol, Finding, Severity::Warning};
+use super::{
+    finding::{Code::ProxyProtocol, Finding, Severity::Warning},
+    plugin::{self, Plugin},
+};
 use crate::{
     failure::Faults,
     input::files::{self, FileError},
@@ -33,16 +36,16 @@ const TRUE: [&str; 4] = ["true", "yes", "on", "y"];
 const NAMES: [&str; 2] = ["envoy.filters.listener.proxy_protocol", "envoy.listener.proxy_protocol"];
 
 /// Keys of which a configuration has at least one at its top: of a bootstrap, of a dump, of an answer of an xDS server, and
-/// of a listener.
-const KEYS: [&str; 8] = [
-    "static_resources",
-    "dynamic_resources",
-    "layered_runtime",
-    "admin",
-    "configs",
-    "resources",
-    "filter_chains",
-    "listener_filters",
+/// of a listener. Each with whether it is a list.
+const KEYS: [(&str, bool); 8] = [
+    ("static_resources", false),
+    ("dynamic_resources", false),
+    ("layered_runtime", false),
+    ("admin", false),
+    ("configs", true),
+    ("resources", true),
+    ("filter_chains", true),
+    ("listener_filters", true),
 ];
 
 /// So deep are configurations read that lie in texts of others.
@@ -53,9 +56,11 @@ pub(super) fn check_all(paths: &[PathBuf], faults: &mut Faults) -> Vec<Finding> 
     let mut found = Vec::new();
     for path in paths {
         let place = format!("--envoy {}", path.display());
-        if let Some(lines) = faults.take(&place, read(path)) {
+        if let Some(seen) = faults.take(&place, read(path)) {
             let name = path.display().to_string();
-            found.extend(lines.into_iter().map(|line| finding(&name, line)));
+            found.extend(seen.lines.into_iter().map(|line| finding(&name, line)));
+            let plugins = seen.plugins.iter();
+            found.extend(plugins.flat_map(|(before, plugin)| plugin.findings(&name, *before)));
         }
     }
     found
@@ -73,25 +78,50 @@ enum EnvoyError {
     /// It is for another program.
     #[error(
         "is not a configuration of Envoy: it has no \"@type\" of {TYPES}…, and at its top none of {}",
-        KEYS.join(", ")
+        KEYS.map(|(key, _)| key).join(", ")
     )]
     NotEnvoys,
+    /// A field has another type.
+    #[error("{key}: must be {wanted} (line {line})")]
+    Type {
+        key: &'static str,
+        wanted: &'static str,
+        line: usize,
+    },
 }
 
-fn read(path: &Path) -> Result<Vec<usize>, EnvoyError> {
+fn read(path: &Path) -> Result<Seen, EnvoyError> {
     let text = files::read_text(path)?;
     let documents = yaml::read(&text)?;
     let mut seen = Seen::default();
     for document in &documents {
+        check_types(document)?;
         seen.look(document, 0, MAX_NESTING);
     }
     if seen.is_envoys {
         seen.lines.sort_unstable();
         seen.lines.dedup();
-        Ok(seen.lines)
+        Ok(seen)
     } else {
         Err(EnvoyError::NotEnvoys)
     }
+}
+
+/// Checks what stands at the top of a configuration.
+fn check_types(document: &Node) -> Result<(), EnvoyError> {
+    for (key, is_list) in KEYS {
+        let Some(value) = document.get(key) else { continue };
+        let (fits, wanted) = match &value.kind {
+            Kind::Alias => continue,
+            kind if is_list => (matches!(kind, Kind::List(_)), "a list"),
+            kind => (matches!(kind, Kind::Mapping(_)), "an object"),
+        };
+        if !fits {
+            let line = value.line;
+            return Err(EnvoyError::Type { key, wanted, line });
+        }
+    }
+    Ok(())
 }
 
 /// What is met in documents.
@@ -100,14 +130,17 @@ struct Seen {
     is_envoys: bool,
     /// Lines of the filter that is looked for.
     lines: Vec<usize>,
+    /// Configurations of the module with faults, each with the lines before its document.
+    plugins: Vec<(usize, Plugin)>,
 }
 
 impl Seen {
     /// Looks through a document whose lines are counted from so many before it.
     fn look(&mut self, document: &Node, before: usize, nesting: usize) {
-        self.is_envoys |= KEYS.iter().any(|key| document.get(key).is_some());
+        self.is_envoys |= KEYS.iter().any(|(key, _)| document.get(key).is_some());
         document.visit(&mut |node| {
             let types = types(node);
+            self.plugins.extend(plugin::judge(node).map(|plugin| (before, plugin)));
             self.is_envoys |= types.iter().any(|(name, _)| name.starts_with(TYPES));
             let filters = types.iter().filter(|(name, _)| is_proxy_protocol(name));
             self.lines.extend(filters.map(|(_, line)| before + line));

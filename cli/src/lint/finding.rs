@@ -107,7 +107,7 @@ macro_rules! codes {
                 match self { $(Self::$code => $name),* }
             }
 
-            /// Says in short what it is about.
+            /// Returns in short what it is about.
             pub(crate) const fn summary(self) -> &'static str {
                 match self { $(Self::$code => $summary),* }
             }
@@ -186,5 +186,6 @@ codes! {
     PowWeak "pow-weak" "a proof of work that costs nothing";
     PowHeavy "pow-heavy" "a proof of work that honest clients feel";
     ProxyProtocol "proxy-protocol" "a listener of Envoy that takes sources from the PROXY protocol";
+    PluginConfiguration "plugin-configuration" "a configuration that the module refuses";
     NotAnIdentity "not-an-identity" "a verdict is about addresses";
 }

@@ -8,6 +8,7 @@ mod faults;
 mod finding;
 mod host;
 mod placement;
+mod plugin;
 mod publication;
 mod read;
 mod secret;
