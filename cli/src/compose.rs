@@ -212,7 +212,7 @@ fn search(rule: &Rule, request: &Request<'_>, random: &mut Random) -> Result<Com
     }
 }
 
-/// Says which flag would help.
+/// Returns which flag would help.
 fn tell(error: ComposeError, record: &str, inputs: &Inputs, keys: &Keys) -> Failure {
     let fault = |place: &str| Fault::new(place, error);
     let mut kind = Kind::Input;

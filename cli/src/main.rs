@@ -133,7 +133,7 @@ fn without_hyphen_tip(text: &str) -> String {
     kept.join("\n") + "\n"
 }
 
-/// Tells what clap found: help and version as they are, errors of usage as JSON where that is wanted.
+/// Prints what clap found: help and version as they are, errors of usage as JSON where that is wanted.
 fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|arg| arg == "--json");
     if json && error.use_stderr() {

@@ -243,7 +243,7 @@ impl View {
         }
     }
 
-    /// Says what the name comes to.
+    /// Returns what the name comes to.
     fn verdict(&self) -> String {
         let Some(publication) = self.publication() else {
             return "the APL is invalid: no record is usable; fall back to a plain connection".into();
@@ -267,7 +267,7 @@ impl View {
         }
     }
 
-    /// Says of a record whether it is used.
+    /// Returns whether a record is used.
     fn role_of(&self, candidate: &Candidate) -> (&'static str, anstyle::Style) {
         let set_stands = self.publication().is_some_and(|publication| publication.set.is_ok());
         match (&candidate.rule, self.in_force()) {

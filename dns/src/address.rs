@@ -72,7 +72,7 @@ pub enum AddressError {
     },
 }
 
-/// Says what an address is that no host has as its own, or that says too little to reach one.
+/// Returns what an address is that no host has as its own, or that says too little to reach one.
 pub(crate) fn of_no_host(address: &SocketAddr) -> Option<&'static str> {
     match address {
         _ if address.port() == 0 => Some("missing a port: 0 is not one"),
@@ -85,7 +85,7 @@ pub(crate) fn of_no_host(address: &SocketAddr) -> Option<&'static str> {
     }
 }
 
-/// Says what an address is at which no server can be asked.
+/// Returns what an address is at which no server can be asked.
 fn of_no_server(address: &SocketAddr) -> Option<&'static str> {
     let unspecified = address.ip().is_unspecified();
     of_no_host(address).or_else(|| unspecified.then_some("the unspecified address, not that of a server"))

@@ -21,7 +21,7 @@ pub(crate) fn is_of_tls(error: &io::Error) -> bool {
         .is_some()
 }
 
-/// Says in words what is wrong with TLS.
+/// Returns in words what is wrong with TLS.
 fn in_words(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(error) => reason(error),

@@ -55,14 +55,14 @@ impl core::error::Error for ComposeFailure {}
 mod tests {
     use ssa_rules::Limits;
 
-    use crate::config::{Config, Role};
+    use crate::config::{Config, RoleConfig};
 
     fn configured(limits: &str) -> Limits {
         let json = format!(
             r#"{{"role": "outbound", "source": "2001:db8::7"{limits}, "services": [{{"name": "web",
                 "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["2001:db8:6::1"]}}]}}"#
         );
-        let Role::Outbound(outbound) = Config::from_json(json.as_bytes()).unwrap().role else {
+        let RoleConfig::Outbound(outbound) = Config::from_json(json.as_bytes()).unwrap().role else {
             panic!("outbound")
         };
         *outbound.limits()

@@ -89,7 +89,7 @@ pub trait Properties {
     /// The proxy does not provide it, or provides something else.
     fn get_address(&self, end: End) -> Result<Endpoint, Refused>;
 
-    /// Says whether the connection ended because the proxy could not connect upstream.
+    /// Returns whether the connection ended because the proxy could not connect upstream.
     ///
     /// # Errors
     ///

@@ -328,7 +328,7 @@ impl Inbound {
     }
 }
 
-/// Says whether a connection from this source to this port is exempt.
+/// Returns whether a connection from this source to this port is exempt.
 fn covers(exemption: &Exemption, source: Ipv6Addr, port: u16) -> bool {
     (exemption.ports.is_empty() || exemption.ports.iter().any(|own| own.get() == port))
         && exemption.sources.iter().any(|own| own.get().contains(&source))

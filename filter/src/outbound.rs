@@ -406,7 +406,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Config, Role},
+        config::{Config, RoleConfig},
         random::{Pool, Random},
     };
 
@@ -423,8 +423,8 @@ mod tests {
 
     fn read(json: &str) -> Outbound {
         match Config::from_json(json.as_bytes()).unwrap().role {
-            Role::Outbound(outbound) => outbound,
-            Role::Inbound(_) => panic!("outbound"),
+            RoleConfig::Outbound(outbound) => outbound,
+            RoleConfig::Inbound(_) => panic!("outbound"),
         }
     }
 

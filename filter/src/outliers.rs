@@ -49,7 +49,7 @@ impl Outliers {
     }
 }
 
-/// Says whether a failure still counts, whichever way the clock moved since.
+/// Returns whether a failure still counts, whichever way the clock moved since.
 fn counts(at: UnixTime, now: UnixTime) -> bool {
     now.0.abs_diff(at.0) < EJECTION_SECONDS
 }
@@ -61,12 +61,12 @@ pub(crate) mod tests {
     use ssa_rules::{Destination, Replica};
 
     use super::*;
-    use crate::config::{Config, Role};
+    use crate::config::{Config, RoleConfig};
 
     pub(crate) fn place(service: usize, address: u128) -> ServiceCandidate {
         let json = br#"{"role": "inbound", "services": [{"name": "web", "apl": "2:2001:db8:5::/64",
             "rules": ["v=ssa1; addr=rand:64"], "ports": [80]}]}"#;
-        let Role::Inbound(inbound) = Config::from_json(json).unwrap().role else {
+        let RoleConfig::Inbound(inbound) = Config::from_json(json).unwrap().role else {
             panic!("inbound")
         };
         let rules = &inbound.services().services()[0].service.rules;

@@ -35,7 +35,7 @@ impl Slice {
         }
     }
 
-    /// Says whether there is time for another step.
+    /// Returns whether there is time for another step.
     fn lasts(&mut self, clock: &mut impl FnMut() -> Option<u64>) -> bool {
         // It ends even if the clock stands still.
         self.steps = self.steps.saturating_add(1);
@@ -84,7 +84,7 @@ impl PowScheduler {
         self.solutions.retain(|(_, target)| target.place != *failed);
     }
 
-    /// Says whether a search is in progress.
+    /// Returns whether a search is in progress.
     #[must_use]
     pub fn is_running(&self, wanted: Task) -> bool {
         self.running.iter().any(|work| task(work) == wanted)
@@ -123,7 +123,7 @@ impl PowScheduler {
         found.is_some_and(|work| minute(work.began) == minute(now) && self.add(work))
     }
 
-    /// Says whether any search is in progress.
+    /// Returns whether any search is in progress.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.running.is_empty()

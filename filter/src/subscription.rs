@@ -42,13 +42,13 @@ impl Poller {
         }
     }
 
-    /// Says whether there is a snapshot in force.
+    /// Returns whether there is a snapshot in force.
     #[must_use]
     pub const fn ready(&self) -> bool {
         self.ready
     }
 
-    /// Says whether connections pass if no snapshot arrives in time.
+    /// Returns whether connections pass if no snapshot arrives in time.
     #[must_use]
     pub fn failure_mode_allow(&self) -> bool {
         self.subscription.failure_mode_allow(self.role)
@@ -86,7 +86,7 @@ impl Poller {
         self.call.is_none()
     }
 
-    /// Says whether a response is to the pending request, which is then done.
+    /// Returns whether a response is to the pending request, which is then done.
     pub fn complete(&mut self, call: Call, now: u64) -> bool {
         let ours = self.call.is_some_and(|(pending, ..)| pending == call);
         if ours {
@@ -112,7 +112,7 @@ impl Poller {
         }
     }
 
-    /// Says whether the last snapshot received was rejected.
+    /// Returns whether the last snapshot received was rejected.
     #[must_use]
     pub const fn rejected(&self) -> bool {
         self.rejected

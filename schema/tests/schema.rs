@@ -103,7 +103,7 @@ fn is_resolver(json: &str) -> bool {
     Config::from_json(json.as_bytes()).is_ok()
 }
 
-/// Says whether a program takes a document.
+/// Returns whether a program takes a document.
 type Is = fn(&str) -> bool;
 
 /// Another value at a place.

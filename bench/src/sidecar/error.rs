@@ -22,7 +22,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Says what was done, and to which file.
+    /// Returns what was done, and to which file.
     pub(crate) fn io(what: &str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let what = format!("cannot {what} {}", path.as_ref().display());
         move |source| Self::Io { what, source }

@@ -50,7 +50,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Says that a connection through it failed.
+    /// Records that a connection through it failed.
     pub(crate) fn fault(&self, fault: &io::Error) -> Error {
         Error::Load {
             variant: self.name.clone(),

@@ -316,7 +316,7 @@ fn rule_alone(context: &Context<'_>, alone: &Record, address: Ipv6Addr) -> Optio
     Rule::prepare(alone, Some(&space), &key).ok()
 }
 
-/// Says which replica the first field is of, where there are several.
+/// Returns which replica the first field is of, where there are several.
 fn replica(context: &Context<'_>, rule: &Rule, address: Ipv6Addr, index: usize) -> String {
     if index > 0 || rule.replicas() == 1 {
         return String::new();

@@ -268,7 +268,7 @@ fn table(record: &Record, parts: &[Part], out: &mut Output) {
     }
 }
 
-/// Says what fills a part and what a verifier does about it.
+/// Returns what fills a part and what a verifier does about it.
 fn words_of(record: &Record, index: usize) -> (String, String) {
     match index
         .checked_sub(1)

@@ -80,7 +80,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
     String::from_utf8(read(path)?).map_err(FileError::NotText)
 }
 
-/// Says before any work is done why a file could not be written after it. What is there is left as it is.
+/// Returns, before any work is done, why a file could not be written after it. What is there is left as it is.
 pub(crate) fn check_writable(path: &Path) -> Result<(), FileError> {
     let told = |error: io::Error| FileError::Io(path.to_owned(), error);
     let Ok(found) = path.metadata() else {
@@ -98,7 +98,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Says what something is that is neither read nor written as a file.
+/// Returns what something is that is neither read nor written as a file.
 fn unfit(kind: FileType) -> Option<&'static str> {
     if kind.is_dir() {
         return Some("a directory");
@@ -130,7 +130,7 @@ fn pipe(_path: &Path, _kind: FileType) -> Option<&'static str> {
     None
 }
 
-/// Says in words why a file cannot be used.
+/// Returns in words why a file cannot be used.
 pub(crate) fn reason(path: &Path, error: &io::Error) -> String {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) if error.kind() == ErrorKind::NotFound && !parent.exists() => {

@@ -59,7 +59,7 @@ impl Keys {
         })
     }
 
-    /// Says which key is needed, and which ones were given in its place.
+    /// Returns which key is needed, and which ones were given in its place.
     pub(crate) fn lacks(&self, id: &KeyId) -> String {
         let given: Vec<&str> = self.0.keys().map(KeyId::as_str).collect();
         let verb = if given.len() == 1 { "was" } else { "were" };

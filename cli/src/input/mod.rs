@@ -34,7 +34,7 @@ where
     faults.take(place, number.filter(|_| plain).ok_or_else(error))
 }
 
-/// Says why no connection ever comes from these addresses, if none does.
+/// Returns why no connection ever comes from these addresses, if none does.
 pub(crate) fn never_a_source(prefix: &Ipv6Net) -> Option<&'static str> {
     let kinds = [
         ("::/128", "the unspecified address, which no connection comes from"),

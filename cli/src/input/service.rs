@@ -247,7 +247,7 @@ pub(crate) fn text_faults(place: &str, text: &str, error: &TextError) -> Vec<Fau
     faults.collect()
 }
 
-/// Says what to write where an item is a plain IPv6 prefix, whose first group reads as a family.
+/// Returns what to write where an item is a plain IPv6 prefix, whose first group reads as a family.
 fn without_family(fault: &TextFault, word: &str) -> Option<String> {
     let item = match fault {
         TextFault::Shape { item, .. } | TextFault::Family { item, .. } => item,

@@ -236,7 +236,7 @@ impl Attack<'_> {
         hits
     }
 
-    /// Tells every endpoint that a source reaches, more than once perhaps.
+    /// Lists every endpoint that a source reaches, more than once perhaps.
     fn reach(&self, placement: Placement, source: Source, random: &mut Seeded, mut tell: impl FnMut(usize)) {
         let request = Request {
             source,

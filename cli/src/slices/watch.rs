@@ -92,7 +92,7 @@ fn bars(set: &Set, out: &mut Output) {
     }
 }
 
-/// Says what there is, in lines that change only with it.
+/// Returns what there is, in lines that change only with it.
 fn lines(picture: &Picture) -> Vec<String> {
     let mut lines = Vec::new();
     for set in &picture.sets {

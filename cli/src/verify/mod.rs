@@ -218,7 +218,7 @@ impl Judge<'_> {
         outcome(&best.verdict)
     }
 
-    /// Says more of a verdict, by heading.
+    /// Returns more of a verdict, by heading.
     fn details(&self, verdict: &Verdict) -> Vec<(&'static str, String)> {
         match verdict {
             Verdict::Conforming(unchecked) if unchecked.is_empty() => vec![("unchecked", "nothing".into())],

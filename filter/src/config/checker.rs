@@ -29,7 +29,7 @@ impl Checker {
         self.faults.append(faults);
     }
 
-    /// Says whether there are so many faults that no others are looked for.
+    /// Returns whether there are so many faults that no others are looked for.
     pub(super) fn is_full(&self) -> bool {
         self.document.is_full()
     }

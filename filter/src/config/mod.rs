@@ -1,7 +1,7 @@
 //! The plugin's configuration and its snapshots: JSON in, validated values out, every fault at once.
 //!
 //! ```
-//! use ssa_filter::config::{Config, Role};
+//! use ssa_filter::config::{Config, RoleConfig};
 //!
 //! let json = br#"{
 //!   "role": "inbound",
@@ -12,7 +12,7 @@
 //!     "ports": [80]
 //!   }]
 //! }"#;
-//! assert!(matches!(Config::from_json(json).unwrap().role, Role::Inbound(_)));
+//! assert!(matches!(Config::from_json(json).unwrap().role, RoleConfig::Inbound(_)));
 //!
 //! let faults = Config::from_json(br#"{"role": "inbound", "servises": []}"#).unwrap_err();
 //! assert_eq!(
@@ -28,7 +28,7 @@ mod snapshot;
 
 use ssa_rules::Limits;
 use ssa_snapshot::{List, read::Document};
-pub use ssa_snapshot::{MAX_BYTES as MAX_SNAPSHOT, MAX_SERVICES, Role as RoleName, plugin};
+pub use ssa_snapshot::{MAX_BYTES as MAX_SNAPSHOT, MAX_SERVICES, Role, plugin};
 
 use checker::Checker;
 pub use fault::{ConfigError, Fault, Problem};
@@ -51,7 +51,7 @@ pub struct Config {
     /// The type of Envoy filter that runs it.
     pub filter: plugin::FilterType,
     /// What it does with connections.
-    pub role: Role,
+    pub role: RoleConfig,
     /// How many connections one worker holds, and how long.
     pub hold: plugin::Hold,
     /// Where to fetch the services from, unless they are in the configuration.
@@ -60,20 +60,20 @@ pub struct Config {
 
 /// What the filter does with connections.
 #[derive(Clone, Debug)]
-pub enum Role {
+pub enum RoleConfig {
     /// It verifies those that come in.
     Inbound(Inbound),
     /// It composes the addresses of those that go out.
     Outbound(Outbound),
 }
 
-impl Role {
+impl RoleConfig {
     /// Returns the role's name, as configurations and metrics have it.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Inbound(_) => RoleName::Inbound.name(),
-            Self::Outbound(_) => RoleName::Outbound.name(),
+            Self::Inbound(_) => Role::Inbound.name(),
+            Self::Outbound(_) => Role::Outbound.name(),
         }
     }
 }
@@ -99,8 +99,8 @@ impl Config {
 fn read(checker: &mut Checker) -> Option<Config> {
     // The other fields depend on the role: without it, they cannot be checked.
     match checker.first("role")? {
-        RoleName::Inbound => read_inbound(checker),
-        RoleName::Outbound => read_outbound(checker),
+        Role::Inbound => read_inbound(checker),
+        Role::Outbound => read_outbound(checker),
     }
 }
 
@@ -112,7 +112,7 @@ fn read_inbound(checker: &mut Checker) -> Option<Config> {
     let exempt = raw.exempt.into_inner();
     Some(Config {
         filter: raw.filter,
-        role: Role::Inbound(Inbound::new(services, exempt, raw.no_match, raw.demote_cluster)),
+        role: RoleConfig::Inbound(Inbound::new(services, exempt, raw.no_match, raw.demote_cluster)),
         hold: raw.hold,
         subscription: raw.snapshot,
     })
@@ -135,7 +135,7 @@ fn read_outbound(checker: &mut Checker) -> Option<Config> {
     let seed = raw.seed.into_bytes();
     Some(Config {
         filter: raw.filter,
-        role: Role::Outbound(Outbound::new(services, source, seed, narrow(raw.pool.get()), limits)),
+        role: RoleConfig::Outbound(Outbound::new(services, source, seed, narrow(raw.pool.get()), limits)),
         hold: raw.hold,
         subscription: raw.snapshot,
     })

@@ -29,7 +29,7 @@ fn faults(json: &str) -> Vec<String> {
 fn valid_configurations_are_read() {
     let config = Config::from_json(GOOD.as_bytes()).unwrap();
     assert_eq!((config.hold, config.subscription), (Hold::default(), None));
-    let Role::Inbound(inbound) = config.role else {
+    let RoleConfig::Inbound(inbound) = config.role else {
         panic!("inbound")
     };
     assert_eq!(inbound.services().names(), ["web"]);
@@ -39,7 +39,7 @@ fn valid_configurations_are_read() {
     let outbound = r#"{"role": "outbound", "source": "2001:db8::1", "pool": 16.0, "services": [
         {"name": "web", "apl": "2:2001:db8:5::/64", "rules": ["v=ssa1; addr=rand:64"],
          "addresses": ["2001:db8:6::1"], "port": 8080}]}"#;
-    let Role::Outbound(outbound) = Config::from_json(outbound.as_bytes()).unwrap().role else {
+    let RoleConfig::Outbound(outbound) = Config::from_json(outbound.as_bytes()).unwrap().role else {
         panic!("outbound")
     };
     assert_eq!(outbound.pool(), 16);
@@ -62,8 +62,8 @@ fn snapshots_are_subscribed_to() {
     assert_eq!(&*subscription.cluster, "shim");
     assert_eq!((subscription.refresh_ms.get(), subscription.wait_s.get()), (1000, 30));
     for (role, path, allow) in [
-        (RoleName::Inbound, "/v1/inbound", false),
-        (RoleName::Outbound, "/v1/outbound", true),
+        (Role::Inbound, "/v1/inbound", false),
+        (Role::Outbound, "/v1/outbound", true),
     ] {
         assert_eq!(
             (subscription.path(role), subscription.failure_mode_allow(role)),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Config, Role};
+use crate::config::{Config, RoleConfig};
 
 const NOW: UnixTime = UnixTime(1_790_000_000);
 const SOURCE: &str = "[2001:db8:77:1::7]:40000";
@@ -14,8 +14,8 @@ fn inbound(extra: &str) -> Inbound {
             "ports": [81]}}]}}"#
     );
     match Config::from_json(json.as_bytes()).unwrap().role {
-        Role::Inbound(inbound) => inbound,
-        Role::Outbound(_) => panic!("inbound"),
+        RoleConfig::Inbound(inbound) => inbound,
+        RoleConfig::Outbound(_) => panic!("inbound"),
     }
 }
 
@@ -133,8 +133,8 @@ fn sharing(services: &[&str]) -> Inbound {
         services.join(",")
     );
     match Config::from_json(json.as_bytes()).unwrap().role {
-        Role::Inbound(inbound) => inbound,
-        Role::Outbound(_) => panic!("inbound"),
+        RoleConfig::Inbound(inbound) => inbound,
+        RoleConfig::Outbound(_) => panic!("inbound"),
     }
 }
 
@@ -251,7 +251,7 @@ fn what_depends_on_objects_is_found_unchecked_with_its_parts() {
             r#"{{"role": "inbound", "services": [{{"name": "store", "apl": "2:2001:db8:5::/64", "rules": [{rule}],
                 "ports": [80]{more}}}]}}"#
         );
-        let Role::Inbound(inbound) = Config::from_json(json.as_bytes()).unwrap().role else {
+        let RoleConfig::Inbound(inbound) = Config::from_json(json.as_bytes()).unwrap().role else {
             panic!("inbound")
         };
         let decision = inbound.decide(&subject(SOURCE, "[2001:db8:5::]:80"), |_| ());

@@ -6,7 +6,7 @@ use ssa_snapshot::plugin::{Hold, Subscription};
 use super::{
     Action,
     queue::{Held, HoldReason, MAX_PER_CALLBACK, Queue},
-    role::{Admission, Disposition, Installed, Role},
+    role::{Admission, Disposition, Installed, RoleLogic},
     telemetry::Telemetry,
     updates::Updates,
 };
@@ -27,7 +27,7 @@ const TICK_WORK_MS: u32 = 1;
 
 /// The filter of a role, in one VM.
 #[derive(Debug)]
-pub(super) struct Filter<R: Role> {
+pub(super) struct Filter<R: RoleLogic> {
     context: ContextId,
     pub(super) role: R,
     pub(super) queue: Queue,
@@ -42,7 +42,7 @@ pub(super) struct Filter<R: Role> {
     reported: Option<(UnixTime, usize)>,
 }
 
-impl<R: Role> Filter<R> {
+impl<R: RoleLogic> Filter<R> {
     pub(super) fn new(
         role: R,
         context: ContextId,

@@ -1,10 +1,10 @@
 //! The inbound role: connections are verified.
 
 use ssa_rules::Part;
-use ssa_snapshot::Role as RoleName;
+use ssa_snapshot::Role;
 
 use super::{
-    role::{Admission, Directive, Disposition, Role},
+    role::{Admission, Directive, Disposition, RoleLogic},
     telemetry::Telemetry,
 };
 use crate::{
@@ -39,11 +39,11 @@ impl InboundRole {
     }
 }
 
-impl Role for InboundRole {
+impl RoleLogic for InboundRole {
     type Service = InboundService;
     type Decision = Decision;
 
-    const NAME: RoleName = RoleName::Inbound;
+    const NAME: Role = Role::Inbound;
     const NEEDS_SOURCE: bool = true;
 
     fn names(&self) -> Vec<String> {

@@ -21,7 +21,7 @@ mod upstream;
 
 use self::{filter::Filter, inbound::InboundRole, outbound::OutboundRole};
 use crate::{
-    config::{Config, Role},
+    config::{Config, RoleConfig},
     host::{Call, ContextId, Host},
     random::Identity,
     vm_registry,
@@ -65,12 +65,12 @@ impl Plugin {
         let identity = |seed: &[u8]| identity.unwrap_or_else(|| Identity::new(seed, time, vm_registry::number(host)));
         let (hold, subscription) = (config.hold, config.subscription);
         Self(match config.role {
-            Role::Inbound(inbound) => {
+            RoleConfig::Inbound(inbound) => {
                 let role = InboundRole::new(inbound);
                 let filter = Filter::new(role, context, hold, subscription, identity(&[]), host);
                 ByRole::Inbound(Box::new(filter))
             }
-            Role::Outbound(outbound) => {
+            RoleConfig::Outbound(outbound) => {
                 let identity = identity(outbound.seed());
                 let role = OutboundRole::new(outbound, &identity, time, context);
                 let filter = Filter::new(role, context, hold, subscription, identity, host);
@@ -90,7 +90,7 @@ impl Plugin {
         each!(&mut self.0, filter => filter.on_new_connection(connection, host))
     }
 
-    /// Says whether the proxy may go on with a connection that has data: not while it is held.
+    /// Returns whether the proxy may go on with a connection that has data: not while it is held.
     #[must_use]
     pub fn on_downstream_data(&self, connection: ContextId) -> Action {
         each!(&self.0, filter => filter.on_downstream_data(connection))

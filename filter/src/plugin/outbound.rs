@@ -1,10 +1,10 @@
 //! The outbound role: addresses are composed, and proofs of work searched for them.
 
 use ssa_rules::{ComposeError, UnixTime};
-use ssa_snapshot::Role as RoleName;
+use ssa_snapshot::Role;
 
 use super::{
-    role::{Admission, Directive, Disposition, ReadClock, Role, Tasks},
+    role::{Admission, Directive, Disposition, ReadClock, RoleLogic, Tasks},
     telemetry::Telemetry,
     upstream::{Answer, UpstreamQueries},
 };
@@ -86,11 +86,11 @@ impl OutboundRole {
     }
 }
 
-impl Role for OutboundRole {
+impl RoleLogic for OutboundRole {
     type Service = OutboundService;
     type Decision = Decision;
 
-    const NAME: RoleName = RoleName::Outbound;
+    const NAME: Role = Role::Outbound;
     const NEEDS_SOURCE: bool = false;
 
     fn names(&self) -> Vec<String> {

@@ -54,7 +54,7 @@ impl Held {
         }
     }
 
-    /// Says whether it may be held beyond this time.
+    /// Returns whether it may be held beyond this time.
     pub(super) const fn lasts(&self, time: u64) -> bool {
         self.deadline > time
     }
@@ -104,7 +104,7 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Says whether a connection is held.
+    /// Returns whether a connection is held.
     pub(super) fn holds(&self, connection: ContextId) -> bool {
         self.find(connection).is_some()
     }
@@ -187,7 +187,7 @@ impl Queue {
         self.ended = 0;
     }
 
-    /// Says whether any connection is held for a task.
+    /// Returns whether any connection is held for a task.
     pub(super) fn waits_for(&self, task: Task) -> bool {
         self.iter().any(|held| held.task() == Some(task))
     }

@@ -1,7 +1,7 @@
 //! What a role decides, and what its connections may wait for.
 
 use ssa_rules::{ComposeError, UnixTime};
-use ssa_snapshot::Role as RoleName;
+use ssa_snapshot::Role;
 
 use super::telemetry::Telemetry;
 use crate::{
@@ -65,7 +65,7 @@ pub(super) struct Installed {
 }
 
 /// A role: what it decides on connections. A decision makes no host call: all that it depends on is in the [`Subject`].
-pub(super) trait Role {
+pub(super) trait RoleLogic {
     /// A service as the role knows it.
     type Service: AsRef<Service>;
 
@@ -73,7 +73,7 @@ pub(super) trait Role {
     type Decision;
 
     /// The role's name in metrics and logs.
-    const NAME: RoleName;
+    const NAME: Role;
 
     /// Whether decisions depend on the source.
     const NEEDS_SOURCE: bool;
@@ -133,10 +133,10 @@ pub(super) trait Tasks {
     /// Works on tasks for one slice of time, and returns those that cannot be done.
     fn run(&mut self, now: UnixTime, clock: ReadClock<'_>) -> Vec<(Task, ComposeError)>;
 
-    /// Says whether any task is in progress.
+    /// Returns whether any task is in progress.
     fn is_busy(&self) -> bool;
 
-    /// Says whether this task is in progress.
+    /// Returns whether this task is in progress.
     fn is_running(&self, task: Task) -> bool;
 
     /// Suspends a task that no connection waits for.

@@ -38,12 +38,12 @@ impl Updates {
         self.poller.is_some()
     }
 
-    /// Says whether the services are known.
+    /// Returns whether the services are known.
     pub(super) fn ready(&self) -> bool {
         self.poller.as_ref().is_none_or(Poller::ready)
     }
 
-    /// Says whether connections pass if no snapshot arrives in time.
+    /// Returns whether connections pass if no snapshot arrives in time.
     pub(super) fn failure_mode_allow(&self) -> bool {
         self.poller.as_ref().is_some_and(Poller::failure_mode_allow)
     }
@@ -62,12 +62,12 @@ impl Updates {
         self.poller.as_mut().is_some_and(|poller| poller.poll(host, time))
     }
 
-    /// Says whether a response is to the pending request, which is then done.
+    /// Returns whether a response is to the pending request, which is then done.
     pub(super) fn complete(&mut self, call: Call, time: u64) -> bool {
         self.poller.as_mut().is_some_and(|poller| poller.complete(call, time))
     }
 
-    /// Says whether any snapshot was received, even if it was rejected.
+    /// Returns whether any snapshot was received, even if it was rejected.
     pub(super) fn any_received(&self) -> bool {
         self.poller
             .as_ref()

@@ -30,7 +30,7 @@ pub(super) struct UpstreamQueries {
 }
 
 impl UpstreamQueries {
-    /// Says whether to query at this end; `half_closed` says whether the client had sent its FIN.
+    /// Returns whether to query at this end; `half_closed` says whether the client had sent its FIN.
     pub(super) const fn are_due(&mut self, half_closed: bool) -> bool {
         if self.unanswered.is_sampling() {
             self.unanswered.is_due()

@@ -16,23 +16,23 @@ const DESTINATION: &str = "envoy.network.transport_socket.original_dst_address";
 /// Where `tcp_proxy` looks for its cluster.
 const CLUSTER: &str = "envoy.tcp_proxy.cluster";
 
-/// What must become of a connection while all goes well.
+/// The expected outcome of a connection while no host call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Inbound: it comes in.
-    Enters,
-    /// Inbound: it comes in by the cluster of low priority, else not at all.
-    EntersDemoted,
+pub(crate) enum Expected {
+    /// Inbound: it is admitted.
+    Admitted,
+    /// Inbound: it is admitted to the cluster for demoted connections, or not at all.
+    Demoted,
     /// It is closed.
-    Refused,
+    Closed,
     /// Outbound: it goes to an address that begins so.
     Composed(&'static str),
     /// The same, and not where the last one that was composed went.
-    ComposedAnew(&'static str),
+    ComposedElsewhere(&'static str),
     /// Outbound: it goes where the application wanted.
-    Untouched,
-    /// It leaves while it is held.
-    Leaves,
+    Unchanged,
+    /// Its client closes it while it is held.
+    ClientCloses,
 }
 
 /// A step of a script. Connections are named by letters.
@@ -49,7 +49,7 @@ pub(crate) enum Step {
     /// A metric shows this now.
     Shown(&'static str, u64),
     /// It ends. What became of it, and the fields in access logs.
-    Close(char, Fate, &'static str),
+    Close(char, Expected, &'static str),
     /// From now on each look at the clock moves it by so many nanoseconds.
     Clock(u64),
     /// The clock ticks so many times, each after so many milliseconds.
@@ -78,8 +78,8 @@ pub(crate) enum Body {
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) configuration: &'static str,
-    /// Whether the plugin takes its configuration.
-    pub(crate) taken: bool,
+    /// Whether the plugin accepts its configuration.
+    pub(crate) accepted: bool,
     pub(crate) steps: &'static [Step],
     /// The counters and gauges in the end, all there are: names and values.
     pub(crate) metrics: &'static str,
@@ -117,22 +117,22 @@ impl Scenario {
             Play::Well
         };
         let mut vm = Vm::new(world).map_err(trap)?;
-        let taken = vm.configure(self.configuration).map_err(trap)?;
-        if taken != self.taken && !(play == Play::Faulty && self.taken) {
-            return Err(format!("configuration taken: {taken}"));
+        let accepted = vm.configure(self.configuration).map_err(trap)?;
+        if accepted != self.accepted && !(play == Play::Faulty && self.accepted) {
+            return Err(format!("configuration accepted: {accepted}"));
         }
-        self.steps(&mut vm, taken, play)?;
+        self.steps(&mut vm, accepted, play)?;
         vm.world().clock_step = 0;
         if play == Play::Well {
             self.compare_metrics(&mut vm)?;
         }
         vm.world().fault = None;
         // Envoy lets no connection to a plugin that did not start.
-        if play == Play::Faulty && taken == self.taken {
+        if play == Play::Faulty && accepted == self.accepted {
             // Pending requests fail, and then there is time for another.
             vm.tick(60_000).map_err(trap)?;
             vm.tick(3_000).map_err(trap)?;
-            self.steps(&mut vm, taken, Play::Afterwards)
+            self.steps(&mut vm, accepted, Play::Afterwards)
                 .map_err(|wrong| format!("afterwards: {wrong}"))?;
         }
         if vm.world().texts().any(|text| text.contains(SECRET)) {
@@ -153,7 +153,7 @@ impl Scenario {
         }
     }
 
-    fn steps(&self, vm: &mut Vm, taken: bool, play: Play) -> Result<(), Wrong> {
+    fn steps(&self, vm: &mut Vm, accepted: bool, play: Play) -> Result<(), Wrong> {
         let mut open: BTreeMap<char, Open> = BTreeMap::new();
         // Where the last connection that was composed went.
         let mut last = None;
@@ -193,17 +193,21 @@ impl Scenario {
                     properties.insert("response.flags".to_owned(), flags.to_le_bytes().into());
                     properties.insert("upstream.local_address".to_owned(), source.into());
                 }
-                Step::Close(letter, fate, fields) => {
+                Step::Close(letter, expected, fields) => {
                     let closing = open.remove(&letter).expect("a script closes what it opened");
-                    let fate = if taken { fate } else { Fate::Refused };
+                    let expected = if accepted { expected } else { Expected::Closed };
                     // What waits is decided on in the end.
                     for _ in 0..2 {
                         let connection = vm.connection(closing.context);
-                        if play != Play::Well && !connection.admitted && !connection.closed && fate != Fate::Leaves {
+                        if play != Play::Well
+                            && !connection.admitted
+                            && !connection.closed
+                            && expected != Expected::ClientCloses
+                        {
                             vm.tick(30_000).map_err(trap)?;
                         }
                     }
-                    self.judge(vm, &closing, fate, play, &mut last)
+                    self.judge(vm, &closing, expected, play, &mut last)
                         .and_then(|()| compare_filter_state(vm, &closing, fields, play))
                         .map_err(|wrong| {
                             let connection = vm.connection(closing.context);
@@ -241,12 +245,12 @@ impl Scenario {
         Ok(())
     }
 
-    /// Compares what became of a connection with its fate.
+    /// Compares the outcome of a connection with the expected one.
     fn judge(
         &self,
         vm: &mut Vm,
         closing: &Open,
-        fate: Fate,
+        expected: Expected,
         play: Play,
         last: &mut Option<String>,
     ) -> Result<(), &'static str> {
@@ -263,19 +267,19 @@ impl Scenario {
         if connection.states.values().any(|(_, span)| *span != 2) {
             return Err("a filter state that ends before the connection");
         }
-        match fate {
-            Fate::Enters | Fate::EntersDemoted if !admitted && !faulty => Err("was kept out"),
-            Fate::EntersDemoted if admitted && state(CLUSTER).as_deref() != Some("slow") => Err("came in undemoted"),
-            Fate::Refused if admitted => Err("was let in"),
+        match expected {
+            Expected::Admitted | Expected::Demoted if !admitted && !faulty => Err("was kept out"),
+            Expected::Demoted if admitted && state(CLUSTER).as_deref() != Some("slow") => Err("came in undemoted"),
+            Expected::Closed if admitted => Err("was let in"),
             // Without a plugin there is no one to close it: it stays where it is.
-            Fate::Refused if !closed && !faulty && !connection.filter_state.is_empty() => Err("was not closed"),
+            Expected::Closed if !closed && !faulty && !connection.filter_state.is_empty() => Err("was not closed"),
             // One that was held is closed where the proxy does not let it go.
-            Fate::Composed(_) | Fate::ComposedAnew(_) | Fate::Untouched
+            Expected::Composed(_) | Expected::ComposedElsewhere(_) | Expected::Unchanged
                 if !(admitted || faulty && closing.waited && (closed || stuck)) =>
             {
                 Err("was held up")
             }
-            Fate::Composed(to) | Fate::ComposedAnew(to) => {
+            Expected::Composed(to) | Expected::ComposedElsewhere(to) => {
                 // As the proxy writes it, whatever form the module wrote.
                 let destination: Option<SocketAddrV6> = match state(DESTINATION) {
                     Some(text) => Some(text.parse().map_err(|_| "got no address")?),
@@ -286,15 +290,19 @@ impl Scenario {
                 match &destination {
                     Some(destination) if !destination.starts_with(to) => return Err("went elsewhere"),
                     None if !faulty => return Err("was not composed"),
-                    _ if again && !faulty && matches!(fate, Fate::ComposedAnew(_)) => return Err("went there again"),
+                    _ if again && !faulty && matches!(expected, Expected::ComposedElsewhere(_)) => {
+                        return Err("went there again");
+                    }
                     _ => {}
                 }
                 *last = destination;
                 Ok(())
             }
             // Where a later snapshot did not come, an earlier one is in force.
-            Fate::Untouched if state(DESTINATION).is_some() && !(faulty && self.subscribes()) => Err("was composed"),
-            Fate::Leaves if (admitted || closed) && play == Play::Well => Err("was not held"),
+            Expected::Unchanged if state(DESTINATION).is_some() && !(faulty && self.subscribes()) => {
+                Err("was composed")
+            }
+            Expected::ClientCloses if (admitted || closed) && play == Play::Well => Err("was not held"),
             _ => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::scenario::{
     Body::{Huge, Text},
-    Fate::{Composed, ComposedAnew, Enters, EntersDemoted, Leaves, Refused, Untouched},
+    Expected::{Composed, ComposedAnew, Enters, EntersDemoted, Leaves, Refused, Untouched},
     Scenario,
     Step::{Answer, Asked, Clock, Close, Connect, Data, Held, NoAnswer, Settle, Shown, Tick, Upstream},
 };
@@ -79,7 +79,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound: a conforming connection",
         configuration: INBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, "[2001:db8:5::7]:80"),
             Data('a'),
@@ -93,7 +93,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound: a violation",
         configuration: INBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, "[2001:db8:5::8]:80"),
             Data('a'),
@@ -108,7 +108,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound: a legacy client",
         configuration: INBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, "[2001:db8:6::1]:80"),
             Data('a'),
@@ -125,7 +125,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound: plain, exempt, shadowed and unmatched",
         configuration: INBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, "[2001:db8::99]:80"),
             Data('a'),
@@ -158,7 +158,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound snapshot: asked for, connections held, let go and refused, then unchanged",
         configuration: SUBSCRIBED_IN,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, "[2001:db8:5::8]:80"),
@@ -196,7 +196,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound snapshot: none in time, connections are closed",
         configuration: SUBSCRIBED_IN,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, CONFORMING),
@@ -239,7 +239,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound snapshot: none in time, connections are let go",
         configuration: SUBSCRIBED_IN_RELEASED,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, CONFORMING),
@@ -276,7 +276,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound snapshot: held connections that leave are forgotten",
         configuration: SUBSCRIBED_IN,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, CONFORMING),
@@ -298,7 +298,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound snapshot: what is none changes nothing",
         configuration: SUBSCRIBED_IN,
-        taken: true,
+        accepted: true,
         steps: &[
             Tick(1, 20),
             Answer("200", "e1", Text(SERVERS)),
@@ -340,7 +340,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "inbound snapshot: the kill switch",
         configuration: SUBSCRIBED_IN,
-        taken: true,
+        accepted: true,
         steps: &[
             Tick(1, 20),
             Answer("200", "e1", Text(SERVERS)),
@@ -379,7 +379,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: composed",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:6::1]:80"),
             Data('a'),
@@ -398,7 +398,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: untouched",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:9::1]:80"),
             Close('a', Untouched, ""),
@@ -416,7 +416,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: a proof of work that is found at once",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:6::2]:80"),
             Tick(2, 10),
@@ -433,7 +433,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: a proof of work that is found while the connection is held",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             // Slices of work without a step of it, then slices of one step.
             Clock(900_000),
@@ -467,7 +467,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: a proof of work that is not found in time",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Clock(500_000),
             Connect('a', APPLICATION, "[2001:db8:6::4]:80"),
@@ -487,7 +487,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: where a connection failed none goes",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:6::3]:80"),
             Upstream('a', FAILED, ""),
@@ -511,7 +511,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound: from another source than its address was composed for",
         configuration: OUTBOUND,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:6::1]:80"),
             Upstream('a', 0, "[2001:db8::8]:49152"),
@@ -528,7 +528,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound snapshot: asked for, a connection held and let go",
         configuration: SUBSCRIBED_OUT,
-        taken: true,
+        accepted: true,
         steps: &[
             Tick(1, 20),
             Asked("/clients", None, "", 5_000),
@@ -552,7 +552,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound snapshot: another one comes",
         configuration: SUBSCRIBED_OUT,
-        taken: true,
+        accepted: true,
         steps: &[
             Tick(1, 20),
             Answer("200", "e1", Text(CLIENTS)),
@@ -588,7 +588,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound snapshot: none in time, connections are let go",
         configuration: SUBSCRIBED_OUT,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:6::1]:80"),
             Tick(1, 20),
@@ -608,7 +608,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound snapshot: none in time, connections are closed",
         configuration: SUBSCRIBED_OUT_REFUSED,
-        taken: true,
+        accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:6::1]:80"),
             Tick(1, 20),
@@ -627,7 +627,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "outbound snapshot: the kill switch",
         configuration: SUBSCRIBED_OUT,
-        taken: true,
+        accepted: true,
         steps: &[
             Tick(1, 20),
             Answer("200", "e1", Text(CLIENTS)),
@@ -650,7 +650,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "a configuration that is none",
         configuration: r#"{"role": "inbound", "services": [{"name": "\ud800", "ports": [1e400]}]"#,
-        taken: false,
+        accepted: false,
         steps: &[
             Connect('a', SOURCE, "[2001:db8:5::7]:80"),
             Data('a'),
