@@ -79,7 +79,7 @@ fn run(command: &str, folder: &Path) -> String {
         .expect("sh runs");
     let mut printed = fs::read_to_string(folder.join(".output")).expect("text");
     if let Some(code) = status.code().filter(|code| *code != 0) {
-        printed.push_str(&format!("[exit {code}]\n"));
+        printed.extend(["[exit ", &code.to_string(), "]\n"]);
     }
     printed
 }
