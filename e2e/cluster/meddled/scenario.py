@@ -1,11 +1,12 @@
-"""Somebody meddles with an agent's kernel: what was changed is set again, and what is in the way is told and left alone.
+"""Somebody meddles with an agent's kernel: what was changed is set again, what is in the way is told and left alone.
 
 Topology: a client, a router, three endpoints with agents.
 
 Configuration: a store in a directory; the application itself serves.
 
-Expected: a flushed ruleset, a removed rule and forwarding that is off are as before within seconds, and connections that
-stay are none the worse; a route of somebody else makes the endpoint not ready, and hinders neither its service nor its end.
+Expected: a flushed ruleset, a removed rule and forwarding that is off are as before within seconds, and connections
+that stay are none the worse; a route of somebody else makes the endpoint not ready, and hinders neither its service nor
+its end.
 """
 
 from lib import handover, timeouts
