@@ -1,7 +1,9 @@
 """Slices that move by themselves: agent, controller and node."""
 
+import base64
 import json
 import os
+import re
 import subprocess
 from typing import Any
 
@@ -31,6 +33,7 @@ class Cluster(Checks):
             "ServiceAccount",
             "Role",
             "RoleBinding",
+            "Secret",
             "ClusterRole",
             "ClusterRoleBinding",
             "Deployment",
@@ -63,6 +66,10 @@ class Cluster(Checks):
             "configMap",
             "downwardAPI",
         ]
+        (secret,) = [one for one in spec["volumes"] if one["name"] == "ssa-heartbeat"]
+        assert secret["secret"] == {"secretName": "ssa-heartbeat", "defaultMode": 0o400}
+        key = base64.b64decode(self.helm.objects(*ON)["Secret", "ssa-heartbeat"]["data"]["key"])
+        assert re.fullmatch(rb"[0-9a-f]{64}", key), "no key of heartbeats"
         (allowed,) = [one for one in agent["env"] if one["name"] == "SSA_ALLOWED"]
         assert allowed["valueFrom"]["configMapKeyRef"] == {"name": "ssa-allowed", "key": "prefixes"}
         without = self.helm.inject(self._template(), SERVER, {"ssa-slices": "none"}, True, {"Containers": containers})
