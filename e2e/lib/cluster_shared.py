@@ -174,7 +174,7 @@ def _give_template(image: Any, cluster: Any, say: Callable[[str], None]) -> None
             "ssa": f"resolver.image={image}",
             # On a busy machine handovers take longer than they do elsewhere.
             AGENTS: f"resolver.image={image},cluster.enabled=true,cluster.image={cluster},"
-            "cluster.agent.preStopSeconds=40",
+            "cluster.agent.preStopSeconds=40,cluster.agent.heartbeats=false",
         }.items():
             objects = helm.objects("--set", values, "-s", "templates/injection.yaml")
             data = objects["ConfigMap", "ssa-injection"]["data"]

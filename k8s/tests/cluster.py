@@ -66,6 +66,9 @@ class Cluster(Checks):
             "configMap",
             "downwardAPI",
         ]
+        assert "--heartbeat-key" in agent["args"]
+        off = self._template("--set", "cluster.agent.heartbeats=false")
+        assert "--heartbeat-key" not in str(self.helm.inject(off, SERVER, {}, True))
         (secret,) = [one for one in spec["volumes"] if one["name"] == "ssa-heartbeat"]
         assert secret["secret"] == {"secretName": "ssa-heartbeat", "defaultMode": 0o400}
         key = base64.b64decode(self.helm.objects(*ON)["Secret", "ssa-heartbeat"]["data"]["key"])

@@ -14,6 +14,7 @@ from lib.cluster_users import SELECTOR, Users, gone, start
 from lib.files import Files
 
 LIMIT = 900
+LONG = True
 FILES = Files(__file__)
 SCALE = Service(FILES.published()["scale"])
 
