@@ -19,7 +19,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Keeps an endpoint's routes as the store says, in the endpoint's network namespace
-    Agent(commands::Agent),
+    Agent(Box<commands::Agent>),
     /// Keeps a host's routes to its endpoints as the store says, in the host's network namespace
     Node(commands::Node),
     /// Decides which endpoint owns which slice, and leads slices from one to another
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) => return explain(&cleaned(error)),
     };
     match arguments.command {
-        Command::Agent(agent) => finish(agent.run()),
+        Command::Agent(agent) => finish((*agent).run()),
         Command::Node(node) => finish(node.run()),
         Command::Controller(controller) => finish(controller.run()),
         #[cfg(feature = "kubernetes")]

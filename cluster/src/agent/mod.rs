@@ -5,6 +5,7 @@
 //! changes nothing.
 
 mod alone;
+mod application;
 mod peers;
 mod probe;
 mod report;
@@ -12,6 +13,8 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -21,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 pub use alone::{Alone, NotAlone};
+pub use application::{Hook, HookError};
 pub use probe::{Probe, ProbeError};
 
 use crate::heartbeat::{self, Beats, Heard, Key};
@@ -29,6 +33,7 @@ use crate::objects::{
     Kind, LabelValue, Name, SliceEndpointSpec, SliceEndpointStatus, SliceMapSpec, SliceMoveSpec, Spec, Timestamp,
 };
 use crate::store::{Listed, Location, Store, StoreError};
+use application::{Finished, Hooks};
 use peers::{Circumstances, Found};
 use probe::Readiness;
 use world::{Part, World};
@@ -59,6 +64,21 @@ pub struct Options {
     pub drain: Duration,
     /// Heartbeats to and from peers.
     pub heartbeats: Option<Heartbeats>,
+    /// What a stateful application is told and asked.
+    pub application: Application,
+}
+
+/// What a stateful application is told and asked.
+#[derive(Debug, Clone, Default)]
+pub struct Application {
+    /// Where it is told of the endpoint's slices.
+    pub socket: Option<PathBuf>,
+    /// What is done before prefixes come.
+    pub incoming: Option<Hook>,
+    /// What is done after prefixes went.
+    pub outgoing: Option<Hook>,
+    /// How long each of these may take.
+    pub deadline: Duration,
 }
 
 /// What heartbeats need.
@@ -125,8 +145,14 @@ pub async fn run(location: &Location, options: Options) -> Result<(), Box<dyn st
         tokio::spawn(follow(store.clone(), sender.clone(), News::Moves)),
         tokio::spawn(follow(store.clone(), sender, News::Endpoints)),
     ];
-    let mut agent = Agent::new(store, options)?;
-    let done = agent.serve(&mut news, &mut signals).await;
+    let (sender, mut finished) = mpsc::channel(16);
+    let mut agent = Agent::new(store, options, sender)?;
+    let served = agent.options.application.socket.as_ref().map(|path| {
+        let served = application::serve(path, agent.lines.subscribe());
+        served.map_err(|error| format!("--socket {}: {}", path.display(), ssa_input::files::reason(&error)))
+    });
+    let _served = served.transpose()?;
+    let done = agent.serve(&mut news, &mut signals, &mut finished).await;
     followers.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(done?)
 }
@@ -238,6 +264,9 @@ struct Agent {
     is_here: bool,
     /// What keeps it from serving, for people.
     trouble: Option<String>,
+    hooks: Hooks,
+    /// What the application is told; empty before anything is known.
+    lines: watch::Sender<Arc<str>>,
 }
 
 /// What has to be there before the kernel can be used.
@@ -251,7 +280,7 @@ enum Awaited {
 }
 
 impl Agent {
-    fn new(store: Store, options: Options) -> Result<Self, Error> {
+    fn new(store: Store, options: Options, finished: mpsc::Sender<Finished>) -> Result<Self, Error> {
         let drawn = heartbeat::instance().and_then(|number| {
             let name = format!("{:014x}-{:08x}", now().micros().max(0), number & 0xffff_ffff);
             let instance = LabelValue::new(&name).map_err(std::io::Error::other)?;
@@ -265,9 +294,14 @@ impl Agent {
         if options.probe.is_none() {
             readiness.note(true);
         }
+        let application = &options.application;
+        let (incoming, outgoing) = (application.incoming.clone(), application.outgoing.clone());
+        let hooks = Hooks::new(incoming, outgoing, application.deadline, finished);
         Ok(Self {
             store,
             options,
+            hooks,
+            lines: watch::channel(Arc::from("")).0,
             instance,
             number,
             world: World::default(),
@@ -290,7 +324,12 @@ impl Agent {
         })
     }
 
-    async fn serve(&mut self, news: &mut mpsc::Receiver<News>, signals: &mut Signals) -> Result<(), Error> {
+    async fn serve(
+        &mut self,
+        news: &mut mpsc::Receiver<News>,
+        signals: &mut Signals,
+        finished: &mut mpsc::Receiver<Finished>,
+    ) -> Result<(), Error> {
         let (answers, mut answered) = mpsc::channel(1);
         if let Some(probe) = self.options.probe.clone() {
             tokio::spawn(async move {
@@ -323,6 +362,12 @@ impl Agent {
                     if self.answered(answer) {
                         retry = self.act().await?;
                     }
+                }
+                Some(done) = finished.recv() => {
+                    if let Some(text) = self.hooks.note(done) {
+                        self.tell_once("hook", &text);
+                    }
+                    retry = self.act().await?;
                 }
                 () = changed(&mut self.heard) => retry = self.act().await?,
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
@@ -466,9 +511,30 @@ impl Agent {
         if let Some((_, beats)) = self.beats.as_ref().filter(|_| self.applied) {
             beats.tell(self.part.told.clone());
         }
+        let hooked = if self.applied {
+            self.hooks.begin(&self.options.endpoint, &self.part.moves, &self.world)
+        } else {
+            None
+        };
         self.report().await;
+        self.publish();
         let beats = self.beats.is_some() || self.options.heartbeats.is_none();
-        Ok(if self.applied && beats { None } else { again })
+        Ok(if self.applied && beats { hooked } else { again })
+    }
+
+    /// Tells the application what there is now.
+    fn publish(&self) {
+        if self.options.application.socket.is_none() {
+            return;
+        }
+        let (endpoint, ready) = (&self.options.endpoint, self.unready().is_none());
+        let state = application::state(endpoint, &self.world, &self.kept, &self.views, &self.part, ready);
+        let line: Arc<str> = state.to_string().into();
+        self.lines.send_if_modified(|before| {
+            let changed = *before != line;
+            *before = line;
+            changed
+        });
     }
 
     /// Works out what follows from what is known now.

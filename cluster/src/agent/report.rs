@@ -195,7 +195,7 @@ impl Agent {
 
     async fn moves(&self) -> Vec<crate::objects::ObservedMove> {
         let (flows, forwarded) = self.count().await;
-        self.part.observed(|one| {
+        let mut observed = self.part.observed(|one| {
             let owns = one.giver() == Some(&self.options.endpoint);
             if !owns {
                 return (None, None);
@@ -209,7 +209,13 @@ impl Agent {
             });
             let sent = prefixes().filter_map(|prefix| forwarded.get(&prefix)).sum();
             (total.map(|total| u32::try_from(total).unwrap_or(u32::MAX)), Some(sent))
-        })
+        });
+        for told in &mut observed {
+            if let Some(one) = self.part.moves.iter().find(|one| *one.name() == told.name) {
+                self.hooks.hold(&self.options.endpoint, one, told);
+            }
+        }
+        observed
     }
 
     /// Counts what is open and what was forwarded, of the moves by which this endpoint gives something.

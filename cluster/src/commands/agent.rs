@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use ssa_cluster::agent::{self, Alone, Heartbeats, Options, Probe};
+use ssa_cluster::agent::{self, Alone, Application, Heartbeats, Hook, Options, Probe};
 use ssa_cluster::heartbeat::{self, Key};
 use ssa_cluster::kernel::{Allowed, InterfaceName, Kernel};
 use ssa_cluster::objects::Name;
@@ -54,6 +54,18 @@ pub(crate) struct Agent {
         requires = "heartbeat_keys"
     )]
     heartbeat_port: u16,
+    /// A Unix socket that tells a stateful application its slices and siblings: a line of JSON at once and after each change
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// What is done before prefixes come: a program, by its absolute path, or http://ADDRESS:PORT/PATH on loopback
+    #[arg(long, value_name = "HOOK")]
+    incoming: Option<Hook>,
+    /// What is done after prefixes went
+    #[arg(long, value_name = "HOOK")]
+    outgoing: Option<Hook>,
+    /// How long each of these may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    hook_seconds: u32,
 }
 
 impl Agent {
@@ -74,6 +86,12 @@ impl Agent {
             probe: self.probe,
             drain: Duration::from_secs(self.drain_seconds.into()),
             heartbeats: (!keys.is_empty()).then_some(Heartbeats { keys, port }),
+            application: Application {
+                socket: self.socket,
+                incoming: self.incoming,
+                outgoing: self.outgoing,
+                deadline: Duration::from_secs(self.hook_seconds.into()),
+            },
         };
         agent::run(&location, options).await
     }

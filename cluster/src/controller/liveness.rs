@@ -4,21 +4,28 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::objects::{Name, Timestamp};
 
+/// The longest between two looks that counts in full. While a leader cannot look, because the store is away or because it
+/// does not lead, endpoints cannot be seen to renew anything either.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// When each endpoint or node was seen to renew its status last, by the leader's own clock.
 ///
 /// A new leader has seen nobody, and counts from when it begins: that the leader has changed is nobody's loss.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
     seen: BTreeMap<Name, (Option<Timestamp>, Duration)>,
+    looked: Duration,
 }
 
 impl Liveness {
     /// Notes when each says now that it renewed its status.
     pub(super) fn note<'a>(&mut self, said: impl Iterator<Item = (&'a Name, Option<Timestamp>)>, now: Duration) {
+        let blind = now.saturating_sub(self.looked).saturating_sub(LOOK);
+        self.looked = now;
         let mut seen = BTreeMap::new();
         for (name, renewed) in said {
             let since = match self.seen.get(name) {
-                Some((before, since)) if *before == renewed => *since,
+                Some((before, since)) if *before == renewed => *since + blind,
                 _ => now,
             };
             seen.insert(name.clone(), (renewed, since));
@@ -30,5 +37,28 @@ impl Liveness {
     pub(super) fn silent_for(&self, name: &Name, now: Duration) -> Option<Duration> {
         let (_, since) = self.seen.get(name)?;
         Some(now.saturating_sub(*since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_while_the_leader_looks_and_no_more_than_that() {
+        let (mut liveness, name) = (Liveness::default(), Name::new("a").expect("a name"));
+        let at = Duration::from_secs;
+        let mut note = |renewed: i64, second: u64| {
+            let renewed = Some(Timestamp::from_millis(renewed));
+            liveness.note([(&name, renewed)].into_iter(), at(second));
+            liveness.silent_for(&name, at(second))
+        };
+        for second in 0..10 {
+            note(1, second);
+        }
+        assert_eq!(note(1, 10), Some(at(10)));
+        // The store is away for a minute.
+        assert_eq!(note(1, 70), Some(at(12)));
+        assert_eq!(note(2, 71), Some(at(0)));
     }
 }
