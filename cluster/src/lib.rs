@@ -21,6 +21,7 @@ pub mod heartbeat;
 pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+pub mod load;
 pub mod metrics;
 #[cfg(target_os = "linux")]
 pub mod node;

@@ -4,6 +4,7 @@ mod agent;
 mod controller;
 #[cfg(feature = "kubernetes")]
 mod crds;
+mod news;
 mod node;
 mod objects;
 

@@ -109,6 +109,7 @@ pub(super) fn write(set: &Name, space: &SliceSpace, map: &Map) -> Vec<(Name, Sli
                 handover::Ownership::Available => Ownership::Available,
                 handover::Ownership::Exclusive => Ownership::Exclusive,
             },
+            slice_length: ssa_snapshot::Number::new(u32::from(space.slice_length())),
             endpoints: endpoints.into_values().collect(),
         };
         Some((Name::new(&format!("{set}-{number}")).ok()?, spec))

@@ -30,13 +30,35 @@ impl Memory {
         self.moves.retain(|name, _| open(name));
     }
 
-    /// Counts the moves that have been in a phase, other than the drain, for longer than the set allows.
-    pub(super) fn stuck(&self, around: &Around<'_>) -> usize {
+    /// Names those of the moves that have been in a phase, other than the drain, for longer than the set allows.
+    pub(super) fn stuck<'a>(&self, around: &Around<'_>, open: impl Iterator<Item = &'a Name>) -> Vec<String> {
         let most = Duration::from_secs(around.set.handover.deadline_seconds.get().into());
-        let is_stuck =
-            |one: &&Remembered| one.progress.phase != Phase::Drain && around.now.saturating_sub(one.since) > most;
-        self.moves.values().filter(is_stuck).count()
+        let is_stuck = |name: &&Name| {
+            let one = self.moves.get(name.as_str());
+            one.is_some_and(|one| one.progress.phase != Phase::Drain && around.now.saturating_sub(one.since) > most)
+        };
+        open.filter(is_stuck).map(ToString::to_string).collect()
     }
+
+    /// Returns how long a move has been in its phase.
+    pub(super) fn elapsed(&self, name: &Name, now: Duration) -> Duration {
+        let since = self.moves.get(name).map_or(now, |one| one.since);
+        now.saturating_sub(since)
+    }
+}
+
+/// Counts the nodes whose FIB has not followed an open move yet.
+pub(super) fn nodes_behind<'a>(around: &Around<'_>, open: impl Iterator<Item = &'a SliceMove>) -> usize {
+    let open: Vec<(&Name, Progress)> = open.map(|one| (one.name(), one.handover().progress())).collect();
+    let behind = |node: &&SliceNode| {
+        let moves = &node.status.moves;
+        let follows = |(name, progress): &(&Name, Progress)| {
+            let observed = moves.iter().find(|observed| observed.name == **name);
+            observed.is_some_and(|observed| self::progress(observed) >= *progress)
+        };
+        node.status.ready && !open.iter().all(follows)
+    };
+    around.nodes.iter().filter(behind).count()
 }
 
 /// What there is beside a move.

@@ -1,6 +1,9 @@
 //! Which slices are to go where, by membership and failures, and who is to stand by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use ipnet::Ipv6Net;
 use ssa_slices::{
@@ -10,7 +13,9 @@ use ssa_slices::{
     plan,
 };
 
-use crate::objects::{MAX_MOVE_PREFIXES, Pin, Reason};
+use ssa_snapshot::Number;
+
+use crate::objects::{LabelValue, MAX_MOVE_PREFIXES, Pin, Reason, SliceSet};
 
 /// An endpoint as placement sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +129,7 @@ impl<'a> Numbered<'a> {
         Ok(assignment)
     }
 
-    fn name(&self, index: EndpointId) -> Option<&EndpointName> {
+    pub(super) fn name(&self, index: EndpointId) -> Option<&EndpointName> {
         let place = usize::try_from(index.get()).ok()?;
         self.members.get(place).map(|member| &member.name)
     }
@@ -141,6 +146,89 @@ impl<'a> Numbered<'a> {
             }
         }
         current
+    }
+
+    /// Returns the number of a member.
+    pub(super) fn number(&self, name: &EndpointName) -> Option<EndpointId> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Returns the members by number.
+    pub(super) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Lists those who may have slices.
+    pub(super) fn serving(&self) -> impl Iterator<Item = EndpointId> {
+        let endpoints = self.endpoints.iter().zip(0..);
+        let serving = endpoints.filter(|(endpoint, _)| endpoint.weight > 0);
+        serving.map(|(_, number)| EndpointId::new(number))
+    }
+
+    /// Says whether the slice at a place is pinned.
+    pub(super) fn is_pinned(&self, slot: usize) -> bool {
+        self.pinned.get(slot).is_some_and(Option::is_some)
+    }
+
+    /// Says whether two endpoints may have replicas of one address: they are two, and of two domains, unless all who may
+    /// have slices are of one.
+    pub(super) fn may_be_siblings(&self, one: EndpointId, other: EndpointId) -> bool {
+        let domain = |id: EndpointId| {
+            let place = usize::try_from(id.get()).ok()?;
+            self.endpoints.get(place)?.domain
+        };
+        let several = || {
+            let mut domains = self.serving().map(domain);
+            let first = domains.next();
+            domains.any(|other| other.is_none() || Some(other) != first)
+        };
+        one != other && (domain(one).is_none() || domain(one) != domain(other) || !several())
+    }
+
+    /// Says whether somebody who may have nothing owns a slice, or nobody does.
+    pub(super) fn is_anything_homeless(&self, map: &Map) -> bool {
+        let mut owned = 0;
+        for (prefix, owner) in map.owned() {
+            if !self.serves(owner) {
+                return true;
+            }
+            if prefix.prefix_len() <= self.space.slice_length() {
+                owned += slots(self.space, prefix).len();
+            }
+        }
+        owned != self.space.count() && {
+            let mut without = vec![true; self.space.count()];
+            for slot in map.owned().flat_map(|(prefix, _)| slots(self.space, prefix)) {
+                if let Some(without) = without.get_mut(slot) {
+                    *without = false;
+                }
+            }
+            without.contains(&true)
+        }
+    }
+
+    /// Stands for everything by which slices are spread: who may have some, with weights and domains, pins and replicas.
+    /// As long as it is the same, slices that have moved for load stay where they are.
+    pub(super) fn fingerprint(&self, set: &SliceSet) -> LabelValue {
+        let spec = &set.spec;
+        let mut text = format!(
+            "{} {} {} {:?} ",
+            spec.apl,
+            spec.bits.get(),
+            spec.replicas.get(),
+            spec.first_field_bits.map(Number::get)
+        );
+        for member in self.members.iter().filter(|member| member.weight > 0) {
+            let _ = write!(text, "{} {} {:?} ", member.name, member.weight, member.domain);
+        }
+        for pin in &spec.placement.pinned {
+            let _ = write!(text, "{} {} ", pin.prefix, pin.endpoint);
+        }
+        // FNV-1a: other versions of the program have to come to the same.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        LabelValue::new(&format!("{hash:016x}")).expect("hex digits are a label's value")
     }
 
     /// Says whether anybody may have slices.
@@ -170,14 +258,26 @@ impl<'a> Numbered<'a> {
     /// Returns the map with the standbys that it should have, exactly for what is owned.
     fn with_standbys(&self, map: &Map) -> Map {
         let owned: Vec<(Ipv6Net, EndpointName)> = map.owned().map(|(prefix, owner)| (prefix, owner.clone())).collect();
+        let standby = self.standbys_of(map, &owned);
+        Map::new(map.epoch(), map.ownership(), owned, standby).unwrap_or_else(|_| map.clone())
+    }
+
+    /// Chooses who stands by for prefixes with their owners; whoever does so by a map already stays, if possible.
+    fn standbys_of(&self, map: &Map, owned: &[(Ipv6Net, EndpointName)]) -> Vec<(Ipv6Net, EndpointName)> {
         let nobody = EndpointId::new(u32::MAX);
-        let number = |name: &EndpointName| self.numbers.get(name).copied();
+        let now = |prefix: Ipv6Net| {
+            let first = || map.owned_within(prefix).next().map(|(first, _)| first);
+            let standby = map.standby(prefix);
+            standby
+                .or_else(|| map.standby(first()?))
+                .and_then(|name| self.number(name))
+        };
         let blocks: Vec<Block> = owned
             .iter()
             .map(|(prefix, owner)| Block {
-                owner: number(owner).unwrap_or(nobody),
+                owner: self.number(owner).unwrap_or(nobody),
                 slices: slots(self.space, *prefix).len().max(1),
-                standby: map.standby(*prefix).and_then(number),
+                standby: now(*prefix),
             })
             .collect();
         let chosen = standbys(&blocks, &self.endpoints);
@@ -185,19 +285,29 @@ impl<'a> Numbered<'a> {
             let name = self.name(standby?)?;
             Some((*prefix, name.clone()))
         });
-        Map::new(map.epoch(), map.ownership(), owned.clone(), standby.collect::<Vec<_>>())
-            .unwrap_or_else(|_| map.clone())
+        standby.collect()
     }
 
     /// Returns the map after this one that joins what belongs together and has the standbys that there should be; `None`
     /// if it is so already. Every endpoint has to follow the map before: first standbys get the joined prefixes, which
-    /// cover those of the owners, and then owners do.
-    pub(super) fn tidied(&self, map: &Map, with_standby: bool) -> Option<Map> {
+    /// cover those of the owners, and then owners do. `joins` says whether the parts of a prefix are to be joined.
+    pub(super) fn tidied(&self, map: &Map, with_standby: bool, joins: impl Fn(Ipv6Net) -> bool) -> Option<Map> {
         let mut slices: BTreeMap<&EndpointName, Vec<SliceId>> = BTreeMap::new();
-        let mut parts: Vec<(Ipv6Net, EndpointName)> = Vec::new();
-        for (prefix, owner) in map.owned() {
+        let parts = map
+            .owned()
+            .filter(|(prefix, _)| prefix.prefix_len() > self.space.slice_length());
+        let mut parts: BTreeMap<Ipv6Net, &EndpointName> = parts.collect();
+        join_halves(&mut parts, joins);
+        let whole = map
+            .owned()
+            .filter(|(prefix, _)| prefix.prefix_len() <= self.space.slice_length());
+        let whole: Vec<(Ipv6Net, &EndpointName)> = whole
+            .chain(parts.iter().map(|(prefix, owner)| (*prefix, *owner)))
+            .collect();
+        let mut joined: Vec<(Ipv6Net, EndpointName)> = Vec::new();
+        for (prefix, owner) in whole {
             if prefix.prefix_len() > self.space.slice_length() {
-                parts.push((prefix, owner.clone()));
+                joined.push((prefix, owner.clone()));
                 continue;
             }
             let list = slices.entry(owner).or_default();
@@ -207,28 +317,22 @@ impl<'a> Numbered<'a> {
                     .map(SliceId::new),
             );
         }
-        let joined = slices.into_iter().flat_map(|(owner, slices)| {
+        for (owner, slices) in slices {
             let prefixes = self.space.aggregate(slices).unwrap_or_default();
-            prefixes.into_iter().map(move |prefix| (prefix, owner.clone()))
-        });
-        let joined: Vec<(Ipv6Net, EndpointName)> = joined.chain(parts).collect();
-        let whole = |standby: Vec<(Ipv6Net, EndpointName)>| {
-            Map::new(map.epoch(), map.ownership(), joined.clone(), standby).unwrap_or_else(|_| map.clone())
-        };
-        let copy = |map: &Map| -> Vec<(Ipv6Net, EndpointName)> {
-            map.standbys().map(|(prefix, name)| (prefix, name.clone())).collect()
-        };
-        let target = if with_standby {
-            self.with_standbys(&whole(copy(map)))
+            joined.extend(prefixes.into_iter().map(|prefix| (prefix, owner.clone())));
+        }
+        joined.sort();
+        let standby = if with_standby {
+            self.standbys_of(map, &joined)
         } else {
-            whole(Vec::new())
+            Vec::new()
         };
-        if target == *map {
+        let stands = same(&standby, map.standbys());
+        if stands && same(&joined, map.owned()) {
             return None;
         }
-        let standby = copy(&target);
-        let owned: Vec<(Ipv6Net, EndpointName)> = if target.standbys().eq(map.standbys()) {
-            target.owned().map(|(prefix, owner)| (prefix, owner.clone())).collect()
+        let owned = if stands {
+            joined
         } else {
             map.owned().map(|(prefix, owner)| (prefix, owner.clone())).collect()
         };
@@ -265,15 +369,27 @@ impl<'a> Numbered<'a> {
         let current = self.current(map);
         let planned = self.assignment(replicas, &current)?;
         let mut wishes: BTreeMap<(Option<EndpointName>, EndpointName, bool), Vec<SliceId>> = BTreeMap::new();
+        let mut parts: BTreeMap<(Option<EndpointName>, EndpointName, bool), Vec<Ipv6Net>> = BTreeMap::new();
         let slices = self.space.slices().zip(&planned).zip(&current).zip(&self.pinned);
         for (((slice, to), now), pin) in slices {
-            if *now == Some(*to) {
-                continue;
-            }
             let (Some(prefix), Some(name)) = (self.space.prefix_of(slice), self.name(*to)) else {
                 continue;
             };
             let is_pinned = *pin == Some(*to);
+            if map.owned_around(prefix).is_none() && map.owned_within(prefix).next().is_some() {
+                // Its parts have owners of their own: those who may not have any, or all where it is pinned, give theirs.
+                for (part, owner) in map.owned_within(prefix) {
+                    let stays = !is_pinned && self.serves(owner);
+                    if owner != name && !stays && !is_busy(busy, part) {
+                        let key = (Some(owner.clone()), name.clone(), is_pinned);
+                        parts.entry(key).or_default().push(part);
+                    }
+                }
+                continue;
+            }
+            if *now == Some(*to) {
+                continue;
+            }
             let to = name;
             // A former member's slices look like nobody's to the planner.
             let from = map.owner(prefix);
@@ -288,16 +404,58 @@ impl<'a> Numbered<'a> {
             .filter(|one| one.weight == 0)
             .map(|one| &one.name)
             .collect();
-        let wishes = wishes.into_iter().flat_map(|((from, to, is_pinned), slices)| {
+        let whole = wishes.into_iter().map(|(key, slices)| {
+            let prefixes = as_owned(map, self.space.aggregate(slices).unwrap_or_default());
+            (key, prefixes)
+        });
+        let wishes = whole.chain(parts).flat_map(|((from, to, is_pinned), prefixes)| {
             let reason = match &from {
                 _ if is_pinned => Reason::Manual,
                 Some(from) if drained.contains(from) => Reason::Drain,
                 _ => Reason::Scale,
             };
-            let prefixes = as_owned(map, self.space.aggregate(slices).unwrap_or_default());
             cut(from.as_ref(), &to, &prefixes, reason)
         });
         Ok(wishes.collect())
+    }
+
+    fn serves(&self, name: &EndpointName) -> bool {
+        let place = self.number(name).and_then(|id| usize::try_from(id.get()).ok());
+        let endpoint = place.and_then(|place| self.endpoints.get(place));
+        endpoint.is_some_and(|endpoint| endpoint.weight > 0)
+    }
+}
+
+fn same<'a>(one: &[(Ipv6Net, EndpointName)], other: impl Iterator<Item = (Ipv6Net, &'a EndpointName)>) -> bool {
+    let mut one = one.iter();
+    let equal =
+        |(prefix, name): (Ipv6Net, &EndpointName)| one.next().is_some_and(|one| (one.0, &one.1) == (prefix, name));
+    let mut other = other;
+    let all = other.by_ref().all(equal);
+    all && one.next().is_none()
+}
+
+/// Joins halves of one prefix with one owner, the longest first, where they are to be joined.
+fn join_halves(parts: &mut BTreeMap<Ipv6Net, &EndpointName>, joins: impl Fn(Ipv6Net) -> bool) {
+    let mut lengths: BTreeSet<u8> = parts.keys().map(Ipv6Net::prefix_len).collect();
+    while let Some(length) = lengths.pop_last() {
+        let here: Vec<Ipv6Net> = parts
+            .keys()
+            .filter(|part| part.prefix_len() == length)
+            .copied()
+            .collect();
+        for (one, next) in here.iter().zip(here.iter().skip(1)) {
+            let Some(whole) = one.supernet().filter(|whole| next.supernet() == Some(*whole)) else {
+                continue;
+            };
+            let owner = parts.get(one).copied();
+            if owner.is_some() && owner == parts.get(next).copied() && joins(whole) {
+                parts.remove(one);
+                parts.remove(next);
+                parts.extend(owner.map(|owner| (whole, owner)));
+                lengths.insert(length.saturating_sub(1));
+            }
+        }
     }
 }
 

@@ -1,17 +1,14 @@
-//! What the leader tells of a set: its status and metrics.
+//! What the leader knows of a set.
 
 use std::collections::BTreeMap;
 
 use ssa_slices::{
     SliceSpace,
-    handover::{Awaited, Map, Phase},
+    handover::{Awaited, EndpointName, Map, Phase},
 };
 
 use super::placement::{Member, slots};
-use crate::{
-    metrics::{Family, Registry},
-    objects::Name,
-};
+use crate::objects::Reason;
 
 /// What the leader knows of a set after a round.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,19 +19,44 @@ pub struct Report {
     pub without_owner: usize,
     /// Slices that nobody stands by for.
     pub without_standby: usize,
+    /// Its endpoints.
+    pub endpoints: usize,
     /// Endpoints that are to have slices.
     pub serving: usize,
-    /// The most slices of an endpoint relative to its share, in thousandths: 1000 is even.
+    /// How many endpoints the load asks for; those that there are, where no target is given.
+    pub wanted: u32,
+    /// The highest load of an endpoint relative to its share, in thousandths: 1000 is even. Where loads are not known, by
+    /// the number of its slices.
     pub imbalance_permille: u32,
-    /// Open moves, by phase.
-    pub moves: BTreeMap<Phase, usize>,
+    /// How far above its share an endpoint may be, in thousandths.
+    pub tolerance_permille: u32,
+    /// The load of all slices, in thousandths of a flow or byte a second, if it is known.
+    pub load: Option<u64>,
+    /// The same, of each endpoint.
+    pub loads: BTreeMap<EndpointName, u64>,
+    /// The share of slices of each endpoint that is to have some: how many it owns.
+    pub owned: BTreeMap<EndpointName, usize>,
+    /// Open moves, by phase and reason.
+    pub moves: BTreeMap<(Phase, Reason), usize>,
     /// Open moves, by what they wait for.
     pub waiting: BTreeMap<Awaited, usize>,
-    /// Open moves that have been in one phase for longer than a phase should take.
-    pub stuck: usize,
+    /// Open moves that have been in one phase for longer than a phase should take, by name.
+    pub stuck: Vec<String>,
+    /// Nodes whose FIB has not followed an open move yet.
+    pub behind: usize,
+    /// What endpoints refuse, for people.
+    pub refused: Vec<String>,
+    /// The epoch of the round.
+    pub epoch: u64,
 }
 
 impl Report {
+    /// Returns how many moves are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.moves.values().sum()
+    }
+
     pub(super) fn new(space: &SliceSpace, map: &Map, members: &[Member]) -> Self {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut owned, mut stood_by) = (0, 0);
@@ -54,69 +76,19 @@ impl Report {
             let all = u128::try_from(space.count()).unwrap_or(1) * u128::from(member.weight);
             u32::try_from(count / all.max(1)).unwrap_or(u32::MAX)
         };
+        let owned_by = members.iter().map(|member| {
+            let count = counts.get(member.name.as_str()).copied().unwrap_or(0);
+            (member.name.clone(), count)
+        });
         Self {
+            owned: owned_by.collect(),
+            endpoints: members.len(),
             slices: space.count(),
             without_owner: space.count().saturating_sub(owned),
             without_standby: space.count().saturating_sub(stood_by),
             serving: serving.clone().count(),
             imbalance_permille: serving.map(permille).max().unwrap_or(0),
             ..Self::default()
-        }
-    }
-}
-
-const SLICES: Family = Family::gauge("ssa_cluster_slices", "Slices of the set.");
-const WITHOUT_OWNER: Family = Family::gauge("ssa_cluster_slices_without_owner", "Slices that no endpoint owns.");
-const WITHOUT_STANDBY: Family = Family::gauge(
-    "ssa_cluster_slices_without_standby",
-    "Slices that no endpoint stands by for.",
-);
-const ENDPOINTS: Family = Family::gauge("ssa_cluster_endpoints", "Endpoints that are to have slices.");
-const IMBALANCE: Family = Family::gauge(
-    "ssa_cluster_imbalance_permille",
-    "The most slices of an endpoint relative to its share, in thousandths.",
-);
-const MOVES: Family = Family::gauge("ssa_cluster_moves", "Open moves, by phase.");
-const WAITING: Family = Family::gauge("ssa_cluster_moves_waiting", "Open moves, by what they wait for.");
-const STUCK: Family = Family::gauge(
-    "ssa_cluster_moves_stuck",
-    "Open moves that have been in one phase, other than Drain, for longer than the set's deadline.",
-);
-
-/// Writes reports of sets into a registry, in place of those before.
-pub fn record(registry: &Registry, reports: &BTreeMap<Name, Report>) {
-    let all = [
-        SLICES,
-        WITHOUT_OWNER,
-        WITHOUT_STANDBY,
-        ENDPOINTS,
-        IMBALANCE,
-        MOVES,
-        WAITING,
-        STUCK,
-    ];
-    for family in &all {
-        registry.clear(family);
-    }
-    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    for (set, report) in reports {
-        let of_set: (&str, &str) = ("slice_set", set.as_str());
-        for (family, value) in [
-            (SLICES, number(report.slices)),
-            (WITHOUT_OWNER, number(report.without_owner)),
-            (WITHOUT_STANDBY, number(report.without_standby)),
-            (ENDPOINTS, number(report.serving)),
-            (IMBALANCE, f64::from(report.imbalance_permille)),
-            (STUCK, number(report.stuck)),
-        ] {
-            registry.set(&family, &[of_set], value);
-        }
-        for phase in Phase::ALL.into_iter().filter(|phase| phase.is_open()) {
-            let count = report.moves.get(&phase).copied().unwrap_or(0);
-            registry.set(&MOVES, &[of_set, ("phase", phase.name())], number(count));
-        }
-        for (awaited, count) in &report.waiting {
-            registry.set(&WAITING, &[of_set, ("for", awaited.name())], number(*count));
         }
     }
 }

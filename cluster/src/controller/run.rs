@@ -1,15 +1,23 @@
 //! The loop around rounds.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt as _;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
 
 use super::{Controller, Round, pods::Seen};
 use crate::{
     election::Leading,
-    objects::{SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceNodeSpec, SliceSetSpec, Spec, Timestamp},
+    load::{self, Asked},
+    objects::{Name, SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceNodeSpec, SliceSetSpec, Spec, Timestamp},
     store::{Store, StoreError},
 };
 
@@ -20,42 +28,55 @@ const TICK: Duration = Duration::from_secs(1);
 /// The pause after the store has refused something.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What there is to tell of a controller.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// The loop lives; whether it leads.
+    Alive(bool),
+    /// A round was made.
+    Round(&'a Round),
+    /// The store does not answer.
+    Failed(&'a StoreError),
+    /// Why endpoints do not tell their load; none if all do.
+    Silent(&'a BTreeMap<Name, String>),
+}
+
 /// Makes rounds whenever something has changed, while this candidate leads; ends when nobody stands for election any more.
 ///
-/// `wall` is the clock whose time objects tell people. `alive` is called again and again, whether it leads or not; `after` is
-/// told of every round.
+/// `wall` is the clock whose time objects tell people. `heard` is told what happens.
 pub async fn run(
     mut controller: Controller,
     store: Store,
     leading: watch::Receiver<Leading>,
     wall: impl Fn() -> Timestamp,
-    alive: impl Fn(),
-    mut after: impl FnMut(&Round),
+    mut heard: impl FnMut(Heard<'_>),
 ) {
     let (sender, mut changes) = mpsc::channel(1);
+    let (answers, mut answered) = mpsc::channel(1);
+    // They end with this future.
+    let mut tasks = JoinSet::new();
     let (seen, pods) = watch::channel(Seen::Nothing);
     controller.pods = pods;
-    let watches = [
-        tokio::spawn(follow_pods(store.clone(), sender.clone(), seen)),
-        tokio::spawn(follow::<SliceSetSpec>(store.clone(), sender.clone())),
-        tokio::spawn(follow::<SliceMapSpec>(store.clone(), sender.clone())),
-        tokio::spawn(follow::<SliceMoveSpec>(store.clone(), sender.clone())),
-        tokio::spawn(follow::<SliceEndpointSpec>(store.clone(), sender.clone())),
-        tokio::spawn(follow::<SliceNodeSpec>(store, sender)),
-    ];
+    tasks.spawn(follow_pods(store.clone(), sender.clone(), seen));
+    tasks.spawn(follow::<SliceSetSpec>(store.clone(), sender.clone()));
+    tasks.spawn(follow::<SliceMapSpec>(store.clone(), sender.clone()));
+    tasks.spawn(follow::<SliceMoveSpec>(store.clone(), sender.clone()));
+    tasks.spawn(follow::<SliceEndpointSpec>(store.clone(), sender.clone()));
+    tasks.spawn(follow::<SliceNodeSpec>(store.clone(), sender));
+    tasks.spawn(ask(store, leading.clone(), answers));
     let began = Instant::now();
     while leading.has_changed().is_ok() {
-        alive();
-        if leading.borrow().now() {
+        let leads = leading.borrow().now();
+        heard(Heard::Alive(leads));
+        if leads {
+            if let Ok(Asked { reports, failed }) = answered.try_recv() {
+                heard(Heard::Silent(&failed));
+                controller.measure(reports);
+            }
             match controller.round(began.elapsed(), wall()).await {
-                Ok(round) => after(&round),
-                Err(StoreError::Conflict { .. } | StoreError::Exists { .. } | StoreError::NotFound { .. }) => {}
+                Ok(round) => heard(Heard::Round(&round)),
                 Err(error) => {
-                    let faults = vec![error.to_string()];
-                    after(&Round {
-                        faults,
-                        ..Round::default()
-                    });
+                    heard(Heard::Failed(&error));
                     sleep(PAUSE).await;
                 }
             }
@@ -64,7 +85,31 @@ pub async fn run(
         sleep(SETTLE).await;
         while changes.try_recv().is_ok() {}
     }
-    watches.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Asks endpoints for their load, again and again, while this candidate leads.
+async fn ask(store: Store, leading: watch::Receiver<Leading>, answers: mpsc::Sender<Asked>) {
+    let mut ticks = interval(load::INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    while !answers.is_closed() {
+        ticks.tick().await;
+        if !leading.borrow().now() {
+            continue;
+        }
+        let Ok(listed) = store.list::<SliceEndpointSpec>().await else {
+            continue;
+        };
+        let ready = listed.objects.into_iter().filter(|one| one.status.ready);
+        let asked = load::ask(ready.filter_map(|one| {
+            let port = one.spec.http_port?.get();
+            Some((one.name().clone(), SocketAddr::from((one.spec.address, port))))
+        }));
+        let asked = asked.await;
+        if !asked.reports.is_empty() || !asked.failed.is_empty() {
+            let _ = answers.send(asked).await;
+        }
+    }
 }
 
 /// Follows the pods, and says that something has changed, each time.

@@ -35,14 +35,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Stands for election until nobody listens to `leading` any more; then gives the lease up, so that others need not wait.
 ///
-/// `wall` is the clock whose time the lease tells people. What the store says when it fails is handed to `failed`.
+/// `wall` is the clock whose time the lease tells people. `heard` is told each time that the store answers or fails.
 pub async fn run(
     store: &Store,
     lease: &Name,
     mut election: Election,
     leading: watch::Sender<Leading>,
     wall: impl Fn() -> Timestamp,
-    mut failed: impl FnMut(&StoreError),
+    mut heard: impl FnMut(Result<(), &StoreError>),
 ) {
     let began = Instant::now();
     let mut watching: Option<Watch<LeaseSpec>> = None;
@@ -65,6 +65,7 @@ pub async fn run(
                 };
                 match written {
                     Ok(kept) => {
+                        heard(Ok(()));
                         election.accepted(&kept, now, began.elapsed());
                         continue;
                     }
@@ -78,9 +79,12 @@ pub async fn run(
             }
         };
         match outcome {
-            Ok(seen) => election.observe(seen.as_ref(), began.elapsed()),
+            Ok(seen) => {
+                heard(Ok(()));
+                election.observe(seen.as_ref(), began.elapsed());
+            }
             Err(error) => {
-                failed(&error);
+                heard(Err(&error));
                 watching = None;
                 tell(&leading, &election, began);
                 // A lease that is about to end is no reason to ask a store without pause.
@@ -97,7 +101,7 @@ pub async fn run(
     if let Some(step) = election.release(wall())
         && let Err(error) = write(store, lease, step).await
     {
-        failed(&error);
+        heard(Err(&error));
     }
 }
 

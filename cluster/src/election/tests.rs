@@ -303,8 +303,8 @@ mod on_a_store {
         let store = store.clone();
         let task = tokio::spawn(async move {
             let election = Election::new(name(called), seconds(8));
-            run(&store, &name("lease"), election, sender, wall, |error| {
-                panic!("{error}")
+            run(&store, &name("lease"), election, sender, wall, |answered| {
+                answered.unwrap();
             })
             .await;
         });

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, net::Ipv6Addr};
 
+use ipnet::Ipv6Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ssa_rules::apl::Unroutable;
 use ssa_snapshot::{Number, Port};
 
 use super::{
@@ -140,6 +142,15 @@ pub struct ObservedMove {
     pub message: Message,
 }
 
+/// Says why nothing can be routed to an address, if so.
+pub(super) fn not_a_host(address: Ipv6Addr) -> Option<String> {
+    let unroutable = Unroutable::overlapping(Ipv6Net::from(address))?;
+    Some(format!(
+        "{address} is {}; wanted is the address of a host that others reach",
+        unroutable.purpose
+    ))
+}
+
 impl Spec for SliceEndpointSpec {
     type Status = SliceEndpointStatus;
 
@@ -158,8 +169,8 @@ impl Spec for SliceEndpointSpec {
             ("spec.tunnel.address", self.tunnel.address),
         ];
         for (path, address) in addresses {
-            if address.is_some_and(|address| address.is_unspecified() || address.is_multicast()) {
-                faults.push(Self::fault(path, "must be an address of one host"));
+            if let Some(problem) = address.and_then(not_a_host) {
+                faults.push(Self::fault(path, problem));
             }
         }
     }

@@ -34,6 +34,10 @@ pub struct SliceMapSpec {
     /// Whether two endpoints may serve a slice for a moment: as the set says, for agents read no sets.
     #[serde(default)]
     pub ownership: Ownership,
+    /// The length of a slice's prefix: what agents measure load by. An owned prefix is of one or several slices, or a part of
+    /// one that is split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_length: Option<Number<1, 128, 72>>,
     /// The endpoints, each once.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_ENDPOINTS>")]
     #[schemars(length(max = MAX_ENDPOINTS))]

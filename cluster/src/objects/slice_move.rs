@@ -172,6 +172,21 @@ impl SliceMove {
     }
 }
 
+impl Reason {
+    /// Returns its name, as objects and metrics have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scale => "Scale",
+            Self::Balance => "Balance",
+            Self::Drain => "Drain",
+            Self::Failure => "Failure",
+            Self::Manual => "Manual",
+            Self::Rollback => "Rollback",
+        }
+    }
+}
+
 impl Phase {
     /// Says whether the move is over.
     #[must_use]

@@ -7,13 +7,13 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ssa_rules::{AddressSpace, Apl};
+use ssa_rules::{AddressSpace, Apl, apl::Unroutable};
 use ssa_slices::{Replicas, SliceBits, SliceSpace};
 use ssa_snapshot::{Number, Port};
 
 use super::{
     Epoch, Fault, Kind, LabelValue, Message, Name, Object, Prefix, ServiceName, SliceEndpoint, Spec, Timestamp, Tunnel,
-    fields::at_most,
+    fields::at_most, slice_endpoint::not_a_host,
 };
 
 /// A service whose addresses are spread over endpoints. A user writes the spec, the leader the status.
@@ -144,7 +144,7 @@ pub struct Handover {
     /// The longest that a move may take before the drain, in seconds; then it is given up.
     #[serde(default)]
     pub deadline_seconds: Number<1, 3600, 60>,
-    /// The most moves at once.
+    /// The most moves at once that have not come to their drain yet.
     #[serde(default)]
     pub parallel: Number<1, 1024, 8>,
 }
@@ -165,6 +165,9 @@ pub struct Balance {
     /// How long a slice that has moved stays, in seconds.
     #[serde(default)]
     pub cooldown_seconds: Number<0, 86_400, 60>,
+    /// The load that one endpoint is to have, in new flows or bytes a second: `status.wantedEndpoints` follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_per_endpoint: Option<Number<1, { u32::MAX }, 1000>>,
 }
 
 /// What load is.
@@ -225,15 +228,20 @@ pub struct SliceSetStatus {
     /// How many of them are ready.
     #[serde(default)]
     pub ready_endpoints: u32,
-    /// How many the load asks for.
+    /// How many the load asks for; as many as are ready where no target is given.
     #[serde(default)]
     pub wanted_endpoints: u32,
     /// How many moves are open.
     #[serde(default)]
     pub open_moves: u32,
-    /// The highest load of an endpoint relative to its share, in thousandths: 1000 is even.
+    /// The highest load of an endpoint relative to its share, in thousandths: 1000 is even. Where loads are not known, by the
+    /// number of its slices.
     #[serde(default)]
     pub imbalance_permille: u32,
+    /// Stands for the endpoints, weights and pins for which slices are where they are to be; absent while some are not. As
+    /// long as these are the same, slices that have moved for load stay where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<LabelValue>,
     /// What people should know.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_CONDITIONS>")]
     #[schemars(length(max = MAX_CONDITIONS))]
@@ -344,6 +352,12 @@ impl Spec for SliceSetSpec {
         match self.space() {
             Err(fault) => faults.push(fault),
             Ok(space) => {
+                for item in space.items() {
+                    if let Some(unroutable) = Unroutable::overlapping(item) {
+                        let problem = format!("2:{item} overlaps {unroutable}, which no router forwards");
+                        faults.push(Self::fault("spec.apl", problem));
+                    }
+                }
                 for item in space.items().map(Prefix::new) {
                     if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| allowed.covers(item)) {
                         faults.push(Self::fault("spec.allowed", format!("does not cover the item {item}")));
@@ -387,6 +401,16 @@ impl Endpoints {
                     if !names.insert(&entry.name) {
                         let path = format!("spec.endpoints.list[{number}].name");
                         faults.push(SliceSetSpec::fault(path, format!("{} is there already", entry.name)));
+                    }
+                    let addresses = [
+                        ("address", Some(entry.address)),
+                        ("tunnel.address", entry.tunnel.address),
+                    ];
+                    for (field, address) in addresses {
+                        if let Some(problem) = address.and_then(not_a_host) {
+                            let path = format!("spec.endpoints.list[{number}].{field}");
+                            faults.push(SliceSetSpec::fault(path, problem));
+                        }
                     }
                 }
             }

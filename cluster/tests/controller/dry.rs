@@ -10,9 +10,10 @@ use std::{
 };
 
 use ssa_cluster::{
-    controller::Controller,
+    controller::{Change, Controller},
+    load::{LoadReport, PrefixLoad},
     objects::{
-        AppliedMap, EndpointEntry, Kind, Message, Name, ObservedMove, Phase, Pin, Reason, ResourceVersion,
+        AppliedMap, EndpointEntry, Kind, LabelValue, Message, Name, ObservedMove, Phase, Pin, Reason, ResourceVersion,
         SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec, Timestamp,
     },
     store::{Answer, Backend, Events, Memory, Part, Raw, RawList, Store, StoreError},
@@ -44,6 +45,17 @@ pub(crate) struct Cluster {
     pub(crate) flows: u32,
     endpoints: usize,
     made: bool,
+    /// The bits of a slice, in /64.
+    pub(crate) bits: u8,
+    /// The load of each slice, if agents are asked for it.
+    pub(crate) loads: Vec<f64>,
+    /// What an endpoint says of its load in place of the truth, as a factor.
+    pub(crate) lies: BTreeMap<String, f64>,
+    /// Endpoints that refuse whatever they own.
+    pub(crate) refusing: BTreeSet<String>,
+    pub(crate) replicas: u8,
+    /// What runs of agents call themselves.
+    pub(crate) instance: Option<&'static str>,
 }
 
 impl Cluster {
@@ -56,6 +68,12 @@ impl Cluster {
             flows: 0,
             endpoints,
             made: false,
+            bits: 8,
+            loads: Vec::new(),
+            lies: BTreeMap::new(),
+            refusing: BTreeSet::new(),
+            replicas: 1,
+            instance: None,
         }
     }
 
@@ -75,7 +93,8 @@ impl Cluster {
     async fn make(&mut self) {
         if !self.made {
             let spec = serde_json::json!({
-                "service": "store.example", "apl": "2:2001:db8:5::/64", "bits": 8,
+                "service": "store.example", "apl": "2:2001:db8:5::/64", "bits": self.bits,
+                "replicas": self.replicas, "firstFieldBits": (self.replicas > 1).then_some(20),
                 "endpoints": {"list": Self::entries(self.endpoints)}, "handover": {"parallel": 64},
             });
             let spec: SliceSetSpec = serde_json::from_value(spec).unwrap();
@@ -133,11 +152,21 @@ impl Cluster {
             let status = &mut endpoint.status;
             status.ready = !self.unready.contains(own.as_str());
             status.renewed_at = Some(wall(self.now));
+            status.instance = self.instance.map(|text| LabelValue::new(text).unwrap());
             let applied = maps.iter().map(|map| AppliedMap {
                 name: map.name().clone(),
                 epoch: map.spec.epoch,
             });
             status.maps = applied.collect();
+            let owned = maps
+                .iter()
+                .flat_map(|map| &map.spec.endpoints)
+                .filter(|one| one.name == own);
+            status.refused = if self.refusing.contains(own.as_str()) {
+                owned.flat_map(|one| one.owned.iter().copied()).take(3).collect()
+            } else {
+                Vec::new()
+            };
             let mine = moves
                 .iter()
                 .filter(|one| !one.status.phase.is_final() && (one.giver() == Some(&own) || *one.taker() == own));
@@ -161,9 +190,12 @@ impl Cluster {
             .iter()
             .flat_map(|map| &map.spec.endpoints)
             .flat_map(|one| &one.owned)
-            .map(size)
+            .map(|prefix| size(self.bits, prefix))
             .sum();
-        assert!(maps.is_empty() || owned == 256, "{owned} slices have an owner");
+        assert!(
+            maps.is_empty() || owned == 256 << self.bits,
+            "{owned} parts of slices have an owner"
+        );
         let moves = self.store.list::<SliceMoveSpec>().await.unwrap().objects;
         let mut open: Vec<_> = moves
             .iter()
@@ -245,13 +277,79 @@ impl Cluster {
         for map in self.store.list::<SliceMapSpec>().await.unwrap().objects {
             for endpoint in map.spec.endpoints {
                 for prefix in &endpoint.owned {
-                    let slices = prefix.net().subnets(72).unwrap();
+                    let length = (64 + self.bits).max(prefix.net().prefix_len());
+                    let slices = prefix.net().subnets(length).unwrap();
                     all.extend(slices.map(|slice| (slice, endpoint.name.to_string())));
                 }
             }
         }
         all.sort();
         all.into_iter().map(|(_, owner)| owner).collect()
+    }
+
+    /// What each endpoint has of the load of all.
+    pub(crate) async fn shares(&self) -> BTreeMap<String, f64> {
+        let mut shares = BTreeMap::new();
+        for (endpoint, report) in self.reports().await {
+            let load: f64 = report.prefixes.iter().map(|one| one.new_flows).sum();
+            shares.insert(endpoint.to_string(), load);
+        }
+        shares
+    }
+
+    /// The highest load of an endpoint relative to the mean.
+    pub(crate) async fn ratio(&self) -> f64 {
+        let shares = self.shares().await;
+        let total: f64 = shares.values().sum();
+        let most = shares.values().fold(0.0, |most: f64, load| most.max(*load));
+        most * f64::from(u32::try_from(shares.len()).unwrap()) / total
+    }
+
+    /// What agents measure: the load of each slice, or part of one, that they own.
+    pub(crate) async fn reports(&self) -> BTreeMap<Name, LoadReport> {
+        let mut reports: BTreeMap<Name, LoadReport> = BTreeMap::new();
+        for endpoint in self.store.list::<SliceEndpointSpec>().await.unwrap().objects {
+            reports.insert(endpoint.name().clone(), LoadReport::default());
+        }
+        let length = 64 + self.bits;
+        for map in self.store.list::<SliceMapSpec>().await.unwrap().objects {
+            for endpoint in map.spec.endpoints {
+                let report = reports.entry(endpoint.name).or_default();
+                for prefix in endpoint.owned {
+                    for part in prefix.net().subnets(length.max(prefix.net().prefix_len())).unwrap() {
+                        let slice = (u128::from(part.addr()) << 64 >> (128 - self.bits)) as usize;
+                        let load = self.loads[slice] / f64::from(1 << (part.prefix_len() - length));
+                        report.prefixes.push(PrefixLoad {
+                            prefix: part.into(),
+                            new_flows: load,
+                            bytes: 0.0,
+                        });
+                    }
+                }
+            }
+        }
+        reports
+    }
+
+    /// So many seconds pass; every ten, agents are asked for their loads. Returns the moves that began.
+    pub(crate) async fn seconds(&mut self, controller: &mut Controller, seconds: u32) -> Vec<Change> {
+        let mut begun = Vec::new();
+        for _ in 0..seconds {
+            self.step().await;
+            if self.now.as_secs().is_multiple_of(10) {
+                let mut reports = self.reports().await;
+                for (endpoint, factor) in &self.lies {
+                    let report = reports.get_mut(endpoint.as_str()).unwrap();
+                    report.prefixes.iter_mut().for_each(|one| one.new_flows *= factor);
+                }
+                controller.measure(reports);
+            }
+            let round = controller.round(self.now, wall(self.now)).await.unwrap();
+            assert_eq!(round.faults, Vec::<String>::new());
+            self.check().await;
+            begun.extend(round.changes.into_iter().filter(|change| change.left.is_none()));
+        }
+        begun
     }
 
     pub(crate) async fn counts(&self) -> Vec<usize> {
@@ -289,9 +387,9 @@ impl Cluster {
     }
 }
 
-/// The number of slices in a prefix.
-pub(crate) fn size(prefix: &ssa_cluster::objects::Prefix) -> usize {
-    1 << (72 - prefix.net().prefix_len())
+/// How many 256ths of a slice a prefix has.
+pub(crate) fn size(bits: u8, prefix: &ssa_cluster::objects::Prefix) -> usize {
+    1 << (64 + bits + 8 - prefix.net().prefix_len())
 }
 
 /// A store that fails at a write, and from then on, until it is revived. The write may have been kept.

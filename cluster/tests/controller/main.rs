@@ -1,6 +1,8 @@
 //! The controller with agents that have no kernels: they report at once what the store asks of them.
 
+mod balance;
 mod dry;
+mod sets;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,13 +42,15 @@ async fn from_4_to_16_and_back_moves_the_fewest_and_always_has_an_owner() {
     assert_eq!(moved, 384);
     let last = controller.round(cluster.now, dry::wall(cluster.now)).await.unwrap();
     let registry = Registry::default();
-    record(&registry, &last.reports);
+    record(&registry, &last);
     let text = registry.text();
     for line in [
         "ssa_cluster_slices_without_owner{slice_set=\"store\"} 0",
         "ssa_cluster_slices_without_standby{slice_set=\"store\"} 0",
         "ssa_cluster_imbalance_permille{slice_set=\"store\"} 1000",
-        "ssa_cluster_moves{slice_set=\"store\",phase=\"Drain\"} 0",
+        "ssa_cluster_tolerance_permille{slice_set=\"store\"} 1100",
+        "ssa_cluster_endpoint_slices{slice_set=\"store\",endpoint=\"e3\"} 64",
+        "ssa_cluster_nodes_behind{slice_set=\"store\"} 0",
     ] {
         assert!(text.contains(line), "{line} is missing of\n{text}");
     }
@@ -148,7 +152,7 @@ async fn what_is_on_its_way_counts_where_it_goes_to() {
         }
         let mut counts = cluster.counts().await;
         for one in cluster.store.list::<SliceMoveSpec>().await.unwrap().objects {
-            let slices: usize = one.spec.prefixes.iter().map(size).sum();
+            let slices: usize = one.spec.prefixes.iter().map(|prefix| size(8, prefix) >> 8).sum();
             let number = |name: &Name| name.as_str()[1..].parse::<usize>().unwrap();
             counts[number(one.giver().unwrap())] -= slices;
             counts[number(one.taker())] += slices;

@@ -493,6 +493,7 @@ fn map(owned: Vec<Prefix>) -> SliceMap {
             part: Number::default(),
             parts: Number::default(),
             ownership: Ownership::default(),
+            slice_length: None,
             endpoints: vec![MapEndpoint {
                 name: name("a"),
                 owned,

@@ -30,15 +30,22 @@ pub struct Policy {
     pub budget: u32,
     /// The greatest length of a prefix that a split makes.
     pub longest: u8,
+    /// The most pieces that one endpoint gives or gets in one round, in thousandths of its share of pieces; at least one
+    /// may. So that one that tells lies of its load changes little before others are measured again.
+    pub endpoint_budget: u32,
+    /// The most pieces that an endpoint may come to have, in thousandths of its share of them.
+    pub most: u32,
 }
 
 impl Default for Policy {
-    /// 10 %, 9 %, and nothing is split.
+    /// 10 %, 9 %, nothing is split, and an endpoint may give all that it has, and get as much as it likes.
     fn default() -> Self {
         Self {
             tolerance: 100,
             budget: 90,
             longest: 0,
+            endpoint_budget: 1_000_000,
+            most: 1_000_000_000,
         }
     }
 }
@@ -86,6 +93,7 @@ pub fn round(
     may_hold: impl Fn(usize, EndpointId, &[EndpointId]) -> bool,
 ) -> Round {
     let mut state = State::new(pieces, endpoints);
+    state.policy = policy;
     let budget = (pieces.len() * usize::try_from(policy.budget).unwrap_or(0) / 1000).max(1);
     let mut round = Round::default();
     let mut stuck: BTreeSet<usize> = BTreeSet::new();
@@ -135,6 +143,9 @@ struct State {
     /// The pieces of each endpoint that may move, heaviest first.
     movable: Vec<BTreeSet<(core::cmp::Reverse<u64>, usize)>>,
     moved: BTreeSet<usize>,
+    policy: Policy,
+    /// How many pieces each endpoint has, and has given or got in this round.
+    counts: Vec<(u64, u64)>,
 }
 
 impl State {
@@ -142,9 +153,13 @@ impl State {
         let mut loads: Vec<u64> = endpoints.iter().map(|_| 0).collect();
         let mut movable: Vec<BTreeSet<_>> = endpoints.iter().map(|_| BTreeSet::new()).collect();
         let mut total_load = 0;
+        let mut counts = alloc::vec![(0, 0); endpoints.len()];
         for (place, piece) in pieces.iter().enumerate() {
             let owner = piece.owner.index();
             total_load += piece.load.get();
+            if let Some((has, _)) = counts.get_mut(owner) {
+                *has += 1;
+            }
             if let Some(load) = loads.get_mut(owner) {
                 *load += piece.load.get();
             }
@@ -162,6 +177,8 @@ impl State {
             owners: pieces.iter().map(|piece| piece.owner).collect(),
             movable,
             moved: BTreeSet::new(),
+            policy: Policy::default(),
+            counts,
         }
     }
 
@@ -174,6 +191,24 @@ impl State {
         let weight = u128::from(self.weights.get(endpoint).copied().unwrap_or(0));
         let share = u128::from(self.total_load) * weight / u128::from(self.total_weight.max(1));
         u64::try_from(share).unwrap_or(u64::MAX)
+    }
+
+    /// So many thousandths of an endpoint's share of pieces.
+    fn pieces_of(&self, endpoint: usize, permille: u32) -> u64 {
+        let weight = u128::from(self.weights.get(endpoint).copied().unwrap_or(0));
+        let pieces = u128::try_from(self.pieces).unwrap_or(0) * weight * u128::from(permille);
+        u64::try_from(pieces / u128::from(self.total_weight.max(1)) / 1000).unwrap_or(u64::MAX)
+    }
+
+    /// Says whether an endpoint may give or get another piece in this round.
+    fn may_trade(&self, endpoint: usize) -> bool {
+        let (_, traded) = self.counts.get(endpoint).copied().unwrap_or((0, 0));
+        traded < self.pieces_of(endpoint, self.policy.endpoint_budget).max(1)
+    }
+
+    fn may_get(&self, endpoint: usize) -> bool {
+        let (has, _) = self.counts.get(endpoint).copied().unwrap_or((0, 0));
+        self.may_trade(endpoint) && has < self.pieces_of(endpoint, self.policy.most).max(1)
     }
 
     fn permille(&self, endpoint: usize) -> u64 {
@@ -205,7 +240,11 @@ impl State {
         /// How many endpoints and pieces are looked at before a hot endpoint is left as it is.
         const COLDEST: usize = 8;
         const HEAVIEST: usize = 64;
-        let mut cold: Vec<usize> = self.active().filter(|one| *one != from).collect();
+        if !self.may_trade(from) {
+            return None;
+        }
+        let others = self.active().filter(|one| *one != from && self.may_get(*one));
+        let mut cold: Vec<usize> = others.collect();
         let by_heat = |one: &usize| (self.permille(*one), *one);
         if cold.len() > COLDEST {
             cold.select_nth_unstable_by_key(COLDEST, by_heat);
@@ -230,6 +269,12 @@ impl State {
 
     fn relocate(&mut self, pieces: &[Piece], piece: usize, from: usize, to: usize) {
         let load = pieces.get(piece).map_or(0, |piece| piece.load.get());
+        if let Some((has, traded)) = self.counts.get_mut(from) {
+            (*has, *traded) = (has.saturating_sub(1), *traded + 1);
+        }
+        if let Some((has, traded)) = self.counts.get_mut(to) {
+            (*has, *traded) = (*has + 1, *traded + 1);
+        }
         if let Some(from) = self.loads.get_mut(from) {
             *from -= load;
         }

@@ -1,0 +1,146 @@
+//! What is to begin, and who takes part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::Ipv6Net;
+use ssa_slices::{
+    PlanError, Replicas,
+    handover::{EndpointName, Map, Next, overlap},
+};
+
+use super::{
+    moves::Around,
+    placement::{Member, Numbered, Wish},
+    refusals::Refusals,
+    round::Round,
+};
+use crate::objects::{Name, Reason, SliceEndpoint, SliceMove, SliceSet};
+
+/// Lists a set's endpoints. Those that are not ready, lost or drained, or refuse some of it, have no weight: they own nothing for long.
+pub(super) fn members(set: &SliceSet, around: &Around<'_>, refusals: &Refusals) -> Vec<Member> {
+    let mine = around
+        .endpoints
+        .values()
+        .filter(|one| one.spec.slice_sets.contains(set.name()));
+    mine.map(|one| {
+        let serves = around.serves(one) && refusals.of(set, one.name()).is_none();
+        Member {
+            name: one.name().endpoint(),
+            weight: if serves { one.spec.weight.get() } else { 0 },
+            domain: one.spec.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+            lost: around.is_lost(one.name()),
+        }
+    })
+    .collect()
+}
+
+/// Returns the map of a set that has none. Whoever is about to get ready is waited for, so that nothing has to move at once.
+pub(super) fn begin_map(
+    set: &SliceSet,
+    numbered: &Numbered<'_>,
+    replicas: Replicas,
+    around: &Around<'_>,
+    round: &mut Round,
+) -> Option<Map> {
+    if !numbered.can_serve() || around.is_anybody_starting(set.name()) {
+        return None;
+    }
+    match numbered.first_map(replicas, set.spec.standby) {
+        Ok(map) => {
+            round.told.push(format!("set {}: slices are given out", set.name()));
+            Some(map)
+        }
+        Err(error) => {
+            round.faults.push(format!("SliceSet {}: {error}", set.name()));
+            None
+        }
+    }
+}
+
+/// Says whether every endpoint that is there follows the map.
+pub(super) fn all_follow(members: &[Member], around: &Around<'_>) -> bool {
+    members.iter().filter(|member| !member.lost).all(|member| {
+        let name = Name::new(member.name.as_str());
+        name.is_ok_and(|name| around.follows(&name) == around.map.epoch())
+    })
+}
+
+/// Lists the moves that are to begin: what standbys have taken, what lost owners have, then whatever spreads slices evenly, of
+/// which at most `spreads`.
+pub(super) fn wishes(
+    numbered: &Numbered<'_>,
+    replicas: Replicas,
+    around: &Around<'_>,
+    members: &[Member],
+    open: &[(&SliceMove, Next)],
+    spreads: usize,
+) -> Result<Vec<Wish>, PlanError> {
+    let busy = open.iter().flat_map(|(one, _)| &one.spec.prefixes);
+    let mut busy: BTreeSet<Ipv6Net> = busy.map(|prefix| prefix.net()).collect();
+    let mut wishes = takeovers(members, around, &busy);
+    busy.extend(wishes.iter().flat_map(|wish| wish.prefixes.iter().copied()));
+    let failures = numbered.failures(around.map, &busy);
+    busy.extend(failures.iter().flat_map(|wish| wish.prefixes.iter().copied()));
+    wishes.extend(failures);
+    if numbered.can_serve() && spreads > 0 {
+        // What is on its way counts where it goes to: it may take as long as its flows last.
+        let arrived = open.iter().fold(around.map.clone(), |map, (one, _)| {
+            let handover = one.handover();
+            map.with_owner(&handover.prefixes, &handover.to, map.epoch())
+        });
+        wishes.extend(numbered.spread(replicas, &arrived, &busy)?.into_iter().take(spreads));
+    }
+    Ok(wishes)
+}
+
+/// Says which endpoints of a set refuse some of it.
+pub(super) fn refusing(set: &SliceSet, endpoints: &BTreeMap<Name, SliceEndpoint>, refusals: &Refusals) -> Vec<String> {
+    let mine = endpoints
+        .values()
+        .filter(|one| one.spec.slice_sets.contains(set.name()));
+    mine.filter_map(|one| {
+        let prefix = refusals.of(set, one.name())?;
+        Some(format!(
+            "{} refuses {prefix}, which its agent is not allowed to route",
+            one.name()
+        ))
+    })
+    .collect()
+}
+
+/// Wishes for what standbys have taken over already to be theirs by the map too.
+pub(super) fn takeovers(members: &[Member], around: &Around<'_>, busy: &BTreeSet<Ipv6Net>) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    for member in members.iter().filter(|member| !member.lost) {
+        let Some(endpoint) = around.endpoints.get(member.name.as_str()) else {
+            continue;
+        };
+        let mut by_owner: BTreeMap<EndpointName, Vec<Ipv6Net>> = BTreeMap::new();
+        for taken in &endpoint.status.taken {
+            let (prefix, owner) = (taken.prefix.net(), taken.from.endpoint());
+            let still = around.map.owner(prefix) == Some(&owner);
+            if still && !busy.iter().any(|other| overlap(*other, prefix)) {
+                by_owner.entry(owner).or_default().push(prefix);
+            }
+        }
+        wishes.extend(by_owner.into_iter().map(|(owner, prefixes)| Wish {
+            from: Some(owner),
+            to: member.name.clone(),
+            prefixes,
+            reason: Reason::Failure,
+        }));
+    }
+    wishes
+}
+/// Says which pins are of a part of a slice; they are ignored, for such a part does not move by itself.
+pub(super) fn partial_pins(set: &SliceSet, slice_length: u8) -> impl Iterator<Item = String> {
+    let pins = set.spec.placement.pinned.iter().zip(0..);
+    let partial = pins.filter(move |(pin, _): &(_, usize)| pin.prefix.net().prefix_len() > slice_length);
+    partial.map(move |(pin, number)| {
+        let (set, prefix) = (set.name(), pin.prefix);
+        format!(
+            "SliceSet {set}: spec.placement.pinned[{number}].prefix: {prefix} is a part of a slice, a /{slice_length}, \
+             and is ignored"
+        )
+    })
+}

@@ -1,0 +1,237 @@
+//! What a round writes: moves, maps and the objects of endpoints.
+
+use std::time::Duration;
+
+use super::{
+    Controller,
+    everything::Everything,
+    maps::{self, StoredMap},
+    moves,
+    placement::Wish,
+    round::{Change, Round},
+};
+use crate::{
+    objects::{
+        EndpointEntry, Epoch, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
+        SliceMoveSpec, SliceSet, SliceSetSpec, Spec, Timestamp,
+    },
+    store::StoreError,
+};
+use ssa_slices::handover::{EndpointName, Map, Next};
+
+impl Controller {
+    /// Writes what is next about open moves; returns the epoch by then, and the map that is to be written.
+    pub(super) async fn advance(
+        &self,
+        set: &SliceSet,
+        read: &StoredMap,
+        steps: &[(&SliceMove, Next)],
+        mut epoch: Epoch,
+        (now, wall): (Duration, Timestamp),
+        round: &mut Round,
+    ) -> Result<(Epoch, Option<Map>), StoreError> {
+        let mut wanted = read.torn.then(|| maps::with_epoch(&read.map, epoch));
+        for (one, next) in steps {
+            if *next == Next::WriteMap {
+                let handover = one.handover();
+                let map = wanted.as_ref().unwrap_or(&read.map);
+                let at = ssa_slices::handover::Epoch::new(epoch.get());
+                wanted = Some(map.with_owner(&handover.prefixes, &handover.to, at));
+            }
+            let Some(changed) = moves::changed(one, *next, epoch, set.spec.ownership, wall) else {
+                continue;
+            };
+            let (from, to) = (one.status.phase, changed.status.phase);
+            if *next == Next::TurnBack {
+                // The map of this round, and the next decision, are later.
+                epoch = epoch.next();
+                wanted = wanted.map(|map| maps::with_epoch(&map, epoch));
+                round
+                    .told
+                    .push(format!("move {}: {from:?} to {to:?}, turned back", one.name()));
+            } else if from != to {
+                round.told.push(format!("move {}: {from:?} to {to:?}", one.name()));
+            }
+            self.store.update_status(&changed).await?;
+            let turned_back = *next == Next::TurnBack;
+            if from != to || turned_back {
+                round.changes.push(Change {
+                    set: set.name().clone(),
+                    name: one.name().clone(),
+                    reason: one.spec.reason,
+                    left: Some((from, self.memory.elapsed(one.name(), now))),
+                    phase: to,
+                    turned_back,
+                });
+            }
+        }
+        Ok((epoch, wanted))
+    }
+
+    /// Opens a move.
+    pub(super) async fn begin(
+        &self,
+        set: &SliceSet,
+        wish: &Wish,
+        epoch: Epoch,
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
+        let name = |endpoint: &EndpointName| Name::new(endpoint.as_str()).ok();
+        let (Some(to), Ok(called)) = (name(&wish.to), Name::new(&format!("{}-{epoch}", set.name()))) else {
+            return Ok(());
+        };
+        let prefixes: Vec<Prefix> = wish.prefixes.iter().map(|prefix| (*prefix).into()).collect();
+        if let Some(prefix) = prefixes.iter().find(|prefix| !set.spec.allows(**prefix)) {
+            let set = set.name();
+            round.faults.push(format!(
+                "SliceSet {set}: spec.allowed does not cover {prefix}, which stays where it is"
+            ));
+            return Ok(());
+        }
+        let from = wish.from.as_ref().and_then(name);
+        let giver = from.as_ref().map_or("nobody", |from| from.as_str());
+        let count = prefixes.len();
+        round.told.push(format!(
+            "move {called}: {count} prefixes from {giver} to {to} ({:?})",
+            wish.reason
+        ));
+        let spec = SliceMoveSpec {
+            slice_set: set.name().clone(),
+            epoch,
+            from,
+            to,
+            prefixes,
+            reason: wish.reason,
+            cancelled: false,
+        };
+        self.store.create(&SliceMove::new(called.clone(), spec)).await?;
+        round.changes.push(Change {
+            set: set.name().clone(),
+            name: called,
+            reason: wish.reason,
+            left: None,
+            phase: Phase::Prepare,
+            turned_back: false,
+        });
+        Ok(())
+    }
+
+    /// Writes the parts of a map; one that dies between them leaves a torn map, which is written again.
+    pub(super) async fn write_map(
+        &self,
+        set: &SliceSet,
+        wanted: &[(Name, SliceMapSpec)],
+        parts: &[&SliceMap],
+    ) -> Result<(), StoreError> {
+        for (name, spec) in wanted {
+            for endpoint in &spec.endpoints {
+                let prefixes = endpoint.owned.iter().chain(&endpoint.standby);
+                if let Some(prefix) = prefixes.clone().find(|prefix| !set.spec.allows(**prefix)) {
+                    let problem = format!(
+                        "does not cover {prefix}, which the map of {} would give out",
+                        set.name()
+                    );
+                    return Err(StoreError::Invalid {
+                        kind: crate::objects::Kind::SliceSet,
+                        name: set.name().to_string(),
+                        faults: vec![SliceSetSpec::fault("spec.allowed", problem)],
+                    });
+                }
+            }
+            match parts.iter().find(|part| part.name() == name) {
+                Some(part) => {
+                    let mut part = (*part).clone();
+                    part.spec = spec.clone();
+                    self.store.update(&part).await?;
+                }
+                None => {
+                    self.store.create(&SliceMap::new(name.clone(), spec.clone())).await?;
+                }
+            }
+        }
+        for part in parts
+            .iter()
+            .filter(|part| wanted.iter().all(|(name, _)| part.name() != name))
+        {
+            let version = part.metadata.resource_version.as_ref();
+            self.store.delete::<SliceMapSpec>(part.name(), version).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the objects of endpoints that a set lists, so that their agents can report.
+    pub(super) async fn describe_endpoints(
+        &self,
+        set: &SliceSet,
+        everything: &Everything,
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
+        for (number, entry) in set.spec.endpoints.list.iter().flatten().enumerate() {
+            if everything.faulty_endpoints.contains(entry.name.as_str()) {
+                continue; // as the round tells; it is not to be overwritten
+            }
+            match self.describe_endpoint(set, entry, everything).await {
+                Ok(None) => {}
+                Ok(Some(told)) => round.told.push(told),
+                // One endpoint that cannot be had stops no other.
+                Err(error @ (StoreError::Invalid { .. } | StoreError::Denied { .. })) => {
+                    let path = format!("SliceSet {}: spec.endpoints.list[{number}]", set.name());
+                    round.faults.push(format!("{path}: {error}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn describe_endpoint(
+        &self,
+        set: &SliceSet,
+        entry: &EndpointEntry,
+        everything: &Everything,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(known) = everything.endpoints.get(&entry.name) else {
+            let spec = endpoint_spec(entry, vec![set.name().clone()]);
+            self.store.create(&SliceEndpoint::new(entry.name.clone(), spec)).await?;
+            return Ok(Some(format!("endpoint {}: is new", entry.name)));
+        };
+        let mut sets = known.spec.slice_sets.clone();
+        if !sets.contains(set.name()) {
+            sets.push(set.name().clone());
+        }
+        let wanted = SliceEndpointSpec {
+            drained: known.spec.drained,
+            ..endpoint_spec(entry, sets)
+        };
+        if wanted != known.spec {
+            let mut known = known.clone();
+            known.spec = wanted;
+            self.store.update(&known).await?;
+        }
+        Ok(None)
+    }
+
+    /// Deletes the oldest moves that are over.
+    pub(super) async fn forget(&self, mine: &[&SliceMove]) -> Result<(), StoreError> {
+        let mut over: Vec<&&SliceMove> = mine.iter().filter(|one| one.status.phase.is_final()).collect();
+        over.sort_by_key(|one| std::cmp::Reverse(one.epoch()));
+        for one in over.into_iter().skip(self.options.kept_moves) {
+            let version = one.metadata.resource_version.as_ref();
+            self.store.delete::<SliceMoveSpec>(one.name(), version).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn endpoint_spec(entry: &EndpointEntry, slice_sets: Vec<Name>) -> SliceEndpointSpec {
+    SliceEndpointSpec {
+        slice_sets,
+        address: entry.address,
+        tunnel: entry.tunnel.clone(),
+        http_port: entry.http_port,
+        node: entry.node.clone(),
+        domain: entry.domain.clone(),
+        weight: entry.weight,
+        drained: false,
+    }
+}
