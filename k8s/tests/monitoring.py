@@ -26,7 +26,7 @@ class Monitoring(Checks):
     def _metrics(self) -> Any:
         """Returns the metrics that the documents of filter and shim tell of, with their labels."""
         known = {}
-        for file in ("filter.md", "resolver.md"):
+        for file in ("filter.md", "resolver.md", "cluster.md"):
             for line in (ROOT / "docs" / file).read_text().splitlines():
                 cells = [cell.strip() for cell in line.split("|")[1:-1]]
                 if len(cells) < 3 or "`ssa_" not in cells[0]:
@@ -58,16 +58,19 @@ class Monitoring(Checks):
         used = set()
         for place, text in self._used():
             bare = re.sub(r'"[^"]*"', '""', text)
-            names = set(re.findall(r"\b(?:ssa_(?:inbound|outbound|resolver)|kube)_\w+", bare))
+            names = set(re.findall(r"\b(?:ssa_(?:inbound|outbound|resolver|cluster)|kube)_\w+", bare))
+            # A histogram's series.
+            names = {re.sub(r"_seconds_(?:bucket|sum|count)$", "_seconds", name) for name in names}
             assert names, f"{place} names no metric"
             assert names <= set(known), f"{place}: {names - set(known)}"
             used |= names
-            for name, matchers in re.findall(r"\b((?:ssa_(?:inbound|outbound|resolver)|kube)_\w+)\{([^}]*)\}", bare):
+            for name, matchers in re.findall(r"\b((?:ssa_(?:inbound|outbound|resolver|cluster)|kube)_\w+)\{([^}]*)\}", bare):
                 labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
+                name = re.sub(r"_seconds_(?:bucket|sum|count)$", "_seconds", name)
                 assert labels <= known[name] | SCRAPED, f"{place}: {name} has no {labels - known[name]}"
             for listed in re.findall(r"by \(([^)]*)\)", bare):
                 labels = {label.strip() for label in listed.split(",")}
-                possible = set.union(*(known[name] for name in names)) | SCRAPED
+                possible = set.union(*(known[name] for name in names)) | SCRAPED | {"le"}
                 assert labels <= possible, f"{place}: {labels - possible}"
             assert text.count("(") == text.count(")") and text.count("{") == text.count("}"), place
         for name in ("ssa_inbound_connections_total", "ssa_outbound_connections_total", "ssa_resolver_service_state"):
@@ -84,7 +87,8 @@ class Monitoring(Checks):
 
     def metrics_in_the_code_are_documented(self) -> None:
         known = self._metrics()
-        sources = [*(ROOT / "filter/src").rglob("*.rs"), *(ROOT / "resolver-shim/src").rglob("*.rs")]
+        rooms = ("filter/src", "resolver-shim/src", "cluster/src")
+        sources = [source for room in rooms for source in (ROOT / room).rglob("*.rs")]
         text = "\n".join(source.read_text() for source in sources)
         for name in known:
             ending = re.sub(r"^ssa_(inbound|outbound|resolver)_", "", name)
@@ -187,6 +191,69 @@ class Monitoring(Checks):
         self._play(
             folder, series, {"SsaLabelsUnknown": {None}, "SsaPortPastFilter": set(), "SsaServerWithoutFilter": set()}
         )
+
+    def alerts_of_slices_fire_when_they_should(self) -> None:
+        if not self.options.promtool:
+            raise Skipped("there is no promtool: hack/promtool.sh says why")
+        folder = self.folder / "slice-alerts"
+        folder.mkdir()
+        spec = self.all["PrometheusRule", "ssa"]["spec"]
+        (folder / "rules.json").write_text(json.dumps(spec))
+        rules = {rule["alert"]: rule for rule in spec["groups"][0]["rules"]}
+        of_set = '{namespace="shop", slice_set="%s"}'
+        # In one set all is well; in the other, each of these is wrong.
+        values = {
+            "ssa_cluster_slices_without_owner": (0, 3),
+            "ssa_cluster_slices_without_standby": (0, 3),
+            "ssa_cluster_moves_stuck": (0, 1),
+            "ssa_cluster_nodes_behind": (0, 2),
+            "ssa_cluster_imbalance_permille": (1099, 1300),
+            "ssa_cluster_tolerance_permille": (1100, 1100),
+            "ssa_cluster_endpoints_refusing": (0, 1),
+        }
+        series = [
+            {"series": name + of_set % called, "values": f"{value}x60"}
+            for name, both in values.items()
+            for called, value in zip(("good", "bad"), both, strict=True)
+        ]
+        # One of two controllers leads here, and none there.
+        series += [
+            {"series": f'ssa_cluster_leader{{namespace="{where}", pod="{pod}"}}', "values": f"{leads}x60"}
+            for where, pod, leads in (("shop", "a", 0), ("shop", "b", 1), ("bar", "a", 0), ("bar", "b", 0))
+        ]
+
+        def fired(alert: str, labels: dict[str, str]) -> Any:
+            texts = dict(rules[alert]["annotations"])
+            for label, value in labels.items():
+                texts = {key: text.replace(f"{{{{ $labels.{label} }}}}", value) for key, text in texts.items()}
+            return {"exp_labels": {**rules[alert]["labels"], **labels}, "exp_annotations": texts}
+
+        bad = {"namespace": "shop", "slice_set": "bad"}
+        wanted = {
+            "SsaSliceWithoutOwner": bad,
+            "SsaStandbyMissing": bad,
+            "SsaMoveStuck": bad,
+            "SsaFibBehind": bad,
+            "SsaShareAboveTolerance": bad,
+            "SsaEndpointRefuses": bad,
+            "SsaNoLeader": {"namespace": "bar"},
+        }
+        test = {
+            "rule_files": ["rules.json"],
+            "evaluation_interval": "1m",
+            "tests": [
+                {
+                    "interval": "1m",
+                    "input_series": series,
+                    "alert_rule_test": [
+                        {"eval_time": "40m", "alertname": alert, "exp_alerts": [fired(alert, labels)]}
+                        for alert, labels in wanted.items()
+                    ],
+                }
+            ],
+        }
+        (folder / "test.json").write_text(json.dumps(test))
+        must(self.options.promtool, "test", "rules", folder / "test.json")
 
     def _play(self, folder: Path, series: Any, wanted: Any) -> None:
         """Has Prometheus' own tool play an hour of these series; `wanted` are the pods of each alert."""

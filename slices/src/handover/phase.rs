@@ -99,12 +99,6 @@ impl Handover {
         }
     }
 
-    /// Says whether this is a later state than another of the same handover: what comes late or twice never wins.
-    #[must_use]
-    pub fn supersedes(&self, other: &Self) -> bool {
-        self.progress() > other.progress()
-    }
-
     /// Returns the handover that undoes this one: the old owner takes new flows again, and those of the new owner drain.
     ///
     /// `None` if there is no old owner. The new handover begins where both sides may have flows. With exclusive ownership

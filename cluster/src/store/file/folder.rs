@@ -108,6 +108,8 @@ impl Folder {
         if found.mode() & 0o002 != 0 {
             return Err(folder.denied(format!("everybody may write to it (mode {:o})", found.mode() & 0o7777)));
         }
+        // Who may look into the directory may read its files; who may write to it may write them.
+        folder.mode |= found.mode() & 0o040;
         if found.mode() & 0o020 != 0 {
             folder.mode |= 0o060;
         }
@@ -169,9 +171,15 @@ impl Folder {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).mode(self.mode);
         options.custom_flags(flags());
-        let file = options
-            .open(self.path.join(file))
-            .map_err(|error| self.failed(&error))?;
+        let path = self.path.join(file);
+        let file = options.open(&path).or_else(|error| match (how, error.kind()) {
+            // To read, one need not be allowed to write.
+            (Lock::Shared, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                OpenOptions::new().read(true).custom_flags(flags()).open(&path)
+            }
+            _ => Err(error),
+        });
+        let file = file.map_err(|error| self.failed(&error))?;
         let locked = match how {
             Lock::Shared => file.try_lock_shared(),
             Lock::Exclusive => file.try_lock(),

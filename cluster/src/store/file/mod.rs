@@ -40,7 +40,7 @@ pub struct FileStore {
 
 impl FileStore {
     /// Opens a directory, or makes it: with mode 0700, and files of mode 0600. Where it is there already and its group
-    /// may write to it, the group may write to the files too.
+    /// may read it, or write to it, the group may do so with the files too.
     ///
     /// # Errors
     ///
