@@ -552,14 +552,7 @@ async fn endpoints_follow_pods(env: Env) {
     let far = tokio::time::Instant::now() + Duration::from_hours(1);
     let (_leading, leads) = tokio::sync::watch::channel(Leading::Until(far));
     let controller = Controller::new(store.clone(), Options::default());
-    let rounds = controller::run(
-        controller,
-        store.clone(),
-        leads,
-        || Timestamp::from_millis(0),
-        || {},
-        |_| {},
-    );
+    let rounds = controller::run(controller, store.clone(), leads, || Timestamp::from_millis(0), |_| {});
     let story = async {
         let pods = format!("/api/v1/namespaces/{area}/pods");
         let pod = json!({
