@@ -354,7 +354,7 @@ fn who_may_only_read_a_store_reads_it() {
     let (code, out, err) = reader(&["get", "slicesets", "--store", &path]);
     assert!(code == Some(0) && out.contains("name: store\n"), "{out}{err}");
     let (code, _, err) = reader(&["delete", "slicesets", "store", "--store", &path]);
-    assert!(code == Some(2) && err.contains("permission denied"), "{err}");
+    assert!(code == Some(2) && err.contains("permission is denied"), "{err}");
 }
 
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
