@@ -2,7 +2,7 @@
 
 use crate::scenario::{
     Body::{Huge, Text},
-    Expected::{Composed, ComposedAnew, Enters, EntersDemoted, Leaves, Refused, Untouched},
+    Expected::{Admitted, ClientCloses, Closed, Composed, ComposedElsewhere, Demoted, Unchanged},
     Scenario,
     Step::{Answer, Asked, Clock, Close, Connect, Data, Held, NoAnswer, Settle, Shown, Tick, Upstream},
 };
@@ -85,7 +85,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Data('a'),
             Tick(1, 1000),
             Data('a'),
-            Close('a', Enters, INLINE_ALLOWED),
+            Close('a', Admitted, INLINE_ALLOWED),
         ],
         metrics: "
             ssa_inbound_connections_total.service.web.verdict.conforming.outcome.allowed 1",
@@ -99,7 +99,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Data('a'),
             Tick(1, 1000),
             Data('a'),
-            Close('a', Refused, INLINE_DENIED),
+            Close('a', Closed, INLINE_DENIED),
         ],
         metrics: "
             ssa_inbound_connections_total.service.web.verdict.violation.outcome.denied 1
@@ -113,11 +113,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Connect('a', SOURCE, "[2001:db8:6::1]:80"),
             Data('a'),
             Tick(1, 1000),
-            Close(
-                'a',
-                EntersDemoted,
-                "service=web verdict=legacy outcome=demoted generation=-",
-            ),
+            Close('a', Demoted, "service=web verdict=legacy outcome=demoted generation=-"),
         ],
         metrics: "
             ssa_inbound_connections_total.service.web.verdict.legacy.outcome.demoted 1",
@@ -129,23 +125,23 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
         steps: &[
             Connect('a', SOURCE, "[2001:db8::99]:80"),
             Data('a'),
-            Close('a', Refused, "service=web verdict=outside outcome=denied generation=-"),
+            Close('a', Closed, "service=web verdict=outside outcome=denied generation=-"),
             Connect('a', "[2001:db8:f::1]:5", "[2001:db8::99]:80"),
-            Close('a', Enters, "service=web verdict=exempt outcome=allowed generation=-"),
+            Close('a', Admitted, "service=web verdict=exempt outcome=allowed generation=-"),
             Connect('a', SOURCE, "[2001:db8:7::1]:25"),
             Close(
                 'a',
-                Enters,
+                Admitted,
                 "service=mail verdict=violation part=field_0 outcome=shadow_denied generation=-",
             ),
             Connect('a', SOURCE, "[2001:db8:5::7]:81"),
             Close(
                 'a',
-                Refused,
+                Closed,
                 "service=web verdict=other_port outcome=denied generation=-",
             ),
             Connect('a', SOURCE, "[2001:db8:9::1]:81"),
-            Close('a', Refused, "service=- verdict=no_match outcome=denied generation=-"),
+            Close('a', Closed, "service=- verdict=no_match outcome=denied generation=-"),
         ],
         metrics: "
             ssa_inbound_connections_total.service.-.verdict.no_match.outcome.denied 1
@@ -170,16 +166,20 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Asked("/v1/inbound", None, "", 5_000),
             Answer("200", "e1", Text(SERVERS)),
             Data('a'),
-            Close('a', Enters, ALLOWED),
-            Close('b', Refused, DENIED),
+            Close('a', Admitted, ALLOWED),
+            Close('b', Closed, DENIED),
             Tick(1, 1000),
             Asked("/v1/inbound", Some("e1"), "wait=30", 35_000),
             Tick(1, 4000),
             Answer("304", "e1", Text("")),
             Connect('a', SOURCE, CONFORMING),
-            Close('a', Enters, ALLOWED),
+            Close('a', Admitted, ALLOWED),
             Connect('a', SOURCE, "[2001:db8:6::9]:80"),
-            Close('a', Enters, "service=web verdict=legacy outcome=demoted generation=g1"),
+            Close(
+                'a',
+                Admitted,
+                "service=web verdict=legacy outcome=demoted generation=g1",
+            ),
             Tick(1, 2000),
         ],
         metrics: "
@@ -204,11 +204,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Data('a'),
             Tick(1, 20),
             // The first makes room for the third.
-            Close(
-                'a',
-                Refused,
-                "service=- verdict=no_snapshot outcome=denied generation=-",
-            ),
+            Close('a', Closed, "service=- verdict=no_snapshot outcome=denied generation=-"),
             NoAnswer,
             Tick(1, 400),
             Held('b'),
@@ -217,16 +213,8 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Tick(1, 80),
             Shown("ssa_inbound_held_connections", 0),
             Data('b'),
-            Close(
-                'b',
-                Refused,
-                "service=- verdict=no_snapshot outcome=denied generation=-",
-            ),
-            Close(
-                'c',
-                Refused,
-                "service=- verdict=no_snapshot outcome=denied generation=-",
-            ),
+            Close('b', Closed, "service=- verdict=no_snapshot outcome=denied generation=-"),
+            Close('c', Closed, "service=- verdict=no_snapshot outcome=denied generation=-"),
             Tick(1, 3000),
         ],
         metrics: "
@@ -247,7 +235,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Tick(1, 20),
             Close(
                 'a',
-                Enters,
+                Admitted,
                 "service=- verdict=no_snapshot outcome=allowed generation=-",
             ),
             Answer("503", "", Text("")),
@@ -256,12 +244,12 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Data('b'),
             Close(
                 'b',
-                Enters,
+                Admitted,
                 "service=- verdict=no_snapshot outcome=allowed generation=-",
             ),
             Close(
                 'c',
-                Enters,
+                Admitted,
                 "service=- verdict=no_snapshot outcome=allowed generation=-",
             ),
             Tick(1, 3000),
@@ -281,11 +269,11 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, CONFORMING),
             Tick(1, 20),
-            Close('a', Leaves, ""),
+            Close('a', ClientCloses, ""),
             Connect('c', SOURCE, CONFORMING),
             Answer("200", "e1", Text(SERVERS)),
-            Close('b', Enters, ALLOWED),
-            Close('c', Enters, ALLOWED),
+            Close('b', Admitted, ALLOWED),
+            Close('c', Admitted, ALLOWED),
             Tick(1, 1000),
         ],
         metrics: "
@@ -317,9 +305,9 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Tick(1, 1000),
             NoAnswer,
             Connect('a', SOURCE, CONFORMING),
-            Close('a', Enters, ALLOWED),
+            Close('a', Admitted, ALLOWED),
             Connect('b', SOURCE, "[2001:db8:5::8]:80"),
-            Close('b', Refused, DENIED),
+            Close('b', Closed, DENIED),
             Tick(1, 1000),
             // The one that was refused is not asked for again.
             Asked("/v1/inbound", Some("e5"), "wait=30", 35_000),
@@ -346,24 +334,24 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Answer("200", "e1", Text(SERVERS)),
             Connect('a', SOURCE, CONFORMING),
             Connect('b', SOURCE, "[2001:db8:5::8]:80"),
-            Close('b', Refused, DENIED),
+            Close('b', Closed, DENIED),
             Tick(1, 1000),
             Answer("200", "e2", Text(SERVERS_OFF)),
             Connect('b', SOURCE, "[2001:db8:5::8]:80"),
             Close(
                 'b',
-                Enters,
+                Admitted,
                 "service=web verdict=unverified outcome=allowed generation=g2",
             ),
             Connect('b', SOURCE, "[2001:db8:9::8]:99"),
             Close(
                 'b',
-                Enters,
+                Admitted,
                 "service=- verdict=unverified outcome=allowed generation=g2",
             ),
             // None is drained.
             Data('a'),
-            Close('a', Enters, ALLOWED),
+            Close('a', Admitted, ALLOWED),
         ],
         metrics: "
             ssa_inbound_connections_total.service.-.verdict.unverified.outcome.allowed 1
@@ -401,13 +389,13 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
         accepted: true,
         steps: &[
             Connect('a', APPLICATION, "[2001:db8:9::1]:80"),
-            Close('a', Untouched, ""),
+            Close('a', Unchanged, ""),
             Connect('a', APPLICATION, "[2001:db8:5::7]:80"),
-            Close('a', Untouched, "service=web outcome=own generation=-"),
+            Close('a', Unchanged, "service=web outcome=own generation=-"),
             Connect('a', "192.0.2.7:6", "192.0.2.1:80"),
-            Close('a', Untouched, ""),
+            Close('a', Unchanged, ""),
             Connect('a', APPLICATION, "[2001:db8:6::2]:81"),
-            Close('a', Untouched, ""),
+            Close('a', Unchanged, ""),
         ],
         metrics: "
             ssa_outbound_connections_total.service.-.outcome.untouched 3
@@ -476,7 +464,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Shown("ssa_outbound_held_connections", 1),
             Tick(1, 3000),
             Data('a'),
-            Close('a', Untouched, "service=toil outcome=failed generation=-"),
+            Close('a', Unchanged, "service=toil outcome=failed generation=-"),
         ],
         metrics: "
             ssa_outbound_connections_total.service.toil.outcome.failed 1
@@ -500,7 +488,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Upstream('b', 0, "[2001:db8::7]:49152"),
             Close(
                 'b',
-                ComposedAnew("[2001:db8:a:"),
+                ComposedElsewhere("[2001:db8:a:"),
                 "service=twins outcome=composed generation=-",
             ),
         ],
@@ -572,7 +560,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
                 "service=mail outcome=composed generation=g2",
             ),
             Connect('a', APPLICATION, "[2001:db8:6::1]:80"),
-            Close('a', Untouched, "service=web outcome=no_rule generation=g2"),
+            Close('a', Unchanged, "service=web outcome=no_rule generation=g2"),
             Tick(1, 2000),
             Asked("/clients", Some("e2"), "wait=5", 10_000),
         ],
@@ -596,7 +584,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Held('a'),
             Tick(1, 500),
             Data('a'),
-            Close('a', Untouched, "service=- outcome=no_snapshot generation=-"),
+            Close('a', Unchanged, "service=- outcome=no_snapshot generation=-"),
         ],
         metrics: "
             ssa_outbound_connections_total.service.-.outcome.no_snapshot 1
@@ -615,7 +603,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             NoAnswer,
             Tick(1, 500),
             Data('a'),
-            Close('a', Refused, "service=- outcome=refused generation=-"),
+            Close('a', Closed, "service=- outcome=refused generation=-"),
         ],
         metrics: "
             ssa_outbound_connections_total.service.-.outcome.refused 1
@@ -635,7 +623,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Tick(1, 2000),
             Answer("200", "e3", Text(CLIENTS_OFF)),
             Connect('b', APPLICATION, "[2001:db8:6::1]:80"),
-            Close('b', Untouched, "service=web outcome=off generation=g3"),
+            Close('b', Unchanged, "service=web outcome=off generation=g3"),
             Upstream('a', 0, "[2001:db8::7]:49152"),
             Close('a', Composed(CONFORMING), COMPOSED),
         ],
@@ -656,7 +644,7 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
             Data('a'),
             Tick(1, 1000),
             Data('a'),
-            Close('a', Refused, ""),
+            Close('a', Closed, ""),
         ],
         metrics: "",
     },
