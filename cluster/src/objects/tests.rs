@@ -153,8 +153,8 @@ fn what_no_field_is_to_blame_for_alone_is_told() {
     let endpoint = json!({"address": "ff02::1", "sliceSets": ["s", "s"], "tunnel": {"address": "::"}});
     let wanted = [
         "spec.sliceSets[1]: s is there already",
-        "spec.address: must be an address of one host",
-        "spec.tunnel.address: must be an address of one host",
+        "spec.address: ff02::1 is multicast; wanted is the address of a host that others reach",
+        "spec.tunnel.address: :: is loopback, unspecified or IPv4-compatible; wanted is the address of a host that others reach",
     ];
     assert_eq!(told::<SliceEndpointSpec>(endpoint), wanted);
 }
