@@ -125,7 +125,8 @@ class Fleet:
 
         def leads() -> str | None:
             leases = [one for one in self.get("leases") if one["metadata"]["name"] == "ssa-controller"]
-            holder = leases[0]["spec"].get("holderIdentity") if leases else None
+            # Each process has a suffix of its own behind its name.
+            holder = leases[0]["spec"].get("holderIdentity", "").rpartition(".")[0] if leases else None
             running = holder in self.controllers and self.controllers[holder].poll() is None
             return holder if running else None
 
