@@ -132,7 +132,11 @@ class Cluster(Checks):
 
     def bird_has_a_session_to_every_other_node_and_takes_the_configuration(self) -> None:
         template = self.folder / "bird.conf"
-        template.write_text(self.helm.objects(*ON)["ConfigMap", "ssa-bird"]["data"]["bird.conf"])
+        objects = self.helm.objects(*ON)
+        template.write_text(objects["ConfigMap", "ssa-bird"]["data"]["bird.conf"])
+        allowed = objects["ConfigMap", "ssa-allowed"]["data"]["prefixes"].split()
+        patterns = ", ".join(f"{prefix}+" for prefix in allowed)
+        assert allowed and f"net !~ [ {patterns} ]" in template.read_text(), "a node may announce what is no service's"
         done = subprocess.run([K8S.parent / "hack/bird.sh"], capture_output=True, text=True)
         if done.returncode == 77:
             raise Skipped(done.stdout.strip())

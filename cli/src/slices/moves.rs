@@ -1,10 +1,7 @@
 //! `ssa slices move`.
 
 use serde_json::json;
-use ssa_cluster::{
-    controller::can_be_called_off,
-    objects::{Name, Pin, Prefix, Reason, SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec},
-};
+use ssa_cluster::objects::{Name, Pin, Prefix, Reason, SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec};
 
 use super::{
     status::State,
@@ -167,7 +164,7 @@ fn cancel(
         let refusal = match one {
             _ if one.spec.reason == Reason::Failure => Some("is for a failure"),
             _ if one.status.turned_back => Some("is turned back already"),
-            _ if !can_be_called_off(one.status.phase) => Some("is past the point at which it can be called off"),
+            _ if !one.status.phase.can_be_called_off() => Some("is past the point at which it can be called off"),
             _ => None,
         };
         if let Some(refusal) = refusal {

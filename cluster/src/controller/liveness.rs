@@ -18,8 +18,12 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// Notes when each says now that it renewed its status.
-    pub(super) fn note<'a>(&mut self, said: impl Iterator<Item = (&'a Name, Option<Timestamp>)>, now: Duration) {
+    /// Notes when each says now that it renewed its status. Returns for how long the leader has been unable to look.
+    pub(super) fn note<'a>(
+        &mut self,
+        said: impl Iterator<Item = (&'a Name, Option<Timestamp>)>,
+        now: Duration,
+    ) -> Duration {
         let blind = now.saturating_sub(self.looked).saturating_sub(LOOK);
         self.looked = now;
         let mut seen = BTreeMap::new();
@@ -31,6 +35,7 @@ impl Liveness {
             seen.insert(name.clone(), (renewed, since));
         }
         self.seen = seen;
+        blind
     }
 
     /// Returns how long one has been silent; `None` if there is none of this name.

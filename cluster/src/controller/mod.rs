@@ -40,7 +40,7 @@ pub use telemetry::{record, record_leading};
 
 use crate::{
     load::LoadReport,
-    objects::{Name, Phase, SliceMove, SliceNode, SliceSet, Timestamp},
+    objects::{Name, SliceMove, SliceNode, SliceSet, Timestamp},
     store::{Store, StoreError},
 };
 use balance::Loads;
@@ -124,8 +124,10 @@ impl Controller {
         let mut round = Round::default();
         let mut everything = Everything::read(&self.store, &mut round.faults).await?;
         let endpoints = everything.endpoints.values();
-        self.liveness
+        let blind = self
+            .liveness
             .note(endpoints.map(|one| (one.name(), one.status.renewed_at)), now);
+        self.memory.discount(blind);
         let nodes = everything.nodes.iter();
         self.hosts
             .note(nodes.map(|one| (one.name(), one.status.renewed_at)), now);
@@ -169,10 +171,4 @@ impl Controller {
         }
         Ok(round)
     }
-}
-
-/// Says whether a phase is one in which nothing has changed yet.
-#[must_use]
-pub fn can_be_called_off(phase: Phase) -> bool {
-    phase < Phase::Release
 }

@@ -25,6 +25,15 @@ struct Remembered {
 }
 
 impl Memory {
+    /// Takes for nothing a time in which the leader could not look: moves could not go on either.
+    pub(super) fn discount(&mut self, blind: Duration) {
+        for one in self.moves.values_mut() {
+            for moment in [&mut one.since, &mut one.began, &mut one.forwarded.1] {
+                *moment += blind;
+            }
+        }
+    }
+
     /// Forgets the moves that are over.
     pub(super) fn retain(&mut self, open: impl Fn(&Name) -> bool) {
         self.moves.retain(|name, _| open(name));
@@ -191,7 +200,8 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         from,
         to: around.side(one.taker(), one),
         other_standby: standby_is_there,
-        converged: followed && (quiet || elapsed >= around.options.converge_limit),
+        // A node that cannot follow must not hold up the moves of all others: it is counted as behind.
+        converged: (followed && quiet) || elapsed >= around.options.converge_limit,
         drained: giver.is_none() || flows == Some(0) || gone || elapsed >= deadline,
         cancelled: (one.spec.cancelled || too_long || around.recipient_leaves(one))
             && !one.status.turned_back

@@ -19,7 +19,7 @@ use super::{
     report::Report,
     round::Round,
     stored_map,
-    wishes::{all_follow, begin_map, members, partial_pins, refusing, wishes},
+    wishes::{all_follow, begin_map, members, partial_pins, refusing, unfounded, wishes},
 };
 use crate::{
     load::LoadReport,
@@ -69,6 +69,7 @@ impl Controller {
         let members = members(set, &around, &self.refusals);
         let numbered = Numbered::new(&space, &members, &set.spec.placement.pinned);
         round.faults.extend(partial_pins(set, space.slice_length()));
+        round.faults.extend(unfounded(set, &members, &around));
         let mut report = Report::new(&space, &read.map, &members);
         report.tolerance_permille = 1000 + 10 * set.spec.balance.tolerance_percent.get();
         report.refused = refusing(set, &everything.endpoints, &self.refusals);

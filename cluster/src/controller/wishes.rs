@@ -118,7 +118,8 @@ pub(super) fn takeovers(members: &[Member], around: &Around<'_>, busy: &BTreeSet
         let mut by_owner: BTreeMap<EndpointName, Vec<Ipv6Net>> = BTreeMap::new();
         for taken in &endpoint.status.taken {
             let (prefix, owner) = (taken.prefix.net(), taken.from.endpoint());
-            let still = around.map.owner(prefix) == Some(&owner);
+            // Whoever does not stand by for a prefix has nothing to take, whatever it says.
+            let still = around.map.owner(prefix) == Some(&owner) && around.map.standby(prefix) == Some(&member.name);
             if still && !busy.iter().any(|other| overlap(*other, prefix)) {
                 by_owner.entry(owner).or_default().push(prefix);
             }
@@ -132,6 +133,27 @@ pub(super) fn takeovers(members: &[Member], around: &Around<'_>, busy: &BTreeSet
     }
     wishes
 }
+/// Lists, for people, what endpoints say they have taken without standing by for it.
+pub(super) fn unfounded(set: &SliceSet, members: &[Member], around: &Around<'_>) -> Vec<String> {
+    let mut told = Vec::new();
+    for member in members {
+        let Some(endpoint) = around.endpoints.get(member.name.as_str()) else {
+            continue;
+        };
+        for taken in &endpoint.status.taken {
+            let (prefix, owner) = (taken.prefix.net(), taken.from.endpoint());
+            if around.map.owner(prefix) == Some(&owner) && around.map.standby(prefix) != Some(&member.name) {
+                let (set, member) = (set.name(), &member.name);
+                told.push(format!(
+                    "SliceSet {set}: {member} says that it has taken {prefix} of {owner}, and does not stand by for it: \
+                     the map stays"
+                ));
+            }
+        }
+    }
+    told
+}
+
 /// Says which pins are of a part of a slice; they are ignored, for such a part does not move by itself.
 pub(super) fn partial_pins(set: &SliceSet, slice_length: u8) -> impl Iterator<Item = String> {
     let pins = set.spec.placement.pinned.iter().zip(0..);

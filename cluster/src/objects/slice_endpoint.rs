@@ -60,10 +60,6 @@ pub struct Tunnel {
     /// The address, where it is not the endpoint's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv6Addr>,
-    /// The UDP port; 4789 where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Number<1, 65535, 4789>>")]
-    pub port: Option<Port>,
 }
 
 /// What an agent observes.

@@ -188,10 +188,16 @@ impl Reason {
 }
 
 impl Phase {
-    /// Says whether the move is over.
+    /// Returns whether the move is over.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Aborted)
+    }
+
+    /// Returns whether the move can still be turned back: the owner has all flows that it had, and can be reached.
+    #[must_use]
+    pub fn can_be_called_off(self) -> bool {
+        self < Self::Release
     }
 }
 

@@ -3,6 +3,7 @@
 mod balance;
 mod dry;
 mod sets;
+mod trust;
 
 use std::{sync::Arc, time::Duration};
 

@@ -150,7 +150,7 @@ async fn every_kind_is_kept_whole(env: Env) {
         spec(json!({
             "service": "store.example", "apl": "2:2001:db8:5::/64 2:2001:db8:6::/64", "bits": 10, "replicas": 3,
             "firstFieldBits": 20, "endpoints": {"list": [
-                {"name": "a", "address": "2001:db8:1::a", "tunnel": {"address": "2001:db8:2::a", "port": 4790},
+                {"name": "a", "address": "2001:db8:1::a", "tunnel": {"address": "2001:db8:2::a"},
                  "node": "n", "domain": "rack-1", "weight": 4_294_967_295_u32}]},
             "ownership": "Exclusive", "handover": {"drainSeconds": 1, "deadlineSeconds": 2, "parallel": 3},
             "balance": {"metric": "Bytes", "tolerancePercent": 1, "budgetPercent": 2, "cooldownSeconds": 3},
@@ -190,7 +190,7 @@ async fn every_kind_is_kept_whole(env: Env) {
     let mut endpoint: SliceEndpoint = SliceEndpoint::new(
         name("one"),
         spec(json!({
-            "sliceSets": ["one"], "address": "2001:db8:1::a", "tunnel": {"address": "2001:db8:2::a", "port": 1},
+            "sliceSets": ["one"], "address": "2001:db8:1::a", "tunnel": {"address": "2001:db8:2::a"},
             "node": "n", "domain": "d", "weight": 0, "drained": true
         })),
     );
