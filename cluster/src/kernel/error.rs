@@ -70,8 +70,10 @@ pub enum Error {
         port: u16,
     },
     /// Somebody else's table of `nft` has a name that is needed here.
-    #[error("nft table ip6 {name} has no comment {comment:?}: it is somebody else's, and is left alone")]
+    #[error("nft table {family} {name} has no comment {comment:?}: it is somebody else's, and is left alone")]
     ForeignTable {
+        /// Its family.
+        family: &'static str,
         /// Its name.
         name: &'static str,
         /// The comment of ours.

@@ -19,6 +19,7 @@ use super::{Error, Netlink, Refusal, Refused, Repaired, Route, Routes, Target, p
 
 const RULESET: &str = include_str!("untracked.nft");
 const TABLE: Table = Table {
+    family: "ip6",
     name: "ssa-cluster-node",
     comment: "set by ssa-cluster node",
 };

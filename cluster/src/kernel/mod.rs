@@ -166,7 +166,23 @@ impl Kernel {
         routes::refuse_foreign(&netlink).await?;
         rules::refuse_foreign(&netlink).await?;
         links::refuse_foreign(&netlink).await?;
-        steering::TABLE.listing().await?;
+        let tables = steering::listings().await?;
+        let mut earlier = tables.iter().any(Option::is_some);
+        for name in links::NAMES {
+            earlier |= netlink.link(name).await?.is_some();
+        }
+        match Self::set_up(netlink, settings).await {
+            // Nothing of it was here before; what an earlier run has left stays, with its flows.
+            Err(error) if !earlier => {
+                // The error that comes first is the one to tell.
+                let _ = Self::cleanup().await;
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    async fn set_up(netlink: Netlink, settings: Settings) -> Result<Self, Error> {
         let routes = Routes::open(&table::OWN)?;
         let names = settings.interfaces.iter().map(String::as_str).chain(links::NAMES);
         let watch = Watch::start(Watched {
@@ -178,9 +194,12 @@ impl Kernel {
         // What others change from here on is seen.
         watch.take();
         let (links, _) = links::ensure(&netlink, &settings).await?;
-        let turned_on = forwarding::enable()?;
+        if let Some(changes) = forwarding::needed()? {
+            steering::note(&changes).await?;
+            forwarding::enable(&changes)?;
+        }
         let before = watch.generation()?;
-        let mut steering = Steering::install(&settings, turned_on).await?;
+        let mut steering = Steering::install(&settings, forwarding::Changes::default()).await?;
         watch.ruleset_settled(before, steering.commits())?;
         rules::reconcile(&netlink, &rules::wanted(&settings)).await?;
         Ok(Self {
@@ -212,7 +231,7 @@ impl Kernel {
             }
         }
         if dirty.has(Dirty::FORWARDING) {
-            match forwarding::enable() {
+            match self.forward().await {
                 Ok(was_off) => applied.repaired.forwarding += u64::from(was_off),
                 Err(error) => self.fail(&mut applied, Dirty::FORWARDING, error),
             }
@@ -252,9 +271,24 @@ impl Kernel {
         applied.faults.push(error);
     }
 
+    /// Turns forwarding on if somebody has turned it off; says whether that was so.
+    async fn forward(&mut self) -> Result<bool, Error> {
+        let Some(changes) = forwarding::needed()? else {
+            return Ok(false);
+        };
+        self.steering.note(&changes).await?;
+        forwarding::enable(&changes)?;
+        Ok(true)
+    }
+
     /// Brings the ruleset to what it shall be. Says whether somebody else had changed it.
     async fn steer(&mut self, dirty: Dirty, wanted: &Wanted) -> Result<bool, Error> {
-        let peers: BTreeSet<Ipv6Addr> = wanted.peers.values().copied().collect();
+        // What has this endpoint's own address as its source is from a program on this host, and none of a peer's.
+        let others = wanted
+            .peers
+            .values()
+            .filter(|address| **address != self.settings.tunnel);
+        let peers: BTreeSet<Ipv6Addr> = others.copied().collect();
         let outgoing = wanted
             .routes
             .iter()
@@ -307,7 +341,7 @@ impl Kernel {
     ///
     /// Those of [`cleanup`](Self::cleanup).
     pub async fn close(self) -> Result<(), Error> {
-        clean(self.steering.turned_forwarding_on()).await
+        clean(self.steering.changes()).await
     }
 
     /// Removes everything of this and of any earlier run, whatever else is there. What is somebody else's stays.
@@ -316,26 +350,25 @@ impl Kernel {
     ///
     /// [`Error`] of the first step that failed; the others are done all the same.
     pub async fn cleanup() -> Result<(), Error> {
-        clean(false).await
+        clean(forwarding::Changes::default()).await
     }
 }
 
-async fn clean(turned_forwarding_on: bool) -> Result<(), Error> {
+async fn clean(mut changes: forwarding::Changes) -> Result<(), Error> {
     let netlink = Netlink::open()?;
     let mut routes = Routes::open(&table::OWN)?;
     let (_, errors) = routes.reconcile(&netlink, &BTreeSet::new()).await;
     // What others have there is no failure: all of ours is gone.
     let routes = errors.into_iter().find(|error| !error.is_foreign()).map_or(Ok(()), Err);
     let rules = rules::reconcile(&netlink, &BTreeSet::new()).await.map(drop);
-    let turned_on = steering::turned_forwarding_on().await;
-    let steering = steering::TABLE.remove().await;
+    if let Ok(noted) = steering::noted().await {
+        changes.add(noted);
+    }
+    // Before the note of it goes.
+    let forwarding = forwarding::restore(&changes);
+    let steering = steering::remove().await;
     let links = links::remove(&netlink).await;
-    let forwarding = match turned_on {
-        Ok(turned_on) if turned_on || turned_forwarding_on => forwarding::disable(),
-        _ if turned_forwarding_on => forwarding::disable(),
-        _ => Ok(()),
-    };
-    let done = [routes, rules, steering, links, forwarding];
+    let done = [routes, rules, forwarding, steering, links];
     let failed = done
         .into_iter()
         .filter_map(Result::err)

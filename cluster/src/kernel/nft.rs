@@ -18,7 +18,9 @@ use super::netlink::{ANSWER, shorten};
 /// A table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Its name, in the family `ip6`.
+    /// Its family: `ip` or `ip6`.
+    pub(super) family: &'static str,
+    /// Its name.
     pub(super) name: &'static str,
     /// Its comment.
     pub(super) comment: &'static str,
@@ -31,17 +33,19 @@ impl Table {
     ///
     /// [`Error::ForeignTable`] if it is not ours; what `nft` says.
     pub(super) async fn listing(self) -> Result<Option<String>, Error> {
-        let told = run("list the tables", &["list", "tables", "ip6"], "").await?;
-        let named = format!("table ip6 {}", self.name);
+        let told = run("list the tables", &["list", "tables", self.family], "").await?;
+        let named = format!("table {} {}", self.family, self.name);
         if !String::from_utf8_lossy(&told).lines().any(|line| line.trim() == named) {
             return Ok(None);
         }
-        let told = run("list the ruleset", &["-s", "-t", "list", "table", "ip6", self.name], "").await?;
+        let listed = ["-s", "-t", "list", "table", self.family, self.name];
+        let told = run("list the ruleset", &listed, "").await?;
         let told = String::from_utf8_lossy(&told).into_owned();
         let comment = format!("comment {:?}", self.comment);
         // The first line is the table's name, and its comment comes before all that is in it.
         if told.lines().nth(1).map(str::trim) != Some(&comment) {
             return Err(Error::ForeignTable {
+                family: self.family,
                 name: self.name,
                 comment: self.comment,
             });
@@ -63,13 +67,13 @@ impl Table {
         if self.listing().await?.is_none() {
             return Ok(());
         }
-        self.run("remove the ruleset", &format!("delete table ip6 {}\n", self.name))
-            .await
+        let script = format!("delete table {} {}\n", self.family, self.name);
+        self.run("remove the ruleset", &script).await
     }
 
     /// Lists the elements of a set.
     pub(super) async fn elements(self, set: &str) -> Result<Vec<Value>, Error> {
-        let told = run("list a set", &["-j", "list", "set", "ip6", self.name, set], "").await?;
+        let told = run("list a set", &["-j", "list", "set", self.family, self.name, set], "").await?;
         let told: Value = serde_json::from_slice(&told).map_err(|error| Error::Nft {
             what: "list a set",
             message: error.to_string(),

@@ -9,24 +9,32 @@ use serde_json::Value;
 
 use super::links::PORTS;
 use super::nft::Table;
-use super::{Error, Settings};
+use super::{Error, Settings, forwarding};
 
 const RULESET: &str = include_str!("steer.nft");
-/// The table that is ours.
-pub(super) const TABLE: Table = Table {
+/// The table that is ours, and has the sets.
+const TABLE: Table = Table {
+    family: "ip6",
     name: "ssa-cluster",
     comment: "set by ssa-cluster agent",
 };
-/// A chain that is there if forwarding was turned on with the ruleset: what removes the ruleset turns it off again.
+/// The same for IPv4, which drops what tunnels are not for.
+const IPV4: Table = Table { family: "ip", ..TABLE };
+/// A chain that is there if forwarding was off: what removes the ruleset turns it off again.
 const FORWARDING: &str = "forwarding-was-off";
+/// A set of the interfaces that forwarded all the same.
+const FORWARDED: &str = "forwarded-before";
+/// A set of the interfaces whose `accept_ra` was changed.
+const ACCEPT_RA: &str = "accept-ra-was-1";
 
 /// The ruleset, as it was set last.
 #[derive(Debug)]
 pub(super) struct Steering {
-    /// What `nft` lists of it, but for the elements of sets.
-    expected: String,
+    /// What `nft` lists of both tables, but for the elements of sets.
+    expected: [Option<String>; 2],
     allowed: Vec<Value>,
-    turned_forwarding_on: bool,
+    /// What was changed for forwarding, by this run and those before.
+    changes: forwarding::Changes,
     /// The elements of the sets; `None` if they have to be asked first.
     filled: Option<Filled>,
     /// How many changes were made since that was asked.
@@ -38,29 +46,26 @@ type Filled = (BTreeSet<Ipv6Addr>, BTreeSet<Ipv6Net>);
 
 impl Steering {
     /// Installs the ruleset in place of any earlier one, in one step. Peers and prefixes of an earlier run stay.
-    pub(super) async fn install(settings: &Settings, turned_forwarding_on: bool) -> Result<Self, Error> {
-        let (before, turned_forwarding_on) = match TABLE.listing().await? {
-            Some(listing) => (
-                (
-                    peers().await,
-                    forwarded().await.map(|counted| counted.into_keys().collect()),
-                ),
-                turned_forwarding_on || has_chain(&listing, FORWARDING),
+    pub(super) async fn install(settings: &Settings, mut changes: forwarding::Changes) -> Result<Self, Error> {
+        let [listing, _] = listings().await?;
+        let before = match listing {
+            Some(_) => (
+                peers().await,
+                forwarded().await.map(|counted| counted.into_keys().collect()),
             ),
-            None => ((Ok(BTreeSet::new()), Ok(BTreeSet::new())), turned_forwarding_on),
+            None => (Ok(BTreeSet::new()), Ok(BTreeSet::new())),
         };
+        changes.add(noted().await?);
         let mut script = ruleset(settings);
-        if turned_forwarding_on {
-            let _ = writeln!(script, "add chain ip6 {} {FORWARDING}", TABLE.name);
-        }
+        script.push_str(&note_of(&changes));
         // A set that somebody has removed has nothing that is to stay.
         script.push_str(&elements(&BTreeSet::new(), &before.0.unwrap_or_default(), "peers"));
         script.push_str(&elements(&BTreeSet::new(), &before.1.unwrap_or_default(), "outgoing"));
         TABLE.run("set the ruleset", &script).await?;
         Ok(Self {
-            expected: TABLE.listing().await?.unwrap_or_default(),
+            expected: listings().await?,
             allowed: TABLE.elements("allowed").await?,
-            turned_forwarding_on,
+            changes,
             filled: None,
             commits: 1,
         })
@@ -68,15 +73,15 @@ impl Steering {
 
     /// Looks whether the ruleset is as it was set, and sets it again if it is not. Says whether that was so.
     pub(super) async fn verify(&mut self, settings: &Settings) -> Result<bool, Error> {
-        let listing = TABLE.listing().await?;
-        if listing.as_ref() == Some(&self.expected) && TABLE.elements("allowed").await? == self.allowed {
+        let found = listings().await?;
+        if found == self.expected && TABLE.elements("allowed").await? == self.allowed {
             let found = (peers().await?, forwarded().await?.into_keys().collect());
             let same = self.filled.as_ref().is_none_or(|filled| *filled == found);
             self.filled = Some(found);
             return Ok(!same);
         }
         let commits = self.commits;
-        *self = Self::install(settings, self.turned_forwarding_on).await?;
+        *self = Self::install(settings, self.changes.clone()).await?;
         self.commits += commits;
         Ok(true)
     }
@@ -110,10 +115,64 @@ impl Steering {
         std::mem::take(&mut self.commits)
     }
 
-    /// Says whether forwarding was off before the ruleset came.
-    pub(super) fn turned_forwarding_on(&self) -> bool {
-        self.turned_forwarding_on
+    /// Notes what is about to be changed for forwarding once more. Whether it was off at first, it knows.
+    pub(super) async fn note(&mut self, again: &forwarding::Changes) -> Result<(), Error> {
+        self.changes.accept_ra.extend(again.accept_ra.iter().cloned());
+        note(&self.changes).await
     }
+
+    /// Returns what was changed for forwarding.
+    pub(super) fn changes(self) -> forwarding::Changes {
+        self.changes
+    }
+}
+
+/// Lists both tables; `None` of one that is not there.
+///
+/// # Errors
+///
+/// [`Error::ForeignTable`] if one is not ours.
+pub(super) async fn listings() -> Result<[Option<String>; 2], Error> {
+    Ok([TABLE.listing().await?, IPV4.listing().await?])
+}
+
+/// Removes both tables; one of somebody else's stays.
+pub(super) async fn remove() -> Result<(), Error> {
+    let removed = [TABLE.remove().await, IPV4.remove().await];
+    removed.into_iter().collect()
+}
+
+/// Notes what is about to be changed for forwarding: whatever happens then, it can be taken back.
+pub(super) async fn note(changes: &forwarding::Changes) -> Result<(), Error> {
+    let script = note_of(changes);
+    if script.is_empty() {
+        return Ok(());
+    }
+    TABLE.run("note what is changed for forwarding", &script).await
+}
+
+/// Commands that note what is changed for forwarding, in the table that is there or in a new one.
+fn note_of(changes: &forwarding::Changes) -> String {
+    if *changes == forwarding::Changes::default() {
+        return String::new();
+    }
+    let Table { family, name, comment } = TABLE;
+    let mut script = format!("table {family} {name} {{\n  comment {comment:?}\n");
+    if changes.was_off {
+        let _ = writeln!(script, "  chain {FORWARDING} {{\n  }}");
+    }
+    for (set, interfaces) in [(FORWARDED, &changes.forwarded), (ACCEPT_RA, &changes.accept_ra)] {
+        if !interfaces.is_empty() {
+            let quoted: Vec<String> = interfaces.iter().map(|name| format!("{name:?}")).collect();
+            let quoted = quoted.join(", ");
+            let _ = writeln!(
+                script,
+                "  set {set} {{\n    type ifname\n    elements = {{ {quoted} }}\n  }}"
+            );
+        }
+    }
+    script.push_str("}\n");
+    script
 }
 
 /// Counts packets to peers by prefix.
@@ -127,17 +186,24 @@ pub(super) async fn forwarded() -> Result<BTreeMap<Ipv6Net, u64>, Error> {
     Ok(found.collect())
 }
 
-/// Says whether the ruleset was installed when forwarding was off.
-pub(super) async fn turned_forwarding_on() -> Result<bool, Error> {
-    Ok(TABLE
-        .listing()
-        .await?
-        .is_some_and(|listing| has_chain(&listing, FORWARDING)))
-}
-
-fn has_chain(listing: &str, chain: &str) -> bool {
-    let named = format!("chain {chain} {{");
-    listing.lines().any(|line| line.trim() == named)
+/// Returns what this run and those before have noted of forwarding.
+pub(super) async fn noted() -> Result<forwarding::Changes, Error> {
+    let listing = TABLE.listing().await?.unwrap_or_default();
+    let has = |what: &str, name: &str| {
+        let named = format!("{what} {name} {{");
+        listing.lines().any(|line| line.trim() == named)
+    };
+    let mut changes = forwarding::Changes {
+        was_off: has("chain", FORWARDING),
+        ..forwarding::Changes::default()
+    };
+    for (set, interfaces) in [(FORWARDED, &mut changes.forwarded), (ACCEPT_RA, &mut changes.accept_ra)] {
+        if has("set", set) {
+            let elements = TABLE.elements(set).await?;
+            interfaces.extend(elements.iter().filter_map(|one| Some(one.as_str()?.to_owned())));
+        }
+    }
+    Ok(changes)
 }
 
 fn ruleset(settings: &Settings) -> String {

@@ -3,6 +3,7 @@
 mod inside;
 mod node;
 mod repair;
+mod tunnels;
 
 use std::collections::BTreeSet;
 
@@ -175,6 +176,79 @@ fn forwarding_stays_on_where_it_was_on() {
     });
 }
 
+fn set(setting: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/ipv6/conf/{setting}"), value).expect("a setting");
+}
+
+/// What interfaces do with router advertisements and packets for others.
+fn interfaces() -> String {
+    let settings = ["eth0", "far", "lo"].map(|name| {
+        let folder = format!("/proc/sys/net/ipv6/conf/{name}");
+        run(&format!("grep -H . {folder}/accept_ra {folder}/forwarding"))
+    });
+    settings.concat()
+}
+
+#[test]
+fn what_the_operator_has_set_of_interfaces_is_as_it_was_after_the_end() {
+    inside(
+        "what_the_operator_has_set_of_interfaces_is_as_it_was_after_the_end",
+        async || {
+            host();
+            set("eth0/accept_ra", "1");
+            set("far/accept_ra", "2");
+            set("lo/forwarding", "1");
+            let before = interfaces();
+            let mut kernel = Kernel::open(settings()).await.expect("a kernel");
+            assert_eq!(run("cat /proc/sys/net/ipv6/conf/eth0/accept_ra"), "2\n");
+            // By the end of the run that has changed them, by a later run's, and by a cleanup after one was killed.
+            kernel_changes(&mut kernel, []).await;
+            kernel.close().await.expect("an end");
+            assert_eq!(interfaces(), before);
+            drop(Kernel::open(settings()).await.expect("a kernel"));
+            let again = Kernel::open(settings()).await.expect("a kernel");
+            // Memory has it too.
+            run("nft flush ruleset");
+            again.close().await.expect("an end");
+            assert_eq!(interfaces(), before);
+            drop(Kernel::open(settings()).await.expect("a kernel"));
+            Kernel::cleanup().await.expect("a cleanup");
+            assert_eq!(interfaces(), before);
+        },
+    );
+}
+
+#[test]
+fn what_fails_to_begin_leaves_nothing_behind() {
+    inside("what_fails_to_begin_leaves_nothing_behind", async || {
+        host();
+        set("eth0/accept_ra", "1");
+        // The kernel takes such a name, and a script of nft does not.
+        run("ip link add e\"x type veth peer name y");
+        let unusable = Settings {
+            interfaces: vec!["e\"x".to_owned()],
+            ..settings()
+        };
+        let before = everything();
+        let error = Kernel::open(unusable.clone()).await.expect_err("no ruleset");
+        assert!(error.to_string().starts_with("nft set the ruleset"), "{error}");
+        assert_eq!(everything(), before);
+
+        // Beside what a killed run has left, which stays: that forwarding was off is noted before it is turned on.
+        set("all/forwarding", "1");
+        let mut killed = Kernel::open(settings()).await.expect("a kernel");
+        let prefix = net("2001:db8:5::/66");
+        kernel_changes(&mut killed, [KernelRoute::Local { prefix }]).await;
+        drop(killed);
+        set("all/forwarding", "0");
+        Kernel::open(unusable).await.expect_err("no ruleset");
+        assert_eq!(run("ip -6 route show table 500").lines().count(), 1);
+        assert_eq!(run("cat /proc/sys/net/ipv6/conf/all/forwarding"), "1\n");
+        Kernel::cleanup().await.expect("a cleanup");
+        assert_eq!(everything(), before);
+    });
+}
+
 #[test]
 fn what_is_somebody_elses_is_told_and_stays() {
     inside("what_is_somebody_elses_is_told_and_stays", async || {
@@ -209,6 +283,11 @@ fn what_is_somebody_elses_is_told_and_stays() {
                 "nft add table ip6 ssa-cluster",
                 "nft delete table ip6 ssa-cluster",
                 "nft table ip6 ssa-cluster has no comment \"set by ssa-cluster agent\": it is somebody else's, and is left alone",
+            ),
+            (
+                "nft add table ip ssa-cluster",
+                "nft delete table ip ssa-cluster",
+                "nft table ip ssa-cluster has no comment \"set by ssa-cluster agent\": it is somebody else's, and is left alone",
             ),
             (
                 "ip link add ssa-final type veth peer name other",

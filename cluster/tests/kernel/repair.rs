@@ -55,11 +55,13 @@ fn whatever_is_changed_of_what_was_set_is_set_again() {
         let mut kernel = Kernel::open(settings()).await.expect("a kernel");
         assert!(kernel.apply(&wanted(busy())).await.holds());
         let before = everything();
-        let cases: [(&str, Kind); 18] = [
+        let cases: [(&str, Kind); 20] = [
             ("nft flush ruleset", |all| all.rulesets),
             ("nft delete table ip6 ssa-cluster", |all| all.rulesets),
             ("nft flush chain ip6 ssa-cluster steer", |all| all.rulesets),
             ("nft insert rule ip6 ssa-cluster steer accept", |all| all.rulesets),
+            ("nft delete table ip ssa-cluster", |all| all.rulesets),
+            ("nft flush chain ip ssa-cluster tunnels", |all| all.rulesets),
             ("nft flush set ip6 ssa-cluster allowed", |all| all.rulesets),
             ("nft flush set ip6 ssa-cluster peers", |all| all.rulesets),
             (
