@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::Ipv6Net;
 
 use super::{Agent, RENEWED, now, tell};
-use crate::kernel::{Flows, flows};
+use crate::kernel::{Error, Flows, flows};
 use crate::objects::{
     Condition, ConditionStatus, LabelValue, Message, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec,
     SliceEndpointStatus, SliceMove, Taken, Timestamp,
@@ -207,8 +207,8 @@ impl Agent {
                     .map(|one| one.total())
                     .sum::<u64>()
             });
-            let sent = prefixes().filter_map(|prefix| forwarded.get(&prefix)).sum();
-            (total.map(|total| u32::try_from(total).unwrap_or(u32::MAX)), Some(sent))
+            let total = total.map(|total| u32::try_from(total).unwrap_or(u32::MAX));
+            (total, forwarded.as_ref().map(|counted| sent(prefixes(), counted)))
         });
         for told in &mut observed {
             if let Some(one) = self.part.moves.iter().find(|one| *one.name() == told.name) {
@@ -219,35 +219,39 @@ impl Agent {
     }
 
     /// Counts what is open and what was forwarded, of the moves by which this endpoint gives something.
-    async fn count(&self) -> (Option<BTreeMap<Ipv6Net, Flows>>, BTreeMap<Ipv6Net, u64>) {
+    ///
+    /// What could not be counted is none, and not 0: the leader takes silence for a sign that routers have followed.
+    async fn count(&self) -> (Option<BTreeMap<Ipv6Net, Flows>>, Option<BTreeMap<Ipv6Net, u64>>) {
         let gives = |one: &&SliceMove| one.giver() == Some(&self.options.endpoint);
         let gives: Vec<&SliceMove> = self.part.moves.iter().filter(gives).collect();
         if gives.is_empty() {
-            return (None, BTreeMap::new());
+            return (None, None);
         }
         let draining = gives.iter().filter(|one| one.status.phase >= Phase::Drain);
         let prefixes: Vec<Ipv6Net> = draining
             .flat_map(|one| one.spec.prefixes.iter().map(|prefix| prefix.net()))
             .collect();
         let forwarded = match &self.kernel {
-            Some(kernel) => kernel.forwarded().await,
-            None => Ok(BTreeMap::new()),
+            Some(kernel) => known(kernel.forwarded().await),
+            None => None,
         };
-        let forwarded = forwarded.unwrap_or_else(|error| {
-            tell(&error.to_string());
-            BTreeMap::new()
-        });
         let counted = tokio::task::spawn_blocking(move || flows(&prefixes)).await;
         let open = match counted {
-            Ok(Ok(open)) => Some(open),
-            Ok(Err(error)) => {
-                tell(&error.to_string());
-                None
-            }
+            Ok(counted) => known(counted),
             Err(_) => None,
         };
         (open, forwarded)
     }
+}
+
+/// Returns what was counted; a failure is told, and is no count.
+fn known<T>(counted: Result<T, Error>) -> Option<T> {
+    counted.map_err(|error| tell(&error.to_string())).ok()
+}
+
+/// Adds up what was forwarded of some prefixes.
+fn sent(prefixes: impl Iterator<Item = Ipv6Net>, counted: &BTreeMap<Ipv6Net, u64>) -> u64 {
+    prefixes.filter_map(|prefix| counted.get(&prefix)).sum()
 }
 
 fn condition(kind: &str, holds: bool, reason: &str, message: &str, since: Timestamp) -> Option<Condition> {
@@ -283,4 +287,50 @@ fn renewed() -> Timestamp {
     let every = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
     let now = now().millis();
     Timestamp::from_millis(now - now.rem_euclid(every))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::super::{Application, Options};
+    use super::*;
+    use crate::store::{Memory, Store};
+
+    #[test]
+    fn a_failed_count_is_none_and_not_0() {
+        let gone = Error::Nft {
+            what: "list a set",
+            message: "no such set".to_owned(),
+        };
+        assert_eq!(known::<BTreeMap<Ipv6Net, u64>>(Err(gone)), None);
+        assert_eq!(known(Ok(BTreeMap::<Ipv6Net, u64>::new())), Some(BTreeMap::new()));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_counted_of_a_move_is_not_reported() {
+        let endpoint = Name::new("a").expect("a name");
+        let options = Options {
+            endpoint,
+            interfaces: Vec::new(),
+            allowed: Vec::new(),
+            probe: None,
+            drain: Duration::ZERO,
+            heartbeats: None,
+            application: Application::default(),
+        };
+        let store = Store::new(Arc::new(Memory::new()));
+        let mut agent = Agent::new(store, options, mpsc::channel(1).0).expect("an agent");
+        let gives = serde_json::json!({
+            "apiVersion": "ssa.dev.example/v1alpha1", "kind": "SliceMove", "metadata": {"name": "web-2"},
+            "spec": {"sliceSet": "web", "epoch": 2, "from": "a", "to": "b", "prefixes": ["2001:db8:5::/66"],
+                     "reason": "Manual"},
+        });
+        agent.part.moves.push(SliceMove::from_value(&gives).expect("a move"));
+        let [observed] = agent.moves().await.try_into().expect("a move");
+        assert_eq!(observed.forwarded, None, "there is no kernel that counts");
+    }
 }

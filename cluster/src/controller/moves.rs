@@ -172,7 +172,9 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         remembered.forwarded = (forwarded, now);
     }
     let elapsed = now.saturating_sub(remembered.since);
-    let quiet = now.saturating_sub(remembered.forwarded.1) >= around.options.quiet;
+    // What was not counted is not quiet, as long as there is somebody who counts.
+    let is_known = forwarded.is_some() || giver.is_none_or(|giver| around.is_lost(giver));
+    let quiet = is_known && now.saturating_sub(remembered.forwarded.1) >= around.options.quiet;
 
     let from = giver.map(|giver| around.side(giver, one));
     let standby_is_there = handover.prefixes.iter().all(|prefix| {

@@ -43,6 +43,8 @@ pub(crate) struct Cluster {
     dead: BTreeSet<String>,
     /// The flows that every old owner says it has.
     pub(crate) flows: u32,
+    /// No old owner can count what it hands on.
+    pub(crate) uncounted: bool,
     endpoints: usize,
     made: bool,
     /// The bits of a slice, in /64.
@@ -66,6 +68,7 @@ impl Cluster {
             unready: BTreeSet::new(),
             dead: BTreeSet::new(),
             flows: 0,
+            uncounted: false,
             endpoints,
             made: false,
             bits: 8,
@@ -175,7 +178,7 @@ impl Cluster {
                 epoch: one.epoch(),
                 phase: one.status.phase,
                 flows: (one.giver() == Some(&own)).then_some(self.flows),
-                forwarded: Some(0),
+                forwarded: (!self.uncounted).then_some(0),
                 message: Message::default(),
             });
             status.moves = observed.collect();

@@ -86,6 +86,34 @@ async fn a_controller_that_dies_at_any_write_leaves_nothing_that_the_next_does_n
 }
 
 #[tokio::test]
+async fn what_is_not_counted_is_not_quiet() {
+    let longest = options().converge_limit;
+    for uncounted in [false, true] {
+        let mut cluster = cluster(3);
+        let mut controller = Controller::new(cluster.store.clone(), options());
+        cluster.settle(&mut controller).await;
+        cluster.uncounted = uncounted;
+        cluster.scale(4).await;
+        let before = cluster.now;
+        let mut phase = Phase::Prepare;
+        while phase < Phase::Drain {
+            controller.round(cluster.now, wall(cluster.now)).await.unwrap();
+            cluster.step().await;
+            let moves = cluster.store.list::<SliceMoveSpec>().await.unwrap().objects;
+            let open = moves
+                .iter()
+                .map(|one| one.status.phase)
+                .filter(|phase| !phase.is_final());
+            phase = open.max().unwrap_or(Phase::Prepare);
+            assert!(cluster.now < before + longest * 4, "no move gets on");
+        }
+        // Routers are waited for in one phase until then.
+        let took = cluster.now.saturating_sub(before);
+        assert_eq!(took >= longest, uncounted, "{took:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_dead_endpoint_gives_its_slices_to_its_standbys() {
     let mut cluster = cluster(4);
     let mut controller = Controller::new(cluster.store.clone(), options());
