@@ -4,6 +4,7 @@
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
 //! - [`election`] makes one of several candidates the leader.
 //! - [`metrics`] and [`http`] are what a command tells of itself, and where.
+//! - [`alone`] keeps two of one program out of one network namespace.
 //! - [`heartbeat`] tells endpoints who of their peers is lost.
 //! - [`kernel`] makes a kernel's routes, rules and tunnels what they shall be.
 //! - [`yaml`] writes values for people.
@@ -14,6 +15,8 @@
 
 #[cfg(target_os = "linux")]
 pub mod agent;
+#[cfg(target_os = "linux")]
+pub mod alone;
 pub mod controller;
 pub mod election;
 #[cfg(target_os = "linux")]

@@ -4,7 +4,6 @@
 //! away, what it last said holds; what heartbeats say of peers counts without a store. An object at fault is told and
 //! changes nothing.
 
-mod alone;
 mod application;
 mod peers;
 mod probe;
@@ -23,7 +22,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
-pub use alone::{Alone, NotAlone};
 pub use application::{Hook, HookError};
 pub use probe::{Probe, ProbeError};
 
@@ -248,6 +246,8 @@ struct Agent {
     found: Option<Found>,
     beats: Option<(Ipv6Addr, Beats)>,
     heard: Option<watch::Receiver<Heard>>,
+    /// What people are to be told of heartbeats that are ignored.
+    ignored: Option<watch::Receiver<String>>,
     /// What the kernel was told last.
     part: Part,
     /// What was told people last: nothing is said twice.
@@ -312,6 +312,7 @@ impl Agent {
             found: None,
             beats: None,
             heard: None,
+            ignored: None,
             part: Part::default(),
             told: Vec::new(),
             told_once: BTreeMap::new(),
@@ -369,6 +370,8 @@ impl Agent {
                     }
                     retry = self.act().await?;
                 }
+                // Nothing follows from it: whoever sends such heartbeats is not to keep the agent busy.
+                () = changed(&mut self.ignored) => self.tell_ignored(),
                 () = changed(&mut self.heard) => retry = self.act().await?,
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
                 _ = renewed.tick() => self.report().await,
@@ -418,6 +421,12 @@ impl Agent {
         if self.told_once.get(about).is_none_or(|before| before != text) {
             tell(text);
             self.told_once.insert(about, text.to_owned());
+        }
+    }
+
+    fn tell_ignored(&mut self) {
+        if let Some(ignored) = &mut self.ignored {
+            tell(&ignored.borrow_and_update());
         }
     }
 
@@ -544,9 +553,6 @@ impl Agent {
             .as_ref()
             .map(|heard| heard.borrow().clone())
             .unwrap_or_default();
-        if let Some(trouble) = &heard.trouble {
-            self.tell_once("heartbeats", trouble);
-        }
         let rejoined = self.world.endpoints.iter().filter(|one| one.status.rejoined);
         let states = heard
             .peers
@@ -636,6 +642,7 @@ impl Agent {
         match Beats::start(self.options.endpoint.clone(), self.number, address, port, keys) {
             Ok(beats) => {
                 self.heard = Some(beats.heard());
+                self.ignored = Some(beats.ignored());
                 self.beats = Some((address, beats));
                 self.told_once.remove("heartbeats");
             }
@@ -667,7 +674,7 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Waits until heartbeats say something else than before.
-async fn changed(heard: &mut Option<watch::Receiver<Heard>>) {
+async fn changed<T>(heard: &mut Option<watch::Receiver<T>>) {
     let over = match heard {
         Some(receiver) => receiver.changed().await.is_err(),
         None => std::future::pending().await,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use ssa_cluster::agent::{self, Alone, Application, Heartbeats, Hook, Options, Probe};
+use ssa_cluster::agent::{self, Application, Heartbeats, Hook, Options, Probe};
+use ssa_cluster::alone::{Alone, Program};
 use ssa_cluster::heartbeat::{self, Key};
 use ssa_cluster::kernel::{Allowed, InterfaceName, Kernel};
 use ssa_cluster::objects::Name;
@@ -72,7 +73,10 @@ impl Agent {
     /// Does it.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
         // Two would undo each other's routes, and so would a cleanup beside an agent.
-        let _alone = Alone::claim()?;
+        let alone = Alone::claim(Program::Agent).await?;
+        for stranger in alone.strangers() {
+            eprintln!("ssa-cluster agent: {stranger}");
+        }
         let (Some(location), Some(endpoint)) = (self.location, self.endpoint) else {
             return Ok(Kernel::cleanup().await?);
         };

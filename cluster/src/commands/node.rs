@@ -4,6 +4,7 @@ use std::{error::Error, net::SocketAddr, time::Duration};
 
 use clap::Args;
 use ssa_cluster::{
+    alone::{Alone, Program},
     http::{Health, Listener, Pages},
     kernel::{Allowed, Host},
     metrics::Registry,
@@ -41,6 +42,10 @@ const STANDSTILL: Duration = Duration::from_mins(1);
 impl Node {
     /// Does it.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let alone = Alone::claim(Program::Node).await?;
+        for stranger in alone.strangers() {
+            eprintln!("ssa-cluster node: {stranger}");
+        }
         let (Some(location), Some(node)) = (self.location, self.name) else {
             return Ok(Host::cleanup().await?);
         };

@@ -7,6 +7,7 @@
 //! A peer is believed once it has shown that it hears this endpoint now: its heartbeats name the run of this endpoint, and
 //! a sequence number of late. So what somebody recorded earlier proves nothing, and no clocks are compared.
 
+mod ignored;
 mod key;
 mod peers;
 mod thread;

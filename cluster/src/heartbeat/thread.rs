@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::watch;
 
+use super::ignored::Ignored;
 use super::peers::{Peers, State, Told};
-use super::wire::{Heartbeat, MAX, WireError};
+use super::wire::{Heartbeat, MAX};
 use super::{INTERVAL, Key};
 use crate::objects::Name;
 
@@ -28,8 +29,6 @@ pub type Wanted = Arc<BTreeMap<Name, Told>>;
 pub struct Heard {
     /// How it is with each peer.
     pub peers: BTreeMap<Name, State>,
-    /// What is wrong, for people: the last of a kind.
-    pub trouble: Option<String>,
 }
 
 /// Heartbeats that are sent and received until this is dropped.
@@ -37,6 +36,7 @@ pub struct Heard {
 pub struct Beats {
     wanted: watch::Sender<Wanted>,
     heard: watch::Receiver<Heard>,
+    ignored: watch::Receiver<String>,
 }
 
 /// Draws a number for a run.
@@ -63,6 +63,7 @@ impl Beats {
         let socket = UdpSocket::bind((address, port))?;
         let (wanted, wants) = watch::channel(Wanted::default());
         let (hears, heard) = watch::channel(Heard::default());
+        let (tells, ignored) = watch::channel(String::new());
         let worker = Worker {
             socket,
             port,
@@ -72,12 +73,13 @@ impl Beats {
             wants,
             hears,
             began: Instant::now(),
-            trouble: None,
+            ignored: Ignored::default(),
+            tells,
         };
         std::thread::Builder::new()
             .name("heartbeats".to_owned())
             .spawn(move || worker.run())?;
-        Ok(Self { wanted, heard })
+        Ok(Self { wanted, heard, ignored })
     }
 
     /// Says who the peers are and what they are told.
@@ -96,6 +98,12 @@ impl Beats {
     pub fn heard(&self) -> watch::Receiver<Heard> {
         self.heard.clone()
     }
+
+    /// Follows what people are told of heartbeats that are ignored: at most once a minute, whatever is sent.
+    #[must_use]
+    pub fn ignored(&self) -> watch::Receiver<String> {
+        self.ignored.clone()
+    }
 }
 
 struct Worker {
@@ -107,7 +115,8 @@ struct Worker {
     wants: watch::Receiver<Wanted>,
     hears: watch::Sender<Heard>,
     began: Instant,
-    trouble: Option<String>,
+    ignored: Ignored,
+    tells: watch::Sender<String>,
 }
 
 impl Worker {
@@ -161,6 +170,9 @@ impl Worker {
         if self.peers.judge(now) {
             self.publish();
         }
+        if let Some(text) = self.ignored.due(now) {
+            self.tells.send_replace(text);
+        }
         for (address, beat) in self.peers.beats() {
             // A network that is gone comes back, or peers notice.
             let _ = self.socket.send_to(&beat.encode(&self.signs), (address, self.port));
@@ -188,14 +200,7 @@ impl Worker {
                     self.publish();
                 }
             }
-            Err(WireError::Foreign) => {}
-            Err(error) => {
-                let trouble = format!("a heartbeat from {} {error}", IpAddr::V6(from));
-                if self.trouble.as_ref() != Some(&trouble) {
-                    self.trouble = Some(trouble);
-                    self.publish();
-                }
-            }
+            Err(error) => self.ignored.note(from, error),
         }
         Some(true)
     }
@@ -203,12 +208,76 @@ impl Worker {
     fn publish(&self) {
         let heard = Heard {
             peers: self.peers.states(),
-            trouble: self.trouble.clone(),
         };
         self.hears.send_if_modified(|before| {
             let changed = *before != heard;
             *before = heard;
             changed
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Standing;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_anybody_sends_from_a_peers_address_is_told_and_changes_nothing() {
+        let free = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let name = |text| Name::new(text).expect("a name");
+        let keys = vec![Key::new(&[1; 32])];
+        let beats = Beats::start(name("a"), 1, Ipv6Addr::LOCALHOST, port, keys).expect("a socket");
+        let (mut heard, mut ignored) = (beats.heard(), beats.ignored());
+        let peer = Told {
+            address: Ipv6Addr::LOCALHOST,
+            sets: BTreeMap::new(),
+        };
+        beats.tell([(name("b"), peer)].into());
+        heard.changed().await.expect("a peer");
+        heard.borrow_and_update();
+
+        let spoofed = Heartbeat {
+            from: name("b"),
+            to: name("a"),
+            instance: 7,
+            sequence: 1,
+            heard: None,
+            // It is not lost while this test looks.
+            interval: u16::MAX,
+            leaving: false,
+            sets: BTreeMap::new(),
+        };
+        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).expect("a socket");
+        let (mut signed, key) = (spoofed.encode(&Key::new(&[2; 32])), Key::new(&[1; 32]));
+        let send = |bytes: &[u8]| socket.send_to(bytes, (Ipv6Addr::LOCALHOST, port)).expect("sent");
+        for version in 0..16 {
+            signed[4] = version;
+            send(&signed);
+        }
+        ignored.changed().await.expect("a word");
+        let told = ignored.borrow_and_update().clone();
+        assert!(told.ends_with("from ::1, was made with another key"), "{told}");
+        // One that may be believed comes after all of these: what is known changes by it, and has not by them.
+        let unheard = |heard: &Heard| heard.peers[&name("b")].standing == Standing::Unheard;
+        assert!(!heard.has_changed().expect("a thread") || unheard(&heard.borrow()));
+        for version in 0..16 {
+            signed[4] = version;
+            send(&signed);
+        }
+        // It has to name a heartbeat of late, and this test may be slow.
+        for sequence in (1..=1000).step_by(20) {
+            let last = Heartbeat {
+                sequence,
+                heard: Some(super::super::wire::Heard { instance: 1, sequence }),
+                ..spoofed.clone()
+            };
+            send(&last.encode(&key));
+        }
+        let alive = |heard: &Heard| heard.peers[&name("b")].standing == Standing::Alive;
+        heard.wait_for(alive).await.expect("a thread");
+        assert!(!ignored.has_changed().expect("a thread"), "two words in a minute");
     }
 }
