@@ -206,9 +206,9 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
             };
             let node = tokio::task::spawn_local(node::run(store.clone(), options(false), Registry::default(), || ()));
             let own = [
-                "2001:db8:5:0:4000::/66 via 2001:db8:1::a dev veth-a metric 1000 onlink",
-                "2001:db8:5::/66 via 2001:db8:1::a dev veth-a metric 100 onlink",
-                "2001:db8:5::/66 via 2001:db8:1::b dev veth-b metric 1000 onlink",
+                "2001:db8:5:0:4000::/66 via 2001:db8:1::a dev veth-a metric 1000",
+                "2001:db8:5::/66 via 2001:db8:1::a dev veth-a metric 100",
+                "2001:db8:5::/66 via 2001:db8:1::b dev veth-b metric 1000",
             ];
             until_routes("owners and standbys of this host", &own).await;
             // Otherwise BIRD does not learn them: the pods' addresses are of no prefix of the host.
@@ -244,7 +244,7 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
             let then = [
                 own[0],
                 own[1],
-                "2001:db8:5::/66 via 2001:db8:1::b dev veth-c metric 1000 onlink",
+                "2001:db8:5::/66 via 2001:db8:1::b dev veth-c metric 1000",
             ];
             until_routes("b is back by another link", &then).await;
 
@@ -256,7 +256,7 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
             let node = tokio::task::spawn_local(node::run(store.clone(), options(true), Registry::default(), || ()));
             until("slices of the other host go its way", || {
                 let found = routes();
-                let wanted = "2001:db8:5:0:4000::/66 via fd00::2 dev eth0 metric 100 onlink";
+                let wanted = "2001:db8:5:0:4000::/66 via fd00::2 dev eth0 metric 100";
                 if found.iter().any(|line| line == wanted) {
                     Ok(())
                 } else {
