@@ -33,7 +33,8 @@ class Cluster:
         self.client = stage.net.stranger("client", "2001:db8:0:1::10")
         self.fleet = Fleet(stage, "web", "2001:db8:5:1::/64", handover={"drainSeconds": 600, "parallel": 64})
         self.names = [f"server{number}" for number in range(1, 4)]
-        self.hosts = [stage.net.host(name, f"2001:db8:0:{100 + number}::1") for number, name in enumerate(self.names, 1)]
+        places = enumerate(self.names, 101)
+        self.hosts = [stage.net.host(name, f"2001:db8:0:{place}::1") for place, name in places]
         self.applications = {host.name: stage.application(host, "::", PORT) for host in self.hosts}
         self.flags: list[object] = ["--probe", f"tcp:[::1]:{PORT}", "--heartbeat-key", key(stage)]
         self.fleet.join(*self.hosts, flags=dict.fromkeys(self.names, self.flags))
@@ -73,7 +74,10 @@ class Cluster:
             subprocess.run(["nft", script], check=True)
         agent.kill()
         self.stage.wait(
-            timeouts.RETRIED, f"another one answers for {name}", lambda: self.ask(address) not in ("", name), pause=0.005
+            timeouts.RETRIED,
+            f"another one answers for {name}",
+            lambda: self.ask(address) not in ("", name),
+            pause=0.005,
         )
         elapsed = 1000 * (time.monotonic() - began)
         agent.wait()
@@ -92,7 +96,7 @@ class Cluster:
 
 
 def led(stage: Stage) -> None:
-    """A host dies; its standbys take over at once, the leader makes that the map's; the host comes back as a newcomer."""
+    """A host dies; standbys take over at once, the leader makes that the map's; the host comes back as a newcomer."""
     cluster = Cluster(stage)
     others = [name for name in cluster.names if name != "server2"]
     stays = stage.load(
@@ -120,7 +124,7 @@ def led(stage: Stage) -> None:
 
 
 def away(stage: Stage, seconds: int) -> None:
-    """The store and its controllers are away: nothing fails, a host that dies is taken over, nothing moves without need."""
+    """Store and controllers are away: nothing fails, a host that dies is taken over, nothing moves without need."""
     cluster = Cluster(stage)
     fleet = cluster.fleet
     folder = Path(fleet.store)
@@ -166,7 +170,8 @@ def away(stage: Stage, seconds: int) -> None:
     fleet.settled(others, timeouts.ROLLED_OUT)
     new = [spec for name, spec in cluster.moves().items() if name not in before]
     failures = [spec for spec in new if spec["from"] == "server2"]
-    stage.claim_between("prefixes moved from the host that died", len(mine), 16, sum(len(s["prefixes"]) for s in failures))
+    moved = [prefix for spec in failures for prefix in spec["prefixes"]]
+    stage.claim_between("prefixes moved from the host that died", len(mine), 16, len(moved))
     stage.claim("reasons of other moves", [], [s for s in new if s not in failures and s["reason"] != "Scale"])
 
 

@@ -169,7 +169,8 @@ def _give_template(image: Any, cluster: Any, say: Callable[[str], None]) -> None
     """Configures istiod with the chart's injection template, unless it already has it."""
     with tempfile.TemporaryDirectory() as folder:
         helm = Helm("helm", Path(folder))
-        wanted, operators = {}, []
+        wanted = {}
+        operators: list[str | Path] = []
         for name, values in {
             "ssa": f"resolver.image={image}",
             # On a busy machine handovers take longer than they do elsewhere.

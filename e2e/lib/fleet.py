@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ class Fleet:
         )
         self.command("apply", file)
 
-    def join(self, *hosts: Host, flags: Mapping[str, list[object]] | None = None) -> None:
+    def join(self, *hosts: Host, flags: Mapping[str, Sequence[object]] | None = None) -> None:
         """Lists hosts as endpoints, by their names, starts their agents, and waits until they are ready; `flags` are an
         agent's own.
 

@@ -58,7 +58,7 @@ def workload() -> dict[str | Path, str]:
     if not shutil.which("go"):
         raise Skip("building a workload of HTTP, WebSocket and gRPC needs go: https://go.dev/doc/install")
     program = cache() / "workload"
-    command = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags=-s -w", "-o", program, "."]
+    command: list[str | Path] = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags=-s -w", "-o", program, "."]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, timeout=timeouts.BUILT)
     if done.returncode != 0:

@@ -1,9 +1,9 @@
-"""A small stateful application: sessions_app.py PORT SOCKET. It keeps sessions, and loses none when one endpoint is gone.
+"""A small stateful application: sessions_app.py PORT SOCKET. It keeps sessions, and loses none if one endpoint is gone.
 
-A line `set KEY VALUE` is kept here and at every sibling that answers, before it is acknowledged with `ok COPIES`. A line
-`get KEY` is answered with `is VALUE`; what is not here is asked of siblings (`peek KEY`), and kept here from then on. Who
-the siblings are, the agent's socket tells. It is an example: values are never deleted, and the last writer wins by no more
-than the order of arrival.
+A line `set KEY VALUE` is kept here and at every sibling that answers, before it is acknowledged with `ok COPIES`. A
+line `get KEY` is answered with `is VALUE`; what is not here is asked of siblings (`peek KEY`), and kept here from then
+on. Who the siblings are, the agent's socket tells. It is an example: values are never deleted, and the last writer wins
+by no more than the order of arrival.
 """
 
 import json
@@ -70,7 +70,8 @@ def answer(words: list[str]) -> str:
         case ["get", key]:
             if key not in SESSIONS:
                 found = [one.split()[1] for one in ask_all(f"peek {key}") if one.startswith("is ")]
-                SESSIONS.update({key: value for value in found[:1]})
+                if found:
+                    SESSIONS[key] = found[0]
             return f"is {SESSIONS[key]}" if key in SESSIONS else "none"
     return "what?"
 

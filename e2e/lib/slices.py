@@ -158,7 +158,8 @@ class Slices:
         self.owner, self.standby = dict(owner), dict(standby or {})
         # An agent that begins with a map that names it has lost what it had, as far as it can know.
         started = [one for one in self.endpoints.values() if hasattr(one, "agent")]
-        self.stage.wait(timeouts.SOON, "all agents that run have reported", lambda: all(one.status() for one in started))
+        reported = "all agents that run have reported"
+        self.stage.wait(timeouts.SOON, reported, lambda: all(one.status() for one in started))
         endpoints = [
             {
                 "name": name,

@@ -273,7 +273,7 @@ class Sessions:
         options["destinations"] = [str(one) for one in options["destinations"]]
         file.write_text(json.dumps(options))
         command = [sys.executable, HERE / "sessions.py", file]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = stage.start(host, f"sessions-{number}-{host.name}", command, **pipes)
 
     def told(self) -> dict[str, Any]:

@@ -130,8 +130,9 @@ def run(stage: Stage, trials: int) -> None:
         pair.swap()
         stage.wait(timeouts.SOON, "nothing is taken", lambda: not pair.slices[pair.owner].status().get("taken"))
         pair.led(pair.owner)
+    median = statistics.median(times)
     stage.note(
-        f"host cut off, routers without BFD: new connections again after a median of {statistics.median(times):.0f} ms, "
+        f"host cut off, routers without BFD: new connections again after a median of {median:.0f} ms, "
         f"from {min(times):.0f} to {max(times):.0f} in {trials} trials"
     )
     stage.claim("trials with connections again", trials, len(times))

@@ -64,7 +64,8 @@ class Monitoring(Checks):
             assert names, f"{place} names no metric"
             assert names <= set(known), f"{place}: {names - set(known)}"
             used |= names
-            for name, matchers in re.findall(r"\b((?:ssa_(?:inbound|outbound|resolver|cluster)|kube)_\w+)\{([^}]*)\}", bare):
+            metric = r"\b((?:ssa_(?:inbound|outbound|resolver|cluster)|kube)_\w+)"
+            for name, matchers in re.findall(metric + r"\{([^}]*)\}", bare):
                 labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
                 name = re.sub(r"_seconds_(?:bucket|sum|count)$", "_seconds", name)
                 assert labels <= known[name] | SCRAPED, f"{place}: {name} has no {labels - known[name]}"

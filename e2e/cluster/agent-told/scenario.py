@@ -4,9 +4,9 @@ Topology: two endpoints; agents are started on the first one alone.
 
 Configuration: a store in a directory; each flag is wrong once.
 
-Expected: endpoint, address, store, interface and probe are named; an agent makes no store; a second agent, and a cleanup
-beside one, are refused; prefixes outside of --allowed are told in the status, and the others are routed; an agent that has
-nothing ends at once.
+Expected: endpoint, address, store, interface and probe are named; an agent makes no store; a second agent, and a
+cleanup beside one, are refused; prefixes outside of --allowed are told in the status, and the others are routed; an
+agent that has nothing ends at once.
 """
 
 import signal

@@ -1,12 +1,12 @@
 """A stateful application with three replicas: one endpoint is killed, and no session is lost.
 
-Topology: three endpoints with agents and BIRD, an application that learns of its siblings by the agent's socket; a router
-with BIRD, without BFD; a controller.
+Topology: three endpoints with agents and BIRD, an application that learns of its siblings by the agent's socket; a
+router with BIRD, without BFD; a controller.
 
 Configuration: a key of heartbeats; --socket; --incoming is a program that notes what it is told.
 
-Expected: 200 sessions are kept at three endpoints; after one is killed every session is answered, at its own address; the
-hook was told of each move before the prefixes came.
+Expected: 200 sessions are kept at three endpoints; after one is killed every session is answered, at its own address;
+the hook was told of each move before the prefixes came.
 """
 
 import json

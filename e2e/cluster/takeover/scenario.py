@@ -4,8 +4,8 @@ Topology: two endpoints with agents and BIRD, each the other's standby; a router
 
 Configuration: a key of heartbeats; a store in a directory, which nobody but agents writes to meanwhile.
 
-Expected: new connections work again; the times are printed. The host that is back never takes back what it had and sends
-on what reaches it; one whose kernel is empty joins as a newcomer.
+Expected: new connections work again; the times are printed. The host that is back never takes back what it had and
+sends on what reaches it; one whose kernel is empty joins as a newcomer.
 """
 
 from lib import takeover
