@@ -1,7 +1,7 @@
 """Endpoints with heartbeats and real controllers: a host dies and comes back, the store and its controllers are away.
 
-    server1 … server3   agents with heartbeats, BIRD without BFD, an application
-    router              BIRD without BFD; two controllers
+server1 … server3   agents with heartbeats, BIRD without BFD, an application
+router              BIRD without BFD; two controllers
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import time
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
+from typing import Any
 
 from . import timeouts
 from .bird import Birds
@@ -90,7 +91,7 @@ class Cluster:
         self.stage.net.router.run("nft flush table ip6 cut")
         self.fleet.start(name, *self.flags)
 
-    def moves(self) -> dict[str, dict[str, object]]:
+    def moves(self) -> dict[str, dict[str, Any]]:
         """All moves that there are, by name."""
         return {one["metadata"]["name"]: one["spec"] for one in self.fleet.moves(all_of_them=True)}
 

@@ -1,7 +1,7 @@
 """A host is gone, and its standby takes over by itself: no router has BFD, and no leader runs.
 
-    a, b   endpoints with agents and BIRD, each the other's standby; heartbeats every 50 ms
-    router BIRD without BFD: sessions end after 9 s, and until then it leads to whoever announces the best metric
+a, b   endpoints with agents and BIRD, each the other's standby; heartbeats every 50 ms
+router BIRD without BFD: sessions end after 9 s, and until then it leads to whoever announces the best metric
 """
 
 from __future__ import annotations
