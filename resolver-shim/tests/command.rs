@@ -553,7 +553,12 @@ fn nothing_that_is_told_steers_a_terminal_or_forges_a_line() {
     for json in [
         format!(r#"{{"{escaped}": 1}}"#),
         format!(r#"{{"services": [{{"name": "{escaped}", "{escaped}": 1}}]}}"#),
-        format!(r#"{{"socket": {{"path": "{}/{escaped}"}}}}"#, folder.0.display()),
+        // A path with NUL is told without the path.
+        format!(
+            r#"{{"socket": {{"path": "{}/{}"}}}}"#,
+            folder.0.display(),
+            escaped.replace(r"\u0000", "")
+        ),
         format!(
             r#"{{"services": [{{"name": "a", "domain": "a.test", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80], "secrets": "/none/{escaped}"}}}}], "{escaped}": 1}}"#
         ),
@@ -749,9 +754,11 @@ fn folders_of_users_that_are_not_mapped_are_refused() {
 #[test]
 fn a_check_tells_what_collides() {
     let folder = Folder::new("collisions");
-    let path = folder.0.canonicalize().unwrap().join("x");
+    let inner = folder.0.canonicalize().unwrap().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let path = inner.join("x");
     let json = format!(r#"{{"state": "{}"}}"#, path.display());
-    let (code, text) = check(&json, &["--socket", &format!("{}/../x", folder.0.join(".").display())]);
+    let (code, text) = check(&json, &["--socket", &format!("{}/../x", inner.join(".").display())]);
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = check(&json, &["--socket", path.to_str().unwrap()]);
     assert_eq!(

@@ -15,7 +15,7 @@ fn root() -> &'static Path {
 #[test]
 fn files_follow_from_the_types() {
     let files = files(root()).unwrap();
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 9);
     for file in files {
         assert!(
             file.found == file.wanted,

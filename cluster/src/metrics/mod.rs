@@ -11,12 +11,12 @@
 //!
 //! let registry = Registry::default();
 //! registry.add(&ROUNDS, &[("outcome", "done")], 1);
-//! assert_eq!(
-//!     registry.text(),
-//!     "# HELP ssa_cluster_example_rounds_total Rounds that were made.\n\
-//!      # TYPE ssa_cluster_example_rounds_total counter\n\
-//!      ssa_cluster_example_rounds_total{outcome=\"done\"} 1\n"
-//! );
+//! let lines = [
+//!     "# HELP ssa_cluster_example_rounds_total Rounds that were made.",
+//!     "# TYPE ssa_cluster_example_rounds_total counter",
+//!     "ssa_cluster_example_rounds_total{outcome=\"done\"} 1",
+//! ];
+//! assert!(registry.text().lines().eq(lines));
 //! ```
 
 mod text;

@@ -77,7 +77,7 @@ async fn a_store_that_was_away_turns_no_move_back() {
     cluster.pause(true).await;
     let one = cluster.move_by_hand("e0", "e1").await;
     cluster.until(&mut controller, &one, Phase::Arm).await;
-    cluster.now += Duration::from_secs(600);
+    cluster.now += Duration::from_mins(10);
     cluster.settle(&mut controller).await;
     let status = cluster.store.get::<SliceMoveSpec>(&one).await.unwrap().status;
     assert!(!status.turned_back && status.phase == Phase::Done, "{status:?}");
