@@ -90,7 +90,7 @@ class RejectedValues(Checks):
 
         taken = (
             "2001:db8::/32 2001:0DB8:0:0:0:0:0:0/32 2001:db8:5::/48 2001:db8:0:1::/64 2001:db8::1:0/112 "
-            "::ffff:1.2.3.4/128"
+            "2001:db8::1.2.3.4/128"
         )
         for prefix in taken.split():
             assert shim(prefix)[0] == 0, prefix
