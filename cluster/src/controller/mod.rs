@@ -19,6 +19,7 @@ mod pods;
 mod refusals;
 mod report;
 mod round;
+#[cfg(target_os = "linux")]
 mod run;
 mod serve;
 mod status;
@@ -35,6 +36,7 @@ pub use maps::{StoredMap, stored_map};
 pub use placement::slots;
 pub use report::Report;
 pub use round::{Change, Round};
+#[cfg(target_os = "linux")]
 pub use run::{Heard, run};
 pub use telemetry::{record, record_leading};
 

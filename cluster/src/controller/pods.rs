@@ -11,6 +11,10 @@ use crate::{
 
 /// What is known of pods.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "controllers run on Linux alone")
+)]
 pub(super) enum Seen {
     /// Nothing yet, or nothing any more: endpoints stay as they are.
     #[default]
