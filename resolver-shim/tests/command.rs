@@ -553,20 +553,11 @@ fn nothing_that_is_told_steers_a_terminal_or_forges_a_line() {
     for json in [
         format!(r#"{{"{escaped}": 1}}"#),
         format!(r#"{{"services": [{{"name": "{escaped}", "{escaped}": 1}}]}}"#),
-        // A path with NUL is told without the path.
-        format!(
-            r#"{{"socket": {{"path": "{}/{}"}}}}"#,
-            folder.0.display(),
-            escaped.replace(r"\u0000", "")
-        ),
         format!(
             r#"{{"services": [{{"name": "a", "domain": "a.test", "allowed": ["2001:db8::/32"], "inbound": {{"ports": [80], "secrets": "/none/{escaped}"}}}}], "{escaped}": 1}}"#
         ),
     ] {
-        let (_, text) = check(&json, &[]);
-        if text != "0 services\n" {
-            plain(&text);
-        }
+        plain(&check(&json, &[]).1);
         for format in ["text", "json"] {
             let file = folder.write("c.json", &json);
             let run = command().args(["--log-format", format, "--config"]).arg(&file).output();
