@@ -3,6 +3,7 @@
 //! - [`objects`] are what the programs tell each other: a user's `SliceSet`, the leader's `SliceMap` and `SliceMove`, the
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
 //! - [`election`] makes one of several candidates the leader.
+//! - [`clock`] is the time that objects tell people.
 //! - [`metrics`] and [`http`] are what a command tells of itself, and where.
 //! - [`alone`] keeps two of one program out of one network namespace.
 //! - [`heartbeat`] tells endpoints who of their peers is lost.
@@ -17,8 +18,11 @@
 pub mod agent;
 #[cfg(target_os = "linux")]
 pub mod alone;
+pub mod clock;
 pub mod controller;
 pub mod election;
+#[cfg(target_os = "linux")]
+mod followed;
 #[cfg(target_os = "linux")]
 pub mod heartbeat;
 pub mod http;

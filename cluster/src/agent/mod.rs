@@ -20,26 +20,22 @@ use ipnet::Ipv6Net;
 use ssa_slices::handover::{Map, View};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until};
 
 pub use application::{Hook, HookError};
 pub use probe::{Probe, ProbeError};
 
+use crate::clock::{RENEWED, now, or_never};
+use crate::followed::{self, News, Objects};
 use crate::heartbeat::{self, Beats, Heard, Key};
 use crate::kernel::{Error, Kernel, Settings, table};
-use crate::objects::{
-    Kind, LabelValue, Name, SliceEndpointSpec, SliceEndpointStatus, SliceMapSpec, SliceMoveSpec, Spec, Timestamp,
-};
-use crate::store::{Listed, Location, Store, StoreError};
+use crate::objects::{Kind, LabelValue, Name, SliceEndpointStatus};
+use crate::store::{Location, Store, StoreError};
 use application::{Finished, Hooks};
 use peers::{Circumstances, Found};
 use probe::Readiness;
-use world::{Part, World};
+use world::Part;
 
-pub(crate) use world::read as read_map;
-
-/// How often the agent says that it is alive.
-const RENEWED: Duration = Duration::from_secs(5);
 /// How often flows and counters of a move are read.
 const COUNTED: Duration = Duration::from_millis(250);
 /// The pause after the store or the kernel refused something.
@@ -88,13 +84,6 @@ pub struct Heartbeats {
     pub port: u16,
 }
 
-/// News of the store.
-enum News {
-    Maps(Listed<SliceMapSpec>),
-    Moves(Listed<SliceMoveSpec>),
-    Endpoints(Listed<SliceEndpointSpec>),
-}
-
 /// What ends an agent.
 struct Signals {
     terminate: Signal,
@@ -137,12 +126,7 @@ pub async fn run(location: &Location, options: Options) -> Result<(), Box<dyn st
     let Some(store) = opened else {
         return Ok(Kernel::cleanup().await?);
     };
-    let (sender, mut news) = mpsc::channel(64);
-    let followers = [
-        tokio::spawn(follow(store.clone(), sender.clone(), News::Maps)),
-        tokio::spawn(follow(store.clone(), sender.clone(), News::Moves)),
-        tokio::spawn(follow(store.clone(), sender, News::Endpoints)),
-    ];
+    let (mut news, _followers) = followed::follow(&store, rest, tell);
     let (sender, mut finished) = mpsc::channel(16);
     let mut agent = Agent::new(store, options, sender)?;
     let served = agent.options.application.socket.as_ref().map(|path| {
@@ -150,9 +134,7 @@ pub async fn run(location: &Location, options: Options) -> Result<(), Box<dyn st
         served.map_err(|error| format!("--socket {}: {}", path.display(), ssa_input::files::reason(&error)))
     });
     let _served = served.transpose()?;
-    let done = agent.serve(&mut news, &mut signals, &mut finished).await;
-    followers.iter().for_each(tokio::task::JoinHandle::abort);
-    Ok(done?)
+    Ok(agent.serve(&mut news, &mut signals, &mut finished).await?)
 }
 
 /// Opens the store. A directory has to be one already: an agent makes none, for nobody would look for anything there.
@@ -176,46 +158,6 @@ async fn open(location: &Location) -> Result<Store, StoreError> {
     location.open().await
 }
 
-/// Sends all objects of a kind, again after each change.
-async fn follow<S: Spec>(store: Store, news: mpsc::Sender<News>, wrap: fn(Listed<S>) -> News) {
-    let mut told: Option<String> = None;
-    loop {
-        let ended = async {
-            let listed = store.list::<S>().await?;
-            let mut watch = store.watch::<S>(&listed.version).await?;
-            if told.take().is_some() {
-                tell(&format!("{}: the store answers again", S::KIND));
-            }
-            let _ = news.send(wrap(listed)).await;
-            loop {
-                watch.next().await?;
-                // A burst of changes is read once.
-                while let Ok(event) = timeout(Duration::ZERO, watch.next()).await {
-                    event?;
-                }
-                let listed = store.list::<S>().await?;
-                if news.send(wrap(listed)).await.is_err() {
-                    return Ok(());
-                }
-                sleep(rest(S::KIND)).await;
-            }
-        };
-        let ended: Result<(), StoreError> = ended.await;
-        match ended {
-            Ok(()) => return,
-            Err(StoreError::TooOld { .. }) => {}
-            Err(error) => {
-                let text = format!("{}: {error}", S::KIND);
-                if told.as_ref() != Some(&text) {
-                    tell(&text);
-                    told = Some(text);
-                }
-                sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
 /// How long changes of a kind may wait after one was read. Every endpoint reports all the time, which is of no concern
 /// here: with a hundred endpoints, reading all of them after each report would be most of what an agent does.
 fn rest(kind: Kind) -> Duration {
@@ -236,7 +178,7 @@ struct Agent {
     instance: LabelValue,
     /// The same, as heartbeats have it.
     number: u64,
-    world: World,
+    world: Objects,
     kept: BTreeMap<Name, Map>,
     /// What is known of peers, by set.
     views: BTreeMap<Name, View>,
@@ -304,7 +246,7 @@ impl Agent {
             lines: watch::channel(Arc::from("")).0,
             instance,
             number,
-            world: World::default(),
+            world: Objects::default(),
             kept: BTreeMap::new(),
             views: BTreeMap::new(),
             readiness,
@@ -375,10 +317,10 @@ impl Agent {
                 () = changed(&mut self.heard) => retry = self.act().await?,
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
                 _ = renewed.tick() => self.report().await,
-                () = until(retry) => retry = self.act().await?,
-                () = disturbed(self.kernel.as_ref()) => retry = self.act().await?,
+                () = or_never(retry.map(sleep_until)) => retry = self.act().await?,
+                () = or_never(self.kernel.as_ref().map(Kernel::disturbed)) => retry = self.act().await?,
                 () = signals.next() => retry = self.leave().await?,
-                () = until(ends) => {}
+                () = or_never(ends.map(sleep_until)) => {}
             }
         }
         self.beats = None;
@@ -389,12 +331,7 @@ impl Agent {
     }
 
     fn learn(&mut self, news: News) {
-        let faults = match news {
-            News::Maps(listed) => self.world.maps.take(listed),
-            News::Moves(listed) => self.world.moves.take(listed),
-            News::Endpoints(listed) => self.world.endpoints.take(listed),
-        };
-        for fault in &faults {
+        for fault in &self.world.learn(news) {
             tell(fault);
         }
     }
@@ -554,16 +491,13 @@ impl Agent {
             .map(|heard| heard.borrow().clone())
             .unwrap_or_default();
         let rejoined = self.world.endpoints.iter().filter(|one| one.status.rejoined);
-        let states = heard
-            .peers
-            .into_iter()
-            .filter_map(|(name, state)| Some((world::name(&name)?, state)));
+        let states = heard.peers.into_iter().map(|(name, state)| (name.endpoint(), state));
         let circumstances = Circumstances {
             allowed: &self.options.allowed,
             // While it ends it serves on: only what is not ready announces nothing.
             unready: !self.readiness.ready || self.yields(),
             heard: states.collect(),
-            rejoined: rejoined.filter_map(|one| world::name(one.name())).collect(),
+            rejoined: rejoined.map(|one| one.name().endpoint()).collect(),
             found: self.found.as_ref(),
         };
         let (endpoint, kept, views) = (&self.options.endpoint, &mut self.kept, &mut self.views);
@@ -657,39 +591,9 @@ impl Agent {
     }
 }
 
-/// Waits until somebody else may have changed what was set in the kernel.
-async fn disturbed(kernel: Option<&Kernel>) {
-    match kernel {
-        Some(kernel) => kernel.disturbed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until a moment, or for ever if there is none.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Waits until heartbeats say something else than before.
 async fn changed<T>(heard: &mut Option<watch::Receiver<T>>) {
-    let over = match heard {
-        Some(receiver) => receiver.changed().await.is_err(),
-        None => std::future::pending().await,
-    };
-    if over {
+    if or_never(heard.as_mut().map(watch::Receiver::changed)).await.is_err() {
         *heard = None;
     }
-}
-
-/// Returns the time of the system, for people.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the agent's one look at the clock: what names runs and tells people, and nothing else is decided by it"
-)]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_micros(since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{EndpointName, Handover, Map, Metric, Phase, View};
 
-use super::world::World;
+use crate::followed::Objects;
 use crate::heartbeat::{SetId, SetState, Standing, State, Told};
 use crate::objects::Name;
 
@@ -140,7 +140,7 @@ pub(super) fn tell(
     set: &Name,
     peers: &BTreeSet<EndpointName>,
     view: &View,
-    world: &World,
+    world: &Objects,
     told: &mut BTreeMap<Name, Told>,
 ) {
     for peer in peers {

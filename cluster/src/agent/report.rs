@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv6Net;
 
-use super::{Agent, RENEWED, now, tell};
+use super::{Agent, tell};
+use crate::clock::{now, renewed};
 use crate::kernel::{Error, Flows, flows};
 use crate::objects::{
     Condition, ConditionStatus, LabelValue, Message, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec,
@@ -280,13 +281,6 @@ fn keep_since(conditions: &mut [Condition], before: &[Condition], generation: u6
             one.last_transition_time = before.last_transition_time;
         }
     }
-}
-
-/// Returns the moment from which on the agent says that it is alive: a status changes once in that time.
-fn renewed() -> Timestamp {
-    let every = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
-    let now = now().millis();
-    Timestamp::from_millis(now - now.rem_euclid(every))
 }
 
 #[cfg(test)]

@@ -4,66 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{self, EndpointName, Handover, KernelRoute, Map, Ownership, View};
+use ssa_slices::handover::{self, Handover, KernelRoute, Map, View};
 
 use super::peers::{self, Circumstances};
+use crate::followed::Objects;
 use crate::heartbeat::Told;
 use crate::kernel::Wanted;
-use crate::objects::{
-    AppliedMap, Name, Object, ObservedMove, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
-    SliceMoveSpec, Spec,
-};
-use crate::store::Listed;
-
-/// The last good state of the objects of a kind.
-#[derive(Debug)]
-pub(super) struct Known<S: Spec> {
-    objects: BTreeMap<Name, Object<S>>,
-    listed: bool,
-}
-
-impl<S: Spec> Default for Known<S> {
-    fn default() -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            listed: false,
-        }
-    }
-}
-
-impl<S: Spec> Known<S> {
-    /// Takes a list: what is faulty stays as it was known, what is gone goes. Returns what is wrong, for people.
-    pub(super) fn take(&mut self, listed: Listed<S>) -> Vec<String> {
-        let faulty: BTreeSet<&str> = listed.faulty.iter().map(|one| one.name.as_str()).collect();
-        self.listed = true;
-        self.objects.retain(|name, _| faulty.contains(name.as_str()));
-        self.objects
-            .extend(listed.objects.into_iter().map(|object| (object.name().clone(), object)));
-        let told = listed.faulty.into_iter().flat_map(|one| {
-            let (kind, name) = (S::KIND, one.name);
-            one.faults
-                .into_iter()
-                .map(move |fault| format!("{kind} {name}: {fault}"))
-        });
-        told.collect()
-    }
-
-    pub(super) fn get(&self, name: &Name) -> Option<&Object<S>> {
-        self.objects.get(name)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Object<S>> {
-        self.objects.values()
-    }
-}
-
-/// What an agent knows.
-#[derive(Debug, Default)]
-pub(super) struct World {
-    pub(super) maps: Known<SliceMapSpec>,
-    pub(super) moves: Known<SliceMoveSpec>,
-    pub(super) endpoints: Known<SliceEndpointSpec>,
-}
+use crate::objects::{AppliedMap, Name, ObservedMove, SliceEndpoint, SliceMove};
 
 /// What follows for one endpoint.
 #[derive(Debug, Default)]
@@ -84,15 +31,10 @@ pub(super) struct Part {
     pub(super) faults: Vec<String>,
 }
 
-impl World {
+impl Objects {
     /// Returns the address that tunnels to an endpoint lead to.
     pub(super) fn tunnel(&self, endpoint: &Name) -> Option<Ipv6Addr> {
         self.endpoints.get(endpoint).map(tunnel)
-    }
-
-    /// Says whether everything was read once: what is not known yet must not be taken for gone.
-    pub(super) fn is_listed(&self) -> bool {
-        self.maps.listed && self.moves.listed && self.endpoints.listed
     }
 
     /// Works out what an endpoint has to do. Sets do not meddle with each other: one at fault keeps its last good state
@@ -105,22 +47,20 @@ impl World {
         views: &mut BTreeMap<Name, View>,
     ) -> Part {
         let mut part = Part::default();
-        let Ok(me) = EndpointName::new(endpoint.as_str()) else {
-            return part;
-        };
-        let names = self
-            .endpoints
-            .iter()
-            .filter_map(|one| Some((name(one.name())?, tunnel(one))));
-        part.wanted.peers = names.collect();
-        let sets: BTreeSet<&Name> = self.maps.iter().map(|map| &map.spec.slice_set).collect();
+        let me = endpoint.endpoint();
+        let peers = self.endpoints.iter().map(|one| (one.name().endpoint(), tunnel(one)));
+        part.wanted.peers = peers.collect();
+        let sets = self.sets();
         kept.retain(|set, _| sets.contains(set));
         views.retain(|set, _| sets.contains(set));
         let mut routes = BTreeSet::new();
         for set in sets {
-            self.read_map(set, kept, &mut part);
+            match self.read_map(set, kept) {
+                Ok(parts) => part.maps.extend(parts),
+                Err(faults) => part.faults.extend(faults),
+            }
             let Some(map) = kept.get(set) else { continue };
-            let moves: Vec<&SliceMove> = self.moves.iter().filter(|one| one.spec.slice_set == *set).collect();
+            let moves = self.moves_of(set);
             let handovers: Vec<Handover> = moves.iter().map(|one| one.handover()).collect();
             let view = peers::view(&me, map, &handovers, circumstances, views.entry(set.clone()));
             routes.extend(handover::routes(&me, map, &handovers, view));
@@ -134,38 +74,6 @@ impl World {
         part.serves |= !part.moves.is_empty();
         part.keep(routes, circumstances.allowed, self.tunnel(endpoint));
         part
-    }
-
-    /// Reads a set's map into `kept`, unless something is wrong with it.
-    fn read_map(&self, set: &Name, kept: &mut BTreeMap<Name, Map>, part: &mut Part) {
-        let parts = self.newest(set);
-        match read(&parts) {
-            Ok(map) if kept.get(set).is_some_and(|before| before.epoch() > map.epoch()) => {
-                let before = kept.get(set).map_or(map.epoch(), Map::epoch);
-                part.faults.push(format!(
-                    "{set}: the map of epoch {} comes after that of epoch {before}, which stays",
-                    map.epoch()
-                ));
-            }
-            Ok(map) => {
-                let applied = parts.iter().map(|map| AppliedMap {
-                    name: map.name().clone(),
-                    epoch: map.spec.epoch,
-                });
-                part.maps.extend(applied);
-                kept.insert(set.clone(), map);
-            }
-            Err(faults) => part
-                .faults
-                .extend(faults.into_iter().map(|fault| format!("{set}: {fault}"))),
-        }
-    }
-
-    /// Returns the parts of a set's map that have its highest epoch.
-    fn newest(&self, set: &Name) -> Vec<&SliceMap> {
-        let of_set: Vec<&SliceMap> = self.maps.iter().filter(|map| map.spec.slice_set == *set).collect();
-        let epoch = of_set.iter().map(|map| map.spec.epoch).max();
-        of_set.into_iter().filter(|map| Some(map.spec.epoch) == epoch).collect()
     }
 }
 
@@ -221,39 +129,8 @@ impl Part {
     }
 }
 
-pub(super) fn name(name: &Name) -> Option<EndpointName> {
-    EndpointName::new(name.as_str()).ok()
-}
-
 fn tunnel(endpoint: &SliceEndpoint) -> Ipv6Addr {
     endpoint.spec.tunnel.address.unwrap_or(endpoint.spec.address)
-}
-
-/// Puts the parts of a map together.
-pub(crate) fn read(parts: &[&SliceMap]) -> Result<Map, Vec<String>> {
-    let (Some(first), wanted) = (parts.first(), parts.len()) else {
-        return Err(vec!["has no map".to_owned()]);
-    };
-    let said = first.spec.parts.get();
-    if usize::try_from(said).ok() != Some(wanted) {
-        let epoch = first.spec.epoch;
-        return Err(vec![format!("the map of epoch {epoch} has {wanted} of {said} parts")]);
-    }
-    let endpoints = || parts.iter().flat_map(|map| &map.spec.endpoints);
-    let owned = endpoints().filter_map(|one| Some((name(&one.name)?, &one.owned)));
-    let standby = endpoints().filter_map(|one| Some((name(&one.name)?, &one.standby)));
-    let flat = |of: Vec<(EndpointName, &Vec<crate::objects::Prefix>)>| {
-        of.into_iter()
-            .flat_map(|(name, prefixes)| prefixes.iter().map(move |prefix| (prefix.net(), name.clone())))
-            .collect::<Vec<_>>()
-    };
-    let epoch = handover::Epoch::new(first.spec.epoch.get());
-    let ownership = match first.spec.ownership {
-        crate::objects::Ownership::Available => Ownership::Available,
-        crate::objects::Ownership::Exclusive => Ownership::Exclusive,
-    };
-    Map::new(epoch, ownership, flat(owned.collect()), flat(standby.collect()))
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 #[cfg(test)]
@@ -262,8 +139,8 @@ mod tests {
     use ssa_slices::handover::KernelRoute;
 
     use super::*;
-    use crate::objects::ResourceVersion;
-    use crate::store::Faulty;
+    use crate::objects::{Object, ResourceVersion, SliceMap, SliceMapSpec, Spec};
+    use crate::store::{Faulty, Listed};
 
     fn map(epoch: u64, parts: u32, owned: &str) -> SliceMap {
         let value = json!({
@@ -293,7 +170,7 @@ mod tests {
     }
 
     /// What `a` delivers, and what is told.
-    fn local(world: &World, kept: &mut BTreeMap<Name, Map>) -> (Vec<String>, Vec<String>) {
+    fn local(world: &Objects, kept: &mut BTreeMap<Name, Map>) -> (Vec<String>, Vec<String>) {
         let circumstances = Circumstances {
             allowed: &["2001:db8::/32".parse().expect("a prefix")],
             ..Circumstances::default()
@@ -313,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_is_at_fault_stays_as_it_was_known_and_what_is_gone_goes() {
-        let (mut world, mut kept) = (World::default(), BTreeMap::new());
+        let (mut world, mut kept) = (Objects::default(), BTreeMap::new());
         assert_eq!(world.maps.take(listed([map(1, 1, "2001:db8::/66")], &[])), [""; 0]);
         assert_eq!(local(&world, &mut kept).0, ["2001:db8::/66"]);
         let told = world.maps.take(listed([], &["web"]));
@@ -325,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_is_refused_and_the_rest_is_kept() {
-        let mut world = World::default();
+        let mut world = Objects::default();
         let mut given = map(1, 1, "2001:db8::/66");
         given.spec.endpoints[0]
             .owned
@@ -349,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_map_of_which_parts_are_missing_and_an_old_one_change_nothing() {
-        let (mut world, mut kept) = (World::default(), BTreeMap::new());
+        let (mut world, mut kept) = (Objects::default(), BTreeMap::new());
         world.maps.take(listed([map(5, 1, "2001:db8::/66")], &[]));
         local(&world, &mut kept);
         for (wrong, fault) in [

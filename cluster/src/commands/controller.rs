@@ -4,11 +4,12 @@ use std::{cell::RefCell, error::Error, net::SocketAddr, time::Duration};
 
 use clap::Args;
 use ssa_cluster::{
+    clock::now,
     controller::{self, Heard, Options},
     election::{self, Election, Leading},
     http::{Health, Listener, Pages},
     metrics::Registry,
-    objects::{Name, Timestamp},
+    objects::Name,
     store::Location,
 };
 use tokio::{
@@ -120,14 +121,4 @@ fn unique(name: &Name) -> Result<Name, String> {
             Name::MAX - 17
         )
     })
-}
-
-/// Returns the time of the system, for people.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the controller's one look at the clock, which nothing is decided by"
-)]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_millis(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }

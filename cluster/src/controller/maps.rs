@@ -41,7 +41,7 @@ pub fn stored_map(parts: &[&SliceMap], ownership: Ownership) -> StoredMap {
         // The set says otherwise now: agents hear of it by the map.
         || sorted.iter().any(|part| part.spec.ownership != ownership);
     let epoch = handover::Epoch::new(epoch.get());
-    let ownership = handover_ownership(ownership);
+    let ownership = ownership.into();
     // A standby that would draw the owner's packets is none.
     let map = Map::new(epoch, ownership, owned.clone(), standby).or_else(|_| Map::new(epoch, ownership, owned, []));
     StoredMap {
@@ -62,13 +62,6 @@ fn collect(all: &mut BTreeMap<Ipv6Net, EndpointName>, prefixes: &[Prefix], name:
         {
             all.insert(net, name.clone());
         }
-    }
-}
-
-pub(super) fn handover_ownership(ownership: Ownership) -> handover::Ownership {
-    match ownership {
-        Ownership::Available => handover::Ownership::Available,
-        Ownership::Exclusive => handover::Ownership::Exclusive,
     }
 }
 
@@ -124,7 +117,7 @@ pub(super) fn with_epoch(map: &Map, epoch: Epoch) -> Map {
 
 /// Returns a map as it is, in another epoch and with an ownership.
 pub(super) fn owned_by(map: &Map, ownership: Ownership, epoch: Epoch) -> Map {
-    rebuilt(map, handover_ownership(ownership), epoch)
+    rebuilt(map, ownership.into(), epoch)
 }
 
 fn rebuilt(map: &Map, ownership: handover::Ownership, epoch: Epoch) -> Map {

@@ -242,10 +242,9 @@ pub(super) fn changed(
             }
         }
         Next::TurnBack => {
-            let back = one.handover().turned_back(
-                handover::Epoch::new(epoch.get()),
-                super::maps::handover_ownership(ownership),
-            )?;
+            let back = one
+                .handover()
+                .turned_back(handover::Epoch::new(epoch.get()), ownership.into())?;
             status.turned_back = !status.turned_back;
             status.epoch = epoch;
             status.phase = back.phase.into();

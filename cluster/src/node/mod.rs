@@ -11,15 +11,14 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::clock::{RENEWED, now, or_never, renewed};
+use crate::followed::{self, News};
 use crate::kernel::{Error, Host, Refusal};
 use crate::metrics::{Family, Registry};
-use crate::objects::{
-    Name, ObservedMove, SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceNode, SliceNodeSpec, SliceNodeStatus,
-    Spec, Timestamp,
-};
-use crate::store::{Listed, Store, StoreError};
+use crate::objects::{Name, ObservedMove, SliceNode, SliceNodeSpec, SliceNodeStatus};
+use crate::store::{Store, StoreError};
 use world::{Part, World};
 
 /// The pause after the store or the kernel refused something.
@@ -48,13 +47,6 @@ pub struct Options {
     pub all_endpoints: bool,
 }
 
-/// News of the store.
-enum News {
-    Maps(Listed<SliceMapSpec>),
-    Moves(Listed<SliceMoveSpec>),
-    Endpoints(Listed<SliceEndpointSpec>),
-}
-
 /// Runs a node until it is told to end by SIGTERM or SIGINT. Its routes stay, so that traffic goes on while it is replaced
 /// by another version; [`Host::cleanup`] removes them.
 ///
@@ -62,12 +54,8 @@ enum News {
 ///
 /// [`Error`], if signals cannot be waited for. Others are told on standard error, and it tries again.
 pub async fn run(store: Store, options: Options, registry: Registry, alive: impl Fn()) -> Result<(), Error> {
-    let (sender, mut news) = mpsc::channel(64);
-    let followers = [
-        tokio::spawn(follow(store.clone(), sender.clone(), News::Maps)),
-        tokio::spawn(follow(store.clone(), sender.clone(), News::Moves)),
-        tokio::spawn(follow(store.clone(), sender, News::Endpoints)),
-    ];
+    // Whether an endpoint is ready must not wait: its routes follow from it.
+    let (mut news, _followers) = followed::follow(&store, |_| Duration::ZERO, tell);
     let mut node = Node {
         store,
         options,
@@ -80,43 +68,7 @@ pub async fn run(store: Store, options: Options, registry: Registry, alive: impl
         followed: BTreeMap::new(),
         reported: None,
     };
-    let done = node.serve(&mut news, alive).await;
-    followers.iter().for_each(tokio::task::JoinHandle::abort);
-    done
-}
-
-/// Sends all objects of a kind, again after each change.
-async fn follow<S: Spec>(store: Store, news: mpsc::Sender<News>, wrap: fn(Listed<S>) -> News) {
-    let mut told = None;
-    loop {
-        let ended = async {
-            let listed = store.list::<S>().await?;
-            let mut watch = store.watch::<S>(&listed.version).await?;
-            if told.take().is_some() {
-                tell(&format!("{}: the store answers again", S::KIND));
-            }
-            let _ = news.send(wrap(listed)).await;
-            loop {
-                watch.next().await?;
-                if news.send(wrap(store.list::<S>().await?)).await.is_err() {
-                    return Ok(());
-                }
-            }
-        };
-        let ended: Result<(), StoreError> = ended.await;
-        match ended {
-            Ok(()) => return,
-            Err(StoreError::TooOld { .. }) => {}
-            Err(error) => {
-                let text = format!("{}: {error}", S::KIND);
-                if told.as_ref() != Some(&text) {
-                    tell(&text);
-                    told = Some(text);
-                }
-                sleep(PAUSE).await;
-            }
-        }
-    }
+    node.serve(&mut news, alive).await
 }
 
 fn tell(text: &str) {
@@ -161,8 +113,8 @@ impl Node {
                     }
                     retry = self.act().await;
                 }
-                () = until(retry) => retry = self.act().await,
-                () = disturbed(self.host.as_ref()) => retry = self.act().await,
+                () = or_never(retry.map(sleep_until)) => retry = self.act().await,
+                () = or_never(self.host.as_ref().map(Host::disturbed)) => retry = self.act().await,
                 _ = asked.tick(), if self.lags() => self.report().await,
                 _ = renewed.tick() => {
                     alive();
@@ -179,12 +131,7 @@ impl Node {
     }
 
     fn learn(&mut self, news: News) {
-        let faults = match news {
-            News::Maps(listed) => self.world.maps.take(listed),
-            News::Moves(listed) => self.world.moves.take(listed),
-            News::Endpoints(listed) => self.world.endpoints.take(listed),
-        };
-        for fault in &faults {
+        for fault in &self.world.objects.learn(news) {
             tell(fault);
         }
     }
@@ -201,7 +148,7 @@ impl Node {
     async fn act(&mut self) -> Option<Instant> {
         let again = Some(Instant::now() + PAUSE);
         // What is not known yet must not be taken for gone.
-        if !self.world.is_listed() {
+        if !self.world.objects.is_listed() {
             return None;
         }
         let mut host = match self.host.take() {
@@ -328,42 +275,6 @@ impl Node {
     }
 }
 
-/// How often a node says that it is alive.
-const RENEWED: Duration = Duration::from_secs(5);
-
-/// Waits until somebody else may have changed what was set in the kernel.
-async fn disturbed(host: Option<&Host>) {
-    match host {
-        Some(host) => host.disturbed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until a moment, or for ever if there is none.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
-
 fn number(count: usize) -> f64 {
     u32::try_from(count).unwrap_or(u32::MAX).into()
-}
-
-/// Returns the moment from which on the node says that it is alive: a status changes once in that time.
-fn renewed() -> Timestamp {
-    let every = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
-    let now = now().millis();
-    Timestamp::from_millis(now - now.rem_euclid(every))
-}
-
-/// Returns the time of the system, for people.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the node's one look at the clock, which nothing is decided by"
-)]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_millis(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }

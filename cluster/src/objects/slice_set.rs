@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ssa_rules::{AddressSpace, Apl, apl::Unroutable};
-use ssa_slices::{Replicas, SliceBits, SliceSpace};
+use ssa_slices::{Replicas, SliceBits, SliceSpace, handover};
 use ssa_snapshot::{Number, Port};
 
 use super::{
@@ -132,6 +132,15 @@ pub enum Ownership {
     Available,
     /// They may not: an owner whose lease expires is fenced by its kernel, and who takes over waits for that.
     Exclusive,
+}
+
+impl From<Ownership> for handover::Ownership {
+    fn from(ownership: Ownership) -> Self {
+        match ownership {
+            Ownership::Available => Self::Available,
+            Ownership::Exclusive => Self::Exclusive,
+        }
+    }
 }
 
 /// How prefixes are handed over.

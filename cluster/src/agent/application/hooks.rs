@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::agent::world::World;
+use crate::followed::Objects;
 use crate::objects::{Epoch, Message, Name, ObservedMove, Phase, SliceMove};
 
 /// What is read of a program's errors, or of an answer.
@@ -184,7 +184,7 @@ impl Hooks {
     }
 
     /// Begins what is due for these moves, and forgets others. Returns when to look again, if something failed.
-    pub(in crate::agent) fn begin(&mut self, me: &Name, moves: &[SliceMove], world: &World) -> Option<Instant> {
+    pub(in crate::agent) fn begin(&mut self, me: &Name, moves: &[SliceMove], world: &Objects) -> Option<Instant> {
         let mut again: Option<Instant> = None;
         let due: BTreeMap<Asked, &SliceMove> = moves.iter().filter_map(|one| Some((asked(me, one)?, one))).collect();
         self.runs.retain(|asked, _| due.contains_key(asked));
@@ -282,7 +282,7 @@ fn asked(me: &Name, one: &SliceMove) -> Option<Asked> {
 }
 
 /// Returns what a hook is told.
-fn told(way: Way, one: &SliceMove, world: &World) -> Value {
+fn told(way: Way, one: &SliceMove, world: &Objects) -> Value {
     let end = |name: &Name| {
         let address = world.endpoints.get(name).map(|endpoint| endpoint.spec.address);
         json!({"name": name, "address": address})
@@ -361,7 +361,7 @@ mod tests {
         let mut hooks = Hooks::new(hook.clone(), hook, Duration::from_secs(20), sender);
         let one = moving(phase);
         assert_eq!(
-            hooks.begin(&name(me), std::slice::from_ref(&one), &World::default()),
+            hooks.begin(&name(me), std::slice::from_ref(&one), &Objects::default()),
             None
         );
         let mut before = observed(&one);
@@ -410,7 +410,7 @@ mod tests {
         let mut hooks = Hooks::new(hook.clone(), hook, Duration::from_secs(5), sender);
         for (me, phase, is_held) in [("b", "Prepare", true), ("a", "Withdraw", false)] {
             let one = moving(phase);
-            hooks.begin(&name(me), std::slice::from_ref(&one), &World::default());
+            hooks.begin(&name(me), std::slice::from_ref(&one), &Objects::default());
             let told = hooks.note(finished.recv().await.expect("it is ended"));
             assert!(told.is_some_and(|told| told.ends_with("has not ended within 5 s")));
             let mut after = observed(&one);

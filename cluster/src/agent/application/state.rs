@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use ssa_slices::handover::{Map, View};
 
-use crate::agent::world::{Part, World};
+use crate::agent::world::Part;
+use crate::followed::Objects;
 use crate::objects::{Name, SliceEndpoint};
 
 /// Returns what an endpoint has and who its siblings are.
 pub(in crate::agent) fn state(
     endpoint: &Name,
-    world: &World,
+    world: &Objects,
     maps: &BTreeMap<Name, Map>,
     views: &BTreeMap<Name, View>,
     part: &Part,
