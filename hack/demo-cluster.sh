@@ -34,25 +34,6 @@ for program in "$ssa" "$cluster"; do
   [ -x "$program" ] || die "$program not found"
 done
 
-inner=
-# shellcheck disable=SC2317 # traps call it
-finish() {
-  trap - EXIT INT TERM HUP
-  if [ -z "$inner" ]; then return; fi
-  # KILL: nothing else is passed on; the kernel then ends whatever runs in the namespaces, files and all.
-  kill -KILL "$inner" 2>/dev/null || true
-  wait "$inner" 2>/dev/null || true
-}
-trap finish EXIT
-trap 'finish; exit 130' INT
-trap 'finish; exit 143' TERM HUP
-
-# In its own session: Ctrl-C reaches only this script, which then stops what it started.
-setsid "$root/hack/namespaces.sh" env SSA_BIRD="$bird" PYTHONPATH="$root/e2e" timeout --foreground "$limit" \
-  python3 -B "$root/hack/demo/cluster_story.py" "$ssa" "$cluster" "$picture" </dev/null &
-inner=$!
-status=0
-wait "$inner" || status=$?
-inner=
-if [ "$status" = 124 ]; then say "stopped at the limit of $limit s"; fi
-exit "$status"
+run_inside env SSA_BIRD="$bird" PYTHONPATH="$root/e2e" timeout --foreground "$limit" \
+  python3 -B "$root/hack/demo/cluster_story.py" "$ssa" "$cluster" "$picture"
+await_inside "$limit"

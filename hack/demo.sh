@@ -38,25 +38,10 @@ for program in "$ssa" "$resolver" "$cluster"; do
   [ -x "$program" ] || die "$program not found"
 done
 
-inner=
-# shellcheck disable=SC2317 # traps call it
-finish() {
-  trap - EXIT INT TERM HUP
-  if [ -z "$inner" ]; then return; fi
-  # KILL: nothing else is passed on; the kernel then ends whatever runs in the namespaces, files and all.
-  kill -KILL "$inner" 2>/dev/null || true
-  wait "$inner" 2>/dev/null || true
-}
-trap finish EXIT
-trap 'finish; exit 130' INT
-trap 'finish; exit 143' TERM HUP
-
 if [ -n "${KEEP:-}" ]; then limit=0; fi
-# In its own session: Ctrl-C reaches only this script, which then stops what it started.
-setsid "$root/hack/namespaces.sh" env KEEP="${KEEP:-}" timeout --foreground "$limit" \
+run_inside env KEEP="${KEEP:-}" timeout --foreground "$limit" \
   env PYTHONPATH="$root/e2e" \
-  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" "$cluster" </dev/null &
-inner=$!
+  python3 -B "$root/hack/demo/story.py" "$module" "$envoy" "$ssa" "$resolver" "$cluster"
 
 if [ -n "${KEEP:-}" ]; then
   first=
@@ -79,11 +64,7 @@ if [ -n "${KEEP:-}" ]; then
     say "  $enter ip -n router -6 route show root 2001:db8:5::/64"
     say "Ctrl-C stops it."
     told_status=$(cat "/proc/$first/root/run/ssa-demo/told")
-    trap 'finish; say; say "Stopped."; exit "$told_status"' INT
+    trap 'end_inside; say; say "Stopped."; exit "$told_status"' INT
   fi
 fi
-status=0
-wait "$inner" || status=$?
-inner=
-if [ "$status" = 124 ]; then say "stopped at the limit of $limit s"; fi
-exit "$status"
+await_inside "$limit"

@@ -182,3 +182,33 @@ install_cargo_tool() (
 # Builds the release programs, always all: built alone, each would get its dependencies with other features, and hickory,
 # tokio, serde and their dependents would be compiled twice.
 build_programs() { (cd "$root" && cargo build --quiet --release --locked -p ssa -p ssa-resolver -p ssa-cluster); }
+
+# Starts a command in namespaces of its own (hack/namespaces.sh), which end with this script, however it ends: run_inside
+# COMMAND. Sets $inner; await_inside waits for it.
+run_inside() {
+  trap end_inside EXIT
+  trap 'end_inside; exit 130' INT
+  trap 'end_inside; exit 143' TERM HUP
+  # In its own session: Ctrl-C reaches only this script, which then stops what it started.
+  setsid "$root/hack/namespaces.sh" "$@" </dev/null &
+  inner=$!
+}
+
+inner=
+# shellcheck disable=SC2317 # traps call it
+end_inside() {
+  trap - EXIT INT TERM HUP
+  if [ -z "$inner" ]; then return; fi
+  # KILL: nothing else is passed on; the kernel then ends whatever runs in the namespaces, files and all.
+  kill -KILL "$inner" 2>/dev/null || true
+  wait "$inner" 2>/dev/null || true
+}
+
+# Waits for what run_inside started, under `timeout LIMIT`, and exits with its status: await_inside LIMIT.
+await_inside() {
+  local status=0
+  wait "$inner" || status=$?
+  inner=
+  if [ "$status" = 124 ]; then say "stopped at the limit of $1 s"; fi
+  exit "$status"
+}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import resource
 import socket
 import statistics
 import sys
@@ -220,10 +219,8 @@ def balancers(stage: Stage) -> None:
 
 def main() -> None:
     os.umask(0o077)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    net.run("mount -t tmpfs tmpfs /run")
-    Path("/run/netns").mkdir()
+    net.raise_file_limit()
+    net.keep_to_memory()
     WORK.mkdir()
     envoy, ssa, cluster = map(Path, sys.argv[1:])
     stage = Stage({"root": ROOT, "envoy": envoy, "ssa": ssa, "cluster": cluster}, WORK)

@@ -9,7 +9,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import claims
+from lib import claims, net
 
 if TYPE_CHECKING:
     from lib.cluster import Cluster
@@ -31,12 +30,10 @@ def make_stage(request: dict[str, Any]) -> Stage | Cluster:
         from lib.cluster import Cluster
 
         return Cluster(request["name"], tools, request["shared"])
-    from lib import net, stage
+    from lib import stage
 
     # In memory: names of namespaces, and the shared memory of Envoys that restart hot.
-    for place in ("/run", "/dev/shm"):
-        net.run(f"mount -t tmpfs tmpfs {place}")
-    Path("/run/netns").mkdir()
+    net.keep_to_memory("/dev/shm")
     stage.WORK.mkdir()
     return stage.Stage(tools)
 
@@ -45,8 +42,7 @@ def play(request: dict[str, Any]) -> dict[str, Any]:
     """Runs a scenario, and returns its result."""
     # The files contain keys, and logs outlive the scenario.
     os.umask(0o077)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    net.raise_file_limit()
     stage, broken, skipped = claims.Claims(), [], []
 
     def attempt(step: Any) -> None:

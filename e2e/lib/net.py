@@ -13,8 +13,10 @@ from __future__ import annotations
 import ctypes
 import ipaddress
 import os
+import resource
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ def enter(descriptor: int) -> None:
     """Moves this thread into a network namespace."""
     if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
+
+
+def keep_to_memory(*places: str) -> None:
+    """Gives these namespaces a /run of their own, with the names of network namespaces, and whatever else is to go with
+    them."""
+    for place in ("/run", *places):
+        run(f"mount -t tmpfs tmpfs {place}")
+    Path("/run/netns").mkdir()
+
+
+def raise_file_limit() -> None:
+    """Lets this process, and what it starts, have as many files open as it may."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Host:

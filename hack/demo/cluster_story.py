@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import sys
 import time
@@ -289,10 +288,8 @@ def len_of(move: dict[str, Any], bits: int) -> int:
 
 def main() -> int:
     os.umask(0o077)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    net.run("mount -t tmpfs tmpfs /run")
-    Path("/run/netns").mkdir()
+    net.raise_file_limit()
+    net.keep_to_memory()
     WORK.mkdir()
     ssa, cluster, picture = map(Path, sys.argv[1:])
     demo = Cluster({"root": ROOT, "ssa": ssa, "cluster": cluster})

@@ -65,8 +65,7 @@ def main() -> int:
     # What is written has keys in it.
     os.umask(0o077)
     # Names of network namespaces, and all that the story writes.
-    net.run("mount -t tmpfs tmpfs /run")
-    Path("/run/netns").mkdir()
+    net.keep_to_memory()
     stage.WORK.mkdir()
     demo = Demo({"root": ROOT, **dict(zip(TOOLS, map(Path, sys.argv[1:]), strict=True))})
     try:

@@ -71,28 +71,37 @@ fn everything() -> String {
     .concat()
 }
 
+/// The prefixes of a busy endpoint.
+const BUSY: [&str; 2] = ["2001:db8:5::/66", "2001:db8:5:0:4000::/66"];
+
+/// An endpoint with a route in every table.
+pub(crate) fn busy() -> Vec<KernelRoute> {
+    let [a, b] = BUSY.map(net);
+    vec![
+        KernelRoute::Local { prefix: a },
+        KernelRoute::Outgoing {
+            prefix: a,
+            to: name("new"),
+        },
+        KernelRoute::Incoming {
+            prefix: b,
+            from: name("old"),
+        },
+        KernelRoute::Announced {
+            prefix: a,
+            metric: Metric::Owner,
+        },
+    ]
+}
+
 #[test]
 fn what_is_wanted_is_set_once_and_nothing_is_left_behind() {
     inside("what_is_wanted_is_set_once_and_nothing_is_left_behind", async || {
         host();
         let before = everything();
         let mut kernel = Kernel::open(settings()).await.expect("a kernel");
-        let (a, b) = (net("2001:db8:5::/66"), net("2001:db8:5:0:4000::/66"));
-        let moving = wanted([
-            KernelRoute::Local { prefix: a },
-            KernelRoute::Outgoing {
-                prefix: a,
-                to: name("new"),
-            },
-            KernelRoute::Incoming {
-                prefix: b,
-                from: name("old"),
-            },
-            KernelRoute::Announced {
-                prefix: a,
-                metric: Metric::Owner,
-            },
-        ]);
+        let [a, b] = BUSY.map(net);
+        let moving = wanted(busy());
         let changes = held(&kernel.apply(&moving).await);
         assert_eq!(
             changes,

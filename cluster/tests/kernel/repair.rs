@@ -3,33 +3,12 @@
 use std::time::Duration;
 
 use ssa_cluster::kernel::{Applied, Kernel, Repaired};
-use ssa_slices::handover::{KernelRoute, Metric};
 
 use crate::inside::{eventually, inside, run};
-use crate::{everything, host, name, net, settings, wanted};
+use crate::{busy, everything, host, settings, wanted};
 
 /// What is seen in milliseconds, on a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);
-
-/// An endpoint with a route in every table.
-fn busy() -> Vec<KernelRoute> {
-    let (a, b) = (net("2001:db8:5::/66"), net("2001:db8:5:0:4000::/66"));
-    vec![
-        KernelRoute::Local { prefix: a },
-        KernelRoute::Outgoing {
-            prefix: a,
-            to: name("new"),
-        },
-        KernelRoute::Incoming {
-            prefix: b,
-            from: name("old"),
-        },
-        KernelRoute::Announced {
-            prefix: a,
-            metric: Metric::Owner,
-        },
-    ]
-}
 
 /// Brings the kernel to what is wanted when something was changed and once a second, as an agent does, until enough was
 /// done. Nothing is looked at that is not known to be changed.
