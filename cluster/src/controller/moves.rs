@@ -59,15 +59,14 @@ impl Memory {
 /// Counts the nodes whose FIB has not followed an open move yet.
 pub(super) fn nodes_behind<'a>(around: &Around<'_>, open: impl Iterator<Item = &'a SliceMove>) -> usize {
     let open: Vec<(&Name, Progress)> = open.map(|one| (one.name(), one.handover().progress())).collect();
-    let behind = |node: &&SliceNode| {
-        let moves = &node.status.moves;
-        let follows = |(name, progress): &(&Name, Progress)| {
-            let observed = moves.iter().find(|observed| observed.name == **name);
-            observed.is_some_and(|observed| self::progress(observed) >= *progress)
-        };
-        node.status.ready && !open.iter().all(follows)
-    };
+    let behind = |node: &&SliceNode| !open.iter().all(|(name, progress)| has_followed(node, name, *progress));
     around.nodes.iter().filter(behind).count()
+}
+
+/// Returns whether a node's FIB has followed a move, as far as it has a say: one that is not ready has none.
+fn has_followed(node: &SliceNode, name: &Name, wanted: Progress) -> bool {
+    let observed = node.status.moves.iter().find(|observed| observed.name == *name);
+    !node.status.ready || observed.is_some_and(|observed| progress(observed) >= wanted)
 }
 
 /// What there is beside a move.
@@ -182,10 +181,7 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         let name = standby.and_then(|standby| Name::new(standby.as_str()).ok());
         name.is_some_and(|name| !around.is_lost(&name))
     });
-    let followed = around.nodes.iter().filter(|node| node.status.ready).all(|node| {
-        let observed = node.status.moves.iter().find(|observed| observed.name == *one.name());
-        observed.is_some_and(|observed| self::progress(observed) >= progress)
-    });
+    let followed = around.nodes.iter().all(|node| has_followed(node, one.name(), progress));
     let flows = observed
         .filter(|observed| self::progress(observed) >= progress && handover.phase == Phase::Drain)
         .and_then(|observed| observed.flows);

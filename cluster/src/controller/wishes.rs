@@ -112,15 +112,9 @@ pub(super) fn refusing(set: &SliceSet, endpoints: &BTreeMap<Name, SliceEndpoint>
 pub(super) fn takeovers(members: &[Member], around: &Around<'_>, busy: &BTreeSet<Ipv6Net>) -> Vec<Wish> {
     let mut wishes = Vec::new();
     for member in members.iter().filter(|member| !member.lost) {
-        let Some(endpoint) = around.endpoints.get(member.name.as_str()) else {
-            continue;
-        };
         let mut by_owner: BTreeMap<EndpointName, Vec<Ipv6Net>> = BTreeMap::new();
-        for taken in &endpoint.status.taken {
-            let (prefix, owner) = (taken.prefix.net(), taken.from.endpoint());
-            // Whoever does not stand by for a prefix has nothing to take, whatever it says.
-            let still = around.map.owner(prefix) == Some(&owner) && around.map.standby(prefix) == Some(&member.name);
-            if still && !busy.iter().any(|other| overlap(*other, prefix)) {
+        for (prefix, owner) in taken(member, around) {
+            if stands_by(member, prefix, around) && !busy.iter().any(|other| overlap(*other, prefix)) {
                 by_owner.entry(owner).or_default().push(prefix);
             }
         }
@@ -133,25 +127,33 @@ pub(super) fn takeovers(members: &[Member], around: &Around<'_>, busy: &BTreeSet
     }
     wishes
 }
+
+/// Lists what an endpoint says it has taken of those that own it by the map.
+fn taken<'a>(member: &Member, around: &'a Around<'_>) -> impl Iterator<Item = (Ipv6Net, EndpointName)> + use<'a> {
+    let endpoint = around.endpoints.get(member.name.as_str()).into_iter();
+    let taken = endpoint.flat_map(|endpoint| &endpoint.status.taken);
+    let taken = taken.map(|taken| (taken.prefix.net(), taken.from.endpoint()));
+    taken.filter(|(prefix, owner)| around.map.owner(*prefix) == Some(owner))
+}
+
+/// Returns whether an endpoint stands by for a prefix: whoever does not has nothing to take, whatever it says.
+fn stands_by(member: &Member, prefix: Ipv6Net, around: &Around<'_>) -> bool {
+    around.map.standby(prefix) == Some(&member.name)
+}
+
 /// Lists, for people, what endpoints say they have taken without standing by for it.
 pub(super) fn unfounded(set: &SliceSet, members: &[Member], around: &Around<'_>) -> Vec<String> {
-    let mut told = Vec::new();
-    for member in members {
-        let Some(endpoint) = around.endpoints.get(member.name.as_str()) else {
-            continue;
-        };
-        for taken in &endpoint.status.taken {
-            let (prefix, owner) = (taken.prefix.net(), taken.from.endpoint());
-            if around.map.owner(prefix) == Some(&owner) && around.map.standby(prefix) != Some(&member.name) {
-                let (set, member) = (set.name(), &member.name);
-                told.push(format!(
-                    "SliceSet {set}: {member} says that it has taken {prefix} of {owner}, and does not stand by for it: \
-                     the map stays"
-                ));
-            }
-        }
-    }
-    told
+    let told = members.iter().flat_map(|member| {
+        let unfounded = taken(member, around).filter(|(prefix, _)| !stands_by(member, *prefix, around));
+        unfounded.map(|(prefix, owner)| {
+            let (set, member) = (set.name(), &member.name);
+            format!(
+                "SliceSet {set}: {member} says that it has taken {prefix} of {owner}, and does not stand by for it: the \
+                 map stays"
+            )
+        })
+    });
+    told.collect()
 }
 
 /// Says which pins are of a part of a slice; they are ignored, for such a part does not move by itself.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv6Net};
 
-/// The shortest prefix that may be given. What is dropped for being nobody's is at most that.
-const SHORTEST: u8 = 16;
+/// The shortest prefix that may be given, as of a service. What is dropped for being nobody's is at most that.
+const SHORTEST: u8 = ssa_rules::apl::MIN_POSITIVE_LENGTH;
 
 /// What no service's address is in.
 const RESERVED: [(Ipv6Addr, u8, &str); 5] = [

@@ -11,16 +11,16 @@ use std::{
 use ipnet::{IpNet, Ipv6Net};
 use ssa_dns::{AddressError, Name};
 use ssa_input::secrets::{concealed, has_key};
-use ssa_rules::{Apl, Record, apl::Unroutable};
+use ssa_rules::{
+    Apl, Record,
+    apl::{MIN_POSITIVE_LENGTH, Unroutable},
+};
 use ssa_snapshot::{ServiceName, read};
 
 use super::{
     DEFAULT_SOCKET, Dns, Dnssec, Fault, Fixed, Front, Inbound, Keys, MAX_MEMBERS, MAX_SERVICES, Origin, Outbound, Peer,
     Problem, Service, Socket, limits, raw,
 };
-
-/// The minimum length of a prefix: the same as of an item of an address list.
-const MIN_LENGTH: u8 = 16;
 
 /// The minimum length of a prefix of IPv4: the longest block that is private to networks, 10.0.0.0/8, is so long.
 const MIN_IPV4_LENGTH: u8 = 8;
@@ -123,37 +123,37 @@ impl Validator {
         }
     }
 
-    /// Takes prefixes of at least some length, each once; nothing is told of those behind a member of another shape.
+    /// Takes prefixes of at least some length.
     fn prefixes(&mut self, place: &str, list: &[String], bounds: &Prefixes) -> Vec<IpNet> {
-        self.count(place, list.len(), [bounds.min_count, MAX_MEMBERS]);
-        if !self.is_whole(place) {
-            return Vec::new();
-        }
-        let mut found: Vec<(usize, IpNet)> = Vec::new();
-        for (number, text) in list.iter().enumerate() {
-            let place = format!("{place}[{number}]");
-            let read = text.parse::<IpNet>().ok();
-            let exact = |prefix: &IpNet| prefix.addr() == prefix.network() && (bounds.ipv4 || prefix.addr().is_ipv6());
-            let Some(prefix) = self.parsed(&place, text, read.filter(exact), bounds.wanted()) else {
-                continue;
-            };
-            let (min, unroutable) = match prefix {
-                IpNet::V4(_) => (MIN_IPV4_LENGTH, None),
-                IpNet::V6(prefix) if bounds.routed => (MIN_LENGTH, Unroutable::overlapping(prefix)),
-                IpNet::V6(_) => (MIN_LENGTH, None),
-            };
-            if prefix.prefix_len() < min {
-                self.fault(place, Problem::TooShort { prefix, min });
-            } else if let Some(unroutable) = unroutable {
-                let text = text.clone();
-                self.fault(place, Problem::Unroutable { text, unroutable });
-            } else if let Some((first, _)) = found.iter().find(|(_, other)| *other == prefix) {
-                self.fault(place, Problem::Duplicate { first: *first });
-            } else {
-                found.push((number, prefix));
+        self.each_once(
+            place,
+            list,
+            [bounds.min_count, MAX_MEMBERS],
+            |validator, place, text| validator.prefix(place, text, bounds),
+        )
+    }
+
+    fn prefix(&mut self, place: &str, text: &str, bounds: &Prefixes) -> Option<IpNet> {
+        let exact = |prefix: &IpNet| prefix.addr() == prefix.network() && (bounds.ipv4 || prefix.addr().is_ipv6());
+        let prefix = self.parsed(place, text, text.parse().ok().filter(exact), bounds.wanted())?;
+        let (min, unroutable) = match prefix {
+            IpNet::V4(_) => (MIN_IPV4_LENGTH, None),
+            IpNet::V6(prefix) if bounds.routed => (MIN_POSITIVE_LENGTH, Unroutable::overlapping(prefix)),
+            IpNet::V6(_) => (MIN_POSITIVE_LENGTH, None),
+        };
+        let problem = if prefix.prefix_len() < min {
+            Some(Problem::TooShort { prefix, min })
+        } else {
+            let text = text.to_owned();
+            unroutable.map(|unroutable| Problem::Unroutable { text, unroutable })
+        };
+        match problem {
+            Some(problem) => {
+                self.fault(place, problem);
+                None
             }
+            None => Some(prefix),
         }
-        found.into_iter().map(|(_, prefix)| prefix).collect()
     }
 
     pub(super) fn socket_address(&mut self, place: &str, text: &str) -> Option<SocketAddr> {
@@ -175,7 +175,33 @@ impl Validator {
         self.parsed(place, text, read.ok(), wanted)
     }
 
-    /// Takes addresses, each of which is unique.
+    /// Takes the members of a list, each of which is unique; nothing is told of those behind a member of another shape.
+    fn each_once<T: PartialEq>(
+        &mut self,
+        place: &str,
+        list: &[String],
+        count: [usize; 2],
+        mut read: impl FnMut(&mut Self, &str, &str) -> Option<T>,
+    ) -> Vec<T> {
+        self.count(place, list.len(), count);
+        if !self.is_whole(place) {
+            return Vec::new();
+        }
+        let mut found: Vec<(usize, T)> = Vec::new();
+        for (number, text) in list.iter().enumerate() {
+            let place = format!("{place}[{number}]");
+            let Some(member) = read(self, &place, text) else {
+                continue;
+            };
+            match found.iter().find(|(_, other)| *other == member) {
+                Some((first, _)) => self.fault(place, Problem::Duplicate { first: *first }),
+                None => found.push((number, member)),
+            }
+        }
+        found.into_iter().map(|(_, member)| member).collect()
+    }
+
+    /// Takes addresses.
     fn addresses<T: PartialEq>(
         &mut self,
         place: &str,
@@ -183,22 +209,9 @@ impl Validator {
         read: impl Fn(&str) -> Result<T, AddressError>,
         wanted: &str,
     ) -> Vec<T> {
-        self.count(place, list.len(), [1, MAX_MEMBERS]);
-        if !self.is_whole(place) {
-            return Vec::new();
-        }
-        let mut found: Vec<(usize, T)> = Vec::new();
-        for (number, text) in list.iter().enumerate() {
-            let place = format!("{place}[{number}]");
-            let Some(address) = self.address(&place, text, read(text), wanted) else {
-                continue;
-            };
-            match found.iter().find(|(_, other)| *other == address) {
-                Some((first, _)) => self.fault(place, Problem::Duplicate { first: *first }),
-                None => found.push((number, address)),
-            }
-        }
-        found.into_iter().map(|(_, address)| address).collect()
+        self.each_once(place, list, [1, MAX_MEMBERS], |validator, place, text| {
+            validator.address(place, text, read(text), wanted)
+        })
     }
 
     pub(super) fn socket(&mut self, raw: raw::Socket) -> Socket {
