@@ -102,7 +102,13 @@ async fn front(servers: Vec<SocketAddr>) -> (SocketAddr, watch::Sender<Arc<Table
 }
 
 async fn front_with(upstreams: Upstreams) -> (SocketAddr, watch::Sender<Arc<Table>>, Arc<Counters>) {
-    let bound = Listener::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    // The port that is free for UDP may be taken for TCP.
+    let bound = loop {
+        match Listener::new("127.0.0.1:0".parse().unwrap()).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            bound => break bound.unwrap(),
+        }
+    };
     let address = bound.tcp.local_addr().unwrap();
     let table = watch::Sender::new(Arc::new(Table {
         upstreams: Arc::new(upstreams),
