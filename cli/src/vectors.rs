@@ -15,8 +15,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 A file is a JSON array of cases, each with op, the inputs of that op (rule, apl, source, destination, object, chunk, \
-time, port, secrets, replica and others) and expect. The ops are parse, compose, compose-error, choose, verify, \
-verify-refused, published, client-key, siphash and apl-wire; rules/vectors/README.md describes them. Each difference is \
+time, port, secrets, replica, path, headers and others) and expect. The ops are parse, compose, compose-error, choose, verify, \
+verify-refused, published, extract, client-key, siphash and apl-wire; rules/vectors/README.md describes them. Each difference is \
 printed; the last line is `N passed, N failed`.
 
 Examples:

@@ -55,6 +55,7 @@ pub mod apl;
 mod bits;
 pub mod choice;
 pub mod hash;
+pub mod http;
 mod order;
 pub mod published;
 pub mod record;
@@ -65,6 +66,7 @@ pub mod verdict;
 
 pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Membership};
 pub use choice::{Candidate, Choice, Chosen, Connection, ItemSource, RandomBits, Sources, Work};
+pub use http::{HttpRequest, KeySources};
 pub use published::{Judgement, Party, Publication, Published};
 pub use record::Record;
 pub use rule::{

@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::{
     apl::{AddressSpace, Apl, SpaceError},
+    http::{HttpRequest, KeySources, MAX_OBJECT_BYTES},
     record::{Record, RecordError},
     rule::{Flow, Key, PrepareError, Rule},
     types::{KeyId, UnixTime, ValidFrom},
@@ -28,6 +29,8 @@ pub enum Party {
 pub struct Published {
     /// By `from`, the greatest first.
     rules: Vec<Rule>,
+    /// For each of them, where requests have their keys.
+    keys: Vec<KeySources>,
 }
 
 /// Why no record of a set is usable, though some would be alone.
@@ -67,26 +70,35 @@ pub struct Judgement {
     pub from: ValidFrom,
 }
 
+impl Judgement {
+    /// Returns the best of several judgements, which come by descending `from`: conforming, legacy, violation, outside;
+    /// then the one with the fewest unchecked parts; then the first.
+    pub fn best(judgements: impl Iterator<Item = Self>) -> Option<Self> {
+        judgements.min_by_key(|judgement| judgement.verdict.rank())
+    }
+}
+
 impl Published {
-    /// Makes a set of prepared records.
+    /// Makes a set of prepared records, each with where requests have their keys.
     ///
     /// # Errors
     ///
     /// [`SetError`], which makes all of them unusable.
-    pub fn new(rules: Vec<Rule>) -> Result<Self, SetError> {
-        if rules.len() > MAX_RECORDS {
-            return Err(SetError::TooManyRecords { records: rules.len() });
+    pub fn new(records: Vec<(Rule, KeySources)>) -> Result<Self, SetError> {
+        if records.len() > MAX_RECORDS {
+            return Err(SetError::TooManyRecords { records: records.len() });
         }
-        let mut ordered: Vec<Rule> = Vec::with_capacity(rules.len());
-        for rule in rules {
-            let place = ordered.partition_point(|earlier| earlier.from() >= rule.from());
-            ordered.insert(place.min(ordered.len()), rule);
+        let (mut rules, mut sources): (Vec<Rule>, Vec<KeySources>) = (Vec::new(), Vec::new());
+        for (rule, keys) in records {
+            let place = rules.partition_point(|earlier| earlier.from() >= rule.from());
+            let place = place.min(rules.len()).min(sources.len());
+            rules.insert(place, rule);
+            sources.insert(place, keys);
         }
-        let rules = ordered;
         let mut pairs = rules.iter().zip(rules.iter().skip(1));
         match pairs.find(|(one, next)| one.from() == next.from()) {
             Some((rule, _)) => Err(SetError::EqualFrom { from: rule.from() }),
-            None => Ok(Self { rules }),
+            None => Ok(Self { rules, keys: sources }),
         }
     }
 
@@ -102,11 +114,16 @@ impl Published {
         self.rules.iter().find(|rule| rule.from().0 <= now.0)
     }
 
+    /// Returns where requests have their keys, by the rule that a client uses.
+    #[must_use]
+    pub fn client_keys(&self, now: UnixTime) -> Option<&KeySources> {
+        let mut records = self.rules.iter().zip(&self.keys);
+        records.find(|(rule, _)| rule.from().0 <= now.0).map(|(_, keys)| keys)
+    }
+
     /// Returns the rules that a verifier accepts: those whose `from` is not after now and their skew.
     pub fn accepted(&self, now: UnixTime) -> impl Iterator<Item = &Rule> {
-        self.rules
-            .iter()
-            .filter(move |rule| rule.from().0 <= now.0.saturating_add(rule.skew().into()))
+        self.rules.iter().filter(move |rule| is_accepted(rule, now))
     }
 
     /// Judges a connection by all rules that a verifier accepts; nothing where there is none.
@@ -115,16 +132,51 @@ impl Published {
     /// then the one of the greatest `from`. A rule without its secret gives none.
     #[must_use]
     pub fn verify(&self, flow: &Flow<'_>) -> Option<Judgement> {
-        let verdicts = self.accepted(flow.time).filter_map(|rule| {
-            let verdict = rule.verify(flow).ok()?;
-            Some(Judgement {
-                verdict,
-                from: rule.from(),
-            })
-        });
+        let judgements = self.accepted(flow.time).filter_map(|rule| judge(rule, flow));
         // Rules come by descending `from`, and of equals `min_by_key` takes the first.
-        verdicts.min_by_key(|judgement| judgement.verdict.rank())
+        Judgement::best(judgements)
     }
+
+    /// Judges a request as [`Published::verify`] judges its connection, but with the object key and chunk that each rule's
+    /// own record finds in it; those of the flow count for nothing. The buffer is where keys are written.
+    #[must_use]
+    pub fn verify_request(
+        &self,
+        flow: &Flow<'_>,
+        request: &HttpRequest<'_>,
+        buffer: &mut [u8; MAX_OBJECT_BYTES],
+    ) -> Option<Judgement> {
+        let records = self.rules.iter().zip(&self.keys);
+        let accepted = records.filter(|(rule, _)| is_accepted(rule, flow.time));
+        Judgement::best(accepted.filter_map(|(rule, keys)| {
+            let flow = Flow {
+                object: keys.find_object(request, buffer),
+                chunk: keys.find_chunk(request).ok(),
+                ..*flow
+            };
+            judge(rule, &flow)
+        }))
+    }
+
+    /// Returns the record with this `from`, if it is there: its rule, and where requests have their keys.
+    #[must_use]
+    pub fn record(&self, from: ValidFrom) -> Option<(&Rule, &KeySources)> {
+        let mut records = self.rules.iter().zip(&self.keys);
+        records.find(|(rule, _)| rule.from() == from)
+    }
+}
+
+/// Returns whether a verifier accepts a rule: its `from` is not after now and its skew.
+fn is_accepted(rule: &Rule, now: UnixTime) -> bool {
+    rule.from().0 <= now.0.saturating_add(rule.skew().into())
+}
+
+fn judge(rule: &Rule, flow: &Flow<'_>) -> Option<Judgement> {
+    let verdict = rule.verify(flow).ok()?;
+    Some(Judgement {
+        verdict,
+        from: rule.from(),
+    })
 }
 
 /// What the DNS answers for a name say, record by record.
@@ -196,8 +248,12 @@ impl Publication {
             .collect();
         let usable = candidates
             .iter()
-            .filter_map(|candidate| candidate.rule.as_ref().ok())
-            .copied()
+            .filter_map(|candidate| {
+                Some((
+                    *candidate.rule.as_ref().ok()?,
+                    candidate.record.as_ref().ok()?.keys().clone(),
+                ))
+            })
             .collect();
         let set = if candidates.len() > MAX_RECORDS {
             Err(SetError::TooManyRecords {

@@ -1,6 +1,6 @@
 //! The corpora of the targets of `rules`.
 
-use ssa_fuzz_bodies::{replay, rules as bodies};
+use ssa_fuzz_bodies::{replay, requests, rules as bodies};
 
 #[test]
 fn apl_wire_corpus_holds() {
@@ -25,4 +25,9 @@ fn compose_corpus_holds() {
 #[test]
 fn verify_corpus_holds() {
     replay("verify", bodies::verify);
+}
+
+#[test]
+fn request_corpus_holds() {
+    replay("request", requests::request);
 }

@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use ssa_rules::{
-    AddressSpace, Apl, AplItem, AplPrefix, ComposeError, Key, Party, Publication, Published, Record, Replica, Request,
-    Rule, Secret, Source, UnixTime,
+    AddressSpace, Apl, AplItem, AplPrefix, ComposeError, Key, KeySources, Party, Publication, Published, Record,
+    Replica, Request, Rule, Secret, Source, UnixTime,
     apl::{OtherPrefix, SpaceFault, TextFault},
     published::{SetError, Unusable},
     record::{Location, Problem, RecordFault},
@@ -46,7 +46,7 @@ const RECORDS: &[(&str, &[&str])] = &[
     (
         "v=ssa1; addr=rand:64; foo=1; addr=rand:1",
         &[
-            "foo at byte 22: unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, apl and x-…",
+            "foo at byte 22: unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, obj, chunk, apl and x-…",
             "addr at byte 29: duplicate tag",
         ],
     ),
@@ -92,6 +92,34 @@ const RECORDS: &[(&str, &[&str])] = &[
             "kdf at byte 26: `64` is not src/l with l from 1 to 128",
             "item at byte 35: `far` is none of near, rand, hash(inputs)",
             "kdf at byte 26: the tag has no use without a mac field",
+        ],
+    ),
+    (
+        "v=ssa1; addr=rand:64; obj=path:/a b/{obj},path:x,header:Host,header:host,cookie:; chunk=range:0",
+        &[
+            "obj at byte 26: 5 sources exceed 4",
+            "obj[0] at byte 32: `a b` is none of {*}, {obj}, {chunk}, {obj...}, {*...} and has other characters than a-z A-Z 0-9 - _ . ~ ! $ & ' ( ) * + = : @",
+            "obj[1] at byte 47: `x` does not begin with `/`, as a path pattern does",
+            "obj[2] at byte 56: `Host` is not 1 to 64 of a-z 0-9 - _ .",
+            "obj[3] at byte 61: header:host is not allowed: cookies are sources as cookie:name, and the host is not one",
+            "obj[4] at byte 80: `` is not 1 to 64 of a-z A-Z 0-9 - _ .",
+            "chunk at byte 94: `0` is not a number from 1 to 9007199254740992 without sign or leading zero",
+        ],
+    ),
+    (
+        "v=ssa1; addr=rand:64; obj=path:/{obj...}/{*...},body:k,path:/a/{chunk}; chunk=path:/{obj}",
+        &[
+            "obj[0] at byte 32: what takes all further segments must be the last segment",
+            "obj[1] at byte 48: `body:k` is none of path:pattern, query:name, header:name, cookie:name",
+            "obj[2] at byte 60: a pattern of obj has exactly one of {obj} and {obj...}, and no {chunk}",
+            "chunk at byte 83: the pattern of chunk has exactly one {chunk}, and no {obj} or {obj...}",
+        ],
+    ),
+    (
+        "v=ssa1; addr=rand:64; chunk=size:5; obj=path:/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/{obj}",
+        &[
+            "chunk at byte 28: `size:5` is none of range:n, path:pattern, query:name, header:name, cookie:name",
+            "obj[0] at byte 45: 17 segments exceed 16",
         ],
     ),
     (
@@ -177,7 +205,7 @@ const RECORDS: &[(&str, &[&str])] = &[
         "v=ssa1; ddr=é",
         &[
             "record at byte 12: what begins with the byte 0xc3 is not ASCII",
-            "ddr at byte 8: unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, apl and x-…",
+            "ddr at byte 8: unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, obj, chunk, apl and x-…",
             "record at byte 0: the tag addr is missing; it is required",
         ],
     ),
@@ -524,7 +552,8 @@ fn reasons_against_a_published_set_are_given() {
             &Key::None,
         )
     };
-    let five = vec![rule("v=ssa1; addr=rand:64").unwrap(); 5];
+    let one = (rule("v=ssa1; addr=rand:64").unwrap(), KeySources::default());
+    let five = vec![one; 5];
     assert_eq!(Published::new(five), Err(SetError::TooManyRecords { records: 5 }));
 }
 

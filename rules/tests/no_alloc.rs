@@ -1,9 +1,11 @@
 //! Composing and verifying allocate nothing, whatever the record and the outcome.
 
+use std::time::Instant;
+
 use allocation_counter::measure;
 use ssa_rules::{
-    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSet, ItemSource, Key, Port,
-    Published, Record, Replica, Request, Rule, Secret, Source, Sources, UnixTime,
+    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, HttpRequest, ItemSet, ItemSource, Key,
+    Port, Published, Record, Replica, Request, Rule, Secret, Source, Sources, UnixTime, http::MAX_OBJECT_BYTES,
 };
 use ssa_testing::Draw;
 
@@ -46,7 +48,7 @@ fn composing_and_verifying_allocate_nothing() {
     for record in RECORDS {
         let parsed: Record = record.parse().unwrap();
         let rule = Rule::prepare(&parsed, space.as_ref(), &key).unwrap();
-        let published = Published::new(vec![rule]).unwrap();
+        let published = Published::new(vec![(rule, parsed.keys().clone())]).unwrap();
         let mut random = random();
         let mut composed = None;
         let composing = measure(|| composed = rule.compose(&request, &mut random).ok());
@@ -122,5 +124,70 @@ fn composing_and_verifying_allocate_nothing() {
             }
         });
         assert_eq!(others.count_total, 0, "refusing {record}");
+    }
+}
+
+type Field = (Vec<u8>, Vec<u8>);
+
+/// Requests of 256 KiB: of fields, names and values, parts, segments and escapes.
+fn requests() -> Vec<(Vec<u8>, Vec<Field>)> {
+    const SIZE: usize = 1 << 18;
+    let many = |text: &str| text.repeat(SIZE / text.len()).into_bytes();
+    let target = |text: &str| [b"/", &many(text)[..]].concat();
+    let one = |name: &str, value: &str| vec![(name.as_bytes().to_vec(), many(value))];
+    let fields = |name: &str, value: &str| vec![(name.as_bytes().to_vec(), value.as_bytes().to_vec()); SIZE / 8];
+    vec![
+        (target("a/"), vec![]),
+        (target("/"), vec![]),
+        (target("%2e/"), vec![]),
+        (target("%"), vec![]),
+        (target("%41"), vec![]),
+        ([b"/?", &many("&")[..]].concat(), vec![]),
+        ([b"/?", &many("a=b&")[..]].concat(), vec![]),
+        ([b"/?", &many("%6b")[..], b"=1"].concat(), vec![]),
+        (many("a"), vec![]),
+        ([b"a://", &many("b")[..]].concat(), vec![]),
+        (b"/".to_vec(), one("k", ",")),
+        (b"/".to_vec(), one("k", " ")),
+        (b"/".to_vec(), one("k", "a , ")),
+        (b"/".to_vec(), one("cookie", ";")),
+        (b"/".to_vec(), one("cookie", "a=b; ")),
+        (b"/".to_vec(), one("cookie", "k")),
+        (b"/".to_vec(), one("range", "bytes=0-1,")),
+        (b"/".to_vec(), one("content-range", "0")),
+        (b"/".to_vec(), fields("k", "")),
+        (b"/".to_vec(), fields("k", "v")),
+        (b"/".to_vec(), fields("x-other", "v")),
+        (b"/".to_vec(), fields("cookie", "a=b")),
+        (b"/".to_vec(), fields("range", "bytes=0-1")),
+        (b"/".to_vec(), vec![(many("k"), b"v".to_vec())]),
+    ]
+}
+
+/// The tags that read most of a request, each source in vain as far as it can be.
+const READERS: [&str; 4] = [
+    "obj=path:/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{obj},path:/{obj...},path:/{obj}/{*...},path:/k/{obj}",
+    "obj=query:k,query:k,query:k,query:k; chunk=query:k",
+    "obj=header:k,header:k,header:k,header:k; chunk=header:k",
+    "obj=cookie:k,cookie:k,cookie:k,cookie:k; chunk=range:1048576",
+];
+
+#[test]
+fn finding_keys_allocates_nothing_and_reads_requests_of_any_size_once_a_source() {
+    for tags in READERS {
+        let record: Record = format!("v=ssa1; addr=rand:64; {tags}").parse().unwrap();
+        for (target, fields) in &requests() {
+            let fields: Vec<(&[u8], &[u8])> = fields.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+            let mut buffer = [0; MAX_OBJECT_BYTES];
+            let began = Instant::now();
+            let finding = measure(|| {
+                let request = HttpRequest::new(Some(target), &fields);
+                let _ = record.keys().find_object(&request, &mut buffer);
+                let _ = record.keys().find_chunk(&request);
+            });
+            assert_eq!(finding.count_total, 0, "{tags}");
+            // What is read five times takes a fraction of a second; what grows with its square, minutes.
+            assert!(began.elapsed().as_secs() < 30, "{tags}: {:?}", began.elapsed());
+        }
     }
 }

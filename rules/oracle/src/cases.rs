@@ -10,6 +10,7 @@ use crate::apl;
 use crate::choose::{self, Situation};
 use crate::compose::{Client, Secrets, compose};
 use crate::hash::{self, Values};
+use crate::http;
 use crate::published;
 use crate::record::{self, Usable};
 use crate::verify::{Part, Seen, Verdict, verify};
@@ -105,6 +106,16 @@ pub fn seen(case: &Value) -> Seen {
         destination: address(string(case, "destination")),
         time: case["time"].as_u64().expect("time"),
         secrets: secrets(case),
+    }
+}
+
+/// The request of a case.
+pub fn request(case: &Value) -> http::Request {
+    let text = |value: &Value| value.as_str().unwrap().as_bytes().to_vec();
+    let fields = case["headers"].as_array().cloned().unwrap_or_default();
+    http::Request {
+        target: case["path"].as_str().map(|path| path.as_bytes().to_vec()),
+        fields: fields.iter().map(|field| (text(&field[0]), text(&field[1]))).collect(),
     }
 }
 
@@ -250,6 +261,13 @@ pub fn answer(case: &Value) -> Vec<(&'static str, Value)> {
             }
             vec![("expect", Value::Object(expect))]
         }
+        "extract" => {
+            let tags = record::parse(string(case, "rule").as_bytes()).unwrap().http;
+            let request = request(case);
+            let object = http::object(&tags, &request).map(|object| hex(&object));
+            let chunk = http::chunk_of(&tags, &request);
+            vec![("expect", json!({"object": object, "chunk": chunk}))]
+        }
         "client-key" => {
             let secret = unhex(string(case, "secret")).try_into().unwrap();
             let l = case["kdf"].as_u64().unwrap() as u32;
@@ -296,12 +314,14 @@ pub fn check(case: &Value) -> Result<(), String> {
 }
 
 /// The order of keys in a written case.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 26] = [
     "note",
     "op",
     "rule",
     "records",
     "apl",
+    "path",
+    "headers",
     "wire",
     "key",
     "message",

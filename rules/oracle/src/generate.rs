@@ -207,6 +207,9 @@ pub fn published(draw: &mut Draw) -> Published {
             }
         }
     }
+    if draw.percent(15) {
+        tags.extend(super::generate_http::tags(draw));
+    }
     for _ in 0..draw.of(&[0, 0, 0, 1, 2]) {
         tags.push(draw.of(&["x-a=1", "x-note=anything, (but) semicolons"]).into());
     }

@@ -1,6 +1,7 @@
 //! Section 2: the record's grammar and what makes it unusable.
 
 use super::apl::{self, Apl, Item, number};
+use super::http;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -58,6 +59,8 @@ pub struct Record {
     pub kdf: Option<u32>,
     pub skew: u64,
     pub from: u64,
+    /// Where requests have their object key and chunk.
+    pub http: http::Tags,
     /// The items of family 2 of the record's own list.
     pub apl: Option<Vec<Item>>,
 }
@@ -151,7 +154,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record, String> {
             continue;
         }
         let known = [
-            "addr", "item", "salt", "replicas", "pow", "key", "kdf", "skew", "from", "apl",
+            "addr", "item", "salt", "replicas", "pow", "key", "kdf", "skew", "from", "apl", "obj", "chunk",
         ];
         if !known.contains(&name) {
             return Err(format!("unknown tag {name:?}"));
@@ -215,6 +218,11 @@ pub fn parse(bytes: &[u8]) -> Result<Record, String> {
         },
     };
     let from = tag("from").map_or(Ok(0), |value| number(value, 0, (1 << 63) - 1))?;
+    // "a fault in them makes the record unusable there too"
+    let http = http::Tags {
+        obj: tag("obj").map_or(Ok(Vec::new()), http::obj)?,
+        chunk: tag("chunk").map(http::chunk).transpose()?,
+    };
     let apl = match tag("apl") {
         None => None,
         Some("") => return Err("an empty apl".into()),
@@ -294,6 +302,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record, String> {
         kdf,
         skew,
         from,
+        http,
         apl,
     };
     // "an APL RRset wins over it (its own errors count all the same)": the record's own list is

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     apl::{SpaceFault, TextFault},
+    http::{MAX_SEGMENTS, MAX_SOURCES},
     text::{self, Quoted, escaped},
 };
 
@@ -32,7 +33,7 @@ pub struct RecordFault {
 pub struct Location {
     /// The tag's name; empty for the record as a whole.
     pub tag: String,
-    /// The number of the field, counted from 0, where the tag is `addr`.
+    /// The number of the field, counted from 0, where the tag is `addr`; that of the source, where it is `obj`.
     pub field: Option<usize>,
     /// The offset in bytes of the faulty text.
     pub offset: usize,
@@ -41,7 +42,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// Returns the name of the location alone: `record`, a tag, or a field such as `addr[1]`.
+    /// Returns the name of the location alone: `record`, a tag, a field such as `addr[1]`, or a source such as `obj[1]`.
     #[must_use]
     pub fn name(&self) -> impl fmt::Display {
         LocationName(self)
@@ -189,6 +190,45 @@ pub enum Problem {
         /// The number of replicas.
         replicas: u8,
     },
+    /// The text is none of the sources of an object key or of a chunk.
+    KeySource {
+        /// The text as given.
+        text: String,
+        /// Whether it is the tag `chunk`, which has one more.
+        chunk: bool,
+    },
+    /// There are more than [`MAX_SOURCES`] sources of the object key.
+    TooManySources {
+        /// How many there are.
+        sources: usize,
+    },
+    /// A header field that cannot be a source.
+    HeaderSource {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A path pattern does not begin with `/`.
+    Pattern {
+        /// The text as given.
+        text: String,
+    },
+    /// A path pattern has more than [`MAX_SEGMENTS`] segments.
+    TooManySegments {
+        /// How many there are.
+        segments: usize,
+    },
+    /// A segment of a path pattern is neither text nor one of the variables.
+    Segment {
+        /// The text as given.
+        text: String,
+    },
+    /// A variable that takes all further segments is not the last one.
+    RestNotLast,
+    /// A path pattern has not exactly one variable of its tag, or one of the other tag.
+    PatternVariables {
+        /// Whether it is the tag `chunk`.
+        chunk: bool,
+    },
     /// An item of the tag `apl` is malformed.
     AplText(TextFault),
     /// The tag `apl` describes no address space.
@@ -211,6 +251,9 @@ impl Problem {
                 | Self::Kdf { .. }
                 | Self::ConstDigits { .. }
                 | Self::BitRange { .. }
+                | Self::KeySource { .. }
+                | Self::Pattern { .. }
+                | Self::Segment { .. }
         )
     }
 }
@@ -225,7 +268,8 @@ impl fmt::Display for Problem {
             Self::EmptyTag => f.write_str("empty tag; one semicolon stands between tags and at most one at the end"),
             Self::MissingEquals => f.write_str("no `=`; a tag is name=value"),
             Self::UnknownTag => f.write_str(
-                "unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, apl and x-…",
+                "unknown tag; there are v, addr, item, salt, replicas, pow, key, kdf, skew, from, obj, \
+                 chunk, apl and x-…",
             ),
             Self::RepeatedTag => f.write_str("duplicate tag"),
             Self::Number { text, min, max } => {
@@ -283,6 +327,34 @@ impl fmt::Display for Problem {
                     .next_power_of_two()
                     .trailing_zeros()
             ),
+            Self::KeySource { text, chunk } => {
+                let range = if *chunk { "range:n, " } else { "" };
+                write!(
+                    f,
+                    "{} is none of {range}path:pattern, query:name, header:name, cookie:name",
+                    Quoted(text)
+                )
+            }
+            Self::TooManySources { sources } => write!(f, "{sources} sources exceed {MAX_SOURCES}"),
+            Self::HeaderSource { name } => write!(
+                f,
+                "header:{name} is not allowed: cookies are sources as cookie:name, and the host is not one"
+            ),
+            Self::Pattern { text } => write!(f, "{} does not begin with `/`, as a path pattern does", Quoted(text)),
+            Self::TooManySegments { segments } => write!(f, "{segments} segments exceed {MAX_SEGMENTS}"),
+            Self::Segment { text } => write!(
+                f,
+                "{} is none of {{*}}, {{obj}}, {{chunk}}, {{obj...}}, {{*...}} and has other characters than \
+                 a-z A-Z 0-9 - _ . ~ ! $ & ' ( ) * + = : @",
+                Quoted(text)
+            ),
+            Self::RestNotLast => f.write_str("what takes all further segments must be the last segment"),
+            Self::PatternVariables { chunk: false } => {
+                f.write_str("a pattern of obj has exactly one of {obj} and {obj...}, and no {chunk}")
+            }
+            Self::PatternVariables { chunk: true } => {
+                f.write_str("the pattern of chunk has exactly one {chunk}, and no {obj} or {obj...}")
+            }
             Self::AplText(fault) => fault.fmt(f),
             Self::AplSpace(fault) => fault.fmt(f),
             Self::AplFit(fault) => fault.fmt(f),

@@ -17,7 +17,9 @@ mod fault;
 mod fit;
 mod needs;
 mod parse;
+mod piece;
 mod print;
+mod sources;
 
 use alloc::vec::Vec;
 
@@ -28,6 +30,7 @@ pub use needs::Needs;
 
 use crate::{
     apl::Apl,
+    http::KeySources,
     types::{KeyId, SourceBits, ValidFrom},
 };
 
@@ -80,6 +83,7 @@ pub struct Record {
     kdf: Option<SourceBits>,
     skew: u16,
     from: ValidFrom,
+    keys: KeySources,
     apl: Option<Apl>,
 }
 
@@ -136,6 +140,12 @@ impl Record {
     #[must_use]
     pub fn from(&self) -> ValidFrom {
         self.from
+    }
+
+    /// Returns where a request over HTTP has its object key and chunk (tags `obj` and `chunk`).
+    #[must_use]
+    pub fn keys(&self) -> &KeySources {
+        &self.keys
     }
 
     /// Returns the record's own address list, for providers without the APL type (tag `apl`).

@@ -8,10 +8,12 @@ use super::{
     MAX_SKEW_WITH_POW, MAX_TEMPLATE_BITS, MAX_TIME_STEP, MIN_MAC_BITS, MIN_VALUES_PER_REPLICA, POW_MARGIN_BITS, Record,
     Salt, Template,
     fault::{Location, Problem, RecordError, RecordFault},
+    piece::Piece,
     print::default_skew,
 };
 use crate::{
     apl::{AddressSpace, Apl, SpaceFault},
+    http::KeySources,
     text::BLANKS,
     types::{KeyId, SourceBits, ValidFrom},
 };
@@ -97,77 +99,9 @@ fn ascii(txt: &[u8]) -> String {
         .collect()
 }
 
-/// A part of the record that knows where it stands.
-#[derive(Clone, Copy)]
-struct Piece<'a> {
-    text: &'a str,
-    offset: usize,
-}
-
-impl<'a> Piece<'a> {
-    fn whole(text: &'a str) -> Self {
-        Self { text, offset: 0 }
-    }
-
-    fn trim(self) -> Self {
-        let text = self.text.trim_start_matches(BLANKS);
-        let skipped = self.text.len().saturating_sub(text.len());
-        Self {
-            text: text.trim_end_matches(BLANKS),
-            offset: self.offset.saturating_add(skipped),
-        }
-    }
-
-    fn split(self, separator: impl Fn(char) -> bool) -> impl Iterator<Item = Self> {
-        let mut offset = self.offset;
-        self.text.split(separator).map(move |text| {
-            let piece = Self { text, offset };
-            offset = offset.saturating_add(text.len()).saturating_add(1);
-            piece
-        })
-    }
-
-    fn words(self) -> impl Iterator<Item = Self> {
-        self.split(|c| BLANKS.contains(&c)).filter(|word| !word.text.is_empty())
-    }
-
-    fn split_once(self, separator: char) -> Option<(Self, Self)> {
-        let (before, after) = self.text.split_once(separator)?;
-        let offset = self
-            .offset
-            .saturating_add(before.len())
-            .saturating_add(separator.len_utf8());
-        Some((
-            Self {
-                text: before,
-                offset: self.offset,
-            },
-            Self { text: after, offset },
-        ))
-    }
-
-    fn strip_prefix(self, prefix: &str) -> Option<Self> {
-        let text = self.text.strip_prefix(prefix)?;
-        Some(Self {
-            text,
-            offset: self.offset.saturating_add(prefix.len()),
-        })
-    }
-
-    /// Takes a word such as `hash(…):20` or `src[…]` apart: what is between the brackets and what follows.
-    fn bracketed(self, open: &str, close: char) -> Option<(Self, Self)> {
-        self.strip_prefix(open)?.split_once(close)
-    }
-
-    fn is_version(self) -> bool {
-        self.split_once('=')
-            .is_some_and(|(name, value)| name.trim().text == "v" && value.trim().text == "ssa1")
-    }
-}
-
 /// The tags by name, as far as they parsed, and the faults found.
 #[derive(Default)]
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     faults: Vec<RecordFault>,
     /// The names of the tags so far, and where their values are.
     seen: Vec<(&'a str, Piece<'a>)>,
@@ -182,21 +116,16 @@ struct Parser<'a> {
     kdf: Option<SourceBits>,
     skew: Option<(u16, Piece<'a>)>,
     from: Option<ValidFrom>,
+    keys: KeySources,
     apl: Option<(Apl, Piece<'a>)>,
 }
 
-impl Default for Piece<'_> {
-    fn default() -> Self {
-        Self::whole("")
-    }
-}
-
 impl<'a> Parser<'a> {
-    fn fault(&mut self, tag: &str, at: Piece<'_>, problem: Problem) {
+    pub(super) fn fault(&mut self, tag: &str, at: Piece<'_>, problem: Problem) {
         self.fault_in(tag, None, at, problem);
     }
 
-    fn fault_in(&mut self, tag: &str, field: Option<usize>, at: Piece<'_>, problem: Problem) {
+    pub(super) fn fault_in(&mut self, tag: &str, field: Option<usize>, at: Piece<'_>, problem: Problem) {
         let location = Location {
             tag: tag.into(),
             field,
@@ -247,7 +176,7 @@ impl<'a> Parser<'a> {
             return;
         }
         let known = [
-            "v", "addr", "item", "salt", "replicas", "pow", "key", "kdf", "skew", "from", "apl",
+            "v", "addr", "item", "salt", "replicas", "pow", "key", "kdf", "skew", "from", "obj", "chunk", "apl",
         ];
         if !known.contains(&name.text) {
             return self.fault(name.text, name, Problem::UnknownTag);
@@ -288,6 +217,8 @@ impl<'a> Parser<'a> {
                     .number("from", None, value, 0, i64::MAX.unsigned_abs())
                     .map(ValidFrom);
             }
+            "obj" => self.keys.object = self.object_sources(value),
+            "chunk" => self.keys.chunk = self.chunk_source(value),
             "apl" => self.apl = self.apl(value).map(|apl| (apl, value)),
             _ => {} // v, whose value was judged as the first tag's
         }
@@ -304,7 +235,7 @@ impl<'a> Parser<'a> {
         );
     }
 
-    fn number<T: TryFrom<u64>>(
+    pub(super) fn number<T: TryFrom<u64>>(
         &mut self,
         tag: &str,
         field: Option<usize>,
@@ -567,6 +498,7 @@ impl<'a> Parser<'a> {
             kdf: self.kdf,
             skew,
             from: self.from.unwrap_or_default(),
+            keys: core::mem::take(&mut self.keys),
             apl: self.apl.take().map(|(apl, _)| apl),
         })
     }

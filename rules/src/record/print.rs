@@ -35,6 +35,8 @@ impl Record {
             (self.skew != default_skew(self.time_step())).then(|| self.skew.to_string()),
         );
         tag("from", (self.from.0 != 0).then(|| self.from.to_string()));
+        tag("obj", self.keys.object_tag());
+        tag("chunk", self.keys.chunk.as_ref().map(ToString::to_string));
         tag("apl", self.apl.as_ref().map(ToString::to_string));
         tags
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bits,
-    types::{Chunk, ClientKey, Destination, Port, Source, UnixTime},
+    types::{Chunk, ClientKey, Destination, Port, Replica, Source, UnixTime},
     verdict::{Expected, FieldKind, HiddenValue, Unchecked, Verdict, Violation},
 };
 
@@ -92,20 +92,8 @@ impl Rule {
             Some((_, false)) => return Ok(Verdict::Legacy),
             Some((item, true)) => item,
         };
-        let source = u128::from(flow.source.0);
-        let derived = self.derived_key(source);
-        let mut context = Context {
-            source,
-            object: flow.object.filter(|object| u32::try_from(object.len()).is_ok()),
-            chunk: flow.chunk.map(|chunk| chunk.0),
-            port: flow.port.map(|port| port.0),
-            number: None,
-            step: 0,
-            key: derived.as_ref().map_or(&self.key, ClientKey::expose),
-        };
-        if self.needs_number != 0 {
-            context.number = context.object.and_then(object_number);
-        }
+        let derived = self.derived_key(flow.source.0.into());
+        let mut context = self.seen(flow, derived.as_ref());
         let unchecked = if self.needs_inputs == 0 {
             Unchecked::default()
         } else {
@@ -128,6 +116,78 @@ impl Rule {
             return Ok(Verdict::Violation(violation));
         }
         Ok(Verdict::Conforming(unchecked))
+    }
+
+    /// Returns what is known of a flow.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for the value of a field")]
+    fn seen<'a>(&'a self, flow: &Flow<'a>, derived: Option<&'a ClientKey>) -> Context<'a> {
+        let mut context = Context {
+            source: flow.source.0.into(),
+            object: flow.object.filter(|object| u32::try_from(object.len()).is_ok()),
+            chunk: flow.chunk.map(|chunk| chunk.0),
+            port: flow.port.map(|port| port.0),
+            number: None,
+            step: 0,
+            key: derived.map_or(&self.key, ClientKey::expose),
+        };
+        if self.needs_number != 0 {
+            context.number = context.object.and_then(object_number);
+        }
+        context
+    }
+
+    /// Returns which replica has the destination of a flow that conforms; nothing where its first field was not checked.
+    ///
+    /// ```
+    /// use ssa_rules::{AddressSpace, Apl, Flow, Key, Record, Replica, Request, Rule, Source, UnixTime};
+    ///
+    /// let record: Record = "v=ssa1; addr=hash(obj):10 const(0):54; replicas=4".parse()?;
+    /// let apl: Apl = "2:2001:db8:5::/64".parse()?;
+    /// let rule = Rule::prepare(&record, AddressSpace::new(&apl)?.as_ref(), &Key::None)?;
+    /// let source = Source("2001:db8:77:1::7".parse()?);
+    /// let request = Request { object: Some(b"a"), replica: Replica(3), ..Request::new(source) };
+    /// let destination = rule.compose(&request, &mut || 0)?;
+    ///
+    /// let mut flow = Flow::new(source, destination, UnixTime(0));
+    /// assert_eq!(rule.replica(&flow), None);
+    /// flow.object = Some(b"a");
+    /// assert_eq!(rule.replica(&flow), Some(Replica(3)));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn replica(&self, flow: &Flow<'_>) -> Option<Replica> {
+        if self.replicas() <= 1 {
+            return Some(Replica(0));
+        }
+        let derived = self.derived_key(flow.source.0.into());
+        let context = self.seen(flow, derived.as_ref());
+        let (destination, first) = (u128::from(flow.destination.0), self.fields.first()?);
+        let (found, mask) = (first.value_in(destination), bits::trailing(first.width));
+        self.window(flow.time.0)
+            .find_map(|step| {
+                let value = first.value(&Context { step, ..context }, destination)?;
+                let mut replicas = 0..self.replicas();
+                replicas.find(|replica| value.wrapping_add(self.replica_offset(*replica, first.width)) & mask == found)
+            })
+            .map(Replica)
+    }
+
+    /// Returns what the first field of an address that is no constant says, and the width of that field in bits: slices are
+    /// ranges of these values. Nothing where all fields are constants, or there are none.
+    #[must_use]
+    pub fn placement(&self, destination: Destination) -> Option<(u64, u8)> {
+        let fields = self.fields.get(..usize::from(self.field_count))?;
+        let mut placing = fields.iter().filter(|field| field.kind != field_kind::CONST);
+        placing
+            .next()
+            .map(|field| (field.value_in(destination.0.into()), field.width))
+    }
+
+    /// Returns the time steps that a verifier accepts at a time, without those beyond [`MAX_STEPS`].
+    fn window(&self, time: u64) -> impl Iterator<Item = u64> {
+        let skew = u64::from(self.skew);
+        (self.step_of(time.saturating_sub(skew))..=self.step_of(time.saturating_add(skew))).take(MAX_STEPS)
     }
 
     /// Returns what cannot be checked for lack of inputs.
@@ -176,9 +236,7 @@ impl Rule {
 
     #[cold]
     fn fits_another_step(&self, context: &Context<'_>, destination: u128, now: u64, checked: u16) -> bool {
-        let skew = u64::from(self.skew);
-        let window = self.step_of(now.saturating_sub(skew))..=self.step_of(now.saturating_add(skew));
-        let mut others = window.take(MAX_STEPS).filter(|step| *step != context.step);
+        let mut others = self.window(now).filter(|step| *step != context.step);
         others.any(|step| {
             self.first_failing(&Context { step, ..*context }, destination, checked)
                 .is_none()

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use ssa_oracle::{
-    compose::Client, compose::bits, generate, record, record::Field, record::Input, record::Pick, record::Usable,
+    compose::Client, compose::bits, generate, http, record, record::Field, record::Input, record::Pick, record::Usable,
     verify::Part, verify::Seen, verify::Verdict,
 };
 use ssa_rules::{
@@ -159,6 +159,15 @@ pub(crate) fn same_record(found: &Record, expected: &record::Record, text: &str)
     assert_eq!(found.from().0, expected.from, "{text}");
     assert_eq!(found.time_step(), expected.step(), "{text}");
     assert_eq!(found.apl().is_some(), expected.apl.is_some(), "{text}");
+    let sources = found.keys().object().iter().map(ToString::to_string);
+    let places = expected.http.obj.iter().map(http::Place::text);
+    assert!(sources.eq(places), "{text}");
+    let chunk = found.keys().chunk().map(ToString::to_string);
+    let expected = expected.http.chunk.as_ref().map(|chunk| match chunk {
+        http::Chunk::Range(n) => format!("range:{n}"),
+        http::Chunk::Place(place) => place.text(),
+    });
+    assert_eq!(chunk, expected, "{text}");
 }
 
 /// Whether a text has items of families other than 2: what makes those well-formed is no matter of SSA's.

@@ -10,5 +10,6 @@ mod choosing;
 mod composing;
 mod publication;
 mod records;
+mod requests;
 mod verifying;
 mod wire;

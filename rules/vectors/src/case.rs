@@ -34,6 +34,9 @@ pub(crate) struct Case {
     pub(crate) replica: Option<u8>,
     pub(crate) part: Option<String>,
     pub(crate) unchecked: Option<Vec<String>>,
+    pub(crate) path: Option<String>,
+    #[serde(default)]
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) wire: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) message: Option<String>,
@@ -138,7 +141,7 @@ impl fmt::Display for Field {
             Self::UnknownOp(op) => write!(
                 f,
                 ".op: `{op}` is none of parse, compose, compose-error, choose, verify, verify-refused, published, \
-                 client-key, siphash, apl-wire"
+                 extract, client-key, siphash, apl-wire"
             ),
         }
     }

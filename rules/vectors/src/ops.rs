@@ -6,11 +6,11 @@ use std::{
     net::Ipv6Addr,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ssa_rules::{
-    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, ItemSource, Key, KeyId, Part, Party,
-    Port, Publication, Record, Replica, Request, Rule, Secret, Source, SourceBits, Sources, UnixTime, Verdict,
-    hash::siphash24,
+    AddressSpace, Apl, Candidate, Choice, Chunk, Connection, Destination, Flow, HttpRequest, ItemSource, Key, KeyId,
+    Part, Party, Port, Publication, Record, Replica, Request, Rule, Secret, Source, SourceBits, Sources, UnixTime,
+    Verdict, hash::siphash24, http::MAX_OBJECT_BYTES,
 };
 
 use crate::{
@@ -27,6 +27,7 @@ pub(crate) fn run(case: &Case) -> Result<Vec<Difference>, Field> {
         "verify" => verify(case),
         "verify-refused" => verify_refused(case),
         "published" => published(case),
+        "extract" => extract(case),
         "client-key" => client_key(case),
         "siphash" => siphash(case),
         "apl-wire" => apl_wire(case),
@@ -345,6 +346,32 @@ fn published(case: &Case) -> Result<Vec<Difference>, Field> {
             .map(|expected| compare(key, expected, found.as_str().map_or(found.to_string(), Into::into)))
     };
     Ok(found.into_iter().filter_map(stated).flatten().collect())
+}
+
+fn extract(case: &Case) -> Result<Vec<Difference>, Field> {
+    let record = need("rule", case.rule.as_ref())?.parse();
+    let record: Record = record.map_err(|error| Field::Unusable(format!("{error}")))?;
+    let fields = case.headers.iter();
+    let fields: Vec<(&[u8], &[u8])> = fields
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let request = HttpRequest::new(case.path.as_deref().map(str::as_bytes), &fields);
+    let mut buffer = [0; MAX_OBJECT_BYTES];
+    let object = record.keys().find_object(&request, &mut buffer).map(hex);
+    let chunk = record.keys().find_chunk(&request).ok().map(|chunk| chunk.0);
+    let expected = need("expect", case.expect.as_object())?;
+    let found = [("object", json!(object)), ("chunk", json!(chunk))];
+    let differences = found.iter().map(|(key, found)| {
+        let key: &'static str = key;
+        let expected = need(key, expected.get(key))?;
+        let text = |value: &Value| value.as_str().map_or(value.to_string(), Into::into);
+        Ok(compare(key, expected, text(found)))
+    });
+    Ok(differences
+        .collect::<Result<Vec<_>, Field>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -17,6 +17,8 @@ pub mod cluster;
 mod corpus;
 #[cfg(feature = "filter")]
 pub mod filter;
+#[cfg(feature = "rules")]
+pub mod requests;
 #[cfg(feature = "resolver")]
 pub mod resolver;
 #[cfg(feature = "rules")]

@@ -156,6 +156,16 @@ pub fn record(data: &[u8]) -> bool {
     assert_eq!(record.salt().map_or("", |salt| salt.as_str()), expected.salt, "{shown}");
     assert_eq!(record.key().map(KeyId::as_str), expected.key.as_deref(), "{shown}");
     assert_eq!(record.kdf().map(|bits| u32::from(bits.get())), expected.kdf, "{shown}");
+    let sources = record.keys().object().iter().map(ToString::to_string);
+    assert!(
+        sources.eq(expected.http.obj.iter().map(ssa_oracle::http::Place::text)),
+        "{shown}"
+    );
+    assert_eq!(
+        record.keys().chunk().is_some(),
+        expected.http.chunk.is_some(),
+        "{shown}"
+    );
     true
 }
 

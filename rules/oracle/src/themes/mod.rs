@@ -13,6 +13,7 @@ use crate::record::usable;
 mod choice;
 mod composing;
 mod fields;
+mod http;
 mod items;
 mod lists;
 mod mac;
@@ -40,6 +41,8 @@ pub fn all() -> Vec<Theme> {
         theme("record-numbers.json", records::numbers::cases()),
         theme("record-rules.json", records::rules::cases()),
         theme("record-limits.json", records::limits::cases()),
+        theme("record-http.json", records::http::cases()),
+        theme("http.json", http::http()),
         theme("apl-lists.json", lists::lists()),
         theme("apl-negated.json", lists::negated()),
         theme("apl-tag.json", lists::tag()),
