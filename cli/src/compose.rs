@@ -9,7 +9,7 @@ use ssa_rules::{
 use crate::{
     Outcome,
     failure::{Failure, Fault, Faults, Kind},
-    input::{FlowArgs, Inputs, KeyArgs, Keys, Service, ServiceArgs, number},
+    input::{FlowArgs, Found, Inputs, KeyArgs, Keys, Service, ServiceArgs, number},
     output::Output,
     published,
     random::Random,
@@ -26,6 +26,9 @@ Examples:
   ssa compose store.example --source 2001:db8:77::7 --object photos/cat.jpg --replica all
   ssa compose --apl 2:2001:db8:5::/64 --rule 'v=ssa1; addr=mac(src/64,time/30):64; key=k1' \\
       --source 2001:db8:77::7 --secret-file keys.txt
+  ssa compose --apl 2:2001:db8:5::/64 \\
+      --rule 'v=ssa1; addr=hash(obj):10 const(0):54; obj=path:/cas/{obj},header:x-key' \\
+      --source 2001:db8:77::7 --request 'GET /cas/x' --header 'x-key: y'
 
 Exit codes: 0 composed; 1 the service publishes nothing usable, or no address is in it; 2 usage or bad input.";
 
@@ -76,6 +79,9 @@ struct Document<'a> {
     from: u64,
     time: u64,
     source: String,
+    /// What the record finds in the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<serde_json::Value>,
     addresses: Vec<Composed>,
 }
 
@@ -105,6 +111,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     inputs.warn(out);
     let publication = service.publication(Party::Client, &keys);
     let (rule, record) = client_rule(&service, &publication, inputs.time)?;
+    let (inputs, found) = inputs.by(&record);
     let mut random = Random::new(seed)?;
     let request = Request {
         source,
@@ -114,7 +121,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         time: Some(inputs.time),
         replica: Replica(0),
     };
-    let told = |error| tell(error, &record, &inputs, &keys);
+    let told = |error| tell(error, &record, &inputs, found.as_ref(), &keys);
     let mut compose = |replica: u8, out: &mut Output| -> Result<Option<Composed>, Failure> {
         let request = Request {
             replica: Replica(replica),
@@ -130,6 +137,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
 
     if args.verbose && !out.is_json() {
         out.line(format_args!("{} {record}", paint(style::HEADING, "record  ")));
+        for (name, text) in found.iter().flat_map(|found| found.lines(&record)) {
+            out.line(format_args!("{} {text}", paint(style::HEADING, format!("{name:<8}"))));
+        }
     }
     let mut addresses = Vec::new();
     let mut drawn = Random::new(seed.map(|seed| !seed))?;
@@ -150,10 +160,11 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     if out.is_json() {
         let (from, time) = (rule.from().0, inputs.time.0);
         out.json(&Document {
-            record: &record,
+            record: &record.to_string(),
             from,
             time,
             source: source.to_string(),
+            request: found.as_ref().map(Found::json),
             addresses,
         });
     }
@@ -175,8 +186,8 @@ fn print(found: &Composed, verbose: bool, out: &mut Output) {
     }
 }
 
-/// Returns the rule that a client uses now, and its record in canonical form.
-fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> Result<(Rule, String), Failure> {
+/// Returns the rule that a client uses now, and its record.
+fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> Result<(Rule, Record), Failure> {
     published::check(service, publication, Party::Client)?;
     let rule = publication
         .set
@@ -184,7 +195,8 @@ fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> R
         .ok()
         .and_then(|set| set.client_rule(now))
         .copied();
-    let Some(rule) = rule else {
+    let record = rule.and_then(|rule| published::record_of(publication, rule.from()));
+    let (Some(rule), Some(record)) = (rule, record) else {
         let starts =
             published::next_start(publication, now).map_or_else(String::new, |from| format!(", the first from {from}"));
         return Err(Failure::not_fine(
@@ -192,7 +204,7 @@ fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> R
             format!("none is in force at {now}{starts}; fall back to a plain connection"),
         ));
     };
-    Ok((rule, published::text_of(publication, rule.from())))
+    Ok((rule, record.clone()))
 }
 
 fn search(rule: &Rule, request: &Request<'_>, random: &mut Random) -> Result<Composed, ComposeError> {
@@ -213,7 +225,7 @@ fn search(rule: &Rule, request: &Request<'_>, random: &mut Random) -> Result<Com
 }
 
 /// Returns which flag would help.
-fn tell(error: ComposeError, record: &str, inputs: &Inputs, keys: &Keys) -> Failure {
+fn tell(error: ComposeError, record: &Record, inputs: &Inputs, found: Option<&Found>, keys: &Keys) -> Failure {
     let fault = |place: &str| Fault::new(place, error);
     let mut kind = Kind::Input;
     let faults = match error {
@@ -225,12 +237,20 @@ fn tell(error: ComposeError, record: &str, inputs: &Inputs, keys: &Keys) -> Fail
             ];
             let missing = flags.into_iter().filter(|(_, missing)| *missing);
             missing
-                .map(|(flag, _)| Fault::new(flag, format!("missing; the record needs it: {record}")))
+                .map(|(flag, _)| match (found, flag) {
+                    (Some(found), "--object") => Fault::new(
+                        "--request",
+                        format!("no object key: {}: {record}", found.why_no_object()),
+                    ),
+                    (Some(found), "--chunk") => {
+                        Fault::new("--request", format!("no chunk: {}: {record}", found.why_no_chunk()))
+                    }
+                    _ => Fault::new(flag, format!("missing; the record needs it: {record}")),
+                })
                 .collect()
         }
         ComposeError::SecretMissing => {
-            let id = record.parse::<Record>().ok().and_then(|record| record.key().cloned());
-            let lacking = id.map_or_else(|| "missing".into(), |id| keys.lacks(&id));
+            let lacking = record.key().map_or_else(|| "missing".into(), |id| keys.lacks(id));
             vec![Fault::new(
                 "--secret",
                 format!(
@@ -242,7 +262,8 @@ fn tell(error: ComposeError, record: &str, inputs: &Inputs, keys: &Keys) -> Fail
         ComposeError::ReplicaOutOfRange { .. } => vec![fault("--replica")],
         ComposeError::ObjectNotNumeric => {
             let object = inputs.object.as_deref().unwrap_or_default().escape_ascii();
-            vec![Fault::new("--object", format!("`{object}`: {error}"))]
+            let place = if found.is_some() { "--request" } else { "--object" };
+            vec![Fault::new(place, format!("`{object}`: {error}"))]
         }
         ComposeError::ObjectTooLong => vec![fault("--object")],
         ComposeError::NoItemLeft | ComposeError::NotInService | ComposeError::PowExhausted { .. } => {

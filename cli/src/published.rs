@@ -91,11 +91,6 @@ pub(crate) fn record_of(publication: &Publication, from: ValidFrom) -> Option<&R
         .find(|record| record.from() == from)
 }
 
-/// Returns its text.
-pub(crate) fn text_of(publication: &Publication, from: ValidFrom) -> String {
-    record_of(publication, from).map_or_else(String::new, ToString::to_string)
-}
-
 /// Returns when the next usable record comes into force.
 pub(crate) fn next_start(publication: &Publication, now: UnixTime) -> Option<ValidFrom> {
     let set = publication.set.as_ref().ok()?;

@@ -215,6 +215,18 @@ fn what_to_write_instead_is_linted_better() {
         ("v=ssa1; addr=hash(src/64):20 rand:44; pow=1", "pow-weak"),
         ("v=ssa1; addr=hash(src/64):20 rand:44; pow=23", "pow-heavy"),
         ("v=ssa1; addr=hash(chunk):14 const(0):50", "chunk-without-object"),
+        (
+            "v=ssa1; addr=hash(obj):20 const(0):44; replicas=3; obj=path:/{obj}",
+            "wide-at-layer-7",
+        ),
+        (
+            "v=ssa1; addr=hash(obj,time/60):12 const(0):52; obj=path:/{obj}",
+            "object-with-time",
+        ),
+        (
+            "v=ssa1; addr=hash(src/64):20 rand:44; salt=a; obj=path:/{obj}",
+            "sources-unused",
+        ),
         ("v=ssa1; addr=hash(obj):14 const(0):50; salt=a", "salt-unused"),
         ("v=ssa1;addr=rand:64; x-a=b", "not-canonical"),
     ] {

@@ -12,7 +12,7 @@ use ssa_rules::{AddressSpace, Apl, Record, published::Party};
 use crate::{
     Outcome,
     failure::{Failure, Faults},
-    input::{FlagArgs, FlowArgs, KeyArgs, Keys, NameArgs, Service, ServiceArgs},
+    input::{FlagArgs, FlowArgs, Found, KeyArgs, Keys, NameArgs, Service, ServiceArgs},
     output::Output,
     published,
     style::{self, paint},
@@ -28,6 +28,7 @@ Examples:
   ssa explain --rule 'v=ssa1; addr=hash(src/64):20 rand:44' 2001:db8:5:0:f28c:839:3d5e:f186 \\
       --source 2001:db8:77::7
   ssa explain store.example 2001:db8:5:0:f28c:839:3d5e:f186 --object photos/cat.jpg
+  ssa explain store.example 2001:db8:5:0:f28c:839:3d5e:f186 --request 'GET /photos/cat.jpg'
 
 Exit codes: 0 explained; 1 the name has no usable record, or the address does not conform; 2 usage or bad input.";
 
@@ -95,6 +96,7 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut documents = Vec::new();
     let mut conforms = address.is_none();
     for (index, record) in records.iter().enumerate() {
+        let (inputs, found) = inputs.by(record);
         let decoded = address.map(|address| {
             let context = decode::Context {
                 record,
@@ -106,12 +108,16 @@ pub(crate) fn run(args: Args, out: &mut Output) -> Result<Outcome, Failure> {
         });
         conforms |= decoded.as_ref().is_some_and(Decoded::conforms);
         if out.is_json() {
-            documents.push(document(record, apl, decoded.as_ref(), args.reveal));
+            let mut document = document(record, apl, decoded.as_ref(), args.reveal);
+            if let Some(found) = &found {
+                document["request"] = found.json();
+            }
+            documents.push(document);
         } else {
             if index > 0 {
                 out.line("");
             }
-            print(record, apl, decoded.as_ref(), args.reveal, out);
+            print(record, apl, decoded.as_ref(), found.as_ref(), args.reveal, out);
         }
     }
     if out.is_json() {
@@ -178,7 +184,14 @@ fn bits(part: &Part) -> String {
     }
 }
 
-fn print(record: &Record, apl: Option<&Apl>, decoded: Option<&Decoded>, reveal: bool, out: &mut Output) {
+fn print(
+    record: &Record,
+    apl: Option<&Apl>,
+    decoded: Option<&Decoded>,
+    found: Option<&Found>,
+    reveal: bool,
+    out: &mut Output,
+) {
     let parts = parts(record);
     out.line(paint(style::HEADING, record));
     out.line("");
@@ -188,6 +201,12 @@ fn print(record: &Record, apl: Option<&Apl>, decoded: Option<&Decoded>, reveal: 
     out.line("");
     for (name, text) in words::facts(record, apl) {
         out.line(format_args!("{} {text}", paint(style::HEADING, format!("{name:<9}"))));
+    }
+    if let Some(found) = found {
+        out.line("");
+        for (name, text) in found.lines(record) {
+            out.line(format_args!("{} {text}", paint(style::HEADING, format!("{name:<9}"))));
+        }
     }
     let Some(decoded) = decoded else {
         return;

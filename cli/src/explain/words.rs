@@ -1,6 +1,6 @@
 //! What fills a part and who checks it, in a few words.
 
-use crate::counts::counted;
+use crate::{counts::counted, input::sources_text};
 use ssa_rules::{
     Apl, Record,
     record::{Field, Input, Inputs, ItemChoice},
@@ -101,6 +101,13 @@ pub(super) fn facts(record: &Record, apl: Option<&Apl>) -> Vec<(&'static str, St
                 counted(bits, "bit")
             ),
         ));
+    }
+    let keys = record.keys();
+    if !keys.object().is_empty() {
+        facts.push(("object", format!("in a request: {}", sources_text(keys.object()))));
+    }
+    if let Some(source) = keys.chunk() {
+        facts.push(("chunk", format!("in a request: {source}")));
     }
     let from = record.from().0;
     facts.push((

@@ -1,13 +1,16 @@
-//! A connection and what is known of it: `--source`, `--object`, `--chunk`, `--port`, `--time`.
+//! A connection and what is known of it: `--source`, `--object`, `--chunk`, `--port`, `--time`, `--request`.
 
 use std::{
     ffi::OsString,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ssa_rules::{Chunk, Port, Source, UnixTime};
+use ssa_rules::{Chunk, Port, Record, Source, UnixTime};
 
-use super::{address, never_a_source, number};
+use super::{
+    address, never_a_source, number,
+    request::{Found, Request, RequestArgs},
+};
 use crate::{failure::Faults, output::Output};
 
 /// What is known of a connection.
@@ -29,6 +32,8 @@ pub(crate) struct FlowArgs {
     /// The time in seconds since 1970 (UTC) [default: now]
     #[arg(long, value_name = "UNIX")]
     pub(crate) time: Option<String>,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
 }
 
 /// The same, read.
@@ -39,6 +44,8 @@ pub(crate) struct Inputs {
     pub(crate) chunk: Option<Chunk>,
     pub(crate) port: Option<Port>,
     pub(crate) time: UnixTime,
+    /// The request in which each record finds object key and chunk by itself.
+    pub(crate) request: Option<Request>,
 }
 
 impl FlowArgs {
@@ -76,6 +83,7 @@ impl FlowArgs {
             chunk,
             port,
             time,
+            request: self.request.read(faults),
         }
     }
 
@@ -89,6 +97,17 @@ impl FlowArgs {
 }
 
 impl Inputs {
+    /// Returns the inputs with what a record finds in the request, if there is one, and what that is.
+    pub(crate) fn by(&self, record: &Record) -> (Self, Option<Found>) {
+        let found = self.request.as_ref().map(|request| request.find(record));
+        let mut inputs = self.clone();
+        if let Some(found) = &found {
+            inputs.object.clone_from(&found.object);
+            inputs.chunk = found.chunk;
+        }
+        (inputs, found)
+    }
+
     /// Warns of a source that no other machine, or no other link, sees.
     pub(crate) fn warn(&self, out: &mut Output) {
         let Some(Source(source)) = self.source else { return };

@@ -5,10 +5,12 @@
 pub(crate) mod files;
 mod flow;
 mod keys;
+mod request;
 mod service;
 
 pub(crate) use flow::{FlowArgs, Inputs, now};
 pub(crate) use keys::{KeyArgs, Keys, SecretArgs, key_name};
+pub(crate) use request::{Found, sources_text};
 pub(crate) use service::{FlagArgs, NameArgs, Service, ServiceArgs, prepare_faults, record_faults, unanswered};
 
 use std::{fmt::Display, net::Ipv6Addr, str::FromStr};

@@ -11,7 +11,7 @@ use super::{
         Finding,
         Severity::{Error, Warning},
     },
-    placement, publication, secret, source, spread,
+    placement, publication, request, secret, source, spread,
     subject::{Subject, Surroundings},
 };
 
@@ -163,6 +163,7 @@ fn one(subject: &Subject<'_>, published: bool, found: &mut Vec<Finding>) {
     source::check(subject, found);
     secret::check(subject, found);
     spread::check(subject, found);
+    request::check(subject, found);
     addresses::check_aaaa(subject, found);
 }
 

@@ -168,6 +168,12 @@ codes! {
     ManyAddresses "many-addresses" "more distinct addresses by content than Envoy bears";
     DrawnAddresses "drawn-addresses" "ever new addresses, drawn at random";
     UncheckedAtLayer4 "unchecked-at-layer-4" "fields that only a layer-7 filter can check";
+    WideAtLayer7 "wide-at-layer-7" "more distinct addresses by content than connections bear";
+    ObjectWithTime "object-with-time" "a field of both an object and the time";
+    SourceNever "source-never" "a source of the object key that another one swallows";
+    PatternNever "pattern-never" "a pattern that no path matches";
+    SourcesUnused "sources-unused" "a tag obj or chunk that nothing uses";
+    KeySpelling "key-spelling" "keys that clients may spell differently";
     PortInput "port-input" "a port that later fragments lack";
     OpenToAny "open-to-any" "a rule that leaves every address open";
     MacNarrow "mac-narrow" "a mac that can be guessed";

@@ -11,6 +11,7 @@ mod placement;
 mod plugin;
 mod publication;
 mod read;
+mod request;
 mod secret;
 mod source;
 mod spread;

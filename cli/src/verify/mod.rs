@@ -6,8 +6,8 @@ mod connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 use ssa_rules::{
-    Destination, Flow, Rule, Verdict,
-    published::{Party, Published},
+    Destination, Flow, Record, Rule, Verdict,
+    published::{Judgement, Party, Published},
     verdict::{Expected, Violation},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     Outcome,
     counts::counted,
     failure::{Failure, Faults},
-    input::{FlowArgs, Inputs, KeyArgs, ServiceArgs, address},
+    input::{FlowArgs, Found, Inputs, KeyArgs, ServiceArgs, address},
     output::Output,
     published,
     style::{self, paint},
@@ -36,6 +36,8 @@ Examples:
       --source 2001:db8:77::7 --destination 2001:db8:5:0:f28c:839:3d5e:f186
   ssa verify store.example --source 2001:db8:77::7 --destination 2001:db8:5::1 \\
       --object photos/cat.jpg --port 443
+  ssa verify store.example --source 2001:db8:77::7 --destination 2001:db8:5::1 \\
+      --request 'GET /cas/x' --header 'x-tenant: a'
   ssa verify store.example --secret-file keys.txt --batch connections.txt --json
   ssa verify store.example --batch - < access.log
 
@@ -49,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     destination: Option<String>,
     /// Reads many connections from a file, or from standard input (-)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "destination"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "destination", "request"])]
     batch: Option<String>,
     /// Shows what a mac should be: whoever knows it passes for the client
     #[arg(long)]
@@ -106,7 +108,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         inputs: &inputs,
         by_its_time: args.flow.time.is_none(),
         reveal: args.reveal,
-        text: &|rule| published::text_of(&publication, rule.from()),
+        record: &|rule| published::record_of(&publication, rule.from()),
     };
     if let Some(batch) = batch {
         return Ok(batch::run(&judge, batch, out));
@@ -140,7 +142,7 @@ struct Judge<'a> {
     /// Whether a connection that tells its time is judged by that.
     by_its_time: bool,
     reveal: bool,
-    text: &'a dyn Fn(&Rule) -> String,
+    record: &'a dyn Fn(&Rule) -> Option<&'a Record>,
 }
 
 #[derive(Serialize)]
@@ -153,32 +155,55 @@ struct Document {
     source: String,
     destination: String,
     time: u64,
+    /// What that record finds in the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Value>,
     /// What each accepted record says.
     records: Vec<Value>,
 }
 
 impl Judge<'_> {
+    /// Returns the text of a rule's record.
+    fn text(&self, rule: &Rule) -> String {
+        (self.record)(rule).map_or_else(String::new, ToString::to_string)
+    }
+
+    /// Returns what a rule's record finds in the request, if there is one.
+    fn found(&self, rule: &Rule) -> Option<Found> {
+        self.inputs.by((self.record)(rule)?).1
+    }
+
+    fn verdict(&self, rule: &Rule, flow: &Flow<'_>) -> Option<Verdict> {
+        let found = self.found(rule);
+        let of_request = found.as_ref().map(|found| Flow {
+            object: found.object.as_deref(),
+            chunk: found.chunk,
+            ..*flow
+        });
+        rule.verify(&of_request.unwrap_or(*flow)).ok()
+    }
+
     fn tell(&self, flow: &Flow<'_>, out: &mut Output) -> Outcome {
-        let Some(best) = self.set.verify(flow) else {
-            // A record is accepted and has its secret, as was checked.
-            return Outcome::NotFine;
-        };
-        let of_best = |rule: &&Rule| rule.from() == best.from;
-        let record = self
-            .set
-            .rules()
-            .iter()
-            .find(of_best)
-            .map_or_else(String::new, |rule| (self.text)(rule));
         let all: Vec<(&Rule, Verdict)> = self
             .set
             .accepted(flow.time)
-            .filter_map(|rule| Some((rule, rule.verify(flow).ok()?)))
+            .filter_map(|rule| Some((rule, self.verdict(rule, flow)?)))
             .collect();
+        let judgement = |(rule, verdict): &(&Rule, Verdict)| Judgement {
+            verdict: *verdict,
+            from: rule.from(),
+        };
+        let Some(best) = Judgement::best(all.iter().map(judgement)) else {
+            // A record is accepted and has its secret, as was checked.
+            return Outcome::NotFine;
+        };
+        let of_best = self.set.record(best.from).map(|(rule, _)| rule);
+        let record = of_best.map_or_else(String::new, |rule| self.text(rule));
+        let found = of_best.and_then(|rule| self.found(rule));
         if out.is_json() {
             let records = all.iter().map(|(rule, verdict)| {
                 let mut value = self.json(verdict);
-                value["record"] = (self.text)(rule).into();
+                value["record"] = self.text(rule).into();
                 value["from"] = rule.from().0.into();
                 value
             });
@@ -189,6 +214,7 @@ impl Judge<'_> {
                 source: flow.source.to_string(),
                 destination: flow.destination.to_string(),
                 time: flow.time.0,
+                request: found.as_ref().map(Found::json),
                 records: records.collect(),
             });
         } else {
@@ -203,6 +229,11 @@ impl Judge<'_> {
             out.line(line("source", flow.source.to_string()));
             out.line(line("destination", flow.destination.to_string()));
             out.line(line("time", flow.time.to_string()));
+            if let (Some(found), Some(record)) = (&found, of_best.and_then(self.record)) {
+                for (name, text) in found.lines(record) {
+                    out.line(line(name, text));
+                }
+            }
             out.line(line("record", record));
             if all.len() > 1 {
                 out.line(line(
@@ -211,7 +242,7 @@ impl Judge<'_> {
                 ));
                 for (rule, verdict) in &all {
                     let name = paint(colour(verdict), format!("{:<10}", verdict.name()));
-                    out.line(format_args!("  {name} from={}  {}", rule.from(), (self.text)(rule)));
+                    out.line(format_args!("  {name} from={}  {}", rule.from(), self.text(rule)));
                 }
             }
         }
@@ -225,7 +256,11 @@ impl Judge<'_> {
             Verdict::Conforming(unchecked) => {
                 vec![(
                     "unchecked",
-                    format!("{unchecked} (for lack of --object, --chunk or --port)"),
+                    if self.inputs.request.is_some() {
+                        format!("{unchecked} (the request does not tell, or --port is not given)")
+                    } else {
+                        format!("{unchecked} (for lack of --object, --chunk, --request or --port)")
+                    },
                 )]
             }
             Verdict::Legacy => vec![(
