@@ -80,7 +80,8 @@ impl Host {
         let listed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         let script = RULESET
             .replace("COMMENT", TABLE.comment)
-            .replace("ALLOWED", &listed.join(", "));
+            .replace("ALLOWED", &listed.join(", "))
+            .replace("QUOTED", &quoted(&allowed));
         let before = watch.generation()?;
         let untracked = Installed::install(TABLE, script).await?;
         watch.ruleset_settled(before, 1)?;
@@ -244,6 +245,20 @@ impl Host {
         let mut failed = errors.into_iter().chain(untracked.err());
         failed.find(|error| !error.is_foreign()).map_or(Ok(()), Err)
     }
+}
+
+/// Rules for ICMPv6 errors that quote a packet to one of the prefixes.
+///
+/// A set cannot be asked for what is not at a place that nft has a name for.
+fn quoted(allowed: &[Ipv6Net]) -> String {
+    let rules: Vec<String> = allowed
+        .iter()
+        .map(|prefix| {
+            let (mask, wanted) = (prefix.netmask().to_bits(), prefix.network().to_bits());
+            format!("@th,256,128 & {mask:#034x} == {wanted:#034x} notrack")
+        })
+        .collect();
+    rules.join("\n    ")
 }
 
 /// Reads the kernel's answer; none if packets go nowhere, or to this host itself.

@@ -48,11 +48,11 @@ pub struct Options {
 }
 
 /// Runs a node until it is told to end by SIGTERM or SIGINT. Its routes stay, so that traffic goes on while it is replaced
-/// by another version; [`Host::cleanup`] removes them.
+/// by another version; [`Host::cleanup`] removes them. Where there are no slices any more, it leaves nothing.
 ///
 /// # Errors
 ///
-/// [`Error`], if signals cannot be waited for. Others are told on standard error, and it tries again.
+/// [`Error`], if signals cannot be waited for, or what it has set cannot be removed at the end. Others are told on standard error, and it tries again.
 pub async fn run(store: Store, options: Options, registry: Registry, alive: impl Fn()) -> Result<(), Error> {
     // Whether an endpoint is ready must not wait: its routes follow from it.
     let (mut news, _followers) = followed::follow(&store, |_| Duration::ZERO, tell);
@@ -127,6 +127,9 @@ impl Node {
         // Nobody is to wait for a node that is gone.
         self.ready = false;
         self.report().await;
+        if self.host.is_some() && self.world.is_empty() {
+            Host::cleanup().await?;
+        }
         Ok(())
     }
 

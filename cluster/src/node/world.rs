@@ -56,6 +56,11 @@ pub(super) struct Part {
 }
 
 impl World {
+    /// Says whether nobody has slices.
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_listed() && self.objects.sets().is_empty()
+    }
+
     /// Works out what a host routes: what its own endpoints announce, or what all of them do.
     pub(super) fn part(&mut self, node: &Name, all_endpoints: bool) -> Part {
         let mut part = Part::default();

@@ -47,16 +47,25 @@ impl Pod {
         });
         run(&format!("ip link add {link} type veth peer name eth0 netns {process}"));
         run(&format!("ip link set {link} up"));
+        run(&format!("ip addr add fe80::1/64 dev {link} nodad"));
         pod.run(&format!("ip addr add {address}/128 dev eth0 nodad"));
         pod.run("ip link set eth0 up");
         pod.run("ip link set lo up");
-        pod.run("ip -6 route add default dev eth0");
+        pod.run("ip -6 route add default via fe80::1 dev eth0");
         run(&format!("ip -6 route add {address} dev {link}"));
         pod
     }
 
     fn run(&self, command: &str) -> String {
         run(&format!("nsenter --target {} --net {command}", self.holder.id()))
+    }
+
+    fn script(&self, script: &str) {
+        let process = self.holder.id().to_string();
+        let done = Command::new("nsenter")
+            .args(["--target", &process, "--net", "bash", "-ec", script])
+            .status();
+        assert!(done.expect("nsenter").success(), "{script}");
     }
 }
 
@@ -271,6 +280,86 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
             Host::cleanup().await.expect("a cleanup");
             assert_eq!(routes(), [""; 0]);
             assert_eq!(run("nft list ruleset"), "");
+        },
+    );
+}
+
+/// Where kube-proxy drops what connection tracking calls invalid, a pod hands a packet on that is too big for its tunnel.
+#[test]
+fn an_error_about_a_packet_to_a_slice_reaches_the_client() {
+    inside(
+        "node::an_error_about_a_packet_to_a_slice_reaches_the_client",
+        async || {
+            host();
+            let server = Pod::new("veth-a", "2001:db8:1::a");
+            let client = Pod::new("veth-c", "2001:db8:1::c");
+            server.script(
+                "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+             ip link add tunnel mtu 1400 type veth peer name far
+             ip link set tunnel up
+             ip link set far up
+             ip -6 route add 2001:db8:5::/48 dev tunnel",
+            );
+            run("nft add table ip6 proxy");
+            run("nft add chain ip6 proxy forward { type filter hook forward priority filter ; }");
+            run("nft add rule ip6 proxy forward ct state invalid drop");
+            run("ip -6 route add 2001:db8:5::/64 via 2001:db8:1::a dev veth-a onlink");
+            run("ip -6 route add 2001:db8:5:1::/64 via 2001:db8:1::a dev veth-a onlink");
+            run("ip -6 route add 2001:db8:5:2::/64 via 2001:db8:1::a dev veth-a onlink");
+            let allowed = vec![net("2001:db8:5::/64"), net("2001:db8:5:1::7/128")];
+            let node = Host::open(allowed).await.expect("a host");
+            // The last one is none of a slice: it is tracked, as ever.
+            for address in ["2001:db8:5::7", "2001:db8:5:1::7", "2001:db8:5:2::7"] {
+                eventually("the client knows how big a packet may be", || {
+                    // The error is for a socket that is open.
+                    client.script(&format!(
+                        "exec 3>/dev/udp/{address}/9; head -c 1430 /dev/zero >&3; head -c 1430 /dev/zero >&3 || true"
+                    ));
+                    client.run(&format!("ip -6 route get {address}")).contains("mtu 1400")
+                });
+            }
+            let told = run("nft list table ip6 ssa-cluster-node");
+            assert_eq!(told.matches("@th,256,128").count(), 2, "{told}");
+            drop(node);
+            Host::cleanup().await.expect("a cleanup");
+            drop((server, client));
+        },
+    );
+}
+
+#[test]
+fn a_node_that_ends_leaves_its_routes_or_nothing_where_there_are_no_slices() {
+    inside(
+        "node::a_node_that_ends_leaves_its_routes_or_nothing_where_there_are_no_slices",
+        async || {
+            host();
+            let pod = Pod::new("veth-a", "2001:db8:1::a");
+            let store = Store::new(Arc::new(Memory::new()));
+            endpoint(&store, "a", "2001:db8:1::a", "here").await;
+            let map =
+                json!({"sliceSet": "web", "epoch": 1, "endpoints": [{"name": "a", "owned": ["2001:db8:5::/64"]}]});
+            let map = object::<SliceMapSpec>("SliceMap", "web", &map);
+            let map = store.create(&map).await.expect("a map");
+            let own = ["2001:db8:5::/64 via 2001:db8:1::a dev veth-a metric 100"];
+            for has_slices in [true, false] {
+                let options = Options {
+                    node: Name::new("here").expect("a name"),
+                    allowed: vec![net("2001:db8:5::/64")],
+                    all_endpoints: false,
+                };
+                let node = tokio::task::spawn_local(node::run(store.clone(), options, Registry::default(), || ()));
+                until_routes("it routes", &own).await;
+                if !has_slices {
+                    let version = map.metadata.resource_version.as_ref();
+                    store.delete::<SliceMapSpec>(map.name(), version).await.expect("gone");
+                    until_routes("it routes nothing", &[]).await;
+                }
+                run(&format!("kill -TERM {}", std::process::id()));
+                node.await.expect("it ends").expect("in order");
+                assert_eq!(routes(), if has_slices { &own[..] } else { &[] });
+                assert_eq!(run("nft list tables").contains("ssa-cluster-node"), has_slices);
+            }
+            drop(pod);
         },
     );
 }
