@@ -8,6 +8,7 @@
 //! other.
 
 mod balance;
+mod calm;
 mod everything;
 mod leftovers;
 mod liveness;
@@ -46,6 +47,7 @@ use crate::{
     store::{Store, StoreError},
 };
 use balance::Loads;
+use calm::Calm;
 use everything::Everything;
 use liveness::Liveness;
 use moves::Memory;
@@ -61,17 +63,20 @@ pub struct Options {
     pub quiet: Duration,
     /// Routers are not waited for any longer than this.
     pub converge_limit: Duration,
+    /// Slices are spread anew over pods once these have been the same for so long, unless one leaves that has some.
+    pub settle: Duration,
     /// How many moves that are over are kept for people to read, in each set.
     pub kept_moves: usize,
 }
 
 impl Default for Options {
-    /// 15 s, 2 s, 30 s and 64 moves.
+    /// 15 s, 2 s, 30 s, 3 s and 64 moves.
     fn default() -> Self {
         Self {
             lost_after: Duration::from_secs(15),
             quiet: Duration::from_secs(2),
             converge_limit: Duration::from_secs(30),
+            settle: Duration::from_secs(3),
             kept_moves: 64,
         }
     }
@@ -87,6 +92,7 @@ pub struct Controller {
     hosts: Liveness,
     memory: Memory,
     refusals: Refusals,
+    calm: Calm,
     loads: Loads,
     /// What endpoints have said of their loads since the last round.
     measured: Option<BTreeMap<Name, LoadReport>>,
@@ -104,6 +110,7 @@ impl Controller {
             hosts: Liveness::default(),
             memory: Memory::default(),
             refusals: Refusals::default(),
+            calm: Calm::default(),
             loads: Loads::default(),
             measured: None,
             pods: watch::channel(pods::Seen::Nothing).1,
@@ -147,8 +154,9 @@ impl Controller {
             .map(SliceMove::name)
             .collect();
         self.memory.retain(|name| open.contains(name));
-        self.loads
-            .retain(|name| everything.sets.iter().any(|set| set.name() == name));
+        let is_there = |name: &Name| everything.sets.iter().any(|set| set.name() == name);
+        self.loads.retain(is_there);
+        self.calm.retain(is_there);
         self.describe_pods(&everything, &mut round).await?;
         self.forget_sets(&everything, &mut round).await?;
         let measured = self.measured.take();

@@ -171,9 +171,11 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         remembered.forwarded = (forwarded, now);
     }
     let elapsed = now.saturating_sub(remembered.since);
+    // Its object goes with its pod: there is nobody who hands anything on, and no flow that could be cut.
+    let absent = giver.is_some_and(|giver| !around.endpoints.contains_key(giver));
     // What was not counted is not quiet, as long as there is somebody who counts.
     let is_known = forwarded.is_some() || giver.is_none_or(|giver| around.is_lost(giver));
-    let quiet = is_known && now.saturating_sub(remembered.forwarded.1) >= around.options.quiet;
+    let quiet = absent || (is_known && now.saturating_sub(remembered.forwarded.1) >= around.options.quiet);
 
     let from = giver.map(|giver| around.side(giver, one));
     let standby_is_there = handover.prefixes.iter().all(|prefix| {
@@ -186,7 +188,7 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         .filter(|observed| self::progress(observed) >= progress && handover.phase == Phase::Drain)
         .and_then(|observed| observed.flows);
     let deadline = Duration::from_secs(around.set.handover.drain_seconds.get().into());
-    let gone = from.is_some_and(|from| from.lost) && elapsed >= around.options.lost_after;
+    let gone = absent || (from.is_some_and(|from| from.lost) && elapsed >= around.options.lost_after);
     let named = handover
         .prefixes
         .iter()

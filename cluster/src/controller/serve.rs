@@ -16,10 +16,11 @@ use super::{
     moves::{Around, Memory},
     pieces::Pieces,
     placement::{Member, Numbered, Wish},
+    pods,
     report::Report,
     round::Round,
     stored_map,
-    wishes::{all_follow, begin_map, members, partial_pins, refusing, unfounded, wishes},
+    wishes::{all_follow, arrived, begin_map, members, partial_pins, refusing, unfounded, wishes},
 };
 use crate::{
     load::LoadReport,
@@ -86,6 +87,8 @@ impl Controller {
         });
         self.loads.describe(set, &mut report);
 
+        let calm = self.calm.note(set.name(), &numbered.fingerprint(set), now);
+        let may_go_on_changing = pods::selects(set) && calm < self.options.settle;
         let mut set = Cow::Borrowed(set);
         let mut placed = set.status.placed.clone();
         // What begins; and when all is quiet, standbys, and prefixes that are joined or split.
@@ -105,6 +108,7 @@ impl Controller {
                 members: &members,
                 steps: &steps,
                 may_move: wanted.is_none() && !set.spec.placement.paused,
+                may_go_on_changing,
             };
             let begun = context.begun(&mut self.loads, known, &mut placed, round);
             if placed.is_none() && set.status.placed.is_some() {
@@ -147,6 +151,8 @@ struct Context<'a> {
     steps: &'a [(&'a SliceMove, Next)],
     /// Nothing forbids to move what is where it may be.
     may_move: bool,
+    /// More endpoints may be about to come or go.
+    may_go_on_changing: bool,
 }
 
 impl Context<'_> {
@@ -168,7 +174,13 @@ impl Context<'_> {
         let map = self.around.map;
         let fingerprint = numbered.fingerprint(set);
         let is_settled = placed.as_ref() == Some(&fingerprint) && !numbered.is_anything_homeless(map);
-        let spreads = if self.may_move && !is_settled { room } else { 0 };
+        // Whoever leaves has no time to lose.
+        let waits = self.may_go_on_changing && !numbered.is_anything_homeless(&arrived(map, self.steps));
+        let spreads = if self.may_move && !is_settled && !waits {
+            room
+        } else {
+            0
+        };
         let mut open = self.steps.iter().map(|(one, _)| *one);
         let begun = match wishes(numbered, replicas, self.around, self.members, self.steps, spreads) {
             Ok(wishes) => wishes,

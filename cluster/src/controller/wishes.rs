@@ -83,14 +83,18 @@ pub(super) fn wishes(
     busy.extend(failures.iter().flat_map(|wish| wish.prefixes.iter().copied()));
     wishes.extend(failures);
     if numbered.can_serve() && spreads > 0 {
-        // What is on its way counts where it goes to: it may take as long as its flows last.
-        let arrived = open.iter().fold(around.map.clone(), |map, (one, _)| {
-            let handover = one.handover();
-            map.with_owner(&handover.prefixes, &handover.to, map.epoch())
-        });
+        let arrived = arrived(around.map, open);
         wishes.extend(numbered.spread(replicas, &arrived, &busy)?.into_iter().take(spreads));
     }
     Ok(wishes)
+}
+
+/// Returns the map as it will be: what is on its way counts where it goes to, for it may take as long as its flows last.
+pub(super) fn arrived(map: &Map, open: &[(&SliceMove, Next)]) -> Map {
+    open.iter().fold(map.clone(), |map, (one, _)| {
+        let handover = one.handover();
+        map.with_owner(&handover.prefixes, &handover.to, map.epoch())
+    })
 }
 
 /// Says which endpoints of a set refuse some of it.

@@ -2,6 +2,7 @@
 
 mod balance;
 mod dry;
+mod pods;
 mod sets;
 mod trust;
 
