@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 KIND = ROOT / "kind-cluster"
 SHARED = "ssa-e2e"
-# The injection template of pods with an agent, beside `ssa` of those whose slices are set by a script.
+# The injection templates of pods with an agent, beside `ssa` of those whose slices are set by a script: without
+# heartbeats, for on a busy machine who is not lost must not be taken for it, and with them, for those that get lost.
 AGENTS = "ssa-agents"
+HEARTBEATS = "ssa-heartbeats"
 # What of kind-cluster/env.sh scenarios need.
 NEEDED = ("PATH", "KUBECONFIG", "DOCKER_HOST", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "SSA_KIND_NODES")
 
@@ -171,11 +173,11 @@ def _give_template(image: Any, cluster: Any, say: Callable[[str], None]) -> None
         helm = Helm("helm", Path(folder))
         wanted = {}
         operators: list[str | Path] = []
+        with_agent = f"resolver.image={image},cluster.enabled=true,cluster.image={cluster}"
         for name, values in {
             "ssa": f"resolver.image={image}",
-            # On a busy machine handovers take longer than they do elsewhere.
-            AGENTS: f"resolver.image={image},cluster.enabled=true,cluster.image={cluster},"
-            "cluster.agent.preStopSeconds=40,cluster.agent.heartbeats=false",
+            AGENTS: f"{with_agent},cluster.agent.heartbeats=false",
+            HEARTBEATS: with_agent,
         }.items():
             objects = helm.objects("--set", values, "-s", "templates/injection.yaml")
             data = objects["ConfigMap", "ssa-injection"]["data"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import timeouts
+from .cluster import CLIENTS
 from .cluster_shared import AGENTS
 from .programs import workload
 
@@ -18,17 +20,32 @@ if TYPE_CHECKING:
 SELECTOR = "app=web"
 
 
-def web(stage: Cluster, image: str, replicas: int, ready_after: int) -> dict[str, Any]:
-    """Returns the Deployment of the servers, which say so many seconds long that they are not ready."""
+@dataclass(frozen=True)
+class Servers:
+    """What the Deployment of the servers is like."""
+
+    replicas: int = 2
+    # How many seconds they say that they are not ready.
+    ready_after: int = 0
+    # The injection template beside Istio's.
+    template: str = AGENTS
+    # How Istio captures their connections.
+    interception: str = "REDIRECT"
+    rolling: dict[str, Any] = field(default_factory=lambda: {"maxSurge": 1, "maxUnavailable": 0})
+
+
+def web(stage: Cluster, image: str, servers: Servers) -> dict[str, Any]:
+    """Returns the Deployment of the servers."""
     container = {
         "name": "app",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/opt/workload", "serve", f"--ready-after={ready_after}s"],
+        "command": ["/opt/workload", "serve", f"--ready-after={servers.ready_after}s"],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1},
     }
     annotations = {
-        "inject.istio.io/templates": f"sidecar,{AGENTS}",
+        "inject.istio.io/templates": f"sidecar,{servers.template}",
+        "sidecar.istio.io/interceptionMode": servers.interception,
         "traffic.sidecar.istio.io/excludeInboundPorts": "9467",
     }
     spread = {
@@ -42,8 +59,8 @@ def web(stage: Cluster, image: str, replicas: int, ready_after: int) -> dict[str
         "kind": "Deployment",
         "metadata": {"name": "web", "namespace": stage.name},
         "spec": {
-            "replicas": replicas,
-            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "replicas": servers.replicas,
+            "strategy": {"rollingUpdate": servers.rolling},
             "selector": {"matchLabels": {"app": "web"}},
             "template": {
                 "metadata": {"labels": {"app": "web", "ssa-inbound": "enabled"}, "annotations": annotations},
@@ -93,14 +110,14 @@ class Users:
         self.process.communicate(timeout=timeouts.COMMAND)
 
 
-def start(stage: Cluster, service: Service, records: str, values: str, node: str, ready_after: int = 0) -> Pod:
-    """Starts two servers and a client with STRICT mutual TLS, and has the slices spread; returns the client."""
+def start(stage: Cluster, service: Service, records: str, values: str, servers: Servers) -> Pod:
+    """Starts servers and a client with STRICT mutual TLS, and has the slices spread; returns the client."""
     image = stage.image("workload", workload())
     stage.publish(records)
     stage.mtls("STRICT")
     stage.release(values, **stage.agents)
-    stage.apply(web(stage, image, 2, ready_after))
-    (client,) = stage.start(stage.workload("client", "client", node=node, app={"image": image}))
+    stage.apply(web(stage, image, servers))
+    (client,) = stage.start(stage.workload("client", "client", node=CLIENTS, app={"image": image}))
     stage.rolled_out("deploy/web")
     stage.spread(service, SELECTOR, bits=6)
     stage.wait_filter((client, "outbound"), *((pod, "inbound") for pod in stage.chosen(SELECTOR)))

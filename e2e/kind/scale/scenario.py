@@ -9,8 +9,8 @@ pod that ends are closed by the server in order, and made anew.
 """
 
 from lib import timeouts
-from lib.cluster import CLIENTS, Cluster, Service
-from lib.cluster_users import SELECTOR, Users, gone, start
+from lib.cluster import Cluster, Service
+from lib.cluster_users import SELECTOR, Servers, Users, gone, start
 from lib.files import Files
 
 LIMIT = 900
@@ -20,7 +20,7 @@ SCALE = Service(FILES.published()["scale"])
 
 
 def run(stage: Cluster) -> None:
-    client = start(stage, SCALE, FILES.text("zone"), FILES.text("values.yaml"), CLIENTS, ready_after=25)
+    client = start(stage, SCALE, FILES.text("zone"), FILES.text("values.yaml"), Servers(ready_after=25))
     users = Users(stage, client, SCALE)
     steps = {
         "2 to 4": ("scale", "deploy/web", "--replicas=4"),

@@ -134,7 +134,7 @@ type result struct {
 	Answered int64 `json:"answered"`
 	// Connections that the server ended in order, and that were made anew.
 	Moved int64 `json:"moved"`
-	// What failed: when, in seconds since 1970, and why.
+	// What failed: when it began, in seconds since 1970, and why.
 	Failed   []string `json:"failed"`
 	Failures int64    `json:"failures"`
 	// The longest time between two answers of one client, in milliseconds.
@@ -158,7 +158,8 @@ func (r *result) answered(since time.Time) {
 
 func (r *result) moved() { atomic.AddInt64(&r.Moved, 1) }
 
-func (c *clients) failed(r *result, why error) {
+// What began then has failed.
+func (c *clients) failed(r *result, began time.Time, why error) {
 	if c.ending.Load() {
 		return
 	}
@@ -166,7 +167,7 @@ func (c *clients) failed(r *result, why error) {
 	defer r.lock.Unlock()
 	r.Failures++
 	if len(r.Failed) < 50 {
-		r.Failed = append(r.Failed, fmt.Sprintf("%.3f %v", float64(time.Now().UnixMilli())/1000, why))
+		r.Failed = append(r.Failed, fmt.Sprintf("%.3f %v", float64(began.UnixMilli())/1000, why))
 	}
 }
 
@@ -250,7 +251,7 @@ func (c *clients) keep(r *result, number int) {
 	for !c.ending.Load() {
 		began := time.Now()
 		if err := get(client, "http://"+c.host+":8080/"); err != nil {
-			c.failed(r, err)
+			c.failed(r, began, err)
 		} else {
 			r.answered(began)
 		}
@@ -264,83 +265,88 @@ func (c *clients) keep(r *result, number int) {
 
 func (c *clients) socket(r *result, _ int) {
 	for !c.ending.Load() {
-		if err := c.oneSocket(r); err != nil {
+		if began, err := c.oneSocket(r); err != nil {
 			if status := websocket.CloseStatus(err); status == websocket.StatusGoingAway {
 				r.moved()
 			} else {
-				c.failed(r, err)
+				c.failed(r, began, err)
 				time.Sleep(time.Second)
 			}
 		}
 	}
 }
 
-func (c *clients) oneSocket(r *result) error {
+// Returns when what has failed began.
+func (c *clients) oneSocket(r *result) (time.Time, error) {
+	began := time.Now()
 	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	socket, _, err := websocket.Dial(patience, "ws://"+c.host+":8080/ws", nil)
 	if err != nil {
-		return err
+		return began, err
 	}
 	defer socket.CloseNow()
 	for !c.ending.Load() {
-		began := time.Now()
+		began = time.Now()
 		patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		if err = socket.Write(patience, websocket.MessageText, []byte("a message")); err == nil {
 			_, _, err = socket.Read(patience)
 		}
 		cancel()
 		if err != nil {
-			return err
+			return began, err
 		}
 		r.answered(began)
 		time.Sleep(time.Duration(300+rand.Intn(400)) * time.Millisecond)
 	}
-	return nil
+	return began, nil
 }
 
 // A channel with one stream after another: messages go to and fro for some seconds each.
 func (c *clients) stream(r *result, _ int) {
 	channel, err := grpc.NewClient("passthrough:///"+c.host+":50051", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		c.failed(r, err)
+		c.failed(r, time.Now(), err)
 		return
 	}
 	for !c.ending.Load() {
-		if err := c.oneStream(r, pb.NewTestServiceClient(channel)); err != nil {
-			c.failed(r, err)
+		if began, err := c.oneStream(r, pb.NewTestServiceClient(channel)); err != nil {
+			c.failed(r, began, err)
 			time.Sleep(time.Second)
 		}
 	}
 }
 
-func (c *clients) oneStream(r *result, service pb.TestServiceClient) error {
+// Returns when what has failed began.
+func (c *clients) oneStream(r *result, service pb.TestServiceClient) (time.Time, error) {
+	began := time.Now()
 	patience, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	stream, err := service.FullDuplexCall(patience)
 	if err != nil {
-		return err
+		return began, err
 	}
 	until := time.Now().Add(time.Duration(3000+rand.Intn(3000)) * time.Millisecond)
 	for time.Now().Before(until) && !c.ending.Load() {
-		began := time.Now()
+		began = time.Now()
 		asked := &pb.StreamingOutputCallRequest{ResponseParameters: []*pb.ResponseParameters{{Size: 100}}}
 		if err := stream.Send(asked); err != nil {
-			return err
+			return began, err
 		}
 		if _, err := stream.Recv(); err != nil {
-			return err
+			return began, err
 		}
 		r.answered(began)
 		time.Sleep(time.Duration(200+rand.Intn(200)) * time.Millisecond)
 	}
+	began = time.Now()
 	if err := stream.CloseSend(); err != nil {
-		return err
+		return began, err
 	}
 	if _, err := stream.Recv(); err != nil && err != io.EOF {
-		return err
+		return began, err
 	}
-	return nil
+	return began, nil
 }
 
 // One request over a connection of its own, on a port that the mesh takes for TCP.
@@ -348,7 +354,7 @@ func (c *clients) connect(r *result) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	began := time.Now()
 	if err := get(client, "http://"+c.host+":9000/"); err != nil {
-		c.failed(r, err)
+		c.failed(r, began, err)
 	} else {
 		r.answered(began)
 	}
