@@ -7,6 +7,7 @@
 //! - [`metrics`] and [`http`] are what a command tells of itself, and where.
 //! - [`alone`] keeps two of one program out of one network namespace.
 //! - [`heartbeat`] tells endpoints who of their peers is lost.
+//! - [`lease`] is by what endpoints take new flows where no two may.
 //! - [`kernel`] makes a kernel's routes, rules and tunnels what they shall be.
 //! - [`yaml`] writes values for people.
 //! - [`store`] keeps them, behind one interface: in a directory, in etcd, or in Kubernetes.
@@ -28,6 +29,7 @@ pub mod heartbeat;
 pub mod http;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+pub mod lease;
 pub mod load;
 pub mod metrics;
 #[cfg(target_os = "linux")]

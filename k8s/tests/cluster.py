@@ -113,7 +113,7 @@ class Cluster(Checks):
                 if verb not in ("get", "list", "watch")
             }
             if name == "agent":
-                assert writes == {("sliceendpoints/status", "patch")}, writes
+                assert writes == {("sliceendpoints/status", "patch"), ("leases", "patch")}, writes
             if name == "node":
                 assert {resource.partition("/")[0] for resource, _ in writes} == {"slicenodes"}, writes
             assert not {"secrets", "configmaps", "pods/exec"} & {resource for resource, _ in writes}

@@ -5,12 +5,13 @@
 //! changes nothing.
 
 mod application;
+mod lease;
 mod peers;
 mod probe;
 mod report;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{Map, View};
+use ssa_snapshot::Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, sleep_until};
@@ -29,9 +31,11 @@ use crate::clock::{RENEWED, now, or_never};
 use crate::followed::{self, News, Objects};
 use crate::heartbeat::{self, Beats, Heard, Key};
 use crate::kernel::{Error, Kernel, Settings, table};
+use crate::lease::{kernel, name as lease_of};
 use crate::objects::{Kind, LabelValue, Name, SliceEndpointStatus};
 use crate::store::{Location, Store, StoreError};
 use application::{Finished, Hooks};
+use lease::{Held, Keeper};
 use peers::{Circumstances, Found};
 use probe::Readiness;
 use world::Part;
@@ -60,6 +64,8 @@ pub struct Options {
     pub heartbeats: Option<Heartbeats>,
     /// What a stateful application is told and asked.
     pub application: Application,
+    /// How long its lease lasts, in seconds, where ownership is exclusive.
+    pub lease: Number<1, 3600, 15>,
 }
 
 /// What a stateful application is told and asked.
@@ -192,6 +198,8 @@ struct Agent {
     ignored: Option<watch::Receiver<String>>,
     /// What the kernel was told last.
     part: Part,
+    /// What it was given and may not have, since this run began: leaders come and go, and are not to give it that again.
+    refused: BTreeSet<Ipv6Net>,
     /// What was told people last: nothing is said twice.
     told: Vec<String>,
     /// The same, of single things by their names.
@@ -206,6 +214,12 @@ struct Agent {
     is_here: bool,
     /// What keeps it from serving, for people.
     trouble: Option<String>,
+    /// Names the kernel that it reports of.
+    kernel_name: Name,
+    /// Holds the lease; none where the endpoint's name is too long for one.
+    keeper: Option<Keeper>,
+    /// Whether the kernel took new flows of exclusive sets when that was last looked at.
+    leased: bool,
     hooks: Hooks,
     /// What the application is told; empty before anything is known.
     lines: watch::Sender<Arc<str>>,
@@ -232,6 +246,17 @@ impl Agent {
             what: "draw a number for this run",
             source,
         })?;
+        let kernel_name = kernel().map_err(|source| Error::Flows {
+            what: "name this network namespace",
+            source,
+        })?;
+        let keeper = match lease_of(&options.endpoint) {
+            Ok(lease) => Some(Keeper::start(store.clone(), lease, kernel_name.clone(), options.lease)),
+            Err(error) => {
+                tell(&format!("{error}: it takes no new flows of exclusive sets"));
+                None
+            }
+        };
         let mut readiness = Readiness::default();
         if options.probe.is_none() {
             readiness.note(true);
@@ -242,6 +267,9 @@ impl Agent {
         Ok(Self {
             store,
             options,
+            kernel_name,
+            keeper,
+            leased: false,
             hooks,
             lines: watch::channel(Arc::from("")).0,
             instance,
@@ -256,6 +284,7 @@ impl Agent {
             heard: None,
             ignored: None,
             part: Part::default(),
+            refused: BTreeSet::new(),
             told: Vec::new(),
             told_once: BTreeMap::new(),
             reported: None,
@@ -290,6 +319,7 @@ impl Agent {
         counted.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut renewed = interval(RENEWED);
         renewed.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut held: Option<watch::Receiver<Held>> = self.keeper.as_ref().map(Keeper::held);
         let mut retry = None;
         while !self.is_over() {
             let ends = self.ends;
@@ -315,6 +345,14 @@ impl Agent {
                 // Nothing follows from it: whoever sends such heartbeats is not to keep the agent busy.
                 () = changed(&mut self.ignored) => self.tell_ignored(),
                 () = changed(&mut self.heard) => retry = self.act().await?,
+                () = changed(&mut held) => {
+                    if let Some(held) = &mut held {
+                        held.borrow_and_update();
+                    }
+                    if self.permit().await {
+                        self.report().await;
+                    }
+                }
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
                 _ = renewed.tick() => self.report().await,
                 () = or_never(retry.map(sleep_until)) => retry = self.act().await?,
@@ -324,10 +362,14 @@ impl Agent {
             }
         }
         self.beats = None;
-        match self.kernel.take() {
+        let closed = match self.kernel.take() {
             Some(kernel) => kernel.close().await,
             None => Kernel::cleanup().await,
+        };
+        if let Some(keeper) = self.keeper.take().filter(|_| closed.is_ok()) {
+            keeper.end().await;
         }
+        closed
     }
 
     fn learn(&mut self, news: News) {
@@ -454,6 +496,7 @@ impl Agent {
             tell(text);
         }
         self.told = told;
+        self.permit().await;
         if let Some((_, beats)) = self.beats.as_ref().filter(|_| self.applied) {
             beats.tell(self.part.told.clone());
         }
@@ -502,6 +545,8 @@ impl Agent {
         };
         let (endpoint, kept, views) = (&self.options.endpoint, &mut self.kept, &mut self.views);
         self.part = self.world.part(endpoint, &circumstances, kept, views);
+        let room = report::MOST.saturating_sub(self.refused.len());
+        self.refused.extend(self.part.refused.iter().take(room).copied());
         self.found = None;
     }
 

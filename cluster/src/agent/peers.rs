@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{EndpointName, Handover, Map, Metric, Phase, View};
+use ssa_slices::handover::{EndpointName, Handover, Map, Metric, Ownership, Phase, View};
 
 use crate::followed::Objects;
 use crate::heartbeat::{SetId, SetState, Standing, State, Told};
@@ -71,7 +71,11 @@ pub(super) fn view<'a>(
     let is_lost = |peer: &&EndpointName| {
         circumstances.standing(peer) == Standing::Lost || (circumstances.has_rejoined(peer, set) && !view.rejoined)
     };
-    view.lost = peers.iter().filter(is_lost).cloned().collect();
+    // One that is not heard may accept all the same: where no two may, the leader alone knows that it surely does not.
+    view.lost = match map.ownership() {
+        Ownership::Available => peers.iter().filter(is_lost).cloned().collect(),
+        Ownership::Exclusive => BTreeSet::new(),
+    };
     let has_taken = |peer: &&EndpointName| circumstances.state(peer, set).taken;
     view.taken_by = peers.iter().filter(has_taken).cloned().collect();
     // Who could have taken over what this endpoint lost has lost everything too, or is not there.
@@ -166,7 +170,7 @@ pub(super) fn tell(
 
 #[cfg(test)]
 mod tests {
-    use ssa_slices::handover::{Epoch, Ownership};
+    use ssa_slices::handover::Epoch;
 
     use super::*;
 
@@ -180,10 +184,14 @@ mod tests {
 
     /// `a` owns one half and `b` the other; each stands by for the other.
     fn map() -> Map {
+        map_of(Ownership::Available)
+    }
+
+    fn map_of(ownership: Ownership) -> Map {
         let halves = ["2001:db8::/65", "2001:db8:0:0:8000::/65"].map(net);
         let owned = [(halves[0], one("a")), (halves[1], one("b"))];
         let standby = [(halves[0], one("b")), (halves[1], one("a"))];
-        Map::new(Epoch::new(1), Ownership::Available, owned, standby).expect("a map")
+        Map::new(Epoch::new(1), ownership, owned, standby).expect("a map")
     }
 
     fn set() -> Name {
@@ -215,6 +223,22 @@ mod tests {
         };
         let view = seen(&mut views, &alive);
         assert_eq!((view.taken, view.lost), (taken, BTreeSet::new()));
+    }
+
+    #[test]
+    fn nobody_takes_anything_of_an_exclusive_set_and_nobody_is_lost() {
+        let found = Found {
+            announced: [(net("2001:db8:0:0:8000::/65"), 50)].into(),
+            nothing: false,
+        };
+        let circumstances = Circumstances {
+            heard: heard(Standing::Lost, false, true),
+            found: Some(&found),
+            ..Circumstances::default()
+        };
+        let (mut views, map) = (BTreeMap::new(), map_of(Ownership::Exclusive));
+        let view = view(&one("a"), &map, &[], &circumstances, views.entry(set()));
+        assert_eq!(*view, View::default());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::objects::{
 use crate::store::StoreError;
 
 /// The most prefixes that a status lists: of what was taken over, and of what is refused.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 /// How many prefixes a message names.
 const NAMED: usize = 8;
 /// For how many renewals another run has to be silent before this one reports again.
@@ -136,8 +136,8 @@ impl Agent {
         let mut conditions = Vec::new();
         let (why, message) = reason.unwrap_or(("Serving", String::new()));
         conditions.extend(condition("Ready", ready, why, &message, wall));
-        let refused = !self.part.refused.is_empty();
-        let named: Vec<String> = self.part.refused.iter().take(NAMED).map(ToString::to_string).collect();
+        let refused = !self.refused.is_empty();
+        let named: Vec<String> = self.refused.iter().take(NAMED).map(ToString::to_string).collect();
         let (why, message) = if refused {
             let allowed: Vec<String> = self
                 .options
@@ -146,7 +146,7 @@ impl Agent {
                 .take(NAMED)
                 .map(ToString::to_string)
                 .collect();
-            let more = self.part.refused.len().saturating_sub(NAMED);
+            let more = self.refused.len().saturating_sub(NAMED);
             let more = if more > 0 {
                 format!(" and {more} more")
             } else {
@@ -158,10 +158,23 @@ impl Agent {
             ("Allowed", String::new())
         };
         conditions.extend(condition("PrefixesAllowed", !refused, why, &message, wall));
-        let prefixes = self.part.refused.iter().take(MOST).map(|prefix| Prefix::new(*prefix));
+        if self.part.exclusive {
+            let why = self.unleased();
+            let (holds, reason) = (why.is_none(), if why.is_none() { "Held" } else { "NotHeld" });
+            let message = why.map(|why| format!("takes no new flows of exclusive sets: {why}"));
+            conditions.extend(condition(
+                "LeaseHeld",
+                holds,
+                reason,
+                &message.unwrap_or_default(),
+                wall,
+            ));
+        }
+        let prefixes = self.refused.iter().take(MOST).map(|prefix| Prefix::new(*prefix));
         let mut status = SliceEndpointStatus {
             observed_generation: 0,
             instance: Some(self.instance.clone()),
+            kernel: Some(self.kernel_name.clone()),
             refused: prefixes.collect(),
             ready,
             ready_since: since.map_or(Some(wall), |before| before.ready_since),
@@ -214,6 +227,7 @@ impl Agent {
         for told in &mut observed {
             if let Some(one) = self.part.moves.iter().find(|one| *one.name() == told.name) {
                 self.hooks.hold(&self.options.endpoint, one, told);
+                self.hold_without_lease(one, told);
             }
         }
         observed
@@ -315,6 +329,7 @@ mod tests {
             drain: Duration::ZERO,
             heartbeats: None,
             application: Application::default(),
+            lease: ssa_snapshot::Number::default(),
         };
         let store = Store::new(Arc::new(Memory::new()));
         let mut agent = Agent::new(store, options, mpsc::channel(1).0).expect("an agent");

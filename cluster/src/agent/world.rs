@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{self, Handover, KernelRoute, Map, View};
+use ssa_slices::handover::{self, Admission, Handover, KernelRoute, Map, Ownership, View};
 
 use super::peers::{self, Circumstances};
 use crate::followed::Objects;
@@ -25,6 +25,8 @@ pub(super) struct Part {
     pub(super) refused: BTreeSet<Ipv6Net>,
     /// Whether it has something that others would have to take before it ends.
     pub(super) serves: bool,
+    /// Whether it takes part in an exclusive set, and needs its lease.
+    pub(super) exclusive: bool,
     /// Who is to hear its heartbeats, and what they are told.
     pub(super) told: BTreeMap<Name, Told>,
     /// What cannot be used, for people.
@@ -53,7 +55,8 @@ impl Objects {
         let sets = self.sets();
         kept.retain(|set, _| sets.contains(set));
         views.retain(|set, _| sets.contains(set));
-        let mut routes = BTreeSet::new();
+        let (mut routes, mut fences) = (BTreeSet::new(), BTreeSet::new());
+        let listed = self.endpoints.get(endpoint).map_or(&[][..], |one| &one.spec.slice_sets);
         for set in sets {
             match self.read_map(set, kept) {
                 Ok(parts) => part.maps.extend(parts),
@@ -64,6 +67,9 @@ impl Objects {
             let handovers: Vec<Handover> = moves.iter().map(|one| one.handover()).collect();
             let view = peers::view(&me, map, &handovers, circumstances, views.entry(set.clone()));
             routes.extend(handover::routes(&me, map, &handovers, view));
+            let fenced = handover::fences(&me, map, &handovers, view);
+            part.exclusive |= map.ownership() == Ownership::Exclusive && (listed.contains(set) || !fenced.is_empty());
+            fences.extend(fenced);
             let mine = moves.into_iter().filter(|one| {
                 !one.status.phase.is_final() && (one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint))
             });
@@ -72,6 +78,7 @@ impl Objects {
             peers::tell(set, &peers::of(&me, map, &handovers), view, self, &mut part.told);
         }
         part.serves |= !part.moves.is_empty();
+        part.wanted.admission = Admission::of(&fences);
         part.keep(routes, circumstances.allowed, self.tunnel(endpoint));
         part
     }

@@ -67,6 +67,10 @@ pub(crate) struct Agent {
     /// How long each of these may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     hook_seconds: u32,
+    /// How long its lease lasts, where ownership is exclusive: new flows stop seven eighths of that after it was last renewed,
+    /// and go elsewhere after nine eighths of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=3600))]
+    lease_seconds: u32,
 }
 
 impl Agent {
@@ -96,6 +100,7 @@ impl Agent {
                 outgoing: self.outgoing,
                 deadline: Duration::from_secs(self.hook_seconds.into()),
             },
+            lease: ssa_snapshot::Number::new(self.lease_seconds).unwrap_or_default(),
         };
         agent::run(&location, options).await
     }

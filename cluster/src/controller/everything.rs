@@ -6,9 +6,10 @@ use ipnet::Ipv6Net;
 use ssa_slices::handover::overlap;
 
 use crate::{
+    lease::PREFIX,
     objects::{
-        Name, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove, SliceMoveSpec, SliceNode,
-        SliceNodeSpec, SliceSet, SliceSetSpec, Spec,
+        Lease, LeaseSpec, Name, Ownership, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
+        SliceMoveSpec, SliceNode, SliceNodeSpec, SliceSet, SliceSetSpec, Spec,
     },
     store::{Listed, Store, StoreError},
 };
@@ -20,6 +21,8 @@ pub(super) struct Everything {
     pub(super) moves: Vec<SliceMove>,
     pub(super) endpoints: BTreeMap<Name, SliceEndpoint>,
     pub(super) nodes: Vec<SliceNode>,
+    /// The leases of endpoints, by their names; read only where a set is exclusive.
+    pub(super) leases: BTreeMap<Name, Lease>,
     /// The names of endpoints whose objects cannot be used.
     pub(super) faulty_endpoints: BTreeSet<String>,
     /// The names of all sets, those at fault too.
@@ -52,6 +55,20 @@ impl Everything {
         let moves = store.list::<SliceMoveSpec>().await?;
         let endpoints = store.list::<SliceEndpointSpec>().await?;
         let nodes = store.list::<SliceNodeSpec>().await?;
+        let mut leases = BTreeMap::new();
+        if sets
+            .objects
+            .iter()
+            .any(|set| set.spec.ownership == Ownership::Exclusive)
+        {
+            let listed = store.list::<LeaseSpec>().await?;
+            for lease in listed.objects {
+                let endpoint = lease.name().strip_prefix(PREFIX).map(Name::new);
+                if let Some(Ok(endpoint)) = endpoint {
+                    leases.insert(endpoint, lease);
+                }
+            }
+        }
         note(&sets, faults);
         note(&maps, faults);
         note(&moves, faults);
@@ -70,6 +87,7 @@ impl Everything {
                 .map(|one| (one.name().clone(), one))
                 .collect(),
             nodes: nodes.objects,
+            leases,
         })
     }
 

@@ -2,28 +2,34 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::objects::{Name, Timestamp};
+use crate::objects::Name;
 
 /// The longest between two looks that counts in full. While a leader cannot look, because the store is away or because it
 /// does not lead, endpoints cannot be seen to renew anything either.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// When each endpoint or node was seen to renew its status last, by the leader's own clock.
+/// When each endpoint or node was seen to renew its status last, or its lease, by the leader's own clock. `T` tells one
+/// renewal from another.
 ///
 /// A new leader has seen nobody, and counts from when it begins: that the leader has changed is nobody's loss.
-#[derive(Debug, Default)]
-pub(super) struct Liveness {
-    seen: BTreeMap<Name, (Option<Timestamp>, Duration)>,
+#[derive(Debug)]
+pub(super) struct Liveness<T> {
+    seen: BTreeMap<Name, (T, Duration)>,
     looked: Duration,
 }
 
-impl Liveness {
-    /// Notes when each says now that it renewed its status. Returns for how long the leader has been unable to look.
-    pub(super) fn note<'a>(
-        &mut self,
-        said: impl Iterator<Item = (&'a Name, Option<Timestamp>)>,
-        now: Duration,
-    ) -> Duration {
+impl<T> Default for Liveness<T> {
+    fn default() -> Self {
+        Self {
+            seen: BTreeMap::new(),
+            looked: Duration::ZERO,
+        }
+    }
+}
+
+impl<T: PartialEq> Liveness<T> {
+    /// Notes what each says now. Returns for how long the leader has been unable to look.
+    pub(super) fn note<'a>(&mut self, said: impl Iterator<Item = (&'a Name, T)>, now: Duration) -> Duration {
         let blind = now.saturating_sub(self.looked).saturating_sub(LOOK);
         self.looked = now;
         let mut seen = BTreeMap::new();
@@ -48,6 +54,7 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::Timestamp;
 
     #[test]
     fn silence_counts_while_the_leader_looks_and_no_more_than_that() {

@@ -10,6 +10,7 @@
 mod balance;
 mod calm;
 mod everything;
+mod leases;
 mod leftovers;
 mod liveness;
 mod maps;
@@ -17,7 +18,6 @@ mod moves;
 mod pieces;
 mod placement;
 mod pods;
-mod refusals;
 mod report;
 mod round;
 #[cfg(target_os = "linux")]
@@ -42,16 +42,17 @@ pub use run::{Heard, run};
 pub use telemetry::{record, record_leading};
 
 use crate::{
+    lease,
     load::LoadReport,
-    objects::{Name, SliceMove, SliceNode, SliceSet, Timestamp},
+    objects::{Name, ResourceVersion, SliceMove, SliceNode, SliceSet, Timestamp},
     store::{Store, StoreError},
 };
 use balance::Loads;
 use calm::Calm;
 use everything::Everything;
+use leases::Leased;
 use liveness::Liveness;
 use moves::Memory;
-use refusals::Refusals;
 use tokio::sync::watch;
 
 /// How patient a controller is.
@@ -87,11 +88,15 @@ impl Default for Options {
 pub struct Controller {
     store: Store,
     options: Options,
-    liveness: Liveness,
+    liveness: Liveness<Option<Timestamp>>,
     /// The same of nodes.
-    hosts: Liveness,
+    hosts: Liveness<Option<Timestamp>>,
+    /// By which name it holds leases of endpoints.
+    identity: Name,
+    /// When the leases of endpoints were seen to change last.
+    renewals: Liveness<Option<ResourceVersion>>,
+    leased: Leased,
     memory: Memory,
-    refusals: Refusals,
     calm: Calm,
     loads: Loads,
     /// What endpoints have said of their loads since the last round.
@@ -108,8 +113,10 @@ impl Controller {
             options,
             liveness: Liveness::default(),
             hosts: Liveness::default(),
+            identity: lease::leader(),
+            renewals: Liveness::default(),
+            leased: Leased::default(),
             memory: Memory::default(),
-            refusals: Refusals::default(),
             calm: Calm::default(),
             loads: Loads::default(),
             measured: None,
@@ -146,7 +153,7 @@ impl Controller {
         everything
             .nodes
             .retain(|node| silent(node).is_some_and(|silent| silent < lost_after));
-        self.refusals.note(&everything.endpoints);
+        self.lease(&mut everything, (now, wall), &mut round).await?;
         let open: BTreeSet<&Name> = everything
             .moves
             .iter()

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ssa_slices::handover::{self, Awaited, Facts, Handover, Map, Next, Phase, Progress, Side, next};
 
-use super::{Options, liveness::Liveness};
+use super::{
+    Options,
+    leases::{Leased, is_silent},
+    liveness::Liveness,
+};
 use crate::objects::{
     Message, Name, ObservedMove, Ownership, Reason, SliceEndpoint, SliceMove, SliceNode, SliceSetSpec, Timestamp,
 };
@@ -76,22 +80,25 @@ pub(super) struct Around<'a> {
     pub(super) map_parts: &'a [Name],
     pub(super) endpoints: &'a BTreeMap<Name, SliceEndpoint>,
     pub(super) nodes: &'a [SliceNode],
-    pub(super) liveness: &'a Liveness,
+    pub(super) liveness: &'a Liveness<Option<Timestamp>>,
+    pub(super) leased: &'a Leased,
     pub(super) options: &'a Options,
     pub(super) now: Duration,
 }
 
 impl Around<'_> {
-    /// Says whether an endpoint is lost: gone, silent, or back without what it had.
+    /// Says whether an endpoint is lost: gone, silent, or back without what it had. With exclusive ownership that is not
+    /// enough: its kernel may take new flows until the leader has its lease.
     pub(super) fn is_lost(&self, endpoint: &Name) -> bool {
-        let patience = match self.set.ownership {
-            Ownership::Available => self.options.lost_after,
-            // Its permission to accept has run out by then, whatever its clock says.
-            Ownership::Exclusive => self.options.lost_after * 2,
-        };
         let silent = self.liveness.silent_for(endpoint, self.now);
-        let rejoined = self.endpoints.get(endpoint).is_some_and(|one| one.status.rejoined);
-        rejoined || silent.is_none_or(|silent| silent > patience)
+        is_silent(self.endpoints.get(endpoint), silent, self.options.lost_after)
+            && (self.set.ownership == Ownership::Available || self.leased.is_taken(endpoint))
+    }
+
+    /// Returns an endpoint as it reports; none where it reports of another kernel than of the one that may take new flows.
+    fn reports(&self, endpoint: &Name) -> Option<&SliceEndpoint> {
+        let known = self.endpoints.get(endpoint)?;
+        (self.set.ownership == Ownership::Available || self.leased.speaks(known)).then_some(known)
     }
 
     /// Says whether an endpoint may have slices: it is ready, and neither lost nor drained.
@@ -116,7 +123,7 @@ impl Around<'_> {
 
     /// The epoch of the map that an endpoint's kernel holds all of.
     pub(super) fn follows(&self, endpoint: &Name) -> handover::Epoch {
-        let maps = self.endpoints.get(endpoint).map_or(&[][..], |one| &one.status.maps);
+        let maps = self.reports(endpoint).map_or(&[][..], |one| &one.status.maps);
         let epochs = self.map_parts.iter().map(|part| {
             let applied = maps.iter().find(|map| map.name == *part);
             applied.map_or(0, |map| map.epoch.get())
@@ -125,7 +132,7 @@ impl Around<'_> {
     }
 
     fn observed<'a>(&'a self, endpoint: &Name, one: &SliceMove) -> Option<&'a ObservedMove> {
-        let status = &self.endpoints.get(endpoint)?.status;
+        let status = &self.reports(endpoint)?.status;
         status.moves.iter().find(|observed| observed.name == *one.name())
     }
 
@@ -138,7 +145,7 @@ impl Around<'_> {
     }
 }
 
-fn progress(observed: &ObservedMove) -> Progress {
+pub(super) fn progress(observed: &ObservedMove) -> Progress {
     Progress {
         epoch: handover::Epoch::new(observed.epoch.get()),
         phase: observed.phase.into(),

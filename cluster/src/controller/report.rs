@@ -44,6 +44,8 @@ pub struct Report {
     pub stuck: Vec<String>,
     /// Nodes whose FIB has not followed an open move yet.
     pub behind: usize,
+    /// Why some endpoints are not fenced or take nothing, for people; none where ownership is not exclusive.
+    pub unfenced: Option<Vec<String>>,
     /// What endpoints refuse, for people.
     pub refused: Vec<String>,
     /// The epoch of the round.

@@ -20,11 +20,11 @@ use super::{
     report::Report,
     round::Round,
     stored_map,
-    wishes::{all_follow, arrived, begin_map, members, partial_pins, refusing, unfounded, wishes},
+    wishes::{all_follow, arrived, begin_map, members, partial_pins, refusing, unfenced, unfounded, wishes},
 };
 use crate::{
     load::LoadReport,
-    objects::{Epoch, LabelValue, Name, Phase, Reason, SliceMap, SliceMove, SliceSet, Timestamp},
+    objects::{Epoch, LabelValue, Name, Ownership, Phase, Reason, SliceMap, SliceMove, SliceSet, Timestamp},
     store::StoreError,
 };
 
@@ -64,16 +64,20 @@ impl Controller {
             endpoints: &everything.endpoints,
             nodes: &everything.nodes,
             liveness: &self.liveness,
+            leased: &self.leased,
             options: &self.options,
             now,
         };
-        let members = members(set, &around, &self.refusals);
+        let members = members(set, &around);
         let numbered = Numbered::new(&space, &members, &set.spec.placement.pinned);
         round.faults.extend(partial_pins(set, space.slice_length()));
         round.faults.extend(unfounded(set, &members, &around));
         let mut report = Report::new(&space, &read.map, &members);
         report.tolerance_permille = 1000 + 10 * set.spec.balance.tolerance_percent.get();
-        report.refused = refusing(set, &everything.endpoints, &self.refusals);
+        if set.spec.ownership == Ownership::Exclusive {
+            report.unfenced = Some(unfenced(set, &around));
+        }
+        report.refused = refusing(set, &everything.endpoints);
         let epoch = next_epoch(&read.map, &mine);
 
         let steps = next_steps(&mine, &around, &mut self.memory, &mut report);

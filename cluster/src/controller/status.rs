@@ -2,13 +2,9 @@
 
 use super::{Controller, report::Report};
 use crate::{
-    objects::{Condition, ConditionStatus, Epoch, LabelValue, Message, Ownership, SliceSet, Timestamp},
+    objects::{Condition, ConditionStatus, Epoch, LabelValue, Message, SliceSet, Timestamp},
     store::StoreError,
 };
-
-/// What an exclusive set has to know.
-const NOT_FENCED: &str =
-    "Exclusive: agents do not fence yet, so an owner that is cut off may accept while another one does";
 
 /// Something to know of a set: its type, whether it holds, why in one word, and why for people.
 struct Told<'a>(&'static str, bool, &'static str, std::borrow::Cow<'a, str>);
@@ -42,8 +38,10 @@ impl Controller {
             0 => Told("Ready", true, "EverySliceOwned", none()),
             missing => Told("Ready", false, "NoOwner", without(missing, "owner")),
         });
-        if set.spec.ownership == Ownership::Exclusive {
-            told.push(Told("Fenced", false, "NotImplemented", NOT_FENCED.into()));
+        match report.unfenced.as_deref() {
+            None => {}
+            Some([]) => told.push(Told("Fenced", true, "EveryOwnerHasALease", none())),
+            Some(unfenced) => told.push(Told("Fenced", false, "NotYet", unfenced.join("; ").into())),
         }
         if set.spec.standby {
             told.push(match report.without_standby {

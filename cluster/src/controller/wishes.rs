@@ -11,19 +11,18 @@ use ssa_slices::{
 use super::{
     moves::Around,
     placement::{Member, Numbered, Wish},
-    refusals::Refusals,
     round::Round,
 };
-use crate::objects::{Name, Reason, SliceEndpoint, SliceMove, SliceSet};
+use crate::objects::{Name, Prefix, Reason, SliceEndpoint, SliceMove, SliceSet};
 
 /// Lists a set's endpoints. Those that are not ready, lost or drained, or refuse some of it, have no weight: they own nothing for long.
-pub(super) fn members(set: &SliceSet, around: &Around<'_>, refusals: &Refusals) -> Vec<Member> {
+pub(super) fn members(set: &SliceSet, around: &Around<'_>) -> Vec<Member> {
     let mine = around
         .endpoints
         .values()
         .filter(|one| one.spec.slice_sets.contains(set.name()));
     mine.map(|one| {
-        let serves = around.serves(one) && refusals.of(set, one.name()).is_none();
+        let serves = around.serves(one) && refused(set, one).is_none();
         Member {
             name: one.name().endpoint(),
             weight: if serves { one.spec.weight.get() } else { 0 },
@@ -97,19 +96,58 @@ pub(super) fn arrived(map: &Map, open: &[(&SliceMove, Next)]) -> Map {
     })
 }
 
+/// Finds a prefix of a set that an endpoint has refused since its agent began. Such an endpoint is to have nothing of the
+/// set: whatever it may not route, it is not told what that is before it is given it.
+fn refused(set: &SliceSet, endpoint: &SliceEndpoint) -> Option<Prefix> {
+    if endpoint.status.refused.is_empty() {
+        return None;
+    }
+    let space = set.spec.space().ok()?;
+    let is_of_set = |prefix: &&Prefix| space.items().any(|item| overlap(item, prefix.net()));
+    endpoint.status.refused.iter().find(is_of_set).copied()
+}
+
 /// Says which endpoints of a set refuse some of it.
-pub(super) fn refusing(set: &SliceSet, endpoints: &BTreeMap<Name, SliceEndpoint>, refusals: &Refusals) -> Vec<String> {
+pub(super) fn refusing(set: &SliceSet, endpoints: &BTreeMap<Name, SliceEndpoint>) -> Vec<String> {
     let mine = endpoints
         .values()
         .filter(|one| one.spec.slice_sets.contains(set.name()));
     mine.filter_map(|one| {
-        let prefix = refusals.of(set, one.name())?;
+        let prefix = refused(set, one)?;
         Some(format!(
             "{} refuses {prefix}, which its agent is not allowed to route",
             one.name()
         ))
     })
     .collect()
+}
+
+/// Says which endpoints that own something of an exclusive set do not hold their lease, so that they take no new flows, and
+/// which do not follow its map yet, so that they may not be fenced.
+pub(super) fn unfenced(set: &SliceSet, around: &Around<'_>) -> Vec<String> {
+    let owners: BTreeSet<&EndpointName> = around.map.owned().map(|(_, owner)| owner).collect();
+    let mut told = Vec::new();
+    for owner in owners {
+        let endpoint = around.endpoints.get(owner.as_str());
+        let held = endpoint.is_some_and(|endpoint| around.leased.is_held(endpoint));
+        if !held {
+            told.push(format!("{owner} does not hold its lease and takes no new flows"));
+        }
+    }
+    let mine = around
+        .endpoints
+        .values()
+        .filter(|one| one.spec.slice_sets.contains(set.name()));
+    for endpoint in mine.filter(|one| !around.is_lost(one.name())) {
+        if around.follows(endpoint.name()) != around.map.epoch() {
+            told.push(format!(
+                "{} does not follow epoch {} of the map yet",
+                endpoint.name(),
+                around.map.epoch()
+            ));
+        }
+    }
+    told
 }
 
 /// Wishes for what standbys have taken over already to be theirs by the map too.

@@ -4,16 +4,8 @@
 //! clock is compared with another's: each counts time by its own, from what it saw itself. The moments that are written
 //! into the lease are for people.
 //!
-//! ```text
-//! holder   asks to renew                                   stops to believe
-//!            |<----------- duration − margin ------------->|
-//!            |     store keeps it
-//!            |        |      another sees it first                          takes it
-//!            |        |         |<------------ duration + margin ------------->|
-//! ```
-//!
-//! Another sees a renewal after the holder asked for it. So never do two believe that they lead, as long as no clock runs
-//! faster or slower than true time by more than the margin: an eighth of the duration, which allows for 12 % of drift.
+//! How long a holder believes in a lease, and when it is free, is in [`ssa_slices::handover::lease`]: two never believe that
+//! they lead, as long as no clock runs faster or slower than true time by more than an eighth.
 //!
 //! [`Election`] is pure: it is told the time and what the store says, and says what to write. [`run()`] does that.
 
@@ -22,12 +14,12 @@ mod run;
 use std::time::Duration;
 
 pub use run::{Leading, run};
+#[cfg(target_os = "linux")]
+pub(crate) use run::{read, write};
 
 use crate::objects::{Lease, LeaseSpec, Name, ResourceVersion, Timestamp};
+use ssa_slices::handover::lease::{believed, free_after};
 use ssa_snapshot::Number;
-
-/// How far a clock may be off, in eighths of the duration.
-const MARGIN: u32 = 1;
 
 /// What one candidate knows of the lease.
 #[derive(Clone, Debug)]
@@ -142,7 +134,7 @@ impl Election {
         let free = if terms.holder_identity.is_none() {
             now
         } else {
-            *since + lasts * (8 + MARGIN) / 8
+            *since + free_after(lasts)
         };
         if now < free {
             return Step::Wait(free);
@@ -162,7 +154,9 @@ impl Election {
         Some(Self::update(lease, terms))
     }
 
-    fn holds(&self) -> bool {
+    /// Says whether the store names this candidate as the holder: whether it may still believe so is another question.
+    #[must_use]
+    pub fn holds(&self) -> bool {
         self.seen
             .as_ref()
             .is_some_and(|(lease, _)| lease.spec.holder_identity.as_ref() == Some(&self.identity))
@@ -170,7 +164,7 @@ impl Election {
 
     /// How long after it asked to renew the lease a holder believes to have it.
     fn trusted(&self) -> Duration {
-        Duration::from_secs(self.duration.get().into()) * (8 - MARGIN) / 8
+        believed(Duration::from_secs(self.duration.get().into()))
     }
 
     fn terms(&self, acquired: Timestamp, renewed: Timestamp, transitions: u32) -> LeaseSpec {

@@ -121,7 +121,8 @@ fn tell(leading: &watch::Sender<Leading>, election: &Election, began: Instant) {
     leading.send_if_modified(|before| std::mem::replace(before, told) != told);
 }
 
-async fn read(store: &Store, lease: &Name) -> Result<Option<Lease>, StoreError> {
+/// Reads a lease; none if there is none.
+pub(crate) async fn read(store: &Store, lease: &Name) -> Result<Option<Lease>, StoreError> {
     match store.get(lease).await {
         Ok(lease) => Ok(Some(lease)),
         Err(StoreError::NotFound { .. }) => Ok(None),
@@ -129,7 +130,8 @@ async fn read(store: &Store, lease: &Name) -> Result<Option<Lease>, StoreError> 
     }
 }
 
-async fn write(store: &Store, lease: &Name, step: Step) -> Result<Lease, StoreError> {
+/// Does a step.
+pub(crate) async fn write(store: &Store, lease: &Name, step: Step) -> Result<Lease, StoreError> {
     match step {
         Step::Create(terms) => store.create(&Lease::new(lease.clone(), terms)).await,
         Step::Update { version, terms } => {

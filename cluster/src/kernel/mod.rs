@@ -46,10 +46,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{EndpointName, KernelRoute};
+use ssa_slices::handover::{Admission, EndpointName, KernelRoute};
+use tokio::time::Instant;
 
 use applied::count;
-use steering::Steering;
+use steering::{Filled, Steering};
 use watch::{Dirty, Watch, Watched};
 
 pub use allowed::{Allowed, AllowedError, InterfaceName, InterfaceNameError};
@@ -131,6 +132,8 @@ pub struct Wanted {
     pub routes: BTreeSet<KernelRoute>,
     /// The tunnel addresses of all endpoints: the only ones that packets are taken from.
     pub peers: BTreeMap<EndpointName, Ipv6Addr>,
+    /// Of what new flows are taken, where ownership is exclusive: only while that is [permitted](Kernel::permit).
+    pub admission: Admission,
 }
 
 /// One network namespace that slices are routed in.
@@ -145,6 +148,8 @@ pub struct Kernel {
     /// What was not as it shall be, and could not be made so.
     failed: Dirty,
     repaired: Repaired,
+    /// Until when new flows of what is fenced may be taken.
+    permitted: Option<Instant>,
 }
 
 impl Kernel {
@@ -211,6 +216,7 @@ impl Kernel {
             watch,
             failed: Dirty::NONE,
             repaired: Repaired::default(),
+            permitted: None,
         })
     }
 
@@ -245,7 +251,8 @@ impl Kernel {
                 Err(error) => self.fail(&mut applied, Dirty::RULES, error),
             }
         }
-        match self.steer(dirty, wanted).await {
+        let filled = self.filled(wanted);
+        match self.steer(dirty, &filled).await {
             Ok(repaired) => applied.repaired.rulesets += u64::from(repaired),
             Err(error) => self.fail(&mut applied, Dirty::RULESET, error),
         }
@@ -261,6 +268,10 @@ impl Kernel {
         applied.changes = changes;
         for error in errors {
             self.fail(&mut applied, Dirty::ROUTES, error);
+        }
+        // What was refused on the way, and is not any more.
+        if let Err(error) = self.fill(&filled).await {
+            self.fail(&mut applied, Dirty::RULESET, error);
         }
         self.repaired += applied.repaired;
         applied
@@ -281,14 +292,14 @@ impl Kernel {
         Ok(true)
     }
 
-    /// Brings the ruleset to what it shall be. Says whether somebody else had changed it.
-    async fn steer(&mut self, dirty: Dirty, wanted: &Wanted) -> Result<bool, Error> {
+    /// Returns what the ruleset's sets shall have.
+    fn filled(&self, wanted: &Wanted) -> Filled {
         // What has this endpoint's own address as its source is from a program on this host, and none of a peer's.
         let others = wanted
             .peers
             .values()
             .filter(|address| **address != self.settings.tunnel);
-        let peers: BTreeSet<Ipv6Addr> = others.copied().collect();
+        let is_allowed = |prefix: &Ipv6Net| plan::is_allowed(&self.settings.allowed, *prefix);
         let outgoing = wanted
             .routes
             .iter()
@@ -296,14 +307,69 @@ impl Kernel {
                 KernelRoute::Outgoing { prefix, .. } => Some(*prefix),
                 _ => None,
             })
-            .filter(|prefix| plan::is_allowed(&self.settings.allowed, *prefix))
+            .filter(is_allowed)
             .collect();
+        let allowed = |prefixes: &BTreeSet<Ipv6Net>| prefixes.iter().copied().filter(is_allowed).collect();
+        let admission = Admission {
+            fenced: allowed(&wanted.admission.fenced),
+            direct: allowed(&wanted.admission.direct),
+            tunnelled: allowed(&wanted.admission.tunnelled),
+        };
+        Filled::new(others.copied().collect(), &outgoing, admission)
+    }
+
+    /// Brings the ruleset to what it shall be, but for what is to be admitted only once the routes are there. Says whether
+    /// somebody else had changed it.
+    async fn steer(&mut self, dirty: Dirty, wanted: &Filled) -> Result<bool, Error> {
         let before = self.watch.generation()?;
         let changed = dirty.has(Dirty::RULESET) || !self.watch.is_ruleset_known(before);
         let repaired = changed && self.steering.verify(&self.settings).await?;
-        self.steering.fill(&peers, &outgoing).await?;
+        let held = self.steering.filled().await?;
+        self.steering.fill(&wanted.stricter(&held)).await?;
+        if repaired && self.permitted.is_some() {
+            self.steering.permit(self.permitted).await?;
+        }
         self.watch.ruleset_settled(before, self.steering.commits())?;
         Ok(repaired)
+    }
+
+    /// Fills the ruleset's sets.
+    async fn fill(&mut self, wanted: &Filled) -> Result<(), Error> {
+        let before = self.watch.generation()?;
+        let known = self.watch.is_ruleset_known(before);
+        self.steering.fill(wanted).await?;
+        self.settle(before, known)
+    }
+
+    /// Permits to take new flows of what is [fenced](Wanted::admission) until then; `None` ends it. The kernel ends it in
+    /// time by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], if the kernel was not told: what it was told before holds.
+    pub async fn permit(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        // What has ended is not given again by a repair.
+        self.permitted = self.permitted.filter(|_| until.is_some());
+        let before = self.watch.generation()?;
+        let known = self.watch.is_ruleset_known(before);
+        self.steering.permit(until).await?;
+        self.permitted = until;
+        self.settle(before, known)
+    }
+
+    /// Until when new flows of what is fenced are permitted, as the kernel was told.
+    #[must_use]
+    pub const fn permitted(&self) -> Option<Instant> {
+        self.permitted
+    }
+
+    /// Notes changes of ours to a ruleset that was as it shall be in a generation; what was not known then is not now.
+    fn settle(&mut self, before: u32, known: bool) -> Result<(), Error> {
+        let commits = self.steering.commits();
+        if known {
+            self.watch.ruleset_settled(before, commits)?;
+        }
+        Ok(())
     }
 
     /// Waits until somebody else may have changed what was set here: then [`apply`](Self::apply) looks at it.

@@ -145,6 +145,7 @@ mod tests {
         Wanted {
             routes: routes.into_iter().collect(),
             peers: [(name("a"), address("fd00::1")), (name("b"), address("fd00::2"))].into(),
+            ..Wanted::default()
         }
     }
 

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde_json::Value;
+use ssa_slices::handover::Admission;
+use tokio::time::Instant;
 
 use super::links::PORTS;
 use super::nft::Table;
@@ -41,26 +44,94 @@ pub(super) struct Steering {
     commits: u32,
 }
 
-/// Peers, and prefixes whose packets are counted.
-type Filled = (BTreeSet<Ipv6Addr>, BTreeSet<Ipv6Net>);
+/// How long a ticket is valid: permission ends by so much earlier than it might, and a step of `nft` that takes longer gives
+/// none.
+const TICKET: Duration = Duration::from_millis(500);
+/// How often permission is tried to be given before that is an error.
+const TRIES: usize = 3;
+
+/// The elements of the sets that change while slices move.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Filled {
+    /// Tunnel addresses of peers.
+    pub(super) peers: BTreeSet<Ipv6Addr>,
+    /// Prefixes whose packets to peers are counted, none within another.
+    outgoing: BTreeSet<Ipv6Net>,
+    /// What new flows are taken of, where ownership is exclusive.
+    pub(super) admission: Admission,
+}
+
+impl Filled {
+    pub(super) fn new(peers: BTreeSet<Ipv6Addr>, outgoing: &BTreeSet<Ipv6Net>, admission: Admission) -> Self {
+        Self {
+            peers,
+            outgoing: without_nested(outgoing),
+            admission,
+        }
+    }
+
+    /// Returns the same with what is admitted of both: what is refused by either stays refused until the routes are there.
+    pub(super) fn stricter(&self, before: &Self) -> Self {
+        Self {
+            admission: self.admission.stricter(&before.admission),
+            ..self.clone()
+        }
+    }
+
+    /// Reads what the kernel has.
+    async fn read() -> Result<Self, Error> {
+        Self::read_of(&TABLE.listing().await?.unwrap_or_default()).await
+    }
+
+    /// Reads the sets that a listing has: one that somebody has removed, or an earlier version did not have, is empty.
+    async fn read_of(listing: &str) -> Result<Self, Error> {
+        let mut filled = Self::default();
+        if has(listing, "set", "peers") {
+            filled.peers = peers().await?;
+        }
+        if has(listing, "set", "outgoing") {
+            filled.outgoing = forwarded().await?.into_keys().collect();
+        }
+        let admission = &mut filled.admission;
+        for (set, prefixes) in [
+            ("fenced", &mut admission.fenced),
+            ("direct", &mut admission.direct),
+            ("tunnelled", &mut admission.tunnelled),
+        ] {
+            if has(listing, "set", set) {
+                prefixes.extend(TABLE.elements(set).await?.iter().filter_map(prefix));
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Commands that take the sets from these elements to others.
+    fn script(&self, wanted: &Self) -> String {
+        let (mine, theirs) = (&self.admission, &wanted.admission);
+        [
+            elements(&self.peers, &wanted.peers, "peers"),
+            elements(&self.outgoing, &wanted.outgoing, "outgoing"),
+            elements(&mine.fenced, &theirs.fenced, "fenced"),
+            elements(&mine.direct, &theirs.direct, "direct"),
+            elements(&mine.tunnelled, &theirs.tunnelled, "tunnelled"),
+        ]
+        .concat()
+    }
+}
 
 impl Steering {
-    /// Installs the ruleset in place of any earlier one, in one step. Peers and prefixes of an earlier run stay.
+    /// Installs the ruleset in place of any earlier one, in one step. What an earlier run has filled its sets with
+    /// stays, so that nothing is taken for a moment that was fenced; permission does not.
     pub(super) async fn install(settings: &Settings, mut changes: forwarding::Changes) -> Result<Self, Error> {
         let [listing, _] = listings().await?;
         let before = match listing {
-            Some(_) => (
-                peers().await,
-                forwarded().await.map(|counted| counted.into_keys().collect()),
-            ),
-            None => (Ok(BTreeSet::new()), Ok(BTreeSet::new())),
+            Some(listing) => Filled::read_of(&listing).await?,
+            None => Filled::default(),
         };
         changes.add(noted().await?);
         let mut script = ruleset(settings);
         script.push_str(&note_of(&changes));
-        // A set that somebody has removed has nothing that is to stay.
-        script.push_str(&elements(&BTreeSet::new(), &before.0.unwrap_or_default(), "peers"));
-        script.push_str(&elements(&BTreeSet::new(), &before.1.unwrap_or_default(), "outgoing"));
+        script.push_str(&Filled::default().script(&before));
         TABLE.run("set the ruleset", &script).await?;
         Ok(Self {
             expected: listings().await?,
@@ -75,7 +146,7 @@ impl Steering {
     pub(super) async fn verify(&mut self, settings: &Settings) -> Result<bool, Error> {
         let found = listings().await?;
         if found == self.expected && TABLE.elements("allowed").await? == self.allowed {
-            let found = (peers().await?, forwarded().await?.into_keys().collect());
+            let found = Filled::read().await?;
             let same = self.filled.as_ref().is_none_or(|filled| *filled == found);
             self.filled = Some(found);
             return Ok(!same);
@@ -86,28 +157,69 @@ impl Steering {
         Ok(true)
     }
 
+    /// Returns what the sets have.
+    pub(super) async fn filled(&mut self) -> Result<Filled, Error> {
+        if let Some(filled) = &self.filled {
+            return Ok(filled.clone());
+        }
+        let filled = Filled::read().await?;
+        self.filled = Some(filled.clone());
+        Ok(filled)
+    }
+
     /// Fills the sets. Counters of prefixes that stay go on.
-    pub(super) async fn fill(
-        &mut self,
-        peers_wanted: &BTreeSet<Ipv6Addr>,
-        outgoing: &BTreeSet<Ipv6Net>,
-    ) -> Result<(), Error> {
-        let wanted = (peers_wanted.clone(), without_nested(outgoing));
-        if self.filled.as_ref() == Some(&wanted) {
+    pub(super) async fn fill(&mut self, wanted: &Filled) -> Result<(), Error> {
+        let current = self.filled().await?;
+        if current == *wanted {
             return Ok(());
         }
-        let current = match self.filled.take() {
-            Some(filled) => filled,
-            None => (peers().await?, forwarded().await?.into_keys().collect()),
-        };
-        let mut script = elements(&current.0, &wanted.0, "peers");
-        script.push_str(&elements(&current.1, &wanted.1, "outgoing"));
-        if !script.is_empty() {
-            TABLE.run("fill the sets", &script).await?;
-            self.commits += 1;
-        }
-        self.filled = Some(wanted);
+        self.filled = None;
+        TABLE.run("fill the sets", &current.script(wanted)).await?;
+        self.commits += 1;
+        self.filled = Some(wanted.clone());
         Ok(())
+    }
+
+    /// Permits to take new flows of what is fenced until then, or not any more.
+    ///
+    /// What is given never lasts longer, however long a program is held up on the way: the kernel gives it only while a
+    /// ticket is valid that was there before the time that is left was read.
+    pub(super) async fn permit(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        let (family, name) = (TABLE.family, TABLE.name);
+        let Some(until) = until else {
+            TABLE
+                .run("end the permission", &format!("flush set {family} {name} permission\n"))
+                .await?;
+            self.commits += 1;
+            return Ok(());
+        };
+        let mut tries = TRIES;
+        loop {
+            let script = format!(
+                "flush set {family} {name} ticket\nadd element {family} {name} ticket {{ ip6 timeout {}ms }}\n",
+                TICKET.as_millis()
+            );
+            TABLE.run("take a ticket", &script).await?;
+            self.commits += 1;
+            let left = until.saturating_duration_since(Instant::now()).saturating_sub(TICKET);
+            if left.as_millis() == 0 {
+                return Ok(());
+            }
+            let script = format!(
+                "delete element {family} {name} ticket {{ ip6 }}\nflush set {family} {name} permission\n\
+                 add element {family} {name} permission {{ ip6 timeout {}ms }}\n",
+                left.as_millis()
+            );
+            tries -= 1;
+            match TABLE.run("give permission", &script).await {
+                Err(_) if tries > 0 => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.commits += 1;
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Says how many changes were made since it was last asked.
@@ -189,21 +301,23 @@ pub(super) async fn forwarded() -> Result<BTreeMap<Ipv6Net, u64>, Error> {
 /// Returns what this run and those before have noted of forwarding.
 pub(super) async fn noted() -> Result<forwarding::Changes, Error> {
     let listing = TABLE.listing().await?.unwrap_or_default();
-    let has = |what: &str, name: &str| {
-        let named = format!("{what} {name} {{");
-        listing.lines().any(|line| line.trim() == named)
-    };
     let mut changes = forwarding::Changes {
-        was_off: has("chain", FORWARDING),
+        was_off: has(&listing, "chain", FORWARDING),
         ..forwarding::Changes::default()
     };
     for (set, interfaces) in [(FORWARDED, &mut changes.forwarded), (ACCEPT_RA, &mut changes.accept_ra)] {
-        if has("set", set) {
+        if has(&listing, "set", set) {
             let elements = TABLE.elements(set).await?;
             interfaces.extend(elements.iter().filter_map(|one| Some(one.as_str()?.to_owned())));
         }
     }
     Ok(changes)
+}
+
+/// Says whether a listing has a chain or a set.
+fn has(listing: &str, what: &str, name: &str) -> bool {
+    let named = format!("{what} {name} {{");
+    listing.lines().any(|line| line.trim() == named)
 }
 
 fn ruleset(settings: &Settings) -> String {

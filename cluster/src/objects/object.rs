@@ -22,6 +22,9 @@ pub trait Spec: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonS
     /// The kind.
     const KIND: Kind;
 
+    /// The longest name of an object of this kind, in bytes: less than any name may have where others are made of it.
+    const MAX_NAME: usize = Name::MAX;
+
     /// Notes what no field is to blame for alone: by [`fault`](Self::fault), with paths from `spec.` on.
     fn check(&self, _faults: &mut Vec<Fault>) {}
 
@@ -115,6 +118,15 @@ impl<S: Spec> Object<S> {
                 if found.as_ref() != Some(&wanted) {
                     faults.push(S::fault(field, format!("must be `{wanted}`")));
                 }
+            }
+            let length = body.metadata.name.len();
+            if length > S::MAX_NAME {
+                let problem = format!(
+                    "has {length} bytes; the name of a {} has at most {}, for others are made of it",
+                    S::KIND.name(),
+                    S::MAX_NAME
+                );
+                faults.push(S::fault("metadata.name", problem));
             }
             body.spec.check(&mut faults);
         }

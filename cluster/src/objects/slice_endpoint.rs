@@ -72,6 +72,10 @@ pub struct SliceEndpointStatus {
     /// Which run of an agent has written this: where two write for one endpoint, both see that it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<LabelValue>,
+    /// Of which kernel it reports: another one after the host, or its network namespace, has begun anew. By this name it holds
+    /// its lease, where ownership is exclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Name>,
     /// Whether Envoy and application serve: an endpoint that is not ready owns nothing.
     #[serde(default)]
     pub ready: bool,
@@ -84,8 +88,8 @@ pub struct SliceEndpointStatus {
     /// Whether its host has lost flows and routes, and it waits for what it owned to be given to others.
     #[serde(default)]
     pub rejoined: bool,
-    /// Prefixes that the map or a move gives it and that it does not route, for its agent may not: they are outside of
-    /// `--allowed`. Others are to have them.
+    /// Prefixes that the map or a move has given it since its agent began and that it does not route, for that may not: they
+    /// are outside of `--allowed`. Others are to have them, and it gets nothing of such a set before its agent begins anew.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_OBSERVED>")]
     #[schemars(length(max = MAX_OBSERVED))]
     pub refused: Vec<Prefix>,
@@ -151,6 +155,9 @@ impl Spec for SliceEndpointSpec {
     type Status = SliceEndpointStatus;
 
     const KIND: Kind = Kind::SliceEndpoint;
+
+    // Its lease has a word before it, and a directory has names of at most 250 bytes.
+    const MAX_NAME: usize = 250 - crate::lease::PREFIX.len();
 
     fn check(&self, faults: &mut Vec<Fault>) {
         let mut seen = BTreeSet::new();

@@ -12,8 +12,8 @@ use ssa_slices::{Replicas, SliceBits, SliceSpace, handover};
 use ssa_snapshot::{Number, Port};
 
 use super::{
-    Epoch, Fault, Kind, LabelValue, Message, Name, Object, Prefix, ServiceName, SliceEndpoint, Spec, Timestamp, Tunnel,
-    fields::at_most, slice_endpoint::not_a_host,
+    Epoch, Fault, Kind, LabelValue, Message, Name, Object, Prefix, ServiceName, SliceEndpoint, SliceEndpointSpec, Spec,
+    Timestamp, Tunnel, fields::at_most, slice_endpoint::not_a_host,
 };
 
 /// A service whose addresses are spread over endpoints. A user writes the spec, the leader the status.
@@ -34,11 +34,18 @@ const MAX_APL: usize = 4096;
 /// What is wanted of a service's slices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules([
+    (
+        "!has(self.replicas) || self.replicas == 1 || has(self.firstFieldBits)",
+        "firstFieldBits is required with more than one replica",
+    ),
+    ("self.apl.matches('(^| )2:')", "apl has no IPv6 item"),
+])))]
 pub struct SliceSetSpec {
     /// The service, as it is named in DNS.
     pub service: ServiceName,
     /// Its address list, as in DNS: `2:2001:db8:5::/64`; items are separated by spaces.
-    #[schemars(length(min = 1, max = MAX_APL))]
+    #[schemars(length(min = 1, max = MAX_APL), regex(pattern = r"^ *!?[12]:[0-9A-Fa-f:.]+/[0-9]{1,3}( +!?[12]:[0-9A-Fa-f:.]+/[0-9]{1,3})* *$"))]
     pub apl: String,
     /// How finely each item is cut: into 2^bits slices, at most 2^20 in all.
     #[serde(default)]
@@ -72,6 +79,12 @@ pub struct SliceSetSpec {
     pub placement: Placement,
 }
 
+/// Makes rules by which an API server refuses what these types refuse.
+fn rules<const N: usize>(rules: [(&str, &str); N]) -> serde_json::Value {
+    let rule = |(rule, message): (&str, &str)| serde_json::json!({"rule": rule, "message": message});
+    rules.into_iter().map(rule).collect()
+}
+
 const fn yes() -> bool {
     true
 }
@@ -79,10 +92,13 @@ const fn yes() -> bool {
 /// Which endpoints serve a set: exactly one of both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules([
+    ("has(self.selector) != has(self.list)", "exactly one of selector and list is required"),
+])))]
 pub struct Endpoints {
     /// In Kubernetes: the labels that a pod has to have, 1 to 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub selector: Option<BTreeMap<String, LabelValue>>,
     /// Elsewhere: the endpoints themselves, each once.
     #[serde(
@@ -90,7 +106,10 @@ pub struct Endpoints {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "some_endpoints"
     )]
-    #[schemars(length(max = MAX_ENDPOINTS))]
+    #[schemars(
+        length(max = MAX_ENDPOINTS),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub list: Option<Vec<EndpointEntry>>,
 }
 
@@ -201,7 +220,10 @@ pub struct Placement {
     pub drained: Vec<Name>,
     /// Prefixes that are to be at an endpoint; they do not move for load.
     #[serde(default, deserialize_with = "at_most::<_, _, MAX_LIST>")]
-    #[schemars(length(max = MAX_LIST))]
+    #[schemars(
+        length(max = MAX_LIST),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["prefix"])
+    )]
     pub pinned: Vec<Pin>,
     /// Whether nothing moves but what is at an endpoint that failed.
     #[serde(default)]
@@ -357,6 +379,9 @@ impl Spec for SliceSetSpec {
 
     const KIND: Kind = Kind::SliceSet;
 
+    // A move has the epoch behind it, and a directory has names of at most 250 bytes.
+    const MAX_NAME: usize = 250 - "-9007199254740991".len();
+
     fn check(&self, faults: &mut Vec<Fault>) {
         match self.space() {
             Err(fault) => faults.push(fault),
@@ -407,6 +432,12 @@ impl Endpoints {
             (None, Some(list)) => {
                 let mut names = BTreeSet::new();
                 for (number, entry) in list.iter().enumerate() {
+                    if entry.name.len() > SliceEndpointSpec::MAX_NAME {
+                        let path = format!("spec.endpoints.list[{number}].name");
+                        let (length, most) = (entry.name.len(), SliceEndpointSpec::MAX_NAME);
+                        let problem = format!("has {length} bytes; the name of an endpoint has at most {most}");
+                        faults.push(SliceSetSpec::fault(path, problem));
+                    }
                     if !names.insert(&entry.name) {
                         let path = format!("spec.endpoints.list[{number}].name");
                         faults.push(SliceSetSpec::fault(path, format!("{} is there already", entry.name)));

@@ -207,6 +207,42 @@ fn lists_have_bounds_that_are_reached() {
 }
 
 #[test]
+fn names_that_others_are_made_of_are_shorter() {
+    fn named<S: Spec>(length: usize, spec: &Value) -> Vec<String> {
+        let document = json!({
+            "apiVersion": "ssa.dev.example/v1alpha1", "kind": S::KIND.name(),
+            "metadata": {"name": "a".repeat(length)}, "spec": spec,
+        });
+        let read = Object::<S>::from_value(&document);
+        read.map_or_else(
+            |faults| faults.iter().map(ToString::to_string).collect(),
+            |_| Vec::new(),
+        )
+    }
+    let endpoint = json!({"address": "2001:db8::1"});
+    assert_eq!(named::<SliceSetSpec>(233, &set(|_| ())), Vec::<String>::new());
+    assert_eq!(named::<SliceEndpointSpec>(237, &endpoint), Vec::<String>::new());
+    assert_eq!(
+        named::<SliceSetSpec>(234, &set(|_| ())),
+        ["metadata.name: has 234 bytes; the name of a SliceSet has at most 233, for others are made of it"]
+    );
+    assert_eq!(
+        named::<SliceEndpointSpec>(238, &endpoint),
+        ["metadata.name: has 238 bytes; the name of a SliceEndpoint has at most 237, for others are made of it"]
+    );
+    // The longest ones that are made of them are names everywhere.
+    let most = Epoch::new(Epoch::MAX).unwrap();
+    assert_eq!(format!("{}-{most}", "a".repeat(SliceSetSpec::MAX_NAME)).len(), 250);
+    let endpoint = Name::new(&"a".repeat(SliceEndpointSpec::MAX_NAME)).unwrap();
+    assert_eq!(crate::lease::name(&endpoint).unwrap().len(), 250);
+    let listed = set(|spec| spec["endpoints"]["list"] = json!([{"name": "a".repeat(238), "address": "2001:db8::1"}]));
+    assert_eq!(
+        told::<SliceSetSpec>(listed),
+        ["spec.endpoints.list[0].name: has 238 bytes; the name of an endpoint has at most 237"]
+    );
+}
+
+#[test]
 fn messages_are_cut_and_steer_nothing() {
     let message = Message::new(&format!("{}é\n", "a".repeat(1023)));
     assert_eq!(message.as_str().len(), 1023);

@@ -13,8 +13,9 @@ use ssa_cluster::{
     controller::{Change, Controller},
     load::{LoadReport, PrefixLoad},
     objects::{
-        AppliedMap, EndpointEntry, Kind, LabelValue, Message, Name, ObservedMove, Phase, Pin, Reason, ResourceVersion,
-        SliceEndpoint, SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec, Timestamp,
+        AppliedMap, EndpointEntry, Kind, LabelValue, LeaseSpec, Message, Name, ObservedMove, Ownership, Phase, Pin,
+        Reason, ResourceVersion, SliceEndpoint, SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSet,
+        SliceSetSpec, Timestamp,
     },
     store::{Answer, Backend, Events, Memory, Part, Raw, RawList, Store, StoreError},
 };
@@ -60,6 +61,10 @@ pub(crate) struct Cluster {
     pub(crate) instance: Option<&'static str>,
     /// Endpoints are pods that the set selects.
     pub(crate) selects: bool,
+    /// The kernels of endpoints, by which they renew their leases.
+    pub(crate) kernels: BTreeMap<String, Name>,
+    /// Endpoints that are heard, and see nothing of what is decided.
+    pub(crate) blind: BTreeSet<String>,
 }
 
 impl Cluster {
@@ -80,7 +85,44 @@ impl Cluster {
             replicas: 1,
             instance: None,
             selects: false,
+            kernels: BTreeMap::new(),
+            blind: BTreeSet::new(),
         }
+    }
+
+    /// Gives each endpoint a kernel of its own, and makes ownership exclusive.
+    pub(crate) async fn exclusive(&mut self) {
+        self.make().await;
+        self.change(|spec| spec.ownership = Ownership::Exclusive).await;
+        for number in 0..self.endpoints {
+            self.kernels
+                .insert(format!("e{number}"), name(&format!("kernel-{number}")));
+        }
+    }
+
+    /// Who holds the lease of an endpoint.
+    pub(crate) async fn holder(&self, endpoint: &str) -> Option<Name> {
+        let lease = self
+            .store
+            .get::<LeaseSpec>(&name(&format!("ssa-endpoint-{endpoint}")))
+            .await;
+        lease.ok()?.spec.holder_identity
+    }
+
+    /// Renews the lease of an endpoint, if its kernel holds it; says whether it does.
+    async fn renew(&self, endpoint: &Name) -> bool {
+        let lease = self
+            .store
+            .get::<LeaseSpec>(&name(&format!("ssa-endpoint-{endpoint}")))
+            .await;
+        let kernel = self.kernels.get(endpoint.as_str());
+        let Ok(mut lease) = lease else { return false };
+        let holds = kernel.is_some() && lease.spec.holder_identity.as_ref() == kernel;
+        if holds {
+            lease.spec.renew_time = Some(wall(self.now));
+            self.store.update(&lease).await.unwrap();
+        }
+        holds
     }
 
     fn entries(endpoints: usize) -> Vec<EndpointEntry> {
@@ -188,6 +230,10 @@ impl Cluster {
         .await;
     }
 
+    pub(crate) fn revive(&mut self, endpoint: &str) {
+        self.dead.remove(endpoint);
+    }
+
     pub(crate) fn kill(&mut self, endpoint: &str) {
         self.dead.insert(endpoint.to_owned());
     }
@@ -206,6 +252,12 @@ impl Cluster {
             status.ready = !self.unready.contains(own.as_str());
             status.renewed_at = Some(wall(self.now));
             status.instance = self.instance.map(|text| LabelValue::new(text).unwrap());
+            status.kernel = self.kernels.get(own.as_str()).cloned();
+            let holds = self.kernels.is_empty() || self.renew(&own).await;
+            if self.blind.contains(own.as_str()) {
+                self.store.update_status(&endpoint).await.unwrap();
+                continue;
+            }
             let applied = maps.iter().map(|map| AppliedMap {
                 name: map.name().clone(),
                 epoch: map.spec.epoch,
@@ -215,15 +267,17 @@ impl Cluster {
                 .iter()
                 .flat_map(|map| &map.spec.endpoints)
                 .filter(|one| one.name == own);
-            status.refused = if self.refusing.contains(own.as_str()) {
-                owned.flat_map(|one| one.owned.iter().copied()).take(3).collect()
-            } else {
-                Vec::new()
-            };
+            // As long as a run of an agent lasts, it says what it has refused.
+            if !self.refusing.contains(own.as_str()) {
+                status.refused.clear();
+            } else if status.refused.is_empty() {
+                status.refused = owned.flat_map(|one| one.owned.iter().copied()).take(3).collect();
+            }
             let mine = moves
                 .iter()
                 .filter(|one| !one.status.phase.is_final() && (one.giver() == Some(&own) || *one.taker() == own));
-            let observed = mine.map(|one| ObservedMove {
+            let can_come = |one: &&SliceMove| holds || one.status.phase != Phase::Prepare || *one.taker() != own;
+            let observed = mine.filter(can_come).map(|one| ObservedMove {
                 name: one.name().clone(),
                 epoch: one.epoch(),
                 phase: one.status.phase,

@@ -2,6 +2,7 @@
 
 mod balance;
 mod dry;
+mod exclusive;
 mod pods;
 mod sets;
 mod trust;
@@ -55,6 +56,33 @@ async fn from_4_to_16_and_back_moves_the_fewest_and_always_has_an_owner() {
         "ssa_cluster_nodes_behind{slice_set=\"store\"} 0",
     ] {
         assert!(text.contains(line), "{line} is missing of\n{text}");
+    }
+}
+
+/// `ssa-bench controller` does the same from 10 to 1000 endpoints and back, with 2^17 slices.
+#[tokio::test]
+async fn at_every_size_the_fewest_slices_move_and_nobody_has_two_more_than_another() {
+    let mut cluster = cluster(10);
+    cluster.bits = 10;
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    for endpoints in [40, 7, 10] {
+        let before = cluster.counts().await;
+        cluster.scale(endpoints).await;
+        let seen = cluster.settle(&mut controller).await;
+        let after = cluster.counts().await;
+        let (share, rest) = (1024 / endpoints, 1024 % endpoints);
+        let mut stays: Vec<usize> = before.iter().take(endpoints).copied().collect();
+        stays.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+        let kept = stays
+            .iter()
+            .enumerate()
+            .map(|(place, has)| (*has).min(share + usize::from(place < rest)));
+        assert_eq!(seen.moved, 1024 - kept.sum::<usize>(), "{endpoints} endpoints");
+        assert!(
+            after.iter().all(|count| (share..=share + 1).contains(count)),
+            "{after:?}"
+        );
     }
 }
 

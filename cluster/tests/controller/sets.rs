@@ -122,7 +122,8 @@ async fn an_endpoint_that_refuses_prefixes_gets_none_until_its_agent_is_another(
     let (status, told) = condition(&cluster.store, "store", "PrefixesRoutable").await.unwrap();
     assert_eq!(status, ConditionStatus::False);
     assert!(told.starts_with("Refused: e1 refuses 2001:db8:5:"), "{told}");
-    // It has nothing, and says that it refuses nothing: that is no reason to try again.
+    // It has nothing, and another leader knows of nothing: that is no reason to try again.
+    let mut controller = Controller::new(cluster.store.clone(), options());
     assert_eq!(cluster.settle(&mut controller).await.moved, 0);
     cluster.refusing.clear();
     cluster.instance = Some("another");

@@ -1,5 +1,6 @@
 //! The kernel side in a network namespace: what it sets, whose it leaves alone, and that nothing stays behind.
 
+mod fence;
 mod inside;
 mod node;
 mod repair;
@@ -39,6 +40,7 @@ fn wanted(routes: impl IntoIterator<Item = KernelRoute>) -> Wanted {
             .into_iter()
             .map(|(peer, address)| (name(peer), address.parse().expect("an address")))
             .collect(),
+        ..Wanted::default()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Real servers: etcd, and the API server of Kubernetes on one.
 
+mod definitions;
+mod policies;
+
 use std::{
     fs::{self, File},
     net::TcpListener,
@@ -13,11 +16,8 @@ use serde_json::{Value, json};
 use ssa_cluster::{
     controller::{self, Controller, Options},
     election::Leading,
-    objects::{
-        Kind, LabelValue, Name, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceNode, SliceNodeSpec, SliceSet,
-        SliceSetSpec, Timestamp,
-    },
-    store::{EtcdOptions, EtcdStore, Identities, KubernetesStore, Store, StoreError, crds, policies},
+    objects::{Kind, LabelValue, Name, SliceEndpoint, SliceEndpointSpec, SliceSet, Timestamp},
+    store::{EtcdOptions, EtcdStore, KubernetesStore, Store, StoreError, crds},
 };
 use tempfile::TempDir;
 
@@ -507,7 +507,10 @@ impl Fixture for Kubernetes {
 /// What only Kubernetes promises.
 pub(crate) const OWN: &[(&str, bool, Case)] = &[
     ("an_agent_writes_its_own_objects_alone", false, |env| {
-        Box::pin(an_agent_writes_its_own_objects_alone(env))
+        Box::pin(policies::an_agent_writes_its_own_objects_alone(env))
+    }),
+    ("what_the_types_refuse_the_server_refuses", false, |env| {
+        Box::pin(definitions::what_the_types_refuse_the_server_refuses(env))
     }),
     ("endpoints_follow_pods", false, |env| {
         Box::pin(endpoints_follow_pods(env))
@@ -627,148 +630,4 @@ impl RunningKubernetes {
         let config = self.config(token).await.unwrap();
         Store::new(Arc::new(KubernetesStore::new(config, Some(area)).unwrap()))
     }
-}
-
-fn denied<T: std::fmt::Debug>(outcome: Result<T, StoreError>, why: &str) {
-    match outcome {
-        Err(StoreError::Denied { reason, .. }) if reason.contains(why) => {}
-        outcome => panic!("{outcome:?} instead of: {why}"),
-    }
-}
-
-/// Roles let all pods of the namespace write everything here: what stands between them are the policies.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story: who is there, then what each of them may write"
-)]
-async fn an_agent_writes_its_own_objects_alone(env: Env) {
-    let running = env.fixture.kubernetes().unwrap().running();
-    let (area, administrator) = (env.area.as_str(), env.open().await);
-    let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    let accounts = format!("/api/v1/namespaces/{area}/serviceaccounts");
-    for name in ["app", "controller"] {
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
-        running.make(&accounts, &account).await.unwrap();
-    }
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "ssa-all"},
-        "rules": [{"apiGroups": ["ssa.dev.example"], "resources": ["*"], "verbs": ["*"]}]
-    });
-    running.make(&format!("{rbac}/clusterroles"), &role).await.unwrap();
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "ssa-all"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ssa-all"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group",
-                      "name": format!("system:serviceaccounts:{area}")}]
-    });
-    running
-        .make(&format!("{rbac}/namespaces/{area}/rolebindings"), &binding)
-        .await
-        .unwrap();
-    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}});
-    running.make("/api/v1/nodes", &node).await.unwrap();
-    let mut pods = Vec::new();
-    for name in ["a-0", "a-1"] {
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-            "spec": {"serviceAccountName": "app", "nodeName": "node-1", "containers": [{"name": "c", "image": "none"}]}
-        });
-        pods.push(
-            running
-                .make(&format!("/api/v1/namespaces/{area}/pods"), &pod)
-                .await
-                .unwrap(),
-        );
-        let spec = serde_json::from_value(json!({"address": "2001:db8::1"})).unwrap();
-        administrator
-            .create(&SliceEndpoint::new(Name::new(name).unwrap(), spec))
-            .await
-            .unwrap();
-    }
-    let set = json!({"service": "s", "apl": "2:2001:db8:5::/64", "endpoints": {"list": []}});
-    let set = SliceSet::new(Name::new("one").unwrap(), serde_json::from_value(set).unwrap());
-    let mut set = administrator.create(&set).await.unwrap();
-    let identities = Identities {
-        namespace: area.to_owned(),
-        controller: "controller".to_owned(),
-    };
-    for policy in policies(&identities) {
-        let kind = match policy["kind"].as_str().unwrap() {
-            "ValidatingAdmissionPolicy" => "validatingadmissionpolicies",
-            _ => "validatingadmissionpolicybindings",
-        };
-        let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}");
-        running.make(&path, &policy).await.unwrap();
-    }
-    let token = running.token(area, "app", Some(&pods[0])).await;
-    let agent = running.store_of(area, &token).await;
-    let (own, other) = (Name::new("a-0").unwrap(), Name::new("a-1").unwrap());
-    let write = async |store: &Store, name: &Name| {
-        let mut endpoint = store.get::<SliceEndpointSpec>(name).await?;
-        endpoint.status.ready = !endpoint.status.ready;
-        store.update_status(&endpoint).await
-    };
-    // The server takes a moment until it heeds a policy.
-    let by_its_pod = "the status of a SliceEndpoint is written by the pod of its name";
-    until("the policies", &running.log(), async || {
-        match write(&agent, &other).await {
-            Err(StoreError::Denied { reason, .. }) if reason.contains(by_its_pod) => Ok(()),
-            outcome => Err(format!("{outcome:?}")),
-        }
-    })
-    .await;
-    write(&agent, &own).await.unwrap();
-    let mut endpoint = agent.get::<SliceEndpointSpec>(&own).await.unwrap();
-    endpoint.spec.drained = true;
-    let by_the_controller = "only the controller makes, changes or deletes a SliceEndpoint";
-    denied(agent.update(&endpoint).await, by_the_controller);
-    denied(agent.delete::<SliceEndpointSpec>(&own, None).await, by_the_controller);
-    let third = SliceEndpoint::new(Name::new("a-2").unwrap(), endpoint.spec.clone());
-    denied(agent.create(&third).await, by_the_controller);
-    // A token that is bound to no pod is no pod's.
-    let unbound = running.store_of(area, &running.token(area, "app", None).await).await;
-    denied(write(&unbound, &own).await, by_its_pod);
-    let by_its_node = "a SliceNode is written by a pod on the node of its name";
-    let node = SliceNode::new(Name::new("node-1").unwrap(), SliceNodeSpec {});
-    until("the policy of nodes", &running.log(), async || {
-        match agent
-            .create(&SliceNode::new(Name::new("node-2").unwrap(), SliceNodeSpec {}))
-            .await
-        {
-            Err(StoreError::Denied { reason, .. }) if reason.contains(by_its_node) => Ok(()),
-            outcome => Err(format!("{outcome:?}")),
-        }
-    })
-    .await;
-    let mut node = agent.create(&node).await.unwrap();
-    node.status.ready = true;
-    agent.update_status(&node).await.unwrap();
-    let map = json!({"sliceSet": "one", "epoch": 1});
-    let map = SliceMap::new(Name::new("one-0").unwrap(), serde_json::from_value(map).unwrap());
-    until("the policy of maps", &running.log(), async || {
-        match agent.create(&map).await {
-            Err(StoreError::Denied { reason, .. }) if reason.contains("only the controller writes it") => Ok(()),
-            outcome => Err(format!("{outcome:?}")),
-        }
-    })
-    .await;
-    set.status.slices = 7;
-    denied(agent.update_status(&set).await, "only the controller writes it");
-    // The user's own object is a matter of roles.
-    set.spec.standby = false;
-    agent.update(&set).await.unwrap();
-    let token = running.token(area, "controller", None).await;
-    let controller = running.store_of(area, &token).await;
-    let mut set = controller
-        .get::<SliceSetSpec>(&Name::new("one").unwrap())
-        .await
-        .unwrap();
-    set.status.slices = 8;
-    controller.update_status(&set).await.unwrap();
-    let named = SliceMap::new(Name::new("one-1").unwrap(), map.spec);
-    controller.create(&named).await.unwrap();
-    let mut endpoint = controller.get::<SliceEndpointSpec>(&own).await.unwrap();
-    endpoint.spec.drained = true;
-    controller.update(&endpoint).await.unwrap();
-    controller.delete::<SliceEndpointSpec>(&other, None).await.unwrap();
 }

@@ -18,6 +18,8 @@
 //! A packet that comes out of a tunnel is delivered, whatever it is: nothing loops.
 
 mod epoch;
+mod fence;
+pub mod lease;
 mod map;
 mod name;
 mod phase;
@@ -26,9 +28,10 @@ mod routes;
 mod step;
 
 pub use epoch::Epoch;
+pub use fence::{Admission, Fence, fences};
 pub use map::{Map, MapFault, Ownership};
 pub use name::{EndpointName, NameError};
 pub use phase::{Handover, Phase, Progress};
 pub use prefixes::{overlap, subtract};
-pub use routes::{Fence, KernelRoute, Metric, View, fences, routes};
-pub use step::{Awaited, Facts, Next, Side, next, takeover};
+pub use routes::{KernelRoute, Metric, View, routes};
+pub use step::{Awaited, Facts, Next, Side, next};

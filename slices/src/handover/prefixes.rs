@@ -49,11 +49,32 @@ pub fn subtract(whole: Ipv6Net, part: Ipv6Net) -> Vec<Ipv6Net> {
     rest
 }
 
-/// Takes several prefixes off a set of prefixes.
+/// Returns the fewest prefixes that cover `whole` without any of `parts`, none of which overlap.
 pub(super) fn subtract_all(whole: Ipv6Net, parts: impl IntoIterator<Item = Ipv6Net>) -> Vec<Ipv6Net> {
-    let mut rest: Vec<Ipv6Net> = [whole].into();
-    for part in parts {
-        rest = rest.into_iter().flat_map(|block| subtract(block, part)).collect();
-    }
+    let mut parts: Vec<Ipv6Net> = parts.into_iter().filter(|part| overlap(*part, whole)).collect();
+    parts.sort_unstable();
+    let mut rest = Vec::new();
+    carve(whole, &parts, &mut rest);
     rest
+}
+
+/// The same, in ascending order: each half has the parts that lie in it.
+fn carve(block: Ipv6Net, parts: &[Ipv6Net], rest: &mut Vec<Ipv6Net>) {
+    let Some(first) = parts.first() else {
+        rest.push(block);
+        return;
+    };
+    if first.contains(&block) {
+        return;
+    }
+    let Ok(halves) = block.subnets(block.prefix_len() + 1) else {
+        return;
+    };
+    let mut left = parts;
+    for half in halves {
+        let count = left.partition_point(|part| half.contains(part));
+        let (within, after) = left.split_at_checked(count).unwrap_or_default();
+        carve(half, within, rest);
+        left = after;
+    }
 }

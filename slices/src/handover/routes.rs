@@ -84,8 +84,8 @@ impl Metric {
 /// What an endpoint itself knows of its peers, by heartbeats. It acts on this before the leader does, or without one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
-    /// Peers whose heartbeats have stopped. With [exclusive](super::Ownership::Exclusive) ownership a peer is put here
-    /// only when its permission to accept has surely run out.
+    /// Peers whose heartbeats have stopped. With [exclusive](super::Ownership::Exclusive) ownership nobody is put here: a
+    /// peer that is not heard may accept all the same, and only the leader knows when its lease has run out.
     pub lost: BTreeSet<EndpointName>,
     /// Prefixes that this endpoint took over as their standby, with the owner that was lost: [`View::take`]. They stay
     /// taken when the owner is heard again, for there are flows now; the map ends it by naming another owner.
@@ -108,9 +108,14 @@ impl View {
         self.taken.retain(|prefix, owner| map.owner(*prefix) == Some(owner));
         let mut owned = map.owned().filter(|(_, owner)| *owner == endpoint);
         self.rejoined = self.rejoined && owned.any(|(prefix, _)| map.standby(prefix).is_some());
-        // With exclusive ownership two that do not know of each other must not take the same: the leader alone gives. And
-        // one that is not ready would take what it cannot serve.
-        if self.lost.is_empty() || self.unready || map.ownership() == Ownership::Exclusive {
+        // With exclusive ownership two that do not know of each other must not take the same: the leader alone gives, and
+        // what was taken before ownership became exclusive is given back.
+        if map.ownership() == Ownership::Exclusive {
+            self.taken.clear();
+            return;
+        }
+        // One that is not ready would take what it cannot serve.
+        if self.lost.is_empty() || self.unready {
             return;
         }
         let mine = map.standbys().filter(|(_, standby)| *standby == endpoint);
@@ -157,80 +162,14 @@ pub fn routes(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: 
     held.into_routes(view)
 }
 
-/// New flows that the kernel of one endpoint refuses, so that no two endpoints accept at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence {
-    /// The prefix; as with routes, the longest decides.
-    pub prefix: Ipv6Net,
-    /// Refuses flows that come from the network.
-    pub direct: bool,
-    /// Refuses flows that come out of a tunnel.
-    pub tunnelled: bool,
-}
-
-/// Returns what the kernel of `endpoint` refuses; nothing unless ownership is [exclusive](Ownership::Exclusive).
-///
-/// It is to be applied before [`routes`] where it refuses more than before, and after them where it refuses less.
-#[must_use]
-pub fn fences(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: &View) -> BTreeSet<Fence> {
-    if map.ownership() == Ownership::Available {
-        return BTreeSet::new();
-    }
-    let mut fences: BTreeMap<Ipv6Net, (bool, bool)> = BTreeMap::new();
-    for (prefix, _) in map.standbys().filter(|(_, standby)| *standby == endpoint) {
-        fences.insert(prefix, (true, true));
-        for (owned, owner) in map.owned_within(prefix) {
-            if owner == endpoint || view.has_taken(owned, owner) {
-                fences.insert(owned, (false, false));
-            }
-        }
-    }
-    for (prefix, _) in map.owned().filter(|(_, owner)| *owner == endpoint) {
-        let taken = map
-            .standby(prefix)
-            .is_some_and(|standby| view.taken_by.contains(standby));
-        fences.insert(prefix, (false, taken));
-    }
-    for Part { prefix, handover } in open_parts(map, handovers) {
-        let is_lost = |peer: Option<&EndpointName>| peer.is_some_and(|peer| view.lost.contains(peer));
-        let fence = if handover.to == *endpoint {
-            let alone = handover.from.as_ref().is_none_or(|from| view.has_taken(prefix, from));
-            match handover.phase {
-                Phase::Prepare => (true, true),
-                Phase::Arm => (!alone, false),
-                _ => (false, false),
-            }
-        } else if handover.from.as_ref() == Some(endpoint) {
-            let alone = is_lost(Some(&handover.to));
-            match handover.phase {
-                _ if view.rejoined => (true, true),
-                Phase::Prepare => (false, false),
-                Phase::Withdraw | Phase::Done => (true, true),
-                _ => (false, !alone),
-            }
-        } else if handover.phase >= Phase::Arm {
-            (true, true)
-        } else {
-            continue;
-        };
-        fences.insert(prefix, fence);
-    }
-    let fence = |(prefix, (direct, tunnelled))| Fence {
-        prefix,
-        direct,
-        tunnelled,
-    };
-    fences.into_iter().map(fence).collect()
-}
-
 /// A prefix of an open handover.
-struct Part<'a> {
-    prefix: Ipv6Net,
-    handover: &'a Handover,
+pub(super) struct Part<'a> {
+    pub(super) prefix: Ipv6Net,
+    pub(super) handover: &'a Handover,
 }
 
 /// Lists the prefixes of open handovers, none of which overlap, and of those that the map does not know to be done.
-fn open_parts<'a>(map: &Map, handovers: &'a [Handover]) -> Vec<Part<'a>> {
+pub(super) fn open_parts<'a>(map: &Map, handovers: &'a [Handover]) -> Vec<Part<'a>> {
     let counts = |one: &&Handover| one.phase.is_open() || (one.phase == Phase::Done && map.epoch() < one.epoch);
     let mut open: Vec<&Handover> = handovers.iter().filter(counts).collect();
     open.sort_by_key(|one| core::cmp::Reverse(one.epoch));

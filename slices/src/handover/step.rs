@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use super::{EndpointName, Epoch, Handover, Phase, Progress};
+use super::{Epoch, Handover, Phase, Progress};
 
 /// What the leader knows about one side of a handover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Side {
-    /// It has not been heard of for longer than its lease, or says that it has [rejoined](super::View::rejoined); with
-    /// exclusive ownership, for so long that its permission to accept has surely run out.
+    /// It has not been heard of for long, or says that it has [rejoined](super::View::rejoined); with exclusive ownership,
+    /// and the leader has taken its [lease](super::lease), so that it surely accepts nothing.
     pub lost: bool,
     /// The furthest state of this handover that it has reported its kernel to be in.
     pub reached: Option<Progress>,
@@ -203,17 +203,5 @@ impl Told<'_> {
         } else {
             Next::Wait(Awaited::Map)
         }
-    }
-}
-
-/// Returns the handover by which a standby's takeover becomes the map's: it has taken new flows already.
-#[must_use]
-pub fn takeover(owner: &EndpointName, standby: &EndpointName, prefixes: &[ipnet::Ipv6Net], epoch: Epoch) -> Handover {
-    Handover {
-        epoch,
-        from: Some(owner.clone()),
-        to: standby.clone(),
-        prefixes: prefixes.into(),
-        phase: Phase::Announce,
     }
 }

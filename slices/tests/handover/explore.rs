@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use ssa_slices::handover::Ownership;
 
-use crate::world::{End, Event, ROUTERS, Setting, World};
+use crate::setting::Setting;
+use crate::state::{End, Event, ROUTERS, World};
 
 /// So many worlds are tried; with `SSA_LONG` in the environment, all of them.
 const MOST: usize = 45_000;

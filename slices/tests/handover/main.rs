@@ -1,12 +1,18 @@
 //! Handovers in a network where everything that can happen does, in every order: [`world`].
 
 mod explore;
+mod leader;
+mod lease;
+mod packets;
+mod setting;
+mod state;
 mod world;
 
 use ssa_slices::handover::{Facts, KernelRoute, Ownership, next};
 
 use explore::explore;
-use world::{Begin, Budget, Setting};
+use setting::{Begin, Setting};
+use state::Budget;
 
 const WHOLE: &str = "2001:db8::/64";
 const HALF: &str = "2001:db8::/65";
@@ -92,17 +98,64 @@ fn a_false_alarm_at_any_moment_costs_no_new_flow() {
     try_all(&Begin { budget, ..WHOLE_TO_B });
 }
 
-#[test]
-fn exclusive_endpoints_never_accept_two_at_a_time() {
-    let budget = Budget {
+/// What exclusive endpoints may suffer while they never accept two at a time: hosts that die, agents that die, and being cut
+/// off from the store while clients still come.
+const EXCLUSIVE: [Budget; 3] = [
+    Budget {
         host_crashes: 1,
         ..NO_HARM
-    };
+    },
+    Budget {
+        agent_crashes: 1,
+        ..NO_HARM
+    },
+    Budget {
+        false_alarms: 1,
+        ..NO_HARM
+    },
+];
+
+#[test]
+fn exclusive_endpoints_never_accept_two_at_a_time() {
+    for budget in EXCLUSIVE {
+        try_all(&Begin {
+            ownership: Ownership::Exclusive,
+            budget,
+            ..WHOLE_TO_B
+        });
+    }
+}
+
+#[test]
+fn exclusive_endpoints_fail_over_and_never_accept_two_at_a_time() {
+    for budget in EXCLUSIVE {
+        try_all(&Begin {
+            ownership: Ownership::Exclusive,
+            standby: &[(WHOLE, 1)],
+            handovers: &[],
+            endpoints: 2,
+            budget,
+            ..WHOLE_TO_B
+        });
+    }
+}
+
+/// `a` owns it all and `s` stands by; two parts of it go to `b` and to `s` at once.
+fn two_at_once(ownership: Ownership, first: &str, second: &str) {
     try_all(&Begin {
-        ownership: Ownership::Exclusive,
-        budget,
-        ..WHOLE_TO_B
+        ownership,
+        handovers: &[(Some(0), 1, first), (Some(0), 2, second)],
+        probes: &["2001:db8::1", "2001:db8:0:0:4000::1", REST],
+        ..HALF_TO_B
     });
+}
+
+#[test]
+fn neighbours_are_handed_over_at_once() {
+    for ownership in [Ownership::Available, Ownership::Exclusive] {
+        two_at_once(ownership, "2001:db8::/66", "2001:db8:0:0:4000::/66");
+        two_at_once(ownership, "2001:db8::/66", "2001:db8:0:0:8000::/65");
+    }
 }
 
 /// Each of these leaves out one thing that a handover needs, and has to be noticed.

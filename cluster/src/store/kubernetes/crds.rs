@@ -118,6 +118,10 @@ fn crd<S: Spec>(short: &[&str], description: &str, columns: &[Value]) -> Value {
                     "description": description,
                     "required": ["spec"],
                     "properties": properties,
+                    "x-kubernetes-validations": [{
+                        "rule": format!("size(self.metadata.name) <= {}", S::MAX_NAME),
+                        "message": format!("the name of a {} has at most {} bytes", kind.name(), S::MAX_NAME),
+                    }],
                 }},
             }],
         },

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{GROUP, VERSION};
+use crate::lease::PREFIX;
+use crate::objects::{GROUP, Kind, VERSION};
 
 /// Who is who, as Kubernetes names service accounts.
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub struct Identities {
 ///   as those are that kubelet mounts. Nothing else of it is.
 /// - A `SliceNode` is written by a pod on the node of its name.
 /// - Maps, moves and the status of sets are the controller's alone.
+/// - The `Lease` of an endpoint is renewed and given up by the pod of its name: it is given, and taken, by the controller.
 #[must_use]
 pub fn policies(identities: &Identities) -> Vec<Value> {
     let mut made = Vec::new();
@@ -58,7 +60,44 @@ pub fn policies(identities: &Identities) -> Vec<Value> {
         &["slicemaps", "slicemoves", "slicemoves/status", "slicesets/status"],
         &[("false", "only the controller writes it")],
     ));
+    made.extend(leases(identities));
     made
+}
+
+/// Other leases of the namespace are none of ours.
+fn leases(identities: &Identities) -> [Value; 2] {
+    let by_its_pod = format!(
+        "'authentication.kubernetes.io/pod-name' in request.userInfo.extra && \
+         '{PREFIX}' + request.userInfo.extra['authentication.kubernetes.io/pod-name'][0] == request.name && \
+         request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')"
+    );
+    let [mut policy, binding] = policy(
+        "ssa-leases",
+        identities,
+        &[Kind::Lease.plural()],
+        &[
+            (
+                "request.operation == 'UPDATE'",
+                "only the controller makes or deletes the lease of an endpoint; its pod renews it",
+            ),
+            (
+                &by_its_pod,
+                "the lease of an endpoint is renewed by the pod of its name, with a token that is bound to it",
+            ),
+            (
+                "request.operation != 'UPDATE' || !has(object.spec.holderIdentity) || \
+                 (has(oldObject.spec.holderIdentity) && object.spec.holderIdentity == oldObject.spec.holderIdentity)",
+                "only the controller gives the lease of an endpoint to somebody",
+            ),
+        ],
+    );
+    policy["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = json!([Kind::Lease.group()]);
+    policy["spec"]["matchConstraints"]["resourceRules"][0]["apiVersions"] = json!([Kind::Lease.version()]);
+    if let Some(conditions) = policy["spec"]["matchConditions"].as_array_mut() {
+        let expression = format!("request.name.startsWith('{PREFIX}')");
+        conditions.insert(0, json!({"name": "of-an-endpoint", "expression": expression}));
+    }
+    [policy, binding]
 }
 
 fn policy(name: &str, identities: &Identities, resources: &[&str], rules: &[(&str, &str)]) -> [Value; 2] {
