@@ -18,7 +18,9 @@ class Configurations(Checks):
     def each_role_may_read_only_its_snapshots(self) -> None:
         for role, roles in (("inbound", ["inbound"]), ("outbound", ["outbound"]), ("both", ["inbound", "outbound"])):
             configuration = self._resolver(role)
-            assert configuration["socket"]["peers"] == [{"uid": 1337, "roles": roles}]
+            # The sidecar's user, and where it uses TPROXY root with its group.
+            wanted = [{"uid": 1337, "roles": roles}, {"uid": 0, "gid": 1337, "roles": roles}]
+            assert configuration["socket"]["peers"] == wanted
             assert (configuration["socket"]["mode"], configuration["socket"]["group"]) == ("660", 1337)
         assert "store-keys" not in json.dumps(self._resolver("outbound")), "clients are told of secrets"
 

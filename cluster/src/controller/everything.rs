@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join5;
 use ipnet::Ipv6Net;
 use ssa_slices::handover::overlap;
 
@@ -50,11 +51,14 @@ impl std::fmt::Display for Overlap {
 impl Everything {
     /// Reads all objects, and notes what is wrong with those that cannot be used.
     pub(super) async fn read(store: &Store, faults: &mut Vec<String>) -> Result<Self, StoreError> {
-        let sets = store.list::<SliceSetSpec>().await?;
-        let maps = store.list::<SliceMapSpec>().await?;
-        let moves = store.list::<SliceMoveSpec>().await?;
-        let endpoints = store.list::<SliceEndpointSpec>().await?;
-        let nodes = store.list::<SliceNodeSpec>().await?;
+        let (sets, maps, moves, endpoints, nodes) = try_join5(
+            store.list::<SliceSetSpec>(),
+            store.list::<SliceMapSpec>(),
+            store.list::<SliceMoveSpec>(),
+            store.list::<SliceEndpointSpec>(),
+            store.list::<SliceNodeSpec>(),
+        )
+        .await?;
         let mut leases = BTreeMap::new();
         if sets
             .objects

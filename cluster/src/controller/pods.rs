@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::SliceSet;
 use crate::{
-    objects::{LabelValue, MAX_ENDPOINT_SETS, Name, Owner, ResourceVersion, SliceEndpoint, SliceEndpointSpec},
+    objects::{LabelValue, MAX_ENDPOINT_SETS, Name, Owner, SliceEndpoint, SliceEndpointSpec},
     store::Pod,
 };
 
@@ -48,10 +48,8 @@ pub(super) enum Change {
     ),
     /// It is deleted.
     Delete(
-        /// Its name.
-        Name,
-        /// The version that was seen.
-        Option<ResourceVersion>,
+        /// As it was seen.
+        SliceEndpoint,
     ),
 }
 
@@ -146,8 +144,7 @@ pub(super) fn changes(
     for known in endpoints.values() {
         let owner = known.metadata.owner.as_ref();
         if owner.is_some_and(|owner| !living.contains(owner.uid.as_str())) {
-            let version = known.metadata.resource_version.clone();
-            changes.push(Change::Delete(known.name().clone(), version));
+            changes.push(Change::Delete(known.clone()));
         }
     }
     (changes, faults)
@@ -217,9 +214,9 @@ mod tests {
                 endpoints.insert(name, one);
                 told
             }
-            Change::Delete(name, _) => {
-                endpoints.remove(&name);
-                format!("{name} goes")
+            Change::Delete(one) => {
+                endpoints.remove(one.name());
+                format!("{} goes", one.name())
             }
         });
         (told.collect(), faults)

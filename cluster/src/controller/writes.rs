@@ -12,12 +12,18 @@ use super::{
 };
 use crate::{
     objects::{
-        EndpointEntry, Epoch, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
-        SliceMoveSpec, SliceSet, SliceSetSpec, Spec, Timestamp,
+        EndpointEntry, Epoch, Metadata, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec,
+        SliceMove, SliceMoveSpec, SliceSet, SliceSetSpec, Spec, Timestamp,
     },
     store::StoreError,
 };
+use futures_util::{StreamExt as _, stream};
 use ssa_slices::handover::{EndpointName, Map, Next};
+
+/// How often an endpoint is written again that has reported meanwhile.
+const ATTEMPTS: usize = 8;
+/// How many moves are written at once.
+const AT_ONCE: usize = 16;
 
 impl Controller {
     /// Writes what is next about open moves; returns the epoch by then, and the map that is to be written.
@@ -31,6 +37,7 @@ impl Controller {
         round: &mut Round,
     ) -> Result<(Epoch, Option<Map>), StoreError> {
         let mut wanted = read.torn.then(|| maps::with_epoch(&read.map, epoch));
+        let mut changes = Vec::new();
         for (one, next) in steps {
             if *next == Next::WriteMap {
                 let handover = one.handover();
@@ -41,19 +48,30 @@ impl Controller {
             let Some(changed) = moves::changed(one, *next, epoch, set.spec.ownership, wall) else {
                 continue;
             };
-            let (from, to) = (one.status.phase, changed.status.phase);
-            if *next == Next::TurnBack {
+            let turned_back = *next == Next::TurnBack;
+            if turned_back {
                 // The map of this round, and the next decision, are later.
                 epoch = epoch.next();
                 wanted = wanted.map(|map| maps::with_epoch(&map, epoch));
-                round
-                    .told
-                    .push(format!("move {}: {from:?} to {to:?}, turned back", one.name()));
+            }
+            changes.push((*one, changed, turned_back));
+        }
+        // No move waits for another one's answer.
+        let written = changes.iter().map(|(_, changed, _)| self.store.update_status(changed));
+        let written: Vec<_> = stream::iter(written).buffered(AT_ONCE).collect().await;
+        let mut failed = None;
+        for ((one, changed, turned_back), done) in changes.into_iter().zip(written) {
+            if let Err(error) = done {
+                failed = failed.or(Some(error));
+                continue;
+            }
+            let (from, to) = (one.status.phase, changed.status.phase);
+            if turned_back {
+                let told = format!("move {}: {from:?} to {to:?}, turned back", one.name());
+                round.told.push(told);
             } else if from != to {
                 round.told.push(format!("move {}: {from:?} to {to:?}", one.name()));
             }
-            self.store.update_status(&changed).await?;
-            let turned_back = *next == Next::TurnBack;
             if from != to || turned_back {
                 round.changes.push(Change {
                     set: set.name().clone(),
@@ -65,7 +83,7 @@ impl Controller {
                 });
             }
         }
-        Ok((epoch, wanted))
+        failed.map_or(Ok((epoch, wanted)), Err)
     }
 
     /// Opens a move.
@@ -206,9 +224,53 @@ impl Controller {
         if wanted != known.spec {
             let mut known = known.clone();
             known.spec = wanted;
-            self.store.update(&known).await?;
+            self.write_endpoint(&known).await?;
         }
         Ok(None)
+    }
+
+    /// Writes the spec of an endpoint, which is the leader's alone. That the endpoint has reported since it was read, as it
+    /// does several times a second while it hands over, is no reason to decide again.
+    pub(super) async fn write_endpoint(&self, wanted: &SliceEndpoint) -> Result<(), StoreError> {
+        let mut wanted = wanted.clone();
+        let mut attempts = ATTEMPTS;
+        while let Err(conflict) = self.store.update(&wanted).await {
+            wanted = self.reported_since(wanted, conflict, &mut attempts).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes an endpoint; the same holds.
+    pub(super) async fn delete_endpoint(&self, seen: &SliceEndpoint) -> Result<(), StoreError> {
+        let mut seen = seen.clone();
+        let mut attempts = ATTEMPTS;
+        loop {
+            let version = seen.metadata.resource_version.as_ref();
+            match self.store.delete::<SliceEndpointSpec>(seen.name(), version).await {
+                Ok(()) => return Ok(()),
+                Err(conflict) => seen = self.reported_since(seen, conflict, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Returns the endpoint with the version that it has now, if nothing but its status has changed and it may be tried again.
+    async fn reported_since(
+        &self,
+        mut endpoint: SliceEndpoint,
+        why: StoreError,
+        attempts: &mut usize,
+    ) -> Result<SliceEndpoint, StoreError> {
+        if *attempts == 0 || !matches!(why, StoreError::Conflict { .. }) {
+            return Err(why);
+        }
+        *attempts -= 1;
+        let now = self.store.get::<SliceEndpointSpec>(endpoint.name()).await?.metadata;
+        let same = |one: &Metadata| (one.generation, one.owner.clone());
+        if same(&now) != same(&endpoint.metadata) {
+            return Err(why);
+        }
+        endpoint.metadata = now;
+        Ok(endpoint)
     }
 
     /// Deletes the oldest moves that are over.
