@@ -4,6 +4,7 @@
 //!   `SliceEndpoint` and `SliceNode` that agents report in, and leases.
 //! - [`election`] makes one of several candidates the leader.
 //! - [`clock`] is the time that objects tell people.
+//! - [`contact`] is whether the store answers.
 //! - [`metrics`] and [`http`] are what a command tells of itself, and where.
 //! - [`alone`] keeps two of one program out of one network namespace.
 //! - [`heartbeat`] tells endpoints who of their peers is lost.
@@ -20,6 +21,7 @@ pub mod agent;
 #[cfg(target_os = "linux")]
 pub mod alone;
 pub mod clock;
+pub mod contact;
 pub mod controller;
 pub mod election;
 #[cfg(target_os = "linux")]
@@ -36,4 +38,6 @@ pub mod metrics;
 pub mod node;
 pub mod objects;
 pub mod store;
+#[cfg(target_os = "linux")]
+mod writing;
 pub mod yaml;

@@ -67,10 +67,13 @@ fn main() -> ExitCode {
 /// Runs a subcommand to its end, and says why it failed.
 fn finish(command: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(command))
-    {
+    let done = runtime.map_err(Into::into).and_then(|runtime| {
+        let done = runtime.block_on(command);
+        // A disk or a probe that hangs is not waited for.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", clean(&error.to_string()));

@@ -361,7 +361,7 @@ class Cluster(Claims):
         roles = {"server": ["inbound"], "client": ["outbound"], "both": ["inbound", "outbound"]}.get(role or "", [])
         serves = "inbound" in roles
         its_labels = {"app": name, **{f"ssa-{one}": "enabled" for one in roles}, **(labels or {})}
-        its_annotations = {"traffic.sidecar.istio.io/excludeInboundPorts": "9467"}
+        its_annotations = {"traffic.sidecar.istio.io/excludeInboundPorts": "9467,9476"}
         if roles:
             its_annotations["inject.istio.io/templates"] = "sidecar,ssa"
         if secrets:

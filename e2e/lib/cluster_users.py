@@ -46,7 +46,7 @@ def web(stage: Cluster, image: str, servers: Servers) -> dict[str, Any]:
     annotations = {
         "inject.istio.io/templates": f"sidecar,{servers.template}",
         "sidecar.istio.io/interceptionMode": servers.interception,
-        "traffic.sidecar.istio.io/excludeInboundPorts": "9467",
+        "traffic.sidecar.istio.io/excludeInboundPorts": "9467,9476",
     }
     spread = {
         "maxSkew": 1,

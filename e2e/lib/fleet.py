@@ -31,8 +31,13 @@ FINAL = ("Done", "Aborted")
 class Fleet:
     """A slice set, its endpoints with their agents, and its controllers."""
 
-    def __init__(self, stage: Stage, name: str, item: str, store: str | None = None, **spec: Any) -> None:
-        """Makes the store, a directory unless it is said; `spec` has more fields of the SliceSet."""
+    def __init__(
+        self, stage: Stage, name: str, item: str, store: str | None = None, http_port: int | None = None, **spec: Any
+    ) -> None:
+        """Makes the store, a directory unless it is said; `spec` has more fields of the SliceSet.
+
+        At `http_port` agents tell their load, if they are started so.
+        """
         self.stage = stage
         self.name = name
         self.item = IPv6Network(item)
@@ -41,6 +46,7 @@ class Fleet:
         self.hosts: dict[str, Host] = {}
         self.listed: list[str] = []
         self.domains: dict[str, str] = {}
+        self.http_port = http_port
         self.agents: dict[str, Program] = {}
         self.controllers: dict[str, Program] = {}
         if store is None:
@@ -65,6 +71,7 @@ class Fleet:
                 "name": name,
                 "address": self.hosts[name].address,
                 **({"domain": self.domains[name]} if name in self.domains else {}),
+                **({"httpPort": self.http_port} if self.http_port else {}),
             }
             for name in self.listed
         ]

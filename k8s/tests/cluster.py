@@ -46,6 +46,9 @@ class Cluster(Checks):
         self._refused(["--set", "cluster.agent.forwarding=Maybe"], "/cluster/agent/forwarding")
         self._refused(["--set", "cluster.agent.probe=udp:x"], "/cluster/agent/probe")
         self._refused(["--set", "cluster.node.bird.as=0"], "/cluster/node/bird/as")
+        self._refused(["--set", "cluster.agent.heartbeatIntervalMs=19"], "/cluster/agent/heartbeatIntervalMs")
+        self._refused(["--set", "cluster.agent.heartbeatMissing=1"], "/cluster/agent/heartbeatMissing")
+        self._refused(["--set", "cluster.agent.heartbeatSecret=My_Secret"], "/cluster/agent/heartbeatSecret")
 
     def a_server_gets_an_agent_and_goes_on_while_others_get_its_slices(self) -> None:
         own = {"exec": {"command": ["true"]}}
@@ -66,13 +69,24 @@ class Cluster(Checks):
             "configMap",
             "downwardAPI",
         ]
-        assert "--heartbeat-key" in agent["args"]
+        assert agent["command"] == ["ssa-cluster", "agent"]
+        flags = dict(zip(agent["args"][::2], agent["args"][1::2], strict=True))
+        assert flags["--heartbeat-key"] == "/etc/ssa/heartbeat/key"
+        assert (flags["--heartbeat-interval"], flags["--heartbeat-missing"]) == ("50", "3")
+        # Where the controller asks for load: it finds the port by its name, and the agent listens there.
+        assert agent["ports"] == [{"name": "ssa-agent", "containerPort": 9476, "protocol": "TCP"}]
+        assert flags["--listen"] == "[::]:9476"
         off = self._template("--set", "cluster.agent.heartbeats=false")
         assert "--heartbeat-key" not in str(self.helm.inject(off, SERVER, {}, True))
         (secret,) = [one for one in spec["volumes"] if one["name"] == "ssa-heartbeat"]
         assert secret["secret"] == {"secretName": "ssa-heartbeat", "defaultMode": 0o400}
         key = base64.b64decode(self.helm.objects(*ON)["Secret", "ssa-heartbeat"]["data"]["key"])
         assert re.fullmatch(rb"[0-9a-f]{64}", key), "no key of heartbeats"
+        theirs = ("--set", "cluster.agent.heartbeatSecret=mine")
+        assert ("Secret", "ssa-heartbeat") not in self.helm.objects(*ON, *theirs)
+        spec_of = self.helm.inject(self._template(*theirs), SERVER, {}, True)
+        (secret,) = [one for one in spec_of["volumes"] if one["name"] == "ssa-heartbeat"]
+        assert secret["secret"] == {"secretName": "mine", "defaultMode": 0o400}
         (allowed,) = [one for one in agent["env"] if one["name"] == "SSA_ALLOWED"]
         assert allowed["valueFrom"]["configMapKeyRef"] == {"name": "ssa-allowed", "key": "prefixes"}
         without = self.helm.inject(self._template(), SERVER, {"ssa-slices": "none"}, True, {"Containers": containers})

@@ -26,7 +26,7 @@ class Monitoring(Checks):
     def _metrics(self) -> Any:
         """Returns the metrics that the documents of filter and shim tell of, with their labels."""
         known = {}
-        for file in ("filter.md", "resolver.md", "cluster.md"):
+        for file in ("filter.md", "resolver.md", "cluster.md", "agent.md"):
             for line in (ROOT / "docs" / file).read_text().splitlines():
                 cells = [cell.strip() for cell in line.split("|")[1:-1]]
                 if len(cells) < 3 or "`ssa_" not in cells[0]:
@@ -96,9 +96,10 @@ class Monitoring(Checks):
             assert ending in text, f"{name} is in no source"
 
     def relabelling_restores_the_labels_that_envoy_flattens(self) -> None:
-        (envoy, shim) = self.all["PodMonitor", "ssa"]["spec"]["podMetricsEndpoints"]
+        envoy, shim, *agents = self.all["PodMonitor", "ssa"]["spec"]["podMetricsEndpoints"]
         assert (envoy["port"], envoy["path"]) == ("http-envoy-prom", "/stats/prometheus")
         assert (shim["port"], shim["path"]) == ("ssa-metrics", "/metrics")
+        assert agents in ([], [{"port": "ssa-agent", "path": "/metrics"}])
         for flat, wanted in {
             # As an Envoy without stats_tags prints them.
             "ssa_inbound_connections_total_service___verdict_no_match_outcome_denied": {

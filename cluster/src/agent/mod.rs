@@ -6,39 +6,49 @@
 
 mod application;
 mod lease;
+mod load;
+mod options;
 mod peers;
+mod prepare;
 mod probe;
 mod report;
+mod telemetry;
 mod world;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv6Addr, UdpSocket};
-use std::path::PathBuf;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{Map, View};
-use ssa_snapshot::Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 
 pub use application::{Hook, HookError};
+pub use options::{Application, Heartbeats, Options};
 pub use probe::{Probe, ProbeError};
 
 use crate::clock::{RENEWED, now, or_never};
-use crate::followed::{self, News, Objects};
-use crate::heartbeat::{self, Beats, Heard, Key};
-use crate::kernel::{Error, Kernel, Settings, table};
+use crate::contact::Contact;
+use crate::followed::{Following, News, Objects};
+use crate::heartbeat::{self, Beats, Heard};
+use crate::kernel::{Error, Kernel};
 use crate::lease::{kernel, name as lease_of};
 use crate::objects::{Kind, LabelValue, Name, SliceEndpointStatus};
 use crate::store::{Location, Store, StoreError};
+use crate::writing::Writer;
 use application::{Finished, Hooks};
 use lease::{Held, Keeper};
 use peers::{Circumstances, Found};
+use prepare::Awaited;
 use probe::Readiness;
+use telemetry::Telemetry;
 use world::Part;
+use writer::StatusOfEndpoint;
 
 /// How often flows and counters of a move are read.
 const COUNTED: Duration = Duration::from_millis(250);
@@ -46,49 +56,6 @@ const COUNTED: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many endpoints are named where the wanted one is missing.
 const NAMED: usize = 8;
-
-/// What an agent is told on its command line.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The name of its endpoint.
-    pub endpoint: Name,
-    /// The interfaces by which clients' packets arrive.
-    pub interfaces: Vec<String>,
-    /// What slices may lie in. The agent routes nothing else, whatever the store says.
-    pub allowed: Vec<Ipv6Net>,
-    /// What is asked whether the endpoint is ready; without it, it always is.
-    pub probe: Option<Probe>,
-    /// How long the endpoint serves on when it is told to end, until others have what it had.
-    pub drain: Duration,
-    /// Heartbeats to and from peers.
-    pub heartbeats: Option<Heartbeats>,
-    /// What a stateful application is told and asked.
-    pub application: Application,
-    /// How long its lease lasts, in seconds, where ownership is exclusive.
-    pub lease: Number<1, 3600, 15>,
-}
-
-/// What a stateful application is told and asked.
-#[derive(Debug, Clone, Default)]
-pub struct Application {
-    /// Where it is told of the endpoint's slices.
-    pub socket: Option<PathBuf>,
-    /// What is done before prefixes come.
-    pub incoming: Option<Hook>,
-    /// What is done after prefixes went.
-    pub outgoing: Option<Hook>,
-    /// How long each of these may take.
-    pub deadline: Duration,
-}
-
-/// What heartbeats need.
-#[derive(Debug, Clone)]
-pub struct Heartbeats {
-    /// The keys: the first signs, and all are accepted.
-    pub keys: Vec<Key>,
-    /// The UDP port of all endpoints.
-    pub port: u16,
-}
 
 /// What ends an agent.
 struct Signals {
@@ -125,26 +92,40 @@ impl Signals {
 /// told on standard error, and it tries again.
 pub async fn run(location: &Location, options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let mut signals = Signals::new()?;
+    let (telemetry, contact) = (Telemetry::new(options.listen.is_some()), Contact::default());
+    // They end with this function.
+    let mut tasks = JoinSet::new();
+    if let Some(address) = options.listen {
+        tasks.spawn(telemetry.serve(address, &contact).await?);
+    }
     let opened = tokio::select! {
-        opened = open(location) => Some(opened?),
+        opened = open(location, &telemetry) => Some(opened?),
         () = signals.next() => None,
     };
     let Some(store) = opened else {
         return Ok(Kernel::cleanup().await?);
     };
-    let (mut news, _followers) = followed::follow(&store, rest, tell);
+    let following = Following {
+        store: store.clone(),
+        rest,
+        contact: contact.clone(),
+        tell,
+    };
+    let (mut news, _followers) = following.begin();
     let (sender, mut finished) = mpsc::channel(16);
-    let mut agent = Agent::new(store, options, sender)?;
+    let mut agent = Agent::new(store, options, telemetry, contact, sender)?;
     let served = agent.options.application.socket.as_ref().map(|path| {
         let served = application::serve(path, agent.lines.subscribe());
         served.map_err(|error| format!("--socket {}: {}", path.display(), ssa_input::files::reason(&error)))
     });
     let _served = served.transpose()?;
-    Ok(agent.serve(&mut news, &mut signals, &mut finished).await?)
+    let done = agent.serve(&mut news, &mut signals, &mut finished).await;
+    agent.writer.finish().await;
+    Ok(done?)
 }
 
 /// Opens the store. A directory has to be one already: an agent makes none, for nobody would look for anything there.
-async fn open(location: &Location) -> Result<Store, StoreError> {
+async fn open(location: &Location, telemetry: &Telemetry) -> Result<Store, StoreError> {
     let folder = location.directory().map(|path| path.join("sliceendpoints"));
     let mut told = false;
     while let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
@@ -156,6 +137,7 @@ async fn open(location: &Location) -> Result<Store, StoreError> {
             ));
             told = true;
         }
+        telemetry.alive();
         sleep(PAUSE).await;
     }
     if told {
@@ -178,7 +160,6 @@ fn tell(text: &str) {
 }
 
 struct Agent {
-    store: Store,
     options: Options,
     /// Names this run: later ones have greater names.
     instance: LabelValue,
@@ -204,8 +185,11 @@ struct Agent {
     told: Vec<String>,
     /// The same, of single things by their names.
     told_once: BTreeMap<&'static str, String>,
+    /// What was reported last; it may not be written yet.
     reported: Option<SliceEndpointStatus>,
-    rival: Option<report::Rival>,
+    writer: Writer<SliceEndpointStatus>,
+    /// Whether another run reports for the endpoint, and began later.
+    yields: Option<watch::Receiver<bool>>,
     /// When it has to be gone, once it was told to end.
     ends: Option<Instant>,
     /// Whether the kernel holds what is wanted.
@@ -223,20 +207,17 @@ struct Agent {
     hooks: Hooks,
     /// What the application is told; empty before anything is known.
     lines: watch::Sender<Arc<str>>,
-}
-
-/// What has to be there before the kernel can be used.
-enum Awaited {
-    /// The endpoint's object.
-    Endpoint(String),
-    /// The endpoint's address, on this host.
-    Address(String),
-    /// Something of the kernel.
-    Kernel(String),
+    telemetry: Telemetry,
 }
 
 impl Agent {
-    fn new(store: Store, options: Options, finished: mpsc::Sender<Finished>) -> Result<Self, Error> {
+    fn new(
+        store: Store,
+        options: Options,
+        telemetry: Telemetry,
+        contact: Contact,
+        finished: mpsc::Sender<Finished>,
+    ) -> Result<Self, Error> {
         let drawn = heartbeat::instance().and_then(|number| {
             let name = format!("{:014x}-{:08x}", now().micros().max(0), number & 0xffff_ffff);
             let instance = LabelValue::new(&name).map_err(std::io::Error::other)?;
@@ -264,8 +245,10 @@ impl Agent {
         let application = &options.application;
         let (incoming, outgoing) = (application.incoming.clone(), application.outgoing.clone());
         let hooks = Hooks::new(incoming, outgoing, application.deadline, finished);
+        let status = StatusOfEndpoint::new(options.endpoint.clone(), instance.clone());
+        let yields = Some(status.yields.subscribe());
+        let writer = Writer::start(store, status, contact, tell);
         Ok(Self {
-            store,
             options,
             kernel_name,
             keeper,
@@ -288,11 +271,13 @@ impl Agent {
             told: Vec::new(),
             told_once: BTreeMap::new(),
             reported: None,
-            rival: None,
+            writer,
+            yields,
             ends: None,
             applied: false,
             is_here: false,
             trouble: None,
+            telemetry,
         })
     }
 
@@ -322,6 +307,7 @@ impl Agent {
         let mut held: Option<watch::Receiver<Held>> = self.keeper.as_ref().map(Keeper::held);
         let mut retry = None;
         while !self.is_over() {
+            self.telemetry.alive();
             let ends = self.ends;
             tokio::select! {
                 Some(first) = news.recv() => {
@@ -353,6 +339,7 @@ impl Agent {
                         self.report().await;
                     }
                 }
+                () = changed(&mut self.yields) => retry = self.act().await?,
                 _ = counted.tick(), if !self.part.moves.is_empty() => self.report().await,
                 _ = renewed.tick() => self.report().await,
                 () = or_never(retry.map(sleep_until)) => retry = self.act().await?,
@@ -370,6 +357,11 @@ impl Agent {
             keeper.end().await;
         }
         closed
+    }
+
+    /// Says whether another run reports for the endpoint, and began later: this one is to end.
+    fn yields(&self) -> bool {
+        self.yields.as_ref().is_some_and(|yields| *yields.borrow())
     }
 
     fn learn(&mut self, news: News) {
@@ -488,9 +480,17 @@ impl Agent {
                     applied.repaired
                 ));
             }
+            self.telemetry.applied(applied.repaired, applied.refused.len());
             self.applied = applied.holds();
             self.trouble = applied.wrong().next();
             told.extend(applied.wrong());
+            if let Some(meter) = &self.telemetry.meter {
+                let begun = kernel.measured().map_err(ToString::to_string);
+                if let Err(why) = &begun {
+                    told.push(format!("load is not counted: {why}"));
+                }
+                meter.note(&self.part.wanted.grains, std::mem::take(&mut self.part.mine), begun);
+            }
         }
         for text in told.iter().filter(|text| !self.told.contains(text)) {
             tell(text);
@@ -533,6 +533,7 @@ impl Agent {
             .as_ref()
             .map(|heard| heard.borrow().clone())
             .unwrap_or_default();
+        self.telemetry.heard(&heard);
         let rejoined = self.world.endpoints.iter().filter(|one| one.status.rejoined);
         let states = heard.peers.into_iter().map(|(name, state)| (name.endpoint(), state));
         let circumstances = Circumstances {
@@ -542,97 +543,13 @@ impl Agent {
             heard: states.collect(),
             rejoined: rejoined.map(|one| one.name().endpoint()).collect(),
             found: self.found.as_ref(),
+            measures: self.telemetry.meter.is_some(),
         };
         let (endpoint, kept, views) = (&self.options.endpoint, &mut self.kept, &mut self.views);
         self.part = self.world.part(endpoint, &circumstances, kept, views);
         let room = report::MOST.saturating_sub(self.refused.len());
         self.refused.extend(self.part.refused.iter().take(room).copied());
         self.found = None;
-    }
-
-    /// Opens the kernel and begins heartbeats, once that can be; else says what is waited for.
-    async fn prepare(&mut self) -> Result<Result<(), Awaited>, Error> {
-        let name = &self.options.endpoint;
-        let Some(endpoint) = self.world.endpoints.get(name) else {
-            let mut names = self.world.endpoints.iter().map(|one| one.name().as_str());
-            let there: Vec<&str> = names.by_ref().take(NAMED).collect();
-            let more = if names.next().is_some() { ", …" } else { "" };
-            let there = if there.is_empty() {
-                "none".to_owned()
-            } else {
-                there.join(", ") + more
-            };
-            let text = format!("--endpoint {name}: the store has no such SliceEndpoint; it has {there}");
-            return Ok(Err(Awaited::Endpoint(text)));
-        };
-        let (address, tunnel) = (endpoint.spec.address, endpoint.spec.tunnel.address);
-        let source = tunnel.unwrap_or(address);
-        if let Err(error) = UdpSocket::bind((source, 0)) {
-            let reason = ssa_input::files::reason(&error);
-            let text = format!("--endpoint {name}: its address is {source}, and {reason}");
-            return Ok(Err(Awaited::Address(text)));
-        }
-        for about in ["endpoint", "address"] {
-            if self.told_once.remove(about).is_some() {
-                tell(&format!(
-                    "SliceEndpoint {name} is there now, and its address {source} too"
-                ));
-            }
-        }
-        if self.kernel.is_none() {
-            let settings = Settings {
-                interfaces: self.options.interfaces.clone(),
-                tunnel: source,
-                allowed: self.options.allowed.clone(),
-            };
-            let kernel = match Kernel::open(settings).await {
-                Ok(kernel) => kernel,
-                Err(error) if error.is_final() => return Err(error),
-                Err(error) => return Ok(Err(Awaited::Kernel(error.to_string()))),
-            };
-            let held = match (kernel.held(table::ANNOUNCED).await, kernel.held(table::LOCAL).await) {
-                (Ok(announced), Ok(local)) => Found {
-                    announced,
-                    nothing: local.is_empty(),
-                },
-                (Err(error), _) | (_, Err(error)) => return Ok(Err(Awaited::Kernel(error.to_string()))),
-            };
-            if self.told_once.remove("kernel").is_some() {
-                tell("the kernel can be used now");
-            }
-            self.found = Some(held);
-            self.kernel = Some(kernel);
-        }
-        self.beat(address);
-        Ok(Ok(()))
-    }
-
-    /// Begins heartbeats at an address, unless they are under way.
-    fn beat(&mut self, address: Ipv6Addr) {
-        let Some(heartbeats) = &self.options.heartbeats else {
-            return;
-        };
-        if self.beats.as_ref().is_some_and(|(at, _)| *at == address) {
-            return;
-        }
-        let (keys, port) = (heartbeats.keys.clone(), heartbeats.port);
-        // The one before has the port.
-        self.beats = None;
-        match Beats::start(self.options.endpoint.clone(), self.number, address, port, keys) {
-            Ok(beats) => {
-                self.heard = Some(beats.heard());
-                self.ignored = Some(beats.ignored());
-                self.beats = Some((address, beats));
-                self.told_once.remove("heartbeats");
-            }
-            Err(error) => {
-                let reason = ssa_input::files::reason(&error);
-                self.tell_once(
-                    "heartbeats",
-                    &format!("heartbeats: UDP port {port} of {address}: {reason}"),
-                );
-            }
-        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) rejoined: BTreeSet<EndpointName>,
     /// What the kernel held when this agent began; the first time alone.
     pub(super) found: Option<&'a Found>,
+    /// Load is counted.
+    pub(super) measures: bool,
 }
 
 /// What the kernel held when an agent began.

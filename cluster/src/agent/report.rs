@@ -8,124 +8,27 @@ use super::{Agent, tell};
 use crate::clock::{now, renewed};
 use crate::kernel::{Error, Flows, flows};
 use crate::objects::{
-    Condition, ConditionStatus, LabelValue, Message, Name, Phase, Prefix, SliceEndpoint, SliceEndpointSpec,
-    SliceEndpointStatus, SliceMove, Taken, Timestamp,
+    Condition, ConditionStatus, LabelValue, Message, Name, Phase, Prefix, SliceEndpointStatus, SliceMove, Taken,
+    Timestamp,
 };
-use crate::store::StoreError;
 
 /// The most prefixes that a status lists: of what was taken over, and of what is refused.
 pub(super) const MOST: usize = 1024;
 /// How many prefixes a message names.
 const NAMED: usize = 8;
-/// For how many renewals another run has to be silent before this one reports again.
-const SILENT: u32 = 3;
-
-/// Another run that reports for the same endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rival {
-    instance: LabelValue,
-    renewed: Option<Timestamp>,
-    /// It was seen to report again after this run had: it is alive, and no trace of an earlier run.
-    alive: bool,
-    /// How often it was looked at since it last reported.
-    silent: u32,
-}
 
 impl Agent {
-    /// Writes the status, if it has changed.
+    /// Works out the status, and has it written if it has changed. It does not wait for the store.
     pub(super) async fn report(&mut self) {
         if !self.is_here {
             return;
         }
-        if self.yields() {
-            self.look_at_rival().await;
-            return;
-        }
         let status = self.status().await;
-        if self.reported.as_ref() == Some(&status) {
-            return;
+        self.record(&status);
+        if self.reported.as_ref() != Some(&status) {
+            self.writer.write(status.clone());
+            self.reported = Some(status);
         }
-        match self.write(&status).await {
-            Ok(()) => self.reported = Some(status),
-            Err(error) => self.tell_once("store", &error.to_string()),
-        }
-    }
-
-    /// Says whether another run reports for the endpoint, and began later: this one is to end.
-    pub(super) fn yields(&self) -> bool {
-        self.rival
-            .as_ref()
-            .is_some_and(|rival| rival.alive && rival.instance > self.instance)
-    }
-
-    async fn look_at_rival(&mut self) {
-        let Ok(endpoint) = self.store.get::<SliceEndpointSpec>(&self.options.endpoint).await else {
-            return;
-        };
-        let Some(rival) = &mut self.rival else { return };
-        if rival.renewed == endpoint.status.renewed_at {
-            rival.silent += 1;
-        } else {
-            (rival.renewed, rival.silent) = (endpoint.status.renewed_at, 0);
-        }
-        if rival.silent > SILENT {
-            tell("the other agent no longer reports: this one does again");
-            self.rival = None;
-        }
-    }
-
-    async fn write(&mut self, status: &SliceEndpointStatus) -> Result<(), StoreError> {
-        loop {
-            let mut endpoint = self.store.get::<SliceEndpointSpec>(&self.options.endpoint).await?;
-            self.note_rival(&endpoint);
-            if self.yields() {
-                return Ok(());
-            }
-            let mut conditions = status.conditions.clone();
-            let generation = endpoint.metadata.generation;
-            keep_since(&mut conditions, &endpoint.status.conditions, generation);
-            endpoint.status = SliceEndpointStatus {
-                observed_generation: generation,
-                conditions,
-                ..status.clone()
-            };
-            match self.store.update_status(&endpoint).await {
-                Err(StoreError::Conflict { .. }) => {}
-                other => {
-                    self.told_once.remove("store");
-                    return other.map(drop);
-                }
-            }
-        }
-    }
-
-    /// Notes who else reports: what an earlier run has left is replaced, and does not come back.
-    fn note_rival(&mut self, endpoint: &SliceEndpoint) {
-        let other = endpoint.status.instance.as_ref().filter(|one| **one != self.instance);
-        let (Some(other), true) = (other, self.reported.is_some()) else {
-            return;
-        };
-        let renewed = endpoint.status.renewed_at;
-        let seen = |rival: &Rival| rival.instance == *other && rival.renewed != renewed;
-        let alive = self.rival.as_ref().is_some_and(|rival| rival.alive || seen(rival));
-        if alive && !self.rival.as_ref().is_some_and(|rival| rival.alive) {
-            tell(&format!(
-                "another agent reports for SliceEndpoint {} too: run {other} beside this one, run {}; end one of them{}",
-                self.options.endpoint,
-                self.instance,
-                if *other > self.instance {
-                    "; this one is the earlier, and serves nothing"
-                } else {
-                    ""
-                }
-            ));
-        }
-        self.rival = Some(Rival {
-            instance: other.clone(),
-            renewed,
-            alive,
-            silent: 0,
-        });
     }
 
     async fn status(&self) -> SliceEndpointStatus {
@@ -284,19 +187,6 @@ fn condition(kind: &str, holds: bool, reason: &str, message: &str, since: Timest
     })
 }
 
-/// Keeps the time from which on each condition is as it is.
-fn keep_since(conditions: &mut [Condition], before: &[Condition], generation: u64) {
-    for one in conditions {
-        one.observed_generation = generation;
-        if let Some(before) = before
-            .iter()
-            .find(|other| other.kind == one.kind && other.status == one.status)
-        {
-            one.last_transition_time = before.last_transition_time;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -304,8 +194,10 @@ mod tests {
 
     use tokio::sync::mpsc;
 
+    use super::super::telemetry::Telemetry;
     use super::super::{Application, Options};
     use super::*;
+    use crate::contact::Contact;
     use crate::store::{Memory, Store};
 
     #[test]
@@ -330,9 +222,11 @@ mod tests {
             heartbeats: None,
             application: Application::default(),
             lease: ssa_snapshot::Number::default(),
+            listen: None,
         };
         let store = Store::new(Arc::new(Memory::new()));
-        let mut agent = Agent::new(store, options, mpsc::channel(1).0).expect("an agent");
+        let (telemetry, contact) = (Telemetry::new(false), Contact::default());
+        let mut agent = Agent::new(store, options, telemetry, contact, mpsc::channel(1).0).expect("an agent");
         let gives = serde_json::json!({
             "apiVersion": "ssa.dev.example/v1alpha1", "kind": "SliceMove", "metadata": {"name": "web-2"},
             "spec": {"sliceSet": "web", "epoch": 2, "from": "a", "to": "b", "prefixes": ["2001:db8:5::/66"],

@@ -6,7 +6,9 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use ssa_slices::handover::{self, Admission, Handover, KernelRoute, Map, Ownership, View};
 
+use super::load::{self, OfSet};
 use super::peers::{self, Circumstances};
+use super::telemetry::Slices;
 use crate::followed::Objects;
 use crate::heartbeat::Told;
 use crate::kernel::Wanted;
@@ -29,6 +31,10 @@ pub(super) struct Part {
     pub(super) exclusive: bool,
     /// Who is to hear its heartbeats, and what they are told.
     pub(super) told: BTreeMap<Name, Told>,
+    /// The slices that it has, by set.
+    pub(super) slices: BTreeMap<Name, Slices>,
+    /// Whose load is its own, where that is counted: what it owns, gives, gets, or has taken over.
+    pub(super) mine: BTreeSet<Ipv6Net>,
     /// What cannot be used, for people.
     pub(super) faults: Vec<String>,
 }
@@ -74,13 +80,47 @@ impl Objects {
                 !one.status.phase.is_final() && (one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint))
             });
             part.moves.extend(mine.cloned());
+            let slices = Slices::of(&me, map, self.slice_length(set));
+            part.slices.insert(set.clone(), slices);
             part.serves |= !view.taken.is_empty() || map.owned().any(|(_, owner)| *owner == me);
             peers::tell(set, &peers::of(&me, map, &handovers), view, self, &mut part.told);
+        }
+        if circumstances.measures {
+            let of_sets: Vec<OfSet<'_>> = kept
+                .iter()
+                .map(|(set, map)| OfSet {
+                    slice_length: self.slice_length(set),
+                    map,
+                    mine: self.mine(endpoint, set, map, views.get(set)),
+                })
+                .collect();
+            part.wanted.grains = load::grains(&of_sets);
+            part.mine = of_sets.into_iter().flat_map(|set| set.mine).collect();
         }
         part.serves |= !part.moves.is_empty();
         part.wanted.admission = Admission::of(&fences);
         part.keep(routes, circumstances.allowed, self.tunnel(endpoint));
         part
+    }
+
+    /// Returns how long the prefixes of a set's slices are, if its map says so.
+    fn slice_length(&self, set: &Name) -> Option<u8> {
+        let mut parts = self.maps.iter().filter(|map| map.spec.slice_set == *set);
+        let length = parts.find_map(|map| map.spec.slice_length)?;
+        u8::try_from(length.get()).ok()
+    }
+
+    /// Lists what of a set is an endpoint's, or about to be, or was until now; nothing within something else.
+    fn mine(&self, endpoint: &Name, set: &Name, map: &Map, view: Option<&View>) -> BTreeSet<Ipv6Net> {
+        let me = endpoint.endpoint();
+        let owned = map.owned().filter(|(_, owner)| **owner == me);
+        let moves = self.moves_of(set).into_iter().filter(|one| {
+            let is_side = one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint);
+            is_side && !one.status.phase.is_final()
+        });
+        let moved = moves.flat_map(|one| one.spec.prefixes.iter().map(|prefix| prefix.net()));
+        let taken = view.into_iter().flat_map(|view| view.taken.keys().copied());
+        owned.map(|(prefix, _)| prefix).chain(moved).chain(taken).collect()
     }
 }
 

@@ -1,13 +1,14 @@
 //! `ssa-cluster agent`
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use ssa_cluster::agent::{self, Application, Heartbeats, Hook, Options, Probe};
 use ssa_cluster::alone::{Alone, Program};
-use ssa_cluster::heartbeat::{self, Key};
+use ssa_cluster::heartbeat::{self, Keys, Pace};
 use ssa_cluster::kernel::{Allowed, InterfaceName, Kernel};
 use ssa_cluster::objects::Name;
 use ssa_cluster::store::Location;
@@ -43,7 +44,8 @@ pub(crate) struct Agent {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3600))]
     drain_seconds: u32,
     /// A file with the key of heartbeats, which all endpoints have: 64 hexadecimal digits, its owner's alone (mode 600). May
-    /// be given several times: the first key signs, and all are accepted. Without one there are no heartbeats
+    /// be given several times: the first key signs, and all are accepted. Read again when it changes. Without one there are
+    /// no heartbeats
     #[arg(long = "heartbeat-key", value_name = "FILE")]
     heartbeat_keys: Vec<PathBuf>,
     /// The UDP port of heartbeats, which all endpoints have
@@ -55,6 +57,24 @@ pub(crate) struct Agent {
         requires = "heartbeat_keys"
     )]
     heartbeat_port: u16,
+    /// How often heartbeats are sent, to 64 peers; to more, less often. A peer learns it with each of them
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u16).range(20..=1000),
+        requires = "heartbeat_keys"
+    )]
+    heartbeat_interval: u16,
+    /// How many heartbeats of a peer in a row have to be missing before it is taken for lost: more where machines stall
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(2..=100),
+        requires = "heartbeat_keys"
+    )]
+    heartbeat_missing: u32,
     /// A Unix socket that tells a stateful application its slices and siblings: a line of JSON at once and after each change
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -71,6 +91,10 @@ pub(crate) struct Agent {
     /// and go elsewhere after nine eighths of it
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=3600))]
     lease_seconds: u32,
+    /// Where /load, /metrics and /healthz are served, such as `[2001:db8:1::a]:9476`: the endpoint's own address, and its
+    /// `spec.httpPort`. Load is counted only then [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 }
 
 impl Agent {
@@ -84,16 +108,19 @@ impl Agent {
         let (Some(location), Some(endpoint)) = (self.location, self.endpoint) else {
             return Ok(Kernel::cleanup().await?);
         };
-        let keys: Result<Vec<Key>, _> = self.heartbeat_keys.iter().map(|path| Key::read(path)).collect();
-        let keys = keys.map_err(|error| format!("--heartbeat-key {error}"))?;
+        let keys = Keys::read(&self.heartbeat_keys).map_err(|error| format!("--heartbeat-key {error}"))?;
         let port = self.heartbeat_port;
+        let pace = Pace {
+            interval: Duration::from_millis(self.heartbeat_interval.into()),
+            missing: self.heartbeat_missing,
+        };
         let options = Options {
             endpoint,
             interfaces: self.interfaces.iter().map(ToString::to_string).collect(),
             allowed: self.allowed.iter().map(|allowed| allowed.net()).collect(),
             probe: self.probe,
             drain: Duration::from_secs(self.drain_seconds.into()),
-            heartbeats: (!keys.is_empty()).then_some(Heartbeats { keys, port }),
+            heartbeats: (!keys.is_empty()).then_some(Heartbeats { keys, port, pace }),
             application: Application {
                 socket: self.socket,
                 incoming: self.incoming,
@@ -101,6 +128,7 @@ impl Agent {
                 deadline: Duration::from_secs(self.hook_seconds.into()),
             },
             lease: ssa_snapshot::Number::new(self.lease_seconds).unwrap_or_default(),
+            listen: self.listen,
         };
         agent::run(&location, options).await
     }

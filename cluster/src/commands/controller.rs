@@ -74,27 +74,34 @@ impl Controller {
             news.borrow_mut().store(answered);
         });
         let new = controller::Controller::new(store.clone(), options);
-        let rounds = controller::run(new, store.clone(), leads, now, |heard: Heard<'_>| match heard {
-            Heard::Alive(leads) => {
-                health.note();
-                controller::record_leading(&registry, leads);
-            }
-            Heard::Round(round) => {
-                let mut news = news.borrow_mut();
-                news.store(Ok(()));
-                round.told.iter().for_each(|line| news.tell(line));
-                news.faults(&round.faults);
-                controller::record(&registry, round);
-            }
-            Heard::Failed(error) => news.borrow_mut().store(Err(error.to_string())),
-            Heard::Silent(endpoints) => {
-                let told = endpoints.iter();
-                let told: Vec<String> = told
-                    .map(|(name, why)| format!("load of endpoint {name}: {why}"))
-                    .collect();
-                silent.borrow_mut().faults(&told);
-            }
-        });
+        let rounds = controller::run(
+            new,
+            (store.clone(), self.identity.clone()),
+            leads,
+            now,
+            |heard: Heard<'_>| match heard {
+                Heard::Alive(leads) => {
+                    health.note();
+                    controller::record_leading(&registry, leads);
+                }
+                Heard::Round(round) => {
+                    let mut news = news.borrow_mut();
+                    news.store(Ok(()));
+                    round.told.iter().for_each(|line| news.tell(line));
+                    news.faults(&round.faults);
+                    controller::record(&registry, round);
+                }
+                Heard::LeftOut(count) => controller::record_left_out(&registry, count),
+                Heard::Failed(error) => news.borrow_mut().store(Err(error.to_string())),
+                Heard::Silent(endpoints) => {
+                    let told = endpoints.iter();
+                    let told: Vec<String> = told
+                        .map(|(name, why)| format!("load of endpoint {name}: {why}"))
+                        .collect();
+                    silent.borrow_mut().faults(&told);
+                }
+            },
+        );
         let mut elected = std::pin::pin!(elected);
         tokio::select! {
             () = &mut elected => return Ok(()),

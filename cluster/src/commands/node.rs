@@ -5,6 +5,7 @@ use std::{error::Error, net::SocketAddr, time::Duration};
 use clap::Args;
 use ssa_cluster::{
     alone::{Alone, Program},
+    contact::Contact,
     http::{Health, Listener, Pages},
     kernel::{Allowed, Host},
     metrics::Registry,
@@ -55,7 +56,8 @@ impl Node {
             Some(address) => Some(Listener::bind(address).await?),
             None => None,
         };
-        let pages = Pages::new(registry.clone(), health.clone());
+        let contact = Contact::default();
+        let pages = Pages::new(registry.clone(), health.clone()).with("/metrics", contact.metrics(registry.clone()));
         let server = tokio::spawn(async {
             if let Some(listener) = served {
                 listener.serve(pages).await;
@@ -66,7 +68,7 @@ impl Node {
             allowed: self.allowed.iter().map(|allowed| allowed.net()).collect(),
             all_endpoints: self.all_endpoints,
         };
-        let done = node::run(store, options, registry, || health.note()).await;
+        let done = node::run(store, options, registry, contact, || health.note()).await;
         server.abort();
         Ok(done?)
     }

@@ -9,6 +9,8 @@
 
 mod balance;
 mod calm;
+#[cfg(target_os = "linux")]
+mod events;
 mod everything;
 mod leases;
 mod leftovers;
@@ -39,7 +41,7 @@ pub use report::Report;
 pub use round::{Change, Round};
 #[cfg(target_os = "linux")]
 pub use run::{Heard, run};
-pub use telemetry::{record, record_leading};
+pub use telemetry::{record, record_leading, record_left_out};
 
 use crate::{
     lease,

@@ -116,6 +116,7 @@ pub(super) fn changes(
             },
             domain: pod.zone.clone().or_else(|| LabelValue::new(pod.node.as_deref()?).ok()),
             node: pod.node.clone(),
+            http_port: pod.http_port.and_then(ssa_snapshot::Port::new),
             drained: !is_selected || pod.terminating || !pod.ready,
             ..endpoint(address)
         };
@@ -193,6 +194,7 @@ mod tests {
             labels: [("app".to_owned(), "web".to_owned())].into(),
             address: Some("fd00::1".parse().expect("an address")),
             node: Name::new("node-1").ok(),
+            http_port: Some(9476),
             ready: true,
             ..Pod::default()
         }
@@ -287,6 +289,7 @@ mod tests {
             panic!("{changes:?}")
         };
         assert_eq!(made.spec.slice_sets.len(), MAX_ENDPOINT_SETS);
+        assert_eq!(made.spec.http_port.map(ssa_snapshot::Port::get), Some(9476));
         assert_eq!(made.check(), Ok(()));
     }
 }

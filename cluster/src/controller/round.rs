@@ -33,4 +33,10 @@ pub struct Change {
     pub phase: Phase,
     /// Whether it was turned back just now.
     pub turned_back: bool,
+    /// Who gives, by the spec; nobody where nobody had it.
+    pub from: Option<Name>,
+    /// Who gets it.
+    pub to: Name,
+    /// How many prefixes.
+    pub prefixes: usize,
 }

@@ -13,12 +13,12 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{Controller, Round, pods::Seen};
+use super::{Controller, Round, events::Occurrences, pods::Seen};
 use crate::{
     election::Leading,
     load::{self, Asked},
     objects::{Name, SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceNodeSpec, SliceSetSpec, Spec, Timestamp},
-    store::{Store, StoreError},
+    store::{Occurrence, Store, StoreError},
 };
 
 /// The pause before a round after something has changed, so that several changes make one round.
@@ -27,6 +27,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
 /// The pause after the store has refused something.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many events wait to be told.
+const WAITING: usize = 64;
 
 /// What there is to tell of a controller.
 #[derive(Debug)]
@@ -39,14 +41,16 @@ pub enum Heard<'a> {
     Failed(&'a StoreError),
     /// Why endpoints do not tell their load; none if all do.
     Silent(&'a BTreeMap<Name, String>),
+    /// So many events were left out, for there were too many, or the store does not take them.
+    LeftOut(usize),
 }
 
 /// Makes rounds whenever something has changed, while this candidate leads; ends when nobody stands for election any more.
 ///
-/// `wall` is the clock whose time objects tell people. `heard` is told what happens.
+/// `wall` is the clock whose time objects tell people. `heard` is told what happens; `by` is who tells it in events.
 pub async fn run(
     mut controller: Controller,
-    store: Store,
+    (store, by): (Store, Name),
     leading: watch::Receiver<Leading>,
     wall: impl Fn() -> Timestamp,
     mut heard: impl FnMut(Heard<'_>),
@@ -63,6 +67,9 @@ pub async fn run(
     tasks.spawn(follow::<SliceMoveSpec>(store.clone(), sender.clone()));
     tasks.spawn(follow::<SliceEndpointSpec>(store.clone(), sender.clone()));
     tasks.spawn(follow::<SliceNodeSpec>(store.clone(), sender));
+    let (occurs, occurred) = mpsc::channel(WAITING);
+    tasks.spawn(publish(store.clone(), by, occurred));
+    let mut occurrences = Occurrences::default();
     tasks.spawn(ask(store, leading.clone(), answers));
     let began = Instant::now();
     while leading.has_changed().is_ok() {
@@ -74,7 +81,12 @@ pub async fn run(
                 controller.measure(reports);
             }
             match controller.round(began.elapsed(), wall()).await {
-                Ok(round) => heard(Heard::Round(&round)),
+                Ok(round) => {
+                    heard(Heard::Round(&round));
+                    let (told, mut left) = occurrences.of(&round, began.elapsed());
+                    left += told.into_iter().filter_map(|one| occurs.try_send(one).err()).count();
+                    heard(Heard::LeftOut(left));
+                }
                 Err(error) => {
                     heard(Heard::Failed(&error));
                     sleep(PAUSE).await;
@@ -84,6 +96,13 @@ pub async fn run(
         let _ = timeout(TICK, changes.recv()).await;
         sleep(SETTLE).await;
         while changes.try_recv().is_ok() {}
+    }
+}
+
+/// Tells events. One that the store does not take is lost: nothing depends on it.
+async fn publish(store: Store, by: Name, mut occurred: mpsc::Receiver<Occurrence>) {
+    while let Some(one) = occurred.recv().await {
+        let _ = store.publish(&one, by.as_str()).await;
     }
 }
 

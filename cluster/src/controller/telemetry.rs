@@ -63,6 +63,11 @@ const FAULTS: Family = Family::gauge("ssa_cluster_faults", "Faults of objects in
 const ROUNDS: Family = Family::counter("ssa_cluster_rounds_total", "Rounds that were made.");
 const LEADER: Family = Family::gauge("ssa_cluster_leader", "Whether this controller leads.");
 
+const LEFT_OUT: Family = Family::counter(
+    "ssa_cluster_events_dropped_total",
+    "Events that were left out, for there were too many at once.",
+);
+
 /// The gauges of sets, which go when the set does.
 const OF_SETS: [Family; 17] = [
     SLICES,
@@ -162,6 +167,11 @@ pub fn record_leading(registry: &Registry, leads: bool) {
 
 fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Counts events that were left out.
+pub fn record_left_out(registry: &Registry, count: usize) {
+    registry.add(&LEFT_OUT, &[], u64::try_from(count).unwrap_or(u64::MAX));
 }
 
 #[expect(

@@ -66,13 +66,9 @@ impl Controller {
                 continue;
             }
             let (from, to) = (one.status.phase, changed.status.phase);
-            if turned_back {
-                let told = format!("move {}: {from:?} to {to:?}, turned back", one.name());
-                round.told.push(told);
-            } else if from != to {
-                round.told.push(format!("move {}: {from:?} to {to:?}", one.name()));
-            }
             if from != to || turned_back {
+                let how = if turned_back { ", turned back" } else { "" };
+                round.told.push(format!("move {}: {from:?} to {to:?}{how}", one.name()));
                 round.changes.push(Change {
                     set: set.name().clone(),
                     name: one.name().clone(),
@@ -80,6 +76,9 @@ impl Controller {
                     left: Some((from, self.memory.elapsed(one.name(), now))),
                     phase: to,
                     turned_back,
+                    from: one.spec.from.clone(),
+                    to: one.spec.to.clone(),
+                    prefixes: one.spec.prefixes.len(),
                 });
             }
         }
@@ -109,20 +108,21 @@ impl Controller {
         let from = wish.from.as_ref().and_then(name);
         let giver = from.as_ref().map_or("nobody", |from| from.as_str());
         let count = prefixes.len();
-        round.told.push(format!(
+        let told = format!(
             "move {called}: {count} prefixes from {giver} to {to} ({:?})",
             wish.reason
-        ));
+        );
         let spec = SliceMoveSpec {
             slice_set: set.name().clone(),
             epoch,
-            from,
-            to,
+            from: from.clone(),
+            to: to.clone(),
             prefixes,
             reason: wish.reason,
             cancelled: false,
         };
         self.store.create(&SliceMove::new(called.clone(), spec)).await?;
+        round.told.push(told);
         round.changes.push(Change {
             set: set.name().clone(),
             name: called,
@@ -130,6 +130,9 @@ impl Controller {
             left: None,
             phase: Phase::Prepare,
             turned_back: false,
+            from,
+            to,
+            prefixes: count,
         });
         Ok(())
     }

@@ -40,8 +40,15 @@ impl Key {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
+    /// Says whether it is the same key.
+    #[must_use]
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let tag = hmac::sign(&self.0, b"the same key");
+        hmac::verify(&other.0, b"the same key", tag.as_ref()).is_ok()
+    }
+
     /// Reads a file of 64 hexadecimal digits, as `openssl rand -hex 32` makes them. Nobody but its owner, who has to be this
-    /// user or root, may have any right to it.
+    /// user or root, may have any right to it; if that is root its group may read it, as kubelets let the group of a pod.
     ///
     /// # Errors
     ///
@@ -65,10 +72,14 @@ impl Key {
                 "belongs to user {owner}, who is neither this one ({me}) nor root"
             )));
         }
-        if found.mode() & 0o077 != 0 {
+        let (others, allowed) = match found.uid() {
+            0 => (0o037, "640, 600, 440 or 400"),
+            _ => (0o077, "600 or 400"),
+        };
+        if found.mode() & others != 0 {
             let mode = found.mode() & 0o7777;
             return Err(wrong(format!(
-                "others have rights to it (mode {mode:o}); its mode must be 600 or 400"
+                "others have rights to it (mode {mode:o}); its mode must be {allowed}"
             )));
         }
         let mut text = String::new();
@@ -116,9 +127,23 @@ mod tests {
         let good = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF\n";
         assert_eq!(read(good, 0o600), Ok("Key(…)".to_owned()));
         assert_eq!(read(good, 0o400), Ok("Key(…)".to_owned()));
-        for mode in [0o640, 0o604, 0o620, 0o610] {
-            let told = format!("others have rights to it (mode {mode:o}); its mode must be 600 or 400");
-            assert_eq!(read(good, mode), Err(told));
+        let is_root = rustix::process::geteuid().is_root();
+        let allowed = if is_root { "640, 600, 440 or 400" } else { "600 or 400" };
+        let refused = |mode: u32| {
+            Err(format!(
+                "others have rights to it (mode {mode:o}); its mode must be {allowed}"
+            ))
+        };
+        for mode in [0o604, 0o620, 0o610, 0o660] {
+            assert_eq!(read(good, mode), refused(mode));
+        }
+        for mode in [0o640, 0o440] {
+            let expected = if is_root {
+                Ok("Key(…)".to_owned())
+            } else {
+                refused(mode)
+            };
+            assert_eq!(read(good, mode), expected);
         }
         for wrong in ["", "00", &good.replace('0', "g"), &good.repeat(2), &"0".repeat(5000)] {
             let told = read(wrong, 0o600).expect_err(wrong);

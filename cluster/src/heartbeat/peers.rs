@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::wire::{Heard, Heartbeat, SetId, SetState};
-use super::{AT_ONCE, INTERVAL, MAX_PEERS, MISSING};
+use super::{AT_ONCE, MAX_PEERS, Pace};
 use crate::objects::Name;
 
 /// How far behind the latest heartbeat to a peer the one may be that it names to show that it listens now.
@@ -89,6 +89,7 @@ struct Session {
 pub struct Peers {
     me: Name,
     instance: u64,
+    pace: Pace,
     sequence: u64,
     known: BTreeMap<Name, Peer>,
     /// Who is no peer any more, and how often it is told so still.
@@ -98,10 +99,11 @@ pub struct Peers {
 impl Peers {
     /// Takes this endpoint's name, and the number of this run, which no other run has.
     #[must_use]
-    pub fn new(me: Name, instance: u64) -> Self {
+    pub fn new(me: Name, instance: u64, pace: Pace) -> Self {
         Self {
             me,
             instance,
+            pace,
             sequence: 0,
             known: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -135,7 +137,7 @@ impl Peers {
     #[must_use]
     pub fn interval(&self) -> Duration {
         let rounds = self.known.len().div_ceil(AT_ONCE).max(1);
-        INTERVAL * u32::try_from(rounds).unwrap_or(u32::MAX)
+        self.pace.interval * u32::try_from(rounds).unwrap_or(u32::MAX)
     }
 
     /// Says whether an address is a peer's.
@@ -236,10 +238,11 @@ impl Peers {
     /// Finds out who is lost by now. Says whether anything has changed that is told.
     pub fn judge(&mut self, now: Duration) -> bool {
         let mut changed = false;
+        let missing = self.pace.missing;
         for peer in self.known.values_mut() {
             let before = standing(peer);
             match &mut peer.session {
-                Some(session) => session.lost |= now.saturating_sub(session.at) > session.interval * MISSING,
+                Some(session) => session.lost |= now.saturating_sub(session.at) > session.interval * missing,
                 None => peer.unheard |= now.saturating_sub(peer.since) > PATIENCE,
             }
             changed |= standing(peer) != before;
@@ -285,6 +288,7 @@ fn standing(peer: &Peer) -> Standing {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_millis(50);
     const A: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0xa);
     const B: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0xb);
 
@@ -311,8 +315,8 @@ mod tests {
     impl Pair {
         fn new() -> Self {
             let mut pair = Self {
-                a: Peers::new(name("a"), 1),
-                b: Peers::new(name("b"), 2),
+                a: Peers::new(name("a"), 1, Pace::default()),
+                b: Peers::new(name("b"), 2, Pace::default()),
                 now: Duration::ZERO,
                 recorded: Vec::new(),
             };
@@ -368,6 +372,38 @@ mod tests {
     }
 
     #[test]
+    fn a_patient_end_loses_nobody_so_soon_and_a_slow_one_is_waited_for() {
+        let pace = Pace {
+            interval: INTERVAL * 4,
+            missing: 10,
+        };
+        let mut pair = Pair::new();
+        // The one is patient, and the other slow.
+        pair.a = Peers::new(
+            name("a"),
+            1,
+            Pace {
+                missing: 10,
+                ..Pace::default()
+            },
+        );
+        pair.b = Peers::new(name("b"), 2, pace);
+        pair.a.tell(&[(name("b"), told(B))].into(), pair.now);
+        pair.b.tell(&[(name("a"), told(A))].into(), pair.now);
+        for beat in 0..12 {
+            pair.beat(true, beat % 4 == 0);
+        }
+        assert_eq!(pair.known(), Standing::Alive);
+        let mut missing = 0;
+        while pair.known() == Standing::Alive {
+            pair.beat(true, false);
+            missing += 1;
+        }
+        // Ten of the other's pace, since the last that came.
+        assert_eq!((pair.known(), missing), (Standing::Lost, 38));
+    }
+
+    #[test]
     fn one_that_was_never_heard_or_that_said_good_bye_is_not_lost() {
         let mut pair = Pair::new();
         for _ in 0..100 {
@@ -401,7 +437,7 @@ mod tests {
         }
         assert_eq!(pair.known(), Standing::Lost);
         // Nor does it prove anything to the next run of a, however much its sequence numbers agree.
-        pair.a = Peers::new(name("a"), 3);
+        pair.a = Peers::new(name("a"), 3, Pace::default());
         pair.a.tell(&[(name("b"), told(B))].into(), pair.now);
         for _ in 0..10 {
             pair.beat(true, false);
@@ -419,7 +455,7 @@ mod tests {
             pair.beat(true, true);
         }
         let recorded = pair.recorded.clone();
-        pair.b = Peers::new(name("b"), 4);
+        pair.b = Peers::new(name("b"), 4, Pace::default());
         pair.b.tell(&[(name("a"), told(A))].into(), pair.now);
         for _ in 0..60 {
             pair.beat(true, true);
@@ -457,7 +493,7 @@ mod tests {
 
     #[test]
     fn many_peers_hear_less_often_and_are_told_so() {
-        let mut peers = Peers::new(name("a"), 1);
+        let mut peers = Peers::new(name("a"), 1, Pace::default());
         let many = |count: usize| -> BTreeMap<Name, Told> {
             (0..count)
                 .map(|number| (name(&format!("p{number}")), told(B)))

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::ignored::Ignored;
 use super::peers::{Peers, State, Told};
 use super::wire::{Heartbeat, MAX};
-use super::{INTERVAL, Key};
+use super::{Keys, Pace};
 use crate::objects::Name;
 
 /// The most datagrams that are looked at between two heartbeats; others are dropped.
@@ -52,14 +52,20 @@ pub fn instance() -> io::Result<u64> {
 }
 
 impl Beats {
-    /// Begins, without peers. The first key signs, and all are accepted.
+    /// Begins, without peers.
     ///
     /// # Errors
     ///
     /// If the address and port cannot be bound, or there is no key.
-    pub fn start(me: Name, instance: u64, address: Ipv6Addr, port: u16, keys: Vec<Key>) -> io::Result<Self> {
-        let first = keys.first().cloned();
-        let signs = first.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no key is given"))?;
+    pub fn start(
+        (me, instance): (Name, u64),
+        (address, port): (Ipv6Addr, u16),
+        pace: Pace,
+        keys: Keys,
+    ) -> io::Result<Self> {
+        if keys.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no key is given"));
+        }
         let socket = UdpSocket::bind((address, port))?;
         let (wanted, wants) = watch::channel(Wanted::default());
         let (hears, heard) = watch::channel(Heard::default());
@@ -67,8 +73,8 @@ impl Beats {
         let worker = Worker {
             socket,
             port,
-            peers: Peers::new(me, instance),
-            signs,
+            peers: Peers::new(me, instance, pace),
+            pace,
             keys,
             wants,
             hears,
@@ -110,8 +116,8 @@ struct Worker {
     socket: UdpSocket,
     port: u16,
     peers: Peers,
-    signs: Key,
-    keys: Vec<Key>,
+    pace: Pace,
+    keys: Keys,
     wants: watch::Receiver<Wanted>,
     hears: watch::Sender<Heard>,
     began: Instant,
@@ -138,7 +144,7 @@ impl Worker {
                 (due, left) = (now + self.peers.interval(), MOST);
             }
             // What changes is looked for now and then, however many peers there are.
-            let pause = due.saturating_duration_since(Instant::now()).min(INTERVAL);
+            let pause = due.saturating_duration_since(Instant::now()).min(self.pace.interval);
             if left == 0 {
                 std::thread::park_timeout(pause);
             } else if self
@@ -164,18 +170,23 @@ impl Worker {
             let _ = self.socket.set_nonblocking(false);
         }
         let now = self.began.elapsed();
-        if late > INTERVAL {
+        if late > self.pace.interval {
             self.peers.excuse(now);
         }
         if self.peers.judge(now) {
             self.publish();
         }
+        if let Err(error) = self.keys.look(now) {
+            self.tells
+                .send_replace(format!("--heartbeat-key {error}; the key that it had stays"));
+        }
         if let Some(text) = self.ignored.due(now) {
             self.tells.send_replace(text);
         }
+        let Some(signs) = self.keys.signs() else { return };
         for (address, beat) in self.peers.beats() {
             // A network that is gone comes back, or peers notice.
-            let _ = self.socket.send_to(&beat.encode(&self.signs), (address, self.port));
+            let _ = self.socket.send_to(&beat.encode(signs), (address, self.port));
         }
     }
 
@@ -194,7 +205,7 @@ impl Worker {
         if !self.peers.has(from) {
             return Some(true);
         }
-        match Heartbeat::decode(buffer.get(..length).unwrap_or_default(), &self.keys) {
+        match Heartbeat::decode(buffer.get(..length).unwrap_or_default(), self.keys.accepted()) {
             Ok(beat) => {
                 if self.peers.receive(from, beat, self.began.elapsed()) == Ok(true) {
                     self.publish();
@@ -219,7 +230,7 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Standing;
+    use super::super::{Key, Standing};
     use super::*;
 
     #[tokio::test]
@@ -228,8 +239,9 @@ mod tests {
         let port = free.local_addr().expect("an address").port();
         drop(free);
         let name = |text| Name::new(text).expect("a name");
-        let keys = vec![Key::new(&[1; 32])];
-        let beats = Beats::start(name("a"), 1, Ipv6Addr::LOCALHOST, port, keys).expect("a socket");
+        let keys = Keys::fixed([Key::new(&[1; 32])]);
+        let here = (Ipv6Addr::LOCALHOST, port);
+        let beats = Beats::start((name("a"), 1), here, Pace::default(), keys).expect("a socket");
         let (mut heard, mut ignored) = (beats.heard(), beats.ignored());
         let peer = Told {
             address: Ipv6Addr::LOCALHOST,

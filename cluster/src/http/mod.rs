@@ -6,15 +6,12 @@
 mod health;
 mod server;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, future::ready, pin::Pin, sync::Arc};
 
 pub use health::Health;
 pub use server::{Listener, MAX_CONNECTIONS, MAX_OF_ADDRESS, Patience};
 
-use crate::metrics::Registry;
-
-/// The type of the text that Prometheus reads.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::metrics::{METRICS, Registry};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +46,11 @@ impl Page {
     }
 }
 
+/// A page that may have to be waited for.
+type Making = Pin<Box<dyn Future<Output = Page> + Send>>;
+
 /// Makes a page of the query, which is what follows the question mark; empty where there is none.
-type Make = Arc<dyn Fn(&str) -> Page + Send + Sync>;
+type Make = Arc<dyn Fn(&str) -> Making + Send + Sync>;
 
 /// Makes a page of a path and its query, if it has one.
 type MakeAny = Arc<dyn Fn(&str, &str) -> Option<Page> + Send + Sync>;
@@ -85,8 +85,17 @@ impl Pages {
 
     /// Adds a page, which is made anew for each request.
     #[must_use]
-    pub fn with(mut self, path: &'static str, make: impl Fn(&str) -> Page + Send + Sync + 'static) -> Self {
-        self.fixed.insert(path, Arc::new(make));
+    pub fn with(self, path: &'static str, make: impl Fn(&str) -> Page + Send + Sync + 'static) -> Self {
+        self.with_awaited(path, move |query| ready(make(query)))
+    }
+
+    /// Adds a page that has to be waited for.
+    #[must_use]
+    pub fn with_awaited<F>(mut self, path: &'static str, make: impl Fn(&str) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Page> + Send + 'static,
+    {
+        self.fixed.insert(path, Arc::new(move |query| Box::pin(make(query))));
         self
     }
 
@@ -97,9 +106,9 @@ impl Pages {
         self
     }
 
-    fn page(&self, path: &str, query: &str) -> Page {
+    async fn page(&self, path: &str, query: &str) -> Page {
         if let Some(make) = self.fixed.get(path) {
-            return make(query);
+            return make(query).await;
         }
         let other = self.others.as_ref().and_then(|make| make(path, query));
         other.unwrap_or_else(|| {

@@ -123,10 +123,7 @@ impl Listener {
 
 /// Serves one connection to its end.
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, pages: &Pages, patience: Patience) {
-    let service = service_fn(|request| {
-        let answer = answer(&request, pages);
-        async move { Ok::<_, Infallible>(answer) }
-    });
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, pages).await));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -140,14 +137,14 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, pages: &Pages, pa
     }
 }
 
-fn answer(request: &Request<Incoming>, pages: &Pages) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, pages: &Pages) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         let mut refused = written(Page::text(405, "only GET is allowed\n"));
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
     let uri = request.uri();
-    written(pages.page(uri.path(), uri.query().unwrap_or("")))
+    written(pages.page(uri.path(), uri.query().unwrap_or("")).await)
 }
 
 fn written(page: Page) -> Response<Full<Bytes>> {

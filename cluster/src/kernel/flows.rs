@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-    NetlinkSerializable,
+    NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_packet_netfilter::conntrack::{
     ConntrackAttribute, ConntrackMessage, IPTuple, ProtoInfo, ProtoInfoTCP, ProtoTuple, Protocol, Status, Tuple,
@@ -169,6 +169,20 @@ fn dump<M>(family: isize, request: M, mut each: impl FnMut(M)) -> io::Result<()>
 where
     M: NetlinkSerializable + NetlinkDeserializable + Into<NetlinkPayload<M>>,
 {
+    dump_raw(family, request, |bytes| {
+        let message = NetlinkMessage::<M>::deserialize(bytes).map_err(io::Error::other)?;
+        if let NetlinkPayload::InnerMessage(message) = message.payload {
+            each(message);
+        }
+        Ok(())
+    })
+}
+
+/// The same, of messages as they come, with their heads.
+pub(super) fn dump_raw<M>(family: isize, request: M, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>
+where
+    M: NetlinkSerializable + Into<NetlinkPayload<M>>,
+{
     let mut socket = Socket::new(family)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -183,13 +197,17 @@ where
         let (bytes, _) = socket.recv_from_full()?;
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
-            let length = usize::try_from(message.header.length).map_err(io::Error::other)?;
-            match message.payload {
-                NetlinkPayload::Done(_) => return Ok(()),
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                NetlinkPayload::InnerMessage(message) => each(message),
-                _ => {}
+            let head = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
+            let length = usize::try_from(head.length()).map_err(io::Error::other)?;
+            match head.message_type() {
+                NLMSG_DONE => return Ok(()),
+                NLMSG_ERROR => {
+                    let code = head.payload().first_chunk().copied().map_or(0, i32::from_ne_bytes);
+                    if code != 0 {
+                        return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+                    }
+                }
+                _ => each(rest.get(..length).unwrap_or(rest))?,
             }
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }

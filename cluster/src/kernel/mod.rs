@@ -34,6 +34,7 @@ mod flows;
 mod forwarding;
 mod host;
 mod links;
+mod measure;
 mod netlink;
 mod nft;
 mod plan;
@@ -58,6 +59,7 @@ pub use applied::{Applied, Repaired};
 pub use error::{Error, Refusal, Refused};
 pub use flows::{Flows, flows};
 pub use host::{Host, HostRoute};
+pub use measure::{Counted, Grains, MOST as MAX_COUNTED};
 pub use netlink::Netlink;
 pub use plan::{Route, Target};
 pub use routes::{Changes, Routes};
@@ -134,6 +136,8 @@ pub struct Wanted {
     pub peers: BTreeMap<EndpointName, Ipv6Addr>,
     /// Of what new flows are taken, where ownership is exclusive: only while that is [permitted](Kernel::permit).
     pub admission: Admission,
+    /// By what load is counted.
+    pub grains: Grains,
 }
 
 /// One network namespace that slices are routed in.
@@ -150,6 +154,8 @@ pub struct Kernel {
     repaired: Repaired,
     /// Until when new flows of what is fenced may be taken.
     permitted: Option<Instant>,
+    /// Whether counting of load has begun anew, or why nothing is counted.
+    measured: Result<bool, Error>,
 }
 
 impl Kernel {
@@ -217,6 +223,7 @@ impl Kernel {
             failed: Dirty::NONE,
             repaired: Repaired::default(),
             permitted: None,
+            measured: Ok(false),
         })
     }
 
@@ -273,6 +280,7 @@ impl Kernel {
         if let Err(error) = self.fill(&filled).await {
             self.fail(&mut applied, Dirty::RULESET, error);
         }
+        self.measured = self.measure(&wanted.grains).await;
         self.repaired += applied.repaired;
         applied
     }
@@ -331,6 +339,15 @@ impl Kernel {
         }
         self.watch.ruleset_settled(before, self.steering.commits())?;
         Ok(repaired)
+    }
+
+    /// Has load counted; where that fails nothing else does.
+    async fn measure(&mut self, grains: &Grains) -> Result<bool, Error> {
+        let before = self.watch.generation()?;
+        let known = self.watch.is_ruleset_known(before);
+        let begun = self.steering.measure(grains).await?;
+        self.settle(before, known)?;
+        Ok(begun)
     }
 
     /// Fills the ruleset's sets.
@@ -399,6 +416,24 @@ impl Kernel {
     /// [`Error`], if the ruleset is gone.
     pub async fn forwarded(&self) -> Result<BTreeMap<Ipv6Net, u64>, Error> {
         steering::forwarded().await
+    }
+
+    /// Says whether the last [`apply`](Self::apply) has begun to count load anew.
+    ///
+    /// # Errors
+    ///
+    /// Why load is not counted: nothing else depends on it.
+    pub fn measured(&self) -> Result<bool, &Error> {
+        self.measured.as_ref().copied()
+    }
+
+    /// Reads what was counted of load, by the first address of each prefix of [`Grains`]. It waits for the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Flows`], also if nothing is counted.
+    pub fn counted() -> Result<BTreeMap<Ipv6Addr, Counted>, Error> {
+        steering::counted()
     }
 
     /// Removes everything, as [`cleanup`](Self::cleanup) does.

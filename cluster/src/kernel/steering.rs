@@ -11,6 +11,7 @@ use ssa_slices::handover::Admission;
 use tokio::time::Instant;
 
 use super::links::PORTS;
+use super::measure::{self, Counted, Grains};
 use super::nft::Table;
 use super::{Error, Settings, forwarding};
 
@@ -38,6 +39,8 @@ pub(super) struct Steering {
     allowed: Vec<Value>,
     /// What was changed for forwarding, by this run and those before.
     changes: forwarding::Changes,
+    /// By what load is counted.
+    grains: Grains,
     /// The elements of the sets; `None` if they have to be asked first.
     filled: Option<Filled>,
     /// How many changes were made since that was asked.
@@ -137,6 +140,7 @@ impl Steering {
             expected: listings().await?,
             allowed: TABLE.elements("allowed").await?,
             changes,
+            grains: Grains::default(),
             filled: None,
             commits: 1,
         })
@@ -222,6 +226,19 @@ impl Steering {
         }
     }
 
+    /// Has load counted by these, and by nothing else. Says whether that begins anew.
+    pub(super) async fn measure(&mut self, grains: &Grains) -> Result<bool, Error> {
+        if self.grains == *grains {
+            return Ok(false);
+        }
+        let script = grains.script(TABLE.family, TABLE.name);
+        TABLE.run("count the load", &script).await?;
+        self.commits += 1;
+        self.expected = listings().await?;
+        self.grains = grains.clone();
+        Ok(true)
+    }
+
     /// Says how many changes were made since it was last asked.
     pub(super) fn commits(&mut self) -> u32 {
         std::mem::take(&mut self.commits)
@@ -296,6 +313,11 @@ pub(super) async fn forwarded() -> Result<BTreeMap<Ipv6Net, u64>, Error> {
         Some((prefix(element.get("val")?)?, packets))
     });
     Ok(found.collect())
+}
+
+/// Reads what was counted of load.
+pub(super) fn counted() -> Result<BTreeMap<Ipv6Addr, Counted>, Error> {
+    measure::counted(TABLE.name)
 }
 
 /// Returns what this run and those before have noted of forwarding.

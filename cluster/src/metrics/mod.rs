@@ -26,6 +26,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// The type of the text that Prometheus reads.
+pub const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// The most samples of a family.
 pub const MAX_SAMPLES: usize = 1 << 14;
 

@@ -14,11 +14,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clock::{RENEWED, now, or_never, renewed};
-use crate::followed::{self, News};
+use crate::contact::Contact;
+use crate::followed::{Following, News};
 use crate::kernel::{Error, Host, Refusal};
 use crate::metrics::{Family, Registry};
 use crate::objects::{Name, ObservedMove, SliceNode, SliceNodeSpec, SliceNodeStatus};
 use crate::store::{Store, StoreError};
+use crate::writing::{Next, Writer, Written};
 use world::{Part, World};
 
 /// The pause after the store or the kernel refused something.
@@ -53,11 +55,24 @@ pub struct Options {
 /// # Errors
 ///
 /// [`Error`], if signals cannot be waited for, or what it has set cannot be removed at the end. Others are told on standard error, and it tries again.
-pub async fn run(store: Store, options: Options, registry: Registry, alive: impl Fn()) -> Result<(), Error> {
-    // Whether an endpoint is ready must not wait: its routes follow from it.
-    let (mut news, _followers) = followed::follow(&store, |_| Duration::ZERO, tell);
+pub async fn run(
+    store: Store,
+    options: Options,
+    registry: Registry,
+    contact: Contact,
+    alive: impl Fn(),
+) -> Result<(), Error> {
+    let following = Following {
+        store: store.clone(),
+        // Whether an endpoint is ready must not wait: its routes follow from it.
+        rest: |_| Duration::ZERO,
+        contact: contact.clone(),
+        tell,
+    };
+    let (mut news, _followers) = following.begin();
+    let writer = Writer::start(store, StatusOfNode::new(options.node.clone()), contact, tell);
     let mut node = Node {
-        store,
+        writer,
         options,
         registry,
         world: World::default(),
@@ -68,7 +83,9 @@ pub async fn run(store: Store, options: Options, registry: Registry, alive: impl
         followed: BTreeMap::new(),
         reported: None,
     };
-    node.serve(&mut news, alive).await
+    let done = node.serve(&mut news, alive).await;
+    node.writer.finish().await;
+    done
 }
 
 fn tell(text: &str) {
@@ -76,7 +93,7 @@ fn tell(text: &str) {
 }
 
 struct Node {
-    store: Store,
+    writer: Writer<SliceNodeStatus>,
     options: Options,
     registry: Registry,
     world: World,
@@ -88,6 +105,7 @@ struct Node {
     ready: bool,
     /// How far the kernel has followed each open move.
     followed: BTreeMap<Name, ObservedMove>,
+    /// What was reported last; it may not be written yet.
     reported: Option<SliceNodeStatus>,
 }
 
@@ -226,7 +244,7 @@ impl Node {
         }
     }
 
-    /// Writes the status, if it has changed.
+    /// Works out the status, and has it written if it has changed. It does not wait for the store.
     async fn report(&mut self) {
         if self.host.is_none() {
             return;
@@ -245,34 +263,54 @@ impl Node {
             moves: self.followed.values().cloned().collect(),
             conditions: Vec::new(),
         };
-        if self.reported.as_ref() == Some(&status) {
-            return;
-        }
-        match self.write(&status).await {
-            Ok(()) => self.reported = Some(status),
-            Err(error) => self.tell_once(vec![error.to_string()]),
+        if self.reported.as_ref() != Some(&status) {
+            self.writer.write(status.clone());
+            self.reported = Some(status);
         }
     }
+}
 
-    async fn write(&self, status: &SliceNodeStatus) -> Result<(), StoreError> {
+/// What writes the status of a node, which it makes if it is not there.
+struct StatusOfNode {
+    node: Name,
+    /// The object as it was written last. Where it has changed since, the next write is a conflict.
+    last: Option<SliceNode>,
+}
+
+impl StatusOfNode {
+    const fn new(node: Name) -> Self {
+        Self { node, last: None }
+    }
+}
+
+impl Written for StatusOfNode {
+    type Value = SliceNodeStatus;
+
+    async fn write(&mut self, store: &Store, status: &SliceNodeStatus) -> Result<Next, StoreError> {
         loop {
-            let mut node = match self.store.get::<SliceNodeSpec>(&self.options.node).await {
-                Err(StoreError::NotFound { .. }) => {
-                    let made = SliceNode::new(self.options.node.clone(), SliceNodeSpec {});
-                    match self.store.create(&made).await {
-                        Err(StoreError::Exists { .. }) => continue,
-                        other => other?,
+            let mut node = match self.last.take() {
+                Some(last) => last,
+                None => match store.get::<SliceNodeSpec>(&self.node).await {
+                    Err(StoreError::NotFound { .. }) => {
+                        let made = SliceNode::new(self.node.clone(), SliceNodeSpec {});
+                        match store.create(&made).await {
+                            Err(StoreError::Exists { .. }) => continue,
+                            other => other?,
+                        }
                     }
-                }
-                other => other?,
+                    other => other?,
+                },
             };
             node.status = SliceNodeStatus {
                 conditions: node.status.conditions,
                 ..status.clone()
             };
-            match self.store.update_status(&node).await {
+            match store.update_status(&node).await {
                 Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {}
-                other => return other.map(drop),
+                other => {
+                    self.last = Some(other?);
+                    return Ok(Next::Done);
+                }
             }
         }
     }

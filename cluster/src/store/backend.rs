@@ -5,7 +5,7 @@ use std::{fmt::Debug, pin::Pin};
 use futures_util::Stream;
 use serde_json::Value;
 
-use super::{Pods, StoreError};
+use super::{Occurrence, Pods, StoreError};
 use crate::objects::{Kind, Metadata, Name, ResourceVersion};
 
 /// What a store answers, sooner or later.
@@ -95,6 +95,12 @@ pub trait Backend: Debug + Send + Sync {
     /// Follows the pods of the store's namespace; `None` if the store has no pods.
     fn pods(&self) -> Option<Pods> {
         None
+    }
+
+    /// Tells people what happened to an object, if the store has a place for that. `by` is who tells it.
+    fn publish<'a>(&'a self, occurrence: &'a Occurrence, by: &'a str) -> Answer<'a, ()> {
+        let _ = (occurrence, by);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Watches a kind for what happens after a version.

@@ -12,6 +12,8 @@
 //! - An object that is at fault is told as [`Event::Faulty`] with every fault and its field, and never as an object.
 
 mod backend;
+#[cfg(test)]
+mod counting;
 mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
@@ -21,10 +23,13 @@ mod file;
 mod kubernetes;
 mod location;
 mod memory;
+mod occurrence;
 mod pod;
 mod typed;
 
 pub use backend::{Answer, Backend, Events, Part, Raw, RawEvent, RawList};
+#[cfg(test)]
+pub(crate) use counting::counted_in;
 pub use error::StoreError;
 #[cfg(feature = "etcd")]
 pub use etcd::{EtcdOptions, EtcdStore};
@@ -34,5 +39,6 @@ pub use file::FileStore;
 pub use kubernetes::{Identities, KubernetesStore, crds, policies};
 pub use location::Location;
 pub use memory::Memory;
-pub use pod::{Pod, Pods};
+pub use occurrence::Occurrence;
+pub use pod::{AGENT_PORT, Pod, Pods};
 pub use typed::{Event, Faulty, Listed, Store, Watch};

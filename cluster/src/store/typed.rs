@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Backend, Events, Part, Pods, Raw, RawEvent, StoreError};
+use super::{Backend, Events, Occurrence, Part, Pods, Raw, RawEvent, StoreError};
 use crate::objects::{Fault, Name, Object, ResourceVersion, Spec};
 
 /// A store, for objects of every kind. Clones share it.
@@ -152,6 +152,15 @@ impl Store {
     #[must_use]
     pub fn pods(&self) -> Option<Pods> {
         self.backend.pods()
+    }
+
+    /// Tells people what happened to an object, if the store has a place for that. `by` is who tells it.
+    ///
+    /// # Errors
+    ///
+    /// What a store says.
+    pub async fn publish(&self, occurrence: &Occurrence, by: &str) -> Result<(), StoreError> {
+        self.backend.publish(occurrence, by).await
     }
 
     /// Watches a kind for what happens after a version, that of a list or of an object.

@@ -2,6 +2,7 @@
 
 mod fence;
 mod inside;
+mod load;
 mod node;
 mod repair;
 mod tunnels;

@@ -18,7 +18,7 @@ use crate::net;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A pod: a network namespace behind a link.
-struct Pod {
+pub(crate) struct Pod {
     holder: Child,
     link: &'static str,
 }
@@ -32,7 +32,7 @@ impl Drop for Pod {
 
 impl Pod {
     /// Makes one as most CNI plugins do: a route to its address by its link.
-    fn new(link: &'static str, address: &str) -> Self {
+    pub(crate) fn new(link: &'static str, address: &str) -> Self {
         let holder = Command::new("unshare")
             .args(["--net", "sleep", "600"])
             .stdin(Stdio::null())
@@ -60,12 +60,18 @@ impl Pod {
         run(&format!("nsenter --target {} --net {command}", self.holder.id()))
     }
 
-    fn script(&self, script: &str) {
+    /// Runs a script of bash.
+    pub(crate) fn shell(&self, script: &str) {
         let process = self.holder.id().to_string();
         let done = Command::new("nsenter")
             .args(["--target", &process, "--net", "bash", "-ec", script])
-            .status();
-        assert!(done.expect("nsenter").success(), "{script}");
+            .output()
+            .expect("nsenter");
+        assert!(
+            done.status.success(),
+            "{script}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 }
 
@@ -213,7 +219,13 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
                 allowed: vec![net("2001:db8:5::/64")],
                 all_endpoints,
             };
-            let node = tokio::task::spawn_local(node::run(store.clone(), options(false), Registry::default(), || ()));
+            let node = tokio::task::spawn_local(node::run(
+                store.clone(),
+                options(false),
+                Registry::default(),
+                ssa_cluster::contact::Contact::default(),
+                || (),
+            ));
             let own = [
                 "2001:db8:5:0:4000::/66 via 2001:db8:1::a dev veth-a metric 1000",
                 "2001:db8:5::/66 via 2001:db8:1::a dev veth-a metric 100",
@@ -262,7 +274,13 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
             // Endpoints of other hosts too, by the way that their addresses have.
             node.abort();
             let _ = node.await;
-            let node = tokio::task::spawn_local(node::run(store.clone(), options(true), Registry::default(), || ()));
+            let node = tokio::task::spawn_local(node::run(
+                store.clone(),
+                options(true),
+                Registry::default(),
+                ssa_cluster::contact::Contact::default(),
+                || (),
+            ));
             until("slices of the other host go its way", || {
                 let found = routes();
                 let wanted = "2001:db8:5:0:4000::/66 via fd00::2 dev eth0 metric 100";
@@ -293,7 +311,7 @@ fn an_error_about_a_packet_to_a_slice_reaches_the_client() {
             host();
             let server = Pod::new("veth-a", "2001:db8:1::a");
             let client = Pod::new("veth-c", "2001:db8:1::c");
-            server.script(
+            server.shell(
                 "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
              ip link add tunnel mtu 1400 type veth peer name far
              ip link set tunnel up
@@ -312,7 +330,7 @@ fn an_error_about_a_packet_to_a_slice_reaches_the_client() {
             for address in ["2001:db8:5::7", "2001:db8:5:1::7", "2001:db8:5:2::7"] {
                 eventually("the client knows how big a packet may be", || {
                     // The error is for a socket that is open.
-                    client.script(&format!(
+                    client.shell(&format!(
                         "exec 3>/dev/udp/{address}/9; head -c 1430 /dev/zero >&3; head -c 1430 /dev/zero >&3 || true"
                     ));
                     client.run(&format!("ip -6 route get {address}")).contains("mtu 1400")
@@ -347,7 +365,13 @@ fn a_node_that_ends_leaves_its_routes_or_nothing_where_there_are_no_slices() {
                     allowed: vec![net("2001:db8:5::/64")],
                     all_endpoints: false,
                 };
-                let node = tokio::task::spawn_local(node::run(store.clone(), options, Registry::default(), || ()));
+                let node = tokio::task::spawn_local(node::run(
+                    store.clone(),
+                    options,
+                    Registry::default(),
+                    ssa_cluster::contact::Contact::default(),
+                    || (),
+                ));
                 until_routes("it routes", &own).await;
                 if !has_slices {
                     let version = map.metadata.resource_version.as_ref();

@@ -17,7 +17,7 @@ use ssa_cluster::{
     controller::{self, Controller, Options},
     election::Leading,
     objects::{Kind, LabelValue, Name, SliceEndpoint, SliceEndpointSpec, SliceSet, Timestamp},
-    store::{EtcdOptions, EtcdStore, KubernetesStore, Store, StoreError, crds},
+    store::{EtcdOptions, EtcdStore, KubernetesStore, Occurrence, Store, StoreError, crds},
 };
 use tempfile::TempDir;
 
@@ -515,7 +515,60 @@ pub(crate) const OWN: &[(&str, bool, Case)] = &[
     ("endpoints_follow_pods", false, |env| {
         Box::pin(endpoints_follow_pods(env))
     }),
+    ("what_happened_is_told_as_an_event", false, |env| {
+        Box::pin(what_happened_is_told_as_an_event(env))
+    }),
 ];
+
+/// The server takes events, and they are found by the object that they are about, as `kubectl describe` looks for them.
+async fn what_happened_is_told_as_an_event(env: Env) {
+    let running = env.fixture.kubernetes().unwrap().running();
+    let (area, store) = (env.area.as_str(), env.open().await);
+    let set = json!({"service": "s", "apl": "2:2001:db8:5::/64", "endpoints": {"list": []}});
+    let set = SliceSet::new(Name::new("told").unwrap(), serde_json::from_value(set).unwrap());
+    store.create(&set).await.unwrap();
+    let occurrence = Occurrence {
+        kind: Kind::SliceSet,
+        name: set.name().clone(),
+        reason: "TakenOver",
+        message: "move told-2: 3 prefixes from a to b, for a is lost".to_owned(),
+        warning: true,
+    };
+    for _ in 0..2 {
+        store.publish(&occurrence, "controller-1").await.unwrap();
+    }
+    let client = running.client(TOKEN).await.unwrap();
+    let group = "ssa.dev.example/v1alpha1";
+    let path = format!("/apis/{group}/namespaces/{area}/slicesets/told");
+    let object = ask(&client, "GET", &path, "application/json", &json!({}))
+        .await
+        .unwrap();
+    let uid = object["metadata"]["uid"].as_str().unwrap();
+    let events = format!("/api/v1/namespaces/{area}/events?fieldSelector=involvedObject.uid={uid}");
+    let found = ask(&client, "GET", &events, "application/json", &json!({}))
+        .await
+        .unwrap();
+    let found = found["items"].as_array().unwrap();
+    assert_eq!(found.len(), 2);
+    for event in found {
+        assert_eq!(
+            (&event["reason"], &event["type"]),
+            (&json!("TakenOver"), &json!("Warning"))
+        );
+        assert_eq!(
+            (&event["involvedObject"]["kind"], &event["count"]),
+            (&json!("SliceSet"), &json!(1))
+        );
+        assert_eq!(event["message"], occurrence.message);
+    }
+    // About what is not there nothing is told.
+    let gone = Occurrence {
+        name: Name::new("gone").unwrap(),
+        ..occurrence
+    };
+    let told = store.publish(&gone, "controller-1").await;
+    assert!(matches!(told, Err(StoreError::NotFound { .. })), "{told:?}");
+}
 
 /// Waits until the endpoint of a pod is as it shall be; `None` where there is none.
 async fn endpoint_is(running: &RunningKubernetes, store: &Store, wanted: impl Fn(Option<&SliceEndpoint>) -> bool) {
@@ -555,13 +608,21 @@ async fn endpoints_follow_pods(env: Env) {
     let far = tokio::time::Instant::now() + Duration::from_hours(1);
     let (_leading, leads) = tokio::sync::watch::channel(Leading::Until(far));
     let controller = Controller::new(store.clone(), Options::default());
-    let rounds = controller::run(controller, store.clone(), leads, || Timestamp::from_millis(0), |_| {});
+    let by = Name::new("controller-1").unwrap();
+    let rounds = controller::run(
+        controller,
+        (store.clone(), by),
+        leads,
+        || Timestamp::from_millis(0),
+        |_| {},
+    );
     let story = async {
         let pods = format!("/api/v1/namespaces/{area}/pods");
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "labels": {"app": "web"}},
             "spec": {"serviceAccountName": "app", "nodeName": "node-of-a-zone",
-                     "containers": [{"name": "c", "image": "none"}]},
+                     "containers": [{"name": "c", "image": "none",
+                                     "ports": [{"name": "ssa-agent", "containerPort": 9476}]}]},
         });
         let made = running.make(&pods, &pod).await.unwrap();
         let status = async |ready: &str| {
@@ -580,7 +641,10 @@ async fn endpoints_follow_pods(env: Env) {
             one.is_some_and(|one| {
                 let (owner, spec) = (one.metadata.owner.as_ref().unwrap(), &one.spec);
                 let domain = spec.domain.as_ref().map(LabelValue::as_str);
-                owner.uid == uid && spec.address.to_string() == "fd00::1" && domain == Some("zone-a") && spec.drained
+                let port = spec.http_port.map(ssa_snapshot::Port::get);
+                owner.uid == uid
+                    && (spec.address.to_string().as_str(), domain, port) == ("fd00::1", Some("zone-a"), Some(9476))
+                    && spec.drained
             })
         })
         .await;

@@ -5,6 +5,7 @@
 
 mod crds;
 mod error;
+mod occurrences;
 mod pods;
 mod policies;
 
@@ -19,7 +20,7 @@ pub use crds::crds;
 pub use policies::{Identities, policies};
 
 use self::error::{denied, failed, gone};
-use super::{Answer, Backend, Events, Part, Pods, Raw, RawEvent, RawList, StoreError};
+use super::{Answer, Backend, Events, Occurrence, Part, Pods, Raw, RawEvent, RawList, StoreError};
 use crate::objects::{Kind, Metadata, Name, Owner, ResourceVersion};
 
 /// How long to wait for an answer.
@@ -373,6 +374,10 @@ impl Backend for KubernetesStore {
 
     fn pods(&self) -> Option<Pods> {
         Some(pods::follow(self))
+    }
+
+    fn publish<'a>(&'a self, occurrence: &'a Occurrence, by: &'a str) -> Answer<'a, ()> {
+        Box::pin(occurrences::publish(self, occurrence, by))
     }
 
     fn watch<'a>(&'a self, kind: Kind, from: &'a ResourceVersion) -> Answer<'a, Events> {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     objects::{Kind, LabelValue, Name, ResourceVersion},
-    store::{Pod, Pods, StoreError},
+    store::{AGENT_PORT, Pod, Pods, StoreError},
 };
 
 /// What pods are for, in what is told of failures.
@@ -174,10 +174,22 @@ fn pod(item: &Value) -> Pod {
         address: address(&item["status"]),
         node: item["spec"]["nodeName"].as_str().and_then(|name| Name::new(name).ok()),
         zone: None,
+        http_port: http_port(&item["spec"]),
         ready: conditions.into_iter().flatten().any(is_ready),
         terminating: !metadata["deletionTimestamp"].is_null(),
         ended: ["Succeeded", "Failed"].contains(&text(&item["status"]["phase"]).as_str()),
     }
+}
+
+/// Finds the agent's port. A native sidecar is among the init containers.
+fn http_port(spec: &Value) -> Option<u16> {
+    let lists = ["initContainers", "containers"].into_iter();
+    let containers = lists.filter_map(|list| spec[list].as_array()).flatten();
+    let mut ports = containers.filter_map(|one| one["ports"].as_array()).flatten();
+    let port = ports.find(|port| port["name"] == AGENT_PORT)?;
+    u16::try_from(port["containerPort"].as_u64()?)
+        .ok()
+        .filter(|port| *port > 0)
 }
 
 fn address(status: &Value) -> Option<Ipv6Addr> {
@@ -199,7 +211,15 @@ mod tests {
     fn what_counts_of_a_pod_is_read() {
         let running = json!({
             "metadata": {"name": "web-0", "uid": "1", "labels": {"app": "web"}},
-            "spec": {"nodeName": "node-1"},
+            "spec": {
+                "nodeName": "node-1",
+                "initContainers": [
+                    {"name": "first"},
+                    {"name": "ssa-agent", "restartPolicy": "Always",
+                     "ports": [{"name": "http", "containerPort": 80}, {"name": "ssa-agent", "containerPort": 9476}]},
+                ],
+                "containers": [{"name": "app", "ports": [{"containerPort": 8080}]}],
+            },
             "status": {
                 "phase": "Running",
                 "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}, {"ip": "fd00::2"}],
@@ -213,6 +233,7 @@ mod tests {
             labels: [("app".to_owned(), "web".to_owned())].into(),
             address: Some("fd00::1".parse().expect("an address")),
             node: Name::new("node-1").ok(),
+            http_port: Some(9476),
             ready: true,
             ..Pod::default()
         };
@@ -223,6 +244,10 @@ mod tests {
         other["status"]["phase"] = "Failed".into();
         let read = pod(&other);
         assert_eq!((read.ready, read.terminating, read.ended), (false, true, true));
+        for wrong in [json!(0), json!(65536), json!("9476"), json!(null)] {
+            other["spec"]["initContainers"][1]["ports"][1]["containerPort"] = wrong;
+            assert_eq!(pod(&other).http_port, None);
+        }
         // One that no node has yet.
         assert_eq!(pod(&json!({"metadata": {"name": "web-1"}})).address, None);
     }
