@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use ssa_cluster::{
     controller::{Controller, Options},
     objects::{
-        AppliedMap, Message, Name, ObservedMove, Phase, SliceEndpointSpec, SliceMapSpec, SliceMoveSpec, SliceSet,
-        SliceSetSpec, Timestamp,
+        AppliedMap, LeaseSpec, Message, Name, ObservedMove, Ownership, Phase, SliceEndpointSpec, SliceMapSpec,
+        SliceMoveSpec, SliceSet, SliceSetSpec, Timestamp,
     },
     store::{FileStore, Store},
 };
@@ -318,6 +318,24 @@ fn a_prefix_is_moved_and_a_move_is_cancelled() {
     cluster.flows = 0;
     cluster.until(|cluster| cluster.open_moves() == 0);
     assert_eq!(owner(&cluster), before);
+    // By its name, as status prints it.
+    cluster.flows = 1;
+    cluster.run(&["move", prefix, "--to", other]).exits(0);
+    cluster.until(|cluster| cluster.phase() == Some(Phase::Drain));
+    let json = cluster.run(&["status", "--json"]).json();
+    let named = json["sets"][0]["moves"][0]["name"].as_str().unwrap().to_owned();
+    let run = cluster.run(&["move", "--cancel", &named]).exits(0);
+    run.prints(&[
+        "its prefixes are no longer pinned to",
+        &format!("move {named} is cancelled"),
+    ]);
+    let run = cluster.run(&["move", "--cancel", &named]).exits(0);
+    run.prints(&[&format!("move {named} was cancelled already")]);
+    cluster.flows = 0;
+    cluster.until(|cluster| cluster.open_moves() == 0);
+    assert_eq!(owner(&cluster), before);
+    let run = cluster.run(&["move", "--cancel", &named]).exits(1);
+    run.tells(&[&format!("move {named}"), "is over"]);
     // Without being cancelled it arrives, and stays.
     cluster.run(&["move", prefix, "--to", other]).exits(0);
     cluster.until(|cluster| owner(cluster) == other && cluster.open_moves() == 0);
@@ -329,6 +347,8 @@ fn a_prefix_is_moved_and_a_move_is_cancelled() {
         ),
         (&["2001:db8:6::/72", "--to", "e0"], 2, "lies in no slice set"),
         (&["nonsense", "--to", "e0"], 2, "PREFIX"),
+        (&["nonsense", "--cancel"], 2, "nonsense is neither a prefix nor a move"),
+        (&["2001:db8:5::1/72", "--cancel"], 2, "or the name of a move"),
         (&[prefix, "--to", "e7"], 2, "e7 is no endpoint of store"),
         (&[prefix], 2, "--to"),
         (&[prefix, "--to", "e0", "--cancel"], 2, "--cancel"),
@@ -338,6 +358,54 @@ fn a_prefix_is_moved_and_a_move_is_cancelled() {
     cluster.run(&["drain", "e0"]).exits(0);
     let run = cluster.run(&["move", prefix, "--to", "e0"]).exits(1);
     run.tells(&["e0 is drained, and gets nothing"]);
+}
+
+#[test]
+fn who_takes_new_flows_of_an_exclusive_set_is_explained() {
+    let mut cluster = Cluster::new("exclusive", 2);
+    let exclusive = async |store: &Store| {
+        let mut set = store.get::<SliceSetSpec>(&name("store")).await.unwrap();
+        set.spec.ownership = Ownership::Exclusive;
+        store.update(&set).await.unwrap();
+    };
+    cluster.runtime.block_on(exclusive(&cluster.store));
+    cluster.until(|cluster| {
+        let json = cluster.run(&["status", "--json"]).json();
+        let conditions = json["sets"][0]["conditions"].as_array().unwrap();
+        conditions.iter().any(|one| one["type"] == "Fenced")
+    });
+    let address = "2001:db8:5::7";
+    let run = cluster.run(&["status"]).exits(0);
+    run.prints(&[", exclusive", "Fenced is False (NotYet): e0 does not hold its lease"]);
+    cluster
+        .run(&["explain", address])
+        .prints(&["its lease", "is not held", "refused"]);
+    let explained = |cluster: &Cluster| cluster.run(&["explain", address, "--json"]).json()["sets"][0].clone();
+    let owner = explained(&cluster)["owner"].as_str().unwrap().to_owned();
+    let give = async |store: &Store| {
+        let mut lease = store
+            .get::<LeaseSpec>(&name(&format!("ssa-endpoint-{owner}")))
+            .await
+            .unwrap();
+        lease.spec.holder_identity = Some(name("kernel-1"));
+        store.update(&lease).await.unwrap();
+        let mut endpoint = store.get::<SliceEndpointSpec>(&name(&owner)).await.unwrap();
+        endpoint.status.kernel = Some(name("kernel-1"));
+        store.update_status(&endpoint).await.unwrap();
+    };
+    cluster.runtime.block_on(give(&cluster.store));
+    let told = explained(&cluster);
+    let held = told["endpoints"].as_array().unwrap().iter();
+    for one in held {
+        let is_owner = one["endpoint"] == owner;
+        assert_eq!(
+            one["fence"],
+            json!({"lease": is_owner, "direct": is_owner, "tunnelled": is_owner})
+        );
+    }
+    cluster
+        .run(&["explain", address])
+        .prints(&["is held", "a new flow           delivered"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 use ipnet::Ipv6Net;
 use serde::Serialize;
 use ssa_cluster::objects::{Phase, SliceMove, SliceSet};
-use ssa_slices::handover::{EndpointName, Handover, KernelRoute, Map, View, routes};
+use ssa_slices::handover::{Admission, EndpointName, Handover, KernelRoute, Map, Ownership, View, fences, routes};
 
 use super::{
     status::State,
@@ -79,6 +79,19 @@ struct Held {
     incoming: Option<(Ipv6Net, String)>,
     /// The route that is announced, with its metric.
     announced: Option<(Ipv6Net, u32)>,
+    /// Where ownership is exclusive.
+    fence: Option<Fenced>,
+}
+
+/// Of what an endpoint takes new flows, where ownership is exclusive.
+#[derive(Debug, Serialize)]
+struct Fenced {
+    /// Whether its kernel holds its lease: else it takes none.
+    lease: bool,
+    /// From the network.
+    direct: bool,
+    /// Out of a tunnel.
+    tunnelled: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
@@ -206,7 +219,17 @@ impl Held {
             endpoint: name.to_string(),
             ..Self::default()
         };
-        for route in routes(name, map, handovers, &view(name, stored)) {
+        let view = view(name, stored);
+        if map.ownership() == Ownership::Exclusive {
+            let admission = Admission::of(&fences(name, map, handovers, &view));
+            let takes = |set: &BTreeSet<Ipv6Net>| set.iter().any(|prefix| prefix.contains(&host));
+            held.fence = Some(Fenced {
+                lease: stored.holds_lease(name.as_str()),
+                direct: takes(&admission.direct),
+                tunnelled: takes(&admission.tunnelled),
+            });
+        }
+        for route in routes(name, map, handovers, &view) {
             let prefix = route.prefix();
             // In ascending order: of those that hold an address, the last one is the longest.
             if !prefix.contains(&host) {
@@ -240,6 +263,16 @@ impl Held {
         if let Some((prefix, from)) = &self.incoming {
             row("table 601, incoming", format!("{prefix} to {from}"));
         }
+        if let Some(fence) = &self.fence {
+            let lease = if fence.lease { "is held" } else { "is not held" };
+            row("its lease", lease.to_owned());
+            let tunnelled = if fence.lease && fence.tunnelled {
+                "delivered"
+            } else {
+                "refused"
+            };
+            row("a new flow by tunnel", tunnelled.to_owned());
+        }
         let (new, unknown) = self.meets();
         row("its own flows", self.delivered("delivered"));
         row("a new flow", new);
@@ -259,9 +292,14 @@ impl Held {
     fn meets(&self) -> (String, String) {
         let peer = |held: &Option<(Ipv6Net, String)>| held.as_ref().map(|(_, peer)| format!("handed to {peer}"));
         let (outgoing, incoming) = (peer(&self.outgoing), peer(&self.incoming));
-        let new = outgoing.clone().unwrap_or_else(|| self.delivered("delivered"));
+        let refuses = self.fence.as_ref().is_some_and(|fence| !(fence.lease && fence.direct));
+        let how = |how| if refuses { "refused" } else { how };
+        let new = outgoing.clone().unwrap_or_else(|| self.delivered(how("delivered")));
         let unknown = incoming.or(outgoing);
-        (new, unknown.unwrap_or_else(|| self.delivered("delivered, and reset")))
+        (
+            new,
+            unknown.unwrap_or_else(|| self.delivered(how("delivered, and reset"))),
+        )
     }
 }
 

@@ -17,21 +17,24 @@ const EXAMPLES: &str = "\
 --to writes the prefix into spec.placement.pinned of its slice set. The controller then moves it to the
 endpoint, and others in exchange, and keeps it there while the endpoint may have slices. --cancel takes
 the pin away, and calls open moves of the prefix off: until Release they are turned back, and no flow
-is cut.
+is cut. With the name of a move, as `ssa slices status` prints it, it calls off that move alone, with
+pins by which it began.
 
 Examples:
   ssa slices move --store /var/lib/ssa 2001:db8:5::/72 --to b
   ssa slices move --store /var/lib/ssa 2001:db8:5::/72 --cancel
+  ssa slices move --store /var/lib/ssa --cancel store-7
 
 Exit codes: 0 asked for; 1 there is nothing that can be cancelled, or the endpoint is drained; 2 usage,
-no store, or no such prefix or endpoint.";
+no store, or no such prefix, move or endpoint.";
 
 /// Asks for a prefix to be at an endpoint, or calls that off
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, group(clap::ArgGroup::new("what").required(true).args(["to", "cancel"])))]
 pub(super) struct Args {
-    /// One or several whole slices
-    prefix: String,
+    /// One or several whole slices; with --cancel it may be the name of a move
+    #[arg(value_name = "PREFIX")]
+    moved: String,
     /// The endpoint that is to own the prefix
     #[arg(long, value_name = "ENDPOINT")]
     to: Option<String>,
@@ -44,10 +47,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
-    let prefix: Option<Prefix> = faults.take("PREFIX", args.prefix.parse());
+    let what = What::read(&args.moved, args.cancel).map_err(|problem| faults.push("PREFIX", problem));
     let to = args.to.as_deref().and_then(|to| faults.take("--to", Name::new(to)));
     faults.check()?;
-    let Some(prefix) = prefix else {
+    let Ok(what) = what else {
         return Err(Failure::input("PREFIX", "missing"));
     };
     let opened = args.store.open()?;
@@ -56,10 +59,30 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     for fault in faults.0 {
         out.warn(format_args!("{}: {}", fault.place, fault.message));
     }
-    let set = set_of(&stored, prefix)?;
-    match to {
-        Some(to) => pin(prefix, &to, set, &stored, &opened, out),
-        None => cancel(prefix, set, &stored, &opened, out),
+    match (what, to) {
+        (What::Prefix(prefix), Some(to)) => pin(prefix, &to, set_of(&stored, prefix)?, &stored, &opened, out),
+        (What::Prefix(prefix), None) => cancel(prefix, set_of(&stored, prefix)?, &stored, &opened, out),
+        (What::Move(name), _) => cancel_one(&name, &stored, &opened, out),
+    }
+}
+
+/// What is to move, or to be called off.
+enum What {
+    Prefix(Prefix),
+    Move(Name),
+}
+
+impl What {
+    fn read(text: &str, cancel: bool) -> Result<Self, String> {
+        let not_a_prefix = match text.parse() {
+            Ok(prefix) => return Ok(Self::Prefix(prefix)),
+            Err(error) => error,
+        };
+        match Name::new(text) {
+            Ok(name) if cancel => Ok(Self::Move(name)),
+            _ if cancel => Err(format!("`{text}` {not_a_prefix}, or the name of a move")),
+            _ => Err(format!("`{text}` {not_a_prefix}")),
+        }
     }
 }
 
@@ -161,23 +184,9 @@ fn cancel(
     let mut cancelled = Vec::new();
     for one in stored.open_moves(set).filter(touches) {
         let name = one.name();
-        let refusal = match one {
-            _ if one.spec.reason == Reason::Failure => Some("is for a failure"),
-            _ if one.status.turned_back => Some("is turned back already"),
-            _ if !one.status.phase.can_be_called_off() => Some("is past the point at which it can be called off"),
-            _ => None,
-        };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = refusal(one) {
             out.warn(format_args!("move {name}: {refusal}, and goes on"));
-            continue;
-        }
-        if one.spec.reason != Reason::Manual && !set.spec.placement.paused {
-            let reason = one.spec.reason;
-            out.warn(format_args!(
-                "move {name}: its reason, {reason:?}, is still there, so the controller may begin another one"
-            ));
-        }
-        if opened.change::<SliceMoveSpec>(name, |spec| !std::mem::replace(&mut spec.cancelled, true))? {
+        } else if call_off(one, set, opened, out)? {
             cancelled.push(name.to_string());
         }
     }
@@ -196,6 +205,71 @@ fn cancel(
         for name in cancelled {
             out.line(format_args!("move {name} is cancelled"));
         }
+    }
+    Ok(Outcome::Fine)
+}
+
+/// Says why a move cannot be called off, if so.
+fn refusal(one: &SliceMove) -> Option<&'static str> {
+    match one {
+        _ if one.status.phase.is_final() => Some("is over"),
+        _ if one.spec.reason == Reason::Failure => Some("is for a failure"),
+        _ if one.status.turned_back => Some("is turned back already"),
+        _ if !one.status.phase.can_be_called_off() => Some("is past the point at which it can be called off"),
+        _ => None,
+    }
+}
+
+/// Calls a move off; says whether that is news.
+fn call_off(one: &SliceMove, set: &SliceSet, opened: &Opened, out: &mut Output) -> Result<bool, Failure> {
+    let (name, reason) = (one.name(), one.spec.reason);
+    if reason != Reason::Manual && !set.spec.placement.paused {
+        out.warn(format_args!(
+            "move {name}: its reason, {reason:?}, is still there, so the controller may begin another one"
+        ));
+    }
+    opened.change::<SliceMoveSpec>(name, |spec| !std::mem::replace(&mut spec.cancelled, true))
+}
+
+/// Calls one move off, and takes the pins away by which it began.
+fn cancel_one(name: &Name, stored: &Stored, opened: &Opened, out: &mut Output) -> Result<Outcome, Failure> {
+    let one = stored.moves.iter().find(|one| one.name() == name);
+    let set = one.and_then(|one| stored.sets.iter().find(|set| *set.name() == one.spec.slice_set));
+    let (Some(one), Some(set)) = (one, set) else {
+        let problem = format!("{name} is neither a prefix nor a move; `ssa slices status` lists moves");
+        return Err(Failure::input("PREFIX", problem));
+    };
+    if let Some(refusal) = refusal(one) {
+        return Err(Failure::not_fine(format!("move {name}"), refusal));
+    }
+    // A pin that covers more than the move brings stays: it is of other moves too.
+    let by_which =
+        |pin: &Pin| pin.endpoint == one.spec.to && one.spec.prefixes.iter().any(|prefix| prefix.covers(pin.prefix));
+    let unpinned = opened.change::<SliceSetSpec>(set.name(), |spec| {
+        let before = spec.placement.pinned.len();
+        spec.placement.pinned.retain(|pin| !by_which(pin));
+        spec.placement.pinned.len() < before
+    })?;
+    let around = |pin: &&Pin| {
+        let is_wider = |prefix: &Prefix| pin.prefix != *prefix && pin.prefix.covers(*prefix);
+        pin.endpoint == one.spec.to && one.spec.prefixes.iter().any(is_wider)
+    };
+    if let Some(pin) = set.spec.placement.pinned.iter().find(around) {
+        out.warn(format_args!(
+            "{} is pinned to {} as a whole, and stays so: the controller may begin another move",
+            pin.prefix, pin.endpoint
+        ));
+    }
+    let changed = call_off(one, set, opened, out)?;
+    if out.is_json() {
+        let cancelled: Vec<&str> = changed.then_some(name.as_str()).into_iter().collect();
+        out.json(&json!({ "set": set.name().as_str(), "unpinned": unpinned, "cancelled": cancelled }));
+    } else {
+        if unpinned {
+            out.line(format_args!("its prefixes are no longer pinned to {}", one.spec.to));
+        }
+        let (is, already) = if changed { ("is", "") } else { ("was", " already") };
+        out.line(format_args!("move {name} {is} cancelled{already}"));
     }
     Ok(Outcome::Fine)
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use ssa_cluster::{
     controller::slots,
-    objects::{Phase, Reason, SliceEndpoint, SliceMove, SliceSet, Timestamp},
+    objects::{
+        Condition, ConditionStatus, Name, Ownership, Phase, Reason, SliceEndpoint, SliceMove, SliceSet, Timestamp,
+    },
 };
 use ssa_slices::SliceSpace;
 
@@ -72,6 +74,13 @@ pub(super) struct Set {
     /// Of slices whose owner is not ready, silent, or unknown.
     not_served: usize,
     paused: bool,
+    exclusive: bool,
+    /// The highest load of an endpoint relative to its share, in thousandths; of its slices, where loads are not known.
+    imbalance_permille: u32,
+    /// How many endpoints the load asks for.
+    wanted_endpoints: u32,
+    /// What the leader tells of it.
+    conditions: Vec<Told>,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) moves: Vec<Move>,
 }
@@ -91,6 +100,26 @@ pub(super) struct Endpoint {
     pub(super) share: f64,
     /// Seconds since its agent has reported.
     reported: Option<u64>,
+    /// What its agent tells of it.
+    conditions: Vec<Told>,
+}
+
+/// A condition of an object.
+#[derive(Debug, Serialize)]
+struct Told {
+    r#type: String,
+    status: ConditionStatus,
+    reason: String,
+    message: String,
+}
+
+/// How far one side of a move is.
+#[derive(Debug, Serialize)]
+struct Side {
+    endpoint: String,
+    phase: Option<Phase>,
+    flows: Option<u32>,
+    message: String,
 }
 
 /// What an endpoint's agent says of it.
@@ -120,6 +149,8 @@ pub(super) struct Move {
     age: Option<u64>,
     phase_age: Option<u64>,
     message: String,
+    /// Who gives the prefixes, and who takes them, as they report.
+    sides: Vec<Side>,
 }
 
 impl State {
@@ -215,6 +246,7 @@ impl Set {
                 prefixes,
                 share: ratio(slices, space.count()),
                 reported,
+                conditions: known.map_or_else(Vec::new, |known| Told::all(&known.status.conditions)),
             }
         });
         let endpoints: Vec<Endpoint> = endpoints.collect();
@@ -236,17 +268,25 @@ impl Set {
             },
             not_served: not_served.sum(),
             paused: set.spec.placement.paused,
+            exclusive: set.spec.ownership == Ownership::Exclusive,
+            imbalance_permille: set.status.imbalance_permille,
+            wanted_endpoints: set.status.wanted_endpoints,
+            conditions: Told::all(&set.status.conditions),
             endpoints,
-            moves: stored.open_moves(set).map(|one| Move::new(one, space, now)).collect(),
+            moves: stored
+                .open_moves(set)
+                .map(|one| Move::new(one, space, stored, now))
+                .collect(),
         }
     }
 
     fn print(&self, out: &mut Output) {
         let title = format!("{}  {}", self.name, self.service);
+        let exclusive = if self.exclusive { ", exclusive" } else { "" };
         let paused = if self.paused { ", paused" } else { "" };
         let slices = format!("{} of /{}", grouped(self.slices), self.slice_length);
         out.line(format_args!(
-            "{}  {slices}, epoch {}{paused}",
+            "{}  {slices}, epoch {}{exclusive}{paused}",
             paint(style::HEADING, title),
             self.epoch
         ));
@@ -280,8 +320,29 @@ impl Set {
             let state = paint(style, format!("{:<9}", one.state.told()));
             out.line(format_args!("{:<names$}  {state} {row}", one.name));
         }
+        if self.imbalance_permille > 0 {
+            let most = f64::from(self.imbalance_permille) / 1000.0;
+            let wanted = counted(usize::try_from(self.wanted_endpoints).unwrap_or(usize::MAX), "endpoint");
+            out.line(format_args!(
+                "at most {most:.3} of a share at one endpoint; {wanted} wanted"
+            ));
+        }
         for one in &self.moves {
             one.print(out);
+        }
+        // What the counts below say is not said twice.
+        let counted_below = ["Ready", "StandbysReady"];
+        for told in self
+            .conditions
+            .iter()
+            .filter(|told| !counted_below.contains(&&*told.r#type))
+        {
+            told.print("", out);
+        }
+        for one in &self.endpoints {
+            for told in &one.conditions {
+                told.print(&format!("{}: ", one.name), out);
+            }
         }
         for (count, what) in [
             (self.without_owner, "without an owner"),
@@ -292,6 +353,75 @@ impl Set {
                 out.line(paint(style::WARN, format!("{} {what}", counted(count, "slice"))));
             }
         }
+    }
+}
+
+impl Told {
+    fn all(conditions: &[Condition]) -> Vec<Self> {
+        let told = |one: &Condition| Self {
+            r#type: one.kind.to_string(),
+            status: one.status,
+            reason: one.reason.to_string(),
+            message: one.message.to_string(),
+        };
+        conditions.iter().map(told).collect()
+    }
+
+    /// Prints what does not hold, such as `Fenced is False (NotYet): a does not hold its lease`.
+    fn print(&self, of: &str, out: &mut Output) {
+        if self.status == ConditionStatus::True {
+            return;
+        }
+        let Self {
+            r#type,
+            status,
+            reason,
+            message,
+        } = self;
+        let message = if message.is_empty() {
+            String::new()
+        } else {
+            format!(": {message}")
+        };
+        out.line(paint(
+            style::WARN,
+            format!("{of}{type} is {status:?} ({reason}){message}"),
+        ));
+    }
+}
+
+impl Side {
+    fn new(endpoint: &Name, one: &SliceMove, stored: &Stored) -> Self {
+        let status = stored.endpoints.get(endpoint).map(|endpoint| &endpoint.status);
+        let observed = status.and_then(|status| status.moves.iter().find(|observed| observed.name == *one.name()));
+        // What it says of an earlier decision it says of nothing that counts now.
+        let observed = observed.filter(|observed| observed.epoch >= one.epoch());
+        Self {
+            endpoint: endpoint.to_string(),
+            phase: observed.map(|observed| observed.phase),
+            flows: observed.and_then(|observed| observed.flows),
+            message: observed.map_or_else(String::new, |observed| observed.message.to_string()),
+        }
+    }
+
+    /// Says what of it is not said by the move's phase.
+    fn told(&self, phase: Phase) -> Option<String> {
+        let mut told = Vec::new();
+        match self.phase {
+            Some(reached) if reached >= phase => {}
+            Some(reached) => told.push(format!("is in {reached:?}")),
+            None => told.push("has not reported".to_owned()),
+        }
+        if let Some(flows) = self.flows.filter(|_| phase == Phase::Drain) {
+            told.push(format!(
+                "has {}",
+                counted(usize::try_from(flows).unwrap_or(usize::MAX), "flow")
+            ));
+        }
+        if !self.message.is_empty() {
+            told.push(format!("says: {}", self.message));
+        }
+        (!told.is_empty()).then(|| format!("; {} {}", self.endpoint, told.join(", ")))
     }
 }
 
@@ -306,7 +436,7 @@ impl Endpoint {
 }
 
 impl Move {
-    fn new(one: &SliceMove, space: &SliceSpace, now: Timestamp) -> Self {
+    fn new(one: &SliceMove, space: &SliceSpace, stored: &Stored, now: Timestamp) -> Self {
         let prefixes = &one.spec.prefixes;
         let seconds = |moment| age(moment, now).map(|age| age.as_secs());
         Self {
@@ -322,6 +452,12 @@ impl Move {
             age: seconds(one.status.started_at),
             phase_age: seconds(one.status.phase_since.or(one.status.started_at)),
             message: one.status.message.as_str().to_owned(),
+            sides: one
+                .giver()
+                .into_iter()
+                .chain([one.taker()])
+                .map(|side| Side::new(side, one, stored))
+                .collect(),
         }
     }
 
@@ -341,8 +477,9 @@ impl Move {
         } else {
             format!("; {}", self.message)
         };
+        let sides: String = self.sides.iter().filter_map(|side| side.told(self.phase)).collect();
         format!(
-            "move {}: {} to {}, {}, in {:?}{since} (reason: {:?}){back}{cancelled}{message}",
+            "move {}: {} to {}, {}, in {:?}{since} (reason: {:?}){back}{cancelled}{message}{sides}",
             self.name,
             self.from.as_deref().unwrap_or("nobody"),
             self.to,

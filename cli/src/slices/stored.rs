@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use ssa_cluster::{
     controller::{StoredMap, stored_map},
+    lease::{Holder, PREFIX, holder},
     objects::{
-        Name, Object, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMove, SliceSet, SliceSetSpec, Spec, Timestamp,
+        Lease, LeaseSpec, Name, Object, Ownership, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMove, SliceSet,
+        SliceSetSpec, Spec, Timestamp,
     },
     store::{Location, Store, StoreError},
 };
@@ -66,6 +68,8 @@ pub(super) struct Stored {
     pub(super) maps: Vec<SliceMap>,
     pub(super) moves: Vec<SliceMove>,
     pub(super) endpoints: BTreeMap<Name, SliceEndpoint>,
+    /// The leases of endpoints, by their names, where a set is exclusive.
+    pub(super) leases: BTreeMap<Name, Lease>,
 }
 
 impl Opened {
@@ -77,7 +81,8 @@ impl Opened {
 
     /// Reads every object, and notes what is wrong with those that cannot be used.
     pub(super) fn read(&self, faults: &mut Faults) -> Result<Stored, Failure> {
-        let stored = Stored {
+        let mut stored = Stored {
+            leases: BTreeMap::new(),
             sets: self.list(faults)?,
             maps: self.list(faults)?,
             moves: self.list(faults)?,
@@ -87,6 +92,14 @@ impl Opened {
                 .map(|one| (one.name().clone(), one))
                 .collect(),
         };
+        if stored.sets.iter().any(|set| set.spec.ownership == Ownership::Exclusive) {
+            for lease in self.list::<LeaseSpec>(faults)? {
+                let endpoint = lease.name().strip_prefix(PREFIX).map(Name::new);
+                if let Some(Ok(endpoint)) = endpoint {
+                    stored.leases.insert(endpoint, lease);
+                }
+            }
+        }
         Ok(stored)
     }
 
@@ -129,6 +142,13 @@ impl Stored {
     pub(super) fn open_moves<'a>(&'a self, set: &'a SliceSet) -> impl Iterator<Item = &'a SliceMove> {
         let of_set = self.moves.iter().filter(|one| one.spec.slice_set == *set.name());
         of_set.filter(|one| !one.status.phase.is_final())
+    }
+
+    /// Says whether the kernel that an endpoint reports of holds its lease.
+    pub(super) fn holds_lease(&self, endpoint: &str) -> bool {
+        let holder = self.leases.get(endpoint).map(holder);
+        let known = self.endpoints.get(endpoint);
+        matches!(holder, Some(Holder::Kernel(kernel)) if known.is_some_and(|one| one.status.kernel.as_ref() == Some(kernel)))
     }
 
     /// Lists the endpoints that serve a set, or did.
