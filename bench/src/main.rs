@@ -2,6 +2,8 @@
 //!
 //! `ssa-bench sidecar` measures what Envoy spends on a connection, with the filter and without.
 //!
+//! `ssa-bench controller` lets a controller spread slices over few and many endpoints, and times it.
+//!
 //! `ssa-bench rules` times every operation in interleaved rounds and prints medians. Where valgrind is installed, it
 //! also runs itself under callgrind to count instructions: `ssa-bench once OPERATION N` does one operation N times,
 //! and the difference between two N is free of everything but the operation.
@@ -11,6 +13,7 @@
     reason = "it measures: it waits for Envoys, and its watchdog ends it"
 )]
 
+mod controller;
 mod operations;
 mod report;
 mod sidecar;
@@ -51,6 +54,8 @@ enum Cli {
         /// How many times.
         repetitions: u64,
     },
+    /// Scale a slice set up and down under a controller: what moves, how even it is, how long rounds take.
+    Controller(controller::Arguments),
     /// Measure what Envoy spends on a connection, with the filter and without.
     Sidecar(sidecar::Arguments),
 }
@@ -81,6 +86,7 @@ fn main() -> ExitCode {
             repeat(&mut operation, repetitions);
             ExitCode::SUCCESS
         }
+        Cli::Controller(arguments) => controller::run(&arguments),
         Cli::Sidecar(arguments) => sidecar::run(&arguments),
     }
 }
