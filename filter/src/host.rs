@@ -232,7 +232,43 @@ pub trait Log {
     fn warn(&self, line: &str);
 }
 
-/// All of them.
-pub trait Host: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log {}
+/// The header fields of a request: names in lower case, and values, in the order received.
+pub type Fields = Vec<(String, Vec<u8>)>;
 
-impl<T: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log> Host for T {}
+/// The request of the effective context, which is an HTTP filter's.
+pub trait Requests {
+    /// Returns the header fields, pseudo-header fields among them.
+    fn get_request_headers(&self) -> Fields;
+
+    /// Replaces all header fields of a name with one, or removes them.
+    fn set_request_header(&self, name: &str, value: Option<&[u8]>);
+
+    /// Returns what another of the filter's contexts [set](Properties::set_property), of this request or its connection.
+    ///
+    /// # Errors
+    ///
+    /// None did.
+    fn get_own_property(&self, key: &str) -> Result<Vec<u8>, Refused>;
+
+    /// Has the proxy choose the route again, by properties that were set meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The proxy did not do it.
+    fn clear_route_cache(&self) -> Result<(), Refused>;
+
+    /// Lets a request that was paused go on.
+    ///
+    /// # Errors
+    ///
+    /// The proxy did not do it.
+    fn resume_request(&self) -> Result<(), Refused>;
+
+    /// Answers the request with a status and one header field: it goes no further.
+    fn respond(&self, status: u16, name: &str, value: &str);
+}
+
+/// All of them.
+pub trait Host: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log + Requests {}
+
+impl<T: Clock + Properties + Downstream + Contexts + HttpCalls + SharedData + Metrics + Log + Requests> Host for T {}

@@ -257,9 +257,7 @@ impl Inbound {
         if let (Some(source), Some(destination), Some(time)) = (subject.source, subject.destination, subject.time) {
             return self.decide_on(source, destination, time, others);
         }
-        let mut services = self.services.services().iter();
-        let enforced = !self.off && services.any(|service| service.mode == Mode::Enforce);
-        Decision::general(Finding::Unreadable, !enforced)
+        self.unreadable()
     }
 
     fn decide_on(
@@ -369,6 +367,10 @@ impl InboundService {
         }
     }
 }
+
+mod request;
+
+pub use request::{Requested, Told};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The Envoy filter of Structured Service Addressing: one Wasm module, network contexts, two roles.
+//! The Envoy filter of Structured Service Addressing: one Wasm module, network and HTTP contexts, two roles.
 //!
 //! ```text
 //!            client's Envoy                                server's Envoy
@@ -44,6 +44,7 @@ pub mod plugin;
 pub mod pow_scheduler;
 pub mod random;
 pub mod rate_limited_log;
+pub mod request;
 pub mod service;
 pub mod subject;
 pub mod subscription;

@@ -108,6 +108,11 @@ impl Published {
         &self.rules
     }
 
+    /// Returns the rules, the greatest `from` first, each with where requests have their keys.
+    pub fn records(&self) -> impl Iterator<Item = (&Rule, &KeySources)> {
+        self.rules.iter().zip(&self.keys)
+    }
+
     /// Returns the rule that a client uses: of those whose `from` is not after now, that with the greatest.
     #[must_use]
     pub fn client_rule(&self, now: UnixTime) -> Option<&Rule> {
@@ -117,7 +122,7 @@ impl Published {
     /// Returns where requests have their keys, by the rule that a client uses.
     #[must_use]
     pub fn client_keys(&self, now: UnixTime) -> Option<&KeySources> {
-        let mut records = self.rules.iter().zip(&self.keys);
+        let mut records = self.records();
         records.find(|(rule, _)| rule.from().0 <= now.0).map(|(_, keys)| keys)
     }
 
@@ -146,8 +151,7 @@ impl Published {
         request: &HttpRequest<'_>,
         buffer: &mut [u8; MAX_OBJECT_BYTES],
     ) -> Option<Judgement> {
-        let records = self.rules.iter().zip(&self.keys);
-        let accepted = records.filter(|(rule, _)| is_accepted(rule, flow.time));
+        let accepted = self.records().filter(|(rule, _)| is_accepted(rule, flow.time));
         Judgement::best(accepted.filter_map(|(rule, keys)| {
             let flow = Flow {
                 object: keys.find_object(request, buffer),
@@ -161,8 +165,7 @@ impl Published {
     /// Returns the record with this `from`, if it is there: its rule, and where requests have their keys.
     #[must_use]
     pub fn record(&self, from: ValidFrom) -> Option<(&Rule, &KeySources)> {
-        let mut records = self.rules.iter().zip(&self.keys);
-        records.find(|(rule, _)| rule.from() == from)
+        self.records().find(|(rule, _)| rule.from() == from)
     }
 }
 

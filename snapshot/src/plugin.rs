@@ -93,6 +93,11 @@ words! {
         /// A network filter, `envoy.filters.network.wasm`: for connections.
         #[default]
         Network = "network",
+        /// An HTTP filter, `envoy.filters.http.wasm`: for requests.
+        Http = "http",
+        /// Both, with one name and this one text as their configuration: they share what they know, at a host call for each
+        /// connection and request.
+        Both = "both",
     }
 }
 

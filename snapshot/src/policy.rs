@@ -101,6 +101,8 @@ findings! {
         OtherPort other_port = Deny,
         /// The service has no rule in force.
         NoRule no_rule = Deny,
+        /// A request in which its object key or its chunk was not found, though the address depends on it; all else conforms.
+        NoObject no_object = Allow,
     }
     others {
         /// The service is off, or all services are: the connection passes.

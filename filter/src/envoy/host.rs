@@ -56,7 +56,7 @@ impl Envoy {
 }
 
 /// Returns the result of a call that may find nothing.
-fn found<T, E>(result: Result<Option<T>, E>) -> Result<T, Refused> {
+pub(super) fn found<T, E>(result: Result<Option<T>, E>) -> Result<T, Refused> {
     result.ok().flatten().ok_or(Refused)
 }
 

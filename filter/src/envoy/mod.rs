@@ -1,8 +1,9 @@
 //! The contexts that Envoy creates and calls, on the proxy-wasm SDK: a file for each kind of them.
 //!
-//! [`root`] is for plugins, [`stream`] for connections; [`host`] has the host calls that all kinds share.
+//! [`root`] is for plugins, [`stream`] for connections, [`http`] for requests; [`host`] has the host calls that all kinds share.
 
 mod host;
+mod http;
 mod root;
 mod stream;
 

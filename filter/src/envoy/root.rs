@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use proxy_wasm::{
     hostcalls,
-    traits::{Context, RootContext, StreamContext},
+    traits::{Context, HttpContext, RootContext, StreamContext},
     types::{BufferType, ContextType},
 };
 
 use super::{
     host::Envoy,
+    http::Request,
     stream::{self, Connection},
 };
 use crate::{
@@ -48,16 +49,14 @@ impl Root {
     }
 
     /// Returns Envoy as the contexts of this plugin see it.
-    const fn envoy(&self) -> Envoy {
-        match self.filter {
-            FilterType::Network => stream::ENVOY,
-        }
+    const fn envoy() -> Envoy {
+        stream::ENVOY
     }
 
     fn with(&self, act: impl FnOnce(&mut Plugin, &Envoy)) {
         // No callback runs within another: Envoy defers what a host call would lead to until the callback has returned.
         if let Some(Ok(mut plugin)) = self.plugin.as_ref().map(|plugin| plugin.try_borrow_mut()) {
-            act(&mut plugin, &self.envoy());
+            act(&mut plugin, &Self::envoy());
         }
     }
 }
@@ -79,7 +78,7 @@ impl RootContext for Root {
             Ok(config) => {
                 self.filter = config.filter;
                 let identity = IDENTITY.try_with(Cell::get).ok().flatten();
-                let plugin = Plugin::new(config, &self.envoy(), self.context, identity);
+                let plugin = Plugin::new(config, &Self::envoy(), self.context, identity);
                 keep(plugin.identity());
                 self.plugin = Some(Rc::new(RefCell::new(plugin)));
                 true
@@ -99,9 +98,19 @@ impl RootContext for Root {
         Some(Box::new(Connection::new(context, self.plugin.clone())))
     }
 
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Request::new(context, self.plugin.clone())))
+    }
+
     fn get_type(&self) -> Option<ContextType> {
         Some(match self.filter {
             FilterType::Network => ContextType::StreamContext,
+            FilterType::Http => ContextType::HttpContext,
+            // The SDK asks while the new context is the effective one: only requests have a protocol.
+            FilterType::Both => match hostcalls::get_property(vec!["request", "protocol"]) {
+                Ok(Some(_)) => ContextType::HttpContext,
+                _ => ContextType::StreamContext,
+            },
         })
     }
 }

@@ -6,6 +6,7 @@ use ssa_snapshot::plugin::{Hold, Subscription};
 use super::{
     Action,
     queue::{Held, HoldReason, MAX_PER_CALLBACK, Queue},
+    requests::Waiting,
     role::{Admission, Disposition, Installed, RoleLogic},
     telemetry::Telemetry,
     updates::Updates,
@@ -28,16 +29,18 @@ const TICK_WORK_MS: u32 = 1;
 /// The filter of a role, in one VM.
 #[derive(Debug)]
 pub(super) struct Filter<R: RoleLogic> {
-    context: ContextId,
+    pub(super) context: ContextId,
     pub(super) role: R,
     pub(super) queue: Queue,
     /// Connections that the proxy did not close. Each tick tries again; meanwhile nothing of them reaches upstream.
     unclosed: Vec<ContextId>,
     /// How many connections this callback may still release or close.
-    allowance: usize,
-    updates: Updates,
+    pub(super) allowance: usize,
+    /// Requests that wait for the first snapshot.
+    pub(super) waiting: Waiting,
+    pub(super) updates: Updates,
     identity: Identity,
-    telemetry: Telemetry,
+    pub(super) telemetry: Telemetry,
     tick_ms: u32,
     reported: Option<(UnixTime, usize)>,
 }
@@ -58,6 +61,7 @@ impl<R: RoleLogic> Filter<R> {
             queue: Queue::new(hold),
             unclosed: Vec::new(),
             allowance: MAX_PER_CALLBACK,
+            waiting: Waiting::new(hold),
             updates: Updates::new(R::NAME, subscription, host),
             identity,
             telemetry,
@@ -180,6 +184,7 @@ impl<R: RoleLogic> Filter<R> {
         }
         let overdue = self.queue.overdue(time);
         self.settle(host, time, &overdue, true);
+        self.settle_requests(host, time);
         self.close_again(host);
         self.report(host, time);
         self.set_tick(host);
@@ -239,6 +244,7 @@ impl<R: RoleLogic> Filter<R> {
         let role = R::NAME.name();
         if self.updates.received(role, read, etag, &mut self.telemetry, host, time) {
             self.release(host, time, &|_| true);
+            self.settle_requests(host, time);
         }
     }
 
@@ -370,9 +376,9 @@ impl<R: RoleLogic> Filter<R> {
         }
     }
 
-    fn set_tick(&mut self, host: &impl Host) {
+    pub(super) fn set_tick(&mut self, host: &impl Host) {
         let reported = self.reported.is_none_or(|(_, held)| held == self.queue.len());
-        let idle = self.queue.is_empty() && self.unclosed.is_empty() && reported;
+        let idle = self.queue.is_empty() && self.waiting.is_empty() && self.unclosed.is_empty() && reported;
         let tick_ms = if self.role.tasks().is_some_and(|tasks| tasks.is_busy()) {
             TICK_WORK_MS
         } else if idle {

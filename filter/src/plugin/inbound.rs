@@ -4,27 +4,30 @@ use ssa_rules::Part;
 use ssa_snapshot::Role;
 
 use super::{
+    inbound_requests::OPENED,
     role::{Admission, Directive, Disposition, RoleLogic},
     telemetry::Telemetry,
 };
 use crate::{
     access_log::AccessLogFields,
     config::{ConfigError, Snapshot},
-    host::{ContextId, Log, Metrics, Properties, Refused},
-    inbound::{Decision, Inbound, InboundService, Outcome},
+    host::{ContextId, Host, Log, Metrics, Properties, Refused},
+    inbound::{Decision, Inbound, InboundService, Outcome, Told},
     random::Identity,
+    request,
     subject::Subject,
     table::Table,
 };
 
 /// Parts of an address that have a counter: the item, 16 fields, the proof of work.
-const PARTS: usize = 18;
+pub(super) const PARTS: usize = 18;
 
 /// The inbound role of a plugin.
 #[derive(Debug)]
 pub(super) struct InboundRole {
-    inbound: Inbound,
+    pub(super) inbound: Inbound,
     fields: AccessLogFields<Decision>,
+    pub(super) request_fields: AccessLogFields<Decision>,
     /// The decisions of other services that have a say in the one that is concluded next: they are only counted.
     others: Vec<Decision>,
 }
@@ -34,6 +37,7 @@ impl InboundRole {
         Self {
             inbound,
             fields: AccessLogFields::default(),
+            request_fields: AccessLogFields::default(),
             others: Vec::new(),
         }
     }
@@ -64,6 +68,7 @@ impl RoleLogic for InboundRole {
     ) {
         self.inbound.install(services, off);
         self.fields.clear();
+        self.request_fields.clear();
     }
 
     fn decide(&mut self, subject: &Subject) -> Disposition<Decision> {
@@ -109,6 +114,10 @@ impl RoleLogic for InboundRole {
         });
         // An access log that lacks a field is no reason to treat the connection differently.
         let _ = host.set_property("ssa", fields);
+        if let Some(time) = subject.time.filter(|_| self.inbound.needs_opening(decision.service)) {
+            // Without it, requests are judged by their own time, and may be refused.
+            let _ = host.set_property(OPENED, &time.to_string());
+        }
         if decision.outcome == Outcome::Allowed {
             return Admission::Pass;
         }
@@ -136,9 +145,24 @@ impl RoleLogic for InboundRole {
             Some(_) => Admission::Pass,
         }
     }
+
+    fn on_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
+        self.judge_request(telemetry, host)
+    }
+
+    fn on_request_without_snapshot(
+        &mut self,
+        failure_mode_allow: bool,
+        telemetry: &mut Telemetry,
+        host: &impl Host,
+    ) -> Admission {
+        request::strip(&host.get_request_headers(), host);
+        let decision = Decision::without_snapshot(failure_mode_allow);
+        self.conclude_request(decision, &Told::default(), telemetry, host)
+    }
 }
 
-/// Counts a decision.
+/// Counts a decision on a connection.
 fn count(decision: &Decision, telemetry: &mut Telemetry, host: &impl Metrics) {
     let (found, outcome) = (decision.found, decision.outcome);
     let number = found
@@ -164,7 +188,7 @@ fn count(decision: &Decision, telemetry: &mut Telemetry, host: &impl Metrics) {
 }
 
 /// Names the parts that were not checked, separated by commas.
-fn unchecked(decision: &Decision) -> String {
+pub(super) fn unchecked(decision: &Decision) -> String {
     let mut names = String::new();
     for part in decision.found.unchecked.parts() {
         if !names.is_empty() {

@@ -12,8 +12,10 @@
 
 mod filter;
 mod inbound;
+mod inbound_requests;
 mod outbound;
 mod queue;
+mod requests;
 mod role;
 mod telemetry;
 mod updates;
@@ -94,6 +96,16 @@ impl Plugin {
     #[must_use]
     pub fn on_downstream_data(&self, connection: ContextId) -> Action {
         each!(&self.0, filter => filter.on_downstream_data(connection))
+    }
+
+    /// Decides on a request, which is the effective context.
+    pub fn on_request_headers(&mut self, request: ContextId, host: &impl Host) -> Action {
+        each!(&mut self.0, filter => filter.on_request_headers(request, host))
+    }
+
+    /// Handles the end of a request.
+    pub fn on_request_delete(&mut self, request: ContextId) {
+        each!(&mut self.0, filter => filter.on_request_delete(request));
     }
 
     /// Handles the end of a connection, which is the effective context for the last time; `half_closed` says whether its

@@ -196,6 +196,19 @@ impl RoleLogic for OutboundRole {
         Admission::Pass
     }
 
+    fn on_request(&mut self, _telemetry: &mut Telemetry, _host: &impl Host) -> Admission {
+        Admission::Pass
+    }
+
+    fn on_request_without_snapshot(
+        &mut self,
+        _failure_mode_allow: bool,
+        _telemetry: &mut Telemetry,
+        _host: &impl Host,
+    ) -> Admission {
+        Admission::Pass
+    }
+
     fn on_delete(&mut self, connection: ContextId, half_closed: bool, telemetry: &mut Telemetry, host: &impl Host) {
         let Some(target) = self.open.remove(&connection) else {
             return;

@@ -108,6 +108,17 @@ pub(super) trait RoleLogic {
         host: &(impl Properties + Metrics + Log),
     ) -> Admission;
 
+    /// Decides on a request, which is the effective context, carries that out, and returns whether it goes on.
+    fn on_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission;
+
+    /// Decides on a request for which no snapshot arrived in time.
+    fn on_request_without_snapshot(
+        &mut self,
+        failure_mode_allow: bool,
+        telemetry: &mut Telemetry,
+        host: &impl Host,
+    ) -> Admission;
+
     /// Learns from the end of a connection; `half_closed` says whether its client had sent its FIN.
     fn on_delete(&mut self, _connection: ContextId, _half_closed: bool, _telemetry: &mut Telemetry, _host: &impl Host) {
     }

@@ -1,4 +1,4 @@
-//! The host calls of proxy-wasm's ABI 0.2.1 that a filter for connections can use, as Envoy 1.40 answers them.
+//! The host calls of proxy-wasm's ABI 0.2.1 that a filter for connections and requests can use, as Envoy 1.40 answers them.
 
 use crate::{
     host::Guest,
@@ -22,7 +22,7 @@ pub(crate) fn find(name: &str) -> Call {
     Call { name, kind, answer }
 }
 
-const CALLS: [(&str, Kind, Answer); 17] = [
+const CALLS: [(&str, Kind, Answer); 21] = [
     ("proxy_log", Kind::Nothing, log),
     ("proxy_get_current_time_nanoseconds", Kind::Number, time),
     ("proxy_set_tick_period_milliseconds", Kind::Nothing, set_tick_period),
@@ -31,6 +31,10 @@ const CALLS: [(&str, Kind, Answer); 17] = [
     ("proxy_set_property", Kind::Nothing, set_property),
     ("proxy_get_buffer_bytes", Kind::Octets, get_buffer),
     ("proxy_get_header_map_value", Kind::Octets, get_header),
+    ("proxy_get_header_map_pairs", Kind::Fields, get_fields),
+    ("proxy_replace_header_map_value", Kind::Nothing, replace_field),
+    ("proxy_remove_header_map_value", Kind::Nothing, remove_field),
+    ("proxy_send_local_response", Kind::Nothing, send_local_response),
     ("proxy_define_metric", Kind::Number, define_metric),
     ("proxy_increment_metric", Kind::Nothing, increment_metric),
     ("proxy_record_metric", Kind::Nothing, record_metric),
@@ -46,7 +50,8 @@ const CALLS: [(&str, Kind, Answer); 17] = [
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 
-/// The number of downstream connections among streams.
+/// The numbers of requests and of downstream connections among streams.
+const REQUEST: u64 = 0;
 const DOWNSTREAM: u64 = 2;
 
 fn unknown(_: &mut Guest<'_>, _: &[u64]) -> Result<(), Status> {
@@ -259,17 +264,67 @@ fn close_stream(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> 
 }
 
 fn continue_stream(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
-    let [DOWNSTREAM] = given(arguments)? else {
+    let [REQUEST | DOWNSTREAM] = given(arguments)? else {
         return Err(Status::UNIMPLEMENTED);
     };
     guest.world().connection().ok_or(Status::NOT_FOUND)?.admitted = true;
     Ok(())
 }
 
+/// Returns the header fields of the request that host calls are about.
+fn fields<'a>(guest: &'a mut Guest<'_>, map: u64) -> Result<&'a mut Vec<(String, Vec<u8>)>, Status> {
+    let request = guest.world().connection().filter(|_| map == 0);
+    request
+        .and_then(|request| request.fields.as_mut())
+        .ok_or(Status::BAD_ARGUMENT)
+}
+
+fn get_fields(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [map, pointer, length] = given(arguments)?;
+    let fields = fields(guest, map)?.clone();
+    let word = |length: usize| u32::try_from(length).unwrap().to_le_bytes();
+    let mut octets = word(fields.len()).to_vec();
+    for (name, value) in &fields {
+        octets.extend([word(name.len()), word(value.len())].concat());
+    }
+    for (name, value) in &fields {
+        octets.extend([name.as_bytes(), b"\0", value, b"\0"].concat());
+    }
+    guest.give(pointer, length, &octets)
+}
+
+fn remove_field(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [map, name, name_length] = given(arguments)?;
+    let name = guest.text(name, name_length)?;
+    fields(guest, map)?.retain(|(known, _)| *known != name);
+    Ok(())
+}
+
+fn replace_field(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [map, name, name_length, value, length] = given(arguments)?;
+    let (name, value) = (guest.text(name, name_length)?, guest.octets(value, length)?);
+    let fields = fields(guest, map)?;
+    fields.retain(|(known, _)| *known != name);
+    fields.push((name, value));
+    Ok(())
+}
+
+fn send_local_response(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
+    let [status, _, _, _, _, headers, headers_length, _] = given(arguments)?;
+    let headers = pairs(&guest.octets(headers, headers_length)?).ok_or(Status::BAD_ARGUMENT)?;
+    let (name, value) = headers.into_iter().next().unwrap_or_default();
+    let request = guest.world().connection().ok_or(Status::BAD_ARGUMENT)?;
+    request.answer = Some((narrow(status)?, name, value));
+    request.closed = true;
+    Ok(())
+}
+
 fn call_foreign_function(guest: &mut Guest<'_>, arguments: &[u64]) -> Result<(), Status> {
     let [name, name_length, message, message_length, value, length] = given(arguments)?;
-    if guest.text(name, name_length)? != "set_envoy_filter_state" {
-        return Err(Status::NOT_FOUND);
+    match guest.text(name, name_length)?.as_str() {
+        "set_envoy_filter_state" => {}
+        "clear_route_cache" => return guest.give(value, length, &[]),
+        _ => return Err(Status::NOT_FOUND),
     }
     let message = guest.octets(message, message_length)?;
     let (path, state, span) = filter_state(&message).ok_or(Status::BAD_ARGUMENT)?;

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
+    requests,
     scenario::{NOW, Scenario},
-    scripts::SCENARIOS,
-    statuses,
+    scripts, statuses,
     world::{How, Kind, Which, World},
 };
 
@@ -47,6 +47,7 @@ fn ways(name: &str, kind: Kind) -> Vec<How> {
             ways.push(How::Unwritten);
             ways.extend(ODD_NUMBERS.map(How::Number));
         }
+        Kind::Fields => ways.extend([How::Unwritten, How::Null(0), How::Null(16)]),
         Kind::Octets => {
             ways.extend([How::Unwritten, How::Null(0), How::Null(16), How::Huge]);
             ways.extend(ODD_OCTETS.map(How::Octets));
@@ -81,6 +82,11 @@ fn play(scenario: &Scenario, faults: &[(Which, How)], wrongs: &mut Wrongs) {
     });
 }
 
+/// Returns all scripts.
+fn scenarios() -> impl Iterator<Item = Scenario> {
+    scripts::SCENARIOS.into_iter().chain(requests::SCENARIOS)
+}
+
 fn report(runs: usize, wrongs: &Wrongs) {
     println!("{runs} runs");
     let lines = wrongs
@@ -107,8 +113,7 @@ fn trace(scenario: &Scenario, wrongs: &mut Wrongs) -> Vec<(&'static str, Kind)> 
 
 #[test]
 fn every_scenario_goes_as_it_should() {
-    let wrongs: Vec<String> = SCENARIOS
-        .iter()
+    let wrongs: Vec<String> = scenarios()
         .filter_map(|scenario| Some(format!("{}: {}", scenario.name, scenario.play(World::at(NOW)).err()?)))
         .collect();
     assert!(wrongs.is_empty(), "{}", wrongs.join("\n"));
@@ -117,7 +122,7 @@ fn every_scenario_goes_as_it_should() {
 #[test]
 fn each_host_call_can_go_wrong_once() {
     let (mut runs, mut wrongs) = (0, Wrongs::new());
-    for scenario in SCENARIOS {
+    for scenario in scenarios() {
         let calls = trace(&scenario, &mut wrongs);
         let mut met: BTreeMap<&str, usize> = BTreeMap::new();
         let mut faults = Vec::new();
@@ -138,7 +143,7 @@ fn each_host_call_can_go_wrong_once() {
 #[test]
 fn each_host_call_can_go_wrong_always() {
     let (mut runs, mut wrongs) = (0, Wrongs::new());
-    for scenario in SCENARIOS {
+    for scenario in scenarios() {
         let calls: BTreeMap<&'static str, Kind> = trace(&scenario, &mut wrongs).into_iter().collect();
         let faults: Vec<(Which, How)> = calls
             .into_iter()
@@ -153,7 +158,7 @@ fn each_host_call_can_go_wrong_always() {
 #[test]
 fn statuses_that_envoy_does_not_return_trap_where_it_is_known() {
     let mut trapping: BTreeMap<&'static str, BTreeSet<u32>> = BTreeMap::new();
-    for scenario in SCENARIOS {
+    for scenario in scenarios() {
         let calls: BTreeSet<&'static str> = trace(&scenario, &mut Wrongs::new())
             .into_iter()
             .map(|(name, _)| name)

@@ -115,6 +115,34 @@ impl Vm {
         Ok(context)
     }
 
+    /// Makes a request with these header fields, and returns its context.
+    pub(crate) fn request(&mut self, source: &str, destination: &str, fields: &[(&str, &str)]) -> Result<u32, Trap> {
+        self.last += 1;
+        let context = self.last;
+        let fields = fields.iter();
+        let fields = fields.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+        let mut request = Connection {
+            fields: Some(fields.collect()),
+            ..Connection::default()
+        };
+        for (name, value) in [
+            ("source.address", source),
+            ("destination.address", destination),
+            ("request.protocol", "HTTP/1.1"),
+        ] {
+            request.properties.insert(name.to_owned(), value.into());
+        }
+        self.world().connections.insert(context, request);
+        self.call("proxy_on_context_create", &[context, ROOT])?;
+        let count = self.connection(context).fields.as_ref().map_or(0, Vec::len);
+        let count = u32::try_from(count).unwrap();
+        let passes = self.call("proxy_on_request_headers", &[context, count, 1])? != Some(1);
+        let request = self.connection(context);
+        // What was answered goes no further.
+        request.admitted |= passes && request.answer.is_none();
+        Ok(context)
+    }
+
     /// Delivers bytes from the client, and says whether they pass.
     pub(crate) fn data(&mut self, context: u32) -> Result<bool, Trap> {
         let passes = self.call("proxy_on_downstream_data", &[context, 5, 0])? != Some(1);

@@ -11,6 +11,7 @@ mod image;
 mod memory;
 mod order;
 mod panics;
+mod requests;
 mod scenario;
 mod scripts;
 mod shape;

@@ -40,6 +40,15 @@ pub(crate) enum Expected {
 pub(crate) enum Step {
     /// A connection comes, from and to.
     Connect(char, &'static str, &'static str),
+    /// A request comes, on a connection from and to, with these header fields.
+    Request(
+        char,
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    ),
+    /// It goes on with these header fields of the filter's, or is answered with one.
+    Sees(char, &'static [(&'static str, &'static str)]),
     /// Its client sends.
     Data(char),
     /// It is neither released nor closed.
@@ -174,6 +183,44 @@ impl Scenario {
                     // Envoy reads no more of what was closed.
                     if !vm.connection(context).closed {
                         vm.data(context).map_err(trap)?;
+                    }
+                }
+                Step::Request(letter, source, destination, fields) => {
+                    let context = vm.request(source, destination, fields).map_err(trap)?;
+                    let connection = vm.connection(context);
+                    let waited = !connection.admitted && !connection.closed;
+                    let new = Open {
+                        context,
+                        destination,
+                        waited,
+                    };
+                    open.insert(letter, new);
+                }
+                Step::Sees(letter, fields) => {
+                    let request = vm.connection(open[&letter].context);
+                    let own = request
+                        .fields
+                        .iter()
+                        .flatten()
+                        .filter(|(name, _)| name.starts_with("ssa-"));
+                    let mut own: Vec<(String, String)> = own
+                        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
+                        .collect();
+                    own.extend(
+                        request
+                            .answer
+                            .iter()
+                            .map(|(_, name, value)| (name.clone(), value.clone())),
+                    );
+                    let expected = fields
+                        .iter()
+                        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+                    if play == Play::Well && own != expected.collect::<Vec<_>>() {
+                        return Err(format!("{letter} sees {own:?}"));
+                    }
+                    // Whatever goes wrong, nothing that a client says of itself goes on.
+                    if request.admitted && own.iter().any(|(_, value)| value.contains("lie")) {
+                        return Err(format!("{letter} sees {own:?}"));
                     }
                 }
                 Step::Held(letter) => {
@@ -358,15 +405,17 @@ fn compare_request(vm: &mut Vm, path: &str, etag: Option<&str>, wait: &str, time
 
 /// Compares what access logs show of a connection.
 fn compare_filter_state(vm: &mut Vm, closing: &Open, fields: &str, play: Play) -> Result<(), &'static str> {
+    let of_request = vm.connection(closing.context).fields.is_some();
+    let own = if of_request { "ssa_request" } else { "ssa" };
     let mut filter_state = BTreeMap::new();
     if !fields.is_empty() {
-        filter_state.insert("ssa".to_owned(), fields.to_owned());
+        filter_state.insert(own.to_owned(), fields.to_owned());
     }
     // Inbound: matchers find the outcome by itself wherever it is another than allowed.
     let outcome = fields.split_once("outcome=").filter(|_| fields.contains("verdict="));
     let outcome = outcome.and_then(|(_, rest)| rest.split(' ').next());
     if let Some(outcome) = outcome.filter(|outcome| *outcome != "allowed") {
-        filter_state.insert("ssa_outcome".to_owned(), outcome.to_owned());
+        filter_state.insert(format!("{own}_outcome"), outcome.to_owned());
     }
     if play == Play::Well && vm.connection(closing.context).filter_state != filter_state {
         return Err("has other filter state");

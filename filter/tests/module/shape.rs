@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{build, image::Image};
 
-/// Octets.
-const LARGEST: usize = 300_000;
+/// Octets: docs/decisions/0012-requests-in-the-same-module.md.
+const LARGEST: usize = 360_000;
 
 /// What linkers add.
 const LINKED: [&str; 3] = ["__data_end", "__heap_base", "memory"];

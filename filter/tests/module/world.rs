@@ -49,11 +49,17 @@ pub(crate) enum Kind {
     Number,
     /// Octets.
     Octets,
+    /// Header fields, which Envoy writes well-formed or not at all.
+    Fields,
 }
 
-/// A connection.
+/// A connection, or a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connection {
+    /// The header fields, of a request.
+    pub(crate) fields: Option<Vec<(String, Vec<u8>)>>,
+    /// The status that the filter answered a request with, and one header field.
+    pub(crate) answer: Option<(u32, String, String)>,
     /// Properties, by their parts joined with `.`.
     pub(crate) properties: BTreeMap<String, Vec<u8>>,
     /// What the filter set: `wasm.KEY` in access logs.

@@ -2,6 +2,7 @@
 
 mod connections;
 mod held;
+mod requests;
 mod snapshots;
 mod table;
 mod work;

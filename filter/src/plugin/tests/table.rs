@@ -7,8 +7,8 @@ use super::*;
 use crate::{
     endpoint::Endpoint,
     host::{
-        Clock, Contexts, Counter, Downstream, End, Gauge, HttpCalls, Log, Metrics, Properties, Refused, Request,
-        Response, SharedData, Version,
+        Clock, Contexts, Counter, Downstream, End, Fields, Gauge, HttpCalls, Log, Metrics, Properties, Refused,
+        Request, Requests, Response, SharedData, Version,
     },
 };
 
@@ -31,6 +31,9 @@ pub(super) struct Table {
     pub(super) shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
     pub(super) answer: RefCell<Option<(u16, String)>>,
     pub(super) requests: Cell<u32>,
+    /// The header fields of the request that is the effective context.
+    pub(super) fields: RefCell<Fields>,
+    pub(super) own: RefCell<BTreeMap<String, String>>,
 }
 
 pub(super) const START: u64 = 1_790_000_000;
@@ -121,6 +124,7 @@ impl Properties for Table {
         self.reply("failed_upstream", self.failed_upstream)
     }
     fn set_property(&self, key: &str, value: &str) -> Result<(), Refused> {
+        self.own.borrow_mut().insert(key.to_owned(), value.to_owned());
         self.record("property", &format!("{key}: {value}"))
     }
 }
@@ -214,5 +218,29 @@ impl Metrics for Table {
 impl Log for Table {
     fn warn(&self, line: &str) {
         self.recorded.borrow_mut().push(format!("log {line}"));
+    }
+}
+
+impl Requests for Table {
+    fn get_request_headers(&self) -> Fields {
+        self.reply("headers", self.fields.borrow().clone()).unwrap_or_default()
+    }
+    fn set_request_header(&self, name: &str, value: Option<&[u8]>) {
+        let mut fields = self.fields.borrow_mut();
+        fields.retain(|(own, _)| own != name);
+        fields.extend(value.map(|value| (name.to_owned(), value.to_vec())));
+    }
+    fn get_own_property(&self, key: &str) -> Result<Vec<u8>, Refused> {
+        let own = self.own.borrow().get(key).cloned().ok_or(Refused)?;
+        self.reply("own", own.into_bytes())
+    }
+    fn clear_route_cache(&self) -> Result<(), Refused> {
+        self.record("route", "")
+    }
+    fn resume_request(&self) -> Result<(), Refused> {
+        self.record("go_on", &format!("{}", self.effective.get()))
+    }
+    fn respond(&self, status: u16, name: &str, value: &str) {
+        self.record("respond", &format!("{status} {name}: {value}")).unwrap();
     }
 }
