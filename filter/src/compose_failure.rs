@@ -15,6 +15,8 @@ pub enum ComposeFailure {
     Busy(usize),
     /// A proof of work was not found in time, or there was no room to wait for it.
     NotInTime,
+    /// The record asks for a proof of work, and requests have none made for them.
+    WorkForRequest,
 }
 
 impl From<ComposeError> for ComposeFailure {
@@ -34,6 +36,7 @@ impl fmt::Display for ComposeFailure {
         match self {
             Self::Compose(error) => error.fmt(f),
             Self::Busy(max) => write!(f, "more than {max} proofs of work at once"),
+            Self::WorkForRequest => f.write_str("the record asks for a proof of work, which requests do not have"),
             Self::NotInTime => f.write_str("no proof of work, and no time or room left to wait for it"),
             // By the names of the configuration's fields.
             Self::Limit(LimitError::Pow { pow, max }) => {

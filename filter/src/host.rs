@@ -250,6 +250,20 @@ pub trait Requests {
     /// None did.
     fn get_own_property(&self, key: &str) -> Result<Vec<u8>, Refused>;
 
+    /// Returns the number of the attempt to send the request, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// It is not being sent yet: the filter is not that of attempts.
+    fn get_attempt(&self) -> Result<u64, Refused>;
+
+    /// Sets where an `ORIGINAL_DST` cluster sends the request.
+    ///
+    /// # Errors
+    ///
+    /// The proxy did not accept it.
+    fn set_request_destination(&self, to: &Endpoint) -> Result<(), Refused>;
+
     /// Has the proxy choose the route again, by properties that were set meanwhile.
     ///
     /// # Errors

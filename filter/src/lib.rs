@@ -34,6 +34,7 @@ pub mod access_log;
 pub mod compose_failure;
 pub mod config;
 pub mod endpoint;
+pub mod failed_addresses;
 pub mod host;
 pub mod inbound;
 pub mod index;

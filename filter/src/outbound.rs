@@ -7,6 +7,8 @@ use ssa_rules::{
     ValidFrom, choice,
 };
 
+use ssa_snapshot::plugin::Requests;
+
 use crate::{
     compose_failure::ComposeFailure,
     endpoint::Endpoint,
@@ -33,6 +35,8 @@ pub struct Outbound {
     pool: u16,
     /// The limits on what records may ask for.
     limits: Limits,
+    /// How requests are sent.
+    requests: Requests,
 }
 
 /// A service as its clients know it, prepared from [`ssa_snapshot::OutboundService`]: its records are compiled.
@@ -77,11 +81,13 @@ pub enum Outcome {
     NoSnapshot,
     /// There is no snapshot yet: it was closed.
     Refused,
+    /// A request whose object key or chunk was not found: it goes as dialled, or is answered 421.
+    NoObject,
 }
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Returns the outcome's stable name.
     #[must_use]
@@ -96,6 +102,7 @@ impl Outcome {
             Self::Off => "off",
             Self::NoSnapshot => "no_snapshot",
             Self::Refused => "refused",
+            Self::NoObject => "no_object",
         }
     }
 
@@ -112,6 +119,7 @@ impl Outcome {
             Self::Off => 6,
             Self::NoSnapshot => 7,
             Self::Refused => 8,
+            Self::NoObject => 9,
         }
     }
 }
@@ -240,9 +248,16 @@ impl Outbound {
             seed,
             pool,
             limits,
+            requests: Requests::default(),
         };
         outbound.install(services, false);
         outbound
+    }
+
+    /// Says how requests are sent.
+    #[must_use]
+    pub fn sending(self, requests: Requests) -> Self {
+        Self { requests, ..self }
     }
 
     /// Replaces the services; with `off`, every connection goes as dialled.
@@ -397,6 +412,10 @@ fn connection(port: u16, now: UnixTime) -> Connection<'static> {
         ..Connection::default()
     }
 }
+
+mod request;
+
+pub use request::{HandedOver, Plan, Planned};
 
 #[cfg(test)]
 mod tests {

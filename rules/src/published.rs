@@ -119,11 +119,10 @@ impl Published {
         self.rules.iter().find(|rule| rule.from().0 <= now.0)
     }
 
-    /// Returns where requests have their keys, by the rule that a client uses.
+    /// Returns the rule that a client uses, and where requests have their keys by it.
     #[must_use]
-    pub fn client_keys(&self, now: UnixTime) -> Option<&KeySources> {
-        let mut records = self.records();
-        records.find(|(rule, _)| rule.from().0 <= now.0).map(|(_, keys)| keys)
+    pub fn client(&self, now: UnixTime) -> Option<(&Rule, &KeySources)> {
+        self.records().find(|(rule, _)| rule.from().0 <= now.0)
     }
 
     /// Returns the rules that a verifier accepts: those whose `from` is not after now and their skew.

@@ -64,6 +64,48 @@ object! {
         default max_pow: MaxPow<20>,
         /// The minimum time step of a record, in seconds; below it, connections are `failed`.
         default min_time_step_s: MinTimeStep<1>,
+        /// How requests of an HTTP filter are sent.
+        default requests: Requests,
+    }
+}
+
+object! {
+    /// How requests of an HTTP filter are sent.
+    #[derive(Default)]
+    pub struct Requests {
+        /// The order in which the replicas of an object are tried.
+        default order: Order,
+        /// Statuses at which a request that only reads is sent to the next replica too, such as 404 where replicas may lack objects.
+        #[serde(skip_serializing_if = "List::is_empty")]
+        default miss: List<Number<400, 599, 404>, 0, 16>,
+        /// The action for requests in which the object key or the chunk was not found, though the address depends on it.
+        default no_object: NoObject,
+        /// Whether an application may name the replica of a request by the header `ssa-replica`.
+        default replica_header: bool,
+    }
+}
+
+words! {
+    /// The order in which the replicas of an object are tried.
+    #[derive(Default)]
+    pub enum Order {
+        /// From one at random on.
+        #[default]
+        Random = "random",
+        /// From the first one on.
+        Fixed = "fixed",
+    }
+}
+
+words! {
+    /// The action for requests without an object key or a chunk.
+    #[derive(Default)]
+    pub enum NoObject {
+        /// They go as dialled.
+        #[default]
+        Allow = "allow",
+        /// They are answered 421.
+        Deny = "deny",
     }
 }
 

@@ -1,15 +1,16 @@
 """Each request is judged by itself: one for another endpoint is answered 421, and those beside it are served.
 
-Topology: a stranger without a sidecar, which composes addresses and then asks for other objects too; a server with one,
-whose application speaks HTTP/1.1 and HTTP/2 and tells which headers it got.
+Topology: a stranger without a sidecar, which composes addresses and then asks for other objects too; a server with
+one, whose application speaks HTTP/1.1 and HTTP/2 and tells which headers it got.
 
-Configuration: envoy/server-http.yaml. Four services place by the object key, which is in the path or a cookie: one by the
-default policy; one that refuses requests without a key, and has chunks; one in shadow mode; one that demotes them.
+Configuration: envoy/server-http.yaml. Four services place by the object key, which is in the path or a cookie: one by
+the default policy; one that refuses requests without a key, and has chunks; one in shadow mode; one that demotes
+them.
 
-Expected: over one connection of HTTP/1.1, and of HTTP/2 with requests beside each other, those for other objects get 421
-with `ssa-verdict`, and all others 200; the connection stays. Applications learn object, replica and slice, and nothing
-that clients claim. A request in absolute form is judged as any other; one without a key, such as CONNECT, with dots or a
-key past 1024 bytes, is the policy's to decide on; so is a range that is none or spans chunks.
+Expected: over one connection of HTTP/1.1, and of HTTP/2 with requests beside each other, those for other objects get
+421 with `ssa-verdict`, and all others 200; the connection stays. Applications learn object, replica and slice, and
+nothing that clients claim. A request in absolute form is judged as any other; one without a key, such as CONNECT,
+with dots or a key past 1024 bytes, is the policy's to decide on; so is a range that is none or spans chunks.
 """
 
 import socket

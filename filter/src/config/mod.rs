@@ -135,7 +135,9 @@ fn read_outbound(checker: &mut Checker) -> Option<Config> {
     let seed = raw.seed.into_bytes();
     Some(Config {
         filter: raw.filter,
-        role: RoleConfig::Outbound(Outbound::new(services, source, seed, narrow(raw.pool.get()), limits)),
+        role: RoleConfig::Outbound(
+            Outbound::new(services, source, seed, narrow(raw.pool.get()), limits).sending(raw.requests),
+        ),
         hold: raw.hold,
         subscription: raw.snapshot,
     })

@@ -26,6 +26,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(super) enum Span {
+    /// As long as the request.
+    Request = 1,
     /// As long as the downstream connection.
     Connection = 2,
 }

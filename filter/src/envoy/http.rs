@@ -10,10 +10,11 @@ use proxy_wasm::{
 };
 
 use super::{
-    host::{self, Envoy},
+    host::{self, Envoy, Span},
     stream::ENVOY,
 };
 use crate::{
+    endpoint::Endpoint,
     host::{ContextId, Fields, Refused, Requests},
     plugin::{self, Plugin},
 };
@@ -68,6 +69,18 @@ impl Requests for Envoy {
 
     fn get_own_property(&self, key: &str) -> Result<Vec<u8>, Refused> {
         host::found(hostcalls::get_property(vec![key]))
+    }
+
+    fn get_attempt(&self) -> Result<u64, Refused> {
+        let count = host::found(hostcalls::get_property(vec!["upstream", "request_attempt_count"]))?;
+        let count = count.as_slice().try_into().map_err(|_| Refused)?;
+        // Before the first attempt, Envoy counts none.
+        let count = u64::from_le_bytes(count);
+        if count == 0 { Err(Refused) } else { Ok(count) }
+    }
+
+    fn set_request_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        host::set_destination_state(to, Span::Request)
     }
 
     fn clear_route_cache(&self) -> Result<(), Refused> {

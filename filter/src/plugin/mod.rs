@@ -14,6 +14,7 @@ mod filter;
 mod inbound;
 mod inbound_requests;
 mod outbound;
+mod outbound_requests;
 mod queue;
 mod requests;
 mod role;

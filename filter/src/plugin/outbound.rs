@@ -12,6 +12,7 @@ use crate::{
     access_log::AccessLogFields,
     compose_failure::ComposeFailure,
     config::{ConfigError, Snapshot},
+    failed_addresses::FailedAddresses,
     host::{ContextId, End, Host, Log, Metrics, Properties, Refused},
     index::Numbers,
     outbound::{Composed, Decision, Outbound, OutboundService, Outcome, Route, Target, Work},
@@ -25,15 +26,18 @@ use crate::{
 /// The outbound role of a plugin.
 #[derive(Debug)]
 pub(super) struct OutboundRole {
-    outbound: Outbound,
-    random: Random,
-    pool: Pool,
+    pub(super) outbound: Outbound,
+    pub(super) random: Random,
+    pub(super) pool: Pool,
     failures: Outliers,
+    /// Addresses at which requests failed.
+    pub(super) failed: FailedAddresses,
     queries: UpstreamQueries,
     pub(super) searches: PowScheduler,
     /// Where open connections that were composed go.
     open: Numbers<ContextId, Target>,
     fields: AccessLogFields<(Option<usize>, Outcome)>,
+    pub(super) request_fields: AccessLogFields<(Option<usize>, Outcome, Option<u8>)>,
 }
 
 impl OutboundRole {
@@ -46,6 +50,8 @@ impl OutboundRole {
             random,
             pool,
             failures: Outliers::default(),
+            failed: FailedAddresses::default(),
+            request_fields: AccessLogFields::default(),
             queries: UpstreamQueries::default(),
             searches: PowScheduler::default(),
             open: Numbers::default(),
@@ -117,6 +123,7 @@ impl RoleLogic for OutboundRole {
         self.failures.clear();
         self.searches.clear();
         self.fields.clear();
+        self.request_fields.clear();
         if first {
             self.random.mix(seed);
         }
@@ -196,17 +203,17 @@ impl RoleLogic for OutboundRole {
         Admission::Pass
     }
 
-    fn on_request(&mut self, _telemetry: &mut Telemetry, _host: &impl Host) -> Admission {
-        Admission::Pass
+    fn on_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
+        self.send_request(telemetry, host)
     }
 
     fn on_request_without_snapshot(
         &mut self,
-        _failure_mode_allow: bool,
-        _telemetry: &mut Telemetry,
-        _host: &impl Host,
+        failure_mode_allow: bool,
+        telemetry: &mut Telemetry,
+        host: &impl Host,
     ) -> Admission {
-        Admission::Pass
+        self.send_without_snapshot(failure_mode_allow, telemetry, host)
     }
 
     fn on_delete(&mut self, connection: ContextId, half_closed: bool, telemetry: &mut Telemetry, host: &impl Host) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddrV6};
 use crate::{
     host::{Trap, Vm},
     scripts::SECRET,
-    world::{How, HttpResponse, Which, World},
+    world::{Connection, How, HttpResponse, Which, World},
 };
 
 /// 2026-09-21, in nanoseconds.
@@ -198,30 +198,7 @@ impl Scenario {
                 }
                 Step::Sees(letter, fields) => {
                     let request = vm.connection(open[&letter].context);
-                    let own = request
-                        .fields
-                        .iter()
-                        .flatten()
-                        .filter(|(name, _)| name.starts_with("ssa-"));
-                    let mut own: Vec<(String, String)> = own
-                        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
-                        .collect();
-                    own.extend(
-                        request
-                            .answer
-                            .iter()
-                            .map(|(_, name, value)| (name.clone(), value.clone())),
-                    );
-                    let expected = fields
-                        .iter()
-                        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-                    if play == Play::Well && own != expected.collect::<Vec<_>>() {
-                        return Err(format!("{letter} sees {own:?}"));
-                    }
-                    // Whatever goes wrong, nothing that a client says of itself goes on.
-                    if request.admitted && own.iter().any(|(_, value)| value.contains("lie")) {
-                        return Err(format!("{letter} sees {own:?}"));
-                    }
+                    compare_fields(request, fields, play).map_err(|own| format!("{letter} sees {own:?}"))?;
                 }
                 Step::Held(letter) => {
                     let connection = vm.connection(open[&letter].context);
@@ -401,6 +378,28 @@ fn compare_request(vm: &mut Vm, path: &str, etag: Option<&str>, wait: &str, time
         [call] if call.cluster == "shim" && call.headers == headers && call.timeout_ms == timeout_ms => Ok(()),
         calls => Err(format!("asked: {calls:?}")),
     }
+}
+
+/// Compares the header fields of the filter's own that a request goes on with, or the one it is answered with.
+fn compare_fields(request: &Connection, fields: &[(&str, &str)], play: Play) -> Result<(), Vec<(String, String)>> {
+    let all = request.fields.iter().flatten();
+    let own = all.filter(|(name, _)| name.starts_with("ssa-"));
+    let mut own: Vec<(String, String)> = own
+        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
+        .collect();
+    own.extend(
+        request
+            .answer
+            .iter()
+            .map(|(_, name, value)| (name.clone(), value.clone())),
+    );
+    let expected = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let differs = play == Play::Well && own != expected.collect::<Vec<_>>();
+    // Whatever goes wrong, nothing that a client says of itself goes on.
+    let lies = request.admitted && own.iter().any(|(_, value)| value.contains("lie"));
+    if differs || lies { Err(own) } else { Ok(()) }
 }
 
 /// Compares what access logs show of a connection.

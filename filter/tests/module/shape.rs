@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{build, image::Image};
 
 /// Octets: docs/decisions/0012-requests-in-the-same-module.md.
-const LARGEST: usize = 360_000;
+const LARGEST: usize = 380_000;
 
 /// What linkers add.
 const LINKED: [&str; 3] = ["__data_end", "__heap_base", "memory"];

@@ -188,6 +188,7 @@ fn what_is_written_is_read_as_the_same() {
     );
     again::<plugin::Outbound>(
         r#"{"role": "outbound", "services": [{"name": "web", "rules": ["v=ssa1; addr=rand:64"], "addresses": ["::1"]}],
+        "filter": "both", "requests": {"order": "fixed", "miss": [404, 410], "no_object": "deny", "replica_header": true},
         "source": "::1", "seed": "s", "pool": 4096, "max_pow": 24, "min_time_step_s": 86400}"#,
     );
 }

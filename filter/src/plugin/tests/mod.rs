@@ -3,6 +3,7 @@
 mod connections;
 mod held;
 mod requests;
+mod sent;
 mod snapshots;
 mod table;
 mod work;

@@ -33,6 +33,8 @@ pub(super) struct Table {
     pub(super) requests: Cell<u32>,
     /// The header fields of the request that is the effective context.
     pub(super) fields: RefCell<Fields>,
+    /// The attempt whose filter is asked; none where it is that of the request.
+    pub(super) attempt: Cell<Option<u64>>,
     pub(super) own: RefCell<BTreeMap<String, String>>,
 }
 
@@ -233,6 +235,12 @@ impl Requests for Table {
     fn get_own_property(&self, key: &str) -> Result<Vec<u8>, Refused> {
         let own = self.own.borrow().get(key).cloned().ok_or(Refused)?;
         self.reply("own", own.into_bytes())
+    }
+    fn get_attempt(&self) -> Result<u64, Refused> {
+        self.reply("attempt", self.attempt.get().ok_or(Refused)?)
+    }
+    fn set_request_destination(&self, to: &Endpoint) -> Result<(), Refused> {
+        self.record("set_destination", &to.to_string())
     }
     fn clear_route_cache(&self) -> Result<(), Refused> {
         self.record("route", "")
