@@ -89,7 +89,7 @@ words! {
     /// The order in which the replicas of an object are tried.
     #[derive(Default)]
     pub enum Order {
-        /// From one at random on.
+        /// At random.
         #[default]
         Random = "random",
         /// From the first one on.

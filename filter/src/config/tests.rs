@@ -50,7 +50,7 @@ fn filter_types_are_those_that_the_module_runs_as() {
     let named = GOOD.replace(r#""no_match""#, r#""filter": "network", "no_match""#);
     assert_eq!(Config::from_json(named.as_bytes()).unwrap().filter, FilterType::Network);
     let unknown = named.replace("network", "udp");
-    assert_eq!(faults(&unknown), ["filter: must be one of network"]);
+    assert_eq!(faults(&unknown), ["filter: must be one of network, http, both"]);
 }
 
 #[test]

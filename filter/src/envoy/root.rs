@@ -43,7 +43,8 @@ impl Root {
     pub(super) fn new(context: u32) -> Self {
         Self {
             context: ContextId(context),
-            filter: FilterType::default(),
+            // Until it is known, whatever comes is told apart.
+            filter: FilterType::Both,
             plugin: None,
         }
     }

@@ -135,8 +135,8 @@ pub(crate) const SCENARIOS: [Scenario; 5] = [
             Request('a', SOURCE, FIVE, GET_FIVE),
             Request('b', SOURCE, FIVE, GET_SIX),
             Held('a'),
-            // There is no room.
-            Request('c', SOURCE, FIVE, GET_FIVE),
+            // There is no room; and later, it is for another endpoint.
+            Request('c', SOURCE, FIVE, GET_SIX),
             Sees('c', &[("ssa-verdict", "no_snapshot")]),
             Close('c', Closed, "service=- verdict=no_snapshot outcome=denied generation=-"),
             Tick(1, 20),
