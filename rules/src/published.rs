@@ -88,17 +88,16 @@ impl Published {
         if records.len() > MAX_RECORDS {
             return Err(SetError::TooManyRecords { records: records.len() });
         }
-        let (mut rules, mut sources): (Vec<Rule>, Vec<KeySources>) = (Vec::new(), Vec::new());
-        for (rule, keys) in records {
-            let place = rules.partition_point(|earlier| earlier.from() >= rule.from());
-            let place = place.min(rules.len()).min(sources.len());
-            rules.insert(place, rule);
-            sources.insert(place, keys);
+        let mut ordered: Vec<(Rule, KeySources)> = Vec::with_capacity(records.len());
+        for record in records {
+            let place = ordered.partition_point(|(earlier, _)| earlier.from() >= record.0.from());
+            ordered.insert(place.min(ordered.len()), record);
         }
+        let (rules, keys): (Vec<Rule>, Vec<KeySources>) = ordered.into_iter().unzip();
         let mut pairs = rules.iter().zip(rules.iter().skip(1));
         match pairs.find(|(one, next)| one.from() == next.from()) {
             Some((rule, _)) => Err(SetError::EqualFrom { from: rule.from() }),
-            None => Ok(Self { rules, keys: sources }),
+            None => Ok(Self { rules, keys }),
         }
     }
 

@@ -124,9 +124,10 @@ impl Outbound {
             Route::Plain(service, outcome) => return Planned::Plain(service, outcome),
         };
         match self.targets(service, port, now, request, replica, draw) {
-            Ok(Some(mut targets)) => {
-                // A stable order: among those that did not fail, and among those that did.
-                targets.sort_by_key(|target| failed.contains(target.endpoint().address, now));
+            Ok(Some(targets)) => {
+                let has_failed = |target: &Target| failed.contains(target.endpoint().address, now);
+                let (last, mut targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(has_failed);
+                targets.extend(last);
                 targets.truncate(if reads { MAX_TARGETS } else { 1 });
                 Planned::Composed(Plan {
                     service,
