@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{build, image::Image};
 
-/// Octets: docs/decisions/0012-requests-in-the-same-module.md.
+/// Octets: docs/decisions/0013-requests-in-the-same-module.md.
 const LARGEST: usize = 380_000;
 
 /// What linkers add.
