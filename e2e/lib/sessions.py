@@ -10,7 +10,7 @@ Options:
     timeout       seconds until an answer counts as missing
 
 After any line on standard input it tells, by a line of JSON, what became of sessions so far: {"opened", "ended",
-"answers", "failed": [[time, server, why], …]}; it ends with its standard input.
+"answers", "failed": [[time, server, why, destination], …]}; it ends with its standard input.
 """
 
 import heapq
@@ -29,8 +29,9 @@ ASK = b"GET / HTTP/1.1\r\nhost: sessions\r\n\r\n"
 class Session:
     """A connection, and what it waits for."""
 
-    def __init__(self, connection: socket.socket, ends: float) -> None:
+    def __init__(self, connection: socket.socket, destination: str, ends: float) -> None:
         self.connection = connection
+        self.destination = destination
         self.ends = ends
         self.connected = False
         self.server = ""
@@ -54,7 +55,7 @@ class Sessions:
         # When a session has something to do: (moment, number).
         self.due: list[tuple[float, int]] = []
         self.opened = self.ended = self.answers = 0
-        self.failed: list[tuple[float, str, str]] = []
+        self.failed: list[tuple[float, str, str, str]] = []
 
     def open(self, now: float) -> None:
         """Opens the next session; the first ones end one after another."""
@@ -64,7 +65,7 @@ class Sessions:
         connection = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         connection.setblocking(False)
         number = connection.fileno()
-        self.sessions[number] = Session(connection, now + lasts)
+        self.sessions[number] = Session(connection, destination, now + lasts)
         self.poll.register(number, select.EPOLLOUT)
         heapq.heappush(self.due, (now + self.timeout, number))
         try:
@@ -78,7 +79,7 @@ class Sessions:
         """Ends a session, in good order or not."""
         session = self.sessions.pop(number)
         if why:
-            self.failed.append((round(time.time(), 3), session.server, why))
+            self.failed.append((round(time.time(), 3), session.server, why, session.destination))
         else:
             self.ended += 1
         self.poll.unregister(number)

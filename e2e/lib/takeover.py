@@ -18,7 +18,7 @@ from .crash import ATTEMPT, PORT
 from .follow import ANNOUNCED
 from .net import Host
 from .slices import Slices, interrupt
-from .stage import Stage
+from .stage import Program, Stage
 
 # Until routers without BFD end a session: what is measured without heartbeats is of this size.
 HOLD = 9
@@ -27,15 +27,18 @@ HOLD = 9
 class Pair:
     """Two endpoints, of which one owns everything."""
 
-    def __init__(self, stage: Stage, heartbeats: bool = True) -> None:
+    def __init__(self, stage: Stage, heartbeats: bool = True, probed: int = PORT) -> None:
         self.stage = stage
         self.client: Host = stage.net.stranger("client", "2001:db8:0:1::10")
         self.slices = Slices(stage, "ab", bits=4)
-        self.flags: list[object] = ["--probe", f"tcp:[::1]:{PORT}"]
+        self.flags: list[object] = ["--probe", f"tcp:[::1]:{probed}"]
         if heartbeats:
             self.flags += ["--heartbeat-key", key(stage)]
-        for one in self.slices.endpoints.values():
-            stage.application(one.host, "::", PORT)
+        # What answers probes.
+        self.probed: dict[str, Program] = {}
+        for name, one in self.slices.endpoints.items():
+            for port in dict.fromkeys((PORT, probed)):
+                self.probed[name] = stage.application(one.host, "::", port)
             one.start(*self.flags)
         self.owner, self.standby = "a", "b"
         self.give()
@@ -61,6 +64,15 @@ class Pair:
             return len(lines) == len(self.slices.all) and all(via in line for line in lines) and self.birds.up() == 2
 
         self.stage.wait_steady(timeouts.RETRIED, f"the router leads to {name}", leads)
+
+    def steady(self, name: str) -> None:
+        """Waits until new connections to all prefixes are answered by an endpoint, time and again."""
+        addresses = [prefix[98] for prefix in self.slices.all]
+
+        def answer() -> bool:
+            return all(self.stage.dial(self.client, one, PORT, timeout=ATTEMPT).text == name for one in addresses)
+
+        self.stage.wait_steady(timeouts.RETRIED, f"{name} answers everything", answer)
 
     def cut(self, name: str) -> None:
         """Cuts a host off, both ways."""
@@ -195,3 +207,36 @@ def alarm(stage: Stage) -> None:
     told = new.end()
     stage.claim("new connections without an answer", [], told["samples"])
     held.end()
+
+
+# What is probed where readiness and service are two things.
+READINESS = 8080
+
+
+def unready(stage: Stage, heartbeats: bool) -> None:
+    """An owner is not ready for a while, and serves the flows that it has: what the standby takes meanwhile stays there."""
+    pair = Pair(stage, heartbeats, probed=READINESS)
+    owner, standby = pair.owner, pair.standby
+    addresses = [prefix[number] for number in range(1, 5) for prefix in pair.slices.all]
+    before = stage.load(pair.client, destinations=addresses, count=100, hold=True, at_once=64)
+    stage.claim("connections with the owner", 100, before.settled()["held"])
+    stage.forget(pair.probed[owner])
+    pair.probed[owner].kill()
+    pair.probed[owner].wait()
+    pair.until(standby)
+    pair.steady(standby)
+    meanwhile = stage.load(pair.client, destinations=addresses, count=100, hold=True, at_once=64)
+    stage.claim("connections that the standby has taken", 100, meanwhile.settled()["held"])
+    stage.claim("connections with the owner that answer while it is not ready", 100, before.check())
+    stage.application(pair.slices[owner].host, "::", READINESS)
+    best = {500} if heartbeats else {100}
+    stage.wait(timeouts.SOON, f"{owner} is ready again", lambda: pair.metrics(owner) == best)
+    pair.led(standby if heartbeats else owner)
+    stage.claim("connections with the owner that answer when it is ready again", 100, before.check())
+    if heartbeats:
+        stage.claim("connections that the standby has taken, and that answer", 100, meanwhile.check())
+        stage.claim("who answers new connections", standby, pair.answers())
+    else:
+        stage.claim("connections that the standby has taken, and that answer", 0, meanwhile.check())
+    before.end()
+    meanwhile.end()

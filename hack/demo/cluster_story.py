@@ -297,10 +297,11 @@ def main() -> int:
     if len(demo.picture.samples) > 1:
         demo.picture.draw(picture)
         demo.say(f"drawn: {picture}")
-    if aborted:
+    if aborted or demo.failures:
         logs = picture.with_name(f"{picture.stem}-logs")
         demo.keep_logs(logs)
         demo.say(f"logs and the store: {logs}")
+    if aborted:
         demo.title(f"ABORTED: {aborted}")
         return 1
     return demo.verdict()

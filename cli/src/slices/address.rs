@@ -1,9 +1,6 @@
 //! `ssa slices explain`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::Ipv6Addr,
-};
+use std::{collections::BTreeSet, net::Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use serde::Serialize;
@@ -303,31 +300,12 @@ impl Held {
     }
 }
 
-/// What an endpoint knows of its peers, as far as the store tells.
+/// What an endpoint knows of its peers, as far as the store tells. Nothing is announced for one that is not there.
 fn view(name: &EndpointName, stored: &Stored) -> View {
-    let Some(status) = stored.endpoints.get(name.as_str()).map(|one| &one.status) else {
-        return View {
-            unready: true,
-            ..View::default()
-        };
-    };
-    let taken = status.taken.iter().map(|one| (one.prefix.net(), one.from.endpoint()));
-    let takes = |one: &&ssa_cluster::objects::SliceEndpoint| {
-        one.status
-            .taken
-            .iter()
-            .any(|taken| taken.from.as_str() == name.as_str())
-    };
-    View {
-        taken: taken.collect::<BTreeMap<_, _>>(),
-        taken_by: stored
-            .endpoints
-            .values()
-            .filter(takes)
-            .map(|one| one.name().endpoint())
-            .collect(),
-        rejoined: status.rejoined,
-        unready: !status.ready,
+    let unready = || View {
+        unready: true,
         ..View::default()
-    }
+    };
+    let endpoint = stored.endpoints.get(name.as_str());
+    endpoint.map_or_else(unready, |one| one.stored_view(stored.endpoints.values()))
 }

@@ -422,6 +422,11 @@ impl Agent {
         self.ends.is_some_and(|ends| empty || Instant::now() >= ends)
     }
 
+    /// Says whether it serves what it has. While it ends it does: only what cannot serve announces nothing.
+    fn serving(&self) -> bool {
+        self.readiness.ready && !self.yields()
+    }
+
     /// Says why the endpoint is not ready: in one word, and for people.
     fn unready(&self) -> Option<(&'static str, String)> {
         if self.ends.is_some() {
@@ -441,7 +446,7 @@ impl Agent {
 
     /// Brings the kernel to what follows from what is known, and reports it. Returns when to try again, if need be.
     async fn act(&mut self) -> Result<Option<Instant>, Error> {
-        if !self.world.is_listed() {
+        if !self.world.is_listed() || !self.readiness.known {
             return Ok(None);
         }
         self.applied = false;
@@ -538,8 +543,7 @@ impl Agent {
         let states = heard.peers.into_iter().map(|(name, state)| (name.endpoint(), state));
         let circumstances = Circumstances {
             allowed: &self.options.allowed,
-            // While it ends it serves on: only what is not ready announces nothing.
-            unready: !self.readiness.ready || self.yields(),
+            unready: !self.serving(),
             heard: states.collect(),
             rejoined: rejoined.map(|one| one.name().endpoint()).collect(),
             found: self.found.as_ref(),

@@ -78,6 +78,10 @@ pub(super) fn view<'a>(
         Ownership::Available => peers.iter().filter(is_lost).cloned().collect(),
         Ownership::Exclusive => BTreeSet::new(),
     };
+    let is_idle = |peer: &&EndpointName| {
+        circumstances.standing(peer) == Standing::Alive && circumstances.state(peer, set).unready
+    };
+    view.idle = peers.iter().filter(is_idle).cloned().collect();
     let has_taken = |peer: &&EndpointName| circumstances.state(peer, set).taken;
     view.taken_by = peers.iter().filter(has_taken).cloned().collect();
     // Who could have taken over what this endpoint lost has lost everything too, or is not there.
@@ -159,6 +163,7 @@ pub(super) fn tell(
         let state = SetState {
             taken: view.taken.values().any(|owner| owner == peer),
             rejoined: view.rejoined,
+            unready: view.unready,
         };
         let one = told.entry(endpoint.name().clone()).or_insert_with(|| Told {
             address: endpoint.spec.address,
@@ -201,7 +206,16 @@ mod tests {
     }
 
     fn heard(standing: Standing, taken: bool, rejoined: bool) -> BTreeMap<EndpointName, State> {
-        let sets = [(SetId::of(&set()), SetState { taken, rejoined })].into();
+        let state = SetState {
+            taken,
+            rejoined,
+            unready: false,
+        };
+        said(standing, state)
+    }
+
+    fn said(standing: Standing, state: SetState) -> BTreeMap<EndpointName, State> {
+        let sets = [(SetId::of(&set()), state)].into();
         [(one("b"), State { standing, sets })].into()
     }
 
@@ -251,6 +265,29 @@ mod tests {
             ..Circumstances::default()
         };
         assert_eq!(seen(&mut BTreeMap::new(), &circumstances).taken, BTreeMap::new());
+    }
+
+    #[test]
+    fn what_an_owner_has_that_is_not_ready_is_taken_and_stays_taken() {
+        let unready = |unready| SetState {
+            unready,
+            ..SetState::default()
+        };
+        let mut views = BTreeMap::new();
+        let taken: BTreeMap<Ipv6Net, EndpointName> = [(net("2001:db8:0:0:8000::/65"), one("b"))].into();
+        for (state, expected) in [
+            (unready(false), BTreeMap::new()),
+            (unready(true), taken.clone()),
+            (unready(false), taken),
+        ] {
+            let circumstances = Circumstances {
+                heard: said(Standing::Alive, state),
+                ..Circumstances::default()
+            };
+            let view = seen(&mut views, &circumstances);
+            // It is there, and so are its flows.
+            assert_eq!((view.taken, view.lost), (expected, BTreeSet::new()), "{state:?}");
+        }
     }
 
     #[test]

@@ -87,16 +87,19 @@ impl Probe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Readiness {
     pub(super) ready: bool,
+    /// There have been answers enough to tell. Until then nothing may be changed: what the kernel holds may well be served.
+    pub(super) known: bool,
     failures: u32,
 }
 
 impl Readiness {
     /// Takes an answer; says whether that changed anything.
     pub(super) fn note(&mut self, answered: bool) -> bool {
-        let before = self.ready;
+        let before = (self.ready, self.known);
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
         self.ready = answered || (self.ready && self.failures < FAILURES);
-        self.ready != before
+        self.known |= answered || self.failures >= FAILURES;
+        (self.ready, self.known) != before
     }
 }
 
@@ -140,5 +143,21 @@ mod tests {
             })
             .collect();
         assert_eq!(ready, [false, true, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn nothing_is_known_before_one_answer_or_two_failures() {
+        for (answers, known) in [
+            (&[][..], false),
+            (&[false], false),
+            (&[true], true),
+            (&[false, false], true),
+        ] {
+            let mut readiness = Readiness::default();
+            for (number, answered) in answers.iter().enumerate() {
+                assert_eq!(readiness.note(*answered), known && number + 1 == answers.len());
+            }
+            assert_eq!(readiness.known, known, "{answers:?}");
+        }
     }
 }

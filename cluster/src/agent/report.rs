@@ -80,6 +80,7 @@ impl Agent {
             kernel: Some(self.kernel_name.clone()),
             refused: prefixes.collect(),
             ready,
+            serving: self.serving(),
             ready_since: since.map_or(Some(wall), |before| before.ready_since),
             renewed_at: Some(renewed()),
             rejoined: self.views.values().any(|view| view.rejoined),

@@ -107,6 +107,13 @@ impl Around<'_> {
         endpoint.status.ready && !is_drained && !self.is_lost(endpoint.name())
     }
 
+    /// Says whether it is clear of all endpoints of a set that may have slices that they are alive. One that has not been
+    /// seen to be lately is, until it is or is lost, neither to get any nor to lose any.
+    pub(super) fn is_clear(&self, set: &Name) -> bool {
+        let mut mine = self.endpoints.values().filter(|one| one.spec.slice_sets.contains(set));
+        mine.all(|one| !self.serves(one) || !self.liveness.is_doubtful(one.name()))
+    }
+
     /// Says whether the endpoint that gets a move's prefixes leaves, while the one that gives them serves on: flows that
     /// are still there stay where they are if the prefixes go back at once.
     fn recipient_leaves(&self, one: &SliceMove) -> bool {

@@ -20,7 +20,9 @@ use super::{
     report::Report,
     round::Round,
     stored_map,
-    wishes::{all_follow, arrived, begin_map, members, partial_pins, refusing, unfenced, unfounded, wishes},
+    wishes::{
+        all_follow, arrived, begin_map, members, partial_pins, refusing, taken_over, unfenced, unfounded, wishes,
+    },
 };
 use crate::{
     load::LoadReport,
@@ -56,6 +58,7 @@ impl Controller {
         let read = stored_map(&parts, set.spec.ownership);
         let of_set = |one: &&SliceMove| one.spec.slice_set == *set.name();
         let mine: Vec<&SliceMove> = everything.moves.iter().filter(of_set).collect();
+        self.liveness.doubt(taken_over(&read.map, &everything.endpoints, &mine));
         let map_parts: Vec<Name> = parts.iter().map(|part| part.name().clone()).collect();
         let around = Around {
             set: &set.spec,
@@ -111,7 +114,7 @@ impl Controller {
                 around: &around,
                 members: &members,
                 steps: &steps,
-                may_move: wanted.is_none() && !set.spec.placement.paused,
+                may_move: around.is_clear(set.name()) && wanted.is_none() && !set.spec.placement.paused,
                 may_go_on_changing,
             };
             let begun = context.begun(&mut self.loads, known, &mut placed, round);
@@ -129,10 +132,8 @@ impl Controller {
             if quiet && all_follow(&members, &around) {
                 let split = self.loads.split(&set, &read.map, epoch);
                 let joined = |prefix: Ipv6Net| self.loads.is_joined(&set, prefix);
-                wanted = split.or_else(|| {
-                    let tidied = numbered.tidied(&read.map, set.spec.standby, joined);
-                    tidied.map(|map| maps::with_epoch(&map, epoch))
-                });
+                let tidied = || numbered.tidied(&read.map, set.spec.standby, joined);
+                wanted = split.or_else(|| tidied().map(|map| maps::with_epoch(&map, epoch)));
             }
         }
         if let Some(map) = wanted {
@@ -153,7 +154,7 @@ struct Context<'a> {
     around: &'a Around<'a>,
     members: &'a [Member],
     steps: &'a [(&'a SliceMove, Next)],
-    /// Nothing forbids to move what is where it may be.
+    /// Nothing forbids to move what is where it may be: slices stay while it is not clear who is alive.
     may_move: bool,
     /// More endpoints may be about to come or go.
     may_go_on_changing: bool,

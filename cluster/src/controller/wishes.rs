@@ -33,6 +33,23 @@ pub(super) fn members(set: &SliceSet, around: &Around<'_>) -> Vec<Member> {
     .collect()
 }
 
+/// Lists the endpoints of a set that others take over from: by what standbys say that they have taken, or by a move.
+pub(super) fn taken_over<'a>(
+    map: &'a Map,
+    endpoints: &'a BTreeMap<Name, SliceEndpoint>,
+    moves: &'a [&SliceMove],
+) -> impl Iterator<Item = &'a Name> {
+    let said = endpoints.values().flat_map(|one| {
+        let taken = one.status.taken.iter();
+        let founded = taken.filter(|taken| map.standby(taken.prefix.net()) == Some(&one.name().endpoint()));
+        founded.filter(|taken| map.owner(taken.prefix.net()) == Some(&taken.from.endpoint()))
+    });
+    let open = moves.iter().filter(|one| !one.status.phase.is_final());
+    let failed = open.filter(|one| one.spec.reason == Reason::Failure);
+    said.map(|taken| &taken.from)
+        .chain(failed.filter_map(|one| one.giver()))
+}
+
 /// Returns the map of a set that has none. Whoever is about to get ready is waited for, so that nothing has to move at once.
 pub(super) fn begin_map(
     set: &SliceSet,

@@ -517,7 +517,7 @@ mod tests {
         }
         let state = SetState {
             taken: true,
-            rejoined: false,
+            ..SetState::default()
         };
         let sets: BTreeMap<SetId, SetState> = [(SetId::of(&name("web")), state)].into();
         pair.b.tell(

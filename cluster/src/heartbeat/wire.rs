@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Numbers are in network byte order. Flags: 1, the sender stops; 2, it has heard the recipient, and says what last. State:
-//! 1, the sender has taken over what the recipient owns; 2, the sender has rejoined. Everything else is 0. A heartbeat has
+//! 1, the sender has taken over what the recipient owns; 2, the sender has rejoined; 4, the sender is not ready to serve.
+//! Everything else is 0. A heartbeat has
 //! one form: what is read and written again is the same bytes.
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ const LEAVING: u8 = 1;
 const HEARD: u8 = 2;
 const TAKEN: u8 = 1;
 const REJOINED: u8 = 2;
+const UNREADY: u8 = 4;
 /// The longest heartbeat: it is smaller than what every link of IPv6 carries.
 pub const MAX: usize = HEAD + MAX_ENDPOINT_SETS * 9 + 2 * (1 + Name::MAX) + MAC;
 
@@ -58,6 +60,26 @@ pub struct SetState {
     pub taken: bool,
     /// It has lost its flows and routes, and waits for what it owns to be given to others.
     pub rejoined: bool,
+    /// It is not ready to serve, and announces nothing.
+    pub unready: bool,
+}
+
+impl SetState {
+    fn bits(self) -> u8 {
+        let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        bit(self.taken, TAKEN) | bit(self.rejoined, REJOINED) | bit(self.unready, UNREADY)
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        if bits & !(TAKEN | REJOINED | UNREADY) != 0 {
+            return None;
+        }
+        Some(Self {
+            taken: bits & TAKEN != 0,
+            rejoined: bits & REJOINED != 0,
+            unready: bits & UNREADY != 0,
+        })
+    }
 }
 
 /// What was heard last of somebody.
@@ -133,7 +155,7 @@ impl Heartbeat {
         bytes.extend_from_slice(&[u8::try_from(sets().count()).unwrap_or(0), 0]);
         for (set, state) in sets() {
             bytes.extend_from_slice(&set.0.to_be_bytes());
-            bytes.push(if state.taken { TAKEN } else { 0 } | if state.rejoined { REJOINED } else { 0 });
+            bytes.push(state.bits());
         }
         for name in [&self.from, &self.to] {
             bytes.push(u8::try_from(name.as_str().len()).unwrap_or(0));
@@ -195,15 +217,10 @@ impl Heartbeat {
         let mut sets = BTreeMap::new();
         for _ in 0..count {
             let set = SetId(rest.number("a set")?);
-            let state = rest.byte("a set")?;
-            let is_next = sets.last_key_value().is_none_or(|(last, _)| *last < set);
-            if !is_next || state & !(TAKEN | REJOINED) != 0 {
+            let state = SetState::from_bits(rest.byte("a set")?).ok_or(WireError::Form("a set"))?;
+            if sets.last_key_value().is_some_and(|(last, _)| *last >= set) {
                 return Err(WireError::Form("a set"));
             }
-            let state = SetState {
-                taken: state & TAKEN != 0,
-                rejoined: state & REJOINED != 0,
-            };
             sets.insert(set, state);
         }
         let from = rest.name("the sender")?;
@@ -268,7 +285,7 @@ mod tests {
     }
 
     fn one() -> Heartbeat {
-        let state = |taken, rejoined| SetState { taken, rejoined };
+        let state = |bits| SetState::from_bits(bits).expect("known bits");
         Heartbeat {
             from: name("a"),
             to: name("b.example"),
@@ -280,7 +297,7 @@ mod tests {
             }),
             interval: 50,
             leaving: true,
-            sets: [(SetId(1), state(true, false)), (SetId(2), state(false, true))].into(),
+            sets: [(SetId(1), state(TAKEN)), (SetId(2), state(REJOINED | UNREADY))].into(),
         }
     }
 
@@ -367,7 +384,7 @@ mod tests {
             (40, 17, WireError::Form("the number of sets")),
             (41, 1, WireError::Form("the number of sets")),
             (49, 3, WireError::Form("a set")),
-            (50, 4, WireError::Form("a set")),
+            (50, 8, WireError::Form("a set")),
             (60, 0, WireError::Form("the sender")),
             (61, b'_', WireError::Form("the sender")),
         ] {

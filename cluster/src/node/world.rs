@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{self, Handover, KernelRoute, Map, Phase, View};
+use ssa_slices::handover::{self, Handover, KernelRoute, Map, Phase};
 
 use crate::followed::Objects;
 use crate::kernel::HostRoute;
-use crate::objects::{AppliedMap, Epoch, Message, Name, ObservedMove, SliceEndpoint, SliceMove};
+use crate::objects::{AppliedMap, Epoch, Message, Name, ObservedMove, SliceMove};
 
 /// What a node knows.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ impl World {
                     continue;
                 }
                 let me = endpoint.name().endpoint();
-                let view = self.view(endpoint);
+                let view = endpoint.stored_view(self.objects.endpoints.iter());
                 let routes = handover::routes(&me, map, &handovers, &view);
                 part.routes.extend(routes.into_iter().filter_map(|route| match route {
                     KernelRoute::Announced { prefix, metric } => Some(HostRoute {
@@ -99,26 +99,6 @@ impl World {
                 .extend(open.map(|(one, handover)| self.followed(one, handover)));
         }
         part
-    }
-
-    /// What an endpoint has said of itself and of its peers, as far as announcements depend on it.
-    fn view(&self, endpoint: &SliceEndpoint) -> View {
-        let status = &endpoint.status;
-        let taken = status.taken.iter();
-        let took = |other: &&SliceEndpoint| other.status.taken.iter().any(|taken| taken.from == *endpoint.name());
-        View {
-            taken: taken.map(|one| (one.prefix.net(), one.from.endpoint())).collect(),
-            taken_by: self
-                .objects
-                .endpoints
-                .iter()
-                .filter(took)
-                .map(|other| other.name().endpoint())
-                .collect(),
-            rejoined: status.rejoined,
-            unready: !status.ready,
-            ..View::default()
-        }
     }
 
     /// Says where the prefixes of a move lead once everybody has followed it.

@@ -6,6 +6,7 @@ use ipnet::Ipv6Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ssa_rules::apl::Unroutable;
+use ssa_slices::handover::View;
 use ssa_snapshot::{Number, Port};
 
 use super::{
@@ -76,9 +77,14 @@ pub struct SliceEndpointStatus {
     /// its lease, where ownership is exclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<Name>,
-    /// Whether Envoy and application serve: an endpoint that is not ready owns nothing.
+    /// Whether Envoy and application serve, and the agent is not about to end: an endpoint that is not ready gets nothing,
+    /// and what it owns is given to others.
     #[serde(default)]
     pub ready: bool,
+    /// Whether Envoy and application serve, even if the agent is about to end: what the endpoint owns leads to it until
+    /// others have it. Nothing is announced for one that does not serve.
+    #[serde(default)]
+    pub serving: bool,
     /// Since when it is ready, or is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_since: Option<Timestamp>,
@@ -140,6 +146,23 @@ pub struct ObservedMove {
     /// Why it cannot go on.
     #[serde(default)]
     pub message: Message,
+}
+
+impl SliceEndpoint {
+    /// Returns what an endpoint knows of its peers, as far as the store tells: what it has said of itself, and others of it.
+    #[must_use]
+    pub fn stored_view<'a>(&self, all: impl Iterator<Item = &'a Self>) -> View {
+        let status = &self.status;
+        let taken = status.taken.iter();
+        let takes = |other: &&Self| other.status.taken.iter().any(|taken| taken.from == *self.name());
+        View {
+            taken: taken.map(|one| (one.prefix.net(), one.from.endpoint())).collect(),
+            taken_by: all.filter(takes).map(|other| other.name().endpoint()).collect(),
+            rejoined: status.rejoined,
+            unready: !status.serving,
+            ..View::default()
+        }
+    }
 }
 
 /// Says why nothing can be routed to an address, if so.

@@ -14,8 +14,8 @@ use ssa_cluster::{
     load::{LoadReport, PrefixLoad},
     objects::{
         AppliedMap, EndpointEntry, Kind, LabelValue, LeaseSpec, Message, Name, ObservedMove, Ownership, Phase, Pin,
-        Reason, ResourceVersion, SliceEndpoint, SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSet,
-        SliceSetSpec, Timestamp,
+        Prefix, Reason, ResourceVersion, SliceEndpoint, SliceEndpointSpec, SliceMapSpec, SliceMove, SliceMoveSpec,
+        SliceSet, SliceSetSpec, Timestamp,
     },
     store::{Answer, Backend, Events, Memory, Part, Raw, RawList, Store, StoreError},
 };
@@ -238,6 +238,22 @@ impl Cluster {
         self.dead.insert(endpoint.to_owned());
     }
 
+    /// Standbys say that they have taken what an endpoint owns.
+    pub(crate) async fn take_over(&self, from: &str) {
+        let maps = self.store.list::<SliceMapSpec>().await.unwrap().objects;
+        let entries: Vec<_> = maps.iter().flat_map(|map| &map.spec.endpoints).collect();
+        let owned = entries.iter().filter(|one| one.name.as_str() == from);
+        let owned: Vec<_> = owned.flat_map(|one| one.owned.iter().copied()).collect();
+        for entry in entries {
+            let stands_by = |prefix: &&Prefix| entry.standby.iter().any(|one| one.covers(**prefix));
+            let taken = owned.iter().filter(stands_by);
+            let taken = taken.map(|prefix| serde_json::json!({"prefix": prefix, "from": from}));
+            let mut endpoint = self.store.get::<SliceEndpointSpec>(&entry.name).await.unwrap();
+            endpoint.status.taken = serde_json::from_value(taken.collect()).unwrap();
+            self.store.update_status(&endpoint).await.unwrap();
+        }
+    }
+
     /// A second passes; every agent that is alive reports what the store asks of it.
     pub(crate) async fn step(&mut self) {
         self.now += Duration::from_secs(1);
@@ -250,6 +266,7 @@ impl Cluster {
             }
             let status = &mut endpoint.status;
             status.ready = !self.unready.contains(own.as_str());
+            status.serving = status.ready;
             status.renewed_at = Some(wall(self.now));
             status.instance = self.instance.map(|text| LabelValue::new(text).unwrap());
             status.kernel = self.kernels.get(own.as_str()).cloned();

@@ -13,7 +13,7 @@ use dry::{Cluster, Crashing, Seen, size, wall};
 use ssa_cluster::{
     controller::{Controller, Options, record},
     metrics::Registry,
-    objects::{Kind, Name, Ownership, Phase, Reason, SliceMapSpec, SliceMoveSpec, SliceSetSpec},
+    objects::{Kind, Name, Ownership, Phase, Reason, SliceMapSpec, SliceMove, SliceMoveSpec, SliceSetSpec},
     store::{Backend as _, Memory, Part, Store},
 };
 
@@ -157,6 +157,45 @@ async fn a_dead_endpoint_gives_its_slices_to_its_standbys() {
         counts.iter().all(|count| *count == 0 || (85..=86).contains(count)),
         "{counts:?}"
     );
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_gets_nothing_from_a_leader_that_is_new() {
+    let mut cluster = cluster(4);
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    drop(controller);
+    // Its status says that it is ready, and it will never renew it; what e2 has is to go somewhere.
+    cluster.kill("e1");
+    cluster.drain("e2").await;
+    let mut controller = Controller::new(cluster.store.clone(), options());
+    cluster.settle(&mut controller).await;
+    let moves = cluster.store.list::<SliceMoveSpec>().await.unwrap().objects;
+    let to_the_dead = moves.iter().filter(|one| one.taker().as_str() == "e1");
+    assert_eq!(to_the_dead.map(SliceMove::name).collect::<Vec<_>>(), [] as [&Name; 0]);
+    assert_eq!(cluster.counts().await, [128, 0, 0, 128]);
+}
+
+#[tokio::test]
+async fn whoever_was_taken_over_from_gets_nothing_back_before_it_is_seen_to_live() {
+    for is_dead in [true, false] {
+        let mut cluster = cluster(4);
+        let mut controller = Controller::new(cluster.store.clone(), options());
+        cluster.settle(&mut controller).await;
+        if is_dead {
+            cluster.kill("e1");
+        }
+        cluster.take_over("e1").await;
+        cluster.settle(&mut controller).await;
+        let moves = cluster.store.list::<SliceMoveSpec>().await.unwrap().objects;
+        assert!(moves.iter().any(|one| one.spec.reason == Reason::Failure), "{moves:?}");
+        let back = moves.iter().filter(|one| one.taker().as_str() == "e1").count();
+        assert_eq!(back == 0, is_dead, "{moves:?}");
+        let counts = cluster.counts().await;
+        let expected = if is_dead { 85..=86 } else { 64..=64 };
+        let is_even = |number: usize| expected.contains(&counts[number]) || (is_dead && number == 1);
+        assert!((0..4).all(is_even), "{counts:?}");
+    }
 }
 
 #[tokio::test]

@@ -98,15 +98,15 @@ async fn endpoint(store: &Store, name: &str, address: &str, node: &str) {
     let spec = json!({"sliceSets": ["web"], "address": address, "node": node});
     let made = object::<SliceEndpointSpec>("SliceEndpoint", name, &spec);
     store.create(&made).await.expect(name);
-    ready(store, name, true).await;
+    serves(store, name, (true, true)).await;
 }
 
-async fn ready(store: &Store, name: &str, ready: bool) {
+async fn serves(store: &Store, name: &str, (ready, serving): (bool, bool)) {
     let mut found = store
         .get::<SliceEndpointSpec>(&Name::new(name).expect(name))
         .await
         .expect(name);
-    found.status.ready = ready;
+    (found.status.ready, found.status.serving) = (ready, serving);
     store.update_status(&found).await.expect(name);
 }
 
@@ -241,11 +241,13 @@ fn a_node_routes_to_its_pods_and_says_when_it_has_followed() {
             .await;
             assert!(run("nft list table ip6 ssa-cluster-node").contains("ip6 daddr @allowed notrack"));
 
-            // Who is not ready announces nothing.
-            ready(&store, "a", false).await;
-            until_routes("a is not ready", &own[2..]).await;
-            ready(&store, "a", true).await;
-            until_routes("a is ready again", &own).await;
+            // Who does not serve announces nothing.
+            serves(&store, "a", (false, false)).await;
+            until_routes("a does not serve", &own[2..]).await;
+            // Who is about to end serves on.
+            serves(&store, "a", (false, true)).await;
+            until_routes("a serves until it ends", &own).await;
+            serves(&store, "a", (true, true)).await;
 
             // Others change it.
             run("ip -6 route del 2001:db8:5::/66 via 2001:db8:1::a");

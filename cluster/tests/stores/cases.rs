@@ -195,7 +195,7 @@ async fn every_kind_is_kept_whole(env: Env) {
         })),
     );
     endpoint.status = serde_json::from_value(json!({
-        "observedGeneration": 1, "ready": true, "readySince": "2026-01-31T12:00:00.000000Z", "maps": maps.clone(),
+        "observedGeneration": 1, "ready": true, "serving": true, "readySince": "2026-01-31T12:00:00.000000Z", "maps": maps.clone(),
         "moves": moves.clone(), "conditions": [condition.clone()]
     }))
     .unwrap();

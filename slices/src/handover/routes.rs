@@ -87,6 +87,9 @@ pub struct View {
     /// Peers whose heartbeats have stopped. With [exclusive](super::Ownership::Exclusive) ownership nobody is put here: a
     /// peer that is not heard may accept all the same, and only the leader knows when its lease has run out.
     pub lost: BTreeSet<EndpointName>,
+    /// Peers that are there, say that they are not ready to serve, and announce nothing. Their prefixes are taken over as
+    /// those of lost ones are: routers lead new flows to the standby, and flows have to stay with who has taken them.
+    pub idle: BTreeSet<EndpointName>,
     /// Prefixes that this endpoint took over as their standby, with the owner that was lost: [`View::take`]. They stay
     /// taken when the owner is heard again, for there are flows now; the map ends it by naming another owner.
     pub taken: BTreeMap<Ipv6Net, EndpointName>,
@@ -101,7 +104,7 @@ pub struct View {
 }
 
 impl View {
-    /// Takes over what lost owners have and `endpoint` stands by for, or is about to have; forgets what the map has settled.
+    /// Takes over what lost or idle owners have and `endpoint` stands by for, or is about to have; forgets what the map has settled.
     ///
     /// To be called whenever the map, a handover or the set of lost peers has changed.
     pub fn take(&mut self, endpoint: &EndpointName, map: &Map, handovers: &[Handover]) {
@@ -115,23 +118,26 @@ impl View {
             return;
         }
         // One that is not ready would take what it cannot serve.
-        if self.lost.is_empty() || self.unready {
+        if (self.lost.is_empty() && self.idle.is_empty()) || self.unready {
             return;
         }
+        let gone = |owner: &EndpointName| self.lost.contains(owner) || self.idle.contains(owner);
+        let mut taken = BTreeMap::new();
         let mine = map.standbys().filter(|(_, standby)| *standby == endpoint);
         for (owned, owner) in mine.flat_map(|(prefix, _)| map.owned_within(prefix)) {
-            if self.lost.contains(owner) && map.standby(owned) == Some(endpoint) {
-                self.taken.insert(owned, owner.clone());
+            if gone(owner) && map.standby(owned) == Some(endpoint) {
+                taken.insert(owned, owner.clone());
             }
         }
         for Part { prefix, handover } in open_parts(map, handovers) {
-            if let Some(from) = handover.from.as_ref().filter(|from| self.lost.contains(*from))
+            if let Some(from) = handover.from.as_ref().filter(|from| gone(from))
                 && handover.to == *endpoint
                 && handover.phase == Phase::Arm
             {
-                self.taken.insert(prefix, from.clone());
+                taken.insert(prefix, from.clone());
             }
         }
+        self.taken.append(&mut taken);
     }
 
     fn has_taken(&self, owned: Ipv6Net, owner: &EndpointName) -> bool {

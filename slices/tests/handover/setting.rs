@@ -197,6 +197,7 @@ impl Setting {
         };
         let mut view = View {
             lost: names(own.lost),
+            idle: BTreeSet::new(),
             taken: self.taken[usize::from(own.taken)].clone(),
             taken_by: names(own.taken_by),
             rejoined: own.rejoined,
