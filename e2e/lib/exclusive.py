@@ -1,7 +1,7 @@
 """An owner that is cut off, and does not know: whether two endpoints accept new connections to one address at once.
 
-client              two addresses: by one the router leads to whom endpoints announce, by the other always to the owner that
-                    is cut off, as a router would that has not heard of anything
+client              two addresses: by one the router leads to whom endpoints announce, by the other always to the owner
+                    that is cut off, as a router would that has not heard of anything
 server1 … server3   agents with heartbeats, BIRD without BFD, an application
 etcd                the store; router: BIRD without BFD, a controller
 """
@@ -108,7 +108,9 @@ def run(stage: Stage, probes: int, ownership: str = "Exclusive") -> None:
     stage.wait(timeouts.INTERVAL, "probes run", lambda: seen(rate))
     address = partition.fleet.hosts[OWNER].address
     store_cut = time.monotonic()
-    partition.cut(f"forward ip6 saddr {address} ip6 daddr {etcd.ADDRESS}", f"forward ip6 daddr {address} ip6 saddr {etcd.ADDRESS}")
+    partition.cut(
+        f"forward ip6 saddr {address} ip6 daddr {etcd.ADDRESS}", f"forward ip6 daddr {address} ip6 saddr {etcd.ADDRESS}"
+    )
     begun = len(Seen(path).probes)
     stage.wait(timeouts.INTERVAL, "clients go on meanwhile", lambda: seen(begun + 2 * rate))
     # From everything but clients: what has a slice's address at one end goes on.
@@ -138,13 +140,15 @@ def run(stage: Stage, probes: int, ownership: str = "Exclusive") -> None:
     nobody = sum(1 for _, normal, _ in told.probes if normal == "-")
     stage.note(
         f"{ownership}: {len(told.probes)} probes, {len(told.twice())} accepted at both ends; new connections elsewhere "
-        f"{by_others[0] - store_cut:.1f} s after the owner was cut off from the store, {nobody} probes without an answer"
+        f"{by_others[0] - store_cut:.1f} s after the owner was cut off from the store, {nobody} probes unanswered"
     )
-    stage.claim_between("probes that somebody answered", len(told.probes) // 3, len(told.probes), len(told.probes) - nobody)
+    count = len(told.probes)
+    stage.claim_between("probes that somebody answered", count // 3, count, count - nobody)
     if ownership == "Exclusive":
         stage.claim("connections that two endpoints accepted", [], told.twice()[:5])
         last = max(began for began, _, old in told.probes if old == OWNER and began < by_others[0])
-        stage.claim_between("s from the owner's last to the others' first", LEASE / 8, timeouts.ROLLED_OUT, by_others[0] - last)
+        elapsed = by_others[0] - last
+        stage.claim_between("s from the owner's last to the others' first", LEASE / 8, timeouts.ROLLED_OUT, elapsed)
         stage.claim("connections that stay at the owner and answer", HELD, told.held)
     else:
-        stage.claim_between("connections that two endpoints accepted", 1, len(told.probes), len(told.twice()))
+        stage.claim_between("connections that two endpoints accepted", 1, count, len(told.twice()))

@@ -1,8 +1,9 @@
 """Asks two ways at once who takes a new connection to an address: probes.py OPTIONS.
 
-OPTIONS is JSON: `sources` has two addresses of this host, which routers lead different ways; `destinations`, `port`; `rate`
-probes a second; `held` connections from the second source, which stay. Each probe is a line: the time when it began, and
-who answered each way, or `-`. On standard input a line `check` asks how many held connections answer, and `end` ends it.
+OPTIONS is JSON: `sources` has two addresses of this host, which routers lead different ways; `destinations`, `port`;
+`rate` probes a second; `held` connections from the second source, which stay. Each probe is a line: the time when it
+began, and who answered each way, or `-`. On standard input a line `check` asks how many held connections answer, and
+`end` ends it.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ READINESS = 8080
 
 
 def unready(stage: Stage, heartbeats: bool) -> None:
-    """An owner is not ready for a while, and serves the flows that it has: what the standby takes meanwhile stays there."""
+    """An owner is not ready for a while and serves what it has; what the standby takes meanwhile stays with that."""
     pair = Pair(stage, heartbeats, probed=READINESS)
     owner, standby = pair.owner, pair.standby
     addresses = [prefix[number] for number in range(1, 5) for prefix in pair.slices.all]

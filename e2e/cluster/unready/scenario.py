@@ -4,7 +4,8 @@ Topology: two endpoints with agents and BIRD, each the other's standby; a router
 
 Configuration: a key of heartbeats; agents probe a port of its own, so that an endpoint that is not ready serves on.
 
-Expected: connections with the owner answer all the time; those that the standby has taken answer when the owner is back.
+Expected: connections with the owner answer all the time; those that the standby has taken answer when the owner is
+back.
 """
 
 from lib import takeover
