@@ -7,10 +7,8 @@
 
 use std::fmt;
 
-use crate::objects::{Lease, Name};
+use crate::objects::{ENDPOINT_LEASE, Lease, Name};
 
-/// What the names of endpoints' leases begin with.
-pub const PREFIX: &str = "ssa-endpoint-";
 /// What the names of holders begin with that are kernels.
 const KERNEL: &str = "kernel-";
 /// What the names of holders begin with that are leaders.
@@ -22,7 +20,7 @@ const LEADER: &str = "leader-";
 ///
 /// [`TooLong`], if it would be longer than the name of an object.
 pub fn name(endpoint: &Name) -> Result<Name, TooLong> {
-    Name::new(&format!("{PREFIX}{endpoint}")).map_err(|_| TooLong {
+    Name::new(&format!("{ENDPOINT_LEASE}{endpoint}")).map_err(|_| TooLong {
         endpoint: endpoint.clone(),
     })
 }
@@ -39,7 +37,7 @@ impl fmt::Display for TooLong {
             f,
             "the endpoint's name has {} bytes; with exclusive ownership it may have at most {}: {}",
             self.endpoint.len(),
-            Name::MAX - PREFIX.len(),
+            Name::MAX - ENDPOINT_LEASE.len(),
             self.endpoint
         )
     }

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from ipaddress import IPv6Network
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Partition:
         router.run(f"ip -6 route add {ITEM} via {self.fleet.hosts[OWNER].address} table 77")
         router.run(f"ip -6 rule add from {WAYS[1]} to {ITEM} lookup 77 preference 77")
         for way in WAYS:
-            stage.wait_steady(timeouts.RETRIED, f"{OWNER} answers {way}", lambda way=way: self.answers(way))
+            stage.wait_steady(timeouts.RETRIED, f"{OWNER} answers {way}", partial(self.answers, way))
 
     def answers(self, way: str) -> bool:
         """Whether the owner answers new connections to all of its addresses."""
@@ -124,6 +125,7 @@ def run(stage: Stage, probes: int, ownership: str = "Exclusive") -> None:
     stage.wait(timeouts.ROLLED_OUT, "others take new connections", taken)
 
     def tell(word: str) -> None:
+        assert process.stdin, "it is a pipe"
         process.stdin.write(f"{word}\n".encode())
         process.stdin.flush()
 

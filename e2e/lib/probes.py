@@ -62,6 +62,7 @@ class Probes:
         """Takes what has happened."""
         for key, events in self.selector.select(timeout):
             connection, probe = key.fileobj, key.data
+            assert isinstance(connection, socket.socket), "it was registered as one"
             try:
                 if events & selectors.EVENT_WRITE:
                     connection.sendall(REQUEST)

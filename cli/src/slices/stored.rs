@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use ssa_cluster::{
     controller::{StoredMap, stored_map},
-    lease::{Holder, PREFIX, holder},
+    lease::{Holder, holder},
     objects::{
-        Lease, LeaseSpec, Name, Object, Ownership, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMove, SliceSet,
-        SliceSetSpec, Spec, Timestamp,
+        ENDPOINT_LEASE, Lease, LeaseSpec, Name, Object, Ownership, SliceEndpoint, SliceEndpointSpec, SliceMap,
+        SliceMove, SliceSet, SliceSetSpec, Spec, Timestamp,
     },
     store::{Location, Store, StoreError},
 };
@@ -94,7 +94,7 @@ impl Opened {
         };
         if stored.sets.iter().any(|set| set.spec.ownership == Ownership::Exclusive) {
             for lease in self.list::<LeaseSpec>(faults)? {
-                let endpoint = lease.name().strip_prefix(PREFIX).map(Name::new);
+                let endpoint = lease.name().strip_prefix(ENDPOINT_LEASE).map(Name::new);
                 if let Some(Ok(endpoint)) = endpoint {
                     stored.leases.insert(endpoint, lease);
                 }

@@ -7,10 +7,9 @@ use ipnet::Ipv6Net;
 use ssa_slices::handover::overlap;
 
 use crate::{
-    lease::PREFIX,
     objects::{
-        Lease, LeaseSpec, Name, Ownership, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec, SliceMove,
-        SliceMoveSpec, SliceNode, SliceNodeSpec, SliceSet, SliceSetSpec, Spec,
+        ENDPOINT_LEASE, Lease, LeaseSpec, Name, Ownership, SliceEndpoint, SliceEndpointSpec, SliceMap, SliceMapSpec,
+        SliceMove, SliceMoveSpec, SliceNode, SliceNodeSpec, SliceSet, SliceSetSpec, Spec,
     },
     store::{Listed, Store, StoreError},
 };
@@ -67,7 +66,7 @@ impl Everything {
         {
             let listed = store.list::<LeaseSpec>().await?;
             for lease in listed.objects {
-                let endpoint = lease.name().strip_prefix(PREFIX).map(Name::new);
+                let endpoint = lease.name().strip_prefix(ENDPOINT_LEASE).map(Name::new);
                 if let Some(Ok(endpoint)) = endpoint {
                     leases.insert(endpoint, lease);
                 }

@@ -9,6 +9,9 @@ use super::{Kind, Name, NoStatus, Object, Spec, Timestamp};
 /// Who leads, or who may serve exclusively, and until when. In Kubernetes it is a Lease of `coordination.k8s.io/v1`.
 pub type Lease = Object<LeaseSpec>;
 
+/// What the names of endpoints' leases begin with.
+pub const ENDPOINT_LEASE: &str = "ssa-endpoint-";
+
 /// The terms of a lease. Others count its time by their own clocks, from the moment that they see it renewed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

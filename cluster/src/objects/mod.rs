@@ -28,7 +28,7 @@ mod slice_set;
 
 pub use fields::{Epoch, LabelValue, Message, Name, NameError, Prefix, ServiceName, Timestamp};
 pub use kind::{GROUP, Kind, VERSION};
-pub use lease::{Lease, LeaseSpec};
+pub use lease::{ENDPOINT_LEASE, Lease, LeaseSpec};
 pub use metadata::{Metadata, Owner, ResourceVersion};
 pub use object::{Fault, MAX_BYTES, NoStatus, Object, Spec};
 pub use slice_endpoint::{

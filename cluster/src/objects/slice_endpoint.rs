@@ -180,7 +180,7 @@ impl Spec for SliceEndpointSpec {
     const KIND: Kind = Kind::SliceEndpoint;
 
     // Its lease has a word before it, and a directory has names of at most 250 bytes.
-    const MAX_NAME: usize = 250 - crate::lease::PREFIX.len();
+    const MAX_NAME: usize = 250 - super::ENDPOINT_LEASE.len();
 
     fn check(&self, faults: &mut Vec<Fault>) {
         let mut seen = BTreeSet::new();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lease::PREFIX;
+use crate::objects::ENDPOINT_LEASE;
 use crate::objects::{GROUP, Kind, VERSION};
 
 /// Who is who, as Kubernetes names service accounts.
@@ -68,7 +68,7 @@ pub fn policies(identities: &Identities) -> Vec<Value> {
 fn leases(identities: &Identities) -> [Value; 2] {
     let by_its_pod = format!(
         "'authentication.kubernetes.io/pod-name' in request.userInfo.extra && \
-         '{PREFIX}' + request.userInfo.extra['authentication.kubernetes.io/pod-name'][0] == request.name && \
+         '{ENDPOINT_LEASE}' + request.userInfo.extra['authentication.kubernetes.io/pod-name'][0] == request.name && \
          request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')"
     );
     let [mut policy, binding] = policy(
@@ -94,7 +94,7 @@ fn leases(identities: &Identities) -> [Value; 2] {
     policy["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = json!([Kind::Lease.group()]);
     policy["spec"]["matchConstraints"]["resourceRules"][0]["apiVersions"] = json!([Kind::Lease.version()]);
     if let Some(conditions) = policy["spec"]["matchConditions"].as_array_mut() {
-        let expression = format!("request.name.startsWith('{PREFIX}')");
+        let expression = format!("request.name.startsWith('{ENDPOINT_LEASE}')");
         conditions.insert(0, json!({"name": "of-an-endpoint", "expression": expression}));
     }
     [policy, binding]
