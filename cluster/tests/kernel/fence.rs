@@ -15,6 +15,8 @@ use crate::inside::{eventually, inside, run};
 use crate::{BUSY, host, net, settings, wanted};
 
 const PORT: u16 = 7000;
+/// Where the server closes first.
+const CLOSES: u16 = 7001;
 /// In the first of the prefixes, and in the second.
 const ADDRESSES: [&str; 2] = ["2001:db8:5::1", "2001:db8:5:0:4000::1"];
 
@@ -80,6 +82,25 @@ impl Clients {
     }
 }
 
+impl Clients {
+    /// Says whether a connection from a certain port is accepted; waits until the other side has closed it.
+    fn dial_from(&self, port: u16, address: &str) -> bool {
+        let script = format!(
+            "import socket; s = socket.socket(socket.AF_INET6); s.settimeout(0.3); \
+             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('fd00::2', {port})); \
+             s.connect(('{address}', {CLOSES})); s.recv(1)"
+        );
+        let entered = self.enter();
+        let mut words = entered.split_whitespace();
+        let done = Command::new(words.next().expect("a program"))
+            .args(words)
+            .args(["python3", "-c", &script])
+            .stderr(Stdio::null())
+            .status();
+        done.expect("nsenter").success()
+    }
+}
+
 impl Drop for Clients {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -110,6 +131,12 @@ fn serve() {
             });
         }
     });
+}
+
+/// Closes every connection at once: the system then waits for its last packets for a minute.
+fn close() {
+    let listener = TcpListener::bind(("::", CLOSES)).expect("a listener");
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(drop));
 }
 
 /// An endpoint that has both prefixes, and takes new flows of some.
@@ -185,6 +212,36 @@ fn new_flows_end_with_the_permission_and_open_ones_go_on() {
             assert!(!clients.dial(first));
             held.kill().expect("it runs");
             held.wait().expect("it ended");
+            kernel.close().await.expect("a kernel");
+        },
+    );
+}
+
+#[test]
+fn what_waits_for_its_last_packets_lets_no_new_flow_in() {
+    inside(
+        "fence::what_waits_for_its_last_packets_lets_no_new_flow_in",
+        async || {
+            host();
+            let clients = Clients::new();
+            close();
+            let mut kernel = Kernel::open(settings()).await.expect("a kernel");
+            let [first, second] = ADDRESSES;
+            assert!(kernel.apply(&taking(BUSY)).await.holds());
+            kernel
+                .permit(Some(Instant::now() + Duration::from_mins(1)))
+                .await
+                .expect("permission");
+            for address in ADDRESSES {
+                eventually("new flows are taken", || clients.dial_from(40001, address));
+            }
+            // The first is somebody else's now; both wait for last packets from this port.
+            assert!(kernel.apply(&taking([BUSY[1]])).await.holds());
+            assert!(!clients.dial_from(40001, first));
+            assert!(
+                clients.dial_from(40001, second),
+                "it may be opened again where it may be opened"
+            );
             kernel.close().await.expect("a kernel");
         },
     );
