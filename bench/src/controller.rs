@@ -184,6 +184,7 @@ impl Cluster {
             endpoint.status.moves = observed.collect();
             endpoint.status.maps.clone_from(&applied);
             endpoint.status.ready = true;
+            endpoint.status.serving = true;
             endpoint.status.renewed_at = Some(self.wall());
             self.store.update_status(&endpoint).await?;
         }

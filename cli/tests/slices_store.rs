@@ -91,6 +91,7 @@ impl Cluster {
                 let own = endpoint.name().clone();
                 let status = &mut endpoint.status;
                 status.ready = own.as_str() != self.unready;
+                status.serving = status.ready;
                 status.renewed_at = Some(wall());
                 let applied = maps.iter().map(|map| AppliedMap {
                     name: map.name().clone(),

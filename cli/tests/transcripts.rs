@@ -147,6 +147,7 @@ fn make_store(folder: &Path) {
             );
             let mut endpoint = store.create(&endpoint).await.expect("an endpoint");
             endpoint.status.ready = true;
+            endpoint.status.serving = true;
             endpoint.status.renewed_at = Some(soon);
             let observed = json!([{"name": "store-3", "epoch": 3, "phase": "Drain", "flows": (number == 0).then_some(12)}]);
             if number < 2 {

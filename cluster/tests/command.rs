@@ -195,7 +195,7 @@ fn definitions_and_policies_are_printed() {
     let (code, out, _) = run(&["crds", "--policies", "--controller", "ssa-system:controller"]);
     assert_eq!(
         (code, out.matches("kind: ValidatingAdmissionPolicyBinding").count()),
-        (Some(0), 3)
+        (Some(0), 4)
     );
     assert!(out.contains("system:serviceaccount:ssa-system:controller"), "{out}");
     assert_eq!(run(&["crds", "--policies"]).0, Some(2));
