@@ -24,7 +24,7 @@ class Cluster(Checks):
     def nothing_of_the_cluster_is_rendered_unless_enabled(self) -> None:
         more = set(self.helm.objects(*ON)) - set(self.all)
         kinds = sorted(kind for kind, _ in more)
-        for kind, count in {"CustomResourceDefinition": 5, "ValidatingAdmissionPolicy": 3, "DaemonSet": 1}.items():
+        for kind, count in {"CustomResourceDefinition": 5, "ValidatingAdmissionPolicy": 4, "DaemonSet": 1}.items():
             assert kinds.count(kind) == count, kinds
         assert "ssa-agent" not in json.dumps(self.helm.inject(self.template, SERVER, {}, True))
         fewer = "cluster.definitions=false,cluster.policies=false,cluster.node.enabled=false"
