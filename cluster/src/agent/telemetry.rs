@@ -15,7 +15,7 @@ use crate::contact::Contact;
 use crate::heartbeat::{Heard, Standing};
 use crate::http::{Health, Listener, Pages};
 use crate::kernel::Repaired;
-use crate::metrics::{Family, Registry};
+use crate::metrics::{Family, PHASES, Registry, number};
 use crate::objects::{Name, Phase, SliceEndpointStatus, SliceMove};
 
 /// How long the agent's loop may stand still before it counts as dead.
@@ -52,7 +52,7 @@ const MOVES: Family = Family::gauge(
 const PHASE_SECONDS: Family = Family::histogram(
     "ssa_cluster_agent_move_phase_seconds",
     "How long the endpoint was in a phase of a move that it has left.",
-    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0],
+    PHASES,
 );
 const FLOWS: Family = Family::gauge(
     "ssa_cluster_agent_draining_flows",
@@ -66,6 +66,7 @@ const LOST: Family = Family::counter(
     "ssa_cluster_agent_peers_lost_total",
     "Times that a peer was lost, because its heartbeats did not come.",
 );
+
 /// What an agent tells of itself.
 pub(super) struct Telemetry {
     registry: Registry,
@@ -235,10 +236,6 @@ fn slices(prefix: Ipv6Net, slice_length: Option<u8>) -> usize {
 
 fn phase(phase: Phase) -> &'static str {
     ssa_slices::handover::Phase::from(phase).name()
-}
-
-fn number(count: usize) -> f64 {
-    u32::try_from(count).unwrap_or(u32::MAX).into()
 }
 
 fn count(things: usize) -> u64 {

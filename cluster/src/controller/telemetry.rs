@@ -4,7 +4,7 @@ use ssa_slices::handover::Phase;
 
 use super::round::Round;
 use crate::{
-    metrics::{Family, Registry},
+    metrics::{Family, PHASES, Registry, number},
     objects::Phase as Stored,
 };
 
@@ -57,7 +57,7 @@ const TURNED_BACK: Family = Family::counter("ssa_cluster_moves_turned_back_total
 const PHASE_SECONDS: Family = Family::histogram(
     "ssa_cluster_move_phase_seconds",
     "How long moves were in a phase that they have left.",
-    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0],
+    PHASES,
 );
 const FAULTS: Family = Family::gauge("ssa_cluster_faults", "Faults of objects in the last round.");
 const ROUNDS: Family = Family::counter("ssa_cluster_rounds_total", "Rounds that were made.");
@@ -163,10 +163,6 @@ pub fn record_leading(registry: &Registry, leads: bool) {
             registry.clear(family);
         }
     }
-}
-
-fn number(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Counts events that were left out.

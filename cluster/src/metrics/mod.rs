@@ -32,6 +32,15 @@ pub const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The most samples of a family.
 pub const MAX_SAMPLES: usize = 1 << 14;
 
+/// The bounds of histograms of how long moves are in a phase, in seconds.
+pub const PHASES: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
+
+/// Turns a count of things into the number of a gauge.
+#[must_use]
+pub fn number(count: usize) -> f64 {
+    u32::try_from(count).unwrap_or(u32::MAX).into()
+}
+
 /// How many samples were dropped because a family had too many.
 const DROPPED: Family = Family::counter(
     "ssa_cluster_metrics_dropped_total",

@@ -17,7 +17,7 @@ use crate::clock::{RENEWED, now, or_never, renewed};
 use crate::contact::Contact;
 use crate::followed::{Following, News};
 use crate::kernel::{Error, Host, Refusal};
-use crate::metrics::{Family, Registry};
+use crate::metrics::{Family, Registry, number};
 use crate::objects::{Name, ObservedMove, SliceNode, SliceNodeSpec, SliceNodeStatus};
 use crate::store::{Store, StoreError};
 use crate::writing::{Next, Writer, Written};
@@ -314,8 +314,4 @@ impl Written for StatusOfNode {
             }
         }
     }
-}
-
-fn number(count: usize) -> f64 {
-    u32::try_from(count).unwrap_or(u32::MAX).into()
 }
