@@ -5,7 +5,7 @@ SHELL := bash
 # How many seconds each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo demo-cluster build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke kind-e2e fuzz mutants bench-rules bench-sidecar bench-cluster install clean
+.PHONY: help setup demo demo-cluster example build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke kind-e2e fuzz mutants bench-rules bench-sidecar bench-cluster install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +18,9 @@ demo: ## Run the demo: real Envoys, DNS and traffic between namespaces; KEEP=1 l
 
 demo-cluster: ## Run the demo of slices that move by themselves, and draw it: target/demo-cluster.svg
 	hack/demo-cluster.sh
+
+example: ## Run an example: NAME=build-cache and such; without NAME it lists them; ARGS="files=1000"
+	examples/run.sh $(NAME) $(ARGS)
 
 build: ## Build the workspace in release mode
 	cargo build --workspace --release --locked

@@ -81,9 +81,10 @@ apt_install() {
 }
 
 # Extracts a program from a Debian package into the cache, because installing the package would start a server:
-# debian_program NAME PACKAGE PATH-IN-PACKAGE. Prints its path, or why it cannot, and then fails.
+# debian_program NAME PACKAGE PATH-IN-PACKAGE [FLAG], where FLAG is what it is tried with. Prints its path, or why it cannot,
+# and then fails.
 debian_program() {
-  local name=$1 package=$2 path=$3 kept=$tools/$1/bin/$1 new log prefix
+  local name=$1 package=$2 path=$3 flag=${4:---version} kept=$tools/$1/bin/$1 new log prefix
   if [ -x "$kept" ]; then
     echo "$kept"
     return 0
@@ -106,7 +107,7 @@ debian_program() {
   mkdir "$new/bin"
   mv "$new/package/$path" "$new/bin/$name"
   rm -rf "$new/package" "$new/$package"_*.deb
-  if ! "$new/bin/$name" --version >/dev/null 2>&1; then
+  if ! "$new/bin/$name" "$flag" >/dev/null 2>&1; then
     rm -rf "$new"
     echo "that of Debian's package $package does not run"
     return 1

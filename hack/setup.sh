@@ -5,6 +5,7 @@
 #   hack/setup.sh               everything that make test needs
 #   hack/setup.sh PROFILE…      only these: build (the crates), module (also the Envoy module), demo (also what the demo
 #                               runs), or a group of hack/test.sh: lint, native, wasm, vectors, cross, envoy, chart, e2e, kind
+#   hack/setup.sh example:NAME  what examples/NAME runs: its file `tools`
 #   --quiet                     only prints what is installed and what is missing
 #   --strict                    exits 1 if something is missing; otherwise the checks that need it report it
 #
@@ -13,11 +14,12 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 everything=(lint native wasm vectors cross envoy chart demo e2e kind)
-quiet=0 strict=0 profiles=()
+quiet=0 strict=0 profiles=() examples=()
 for argument in "$@"; do
   case $argument in
     --quiet) quiet=1 ;;
     --strict) strict=1 ;;
+    example:*) [ -f "$root/examples/${argument#*:}/tools" ] && profiles+=(demo) && examples+=("${argument#*:}") ;;
     build | module | lint | native | wasm | vectors | cross | envoy | chart | demo | e2e | kind) profiles+=("$argument") ;;
     *) die "unknown profile $argument; see hack/setup.sh --help" ;;
   esac
@@ -245,6 +247,27 @@ setup_promtool() {
   fi
 }
 
+# What examples/NAME runs: setup_example NAME. A line of its file `tools` is `apt BINARY PACKAGE`, `script NAME` for
+# hack/NAME.sh, which prints a path, or `cargo CRATE BINARY`, and why, after a colon.
+setup_example() {
+  local kind name package why path
+  while IFS=: read -r line why; do
+    read -r kind name package <<<"$line"
+    case $kind in
+      '' | '#'*) ;;
+      apt) setup_apt_tool "$name" "$package" "examples/$1:$why" ;;
+      cargo) setup_tool "SSA_${package^^}" "$name" "$(locked_version "$name" "$tools_lock")" "$package" "examples/$1:$why" ;;
+      script)
+        if path=$("$root/hack/$name.sh"); then
+          found "$name ($path): examples/$1:$why"
+        else
+          lacking "$path"
+        fi
+        ;;
+    esac
+  done <"$root/examples/$1/tools"
+}
+
 # Servers that the tests of cluster/ start as processes; without one, the cases of its store are ignored, and say so.
 setup_stores() {
   local server path
@@ -294,6 +317,9 @@ if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario queries the D
 if wanted e2e; then setup_apt_tool nft nftables "a scenario blocks UDP with it"; fi
 if wanted demo chart; then setup_hosts; fi
 if wanted demo; then setup_envoy; fi
+# Those that e2e/example has scenarios of.
+if wanted e2e; then for folder in "$root"/e2e/example/*/; do examples+=("$(basename "$folder")"); done; fi
+for example in ${examples[@]+"${examples[@]}"}; do setup_example "$example"; done
 
 # Keep the choices of other profiles.
 kept=()

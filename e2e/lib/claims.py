@@ -65,6 +65,10 @@ class Claims:
         """Prints a line with the time since the start."""
         print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
 
+    def title(self, text: str) -> None:
+        """Begins a part of what is shown."""
+        self.note(f"== {text}")
+
     def claim(self, what: str, expected: Any, found: Any) -> None:
         """Counts a claim: both values are equal."""
         self._count(what, expected == found, f"{found!r}", f"{expected!r}")

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from .net import Host
     from .stage import Program, Stage
 
-# The address that envoy/client.yaml binds to.
-CLIENT_SOURCE = "2001:db8:0:1::10"
-# A plugin configuration: an object, a text, or bytes; None is that of the file.
-Configuration = dict[str, Any] | str | bytes | None
+# The addresses that the files of envoy/ bind to: those of a client, and of a host that is both.
+SOURCES = ("2001:db8:0:1::10", "2001:db8:0:102::1")
+# A plugin configuration: an object, a text, or bytes; None is that of the file. A list has one for each role of a file
+# with both, in its order.
+Configuration = dict[str, Any] | list[dict[str, Any]] | str | bytes | None
 WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm"
 
 
@@ -67,8 +68,9 @@ class Sidecar(Metered):
         self.folder.mkdir()
         (self.folder / "ssa_filter.wasm").symlink_to(stage.tools["module"])
         text = patched((stage.tools["root"] / "envoy" / file).read_text(), patch)
-        if host.address != CLIENT_SOURCE:
-            text = text.replace(f'address: "{CLIENT_SOURCE}"', f'address: "{host.address}"')
+        for source in SOURCES:
+            text = text.replace(f'address: "{source}"', f'address: "{host.address}"')
+            text = text.replace(f'"source": "{source}"', f'"source": "{host.address}"')
         if without:
             text, count = re.subn(rf"\b{without}: {{}},?\s*", "", text)
             if count != 1:
@@ -84,18 +86,23 @@ class Sidecar(Metered):
         if configuration is None:
             return self.text
         kind = "google.protobuf.StringValue"
-        if isinstance(configuration, bytes):
-            kind, value = "google.protobuf.BytesValue", [f'"{base64.b64encode(configuration).decode()}"']
-        else:
-            text = configuration if isinstance(configuration, str) else json.dumps(configuration, indent=2)
-            value = ["|", *(f"  {line}" for line in text.splitlines())]
+        values = []
+        for one in configuration if isinstance(configuration, list) else [configuration]:
+            if isinstance(one, bytes):
+                kind = "google.protobuf.BytesValue"
+                values.append([f'"{base64.b64encode(one).decode()}"'])
+            else:
+                text = one if isinstance(one, str) else json.dumps(one, indent=2)
+                values.append(["|", *(f"  {line}" for line in text.splitlines())])
+        places = re.findall(r"^( *)value: \|\n(?:\1 +.*\n)+", self.text, flags=re.MULTILINE)
+        if len(places) != len(values):
+            raise RuntimeError(f"the file has {len(places)} plugin configurations, not {len(values)}")
+        left = iter(values)
 
         def block(found: re.Match[str]) -> str:
-            return f"{found.group(1)}value: " + f"\n{found.group(1)}".join(value) + "\n"
+            return f"{found.group(1)}value: " + f"\n{found.group(1)}".join(next(left)) + "\n"
 
-        text, count = re.subn(r"^( *)value: \|\n(?:\1 +.*\n)+", block, self.text, flags=re.MULTILINE)
-        if count != 1:
-            raise RuntimeError(f"the file has {count} plugin configurations")
+        text = re.sub(r"^( *)value: \|\n(?:\1 +.*\n)+", block, self.text, flags=re.MULTILINE)
         return text.replace("google.protobuf.StringValue", kind)
 
     def _put(self, resource: str) -> None:

@@ -56,6 +56,8 @@ def play(request: dict[str, Any]) -> dict[str, Any]:
 
     def run() -> None:
         nonlocal stage
+        # Scenarios of the family `example` are short forms of what is in examples/.
+        sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "examples"))
         stage = make_stage(request)
         specification = importlib.util.spec_from_file_location("scenario", request["scenario"])
         assert specification and specification.loader, request["scenario"]

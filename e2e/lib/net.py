@@ -40,6 +40,23 @@ def keep_to_memory(*places: str) -> None:
     Path("/run/netns").mkdir()
 
 
+def own_etc(work: Path, dns: str) -> None:
+    """Gives these namespaces an /etc of their own: names are resolved as on any host, by this name server."""
+    old = work / "etc"
+    old.mkdir()
+    run(f"mount --rbind /etc {old}")
+    run("mount -t tmpfs tmpfs /etc")
+    for entry in old.iterdir():
+        Path("/etc", entry.name).symlink_to(os.readlink(entry) if entry.is_symlink() else entry)
+    for name, text in (
+        ("resolv.conf", f"nameserver {dns}\noptions timeout:2 attempts:3\n"),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+        ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+    ):
+        Path("/etc", name).unlink(missing_ok=True)
+        Path("/etc", name).write_text(text)
+
+
 def raise_file_limit() -> None:
     """Lets this process, and what it starts, have as many files open as it may."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

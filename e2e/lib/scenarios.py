@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 E2E = Path(__file__).resolve().parent.parent
-# The folders of scenarios: sidecars and their configuration; the resolver shim; slices that move; the chart in the kind
-# cluster.
-FAMILIES = ("sidecar", "resolver", "cluster", "kind")
+# The folders of scenarios: sidecars and their configuration; the resolver shim; slices that move; short forms of
+# examples/; the chart in the kind cluster.
+FAMILIES = ("sidecar", "resolver", "cluster", "example", "kind")
 
 
 class Scenario:

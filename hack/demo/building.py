@@ -51,7 +51,7 @@ def as_they_stand(demo: Demo, web: Service) -> None:
     demo.say(f"{HASHED}: a client's address determines its server.")
     server1, server2 = demo.servers
     # What a host needs that is both: see both.yaml.
-    slices = [prefix for prefix, name in demo.plan[web] if name == server2.name]
+    slices = demo.plan[web].prefixes(server2.name)
     server2.ip(f"route del local {web.items[0]} dev lo", *(f"route add local {prefix} dev lo" for prefix in slices))
     server2.capture("OUTPUT -p tcp -o lo ! -d ::1 -m mark --mark 1337 -j REDIRECT --to-ports 15006")
     demo.net.capture_outbound(server2)

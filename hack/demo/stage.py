@@ -11,8 +11,6 @@ address: no address of a service is on any link.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 from collections import Counter
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib import net, timeouts
+from lib.planned import Planned
 from lib.resolver import NameServer
 from shim import Shim
 from sidecar import VMS, Sidecar, Standing
@@ -53,7 +52,7 @@ class Demo(Teller):
         self.read_to: Counter[str] = Counter()
         # Connections that last, of those that the client's sidecar has composed addresses for.
         self.lasting = 0
-        self.plan: dict[Service, list[tuple[IPv6Network, str]]] = {}
+        self.plan: dict[Service, Planned] = {}
 
     # ---- doing
 
@@ -74,7 +73,7 @@ class Demo(Teller):
     def lay_network(self, services: list[Service], servers: int) -> None:
         """Makes the hosts; there are no routes to the services yet."""
         self.services = services
-        self._own_etc()
+        net.own_etc(self.work, DNS)
         self.client = self.net.client()
         self.rogue = self.net.host("rogue", "2001:db8:0:2::66")
         self.legacy = self.net.host("legacy", "2001:db8:0:3::1")
@@ -82,22 +81,6 @@ class Demo(Teller):
             self.add_server(number + 1)
         for service in services:
             self.net.route(service.plain_item, self.servers[0])
-
-    def _own_etc(self) -> None:
-        """Gives these namespaces an /etc of their own: names are resolved as in any host, by the demo's DNS."""
-        old = self.work / "etc"
-        old.mkdir()
-        net.run(f"mount --rbind /etc {old}")
-        net.run("mount -t tmpfs tmpfs /etc")
-        for entry in old.iterdir():
-            Path("/etc", entry.name).symlink_to(os.readlink(entry) if entry.is_symlink() else entry)
-        for name, text in (
-            ("resolv.conf", f"nameserver {DNS}\noptions timeout:2 attempts:3\n"),
-            ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
-            ("hosts", "::1 localhost\n"),
-        ):
-            Path("/etc", name).unlink(missing_ok=True)
-            Path("/etc", name).write_text(text)
 
     def add_server(self, number: int) -> Host:
         """Adds a host with the application."""
@@ -140,25 +123,15 @@ class Demo(Teller):
 
     def spread(self, service: Service, servers: list[Host], bits: int = 4) -> Any:
         """Plans a service's slices over servers, moving as few as can be, and routes them so; returns the plan."""
-        arguments = ["slices", "plan", "--apl", f"2:{service.items[0]}", "--bits", bits]
-        for server in servers:
-            arguments += ["--endpoint", f"{server.name},via={server.address}"]
-        file = self.work / f"{service.name}.plan.json"
-        if file.exists():
-            arguments += ["--current", file]
-        plan = self.ask_ssa(*arguments)
-        # New routes come before old ones go: there is no moment without one.
-        commands = self.ask_ssa(*arguments, "--format", "ip-route")["commands"]
-        self.net.router.ip(*(command.removeprefix("ip -6 ") for command in commands))
-        file.write_text(json.dumps(plan))
-        self.plan[service] = [
-            (IPv6Network(prefix), endpoint["name"]) for endpoint in plan["endpoints"] for prefix in endpoint["prefixes"]
-        ]
-        return plan
+        if service not in self.plan:
+            self.plan[service] = Planned(self, service.name, f"2:{service.items[0]}", bits)
+        plan = self.plan[service].wanted(servers)
+        self.plan[service].lead(plan)
+        return plan.told
 
     def server_of(self, service: Service, address: str | IPv6Address) -> str:
         """Returns which server the router leads an address to."""
-        return next(name for prefix, name in self.plan[service] if IPv6Address(address) in prefix)
+        return self.plan[service].owner(address)
 
     # ---- what is published, mounted and configured
 

@@ -15,7 +15,8 @@ from mypy.modulefinder import BuildSource
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Each program: the directory of its modules, and those that it imports from.
 PROGRAMS = {
-    "e2e": ("e2e", []),
+    "e2e": ("e2e", ["examples"]),
+    "examples": ("examples", ["e2e", "hack/demo"]),
     "demo": ("hack/demo", ["e2e"]),
     "chart": ("k8s/tests", ["e2e"]),
     "hack": ("hack", []),
@@ -39,7 +40,7 @@ def module(file: Path, base: Path) -> str:
     parts = list(file.relative_to(base).with_suffix("").parts)
     if parts[-1] == "__init__":
         parts.pop()
-    if parts[0] == "lib":
+    if parts[0] in ("lib", "common"):
         return ".".join(parts)
     return "_".join(part.replace("-", "_") for part in parts)
 
@@ -63,7 +64,7 @@ def run() -> int:
     errors = [error for name in PROGRAMS for error in check(name)]
     print(
         "\n".join(dict.fromkeys(errors))
-        or f"{sum(len(files(folder)) for folder in ('e2e', 'hack', 'k8s'))} files have no type errors"
+        or f"{sum(len(files(folder)) for folder in ('e2e', 'examples', 'hack', 'k8s'))} files have no type errors"
     )
     return 1 if errors else 0
 
