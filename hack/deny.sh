@@ -30,5 +30,7 @@ for check in "${kept[@]}"; do
   case $check in sources | advisories) of_tools+=("$check") ;; esac
 done
 [ "${#of_tools[@]}" -gt 0 ] || exit 0
-say "hack/tools/Cargo.lock:"
-"$SSA_CARGO_DENY" --manifest-path "$root/hack/tools/Cargo.toml" --config "$root/deny.toml" --locked check --hide-inclusion-graph "${of_tools[@]}"
+for folder in hack/tools hack/tools/*/; do
+  say "${folder%/}/Cargo.lock:"
+  "$SSA_CARGO_DENY" --manifest-path "$root/${folder%/}/Cargo.toml" --config "$root/deny.toml" --locked check --hide-inclusion-graph "${of_tools[@]}"
+done

@@ -10,6 +10,7 @@ toolchain_env=$root/.cache/toolchain.env
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/ssa/tools
 
 # Locks the cargo tools and their dependencies; no tool is built without it.
+# shellcheck disable=SC2034 # used by those that source this
 tools_lock=$root/hack/tools/Cargo.lock
 
 say() { printf '%s\n' "$*"; }
@@ -156,16 +157,25 @@ cargo_tool() {
   fi
 }
 
-# Builds a cargo tool into the cache: install_cargo_tool CRATE VERSION. hack/tools/Cargo.lock pins all dependencies by
+# Prints the directory of the Cargo.toml and Cargo.lock of a cargo tool: its own, or that of all others.
+tool_folder() {
+  if [ -d "$root/hack/tools/$1" ]; then echo "$root/hack/tools/$1"; else echo "$root/hack/tools"; fi
+}
+
+# Prints the version of a cargo tool that is wanted.
+tool_version() { locked_version "$1" "$(tool_folder "$1")/Cargo.lock"; }
+
+# Builds a cargo tool into the cache: install_cargo_tool CRATE VERSION. Its Cargo.lock in hack/tools pins all dependencies by
 # checksum; the lock file that a tool ships may name versions that the registry at hand lacks.
 install_cargo_tool() (
   crate=$1 version=$2
   into=$tools/$crate-$version
   report=$into.log
   mkdir -p "$tools"
-  locked=$(locked_version "$crate" "$tools_lock")
+  folder=$(tool_folder "$crate")
+  locked=$(tool_version "$crate")
   if [ "$locked" != "$version" ]; then
-    say "hack/tools/Cargo.lock has ${locked:-no version} of $crate; $version is wanted: change hack/tools/Cargo.toml" >"$report"
+    say "$folder/Cargo.lock has ${locked:-no version} of $crate; $version is wanted: change Cargo.toml beside it" >"$report"
     return 1
   fi
   build=$(mktemp -d "$tools/build.XXXXXX")
@@ -173,7 +183,7 @@ install_cargo_tool() (
   # From the cache, so that this workspace's own configuration has no say in it.
   cd "$tools" || return 1
   env -u RUSTFLAGS CARGO_TARGET_DIR="$build/target" \
-    cargo build --release --locked --manifest-path "$root/hack/tools/Cargo.toml" -p "$crate" </dev/null >"$report" 2>&1 || return 1
+    cargo build --release --locked --manifest-path "$folder/Cargo.toml" -p "$crate" </dev/null >"$report" 2>&1 || return 1
   mkdir -p "$build/new/bin"
   find "$build/target/release" -maxdepth 1 -type f -perm -u+x -exec mv -t "$build/new/bin" {} +
   rm -rf "$into"

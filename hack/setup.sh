@@ -247,8 +247,9 @@ setup_promtool() {
   fi
 }
 
-# What examples/NAME runs: setup_example NAME. A line of its file `tools` is `apt BINARY PACKAGE`, `script NAME` for
-# hack/NAME.sh, which prints a path, or `cargo CRATE BINARY`, and why, after a colon.
+# What examples/NAME runs: setup_example NAME; or what its scenario runs, for which nothing is built: setup_example NAME
+# short. A line of its file `tools` is `apt BINARY PACKAGE`, `script NAME` for hack/NAME.sh, which prints a path, or
+# `cargo CRATE BINARY`, and why, after a colon.
 setup_example() {
   local kind name package why path
   while IFS=: read -r line why; do
@@ -256,7 +257,12 @@ setup_example() {
     case $kind in
       '' | '#'*) ;;
       apt) setup_apt_tool "$name" "$package" "examples/$1:$why" ;;
-      cargo) setup_tool "SSA_${package^^}" "$name" "$(locked_version "$name" "$tools_lock")" "$package" "examples/$1:$why" ;;
+      cargo)
+        if [ -z "${2:-}" ]; then
+          path=${package^^}
+          setup_tool "SSA_${path//-/_}" "$name" "$(tool_version "$name")" "$package" "examples/$1:$why"
+        fi
+        ;;
       script)
         if path=$("$root/hack/$name.sh"); then
           found "$name ($path): examples/$1:$why"
@@ -317,8 +323,7 @@ if wanted e2e; then setup_apt_tool musl-gcc musl-tools "a scenario queries the D
 if wanted e2e; then setup_apt_tool nft nftables "a scenario blocks UDP with it"; fi
 if wanted demo chart; then setup_hosts; fi
 if wanted demo; then setup_envoy; fi
-# Those that e2e/example has scenarios of.
-if wanted e2e; then for folder in "$root"/e2e/example/*/; do examples+=("$(basename "$folder")"); done; fi
+if wanted e2e; then for folder in "$root"/e2e/example/*/; do setup_example "$(basename "$folder")" short; done; fi
 for example in ${examples[@]+"${examples[@]}"}; do setup_example "$example"; done
 
 # Keep the choices of other profiles.

@@ -10,7 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from common import nginx, tools
-from common.builds import Build, Ccache, project, version
+from common.builds import Build, Ccache, Sccache, project, version
 from common.datacenter import Datacenter
 from common.tables import table
 from lib import timeouts
@@ -18,8 +18,10 @@ from lib.files import Files
 from lib.resolver import ZONE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from lib.net import Host
     from lib.stage import Program, Stage
 
 FILES = Files(__file__)
@@ -29,64 +31,81 @@ ENDPOINTS = 3
 HITS = 99
 
 
-def run(stage: Stage, files: int = 200, more: int = 3, rival: int = 1) -> None:
-    """`files` is how many the project has, `more` how many endpoints join; with `rival=0` ccache's own shards are left
-    out.
+def run(stage: Stage, files: int = 200, more: int = 3, sccache: int = 1, rival: int = 1) -> None:
+    """`files` is how many the project has, `more` how many endpoints join; with `sccache=0` there is only ccache, with
+    `rival=0` ccache's own shards are left out.
     """
-    tools.need(stage, "build-cache")
+    tools.need(stage, "build-cache", optional=("sccache",))
     sources = project(stage.work / "project", files)
-    stage.title(f"A build cache: {ENDPOINTS} endpoints with nginx, two machines that build {files} files with ccache")
+    stage.title(f"A build cache: {ENDPOINTS} endpoints with nginx, two machines that build {files} files")
     stage.note(f"{version('ccache')}, nginx with dav_methods PUT; the record in the DNS:")
     stage.note(f"  {SERVICE.rules[0]}")
     cache = Cache(stage)
-    ccache = Ccache(stage, sources, f"http://cache.{ZONE}/cache/ccache")
+    url = f"http://cache.{ZONE}"
+    ccache = Ccache(stage, sources, f"{url}/cache/ccache")
+    columns: list[Column] = [Column("ccache", ccache.run)]
+    if sccache and "sccache" in stage.tools:
+        columns.append(Column("sccache", Sccache(stage, sources, url, "/cache/sccache").run))
+    elif sccache:
+        stage.note("SKIPPED: sccache, which hack/setup.sh example:build-cache builds")
     shards = Shards(stage, sources) if rival else None
-    cold = ccache.run(cache.developer)
-    found = [("first build", cold, shards and shards.build())]
+
+    def build(what: str, host: Host, at_least: int = HITS, change: Callable[[Shards], None] | None = None) -> None:
+        """Builds by each client; claims what they hit."""
+        for column in columns:
+            found = column.build(what, host)
+            if at_least:
+                stage.claim_between(f"{column.name}, {what}: hits, %", at_least, 100, found.share())
+        if shards:
+            if change:
+                change(shards)
+            shards.builds[what] = shards.build()
+
+    build("first build", cache.developer, at_least=0)
     cache.claim_copied()
-    warm = ccache.run(cache.ci)
-    found.append(("second build, elsewhere", warm, shards and shards.build()))
-    cache.claim_hits("the second build, on the other machine", warm)
-    if shards:
-        stage.claim_between("hits of ccache's own shards, %", HITS, 100, shards.last.share())
+    build("second build, elsewhere", cache.ci)
 
     stage.title("One endpoint is killed")
     lost, *_ = sorted(cache.center.endpoints, reverse=True)
     cache.center.kill(lost)
-    after = ccache.run(cache.developer)
-    found.append((f"{lost} killed", after, shards and shards.kill()))
-    cache.claim_hits(f"a build without {lost}", after)
+    build("one endpoint killed", cache.developer, change=Shards.kill)
     cache.replace(lost)
-    healed = ccache.run(cache.ci)
-    found.append(("replaced by a new one", healed, shards and shards.build()))
-    cache.claim_hits("a build once an empty endpoint has taken its place", healed)
+    build("an empty one in its place", cache.ci, change=Shards.replace)
 
     stage.title(f"From {ENDPOINTS} endpoints to {ENDPOINTS + more}, while a build runs; no client is touched")
     running = ccache.start(cache.developer)
     moved = cache.grow(more)
-    grown = running.done()
-    cache.claim_hits("the build that ran meanwhile", grown)
-    later = ccache.run(cache.ci)
-    found.append((f"{ENDPOINTS} to {ENDPOINTS + more} endpoints", later, shards and shards.grow(more)))
-    cache.claim_hits(f"a build with {ENDPOINTS + more} endpoints", later)
+    stage.claim_between("ccache, the build that ran meanwhile: hits, %", HITS, 100, running.done().share())
+    build(f"{ENDPOINTS} to {ENDPOINTS + more} endpoints", cache.ci, change=lambda shards: shards.grow(more))
     stage.claim("misdirected requests, which endpoints refused", 0, cache.center.misdirected())
     used = [name for name in cache.center.endpoints if cache.center.requests(name)]
     stage.claim("endpoints that serve requests", ENDPOINTS + more, len(used))
 
     stage.title("Hits, in percent")
     stage.note(f"{moved} of {1 << cache.center.width} slices moved from {ENDPOINTS} to {ENDPOINTS + more} endpoints.")
-    rows = [[what, *shown(one), *(shown(other) if other else [])] for what, one, other in found]
-    heads = ["", "SSA", "misses"] + (["ccache's shards", "misses"] if shards else [])
-    table(stage, heads, rows)
+    kinds = [(column.name, column.builds) for column in columns]
     if shards:
-        stage.note(f"Clients that had to be configured anew: 0; with shards each of them, {shards.changes} times.")
+        kinds.append(("ccache's own shards", shards.builds))
+    rows = [[what, *(builds[what].share() for _, builds in kinds)] for what in columns[0].builds]
+    table(stage, ["", *(name for name, _ in kinds)], rows)
+    if shards:
+        stage.note(f"Clients that were configured anew: none; with shards all of them, {shards.changes} times.")
         # That the comparison compares: without a copy a third is lost, and new shards take half of the keys.
-        stage.claim_between("hits of shards without one of them, %", 40, 90, shards.shares["killed"])
-        stage.claim_between("hits of shards with twice as many, %", 20, 80, shards.shares["grown"])
+        killed, grown = shards.builds["one endpoint killed"], list(shards.builds.values())[-1]
+        stage.claim_between("shards, one killed: hits, %", 40, 90, killed.share())
+        stage.claim_between("shards, with more of them: hits, %", 20, 90, grown.share())
 
 
-def shown(build: Build) -> list[object]:
-    return [build.share(), build.misses]
+class Column:
+    """A client, and its builds by what had happened before."""
+
+    def __init__(self, name: str, run: Callable[[Host], Build]) -> None:
+        self.name, self.run = name, run
+        self.builds: dict[str, Build] = {}
+
+    def build(self, what: str, host: Host) -> Build:
+        self.builds[what] = self.run(host)
+        return self.builds[what]
 
 
 class Cache:
@@ -98,9 +117,6 @@ class Cache:
         self.center.join(*range(1, ENDPOINTS + 1))
         self.center.lead(self.center.plan())
         self.developer, self.ci = self.center.client("developer", "ci")
-
-    def claim_hits(self, what: str, build: Build) -> None:
-        self.stage.claim_between(f"hits of {what}, %", HITS, 100, build.share())
 
     def stored(self) -> dict[str, set[str]]:
         """Returns the objects of each slice, by its name, of the endpoint that it is led to."""
@@ -170,8 +186,7 @@ class Shards:
         self.client = stage.net.stranger("sharded", "2001:db8:0:2::10")
         self.names: list[str] = []
         self.servers: dict[str, Program] = {}
-        self.last: Build
-        self.shares: dict[str, float] = {}
+        self.builds: dict[str, Build] = {}
         self.changes = 0
         self.add(ENDPOINTS)
 
@@ -185,25 +200,22 @@ class Shards:
             self.stage.wait(timeouts.SOON, f"{host.name} listens", lambda: host.listens("::", 80))
             self.names.append(host.name)
 
-    def build(self, what: str = "") -> Build:
+    def build(self) -> Build:
         """Builds with what clients are configured for now."""
         storage = f"http://*.{ZONE}/cache|shards={','.join(self.names)}"
-        self.last = Ccache(self.stage, self.sources, storage).run(self.client)
-        self.shares[what] = self.last.share()
-        return self.last
+        return Ccache(self.stage, self.sources, storage).run(self.client)
 
-    def kill(self) -> Build:
-        """Kills one; then every client gets a list with a new one in its place."""
-        dead = self.names[-1]
-        self.stage.stop(self.servers[dead], signal.SIGKILL)
-        built = self.build("killed")
-        self.names.remove(dead)
+    def kill(self) -> None:
+        """Kills one, which clients do not know."""
+        self.stage.stop(self.servers[self.names[-1]], signal.SIGKILL)
+
+    def replace(self) -> None:
+        """Has every client take a new one in place of the one that was killed."""
+        self.names.pop()
         self.add(1)
         self.changes += 1
-        return built
 
-    def grow(self, more: int) -> Build:
+    def grow(self, more: int) -> None:
         """Adds servers; every client gets a longer list."""
         self.add(more)
         self.changes += 1
-        return self.build("grown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # What one host builds at a time.
 JOBS = 4
+# Where sccache's server listens on loopback.
+SCCACHE_PORT = 4226
 MAKEFILE = """OBJECTS := $(patsubst %.c,%.o,$(wildcard *.c))
 all: $(OBJECTS)
 %.o: %.c common.h
@@ -83,6 +86,47 @@ class Ccache:
         return self.start(host).done()
 
 
+class Sccache:
+    """sccache on hosts: its server of a build keeps nothing but what the remote storage gives it."""
+
+    def __init__(self, stage: Stage, sources: Path, endpoint: str, prefix: str) -> None:
+        self.stage, self.sources = stage, sources
+        self.storage = {"SCCACHE_WEBDAV_ENDPOINT": endpoint, "SCCACHE_WEBDAV_KEY_PREFIX": prefix}
+        self.count = 0
+
+    def run(self, host: Host) -> Build:
+        """Runs a build on a host, by a server of its own, as if on a machine that has never built it."""
+        self.count += 1
+        name = f"sccache-{self.count}-{host.name}"
+        place = self.stage.work / name
+        # The path of a source is part of its key.
+        sources = self.stage.work / "sccache-sources"
+        shutil.copytree(self.sources, sources)
+        place.mkdir()
+        program = self.stage.tools["sccache"]
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(place), "SCCACHE_LOG": "warn", **self.storage}
+        running = {**environment, "SCCACHE_START_SERVER": "1", "SCCACHE_NO_DAEMON": "1"}
+        server = self.stage.start(host, f"{name}-server", [program], cwd=place, env=running)
+        self.stage.wait(timeouts.SOON, "sccache's server listens", lambda: host.listens("127.0.0.1", SCCACHE_PORT))
+        command = ["make", "--silent", "-j", JOBS, f"CC={program} gcc"]
+        process = self.stage.start(host, name, command, cwd=sources, env=environment)
+        self.stage.forget(process)
+        build = Build(self.stage, process, place)
+        build.ended()
+        with host:
+            done = subprocess.run(
+                [program, "--show-stats", "--stats-format", "json"], env=environment, capture_output=True, text=True
+            )
+        self.stage.stop(server)
+        told = json.loads(done.stdout)["stats"]
+        build.hits = sum(told["cache_hits"]["counts"].values())
+        build.misses = sum(told["cache_misses"]["counts"].values())
+        build.errors = told["cache_read_errors"] + told["cache_write_errors"] + told["cache_timeouts"]
+        build.count(sources)
+        shutil.rmtree(sources)
+        return build
+
+
 class Build:
     """A build, and what the cache made of it."""
 
@@ -92,18 +136,26 @@ class Build:
 
     def done(self) -> Build:
         """Waits for its end, and counts hits and misses."""
-        status = self.process.wait(timeouts.MANY_EXCHANGES * 5)
-        if status != 0:
-            raise Broken(f"{self.process.title} ended with {status}; see its log")
+        self.ended()
         found = (self.place / "stats").read_text().split()
         self.hits = found.count("direct_cache_hit") + found.count("preprocessed_cache_hit")
         self.misses = found.count("cache_miss")
         self.errors = found.count("remote_storage_error") + found.count("remote_storage_timeout")
-        objects = sum(1 for _ in (self.place / "sources").glob("*.o"))
-        if objects != self.hits + self.misses:
-            raise Broken(f"{objects} objects were built, of {self.hits} hits and {self.misses} misses")
+        self.count(self.place / "sources")
         shutil.rmtree(self.place)
         return self
+
+    def ended(self) -> None:
+        """Waits for its end."""
+        status = self.process.wait(timeouts.MANY_EXCHANGES * 5)
+        if status != 0:
+            raise Broken(f"{self.process.title} ended with {status}; see its log")
+
+    def count(self, sources: Path) -> None:
+        """Makes sure that each object that was built is a hit or a miss."""
+        objects = sum(1 for _ in sources.glob("*.o"))
+        if objects != self.hits + self.misses:
+            raise Broken(f"{objects} objects were built, of {self.hits} hits and {self.misses} misses")
 
     def share(self) -> float:
         """Returns the share of hits in percent."""

@@ -16,4 +16,4 @@ from lib.stage import Stage
 
 
 def run(stage: Stage) -> None:
-    story("build-cache").run(stage, files=24, more=1, rival=0)
+    story("build-cache").run(stage, files=24, more=1, sccache=0, rival=0)
