@@ -241,6 +241,7 @@ def play_all(chosen: Any, everything: Any, options: Any) -> int:
     cannot = [one for one in chosen if reasons[one.cluster]]
     with contextlib.ExitStack() as held:
         tools, shared = build() if playable else {}, None
+        failures: list[str] = []
         if False in playable:
             tools["envoy"] = find_envoy()
         if True in playable:
@@ -253,6 +254,8 @@ def play_all(chosen: Any, everything: Any, options: Any) -> int:
         def player(scenario: scenarios.Scenario) -> tuple[list[str], tuple[int, int, int]]:
             started = time.monotonic()
             told = play(scenario, tools, shared, options.keep)
+            why = [*told["failures"], *([told["broken"]] if told["broken"] else [])]
+            failures.extend(f"{scenario.name}: {one}" for one in why)
             return report(scenario, told, time.monotonic() - started, options.keep)
 
         for scenario in cannot:
@@ -267,6 +270,9 @@ def play_all(chosen: Any, everything: Any, options: Any) -> int:
         }.items():
             if names:
                 say(f"== not run: {', '.join(names)}; use {option}")
+    # Once more, for what is above may be long.
+    for failure in failures:
+        say(f"== failed: {failure}")
     passed, failed, skipped = lanes.totals
     say(f"== {time.monotonic() - began:.0f} s in total{'; failed: ' + ' '.join(lanes.broken) if lanes.broken else ''}")
     say(f"{passed} passed, {failed} failed, {skipped + len(cannot)} skipped")

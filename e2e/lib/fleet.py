@@ -215,6 +215,17 @@ class Fleet:
             lambda: not self.moves() and self.is_even(self.counts(), names),
         )
 
+    def led(self, protocol: object = "") -> bool:
+        """Whether the router leads each prefix to its owner, by routes of a routing protocol if one is named.
+
+        A standby's route may be there first: what opens there would end when the owner's comes.
+        """
+        of = f"proto {protocol}" if protocol else ""
+        lines = self.stage.net.router.run(f"ip -6 route show root {self.item} {of}").splitlines()
+        via = {line.split()[0]: line for line in lines}
+        owners = self.owners().items()
+        return all(f"via {self.hosts[owner].address} " in via.get(str(one), "") for one, owner in owners)
+
 
 def limited(program: str) -> list[str]:
     """Returns the command that leaves a program the capabilities that its systemd unit leaves it."""

@@ -24,6 +24,7 @@ def run(stage: Stage, store: str | None = None) -> None:
     for number in (1, 2):
         fleet.lead(f"controller-{number}", stage.net.router)
     fleet.settled(names[:2])
+    stage.wait_steady(timeouts.INTERVAL, "the router leads every slice to its owner", fleet.led)
     addresses = [prefix[number] for number in range(1, 9) for prefix in fleet.item.subnets(4)]
     stays = stage.load(client, destinations=addresses, count=200, hold=True, at_once=64)
     stage.claim("connections that stay", 200, stays.settled()["held"])

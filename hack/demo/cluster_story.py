@@ -136,20 +136,13 @@ class Story:
         demo.title("Clients, from here to the end")
         slices = list(self.fleet.item.subnets(BITS))
         addresses = [slices[number * 37 % 256][number + 1] for number in range(1024)]
-        self.demo.wait_steady(timeouts.INTERVAL, "the router leads every slice to its owner", self.led)
+        self.demo.wait_steady(timeouts.INTERVAL, "the router leads every slice to its owner", self.fleet.led)
         self.sessions = demo.sessions(demo.clients[0], destinations=addresses, count=200, lasts=LASTS)
         self.load = demo.load(demo.clients[1], destinations=addresses, rate=100)
         demo.say(f"200 connections at a time that last {LASTS} s, with a line and its echo every second")
         demo.say("100 new connections a second, with a line and its echo each")
         demo.pass_time(3, "clients are served")
         self.row("clients are served")
-
-    def led(self) -> bool:
-        """Whether the router leads each prefix to its owner, and not to a standby whose session was up first."""
-        lines = self.demo.net.router.run("ip -6 route show root 2001:db8:5::/48").splitlines()
-        via = {line.split()[0]: line for line in lines}
-        owners = self.fleet.owners().items()
-        return all(f"via {self.fleet.hosts[owner].address} " in via.get(str(one), "") for one, owner in owners)
 
     def sixteen(self) -> None:
         """Twelve endpoints more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from lib import timeouts
+from lib import follow, timeouts
 from lib.claims import Broken
 from lib.fleet import Fleet, owner_of
 from traffic import CURL, Answers, Asking, close_lasting, open_lasting
@@ -49,9 +49,10 @@ def lead(demo: Demo, naive: Service) -> Fleet:
         fleet.lead(f"controller-{number}", demo.net.router)
     names = [server.name for server in demo.servers]
     fleet.settled(names)
+    demo.wait(timeouts.INTERVAL, "the router follows the agents", lambda: fleet.led(follow.PROTOCOL))
     routes = demo.net.router.run(f"ip -6 route show root {naive.items[0]}")
     # What the demo led by hand so far.
-    left = [line.split()[0] for line in routes.splitlines() if "proto 199" not in line]
+    left = [line.split()[0] for line in routes.splitlines() if f"proto {follow.PROTOCOL} " not in line]
     demo.net.router.ip(*(f"route del {prefix}" for prefix in left))
     for server in demo.servers:
         server.ip(f"route del local {naive.items[0]} dev lo")

@@ -122,6 +122,11 @@ def run(stage: Stage) -> None:
     reasons = {one["type"]: one["reason"] for one in slices["a"].status()["conditions"]}
     stage.claim("what the status says", {"Ready": "Serving", "PrefixesAllowed": "Refused"}, reasons)
     slices.give({})
-    stage.wait(timeouts.SOON, "nothing is refused", lambda: slices["a"].status().get("refused") == [])
+    stage.wait(timeouts.SOON, "nothing is announced", lambda: not slices["a"].table(510))
+    # So that no leader gives them again.
+    stage.claim("what the status goes on naming", outside, slices["a"].status()["refused"])
     agents.ends(agent, "nothing left")
+    agent, _ = agents.start()
+    stage.wait(timeouts.SOON, "a new one names none", lambda: slices["a"].status()["refused"] == [])
+    agents.ends(agent, "nothing refused")
     stage.claim("what they leave behind", before, slices["a"].everything())
