@@ -24,7 +24,8 @@ pub struct Piece {
 /// How much load may be evened out, and how carefully.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How far an endpoint may be above its share before anything moves from it, in thousandths.
+    /// How far an endpoint may be above its share before anything moves, in thousandths. Once it does, all come to half of
+    /// that, so that a load that only varies begins nothing anew.
     pub tolerance: u32,
     /// The most pieces that move in one round, in thousandths of all; at least one may.
     pub budget: u32,
@@ -97,8 +98,14 @@ pub fn round(
     let budget = (pieces.len() * usize::try_from(policy.budget).unwrap_or(0) / 1000).max(1);
     let mut round = Round::default();
     let mut stuck: BTreeSet<usize> = BTreeSet::new();
-    while round.relocations.len() < budget {
-        let Some(hottest) = state.hottest(&stuck).filter(|one| state.is_hot(*one, policy.tolerance)) else {
+    let begins = state
+        .hottest(&stuck)
+        .is_some_and(|one| state.is_hot(one, policy.tolerance));
+    while begins && round.relocations.len() < budget {
+        let Some(hottest) = state
+            .hottest(&stuck)
+            .filter(|one| state.is_hot(*one, policy.tolerance / 2))
+        else {
             break;
         };
         if let Some((piece, to)) = state.best_move(pieces, hottest, &may_hold) {
@@ -108,7 +115,7 @@ pub fn round(
         } else {
             if let Some(piece) = state
                 .heaviest(pieces, hottest)
-                .filter(|piece| state.is_heavy(pieces, *piece))
+                .filter(|piece| state.is_heavy(pieces, *piece) && state.is_hot(hottest, policy.tolerance))
             {
                 let splits = pieces
                     .get(piece)
