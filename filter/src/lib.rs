@@ -36,6 +36,7 @@ pub mod config;
 pub mod endpoint;
 pub mod failed_addresses;
 pub mod host;
+pub mod in_flight;
 pub mod inbound;
 pub mod index;
 pub mod metrics;

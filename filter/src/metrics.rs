@@ -10,6 +10,7 @@
 //! ssa_inbound_snapshot_age_min_seconds, ssa_inbound_snapshot_age_max_seconds
 //! ssa_inbound_held_connections
 //! ssa_outbound_connections_total.service.NAME.outcome.OUTCOME
+//! ssa_outbound_requests_total.service.NAME.outcome.OUTCOME[.replica.NUMBER]
 //! ssa_outbound_connect_failures_total.service.NAME
 //! ssa_outbound_source_mismatches_total.service.NAME
 //! ```

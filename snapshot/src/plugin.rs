@@ -75,6 +75,9 @@ object! {
     pub struct Requests {
         /// The order in which the replicas of an object are tried.
         default order: Order,
+        /// After how many milliseconds without an answer a request that only reads is sent to the next replica too; the first answer
+        /// is taken. Without it, none is.
+        optional hedge_ms: Option<Number<1, 60_000, 100>>,
         /// Statuses at which a request that only reads is sent to the next replica too, such as 404 where replicas may lack objects.
         #[serde(skip_serializing_if = "List::is_empty")]
         default miss: List<Number<400, 599, 404>, 0, 16>,
@@ -94,6 +97,8 @@ words! {
         Random = "random",
         /// From the first one on.
         Fixed = "fixed",
+        /// First the one to whose address this worker thread has the fewest requests in flight.
+        Least = "least",
     }
 }
 

@@ -6,10 +6,16 @@ use ssa_rules::{Candidate, Choice, HttpRequest, Port, Replica, Sources, UnixTime
 use ssa_snapshot::plugin::{NoObject, Order, Requests};
 
 use super::{Draws, Outbound, Outcome, Route, Share, Target};
-use crate::{compose_failure::ComposeFailure, endpoint::Endpoint, failed_addresses::FailedAddresses, random::Draw};
+use crate::{
+    compose_failure::ComposeFailure, endpoint::Endpoint, failed_addresses::FailedAddresses, in_flight::InFlight,
+    random::Draw,
+};
 
 /// The most targets of a request: it is sent again so many times less one.
 const MAX_TARGETS: usize = 8;
+
+/// Stands for a time that does not come.
+const NEVER: &str = "-";
 
 /// Where a request goes: to the first target, and to the others one after the other if those before fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +42,13 @@ pub enum Planned {
 }
 
 impl Plan {
-    /// Returns the targets as text, which the filter of attempts reads: the service's number, then addresses and ports.
+    /// Returns the targets as text, which the filter of attempts reads: the service's number, the time from which on attempts
+    /// are hedged or `-`, then addresses and ports.
     #[must_use]
-    pub fn handed_over(&self) -> String {
+    pub fn handed_over(&self, hedged_at: Option<u64>) -> String {
         let mut text = self.service.to_string();
+        text.push(' ');
+        text.push_str(&hedged_at.map_or_else(|| NEVER.to_owned(), |at| at.to_string()));
         for target in &self.targets {
             let _ = write!(text, " {}", target.endpoint());
         }
@@ -52,6 +61,8 @@ impl Plan {
 pub struct HandedOver {
     /// The service's number.
     pub service: usize,
+    /// Until when an attempt that is followed by another has failed, in nanoseconds since 1970. Later it may only be slow.
+    pub hedged_at: Option<u64>,
     targets: Vec<Endpoint>,
 }
 
@@ -62,10 +73,15 @@ impl HandedOver {
         let text = core::str::from_utf8(text).ok()?;
         let mut words = text.split(' ');
         let service = words.next()?.parse().ok()?;
+        let hedged_at = match words.next()? {
+            NEVER => None,
+            at => Some(at.parse().ok()?),
+        };
         let targets = words.map(|word| Endpoint::parse(word.as_bytes()));
         let targets: Option<Vec<Endpoint>> = targets.take(MAX_TARGETS).collect();
         Some(Self {
             service,
+            hedged_at,
             targets: targets?,
         })
     }
@@ -87,7 +103,7 @@ struct Ordered<'a, F> {
 impl<F: FnMut() -> Draw> ssa_rules::RandomBits for Ordered<'_, F> {
     fn bits(&mut self) -> u64 {
         match self.fixed {
-            Order::Random => self.draws.bits(),
+            Order::Random | Order::Least => self.draws.bits(),
             Order::Fixed => 0,
         }
     }
@@ -105,7 +121,8 @@ impl Outbound {
     }
 
     /// Plans a request to an address. `reads` says whether it may be sent to any replica; `replica` is the one that the
-    /// application names. Addresses that failed recently come last.
+    /// application names. Addresses that failed recently come last; of the others, those with the fewest requests in flight
+    /// come first if the order says so.
     #[must_use]
     pub fn plan(
         &self,
@@ -113,7 +130,7 @@ impl Outbound {
         now: Option<UnixTime>,
         request: &HttpRequest<'_>,
         (reads, replica): (bool, Option<u8>),
-        failed: &FailedAddresses,
+        (failed, in_flight): (&FailedAddresses, &InFlight),
         draw: impl FnMut(Share, Option<u32>) -> Draw,
     ) -> Planned {
         let (Some(destination), Some(now)) = (destination, now) else {
@@ -127,6 +144,13 @@ impl Outbound {
             Ok(Some(targets)) => {
                 let has_failed = |target: &Target| failed.contains(target.endpoint().address, now);
                 let (last, mut targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(has_failed);
+                if self.requests.order == Order::Least {
+                    let count = |target: &Target| in_flight.count(target.endpoint().address);
+                    let least = targets.iter().map(count).min();
+                    let (first, others) = targets.into_iter().partition(|one| Some(count(one)) == least);
+                    targets = first;
+                    targets.extend::<Vec<Target>>(others);
+                }
                 targets.extend(last);
                 targets.truncate(if reads { MAX_TARGETS } else { 1 });
                 Planned::Composed(Plan {

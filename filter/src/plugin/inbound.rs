@@ -146,7 +146,7 @@ impl RoleLogic for InboundRole {
         }
     }
 
-    fn on_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
+    fn on_request(&mut self, _request: ContextId, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
         self.judge_request(telemetry, host)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     config::{ConfigError, Snapshot},
     failed_addresses::FailedAddresses,
     host::{ContextId, End, Host, Log, Metrics, Properties, Refused},
+    in_flight::InFlight,
     index::Numbers,
     outbound::{Composed, Decision, Outbound, OutboundService, Outcome, Route, Target, Work},
     outliers::Outliers,
@@ -32,6 +33,8 @@ pub(super) struct OutboundRole {
     failures: Outliers,
     /// Addresses at which requests failed.
     pub(super) failed: FailedAddresses,
+    /// Requests on their way, where the order of replicas depends on them.
+    pub(super) in_flight: InFlight,
     queries: UpstreamQueries,
     pub(super) searches: PowScheduler,
     /// Where open connections that were composed go.
@@ -51,6 +54,7 @@ impl OutboundRole {
             pool,
             failures: Outliers::default(),
             failed: FailedAddresses::default(),
+            in_flight: InFlight::default(),
             request_fields: AccessLogFields::default(),
             queries: UpstreamQueries::default(),
             searches: PowScheduler::default(),
@@ -203,8 +207,12 @@ impl RoleLogic for OutboundRole {
         Admission::Pass
     }
 
-    fn on_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
-        self.send_request(telemetry, host)
+    fn on_request(&mut self, request: ContextId, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
+        self.send_request(request, telemetry, host)
+    }
+
+    fn on_request_delete(&mut self, request: ContextId) {
+        self.in_flight.remove(request);
     }
 
     fn on_request_without_snapshot(

@@ -9,10 +9,11 @@
 //! The proxy chooses the address of an attempt before the attempt's filter runs, so that filter sets the one of the next.
 
 use ssa_rules::UnixTime;
+use ssa_snapshot::{Number, plugin::Order};
 
 use super::{outbound::OutboundRole, role::Admission, telemetry::Telemetry};
 use crate::{
-    host::{End, Fields, Host},
+    host::{ContextId, End, Fields, Host, NS_PER_MS},
     outbound::{HandedOver, Outcome, Plan, Planned, Route},
     request,
     subject::seconds,
@@ -29,7 +30,12 @@ const UNAVAILABLE: u16 = 503;
 
 impl OutboundRole {
     /// Decides on a request or on an attempt to send it, and carries that out.
-    pub(super) fn send_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
+    pub(super) fn send_request(
+        &mut self,
+        context: ContextId,
+        telemetry: &mut Telemetry,
+        host: &impl Host,
+    ) -> Admission {
         if let Ok(attempt) = host.get_attempt() {
             self.attempt(attempt, telemetry, host);
             return Admission::Pass;
@@ -42,19 +48,26 @@ impl OutboundRole {
         let fields = host.get_request_headers();
         let replica = self.named_replica(&fields);
         request::strip(&fields, host);
-        let now = host.get_current_time().ok().map(seconds);
+        let time = host.get_current_time().ok();
+        let now = time.map(seconds);
         let (pool, random) = (self.pool, &mut self.random);
         let draw = |share, step| {
             pool.for_step(step)
                 .draw(random.bits(), share, now.unwrap_or(UnixTime(0)))
         };
         let planned = request::with(&fields, |request| {
-            self.outbound
-                .plan(destination, now, request, (reads(&fields), replica), &self.failed, draw)
+            self.outbound.plan(
+                destination,
+                now,
+                request,
+                (reads(&fields), replica),
+                (&self.failed, &self.in_flight),
+                draw,
+            )
         });
         let now = now.unwrap_or(UnixTime(0));
         match planned {
-            Planned::Composed(plan) => self.send(&plan, now, telemetry, host),
+            Planned::Composed(plan) => self.send(&plan, context, time.unwrap_or(0), telemetry, host),
             Planned::Refused(service) => {
                 self.report_request((Some(service), Outcome::NoObject, None), telemetry, host);
                 host.respond(MISDIRECTED, request::VERDICT, Outcome::NoObject.name());
@@ -73,21 +86,34 @@ impl OutboundRole {
     }
 
     /// Sends a request where it is planned to go.
-    fn send(&mut self, plan: &Plan, now: UnixTime, telemetry: &mut Telemetry, host: &impl Host) -> Admission {
+    fn send(
+        &mut self,
+        plan: &Plan,
+        context: ContextId,
+        time: u64,
+        telemetry: &mut Telemetry,
+        host: &impl Host,
+    ) -> Admission {
         let service = Some(plan.service);
         let Some(first) = plan.targets.first() else {
             return Admission::Pass;
         };
         if host.set_request_destination(&first.endpoint()).is_err() {
             self.report_request((service, Outcome::Unreadable, None), telemetry, host);
-            telemetry.log(host, now, || {
+            telemetry.log(host, seconds(time), || {
                 format!("the proxy does not take the destination {}", first.endpoint())
             });
             return Admission::Pass;
         }
         // Without the other targets, the first one is tried again.
-        let _ = host.set_property(NEXT, &plan.handed_over());
-        self.set_retries(plan, host);
+        let hedge = self.hedge_ms(plan);
+        // The proxy's timers are early at times.
+        let hedged_at = hedge.map(|ms| time.saturating_add(u64::from(ms).saturating_mul(NS_PER_MS / 10 * 9)));
+        let _ = host.set_property(NEXT, &plan.handed_over(hedged_at));
+        self.set_retries(plan, hedge, host);
+        if self.outbound.requests().order == Order::Least {
+            self.in_flight.add(context, first.endpoint().address);
+        }
         let replica = Some(first.place.candidate.replica.0);
         self.report_request((service, Outcome::Composed, replica), telemetry, host);
         Admission::Pass
@@ -95,7 +121,7 @@ impl OutboundRole {
 
     /// Has the proxy's router send the request again. What changes something is sent again only where it cannot have
     /// been carried out, and to the same address.
-    fn set_retries(&self, plan: &Plan, host: &impl Host) {
+    fn set_retries(&self, plan: &Plan, hedge: Option<u32>, host: &impl Host) {
         let others = plan.targets.len().saturating_sub(1).max(1);
         let mut statuses = MISDIRECTED.to_string();
         let on = if plan.reads {
@@ -115,6 +141,17 @@ impl OutboundRole {
         ] {
             host.set_request_header(name, Some(value.as_bytes()));
         }
+        if let Some(ms) = hedge {
+            let ms = ms.to_string();
+            host.set_request_header("x-envoy-upstream-rq-per-try-timeout-ms", Some(ms.as_bytes()));
+            host.set_request_header("x-envoy-hedge-on-per-try-timeout", Some(b"true"));
+        }
+    }
+
+    /// After how many milliseconds a request is sent to the next replica too: one that reads, if there is another.
+    fn hedge_ms(&self, plan: &Plan) -> Option<u32> {
+        let hedge = self.outbound.requests().hedge_ms;
+        hedge.filter(|_| plan.targets.len() > 1).map(Number::get)
     }
 
     /// Prepares the attempt after this one, and learns from what became of those before.
@@ -130,7 +167,11 @@ impl OutboundRole {
         let Some(failed) = handed_over.target(attempt.saturating_sub(1)) else {
             return;
         };
-        let now = host.get_current_time().map_or(UnixTime(0), seconds);
+        let time = host.get_current_time().unwrap_or(0);
+        if handed_over.hedged_at.is_some_and(|at| time >= at) {
+            return;
+        }
+        let now = seconds(time);
         self.failed.add(failed.address, now);
         let number = Outcome::COUNT.saturating_mul(2).saturating_add(2);
         let service = Some(handed_over.service);
@@ -172,10 +213,17 @@ impl OutboundRole {
     ) {
         let (service, outcome, replica) = of;
         // After those of connections.
-        let number = Outcome::COUNT.saturating_add(outcome.number()).saturating_add(2);
+        let number = match replica {
+            None => Outcome::COUNT.saturating_add(outcome.number()).saturating_add(2),
+            Some(replica) => Outcome::COUNT
+                .saturating_mul(2)
+                .saturating_add(3)
+                .saturating_add(replica.into()),
+        };
         telemetry.metrics.count(host, service, number, |service| {
             let outcome = outcome.name();
-            format!("ssa_outbound_requests_total.service.{service}.outcome.{outcome}")
+            let replica = replica.map_or_else(String::new, |replica| format!(".replica.{replica}"));
+            format!("ssa_outbound_requests_total.service.{service}.outcome.{outcome}{replica}")
         });
         if outcome == Outcome::Untouched {
             return;

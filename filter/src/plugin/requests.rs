@@ -49,15 +49,15 @@ impl<R: RoleLogic> Filter<R> {
                 return Action::Pause;
             }
         }
-        match self.decide_request(host) {
+        match self.decide_request(request, host) {
             Admission::Pass => Action::Continue,
             Admission::Reject => Action::Pause,
         }
     }
 
-    fn decide_request(&mut self, host: &impl Host) -> Admission {
+    fn decide_request(&mut self, request: ContextId, host: &impl Host) -> Admission {
         if self.updates.ready() {
-            return self.role.on_request(&mut self.telemetry, host);
+            return self.role.on_request(request, &mut self.telemetry, host);
         }
         let failure_mode_allow = self.updates.failure_mode_allow();
         self.role
@@ -66,6 +66,7 @@ impl<R: RoleLogic> Filter<R> {
 
     pub(super) fn on_request_delete(&mut self, request: ContextId) {
         self.waiting.requests.retain(|(waiting, _)| *waiting != request);
+        self.role.on_request_delete(request);
     }
 
     /// Decides on requests that waited for a snapshot: it is there, or they waited in vain.
@@ -82,7 +83,7 @@ impl<R: RoleLogic> Filter<R> {
             }
             self.allowance = self.allowance.saturating_sub(1);
             // One that the proxy does not let go on waits until its client leaves.
-            if self.decide_request(host) == Admission::Pass && host.resume_request().is_err() {
+            if self.decide_request(request, host) == Admission::Pass && host.resume_request().is_err() {
                 self.waiting.requests.push((request, deadline));
             }
         }

@@ -109,7 +109,7 @@ pub(super) trait RoleLogic {
     ) -> Admission;
 
     /// Decides on a request, which is the effective context, carries that out, and returns whether it goes on.
-    fn on_request(&mut self, telemetry: &mut Telemetry, host: &impl Host) -> Admission;
+    fn on_request(&mut self, request: ContextId, telemetry: &mut Telemetry, host: &impl Host) -> Admission;
 
     /// Decides on a request for which no snapshot arrived in time.
     fn on_request_without_snapshot(
@@ -118,6 +118,9 @@ pub(super) trait RoleLogic {
         telemetry: &mut Telemetry,
         host: &impl Host,
     ) -> Admission;
+
+    /// Learns from the end of a request.
+    fn on_request_delete(&mut self, _request: ContextId) {}
 
     /// Learns from the end of a connection; `half_closed` says whether its client had sent its FIN.
     fn on_delete(&mut self, _connection: ContextId, _half_closed: bool, _telemetry: &mut Telemetry, _host: &impl Host) {

@@ -15,6 +15,17 @@ fn store(rule: &str, requests: &str) -> String {
 
 /// Plays a request, and returns whether it goes on and where it was sent.
 fn send(plugin: &mut Plugin, table: &Table, method: &str, path: &str, more: &[(&str, &str)]) -> (Action, Vec<String>) {
+    send_in(plugin, table, ONE, method, path, more)
+}
+
+fn send_in(
+    plugin: &mut Plugin,
+    table: &Table,
+    context: ContextId,
+    method: &str,
+    path: &str,
+    more: &[(&str, &str)],
+) -> (Action, Vec<String>) {
     table.recorded.borrow_mut().clear();
     table.own.borrow_mut().clear();
     table.attempt.set(None);
@@ -22,7 +33,7 @@ fn send(plugin: &mut Plugin, table: &Table, method: &str, path: &str, more: &[(&
     let fields = fields.iter().chain(more);
     let fields = fields.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
     table.fields.replace(fields.collect());
-    let action = plugin.on_request_headers(ONE, table);
+    let action = plugin.on_request_headers(context, table);
     (action, table.calls("set_destination"))
 }
 
@@ -73,7 +84,11 @@ fn reads_go_to_a_replica_and_then_to_the_others_one_after_the_other() {
     }
     assert_eq!(firsts.len(), 4, "each comes first at times");
     assert_eq!(
-        table.count("ssa_outbound_requests_total.service.store.outcome.composed"),
+        (0..4)
+            .map(|replica| table.count(&format!(
+                "ssa_outbound_requests_total.service.store.outcome.composed.replica.{replica}"
+            )))
+            .sum::<u64>(),
         64
     );
     // At the second attempt and after it, the one before has failed.
@@ -97,6 +112,55 @@ fn what_failed_comes_last_for_a_while() {
     assert_eq!(send(&mut plugin, &table, "GET", "/cas/6", &[]).1, [six]);
     table.advance(30_000);
     assert_eq!(send(&mut plugin, &table, "GET", "/cas/5", &[]).1, [FIVE[0]]);
+}
+
+#[test]
+fn the_replica_with_the_fewest_requests_in_flight_comes_first() {
+    let table = Table::new("", PLAIN);
+    let mut plugin = plugin(&store(RULE, r#""order": "least""#), &table);
+    let send_as = |plugin: &mut Plugin, number: u32| {
+        let sent = send_in(plugin, &table, ContextId(number), "GET", "/cas/5", &[]).1;
+        FIVE.iter().position(|address| sent == [*address]).expect("a replica")
+    };
+    // Four at once are at all four, and so are the next four.
+    let first: Vec<usize> = (100..104).map(|number| send_as(&mut plugin, number)).collect();
+    assert_eq!(BTreeSet::from_iter(&first).len(), 4, "{first:?}");
+    let next: Vec<usize> = (104..108).map(|number| send_as(&mut plugin, number)).collect();
+    assert_eq!(BTreeSet::from_iter(&next).len(), 4, "{next:?}");
+    // Where one ends, the next one goes.
+    for (number, replica) in (100..104).zip(&first) {
+        plugin.on_request_delete(ContextId(number));
+        assert_eq!(send_as(&mut plugin, number + 100), *replica);
+    }
+    // All go on being in flight by turns, however many of one context end.
+    for _ in 0..10 {
+        plugin.on_request_delete(ContextId(200));
+    }
+    assert_eq!(send_as(&mut plugin, 300), first[0]);
+}
+
+#[test]
+fn a_slow_request_is_sent_to_the_next_replica_too_and_is_no_failure() {
+    let table = Table::new("", PLAIN);
+    let mut plugin = plugin(&store(RULE, r#""order": "fixed", "hedge_ms": 200"#), &table);
+    let (timeout, hedge) = (
+        "x-envoy-upstream-rq-per-try-timeout-ms",
+        "x-envoy-hedge-on-per-try-timeout",
+    );
+    send(&mut plugin, &table, "PUT", "/cas/5", &[]);
+    assert_eq!((field(&table, timeout), field(&table, hedge)), (None, None));
+    send(&mut plugin, &table, "GET", "/cas/5", &[]);
+    assert_eq!(field(&table, timeout).unwrap(), "200");
+    assert_eq!(field(&table, hedge).unwrap(), "true");
+    let failures = || table.count("ssa_outbound_request_failures_total.service.store");
+    // The first attempt ends early: it has failed. The second one is only slow.
+    table.advance(179);
+    assert_eq!(attempt(&mut plugin, &table, 2), [FIVE[2]]);
+    assert_eq!(failures(), 1);
+    table.advance(1);
+    assert_eq!(attempt(&mut plugin, &table, 3), [FIVE[3]]);
+    assert_eq!(failures(), 1);
+    assert_eq!(send(&mut plugin, &table, "GET", "/cas/5", &[]).1, [FIVE[1]]);
 }
 
 #[test]
@@ -223,7 +287,7 @@ fn a_proxy_that_takes_no_destination_sends_requests_as_dialled() {
         1
     );
     // What the filter of attempts cannot read changes nothing.
-    for own in ["", "x", "0 nowhere", "0"] {
+    for own in ["", "x", "0 - nowhere", "0 -", "0", "0 [2001:db8:5::1]:80 -"] {
         table.failing.replace("");
         table.own.borrow_mut().insert("ssa_next".to_owned(), own.to_owned());
         assert!(attempt(&mut plugin, &table, 2).is_empty(), "{own}");
