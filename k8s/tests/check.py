@@ -21,6 +21,7 @@ from object_names import ObjectNames
 from operations_page import OperationsPage
 from rejected_values import RejectedValues
 from rendering import Rendering
+from request_filters import RequestFilters
 from sidecar_traffic import SidecarTraffic
 from slice_scripts import SliceScripts
 from workloads import Workloads
@@ -33,6 +34,7 @@ SUBJECTS = (
     Workloads,
     ClosedServers,
     Mesh,
+    RequestFilters,
     Configurations,
     Injection,
     Cluster,

@@ -110,8 +110,8 @@ def lost(stage: Stage, client: Host, near: Sidecar, far: list[Sidecar], places: 
     dead = 1
     far[dead].stop()
     # One object for each address whose first replica is gone.
-    first = {str(addresses(stage, client, name)[0]): name for name, (one, _) in places.items() if one == dead}
-    paths = [f"/cas/{name}" for name in first.values()]
+    by_address = {str(addresses(stage, client, name)[0]): name for name, (one, _) in places.items() if one == dead}
+    paths = [f"/cas/{name}" for name in by_address.values()]
     writes = "--http1.1 -X PUT -d x"
     before = near.count("ssa_outbound_request_failures_total", service="store")
     # Over one connection, for each worker thread knows of its own requests alone.

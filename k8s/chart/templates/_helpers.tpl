@@ -74,6 +74,24 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
 {{- uniq $ports | toJson -}}
 {{- end }}
 
+{{/* The ports of a role on which each request is looked at, as JSON. */}}
+{{- define "ssa.requestPorts" -}}
+{{- $ports := list -}}
+{{- range include "ssa.services" . | fromJsonArray }}
+{{- $own := list -}}
+{{- range .ports }}{{ if has .protocol (list "HTTP" "HTTP2" "GRPC") }}{{ $own = append $own (int .number) }}{{ end }}{{ end -}}
+{{- if and .requests (not $own) }}{{ fail (printf "services: %s: requests are those of HTTP, HTTP2 and GRPC, and no port has one of them" .name) }}{{ end -}}
+{{- if and (hasKey . "outbound") (dig "hosts" "" (.outbound | default dict)) (not .requests) }}{{ fail (printf "services: %s: outbound.hosts is for services with requests: true" .name) }}{{ end -}}
+{{- if .requests }}{{ $ports = concat $ports $own }}{{ end }}
+{{- end -}}
+{{- uniq $ports | toJson -}}
+{{- end }}
+
+{{/* The extension that looks at a role's requests, and so its filters: unique in a mesh. */}}
+{{- define "ssa.requestExtension" -}}
+ssa-{{ .role }}-requests.{{ .root.Release.Namespace }}.{{ .root.Release.Name }}
+{{- end }}
+
 {{/* What the mesh knows a service by, as JSON: its `addresses`, or the items that `static` publishes, or `allowed`. */}}
 {{- define "ssa.addresses" -}}
 {{- $found := .addresses | default list -}}
@@ -136,17 +154,22 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
       load_assignment:
         cluster_name: ssa_resolver_{{ .role }}
         endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: {{ include "ssa.socket" . }} } } } }] }]
+{{- $requests := include "ssa.requestPorts" . | fromJsonArray }}
+{{- $configuration := .configuration }}
+{{- if $requests }}{{ $configuration = merge (dict "filter" "both") $configuration }}{{ end }}
+{{- range $type := ternary (list "network" "http") (list "network") (gt (len $requests) 0) }}
 # By ECDS, for only that goes through pilot-agent, which fetches the module.
 - applyTo: EXTENSION_CONFIG
   match: { context: {{ $context }} }
   patch:
     operation: ADD
     value:
-      name: {{ include "ssa.extension" . }}
+      name: {{ include (ternary "ssa.requestExtension" "ssa.extension" (eq $type "http")) $ }}
       typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+        "@type": type.googleapis.com/envoy.extensions.filters.{{ $type }}.wasm.v3.Wasm
         config:
-          name: {{ include "ssa.extension" . }}
+          # Of one name and configuration, filters for connections and for requests share what they know.
+          name: {{ include "ssa.extension" $ }}
           # A trap ends one worker's VM; it starts anew, and until then connections are closed.
           failure_policy: FAIL_RELOAD
           vm_config:
@@ -155,29 +178,75 @@ http://{{ .Release.Name }}-module.{{ .Release.Namespace }}.svc:8080/ssa_filter.w
             # What the module asks for, and no more.
             capability_restriction_config:
               allowed_capabilities:
-                {{- .root.Files.Get "files/capabilities.yaml" | nindent 16 }}
+                {{- $.root.Files.Get "files/capabilities.yaml" | nindent 16 }}
             code:
               remote:
-                http_uri: { uri: {{ include "ssa.moduleUrl" .root | quote }}, cluster: _, timeout: 30s }
-                sha256: {{ .root.Values.module.sha256 | quote }}
-            {{- with .root.Values.module.pullSecret }}
+                http_uri: { uri: {{ include "ssa.moduleUrl" $.root | quote }}, cluster: _, timeout: 30s }
+                sha256: {{ $.root.Values.module.sha256 | quote }}
+            {{- with $.root.Values.module.pullSecret }}
             environment_variables:
               key_values: { ISTIO_META_WASM_IMAGE_PULL_SECRET: {{ printf "%s/%s" $.root.Release.Namespace . | quote }} }
             {{- end }}
           configuration:
             "@type": type.googleapis.com/google.protobuf.StringValue
             value: |
-              {{- .configuration | toPrettyJson | nindent 14 }}
+              {{- $configuration | toPrettyJson | nindent 14 }}
+{{- end }}
 {{- end }}
 
-{{/* The filter before all others of the chains it is put into: (dict … "listener" (dict …)). */}}
+{{/* The filter of requests, as the last one before the router: (dict … "listener" (dict …) "disabled" true|false). */}}
+{{- define "ssa.requestFilter" -}}
+{{- $chain := dict "filterChain" (dict "filter" (dict "name" "envoy.filters.network.http_connection_manager" "subFilter" (dict "name" "envoy.filters.http.router"))) }}
+- applyTo: HTTP_FILTER
+  match:
+    context: SIDECAR_{{ upper .role }}
+    listener: {{ merge $chain .listener | toJson }}
+  patch:
+    operation: INSERT_BEFORE
+    value: {{- include "ssa.requestFilterOf" . | nindent 6 }}
+{{- if .disabled }}
+# For each attempt to send a request. The codec has to be the last one: without it Envoy crashes at the first request.
+- applyTo: HTTP_FILTER
+  match:
+    context: SIDECAR_{{ upper .role }}
+    listener: {{ merge $chain .listener | toJson }}
+  patch:
+    operation: MERGE
+    value:
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+        upstream_http_filters:
+          - {{- include "ssa.requestFilterOf" . | nindent 12 }}
+          - name: envoy.filters.http.upstream_codec
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec
+{{- end }}
+{{- end }}
+
+{{- define "ssa.requestFilterOf" -}}
+name: {{ include "ssa.requestExtension" . }}
+{{- if .disabled }}
+# Switched on by the virtual hosts of services: others of the same port do without.
+disabled: true
+{{- end }}
+config_discovery:
+  config_source: { ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3 }
+  # RBAC is what pilot-agent sends where it cannot fetch the module: it denies.
+  type_urls:
+    - type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    - type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+{{- end }}
+
+{{/* The filter before all others of the chains it is put into: (dict … "listener" (dict …)); with "before", before that one. */}}
 {{- define "ssa.filter" -}}
 - applyTo: NETWORK_FILTER
   match:
     context: SIDECAR_{{ upper .role }}
-    listener: {{ toJson .listener }}
+    {{- $listener := .listener }}
+    {{- with .before }}{{ $listener = merge (dict "filterChain" (dict "filter" (dict "name" .))) $listener }}{{ end }}
+    listener: {{ toJson $listener }}
   patch:
-    operation: INSERT_FIRST
+    operation: {{ ternary "INSERT_BEFORE" "INSERT_FIRST" (not (empty .before)) }}
     value:
       name: {{ include "ssa.extension" . }}
       config_discovery:
