@@ -3,7 +3,7 @@
 Topology: two servers, which have the two replicas of every object between them, a client of the chart, and a rogue with
 Istio's ordinary sidecar; STRICT mutual TLS.
 
-Configuration: one service with requests: true, whose rule hashes an object key in a header, and the first replica first.
+Configuration: one service with requests: true, whose rule hashes the key in a header, and the first replica first.
 
 Expected: requests over one connection are each answered by the server that has the object, as a rogue finds it by
 addresses composed by hand. A request to an address of another object is answered 421, and the next one over that
