@@ -5,7 +5,7 @@ SHELL := bash
 # How many seconds each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup demo demo-cluster example build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke kind-e2e fuzz mutants bench-rules bench-sidecar bench-cluster install clean
+.PHONY: help setup demo demo-cluster example build filter test lint test-native test-wasm deny cross-check e2e chart kind-up kind-down kind-load kind-smoke kind-e2e fuzz mutants bench-rules bench-sidecar bench-cluster bench-http install clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,9 @@ bench-rules: ## Time the operations of rules, and count instructions under valgr
 
 bench-sidecar: ## Measure Envoy's CPU time per connection with and without the filter; see ARGS=--help
 	cargo run --release --locked -p ssa-bench -- sidecar $(ARGS)
+
+bench-http: ## Measure requests that go where their objects are, beside Envoy's Maglev and ring hash; ARGS=ROUNDS
+	hack/bench-http.sh $(ARGS)
 
 bench-cluster: ## Measure agents and controllers at rest, and 4 to 5 endpoints beside Envoy's consistent hashing
 	hack/bench-cluster.sh
