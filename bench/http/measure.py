@@ -176,9 +176,9 @@ def main() -> None:
         for proxy in sum(proxies.values(), []):
             proxy.round(uris)
     say()
-    say(f"{REQUESTS} requests a round for {OBJECTS} objects, {ENDPOINTS} endpoints, {rounds} rounds; medians (least..most)")
+    say(f"{REQUESTS} requests a round for {OBJECTS} objects, {ENDPOINTS} endpoints, {rounds} rounds; least..most")
     say()
-    say("| a request, upstream in | | CPU of the client's Envoy, µs | × Maglev | upstream hosts |")
+    say("| upstream in | | CPU of the client's Envoy, µs | × Maglev | upstream hosts |")
     say("| --- | --- | --- | --- | --- |")
     for upstream, own in proxies.items():
         for proxy in own:
