@@ -1,22 +1,14 @@
 //! What slices may lie in, and what an interface may be called: the bounds that an operator gives on the command line.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv6Net};
+use ssa_rules::apl::Unroutable;
 
 /// The shortest prefix that may be given, as of a service. What is dropped for being nobody's is at most that.
 const SHORTEST: u8 = ssa_rules::apl::MIN_POSITIVE_LENGTH;
-
-/// What no service's address is in.
-const RESERVED: [(Ipv6Addr, u8, &str); 5] = [
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local"),
-    (Ipv6Addr::LOCALHOST, 128, "loopback"),
-    (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "IPv4-mapped"),
-];
 
 /// A prefix that slices may lie in: `2001:db8:5::/64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +36,8 @@ pub enum AllowedError {
         u8,
     ),
     /// It has addresses that no service has.
-    #[error("contains {1} addresses ({0})")]
-    Reserved(
-        /// The addresses.
-        Ipv6Net,
-        /// What they are.
-        &'static str,
-    ),
+    #[error("contains addresses that are {0}")]
+    Unroutable(Unroutable),
 }
 
 impl Allowed {
@@ -79,17 +66,13 @@ impl FromStr for Allowed {
         if net.trunc() != net {
             return Err(AllowedError::HostBits(net.trunc()));
         }
-        for (address, length, what) in RESERVED {
-            let reserved = Ipv6Net::new_assert(address, length);
-            // A short one is told as short.
-            if reserved.contains(&net) || (net.contains(&reserved) && net.prefix_len() >= SHORTEST) {
-                return Err(AllowedError::Reserved(reserved, what));
-            }
-        }
         if net.prefix_len() < SHORTEST {
             return Err(AllowedError::Short(net.prefix_len()));
         }
-        Ok(Self(net))
+        match Unroutable::overlapping(net) {
+            Some(unroutable) => Err(AllowedError::Unroutable(unroutable)),
+            None => Ok(Self(net)),
+        }
     }
 }
 
@@ -171,15 +154,24 @@ mod tests {
                 "length 3 is less than 16: what is nobody's slice in it would be dropped",
             ),
             ("2001:db8::/15", "has bits past its length; 2000::/15 has none"),
-            ("fe80::/64", "contains link-local addresses (fe80::/10)"),
-            ("ff02::/64", "contains multicast addresses (ff00::/8)"),
-            ("::/64", "contains loopback addresses (::1/128)"),
-            ("::/128", "contains unspecified addresses (::/128)"),
-            ("::1/128", "contains loopback addresses (::1/128)"),
-            ("::ffff:0:0/96", "contains IPv4-mapped addresses (::ffff:0.0.0.0/96)"),
+            ("fe80::/64", "contains addresses that are link-local (fe80::/10)"),
+            ("ff02::/64", "contains addresses that are multicast (ff00::/8)"),
+            ("::/64", "contains addresses that are IPv4-mapped (::ffff:0.0.0.0/96)"),
+            (
+                "::/128",
+                "contains addresses that are loopback, unspecified or IPv4-compatible (::/96)",
+            ),
+            (
+                "::1/128",
+                "contains addresses that are loopback, unspecified or IPv4-compatible (::/96)",
+            ),
+            (
+                "::ffff:0:0/96",
+                "contains addresses that are IPv4-mapped (::ffff:0.0.0.0/96)",
+            ),
             (
                 "::ffff:10.0.0.0/104",
-                "contains IPv4-mapped addresses (::ffff:0.0.0.0/96)",
+                "contains addresses that are IPv4-mapped (::ffff:0.0.0.0/96)",
             ),
         ];
         for (text, expected) in cases {
