@@ -1,12 +1,13 @@
 //! Probes: whether what serves behind this endpoint would take a connection.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// How often it is asked.
 pub(super) const INTERVAL: Duration = Duration::from_millis(50);
@@ -61,8 +62,8 @@ impl Probe {
     /// Asks once; says why that failed.
     pub(super) async fn ask(&self) -> Result<(), String> {
         let asked = async {
-            let reason = |error: std::io::Error| ssa_input::files::reason(&error);
-            let mut stream = TcpStream::connect(self.address).await.map_err(reason)?;
+            let reason = |error: io::Error| ssa_input::files::reason(&error);
+            let mut stream = connect(self.address).await.map_err(reason)?;
             let Some(path) = &self.path else { return Ok(()) };
             let request = format!(
                 "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
@@ -80,6 +81,23 @@ impl Probe {
         tokio::time::timeout(PATIENCE, asked)
             .await
             .unwrap_or_else(|_| Err(late()))
+    }
+}
+
+/// Connects from another port than the one that is asked.
+///
+/// Where nobody listens on a port of the range that the kernel gives clients theirs from, it gives a client on the same host
+/// that very port in time: the client is then connected to itself, and whoever is to listen there cannot.
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        let (socket, any) = match to {
+            SocketAddr::V4(_) => (TcpSocket::new_v4()?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+            SocketAddr::V6(_) => (TcpSocket::new_v6()?, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))),
+        };
+        socket.bind(any)?;
+        if socket.local_addr()?.port() != to.port() {
+            return socket.connect(to).await;
+        }
     }
 }
 
@@ -128,6 +146,18 @@ mod tests {
                 error.to_string().starts_with(&format!("probe `{text}` is neither")),
                 "{error}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_never_answers_for_itself() {
+        // Of the range that clients get theirs from, and even, as those of clients are.
+        let free = |port: &u16| std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, *port)).is_ok();
+        let port = (40_000..60_000).step_by(2).find(free).unwrap();
+        let probe: Probe = format!("tcp:[::1]:{port}").parse().unwrap();
+        // As many as the range has ports: without a port of its own choice one in some thousands is connected to itself.
+        for number in 0..30_000 {
+            assert!(probe.ask().await.is_err(), "probe {number}");
         }
     }
 
