@@ -155,7 +155,7 @@ class Pod(Metered):
         name = f"ssa-{role}.{self.stage.name}.ssa"
         return any(chain["filters"][0]["name"] == name for chain in self.chains()) and any(
             one["ecds_filter"]["name"] == name and one["ecds_filter"]["typed_config"]["@type"].endswith("wasm.v3.Wasm")
-            for one in self._dump("ecds_filters")
+            for one in self._extensions()
         )
 
     def chains(self) -> Iterator[dict[str, Any]]:
@@ -167,9 +167,14 @@ class Pod(Metered):
 
     def updated(self) -> Any:
         """Returns when Envoy last received its filters by ECDS and the inbound listener."""
-        filters = {one["ecds_filter"]["name"]: one["last_updated"] for one in self._dump("ecds_filters")}
+        filters = {one["ecds_filter"]["name"]: one["last_updated"] for one in self._extensions()}
         (inbound,) = (one for one in self._dump("dynamic_listeners") if one["name"] == "virtualInbound")
         return {**filters, "virtualInbound": inbound["active_state"]["last_updated"]}
+
+    def _extensions(self) -> list[Any]:
+        """Returns what ECDS has delivered. Asked for that alone, Envoy shows one kind of filters, such as those of requests."""
+        told = json.loads(self.admin("config_dump")).get("configs", [])
+        return [one for part in told for one in part.get("ecds_filters", [])]
 
     def _dump(self, resource: str) -> Any:
         # Where there is none Envoy says so in words.
