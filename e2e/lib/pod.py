@@ -172,7 +172,7 @@ class Pod(Metered):
         return {**filters, "virtualInbound": inbound["active_state"]["last_updated"]}
 
     def _extensions(self) -> list[Any]:
-        """Returns what ECDS has delivered. Asked for that alone, Envoy shows one kind of filters, such as those of requests."""
+        """Returns what ECDS has delivered. Asked for that alone, Envoy shows one kind of filters: those of requests."""
         told = json.loads(self.admin("config_dump")).get("configs", [])
         return [one for part in told for one in part.get("ecds_filters", [])]
 
