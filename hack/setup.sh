@@ -248,14 +248,32 @@ setup_promtool() {
 }
 
 # What examples/NAME runs: setup_example NAME; or what its scenario runs, for which nothing is built: setup_example NAME
-# short. A line of its file `tools` is `apt BINARY PACKAGE`, `script NAME` for hack/NAME.sh, which prints a path, or
-# `cargo CRATE BINARY`, and why, after a colon.
+# short. A line of its file `tools` is `apt BINARY PACKAGE`, `module MODULE PACKAGE` for Python, `plugin NAME PACKAGE`
+# for nbdkit, `script NAME` for hack/NAME.sh, which prints a path, or `cargo CRATE BINARY`; and why, after a colon.
 setup_example() {
   local kind name package why path
   while IFS=: read -r line why; do
     read -r kind name package <<<"$line"
     case $kind in
       '' | '#'*) ;;
+      plugin)
+        if nbdkit --dump-plugin "$name" >/dev/null 2>&1; then
+          found "nbdkit's plugin $name: examples/$1:$why"
+        elif apt_install "$package" && nbdkit --dump-plugin "$name" >/dev/null 2>&1; then
+          installed "$package: examples/$1:$why"
+        else
+          lacking "nbdkit's plugin $name: apt-get install $package"
+        fi
+        ;;
+      module)
+        if /usr/bin/python3 -c "import $name" >/dev/null 2>&1; then
+          found "$name of /usr/bin/python3: examples/$1:$why"
+        elif apt_install "$package" && /usr/bin/python3 -c "import $name" >/dev/null 2>&1; then
+          installed "$package: examples/$1:$why"
+        else
+          lacking "$name of /usr/bin/python3: apt-get install $package"
+        fi
+        ;;
       apt) setup_apt_tool "$name" "$package" "examples/$1:$why" ;;
       cargo)
         if [ -z "${2:-}" ]; then

@@ -47,14 +47,28 @@ class Planned:
 
     def wanted(self, hosts: Sequence[Host]) -> Plan:
         """Plans the slices over hosts, moving as few as can be from where they are."""
-        arguments = list(self.arguments)
-        for host in hosts:
-            arguments += ["--endpoint", f"{host.name},via={host.address}"]
+        arguments = self._arguments(hosts)
         if self.file.exists():
             arguments += ["--current", self.file]
         told = self.stage.ssa.run(*arguments)
         commands = self.stage.ssa.run(*arguments, "--format", "ip-route")["commands"]
         return Plan(told, [command.removeprefix("ip -6 ") for command in commands])
+
+    def given(self, hosts: Sequence[Host], prefixes: dict[str, list[str]]) -> Plan:
+        """Plans the slices over hosts from these prefixes of each, which are kept as far as the numbers are even."""
+        given = self.file.with_suffix(".given.json")
+        endpoints = [{"name": name, "prefixes": own} for name, own in prefixes.items()]
+        given.write_text(json.dumps({"endpoints": endpoints}))
+        plan = Plan(self.stage.ssa.run(*self._arguments(hosts), "--current", given), [])
+        via = {host.name: host.address for host in hosts}
+        new = {prefix: f"route replace {prefix} via {via[name]}" for prefix, name in plan.routes}
+        old = self.plan.routes if self.plan else []
+        plan.commands = [*new.values(), *(f"route del {prefix}" for prefix, _ in old if prefix not in new)]
+        return plan
+
+    def _arguments(self, hosts: Sequence[Host]) -> list[object]:
+        wanted = [("--endpoint", f"{host.name},via={host.address}") for host in hosts]
+        return [*self.arguments, *(word for words in wanted for word in words)]
 
     def lead(self, plan: Plan) -> None:
         """Has the router follow a plan."""

@@ -154,6 +154,12 @@ class Datacenter:
         """Plans the slices over these endpoints, or over all that there are."""
         return self.slices.wanted([self.endpoints[name].host for name in names or self.endpoints])
 
+    def plan_as(self, shares: dict[str, list[str]]) -> Plan:
+        """Plans these slices for each endpoint, by their names."""
+        length = IPv6Network(self.service.items[0]).prefixlen + self.width
+        prefixes = {name: [f"{self.address(one)}/{length}" for one in slices] for name, slices in shares.items()}
+        return self.slices.given([self.endpoints[name].host for name in shares], prefixes)
+
     def lead(self, plan: Plan) -> None:
         """Has the router lead each slice to its endpoint, and endpoints take what is theirs."""
         wanted = {name: set(plan.prefixes(name)) for name in self.endpoints}
@@ -161,7 +167,11 @@ class Datacenter:
             self._local(endpoint, "add", wanted[name] - endpoint.local)
         self.slices.lead(plan)
         for name, endpoint in self.endpoints.items():
-            self._local(endpoint, "del", endpoint.local - wanted[name])
+            gone = endpoint.local - wanted[name]
+            self._local(endpoint, "del", gone)
+            if gone:
+                # Connections of a host to itself would go on: what is redirected follows no route.
+                endpoint.host.run(f"ss -K -Htn dst {' or dst '.join(map(str, sorted(gone)))}")
             endpoint.local = wanted[name]
         first = next(iter(self.endpoints.values()))
         self.stage.net.route(self.service.plain_item, first.host)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lib.stage import Stage
 
 
+# How it is tried whether what is no program is there.
+TRIED = {"plugin": ["nbdkit", "--dump-plugin"], "module": ["/usr/bin/python3", "-c"]}
 # Where hack/lib.sh keeps what it builds.
 BUILT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ssa/tools"
 
@@ -26,12 +28,17 @@ def need(stage: Stage, example: str, optional: tuple[str, ...] = ()) -> None:
     """
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     for line in (ROOT / "examples" / example / "tools").read_text().splitlines():
+        if line.startswith("#"):
+            continue
         kind, name, *rest = line.partition(":")[0].split()
         if kind == "script":
             done = subprocess.run([ROOT / f"hack/{name}.sh"], capture_output=True, text=True)
             found = done.stdout.strip().splitlines()[-1] if done.returncode == 0 else None
         elif kind == "cargo":
             found = built(name, rest[0])
+        elif kind in TRIED:
+            words = [*TRIED[kind], name if kind == "plugin" else f"import {name}"]
+            found = words[0] if subprocess.run(words, capture_output=True).returncode == 0 else None
         else:
             found = shutil.which(name)
         if not found and name in optional:

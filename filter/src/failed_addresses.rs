@@ -38,13 +38,13 @@ impl FailedAddresses {
         }
     }
 
-    /// Returns whether an address failed recently, whichever way the clock moved since.
+    /// Returns when an address failed, if it did so recently, whichever way the clock moved since.
     #[must_use]
-    pub fn contains(&self, address: Ipv6Addr, now: UnixTime) -> bool {
+    pub fn failed_at(&self, address: Ipv6Addr, now: UnixTime) -> Option<UnixTime> {
         let bits = u128::from(address);
         let ways = self.0.iter().skip(start(bits)).take(WAYS);
-        let mut own = ways.filter(|(known, _)| *known == bits);
-        own.any(|(_, at)| now.0.abs_diff(*at) < EJECTION_SECONDS)
+        let mut own = ways.filter(|(known, _)| *known == bits).map(|(_, at)| *at);
+        own.find(|at| now.0.abs_diff(*at) < EJECTION_SECONDS).map(UnixTime)
     }
 }
 
@@ -59,6 +59,12 @@ fn start(bits: u128) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl FailedAddresses {
+        fn contains(&self, address: Ipv6Addr, now: UnixTime) -> bool {
+            self.failed_at(address, now).is_some()
+        }
+    }
 
     #[test]
     fn thousands_are_remembered_for_a_while() {

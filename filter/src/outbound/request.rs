@@ -121,8 +121,8 @@ impl Outbound {
     }
 
     /// Plans a request to an address. `reads` says whether it may be sent to any replica; `replica` is the one that the
-    /// application names. Addresses that failed recently come last; of the others, those with the fewest requests in flight
-    /// come first if the order says so.
+    /// application names. Addresses that failed recently come last, the one that failed last at the end; of the others, those
+    /// with the fewest requests in flight come first if the order says so.
     #[must_use]
     pub fn plan(
         &self,
@@ -142,8 +142,12 @@ impl Outbound {
         };
         match self.targets(service, port, now, request, replica, draw) {
             Ok(Some(targets)) => {
-                let has_failed = |target: &Target| failed.contains(target.endpoint().address, now);
-                let (last, mut targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(has_failed);
+                let failed_at = |target: &Target| failed.failed_at(target.endpoint().address, now);
+                let (mut last, mut targets): (Vec<Target>, Vec<Target>) =
+                    targets.into_iter().partition(|target| failed_at(target).is_some());
+                // If all have failed, what failed long ago may work again: a write, which is sent to one target alone,
+                // would otherwise go to the same one for as long as all are remembered.
+                last.sort_by_key(failed_at);
                 if self.requests.order == Order::Least {
                     let count = |target: &Target| in_flight.count(target.endpoint().address);
                     let least = targets.iter().map(count).min();

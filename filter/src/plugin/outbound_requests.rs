@@ -248,8 +248,14 @@ impl OutboundRole {
     }
 }
 
-/// Returns whether a request only reads: by its method, as RFC 9110 section 9.2.1 has it.
+/// Returns whether a request only reads: by its method, as RFC 9110 section 9.2.1 has it, and as `WebDAV` registers its own
+/// (RFC 4918 section 9.1, RFC 3253 section 3.6, RFC 5323 section 2).
 fn reads(fields: &Fields) -> bool {
     let method = fields.iter().find(|(name, _)| name == ":method");
-    method.is_some_and(|(_, method)| matches!(method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"))
+    method.is_some_and(|(_, method)| {
+        matches!(
+            method.as_slice(),
+            b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PROPFIND" | b"REPORT" | b"SEARCH"
+        )
+    })
 }

@@ -164,6 +164,35 @@ fn a_slow_request_is_sent_to_the_next_replica_too_and_is_no_failure() {
 }
 
 #[test]
+fn of_those_that_failed_the_one_that_failed_first_comes_first() {
+    let table = Table::new("", PLAIN);
+    let mut plugin = plugin(&store(RULE, r#""order": "fixed""#), &table);
+    // Each write fails; after the last replica the first one has its turn again.
+    for address in FIVE.iter().chain(&FIVE) {
+        assert_eq!(send(&mut plugin, &table, "PUT", "/cas/5", &[]).1, [*address]);
+        assert!(attempt(&mut plugin, &table, 1).is_empty());
+        assert!(attempt(&mut plugin, &table, 2).is_empty());
+        table.advance(1000);
+    }
+}
+
+#[test]
+fn safe_methods_of_webdav_read() {
+    let table = Table::new("", PLAIN);
+    let mut plugin = plugin(&store(RULE, r#""order": "fixed""#), &table);
+    for (method, retries) in [
+        ("PROPFIND", "3"),
+        ("REPORT", "3"),
+        ("SEARCH", "3"),
+        ("MKCOL", "1"),
+        ("LOCK", "1"),
+    ] {
+        send(&mut plugin, &table, method, "/cas/5", &[]);
+        assert_eq!(field(&table, "x-envoy-max-retries").unwrap(), retries, "{method}");
+    }
+}
+
+#[test]
 fn writes_are_sent_again_to_the_same_address_alone() {
     let table = Table::new("", PLAIN);
     let mut plugin = plugin(&store(RULE, r#""order": "fixed", "miss": [404]"#), &table);
