@@ -50,13 +50,16 @@ class Endpoint:
 class Datacenter:
     """A service with endpoints and clients."""
 
-    def __init__(self, stage: Stage, files: Files, start: Callable[[Stage, Endpoint], Program]) -> None:
+    def __init__(
+        self, stage: Stage, files: Files, start: Callable[[Stage, Endpoint], Program], port: int | None = None
+    ) -> None:
         """`files` are those of the example: `zone` has the service, `client.json` and `endpoint.json` the plugin
         configurations, and `endpoint-outbound.json`, if there is one, that of endpoints as clients of each other.
-        `start` starts the application of an endpoint, which listens at [::1]:8080.
+        `start` starts the application of an endpoint, which listens at [::1]:8080. `port` is the service's, if not 80.
         """
         self.stage, self.files, self.start_application = stage, files, start
         (self.service,) = files.published().values()
+        self.service.ports = [port] if port else self.service.ports
         self.domain = f"{self.service.name}.{ZONE}"
         self.width = first_width(self.service.rules[0])
         item = f"2:{self.service.items[0]}"
@@ -75,7 +78,8 @@ class Datacenter:
         for number in numbers:
             host = self.stage.net.server(number, [])
             host.capture("OUTPUT -p tcp -o lo ! -d ::1 -m mark --mark 1337 -j REDIRECT --to-ports 15006")
-            self.stage.net.capture_outbound(host)
+            if self._both:
+                self.stage.net.capture_outbound(host)
             folder = self.stage.work / f"{host.name}-data"
             folder.mkdir()
             endpoint = Endpoint(host, folder)

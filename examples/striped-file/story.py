@@ -46,7 +46,7 @@ def run(stage: Stage, mebibytes: int = 256) -> None:
     (client,) = center.client("client")
     striped = Striped(stage, center, client, mebibytes)
     for endpoint in center.endpoints.values():
-        endpoint.host.run(f"tc qdisc add dev eth0 root tbf rate {RATE}mbit burst 64kb latency 2s")
+        endpoint.host.run(f"tc qdisc add dev eth0 root tbf rate {RATE}mbit burst 64kb latency 200ms")
 
     stage.title("One endpoint has all of it, and then each its share")
     part = max(1, mebibytes // ENDPOINTS)
