@@ -46,7 +46,7 @@ def run(stage: Stage, mebibytes: int = 256) -> None:
     (client,) = center.client("client")
     striped = Striped(stage, center, client, mebibytes)
     for endpoint in center.endpoints.values():
-        # A queue for what all connections may have under way: nothing is dropped, and no connection waits for a timeout.
+        # A queue for all that connections may have under way: nothing is dropped, and none waits for a timeout.
         endpoint.host.sysctl(ipv4__tcp_wmem="4096 16384 65536")
         endpoint.host.run(f"tc qdisc add dev eth0 root tbf rate {RATE}mbit burst 64kb limit 4mb")
 
