@@ -34,7 +34,6 @@ pub mod access_log;
 pub mod compose_failure;
 pub mod config;
 pub mod endpoint;
-pub mod failed_addresses;
 pub mod host;
 pub mod in_flight;
 pub mod inbound;

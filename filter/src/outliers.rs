@@ -1,12 +1,9 @@
 //! Addresses to which connections failed recently.
 
-use ssa_rules::{Candidate, UnixTime};
+use ssa_rules::{Candidate, UnixTime, failed_addresses::EJECTION_SECONDS};
 
 /// The most failures remembered; the oldest give way.
 pub const MAX_OUTLIERS: usize = 64;
-
-/// How long a failure counts, in seconds.
-pub const EJECTION_SECONDS: u64 = 30;
 
 /// Where a connection goes: what a service's rule chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

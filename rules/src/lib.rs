@@ -54,8 +54,10 @@ extern crate std;
 pub mod apl;
 mod bits;
 pub mod choice;
+pub mod failed_addresses;
 pub mod hash;
 pub mod http;
+pub mod mint;
 mod order;
 pub mod published;
 pub mod record;
@@ -66,14 +68,16 @@ pub mod verdict;
 
 pub use apl::{AddressSpace, Apl, AplItem, AplPrefix, Membership};
 pub use choice::{Candidate, Choice, Chosen, Connection, ItemSource, RandomBits, Sources, Work};
+pub use failed_addresses::FailedAddresses;
 pub use http::{HttpRequest, KeySources};
+pub use mint::{MintError, Minted};
 pub use published::{Judgement, Party, Publication, Published};
 pub use record::Record;
 pub use rule::{
     ComposeError, Flow, ItemIndex, ItemSet, Key, LimitError, Limits, PrepareError, Progress, Request, Rule, Search,
 };
 pub use types::{
-    Chunk, ClientKey, Destination, KeyId, KeyMaterialError, Port, Replica, Secret, Source, SourceBits, UnixTime,
-    ValidFrom,
+    Chunk, ClientKey, Destination, KeyId, KeyIdError, KeyMaterialError, Port, Replica, Secret, Source, SourceBits,
+    UnixTime, ValidFrom,
 };
 pub use verdict::{Expected, Part, Unchecked, Verdict, Violation};

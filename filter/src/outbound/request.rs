@@ -2,14 +2,13 @@
 
 use core::fmt::Write as _;
 
-use ssa_rules::{Candidate, Choice, HttpRequest, Port, Replica, Sources, UnixTime, http::MAX_OBJECT_BYTES};
+use ssa_rules::{
+    Candidate, Choice, FailedAddresses, HttpRequest, Port, Replica, Sources, UnixTime, http::MAX_OBJECT_BYTES,
+};
 use ssa_snapshot::plugin::{NoObject, Order, Requests};
 
 use super::{Draws, Outbound, Outcome, Route, Share, Target};
-use crate::{
-    compose_failure::ComposeFailure, endpoint::Endpoint, failed_addresses::FailedAddresses, in_flight::InFlight,
-    random::Draw,
-};
+use crate::{compose_failure::ComposeFailure, endpoint::Endpoint, in_flight::InFlight, random::Draw};
 
 /// The most targets of a request: it is sent again so many times less one.
 const MAX_TARGETS: usize = 8;

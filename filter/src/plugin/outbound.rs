@@ -1,6 +1,6 @@
 //! The outbound role: addresses are composed, and proofs of work searched for them.
 
-use ssa_rules::{ComposeError, UnixTime};
+use ssa_rules::{ComposeError, FailedAddresses, UnixTime};
 use ssa_snapshot::Role;
 
 use super::{
@@ -12,7 +12,6 @@ use crate::{
     access_log::AccessLogFields,
     compose_failure::ComposeFailure,
     config::{ConfigError, Snapshot},
-    failed_addresses::FailedAddresses,
     host::{ContextId, End, Host, Log, Metrics, Properties, Refused},
     in_flight::InFlight,
     index::Numbers,

@@ -250,6 +250,13 @@ impl Rule {
             .sum()
     }
 
+    /// Returns how many bits follow the item before the first random one, constants included.
+    #[must_use]
+    pub fn bits_before_random(&self) -> u32 {
+        let leading = self.fields().iter().take_while(|field| field.kind != field_kind::RAND);
+        leading.map(|field| u32::from(field.width)).sum()
+    }
+
     /// Returns the bits of proof of work; 0 is none.
     #[must_use]
     pub fn pow(&self) -> u8 {

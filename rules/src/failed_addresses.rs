@@ -1,13 +1,15 @@
-//! Addresses at which requests failed recently.
+//! Addresses that failed recently.
 //!
-//! At layer 7 one endpoint has hundreds of addresses in use, and each fails by itself when it is gone. So many more are
-//! remembered than [outliers](crate::outliers) of connections, in places that an address finds by its own bits.
+//! Where addresses name objects, one endpoint has hundreds of them in use, and each fails by itself when it is gone. So
+//! thousands are remembered, in places that an address finds by its own bits.
 
+use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use ssa_rules::{UnixTime, hash::siphash24};
+use crate::{hash::siphash24, types::UnixTime};
 
-use crate::outliers::EJECTION_SECONDS;
+/// How long a failure counts, in seconds.
+pub const EJECTION_SECONDS: u64 = 30;
 
 /// How many addresses have a place at once.
 pub const PLACES: usize = 8192;
