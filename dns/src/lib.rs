@@ -157,34 +157,42 @@ pub struct ResolveError {
 ///
 /// The first question without an answer.
 pub fn resolve(name: &Name, servers: &Servers) -> Result<Resolution, ResolveError> {
-    let apl = RecordType::from(APL);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ResolveError {
-        question: Question::new(name, apl),
+        question: Question::new(name, RecordType::from(APL)),
         source: Box::new(AskError::NoRuntime(error)),
     })?;
-    runtime.block_on(async {
-        let failed = |name: &Name, kind: RecordType| {
-            let question = Question::new(name, kind);
-            move |source| ResolveError {
-                question,
-                source: Box::new(source),
-            }
-        };
-        let (canonical, apl) = lists(servers, name).await.map_err(failed(name, apl))?;
-        let rule_name = rule_name(&canonical).map_err(failed(&canonical, RecordType::TXT))?;
-        let txt = texts(servers, &rule_name)
-            .await
-            .map_err(failed(&rule_name, RecordType::TXT))?;
-        let aaaa = addresses(servers, name).await.map_err(failed(name, RecordType::AAAA))?;
-        Ok(Resolution {
-            name: name.clone(),
-            canonical,
-            rule_name,
-            apl,
-            txt,
-            aaaa,
-        })
+    runtime.block_on(ask(name, servers))
+}
+
+/// Asks for everything that a service publishes.
+///
+/// # Errors
+///
+/// The first question without an answer.
+pub async fn ask(name: &Name, servers: &Servers) -> Result<Resolution, ResolveError> {
+    let failed = |name: &Name, kind: RecordType| {
+        let question = Question::new(name, kind);
+        move |source| ResolveError {
+            question,
+            source: Box::new(source),
+        }
+    };
+    let (canonical, apl) = lists(servers, name)
+        .await
+        .map_err(failed(name, RecordType::from(APL)))?;
+    let rule_name = rule_name(&canonical).map_err(failed(&canonical, RecordType::TXT))?;
+    let txt = texts(servers, &rule_name)
+        .await
+        .map_err(failed(&rule_name, RecordType::TXT))?;
+    let aaaa = addresses(servers, name).await.map_err(failed(name, RecordType::AAAA))?;
+    Ok(Resolution {
+        name: name.clone(),
+        canonical,
+        rule_name,
+        apl,
+        txt,
+        aaaa,
     })
 }
 
