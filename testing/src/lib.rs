@@ -1,7 +1,10 @@
-//! What the tests of all crates share: random cases that are the same in every run.
+//! What the tests of all crates share: random cases that are the same in every run, and hosts made of network namespaces.
 //!
 //! The bits are those of [`fastrand`], a generator without dependencies: a seed gives the same numbers on every platform, as
 //! long as `Cargo.lock` names the same version. No test depends on the numbers themselves.
+
+#[cfg(target_os = "linux")]
+pub mod namespace;
 
 /// A source of random cases.
 ///
