@@ -187,7 +187,11 @@ fn print(found: &Composed, verbose: bool, out: &mut Output) {
 }
 
 /// Returns the rule that a client uses now, and its record.
-fn client_rule(service: &Service, publication: &Publication, now: UnixTime) -> Result<(Rule, Record), Failure> {
+pub(crate) fn client_rule(
+    service: &Service,
+    publication: &Publication,
+    now: UnixTime,
+) -> Result<(Rule, Record), Failure> {
     published::check(service, publication, Party::Client)?;
     let rule = publication
         .set

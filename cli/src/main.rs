@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod key;
 mod lint;
+mod mint;
 mod outcome;
 mod output;
 mod published;
@@ -59,6 +60,7 @@ const EXIT_CODES: &str = "Exit codes: 0 conforming or fine; 1 not; 2 usage, bad 
 #[derive(Debug, Subcommand)]
 enum Command {
     Compose(compose::Args),
+    Mint(mint::Args),
     Verify(verify::Args),
     Resolve(resolve::Args),
     Explain(explain::Args),
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
     let mut out = Output::new(cli.json, cli.color);
     let result = match cli.command {
         Command::Compose(args) => compose::run(&args, &mut out),
+        Command::Mint(args) => mint::run(&args, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),
         Command::Resolve(args) => resolve::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),

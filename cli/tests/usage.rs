@@ -9,8 +9,9 @@ use std::{
 
 use support::{APL, DESTINATION, HASHED, MACED, Run, SECRET_HEX, SOURCE, file, ssa, text};
 
-const SUBCOMMANDS: [&[&str]; 17] = [
+const SUBCOMMANDS: [&[&str]; 18] = [
     &["compose"],
+    &["mint"],
     &["verify"],
     &["resolve"],
     &["explain"],
