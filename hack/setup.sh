@@ -329,6 +329,8 @@ if wanted native; then
   setup_apt_tool ip iproute2 "tests of ssa-cluster compare what it shows"
   setup_apt_tool nft nftables "ssa-cluster sets its ruleset with it"
   setup_apt_tool knotd knot "tests of ssa resolve query it too"
+  setup_apt_tool redis-server redis-server "the key-value store of the tests of ssa-client"
+  setup_apt_tool python3 python3 "the servers of the tests of ssa-client"
   setup_stores
   setup_apt_tool valgrind valgrind "tests and make bench-rules count instructions with it"
 fi

@@ -116,6 +116,7 @@ slowest() {
 group_native() {
   step native "cargo test: the workspace, with its doctests" cargo test --workspace --locked --no-fail-fast
   slowest native
+  step wheel "maturin: the Python wheel of the client library is built, installed and tried" "$root/hack/wheel.sh"
   step constant-time "cargo test: MAC comparison is constant-time in optimised code too" "$root/hack/constant-time.sh"
 }
 

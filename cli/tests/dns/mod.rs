@@ -1,5 +1,7 @@
 //! DNS servers to ask: BIND and Knot as they are, and one that answers what no real server would.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
@@ -58,6 +60,11 @@ impl Server {
                 "{kind:?} does not answer on port {port}; it said:\n{log}"
             );
         }
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The server by IPv4, as `--server` takes it.
