@@ -194,12 +194,12 @@ pub(crate) struct Planner<'a> {
 }
 
 impl State {
-    /// Plans for a want. `has_failed` says which addresses failed recently.
+    /// Plans for a want. `failed_at` says when an address failed, if it did so recently.
     pub(crate) fn plan(
         &self,
         want: &Want<'_>,
         limits: Limits,
-        has_failed: impl Fn(Ipv6Addr, UnixTime) -> bool,
+        failed_at: impl Fn(Ipv6Addr, UnixTime) -> Option<UnixTime>,
         random: &mut impl RandomBits,
     ) -> Result<Plan, PlanFault> {
         let time = want.time.map_or_else(clock::now, UnixTime);
@@ -219,7 +219,7 @@ impl State {
             time,
             port: self.port.unwrap_or(want.port),
         };
-        planner.plan(want, std::iter::empty(), |address| has_failed(address, time), random)
+        planner.plan(want, std::iter::empty(), |address| failed_at(address, time), random)
     }
 
     fn no_record(&self, time: UnixTime) -> PlanFault {
@@ -238,7 +238,7 @@ impl Planner<'_> {
         &self,
         want: &Want<'_>,
         failed: impl Iterator<Item = Candidate> + Clone,
-        has_failed: impl Fn(Ipv6Addr) -> bool,
+        failed_at: impl Fn(Ipv6Addr) -> Option<UnixTime>,
         random: &mut impl RandomBits,
     ) -> Result<Plan, PlanFault> {
         let rule = self.rule;
@@ -267,7 +267,7 @@ impl Planner<'_> {
         let most = self.most(want);
         let mut known: ArrayVec<Candidate, MAX_TARGETS> = ArrayVec::new();
         let mut targets: ArrayVec<Target, MAX_TARGETS> = ArrayVec::new();
-        let mut later: ArrayVec<Target, MAX_TARGETS> = ArrayVec::new();
+        let mut later: ArrayVec<(UnixTime, Target), MAX_TARGETS> = ArrayVec::new();
         while known.len() < most {
             let passed = failed.clone().chain(known.iter().copied());
             let chosen = match self.choose(&connection, &passed, random) {
@@ -280,14 +280,15 @@ impl Planner<'_> {
                 break;
             }
             let target = Target::new(chosen, self.port);
-            if has_failed(chosen.candidate.address.0) {
-                later.push(target);
-            } else {
-                targets.push(target);
+            match failed_at(chosen.candidate.address.0) {
+                Some(at) => later.push((at, target)),
+                None => targets.push(target),
             }
             known.push(chosen.candidate);
         }
-        targets.extend(later);
+        // Of those that failed, the one that may have come back since.
+        later.sort_by_key(|(at, _)| *at);
+        targets.extend(later.into_iter().map(|(_, target)| target));
         Ok(Plan {
             targets,
             from: rule.from(),

@@ -103,8 +103,8 @@ impl Service {
     pub fn plan(&self, want: &Want<'_>, random: &mut impl RandomBits) -> Result<Plan, PlanError> {
         let state = self.state();
         let failed = self.failed();
-        let has_failed = |address, now| failed.contains(address, now);
-        let plan = state.plan(want, self.0.options.limits, has_failed, random);
+        let failed_at = |address, now| failed.failed_at(address, now);
+        let plan = state.plan(want, self.0.options.limits, failed_at, random);
         plan.map_err(|fault| self.error(fault))
     }
 
@@ -123,7 +123,7 @@ impl Service {
             .map_or(1, |(rule, _)| rule.replicas());
         let plan = |replica| {
             let want = want.time(time).replica(replica);
-            let plan = state.plan(&want, self.0.options.limits, |_, _| false, random);
+            let plan = state.plan(&want, self.0.options.limits, |_, _| None, random);
             plan.map(|plan| plan.first())
         };
         let targets: Result<Vec<Target>, PlanFault> = (0..replicas).map(plan).collect();
