@@ -2,7 +2,7 @@
 # Builds the Python wheel of the client library, installs it into a folder of its own and tries it there. Exits 77 if a tool
 # is missing and cannot be installed.
 #
-#   hack/wheel.sh            builds without optimisation and runs client/c/python/test_client.py in namespaces of its own
+#   hack/wheel.sh            builds without optimisation and runs client/c/tests/wheel.py in namespaces of its own
 #   hack/wheel.sh --release  only builds, optimised; prints the path
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -29,4 +29,4 @@ installed=$(mktemp -d)
 trap 'rm -rf "$installed"' EXIT
 python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-index \
   --target "$installed" "$wheel" >&2
-PYTHONPATH=$installed:$kept "$root/hack/namespaces.sh" python3 -B "$root/client/c/python/test_client.py"
+PYTHONPATH=$installed:$kept "$root/hack/namespaces.sh" python3 -B "$root/client/c/tests/wheel.py"

@@ -20,7 +20,7 @@
 //!
 //! let request = hyper::Request::get("http://store.example/cas/x").body(Empty::<Bytes>::new())?;
 //! let plan = routed.plan(&request)?;
-//! assert_eq!(plan.first().address.to_string(), "[2001:db8:5:0:80::]:80");
+//! assert_eq!(plan.first().address.to_string(), "[2001:db8:5:0:8240::]:80");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

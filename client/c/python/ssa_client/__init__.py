@@ -133,7 +133,7 @@ class Service:
         """Returns the targets for an object key, in the order in which they are to be tried."""
         want = _Want(port, key, chunk, replica, source, time, targets, fixed_order)
         found = ffi.new("struct Target[]", MAX_TARGETS)
-        count = ffi.new("size_t *")
+        count = ffi.new("uintptr_t *")
         _call(lib.ssa_plan, self._service, want.raw, found, MAX_TARGETS, count)
         return [_target(found[place]) for place in range(min(count[0], MAX_TARGETS))]
 
