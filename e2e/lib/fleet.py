@@ -174,7 +174,8 @@ class Fleet:
     def takers(self) -> dict[IPv6Network, str]:
         """Returns who serves new flows of each prefix: the owner, or the recipient of a move from Arm on."""
         found = self.owners()
-        for move in self.moves():
+        # Of two moves of a prefix the later one counts.
+        for move in sorted(self.moves(), key=epoch):
             to, giver = move["spec"]["to"], move["spec"].get("from")
             if (move.get("status") or {}).get("turnedBack"):
                 to = giver
@@ -238,6 +239,11 @@ def limited(program: str) -> list[str]:
 def phase(move: dict[str, Any]) -> str:
     """Returns the phase of a move."""
     return (move.get("status") or {}).get("phase", "Prepare")
+
+
+def epoch(move: dict[str, Any]) -> int:
+    """Returns the epoch of a move."""
+    return max(int(move["spec"]["epoch"]), int((move.get("status") or {}).get("epoch", 0)))
 
 
 def owner_of(owners: Mapping[IPv6Network, str], address: str | IPv6Address) -> str:

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{EndpointName, Handover, Map, Metric, Ownership, Phase, View};
+use ssa_slices::handover::{EndpointName, Handover, Map, Metric, Ownership, Phase, View, overlap};
 
 use crate::followed::Objects;
 use crate::heartbeat::{SetId, SetState, Standing, State, Told};
@@ -102,17 +102,22 @@ pub(super) fn view<'a>(
 
 /// Returns what is known at first: what the kernel went on with while no agent was there.
 fn before(me: &EndpointName, map: &Map, handovers: &[Handover], found: &Found) -> View {
-    let is_mine = |prefix: Ipv6Net| {
-        let arms = |one: &&Handover| one.to == *me && one.phase == Phase::Arm && one.prefixes.contains(&prefix);
-        map.standby(prefix) == Some(me) || handovers.iter().any(|one| arms(&one))
+    let arms = |prefix: Ipv6Net| {
+        let mut mine = handovers.iter().filter(|one| one.to == *me && one.phase == Phase::Arm);
+        mine.find(|one| one.prefixes.contains(&prefix))
+    };
+    // By a handover it is whoever gives it, whom the map may not name yet.
+    let owner = |prefix: Ipv6Net| match arms(prefix) {
+        Some(handover) => handover.from.as_ref(),
+        None => map.owner(prefix).filter(|_| map.standby(prefix) == Some(me)),
     };
     let best = found
         .announced
         .iter()
         .filter(|(_, metric)| **metric == Metric::Taken.value());
     let taken = best.filter_map(|(prefix, _)| {
-        let owner = map.owner(*prefix).filter(|owner| *owner != me)?;
-        is_mine(*prefix).then(|| (*prefix, owner.clone()))
+        let owner = owner(*prefix).filter(|owner| *owner != me)?;
+        Some((*prefix, owner.clone()))
     });
     View {
         taken: taken.collect(),
@@ -132,10 +137,19 @@ pub(super) fn of(me: &EndpointName, map: &Map, handovers: &[Handover]) -> BTreeS
             _ => {}
         }
     }
-    for handover in handovers.iter().filter(|one| one.phase.is_open()) {
+    let open = || handovers.iter().filter(|one| one.phase.is_open());
+    for handover in open() {
+        // Whoever has flows by a handover that this one goes on from is asked for them by the new owner.
+        let before = open().filter(|one| one.is_before(handover, map.ownership()));
+        let before: Vec<&Handover> = before.collect();
         for prefix in &handover.prefixes {
             let standby = map.standby(*prefix).into_iter();
-            let all: Vec<&EndpointName> = standby.chain(&handover.from).chain([&handover.to]).collect();
+            let first = before
+                .iter()
+                .filter(|one| one.prefixes.iter().any(|other| overlap(*other, *prefix)));
+            let first = first.flat_map(|one| &one.from);
+            let all = standby.chain(&handover.from).chain([&handover.to]).chain(first);
+            let all: Vec<&EndpointName> = all.collect();
             if all.contains(&me) {
                 peers.extend(all.into_iter().cloned());
             }

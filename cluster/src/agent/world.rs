@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use ssa_slices::handover::{self, Admission, Handover, KernelRoute, Map, Ownership, View};
+use ssa_slices::handover::{self, Admission, Handover, KernelRoute, Map, Ownership, View, overlap};
 
 use super::load::{self, OfSet};
 use super::peers::{self, Circumstances};
@@ -23,6 +23,8 @@ pub(super) struct Part {
     pub(super) maps: Vec<AppliedMap>,
     /// The open moves that it takes part in, with their prefixes.
     pub(super) moves: Vec<SliceMove>,
+    /// Open moves of others that these go on from: it has routes by them too.
+    pub(super) before: Vec<SliceMove>,
     /// What it was given and may not have.
     pub(super) refused: BTreeSet<Ipv6Net>,
     /// Whether it has something that others would have to take before it ends.
@@ -76,10 +78,17 @@ impl Objects {
             let fenced = handover::fences(&me, map, &handovers, view);
             part.exclusive |= map.ownership() == Ownership::Exclusive && (listed.contains(set) || !fenced.is_empty());
             fences.extend(fenced);
-            let mine = moves.into_iter().filter(|one| {
-                !one.status.phase.is_final() && (one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint))
+            let (mine, others): (Vec<_>, Vec<_>) = moves
+                .into_iter()
+                .zip(&handovers)
+                .filter(|(one, _)| !one.status.phase.is_final())
+                .partition(|(one, _)| one.spec.to == *endpoint || one.spec.from.as_ref() == Some(endpoint));
+            let before = others.into_iter().filter(|(_, other)| {
+                let mut mine = mine.iter();
+                mine.any(|(_, mine)| other.is_before(mine, map.ownership()) && share_addresses(other, mine))
             });
-            part.moves.extend(mine.cloned());
+            part.before.extend(before.map(|(one, _)| one.clone()));
+            part.moves.extend(mine.into_iter().map(|(one, _)| one.clone()));
             let slices = Slices::of(&me, map, self.slice_length(set));
             part.slices.insert(set.clone(), slices);
             part.serves |= !view.taken.is_empty() || map.owned().any(|(_, owner)| *owner == me);
@@ -161,7 +170,7 @@ impl Part {
                 .iter()
                 .all(|prefix| !self.refused.contains(&prefix.net()))
         };
-        let observed = self.moves.iter().filter(may).map(|one| {
+        let observed = self.moves.iter().chain(&self.before).filter(may).map(|one| {
             let (flows, forwarded) = of(one);
             ObservedMove {
                 name: one.name().clone(),
@@ -174,6 +183,12 @@ impl Part {
         });
         observed.collect()
     }
+}
+
+/// Says whether two handovers have an address in common.
+fn share_addresses(one: &Handover, other: &Handover) -> bool {
+    let mut all = one.prefixes.iter();
+    all.any(|prefix| other.prefixes.iter().any(|other| overlap(*prefix, *other)))
 }
 
 fn tunnel(endpoint: &SliceEndpoint) -> Ipv6Addr {

@@ -9,6 +9,7 @@
 
 mod balance;
 mod calm;
+mod chains;
 #[cfg(target_os = "linux")]
 mod events;
 mod everything;

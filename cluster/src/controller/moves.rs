@@ -6,6 +6,7 @@ use ssa_slices::handover::{self, Awaited, Facts, Handover, Map, Next, Phase, Pro
 
 use super::{
     Options,
+    chains::Chains,
     leases::{Leased, is_silent},
     liveness::Liveness,
 };
@@ -82,6 +83,7 @@ pub(super) struct Around<'a> {
     pub(super) nodes: &'a [SliceNode],
     pub(super) liveness: &'a Liveness<Option<Timestamp>>,
     pub(super) leased: &'a Leased,
+    pub(super) chains: &'a Chains<'a>,
     pub(super) options: &'a Options,
     pub(super) now: Duration,
 }
@@ -115,10 +117,12 @@ impl Around<'_> {
     }
 
     /// Says whether the endpoint that gets a move's prefixes leaves, while the one that gives them serves on: flows that
-    /// are still there stay where they are if the prefixes go back at once.
+    /// are still there stay where they are if the prefixes go back at once. As long as nothing has changed, they go at once
+    /// to somebody who stays.
     fn recipient_leaves(&self, one: &SliceMove) -> bool {
         let serves = |name: &Name| self.endpoints.get(name).is_some_and(|one| self.serves(one));
-        one.giver().is_some_and(serves) && !serves(one.taker())
+        let goes_back = one.status.phase == crate::objects::Phase::Prepare || one.giver().is_some_and(serves);
+        goes_back && !serves(one.taker())
     }
 
     /// Says whether an endpoint of a set is there and not ready yet.
@@ -141,6 +145,32 @@ impl Around<'_> {
     fn observed<'a>(&'a self, endpoint: &Name, one: &SliceMove) -> Option<&'a ObservedMove> {
         let status = &self.reports(endpoint)?.status;
         status.moves.iter().find(|observed| observed.name == *one.name())
+    }
+
+    /// Says whether whoever takes part in moves that go on from one has reported its phase too, or is lost.
+    fn have_followed(&self, one: &SliceMove) -> bool {
+        let later = self.chains.later(one).iter();
+        let mut sides = later.flat_map(|later| later.giver().into_iter().chain([later.taker()]));
+        let wanted = one.handover().progress();
+        sides.all(|side| {
+            let Side { lost, reached, .. } = self.side(side, one);
+            lost || reached >= Some(wanted)
+        })
+    }
+
+    /// Says whether both sides of a move know that those drain which it goes on from, or are lost.
+    fn have_joined(&self, one: &SliceMove) -> bool {
+        let sides = || one.giver().into_iter().chain([one.taker()]);
+        self.chains.earlier(one).iter().all(|before| {
+            let drains = Progress {
+                epoch: handover::Epoch::new(before.epoch().get()),
+                phase: Phase::Drain,
+            };
+            sides().all(|side| {
+                let Side { lost, reached, .. } = self.side(side, before);
+                lost || reached >= Some(drains)
+            })
+        })
     }
 
     fn side(&self, endpoint: &Name, one: &SliceMove) -> Side {
@@ -198,6 +228,9 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         name.is_some_and(|name| !around.is_lost(&name))
     });
     let followed = around.nodes.iter().all(|node| has_followed(node, one.name(), progress));
+    // A router that has not heard of the third of three endpoints may take the first for as good as the second.
+    let mut later = around.chains.later(one).iter();
+    let is_announced_anew = later.any(|later| later.status.phase == crate::objects::Phase::Announce);
     let flows = observed
         .filter(|observed| self::progress(observed) >= progress && handover.phase == Phase::Drain)
         .and_then(|observed| observed.flows);
@@ -215,11 +248,15 @@ fn facts(one: &SliceMove, handover: &Handover, around: &Around<'_>, memory: &mut
         to: around.side(one.taker(), one),
         other_standby: standby_is_there,
         // A node that cannot follow must not hold up the moves of all others: it is counted as behind.
-        converged: (followed && quiet) || elapsed >= around.options.converge_limit,
+        converged: (followed && quiet && !is_announced_anew) || elapsed >= around.options.converge_limit,
         drained: giver.is_none() || flows == Some(0) || gone || elapsed >= deadline,
         cancelled: (one.spec.cancelled || too_long || around.recipient_leaves(one))
             && !one.status.turned_back
             && one.spec.reason != Reason::Failure,
+        before: !around.chains.earlier(one).is_empty(),
+        joined: around.have_joined(one),
+        goes_on: !around.chains.later(one).is_empty(),
+        followed: around.have_followed(one),
         map_names_to: named.then(|| around.map.epoch()),
     }
 }

@@ -39,6 +39,9 @@ impl Pieces {
         open: impl Iterator<Item = &'a SliceMove>,
     ) -> Self {
         let mut moving: BTreeMap<Ipv6Net, &SliceMove> = BTreeMap::new();
+        // Of two moves of a prefix the later one says who takes its new flows.
+        let mut open: Vec<&SliceMove> = open.collect();
+        open.sort_by_key(|one| one.epoch());
         for one in open {
             moving.extend(one.spec.prefixes.iter().map(|prefix| (prefix.net(), one)));
         }

@@ -37,6 +37,9 @@ pub(super) struct Wish {
     pub(super) reason: Reason,
 }
 
+/// What makes one wish: from whom, to whom, whether it is pinned there, and whether flows of others still drain.
+type Key = (Option<EndpointName>, EndpointName, bool, bool);
+
 /// A set's members and slices, by numbers.
 pub(super) struct Numbered<'a> {
     space: &'a SliceSpace,
@@ -359,17 +362,24 @@ impl<'a> Numbered<'a> {
             .collect()
     }
 
-    /// Wishes for an even spread with the fewest moves, leaving alone what is busy.
+    /// Wishes for an even spread with the fewest moves, leaving alone what is busy. What is draining goes on to anybody but
+    /// whoever has the flows.
     pub(super) fn spread(
         &self,
         replicas: Replicas,
         map: &Map,
         busy: &BTreeSet<Ipv6Net>,
+        draining: &BTreeMap<Ipv6Net, Option<EndpointName>>,
     ) -> Result<Vec<Wish>, PlanError> {
         let current = self.current(map);
         let planned = self.assignment(replicas, &current)?;
-        let mut wishes: BTreeMap<(Option<EndpointName>, EndpointName, bool), Vec<SliceId>> = BTreeMap::new();
-        let mut parts: BTreeMap<(Option<EndpointName>, EndpointName, bool), Vec<Ipv6Net>> = BTreeMap::new();
+        let mut wishes: BTreeMap<Key, Vec<SliceId>> = BTreeMap::new();
+        let mut parts: BTreeMap<Key, Vec<Ipv6Net>> = BTreeMap::new();
+        let drains = |prefix: Ipv6Net| around(draining, prefix).is_some();
+        let has_flows = |prefix: Ipv6Net, to: &EndpointName| {
+            let flows = around(draining, prefix);
+            flows.is_some_and(|(_, has)| has.as_ref() == Some(to))
+        };
         let slices = self.space.slices().zip(&planned).zip(&current).zip(&self.pinned);
         for (((slice, to), now), pin) in slices {
             let (Some(prefix), Some(name)) = (self.space.prefix_of(slice), self.name(*to)) else {
@@ -380,8 +390,8 @@ impl<'a> Numbered<'a> {
                 // Its parts have owners of their own: those who may not have any, or all where it is pinned, give theirs.
                 for (part, owner) in map.owned_within(prefix) {
                     let stays = !is_pinned && self.serves(owner);
-                    if owner != name && !stays && !is_busy(busy, part) {
-                        let key = (Some(owner.clone()), name.clone(), is_pinned);
+                    if owner != name && !stays && !is_busy(busy, part) && !has_flows(part, name) {
+                        let key = (Some(owner.clone()), name.clone(), is_pinned, drains(part));
                         parts.entry(key).or_default().push(part);
                     }
                 }
@@ -393,8 +403,8 @@ impl<'a> Numbered<'a> {
             let to = name;
             // A former member's slices look like nobody's to the planner.
             let from = map.owner(prefix);
-            if !is_busy(busy, prefix) && from != Some(to) {
-                let key = (from.cloned(), to.clone(), is_pinned);
+            if !is_busy(busy, prefix) && from != Some(to) && !has_flows(prefix, to) {
+                let key = (from.cloned(), to.clone(), is_pinned, drains(prefix));
                 wishes.entry(key).or_default().push(slice);
             }
         }
@@ -408,7 +418,7 @@ impl<'a> Numbered<'a> {
             let prefixes = as_owned(map, self.space.aggregate(slices).unwrap_or_default());
             (key, prefixes)
         });
-        let wishes = whole.chain(parts).flat_map(|((from, to, is_pinned), prefixes)| {
+        let wishes = whole.chain(parts).flat_map(|((from, to, is_pinned, _), prefixes)| {
             let reason = match &from {
                 _ if is_pinned => Reason::Manual,
                 Some(from) if drained.contains(from) => Reason::Drain,
@@ -467,6 +477,14 @@ pub fn slots(space: &SliceSpace, prefix: Ipv6Net) -> std::ops::Range<usize> {
         .slice_of(prefix.network())
         .map(|slice| usize::try_from(slice.get()).unwrap_or(usize::MAX));
     start.map_or(0..0, |start| start..start.saturating_add(1 << length))
+}
+
+/// Finds the prefix that equals or covers another one, or lies in it, of those that do not overlap each other.
+fn around<T>(prefixes: &BTreeMap<Ipv6Net, T>, prefix: Ipv6Net) -> Option<(&Ipv6Net, &T)> {
+    let around = prefixes.range(..=prefix).next_back();
+    let within = prefixes.range(prefix..).next();
+    let mut both = around.into_iter().chain(within);
+    both.find(|(other, _)| overlap(**other, prefix))
 }
 
 /// Says whether a prefix overlaps one of a set whose members do not overlap.

@@ -11,6 +11,7 @@ use ssa_slices::{
 use super::{
     Controller,
     balance::{Balancing, Loads},
+    chains::Chains,
     everything::Everything,
     maps, moves,
     moves::{Around, Memory},
@@ -60,6 +61,8 @@ impl Controller {
         let mine: Vec<&SliceMove> = everything.moves.iter().filter(of_set).collect();
         self.liveness.doubt(taken_over(&read.map, &everything.endpoints, &mine));
         let map_parts: Vec<Name> = parts.iter().map(|part| part.name().clone()).collect();
+        let open = mine.iter().copied().filter(|one| !one.status.phase.is_final());
+        let chains = Chains::new(open, set.spec.ownership);
         let around = Around {
             set: &set.spec,
             map: &read.map,
@@ -68,6 +71,7 @@ impl Controller {
             nodes: &everything.nodes,
             liveness: &self.liveness,
             leased: &self.leased,
+            chains: &chains,
             options: &self.options,
             now,
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::Ipv6Net;
 use ssa_slices::{
     PlanError, Replicas,
-    handover::{EndpointName, Map, Next, overlap},
+    handover::{EndpointName, Handover, Map, Next, overlap},
 };
 
 use super::{
@@ -100,16 +100,20 @@ pub(super) fn wishes(
     wishes.extend(failures);
     if numbered.can_serve() && spreads > 0 {
         let arrived = arrived(around.map, open);
-        wishes.extend(numbered.spread(replicas, &arrived, &busy)?.into_iter().take(spreads));
+        let draining = around.chains.may_go_on(open, members, around.set.ownership);
+        busy.retain(|prefix| !draining.contains_key(prefix));
+        let spread = numbered.spread(replicas, &arrived, &busy, &draining)?;
+        wishes.extend(spread.into_iter().take(spreads));
     }
     Ok(wishes)
 }
 
 /// Returns the map as it will be: what is on its way counts where it goes to, for it may take as long as its flows last.
 pub(super) fn arrived(map: &Map, open: &[(&SliceMove, Next)]) -> Map {
-    open.iter().fold(map.clone(), |map, (one, _)| {
-        let handover = one.handover();
-        map.with_owner(&handover.prefixes, &handover.to, map.epoch())
+    let mut handovers: Vec<Handover> = open.iter().map(|(one, _)| one.handover()).collect();
+    handovers.sort_by_key(|one| one.epoch);
+    handovers.iter().fold(map.clone(), |map, one| {
+        map.with_owner(&one.prefixes, &one.to, map.epoch())
     })
 }
 

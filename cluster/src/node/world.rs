@@ -93,16 +93,17 @@ impl World {
                     _ => None,
                 }));
             }
+            let gone_on = gone_on(&handovers);
             let both = moves.iter().zip(&handovers);
             let open = both.filter(|(one, _)| !one.status.phase.is_final());
             part.moves
-                .extend(open.map(|(one, handover)| self.followed(one, handover)));
+                .extend(open.map(|(one, handover)| self.followed(one, handover, &gone_on)));
         }
         part
     }
 
     /// Says where the prefixes of a move lead once everybody has followed it.
-    fn followed(&self, one: &SliceMove, handover: &Handover) -> Followed {
+    fn followed(&self, one: &SliceMove, handover: &Handover, gone_on: &BTreeMap<Ipv6Net, handover::Epoch>) -> Followed {
         let to = self
             .objects
             .endpoints
@@ -111,7 +112,10 @@ impl World {
         // Before that nothing is announced otherwise than before.
         let changed = handover.phase >= Phase::Announce;
         let ways = to.filter(|_| changed).into_iter().flat_map(|to| {
-            let prefixes = handover.prefixes.iter();
+            let prefixes = handover.prefixes.iter().filter(|prefix| {
+                let mut within = gone_on.range(**prefix..).take_while(|(one, _)| prefix.contains(*one));
+                within.all(|(_, epoch)| *epoch <= handover.epoch)
+            });
             prefixes.map(|prefix| (*prefix, to.spec.address))
         });
         Followed {
@@ -121,4 +125,20 @@ impl World {
             ways: ways.collect(),
         }
     }
+}
+
+/// Returns the prefixes that lead to the new owners of open handovers by now, each with the greatest epoch: those before say
+/// no more where they lead.
+fn gone_on(handovers: &[Handover]) -> BTreeMap<Ipv6Net, handover::Epoch> {
+    let mut found: BTreeMap<Ipv6Net, handover::Epoch> = BTreeMap::new();
+    let announced = handovers
+        .iter()
+        .filter(|one| one.phase.is_open() && one.phase >= Phase::Announce);
+    for one in announced {
+        for prefix in &one.prefixes {
+            let epoch = found.entry(*prefix).or_default();
+            *epoch = one.epoch.max(*epoch);
+        }
+    }
+    found
 }

@@ -19,6 +19,7 @@ use ssa_cluster::{
     },
     store::{Answer, Backend, Events, Memory, Part, Raw, RawList, Store, StoreError},
 };
+use ssa_slices::handover::Ownership::Available;
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -290,9 +291,10 @@ impl Cluster {
             } else if status.refused.is_empty() {
                 status.refused = owned.flat_map(|one| one.owned.iter().copied()).take(3).collect();
             }
-            let mine = moves
-                .iter()
-                .filter(|one| !one.status.phase.is_final() && (one.giver() == Some(&own) || *one.taker() == own));
+            let open = || moves.iter().filter(|one| !one.status.phase.is_final());
+            let is_side = |one: &SliceMove| one.giver() == Some(&own) || *one.taker() == own;
+            let goes_on = |one: &SliceMove| open().any(|later| is_side(later) && goes_on(one, later));
+            let mine = open().filter(|one| is_side(one) || goes_on(one));
             let can_come = |one: &&SliceMove| holds || one.status.phase != Phase::Prepare || *one.taker() != own;
             let observed = mine.filter(can_come).map(|one| ObservedMove {
                 name: one.name().clone(),
@@ -307,7 +309,8 @@ impl Cluster {
         }
     }
 
-    /// Holds the store against what must always be so: each address has one owner, and is in one open move at most.
+    /// Holds the store against what must always be so: each address has one owner, and is in one open move at most, or in two
+    /// of which one goes on from the other.
     async fn check(&self) -> BTreeMap<String, BTreeSet<Reason>> {
         let maps = self.store.list::<SliceMapSpec>().await.unwrap().objects;
         let owned: usize = maps
@@ -321,19 +324,26 @@ impl Cluster {
             "{owned} parts of slices have an owner"
         );
         let moves = self.store.list::<SliceMoveSpec>().await.unwrap().objects;
-        let mut open: Vec<_> = moves
-            .iter()
-            .filter(|one| !one.status.phase.is_final())
-            .flat_map(|one| one.spec.prefixes.iter().copied())
+        let open = moves.iter().filter(|one| !one.status.phase.is_final());
+        let mut open: Vec<_> = open
+            .flat_map(|one| one.spec.prefixes.iter().map(move |prefix| (*prefix, one)))
             .collect();
-        open.sort_unstable();
-        for pair in open.windows(2) {
-            assert!(
-                !pair[0].covers(pair[1]),
-                "{} and {} are both in open moves",
-                pair[0],
-                pair[1]
-            );
+        open.sort_unstable_by_key(|(prefix, one)| (*prefix, one.epoch()));
+        for (place, (prefix, one)) in open.iter().enumerate() {
+            let within = open
+                .iter()
+                .skip(place + 1)
+                .take_while(|(other, _)| prefix.covers(*other));
+            for (other, later) in within {
+                let both = format!(
+                    "{prefix} of {} and {other} of {} are both in open moves",
+                    one.name(),
+                    later.name()
+                );
+                assert!(goes_on(one, later), "{both}");
+            }
+            let same = open.iter().filter(|(other, _)| other == prefix).count();
+            assert!(same <= 2, "{prefix} is in {same} open moves");
         }
         moves
             .into_iter()
@@ -478,6 +488,24 @@ impl Cluster {
         begun
     }
 
+    /// Who takes new flows of each slice: the owner, or the recipient of its last move from Arm on.
+    pub(crate) async fn takers(&self) -> Vec<String> {
+        let mut takers = self.owners().await;
+        let mut moves = self.store.list::<SliceMoveSpec>().await.unwrap().objects;
+        moves.retain(|one| !one.status.phase.is_final() && one.status.phase >= Phase::Arm);
+        moves.sort_by_key(SliceMove::epoch);
+        for one in moves {
+            for prefix in &one.spec.prefixes {
+                let slices = prefix.net().subnets(64 + self.bits).unwrap();
+                for slice in slices {
+                    let place = (u128::from(slice.addr()) << 64 >> (128 - self.bits)) as usize;
+                    takers[place] = one.taker().to_string();
+                }
+            }
+        }
+        takers
+    }
+
     pub(crate) async fn counts(&self) -> Vec<usize> {
         let owners = self.owners().await;
         let count = |number: usize| owners.iter().filter(|owner| **owner == format!("e{number}")).count();
@@ -511,6 +539,13 @@ impl Cluster {
         }
         panic!("{called} never is in {phase:?}");
     }
+}
+
+/// Says whether a move goes on from another one.
+pub(crate) fn goes_on(one: &SliceMove, later: &SliceMove) -> bool {
+    let mut prefixes = one.spec.prefixes.iter();
+    let shared = prefixes.any(|prefix| later.spec.prefixes.iter().any(|other| prefix.covers(*other)));
+    shared && one.handover().is_before(&later.handover(), Available)
 }
 
 /// How many 256ths of a slice a prefix has.

@@ -1,6 +1,7 @@
 //! The controller with agents that have no kernels: they report at once what the store asks of them.
 
 mod balance;
+mod chains;
 mod dry;
 mod exclusive;
 mod pods;

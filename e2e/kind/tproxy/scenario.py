@@ -1,8 +1,9 @@
 """Where sidecars use TPROXY, pods go while clients with open connections use them, and none of these notices.
 
-Topology: that of kind-scale, with four pods that are ready at once.
+Topology: that of kind-scale, with four pods that are ready at once, and are replaced two at a time.
 
-Expected: 4 → 2 pods with 0 failures of any kind.
+Expected: `kubectl rollout restart`, in which the first two pods give slices to those that are replaced next, and 4 → 2
+pods, each with 0 failures of any kind.
 """
 
 from lib.cluster import Cluster, Service
@@ -16,13 +17,20 @@ TPROXY = Service(FILES.published()["tproxy"])
 
 
 def run(stage: Cluster) -> None:
-    servers = Servers(replicas=4, interception="TPROXY")
+    rolling = {"maxSurge": 2, "maxUnavailable": 2}
+    servers = Servers(replicas=4, interception="TPROXY", rolling=rolling)
     client = start(stage, TPROXY, FILES.text("zone"), FILES.text("values.yaml"), servers)
     users = Users(stage, client, TPROXY)
-    before = users.now()
-    stage.kubectl("scale", "deploy/web", "--replicas=2")
-    stage.rolled_out("deploy/web")
-    gone(stage)
-    stage.settled("tproxy", SELECTOR)
-    users.claim("4 to 2", before)
+    steps = {
+        "rollout restart, two at a time": ("rollout", "restart", "deploy/web"),
+        "4 to 2": ("scale", "deploy/web", "--replicas=2"),
+    }
+    for what, command in steps.items():
+        stage.note(what)
+        before = users.now()
+        stage.kubectl(*command)
+        stage.rolled_out("deploy/web")
+        gone(stage)
+        stage.settled("tproxy", SELECTOR)
+        users.claim(what, before)
     users.end()

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use ipnet::Ipv6Net;
 
+use super::open::{Open, Part};
 use super::prefixes::subtract_all;
-use super::routes::{Part, View, open_parts};
+use super::routes::View;
 use super::{EndpointName, Handover, Map, Ownership, Phase};
 
 /// New flows that the kernel of one endpoint refuses, so that no two endpoints accept at once.
@@ -38,7 +39,7 @@ pub fn fences(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: 
     for (prefix, _) in map.owned().filter(|(_, owner)| *owner == endpoint) {
         fences.insert(prefix, (view.rejoined, view.rejoined));
     }
-    for Part { prefix, handover } in open_parts(map, handovers) {
+    for Part { prefix, handover, .. } in Open::new(map, handovers).parts {
         let fence = if handover.to == *endpoint {
             match handover.phase {
                 Phase::Prepare => (true, true),

@@ -15,13 +15,16 @@
 //! | opens a flow | delivered | delivered | to that peer | to the peer of `Outgoing` |
 //! | belongs to a flow that this endpoint does not know | delivered (reset) | to that peer | to that peer | to the peer of `Incoming` |
 //!
-//! A packet that comes out of a tunnel is delivered, whatever it is: nothing loops.
+//! A packet that comes out of a tunnel is delivered if it opens a flow or this endpoint knows its flow. Else it goes on once
+//! more, to the peer of `Incoming` or else of `Outgoing`, and is delivered there, whatever it is: nothing loops. That is why
+//! the flows of three endpoints can be told apart, [and not of more](Handover::is_before).
 
 mod epoch;
 mod fence;
 pub mod lease;
 mod map;
 mod name;
+mod open;
 mod phase;
 mod prefixes;
 mod routes;

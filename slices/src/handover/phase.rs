@@ -99,6 +99,25 @@ impl Handover {
         }
     }
 
+    /// Says whether a later handover of one of its prefixes goes on from where this one is.
+    ///
+    /// While flows of the old owner drain, the new owner may give the prefix on to a third endpoint. That one asks the first
+    /// for flows that it does not know, and the first passes on to the second what it does not know either. A fourth is out of
+    /// reach. It is the same where the later one was turned back, and the prefix is the second's again.
+    ///
+    /// The later one does not get ready before the earlier one drains, whatever somebody has seen of it yet.
+    ///
+    /// With exclusive ownership no handover begins before the one before it has ended.
+    #[must_use]
+    pub fn is_before(&self, later: &Self, ownership: Ownership) -> bool {
+        ownership == Ownership::Available
+            && self.epoch < later.epoch
+            && self.phase >= Phase::Arm
+            && self.phase.is_open()
+            && (later.from.as_ref() == Some(&self.to) || later.to == self.to)
+            && self.from.as_ref() != Some(&later.to)
+    }
+
     /// Returns the handover that undoes this one: the old owner takes new flows again, and those of the new owner drain.
     ///
     /// `None` if there is no old owner. The new handover begins where both sides may have flows. With exclusive ownership

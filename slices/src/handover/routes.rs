@@ -1,11 +1,11 @@
 //! What the kernel of one endpoint holds.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
 
 use ipnet::Ipv6Net;
 
-use super::prefixes::{overlap, subtract_all};
+use super::open::{Open, Part};
+use super::prefixes::subtract_all;
 use super::{EndpointName, Handover, Map, Ownership, Phase};
 
 /// One route in the kernel of an endpoint.
@@ -108,7 +108,14 @@ impl View {
     ///
     /// To be called whenever the map, a handover or the set of lost peers has changed.
     pub fn take(&mut self, endpoint: &EndpointName, map: &Map, handovers: &[Handover]) {
-        self.taken.retain(|prefix, owner| map.owner(*prefix) == Some(owner));
+        let goes_on = |prefix: &Ipv6Net, owner: &EndpointName| {
+            let mut open = handovers.iter().filter(|one| one.phase.is_open());
+            open.any(|one| one.to == *endpoint && one.from.as_ref() == Some(owner) && one.prefixes.contains(prefix))
+        };
+        self.taken.retain(|prefix, owner| {
+            let (owner, now): (&EndpointName, _) = (owner, map.owner(*prefix));
+            now == Some(owner) || (now != Some(endpoint) && goes_on(prefix, owner))
+        });
         let mut owned = map.owned().filter(|(_, owner)| *owner == endpoint);
         self.rejoined = self.rejoined && owned.any(|(prefix, _)| map.standby(prefix).is_some());
         // With exclusive ownership two that do not know of each other must not take the same: the leader alone gives, and
@@ -129,7 +136,7 @@ impl View {
                 taken.insert(owned, owner.clone());
             }
         }
-        for Part { prefix, handover } in open_parts(map, handovers) {
+        for Part { prefix, handover, .. } in Open::new(map, handovers).parts {
             if let Some(from) = handover.from.as_ref().filter(|from| gone(from))
                 && handover.to == *endpoint
                 && handover.phase == Phase::Arm
@@ -150,61 +157,24 @@ impl View {
 ///
 /// It is a function of its arguments alone: an agent that was restarted, or has missed any number of changes, comes to the
 /// same routes as one that saw them all. Closed handovers count for nothing; where open ones overlap, the one with the
-/// greatest epoch decides. A handover that is done counts until the map is later than it: whichever of the two an agent
-/// sees first, the new owner keeps what it has got.
+/// greatest epoch decides, and whoever has flows by the one [before](Handover::is_before) it is reached. A handover that is
+/// done counts until the map is later than it: whichever of the two an agent sees first, the new owner keeps what it has got.
 #[must_use]
 pub fn routes(endpoint: &EndpointName, map: &Map, handovers: &[Handover], view: &View) -> BTreeSet<KernelRoute> {
-    let open = open_parts(map, handovers);
+    let open = Open::new(map, handovers);
     let mut held = Held::default();
     owner(endpoint, map, &open, view, &mut held);
     standby(endpoint, map, &open, view, &mut held);
-    for part in &open {
+    for part in open.all() {
         if part.handover.to == *endpoint {
             new_owner(part, view, &mut held);
         } else if part.handover.from.as_ref() == Some(endpoint) {
-            old_owner(part, map.ownership(), view, &mut held);
+            old_owner(endpoint, part, map.ownership(), view, &mut held);
+        } else if part.before.is_some_and(|before| before.from.as_ref() == Some(endpoint)) {
+            first_owner(part, view, &mut held);
         }
     }
     held.into_routes(view)
-}
-
-/// A prefix of an open handover.
-pub(super) struct Part<'a> {
-    pub(super) prefix: Ipv6Net,
-    pub(super) handover: &'a Handover,
-}
-
-/// Lists the prefixes of open handovers, none of which overlap, and of those that the map does not know to be done.
-pub(super) fn open_parts<'a>(map: &Map, handovers: &'a [Handover]) -> Vec<Part<'a>> {
-    let counts = |one: &&Handover| one.phase.is_open() || (one.phase == Phase::Done && map.epoch() < one.epoch);
-    let mut open: Vec<&Handover> = handovers.iter().filter(counts).collect();
-    open.sort_by_key(|one| core::cmp::Reverse(one.epoch));
-    let mut parts: BTreeMap<Ipv6Net, &Handover> = BTreeMap::new();
-    for handover in open {
-        for prefix in &handover.prefixes {
-            let around = parts.range(..=*prefix).next_back();
-            let within = parts.range(*prefix..).next();
-            if [around, within]
-                .into_iter()
-                .flatten()
-                .all(|(other, _)| !overlap(*prefix, *other))
-            {
-                parts.insert(*prefix, handover);
-            }
-        }
-    }
-    parts
-        .into_iter()
-        .map(|(prefix, handover)| Part { prefix, handover })
-        .collect()
-}
-
-/// The parts that overlap a prefix; parts are in ascending order and do not overlap.
-fn overlapping<'a>(open: &'a [Part<'a>], prefix: Ipv6Net) -> impl Iterator<Item = &'a Part<'a>> {
-    let start = open.partition_point(|part| part.prefix.broadcast() < prefix.network());
-    open.iter()
-        .skip(start)
-        .take_while(move |part| overlap(part.prefix, prefix))
 }
 
 /// Routes by prefix: one for each prefix and table.
@@ -238,9 +208,10 @@ impl Held {
 }
 
 /// What the map gives an owner. A part that it has given up is missing: the rest is announced in its place.
-fn owner(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, held: &mut Held) {
+fn owner(endpoint: &EndpointName, map: &Map, open: &Open<'_>, view: &View, held: &mut Held) {
     for (prefix, _) in map.owned().filter(|(_, owner)| *owner == endpoint) {
-        let given_up = overlapping(open, prefix)
+        let given_up = open
+            .overlapping(prefix)
             .filter(|part| part.handover.phase >= Phase::Withdraw && part.handover.to != *endpoint)
             .map(|part| part.prefix);
         let taker = taker(map, prefix, view);
@@ -266,7 +237,7 @@ fn taker<'a>(map: &'a Map, owned: Ipv6Net, view: &View) -> Option<&'a EndpointNa
 }
 
 /// What the map gives a standby: all that it needs to take over is there beforehand.
-fn standby(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, held: &mut Held) {
+fn standby(endpoint: &EndpointName, map: &Map, open: &Open<'_>, view: &View, held: &mut Held) {
     for (prefix, _) in map.standbys().filter(|(_, standby)| *standby == endpoint) {
         held.local.insert(prefix);
         held.announced.entry(prefix).or_insert(Metric::Standby);
@@ -275,10 +246,17 @@ fn standby(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, h
                 continue;
             }
             held.incoming.insert(owned, owner.clone());
-            if view.has_taken(owned, owner) {
+            // What a new owner announces by now needs no other way to it.
+            let is_announced = |part: &Part<'_>| {
+                let Handover { to, phase, .. } = part.handover;
+                part.prefix == owned && *phase >= Phase::Announce && to != endpoint && !view.lost.contains(to)
+            };
+            if view.has_taken(owned, owner) && !open.overlapping(owned).any(is_announced) {
                 held.announce(owned, Metric::Taken);
             }
-            for part in overlapping(open, owned).filter(|part| part.handover.phase >= Phase::Arm) {
+            for part in open.overlapping(owned).filter(|part| part.handover.phase >= Phase::Arm) {
+                // By the handover before, the owner has given its new flows away already.
+                let owner = part.before.map_or(owner, |before| &before.to);
                 beside(part, owner, map.ownership(), view, held);
             }
         }
@@ -288,7 +266,7 @@ fn standby(endpoint: &EndpointName, map: &Map, open: &[Part<'_>], view: &View, h
 /// What a standby holds for a part that changes hands between two others: it takes no new flows of it, for neither would
 /// know them.
 fn beside(part: &Part<'_>, owner: &EndpointName, ownership: Ownership, view: &View, held: &mut Held) {
-    let Part { prefix, handover } = part;
+    let Part { prefix, handover, .. } = part;
     // Most flows are with the old owner until all new ones have gone to the new owner for a while.
     let has_flows = if handover.phase >= Phase::Announce || view.lost.contains(owner) {
         &handover.to
@@ -304,11 +282,14 @@ fn beside(part: &Part<'_>, owner: &EndpointName, ownership: Ownership, view: &Vi
 }
 
 fn new_owner(part: &Part<'_>, view: &View, held: &mut Held) {
-    let Part { prefix, handover } = part;
+    let Part { prefix, handover, .. } = part;
     held.local.insert(*prefix);
     held.outgoing.remove(prefix);
     held.incoming.remove(prefix);
-    if let Some(from) = handover.from.as_ref().filter(|_| handover.phase < Phase::Release) {
+    // The first of three passes on to the second what it does not know.
+    let first = part.first().filter(|first| !view.lost.contains(*first));
+    let from = handover.from.as_ref().filter(|_| handover.phase < Phase::Release);
+    if let Some(from) = first.or(from) {
         held.incoming.insert(*prefix, from.clone());
     }
     let has_taken = handover.from.as_ref().is_some_and(|from| view.has_taken(*prefix, from));
@@ -320,13 +301,19 @@ fn new_owner(part: &Part<'_>, view: &View, held: &mut Held) {
     }
 }
 
-fn old_owner(part: &Part<'_>, ownership: Ownership, view: &View, held: &mut Held) {
-    let Part { prefix, handover } = part;
+fn old_owner(endpoint: &EndpointName, part: &Part<'_>, ownership: Ownership, view: &View, held: &mut Held) {
+    let Part {
+        prefix,
+        handover,
+        before,
+    } = part;
     let taken = view.taken_by.contains(&handover.to);
     let metric = match handover.phase {
         // Beside the whole that it is cut from, so that from here on routers compare metrics, and not lengths.
         Phase::Prepare | Phase::Arm if !taken => Metric::Owner,
         Phase::Withdraw | Phase::Done => return,
+        // Better than the first of three, which may be about to give it up.
+        _ if before.is_some() => Metric::Owner,
         _ => Metric::Former,
     };
     held.local.insert(*prefix);
@@ -338,12 +325,46 @@ fn old_owner(part: &Part<'_>, ownership: Ownership, view: &View, held: &mut Held
     if view.rejoined && ownership == Ownership::Exclusive {
         return; // a standby that does not know of this handover may have taken over
     }
-    if handover.phase >= Phase::Arm || taken {
-        if view.lost.contains(&handover.to) {
-            // It takes new flows again; those of the peer are the peer's, should it live after all.
-            held.incoming.insert(*prefix, handover.to.clone());
-        } else {
-            held.outgoing.insert(*prefix, handover.to.clone());
-        }
+    let first = part.first();
+    let hands_on = handover.phase >= Phase::Arm || taken;
+    if !hands_on || view.lost.contains(&handover.to) {
+        // It takes new flows, and there may be flows of others: of a peer that is lost, should it live after all.
+        let peer = first.or(Some(&handover.to).filter(|_| hands_on));
+        held.incoming.extend(peer.map(|peer| (*prefix, peer.clone())));
+        return;
     }
+    held.outgoing.insert(*prefix, handover.to.clone());
+    if let Some(before) = before {
+        // Of three, the second leaves it to the third to ask the first, who passes on to the second what it does not know:
+        // asked by the second, it would know no way to the third. In place of the route by the handover before, which would
+        // count for this prefix too.
+        let peer = if before.to == *endpoint {
+            Some(&handover.to)
+        } else {
+            first
+        };
+        held.incoming.extend(peer.map(|peer| (*prefix, peer.clone())));
+    }
+}
+
+/// What the first of three owners holds beside what it holds as the old owner of the handover before: the third asks it for
+/// all flows that it does not know itself.
+fn first_owner(part: &Part<'_>, view: &View, held: &mut Held) {
+    let Part {
+        prefix,
+        handover,
+        before,
+    } = part;
+    let Some(second) = before
+        .filter(|before| before.phase < Phase::Withdraw)
+        .map(|before| &before.to)
+    else {
+        return;
+    };
+    // Where it was turned back, there are two owners left.
+    if handover.phase < Phase::Arm || handover.to == *second || view.lost.contains(&handover.to) {
+        return;
+    }
+    held.outgoing.insert(*prefix, handover.to.clone());
+    held.incoming.insert(*prefix, second.clone());
 }

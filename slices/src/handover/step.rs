@@ -34,6 +34,14 @@ pub struct Facts {
     pub drained: bool,
     /// Somebody wants the handover undone.
     pub cancelled: bool,
+    /// A handover [before](Handover::is_before) this one is not over: a third endpoint has flows, and the map names it.
+    pub before: bool,
+    /// Both sides of this one have reported that the one before drains, or are lost: they know of it.
+    pub joined: bool,
+    /// A later handover [goes on](Handover::is_before) from this one.
+    pub goes_on: bool,
+    /// Whoever takes part in a later one that goes on from this has reported this phase too, or is lost.
+    pub followed: bool,
     /// The epoch in which the map came to name the new owner; none if it does not.
     pub map_names_to: Option<Epoch>,
 }
@@ -62,6 +70,10 @@ pub enum Awaited {
     Routers,
     /// Flows of the old owner are to end, or the time for that.
     Flows,
+    /// The handover before is to drain, or to be over.
+    Before,
+    /// Whoever has got the prefixes by a later handover is to report the phase.
+    Later,
     /// One side is to follow the map.
     Map,
     /// Nothing: it is over.
@@ -77,6 +89,8 @@ impl Awaited {
             Self::NewOwner => "new_owner",
             Self::Routers => "routers",
             Self::Flows => "flows",
+            Self::Before => "move_before",
+            Self::Later => "later_owner",
             Self::Map => "map",
             Self::Nothing => "nothing",
         }
@@ -90,6 +104,8 @@ impl fmt::Display for Awaited {
             Self::NewOwner => "waiting for the new owner to report the phase",
             Self::Routers => "waiting for routers to follow",
             Self::Flows => "waiting for flows of the old owner to end",
+            Self::Before => "waiting for the move before, by which the old owner got the prefixes",
+            Self::Later => "waiting for the endpoint that has got the prefixes since to report the phase",
             Self::Map => "waiting for both sides to follow the map",
             Self::Nothing => "over",
         })
@@ -141,8 +157,9 @@ impl Told<'_> {
 
     /// Nothing has changed yet, so nothing has to be undone.
     fn prepare(&self) -> Next {
-        // A standby takes over what a lost owner has; it is not this handover's to move.
-        let taken_over = self.old_owner_lost() && self.facts.other_standby;
+        // A standby takes over what a lost owner has; it is not this handover's to move. What the handover before has brought to
+        // a lost one goes back by that, for the kernel may announce it still, and no other announcement is better.
+        let taken_over = self.old_owner_lost() && (self.facts.other_standby || self.facts.before);
         if self.facts.cancelled || self.facts.to.lost || taken_over {
             return Next::Write(Phase::Aborted);
         }
@@ -151,8 +168,10 @@ impl Told<'_> {
         } else {
             Phase::Announce
         };
+        let before = (self.facts.before && !self.facts.joined).then_some(Next::Wait(Awaited::Before));
         self.new_owner()
             .or_else(|| self.old_owner())
+            .or(before)
             .unwrap_or(Next::Write(ready))
     }
 
@@ -163,8 +182,9 @@ impl Told<'_> {
         }
         // Once the new owner has let go of the old one's flows, only having nobody else is a reason to go back.
         let lets_go = self.handover.phase == Phase::Release;
-        let called_off = self.facts.cancelled && !lets_go;
-        let forsaken = self.facts.to.lost && !(lets_go && self.facts.other_standby);
+        // Three endpoints may have flows, of which only the last two handovers know: going back is for a lost one alone.
+        let called_off = self.facts.cancelled && !lets_go && !self.facts.before && !self.facts.goes_on;
+        let forsaken = self.facts.to.lost && !(lets_go && self.facts.other_standby) && !self.facts.goes_on;
         if self.old_owner_alive() && (called_off || forsaken) {
             return Next::TurnBack;
         }
@@ -177,9 +197,13 @@ impl Told<'_> {
             }
             Phase::Drain => {
                 let flows = (!self.facts.drained).then_some(Next::Wait(Awaited::Flows));
-                (flows, Phase::Release)
+                let before = self.facts.before.then_some(Next::Wait(Awaited::Before));
+                (flows.or(before), Phase::Release)
             }
-            _ => (self.new_owner(), Phase::Withdraw),
+            _ => {
+                let later = (self.facts.goes_on && !self.facts.followed).then_some(Next::Wait(Awaited::Later));
+                (self.new_owner().or(later), Phase::Withdraw)
+            }
         };
         waits.unwrap_or(Next::Write(phase))
     }

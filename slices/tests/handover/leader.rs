@@ -39,13 +39,30 @@ impl World {
             self.heard[usize::from(endpoint)] == own.up.then_some(own.kernel)
         };
         let standby = standby.filter(|one| *one != usize::from(stated.to) && !self.leader_lost.has(*one));
+        let later: Vec<&Stated> = self
+            .others(number)
+            .filter(|one| setting.goes_on(&stated, one))
+            .collect();
+        let is_told = later.iter().all(|one| one.phase != Phase::Announce);
+        let has_gone = later.iter().any(|one| one.phase > Phase::Announce);
+        let reports = |one: u8| {
+            let side = self.side(one, number, setting);
+            side.lost || side.reached >= Some(handover.progress())
+        };
         let facts = Facts {
             from: stated.from.map(|from| self.side(from, number, setting)),
             to: self.side(stated.to, number, setting),
             other_standby: standby.is_some(),
-            converged: heard(stated.to) && stated.from.is_none_or(heard) && setting.leads_to(self, &stated),
+            converged: heard(stated.to)
+                && stated.from.is_none_or(heard)
+                && is_told
+                && (has_gone || setting.leads_to(self, &stated)),
             drained: self.expired || self.is_drained(&stated, setting),
-            cancelled: self.cancelled && number == 0 && stated.epoch == 2,
+            cancelled: self.cancelled && usize::from(stated.epoch) == number + 2,
+            joined: self.has_joined(number, &stated, setting),
+            before: self.others(number).any(|one| setting.goes_on(one, &stated)),
+            goes_on: !later.is_empty(),
+            followed: later.iter().all(|one| reports(one.to) && one.from.is_none_or(reports)),
             map_names_to: setting.names_to(self.map, &stated),
         };
         match (setting.decide)(&handover, &facts) {
@@ -86,6 +103,31 @@ impl World {
             }
         }
         self.handovers[number] = Some(stated);
+    }
+
+    /// Says whether both sides of a handover know that those before it drain.
+    fn has_joined(&self, number: usize, stated: &Stated, setting: &Setting) -> bool {
+        (0..self.handovers.len()).filter(|other| *other != number).all(|other| {
+            let Some(before) = self.handovers[other].filter(|before| setting.goes_on(before, stated)) else {
+                return true;
+            };
+            let drains = Progress {
+                epoch: Epoch::new(before.epoch.into()),
+                phase: Phase::Drain,
+            };
+            let knows = |one: u8| {
+                let side = self.side(one, other, setting);
+                side.lost || side.reached >= Some(drains)
+            };
+            knows(stated.to) && stated.from.is_none_or(knows)
+        })
+    }
+
+    /// The handovers other than one.
+    fn others(&self, number: usize) -> impl Iterator<Item = &Stated> {
+        let all = self.handovers.iter().enumerate();
+        all.filter(move |(other, _)| *other != number)
+            .filter_map(|(_, one)| one.as_ref())
     }
 
     /// A host that is down has no flows; one whose agent is dead may, and only the deadline ends the wait for them.
@@ -137,6 +179,13 @@ impl World {
 }
 
 impl Setting {
+    /// Says whether a later handover goes on from one.
+    fn goes_on(&self, one: &Stated, later: &Stated) -> bool {
+        overlap(one.prefix, later.prefix)
+            && later.phase.is_open()
+            && self.handover(one).is_before(&self.handover(later), self.ownership)
+    }
+
     pub(crate) fn has_taken_from(&self, world: &World, taker: usize, owner: usize) -> bool {
         let taken = &self.taken[usize::from(world.endpoints[taker].taken)];
         taken.values().any(|from| *from == self.names[owner])

@@ -1,5 +1,6 @@
 //! Handovers in a network where everything that can happen does, in every order: [`world`].
 
+mod chain;
 mod explore;
 mod leader;
 mod lease;
@@ -32,6 +33,7 @@ const HALF_TO_B: Begin<'static> = Begin {
     owned: &[(WHOLE, 0)],
     standby: &[(WHOLE, 2)],
     handovers: &[(Some(0), 1, HALF)],
+    goes_on: None,
     probes: &[IN_HALF, REST],
     endpoints: 3,
     budget: NO_HARM,

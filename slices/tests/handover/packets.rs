@@ -63,9 +63,22 @@ impl Setting {
         let ways = self.ways(world, at, probe);
         let peer = ways.incoming.filter(|_| known.is_some()).or(ways.outgoing);
         match peer.filter(|_| known != Some(at)) {
-            Some(peer) if !world.endpoints[peer].up => End::AtDeadHost,
-            Some(peer) => self.deliver(world, peer, probe, known, true),
+            Some(peer) => self.try_at(world, peer, probe, known),
             None => self.deliver(world, at, probe, known, false),
+        }
+    }
+
+    /// A packet comes out of a tunnel for the first time: one of a flow that is not known here goes on once more.
+    fn try_at(&self, world: &World, at: usize, probe: usize, known: Option<usize>) -> End {
+        if !world.endpoints[at].up {
+            return End::AtDeadHost;
+        }
+        let ways = self.ways(world, at, probe);
+        let next = ways.incoming.or(ways.outgoing);
+        match next.filter(|_| known.is_some_and(|known| known != at)) {
+            Some(next) if !world.endpoints[next].up => End::AtDeadHost,
+            Some(next) => self.deliver(world, next, probe, known, true),
+            None => self.deliver(world, at, probe, known, true),
         }
     }
 
@@ -90,7 +103,11 @@ impl Setting {
             let own: &Endpoint = &world.endpoints[one];
             own.up && own.lost == Set::default() && own.taken == 0 && !own.rejoined
         };
-        self.rehash || (self.steady && !world.expired && (0..self.count()).all(calm))
+        // Who has given up a third endpoint asks the first, and not it, for its kernel may be gone as well.
+        let [first, later, _] = world.handovers;
+        let went_back =
+            self.goes_on.is_some() && later.is_some_and(|later| first.is_some_and(|one| one.to == later.to));
+        self.rehash || (self.steady && !world.expired && !went_back && (0..self.count()).all(calm))
     }
 
     /// Lists who would take a new flow, wherever it came in.

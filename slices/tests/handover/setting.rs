@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) kernel_of: HashMap<KernelKey, (u16, u8, bool)>,
     pub(crate) maps: Vec<Map>,
     pub(crate) taken: Vec<BTreeMap<Ipv6Net, EndpointName>>,
+    /// Where what was handed over first goes on to while it drains, and as which prefix.
+    pub(crate) goes_on: Option<(usize, Ipv6Net)>,
     /// Packets of a flow may come through any router at any moment.
     pub(crate) rehash: bool,
     /// Nobody is lost who is not, and no host is.
@@ -45,6 +47,8 @@ pub(crate) struct Begin<'a> {
     pub(crate) owned: &'a [(&'a str, usize)],
     pub(crate) standby: &'a [(&'a str, usize)],
     pub(crate) handovers: &'a [(Option<usize>, usize, &'a str)],
+    /// Where what was handed over first goes on to while it drains, and as which prefix.
+    pub(crate) goes_on: Option<(usize, &'a str)>,
     pub(crate) probes: &'a [&'a str],
     pub(crate) endpoints: usize,
     pub(crate) budget: Budget,
@@ -73,6 +77,7 @@ impl Setting {
             kernel_of: HashMap::new(),
             maps: vec![Map::new(Epoch::new(1), begin.ownership, owned, standby).unwrap()],
             taken: vec![BTreeMap::new()],
+            goes_on: begin.goes_on.map(|(to, prefix)| (to, prefix.parse().unwrap())),
             rehash: (
                 begin.budget.host_crashes,
                 begin.budget.agent_crashes,

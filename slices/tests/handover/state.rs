@@ -145,6 +145,8 @@ pub(crate) enum Event {
     Finds(usize, usize),
     HearsOfTakeover(usize, usize),
     Cancel,
+    /// The leader has what drains go on to another endpoint.
+    GoesOn,
     /// The leader gives each owned prefix a standby of its own, once owners and routers know the pieces.
     Tidy,
 }

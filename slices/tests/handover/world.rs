@@ -23,6 +23,11 @@ impl World {
         self.handovers.iter().flatten().all(|one| !one.phase.is_open())
     }
 
+    /// The phase of a handover, by the leader's word.
+    pub(crate) fn phase(&self, handover: usize) -> Option<Phase> {
+        self.handovers[handover].map(|one| one.phase)
+    }
+
     pub(crate) fn is_up(&self, endpoint: usize) -> bool {
         self.endpoints[endpoint].up
     }
@@ -65,6 +70,9 @@ impl World {
         }
         if self.budget.cancels > 0 {
             events.push(Event::Cancel);
+        }
+        if setting.goes_on.is_some() && drains && self.handovers[1].is_none() {
+            events.push(Event::GoesOn);
         }
         if self.is_over() && setting.at_rest(self) && self.endpoints[..setting.count()].iter().all(|own| own.up) {
             events.push(Event::Tidy);
@@ -142,6 +150,22 @@ impl World {
         world.happen(event, setting);
         setting.open_flows(&mut world);
         world
+    }
+
+    /// Lets everything go on that needs nothing but time, and no flow end, until something is so.
+    pub(crate) fn until(mut self, setting: &mut Setting, is_so: impl Fn(&Self) -> bool) -> Self {
+        while !is_so(&self) {
+            let events = self.events(setting).into_iter().filter(|event| {
+                matches!(
+                    event,
+                    Event::Leader(_) | Event::SeesMap(_) | Event::SeesHandover(..) | Event::RouterHears(_)
+                )
+            });
+            let before = self;
+            let after = events.map(|event| before.after(event, setting));
+            self = after.into_iter().find(|after| *after != before).expect("it goes on");
+        }
+        self
     }
 
     pub(crate) fn happen(&mut self, event: Event, setting: &mut Setting) {
@@ -235,6 +259,11 @@ impl World {
                     let epoch = Epoch::new(self.epoch.into());
                     let tidied = Map::new(epoch, map.ownership(), owned, standby).unwrap();
                     self.write_map(tidied, setting);
+                }
+            }
+            Event::GoesOn => {
+                if let (Some((to, prefix)), Some(first)) = (setting.goes_on, self.handovers[0]) {
+                    self.open(usize::from(first.to), to, prefix);
                 }
             }
             Event::Cancel => {
