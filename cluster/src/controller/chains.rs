@@ -18,8 +18,9 @@ pub(super) struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    pub(super) fn new(open: impl Iterator<Item = &'a SliceMove>, ownership: Ownership) -> Self {
-        let open: Vec<(&SliceMove, Handover)> = open.map(|one| (one, one.handover())).collect();
+    pub(super) fn new(moves: &[&'a SliceMove], ownership: Ownership) -> Self {
+        let open = moves.iter().filter(|one| !one.status.phase.is_final());
+        let open: Vec<(&SliceMove, Handover)> = open.map(|one| (*one, one.handover())).collect();
         let mut found = Self::default();
         let mut places: BTreeMap<Ipv6Net, Vec<usize>> = BTreeMap::new();
         let mut lengths: BTreeSet<u8> = BTreeSet::new();

@@ -48,6 +48,13 @@ impl std::fmt::Display for Overlap {
 }
 
 impl Everything {
+    /// Lists the parts of a set's map, and its moves.
+    pub(super) fn of_set(&self, set: &Name) -> (Vec<&SliceMap>, Vec<&SliceMove>) {
+        let parts = self.maps.iter().filter(|map| map.spec.slice_set == *set);
+        let moves = self.moves.iter().filter(|one| one.spec.slice_set == *set);
+        (parts.collect(), moves.collect())
+    }
+
     /// Reads all objects, and notes what is wrong with those that cannot be used.
     pub(super) async fn read(store: &Store, faults: &mut Vec<String>) -> Result<Self, StoreError> {
         let (sets, maps, moves, endpoints, nodes) = try_join5(

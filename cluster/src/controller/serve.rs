@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     load::LoadReport,
-    objects::{Epoch, LabelValue, Name, Ownership, Phase, Reason, SliceMap, SliceMove, SliceSet, Timestamp},
+    objects::{Epoch, LabelValue, Name, Ownership, Phase, Reason, SliceMove, SliceSet, Timestamp},
     store::StoreError,
 };
 
@@ -54,15 +54,11 @@ impl Controller {
             }
         };
         self.describe_endpoints(set, everything, round).await?;
-        let of_set = |map: &&SliceMap| map.spec.slice_set == *set.name();
-        let parts: Vec<&SliceMap> = everything.maps.iter().filter(of_set).collect();
+        let (parts, mine) = everything.of_set(set.name());
         let read = stored_map(&parts, set.spec.ownership);
-        let of_set = |one: &&SliceMove| one.spec.slice_set == *set.name();
-        let mine: Vec<&SliceMove> = everything.moves.iter().filter(of_set).collect();
         self.liveness.doubt(taken_over(&read.map, &everything.endpoints, &mine));
         let map_parts: Vec<Name> = parts.iter().map(|part| part.name().clone()).collect();
-        let open = mine.iter().copied().filter(|one| !one.status.phase.is_final());
-        let chains = Chains::new(open, set.spec.ownership);
+        let chains = Chains::new(&mine, set.spec.ownership);
         let around = Around {
             set: &set.spec,
             map: &read.map,
@@ -77,8 +73,9 @@ impl Controller {
         };
         let members = members(set, &around);
         let numbered = Numbered::new(&space, &members, &set.spec.placement.pinned);
-        round.faults.extend(partial_pins(set, space.slice_length()));
-        round.faults.extend(unfounded(set, &members, &around));
+        round
+            .faults
+            .extend(partial_pins(set, space.slice_length()).chain(unfounded(set, &members, &around)));
         let mut report = Report::new(&space, &read.map, &members);
         report.tolerance_permille = 1000 + 10 * set.spec.balance.tolerance_percent.get();
         if set.spec.ownership == Ownership::Exclusive {

@@ -91,8 +91,16 @@ fn an_agent_or_a_host_that_dies_while_it_goes_on_costs_no_new_flow_but_its_own()
         },
     ];
     for budget in harm {
+        // Somebody stands by: where a host has died, there is another way until others know of it.
+        let begin = Begin {
+            standby: &[(WHOLE, 2)],
+            goes_on: Some((3, WHOLE)),
+            endpoints: 4,
+            budget,
+            ..ON_TO_THIRD
+        };
         for phase in PHASES {
-            try_from(&Begin { budget, ..ON_TO_THIRD }, phase);
+            try_from(&begin, phase);
         }
     }
 }

@@ -162,6 +162,13 @@ impl World {
         open.any(|one| overlap(one.prefix, prefix))
     }
 
+    /// Has what was handed over first go on to another endpoint.
+    pub(crate) fn go_on(&mut self, setting: &Setting) {
+        if let (Some((to, prefix)), Some(first)) = (setting.goes_on, self.handovers[0]) {
+            self.open(usize::from(first.to), to, prefix);
+        }
+    }
+
     /// Opens a handover, if there is room for one.
     pub(crate) fn open(&mut self, from: usize, to: usize, prefix: Ipv6Net) {
         let Some(free) = self.handovers.iter().position(Option::is_none) else {

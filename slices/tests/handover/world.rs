@@ -261,15 +261,8 @@ impl World {
                     self.write_map(tidied, setting);
                 }
             }
-            Event::GoesOn => {
-                if let (Some((to, prefix)), Some(first)) = (setting.goes_on, self.handovers[0]) {
-                    self.open(usize::from(first.to), to, prefix);
-                }
-            }
-            Event::Cancel => {
-                self.budget.cancels -= 1;
-                self.cancelled = true;
-            }
+            Event::GoesOn => self.go_on(setting),
+            Event::Cancel => (self.budget.cancels, self.cancelled) = (self.budget.cancels - 1, true),
         }
         for one in 0..setting.count() {
             if self.endpoints[one].agent {
