@@ -141,11 +141,7 @@ def endpoints(stage: Stage) -> None:
         host = stage.net.host(f"endpoint{number}", f"2001:db8:0:{100 + number}::1")
         host.ip(f"route add local {share} dev lo")
         stage.net.route(str(share), host)
-        folder = stage.work / host.name
-        folder.mkdir()
-        (folder / "envoy.yaml").write_text((HERE / "endpoint.yaml").read_text())
-        _envoy(stage, host, folder)
-        stage.wait(timeouts.STARTED, f"{host.name} listens", lambda host=host: host.listens("*", 80))
+        stage.answering(host, host.name, (HERE / "endpoint.yaml").read_text(), 80)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 //! `ssa lint`: every code has a record that triggers it and one that does not.
 
-#[allow(dead_code, reason = "one kind of server is enough here")]
 mod dns;
 mod support;
 

@@ -105,6 +105,16 @@ class Stage(Claims):
         self.wait(timeouts.SOON, f"the application of {name} listens", lambda: host.listens(address, port))
         return process
 
+    def answering(self, host: Host, name: str, text: str, port: int = 8080) -> Program:
+        """Starts an Envoy that answers by itself on a port, as this configuration says."""
+        folder = self.work / name
+        folder.mkdir()
+        (folder / "envoy.yaml").write_text(text)
+        flags = ["--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
+        process = self.start(host, f"{name}/output", [self.tools["envoy"], "-c", "envoy.yaml", *flags], cwd=folder)
+        self.wait(timeouts.STARTED, f"{name} listens", lambda: host.listens("::1", port) or host.listens("*", port))
+        return process
+
     def follow(self, *hosts: Host) -> None:
         """Has the router follow what agents on these hosts announce."""
         if not self.follower:

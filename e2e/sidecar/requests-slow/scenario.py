@@ -63,13 +63,7 @@ def server(stage: Stage, number: int) -> Host:
     slices = [f"2001:db8:5:1:{number << 15:x}::/65"]
     host = stage.net.server(number + 1, slices)
     stage.net.route(slices[0], host)
-    folder = stage.work / f"application-{number}"
-    folder.mkdir()
-    (folder / "envoy.yaml").write_text(FILES.text("application.yaml", server=number))
-    flags = ["--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
-    command = [stage.tools["envoy"], "-c", "envoy.yaml", *flags]
-    stage.start(host, folder.name, command, cwd=folder)
-    stage.wait(timeouts.STARTED, f"{folder.name} listens", lambda: host.listens("::1", 8080))
+    stage.answering(host, f"application-{number}", FILES.text("application.yaml", server=number))
     return host
 
 

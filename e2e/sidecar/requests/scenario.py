@@ -44,13 +44,7 @@ def server(stage: Stage, number: int) -> Host:
     """Adds a server with a quarter of the addresses, and its application."""
     host = stage.net.server(number + 1, [SLICES[number]])
     stage.net.route(SLICES[number], host)
-    folder = stage.work / f"application-{number}"
-    folder.mkdir()
-    (folder / "envoy.yaml").write_text(FILES.text("application.yaml", server=number))
-    flags = ["--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
-    command = [stage.tools["envoy"], "-c", "envoy.yaml", *flags]
-    stage.start(host, folder.name, command, cwd=folder)
-    stage.wait(timeouts.STARTED, f"{folder.name} listens", lambda: host.listens("::1", 8080))
+    stage.answering(host, f"application-{number}", FILES.text("application.yaml", server=number))
     return host
 
 

@@ -142,19 +142,14 @@ impl Outbound {
         match self.targets(service, port, now, request, replica, draw) {
             Ok(Some(targets)) => {
                 let failed_at = |target: &Target| failed.failed_at(target.endpoint().address, now);
-                let (mut last, mut targets): (Vec<Target>, Vec<Target>) =
+                let (last, mut targets): (Vec<Target>, Vec<Target>) =
                     targets.into_iter().partition(|target| failed_at(target).is_some());
                 // If all have failed, what failed long ago may work again: a write, which is sent to one target alone,
                 // would otherwise go to the same one for as long as all are remembered.
-                last.sort_by_key(failed_at);
                 if self.requests.order == Order::Least {
-                    let count = |target: &Target| in_flight.count(target.endpoint().address);
-                    let least = targets.iter().map(count).min();
-                    let (first, others) = targets.into_iter().partition(|one| Some(count(one)) == least);
-                    targets = first;
-                    targets.extend::<Vec<Target>>(others);
+                    targets = ascending(targets, |target| in_flight.count(target.endpoint().address));
                 }
-                targets.extend(last);
+                targets.extend(ascending(last, failed_at));
                 targets.truncate(if reads { MAX_TARGETS } else { 1 });
                 Planned::Composed(Plan {
                     service,
@@ -250,6 +245,17 @@ impl Outbound {
         }
         Ok(Some(targets))
     }
+}
+
+/// Sorts targets, which are few, and leaves those of equal keys as they are. A sort of core has code that panics.
+fn ascending<K: Ord>(mut targets: Vec<Target>, key: impl Fn(&Target) -> K) -> Vec<Target> {
+    let mut sorted = Vec::with_capacity(targets.len());
+    while let Some(least) = targets.iter().map(&key).min() {
+        let (next, others): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(|target| key(target) == least);
+        sorted.extend(next);
+        targets = others;
+    }
+    sorted
 }
 
 /// Why a request has no target.
