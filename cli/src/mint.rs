@@ -65,7 +65,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Key {
+struct Minted {
     key: String,
     address: String,
     replica: u8,
@@ -76,18 +76,17 @@ struct Key {
 struct Document<'a> {
     record: &'a str,
     home: String,
-    keys: Vec<Key>,
+    keys: Vec<Minted>,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
     let mut faults = Faults::default();
     let keys = args.keys.read(&mut faults, out);
-    let home = match &args.home {
-        Some(text) => faults.take("--home", prefix(text).map_err(|error| told(text, &error))),
-        None => {
-            faults.push("--home", "missing; give the slice that keys are to lead to");
-            None
-        }
+    let home = if let Some(text) = &args.home {
+        faults.take("--home", prefix(text).map_err(|error| told(text, &error)))
+    } else {
+        faults.push("--home", "missing; give the slice that keys are to lead to");
+        None
     };
     let beginning = args.prefix.as_deref().unwrap_or_default();
     if beginning.len() > MAX_PREFIX_BYTES {
@@ -144,7 +143,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         }
         let found = rule.mint(&request, home, beginning, &mut || random.next());
         let found = found.map_err(|error| refused(error, &record.to_string()))?;
-        let key = Key {
+        let key = Minted {
             key: found.key,
             address: found.address.to_string(),
             replica: found.replica.0,
@@ -153,7 +152,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Outcome, Failure> {
         if out.is_json() {
             minted.push(key);
         } else if args.verbose {
-            let Key {
+            let Minted {
                 key,
                 address,
                 replica,
