@@ -86,10 +86,10 @@ class Proxy:
         }
         return f"- {json.dumps({'name': 'ssa', 'typed_config': {'@type': WASM, 'config': config}})}"
 
-    def ask(self, uris: Path, count: int) -> None:
-        """Sends requests over one connection, all of which must be answered."""
+    def ask(self, uris: Path, count: int, connections: int = 1) -> None:
+        """Sends requests, all of which must be answered."""
         flags = ["--h1"] if self.upstream == "HTTP/1.1" else ["-m", "10"]
-        command = ["h2load", *flags, "-c", "1", "-n", str(count), "-i", str(uris)]
+        command = ["h2load", *flags, "-c", str(connections), "-n", str(count), "-i", str(uris)]
         with self.host:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeouts.LASTING * 4)
         found = re.search(r"requests: .* (\d+) succeeded", done.stdout)
@@ -192,7 +192,7 @@ def bounds(stage: Stage, proxy: Proxy) -> None:
     memory = []
     for part in range(11):
         # The first one warms up.
-        proxy.ask(objects(stage, "distinct", OBJECTS + part * tenth, tenth), tenth)
+        proxy.ask(objects(stage, "distinct", OBJECTS + part * tenth, tenth), tenth, connections=32)
         memory.append(proxy.process.resident_kb() / 1024)
         say(f"{(part + 1) * tenth} distinct objects: {memory[-1]:.1f} MiB")
     say()
