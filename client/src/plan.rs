@@ -4,8 +4,8 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use arrayvec::ArrayVec;
 use ssa_rules::{
-    Candidate, Choice, Chunk, ComposeError, Connection, Destination, HttpRequest, ItemIndex, KeySources, Limits, Port,
-    RandomBits, Replica, Rule, Sources, UnixTime, ValidFrom, apl::MAX_ITEMS, http::MAX_OBJECT_BYTES,
+    Candidate, Choice, Chunk, ComposeError, Connection, HttpRequest, KeySources, Limits, Port, RandomBits, Replica,
+    Rule, Sources, UnixTime, ValidFrom, http::MAX_OBJECT_BYTES,
 };
 
 use crate::{clock, error::PlanFault, state::State};
@@ -255,14 +255,8 @@ impl Planner<'_> {
         let random = &mut Ordered(random, want.order);
 
         // Replicas that are not wanted count as failed.
-        let items: ArrayVec<ItemIndex, MAX_ITEMS> = match want.replica {
-            Some(_) => rule.positive_items().map(|(item, _)| item).take(MAX_ITEMS).collect(),
-            None => ArrayVec::new(),
-        };
-        let unwanted = (0..replicas)
-            .filter(|replica| Some(*replica) != want.replica)
-            .flat_map(|replica| items.iter().map(move |item| nowhere(*item, replica)));
-        let failed = failed.chain(unwanted);
+        let wanted = want.replica.map(Replica);
+        let failed = failed.chain(wanted.into_iter().flat_map(|wanted| rule.other_replicas(wanted)));
 
         let most = self.most(want);
         let mut known: ArrayVec<Candidate, MAX_TARGETS> = ArrayVec::new();
@@ -331,15 +325,6 @@ impl Planner<'_> {
                 found.ok_or(ComposeError::PowExhausted { tries: u32::MAX.into() })
             }
         }
-    }
-}
-
-/// A replica of an item, at no address.
-fn nowhere(item: ItemIndex, replica: u8) -> Candidate {
-    Candidate {
-        item,
-        replica: Replica(replica),
-        address: Destination(Ipv6Addr::UNSPECIFIED),
     }
 }
 

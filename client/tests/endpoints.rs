@@ -2,6 +2,8 @@
 //! when one of them is lost.
 #![cfg(target_os = "linux")]
 
+mod redis;
+
 use std::{net::Ipv6Addr, time::Duration};
 
 use ssa_client::{Options, Order, Service, Target, Want, read_fastest, write_to_all};
@@ -239,26 +241,8 @@ fn all_replicas_take_a_write_and_the_fastest_answers_a_read() {
             return;
         }
         let endpoints = [Endpoint::new(0, &HALVES[..1]), Endpoint::new(1, &HALVES[1..])];
-        let redis = |endpoint: &Endpoint| {
-            let server = Process::start(endpoint.command("redis-server").args([
-                "--port",
-                "6379",
-                "--bind",
-                "::",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--protected-mode",
-                "no",
-            ]));
-            eventually("redis-server listens", || {
-                endpoint.run("ss -6 -l -t -n").contains(":6379 ")
-            });
-            server
-        };
-        let _first = redis(&endpoints[0]);
-        let second = redis(&endpoints[1]);
+        let _first = redis::start(&endpoints[0], &[]);
+        let second = redis::start(&endpoints[1], &[]);
         block_on(async {
             let service = service(Options::default());
             let want = Want::port(6379).object(b"key").order(Order::Fixed);

@@ -1,6 +1,8 @@
 //! A client of real Redis servers, each with some of the slices.
 #![cfg(all(target_os = "linux", feature = "resp"))]
 
+mod redis;
+
 use ssa_client::{
     Options, Service,
     resp::{Client, Value},
@@ -28,25 +30,7 @@ impl Stores {
             .zip(QUARTERS)
             .map(|(number, own)| Endpoint::new(number, own))
             .collect();
-        let start = |endpoint: &Endpoint| {
-            let all = [
-                "--port",
-                "6379",
-                "--bind",
-                "::",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--protected-mode",
-                "no",
-            ];
-            let server = Process::start(endpoint.command("redis-server").args(all).args(arguments));
-            eventually("redis-server listens", || {
-                endpoint.run("ss -6 -l -t -n").contains(":6379 ")
-            });
-            Some(server)
-        };
+        let start = |endpoint: &Endpoint| Some(redis::start(endpoint, arguments));
         let servers = endpoints.iter().map(start).collect();
         Self { endpoints, servers }
     }

@@ -100,6 +100,17 @@ fn first(service: &Service) -> String {
     plan.map_or_else(|error| error.to_string(), |plan| plan.first().address.to_string())
 }
 
+/// Waits until the first target is the expected one.
+async fn follows(service: &Service, expected: &str, what: &str) {
+    let mut changes = service.changes();
+    let followed = async {
+        while first(service) != expected {
+            changes.changed().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, followed).await.expect(what);
+}
+
 #[tokio::test]
 async fn services_keys_and_ports_come_by_the_socket_and_changes_are_followed() {
     let macs = "v=ssa1; addr=hash(obj):10 mac(src/64):54; key=k1; kdf=src/64";
@@ -132,15 +143,7 @@ async fn services_keys_and_ports_come_by_the_socket_and_changes_are_followed() {
     let plain = "v=ssa1; addr=hash(obj):12 const(0):52";
     configure(&shim.folder, plain);
     let expected = by_hand(plain);
-    let mut changes = service.changes();
-    let followed = async {
-        while first(&service) != expected {
-            changes.changed().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, followed)
-        .await
-        .expect("the change is followed");
+    follows(&service, &expected, "the change is followed").await;
 
     // Another daemon in its place: what is known stays meanwhile, and its changes are followed too.
     shim.stop();
@@ -148,15 +151,7 @@ async fn services_keys_and_ports_come_by_the_socket_and_changes_are_followed() {
     configure(&shim.folder, macs);
     shim.child = launch(&shim.folder);
     let expected = by_hand(macs);
-    let mut changes = service.changes();
-    let followed = async {
-        while first(&service) != expected {
-            changes.changed().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, followed)
-        .await
-        .expect("the next daemon is followed");
+    follows(&service, &expected, "the next daemon is followed").await;
 }
 
 #[tokio::test]

@@ -211,6 +211,19 @@ impl Rule {
         !one_item || self.replicas() > 1 || self.deciding_bits() < MAX_SLICE_BITS
     }
 
+    /// Lists a candidate at no address for each replica but one, in every item: where they count as failed, that replica
+    /// alone is chosen.
+    pub fn other_replicas(&self, wanted: Replica) -> impl Iterator<Item = Candidate> + Clone {
+        let others = (0..self.replicas()).filter(move |replica| *replica != wanted.0);
+        others.flat_map(|replica| {
+            self.positive_items().map(move |(item, _)| Candidate {
+                item,
+                replica: Replica(replica),
+                address: Destination(Ipv6Addr::UNSPECIFIED),
+            })
+        })
+    }
+
     /// Chooses an address for a connection. Candidates that `failed` of late are skipped where the rule leaves
     /// another choice; with a proof of work, only their items and replicas are.
     ///

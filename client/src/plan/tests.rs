@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use ssa_rules::{AddressSpace, Apl, ItemSource, Key, KeyId, Record, Secret};
+use ssa_rules::{AddressSpace, Apl, Destination, ItemSource, Key, KeyId, Record, Secret};
 
 use super::*;
 use crate::{PlanError, Service, options::Options};

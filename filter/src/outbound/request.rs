@@ -208,18 +208,8 @@ impl Outbound {
         };
         // Replicas that the application does not want count as chosen already.
         let named = replica.filter(|replica| *replica < rule.replicas());
-        let mut passed: Vec<Candidate> = Vec::new();
-        if let Some(named) = named {
-            let others = (0..rule.replicas()).filter(|other| *other != named);
-            passed.extend(others.flat_map(|replica| {
-                let items = rule.positive_items();
-                items.map(move |(item, _)| Candidate {
-                    item,
-                    replica: Replica(replica),
-                    address: ssa_rules::Destination(core::net::Ipv6Addr::UNSPECIFIED),
-                })
-            }));
-        }
+        let unwanted = named.into_iter().flat_map(|named| rule.other_replicas(Replica(named)));
+        let mut passed: Vec<Candidate> = unwanted.collect();
         let mut targets: Vec<Target> = Vec::new();
         while targets.len() < MAX_TARGETS {
             let choice = rule.choose(&connection, &sources, &passed.iter().copied(), &mut bits);

@@ -276,7 +276,7 @@ impl Rule {
     }
 
     /// Returns the positive items, ascending.
-    pub fn positive_items(&self) -> impl Iterator<Item = (ItemIndex, Ipv6Net)> {
+    pub fn positive_items(&self) -> impl Iterator<Item = (ItemIndex, Ipv6Net)> + Clone {
         (0..)
             .zip(self.positive())
             .map(|(index, item)| (ItemIndex::new(index), item.prefix()))
