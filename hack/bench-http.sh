@@ -3,8 +3,8 @@
 # ring hash in the same run, and what memory a million distinct objects take. Takes about five minutes; figures of a busy
 # machine are no good.
 #
-#   hack/bench-http.sh [ROUNDS]                              9 rounds unless told
-#   SSA_FILTER=FILE, SSA_CLI=PROGRAM, SSA_ENVOY=PROGRAM      use these instead of building or fetching them
+#   hack/bench-http.sh [ROUNDS]             9 rounds unless told
+#   SSA_FILTER=FILE, SSA_ENVOY=PROGRAM      use these instead of building or fetching them
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -16,9 +16,5 @@ export PATH=$PATH:/usr/sbin:/sbin
   || die "this machine does not allow unprivileged namespaces (hack/namespaces.sh): run as root"
 envoy=$("$root/hack/envoy.sh")
 module=$("$root/hack/module.sh")
-if [ -z "${SSA_CLI:-}" ]; then
-  say "building the programs if needed (minutes)"
-  build_programs
-fi
 exec "$root/hack/namespaces.sh" env PYTHONPATH="$root/e2e" timeout --foreground 1800 python3 -B "$root/bench/http/measure.py" \
-  "$envoy" "${SSA_CLI:-$target_dir/release/ssa}" "$module" "${1:-9}"
+  "$envoy" "$module" "${1:-9}"

@@ -1,4 +1,4 @@
-"""What a request costs in a client's Envoy, beside Envoy's own consistent hashing: measure.py ENVOY SSA MODULE ROUNDS.
+"""What a request costs in a client's Envoy, beside Envoy's own consistent hashing: measure.py ENVOY MODULE ROUNDS.
 
 Runs in namespaces that end with it; prints tables. The client is h2load over one connection, so that the proxy decides
 on each request and not on each connection. It measures, and claims nothing but that it could.
@@ -16,7 +16,7 @@ from ipaddress import IPv6Network
 from pathlib import Path
 
 from lib import net, timeouts
-from lib.stage import ROOT, Program, Stage
+from lib.stage import ROOT, Stage
 
 WORK = Path("/run/ssa-bench")
 HERE = Path(__file__).resolve().parent
@@ -57,9 +57,7 @@ class Proxy:
         for mark, value in values.items():
             text = re.sub(rf"^( *){mark}$", lambda found: _indented(found[1], value), text, flags=re.MULTILINE)
             text = text.replace(mark, value)
-        (self.folder / "envoy.yaml").write_text(text)
-        self.process = _envoy(stage, self.host, self.folder)
-        stage.wait(timeouts.STARTED, f"{name} listens", lambda: self.host.listens("::1", 15001))
+        self.process = stage.start_envoy(self.host, self.folder.name, text, 15001, "::1")
 
     def _filter(self, bits: int) -> str:
         """Returns the filter of requests, which stands before the router and before the codec."""
@@ -121,11 +119,6 @@ def _endpoints(policy: str) -> str:
     return f"type: STATIC\nlb_policy: {policy}\nload_assignment: {json.dumps(assignment)}"
 
 
-def _envoy(stage: Stage, host: net.Host, folder: Path) -> Program:
-    flags = ["--concurrency", 1, "--disable-hot-restart", "-l", "warning"]
-    return stage.start(host, f"{folder.name}/output", [stage.tools["envoy"], "-c", "envoy.yaml", *flags], cwd=folder)
-
-
 def objects(stage: Stage, name: str, first: int, count: int) -> Path:
     """Writes the URIs of objects."""
     file = stage.work / name
@@ -141,7 +134,7 @@ def endpoints(stage: Stage) -> None:
         host = stage.net.host(f"endpoint{number}", f"2001:db8:0:{100 + number}::1")
         host.ip(f"route add local {share} dev lo")
         stage.net.route(str(share), host)
-        stage.answering(host, host.name, (HERE / "endpoint.yaml").read_text(), 80)
+        stage.start_envoy(host, host.name, (HERE / "endpoint.yaml").read_text(), 80)
 
 
 def main() -> None:
@@ -149,9 +142,9 @@ def main() -> None:
     net.raise_file_limit()
     net.keep_to_memory()
     WORK.mkdir()
-    envoy, ssa, module = map(Path, sys.argv[1:4])
-    rounds = int(sys.argv[4])
-    stage = Stage({"root": ROOT, "envoy": envoy, "ssa": ssa, "module": module}, WORK)
+    envoy, module = map(Path, sys.argv[1:3])
+    rounds = int(sys.argv[3])
+    stage = Stage({"root": ROOT, "envoy": envoy, "module": module}, WORK)
     endpoints(stage)
     uris = objects(stage, "objects", 0, OBJECTS)
     rivals = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,20 @@ class Users:
     def end(self) -> None:
         """Ends them."""
         self.process.communicate(timeout=timeouts.COMMAND)
+
+
+def play(stage: Cluster, service: Service, client: Pod, steps: Mapping[str, Sequence[str]]) -> None:
+    """Uses a service while kubectl does these things to its servers; claims that nothing fails in any of them."""
+    users = Users(stage, client, service)
+    for what, command in steps.items():
+        stage.note(what)
+        before = users.now()
+        stage.kubectl(*command)
+        stage.rolled_out("deploy/web")
+        gone(stage)
+        stage.settled(service.name.partition(".")[0], SELECTOR)
+        users.claim(what, before)
+    users.end()
 
 
 def start(stage: Cluster, service: Service, records: str, values: str, servers: Servers) -> Pod:

@@ -46,13 +46,8 @@ class Load:
 def capture(stage: Stage, one: Endpoint, mode: str) -> None:
     """Puts an Envoy before the application, by REDIRECT or TPROXY as Istio does it."""
     host = one.host
-    folder = stage.work / f"envoy-{one.name}"
-    folder.mkdir()
     text = ENVOY.read_text().replace("TRANSPARENT", "true" if mode == "tproxy" else "false")
-    (folder / "envoy.yaml").write_text(text)
-    command = [stage.tools["envoy"], "-c", "envoy.yaml", "--concurrency", 1, "--disable-hot-restart", "-l", "warning"]
-    stage.start(host, f"envoy-{one.name}/output", command, cwd=folder)
-    stage.wait(timeouts.STARTED, f"the Envoy of {one.name} listens", lambda: host.listens("*", 15006))
+    stage.start_envoy(host, f"envoy-{one.name}", text, 15006)
     if mode == "redirect":
         host.capture("PREROUTING -p tcp -j REDIRECT --to-ports 15006")
         return

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +57,14 @@ class Stage(Claims):
         self.work = work
         super().__init__()
         self.processes: list[Program] = []
-        self.ssa = ssa.Command(tools["ssa"])
         self.net = net.Network(self)
         # What the router follows announcements by.
         self.follower: Program | None = None
+
+    @cached_property
+    def ssa(self) -> ssa.Command:
+        """The command."""
+        return ssa.Command(self.tools["ssa"])
 
     def check(self) -> None:
         """Aborts the scenario if a program exited that should be running."""
@@ -105,14 +110,14 @@ class Stage(Claims):
         self.wait(timeouts.SOON, f"the application of {name} listens", lambda: host.listens(address, port))
         return process
 
-    def answering(self, host: Host, name: str, text: str, port: int = 8080) -> Program:
-        """Starts an Envoy that answers by itself on a port, as this configuration says."""
+    def start_envoy(self, host: Host, name: str, text: str, port: int, address: str = "*") -> Program:
+        """Starts an Envoy of one worker with this configuration in a folder of its name, and waits for its port."""
         folder = self.work / name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "envoy.yaml").write_text(text)
         flags = ["--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
         process = self.start(host, f"{name}/output", [self.tools["envoy"], "-c", "envoy.yaml", *flags], cwd=folder)
-        self.wait(timeouts.STARTED, f"{name} listens", lambda: host.listens("::1", port) or host.listens("*", port))
+        self.wait(timeouts.STARTED, f"the Envoy {name} listens", lambda: host.listens(address, port))
         return process
 
     def follow(self, *hosts: Host) -> None:

@@ -8,9 +8,8 @@ Expected: 2 → 4 → 2 pods, and `kubectl rollout restart` with maxSurge, each 
 pod that ends are closed by the server in order, and made anew.
 """
 
-from lib import timeouts
 from lib.cluster import Cluster, Service
-from lib.cluster_users import SELECTOR, Servers, Users, gone, start
+from lib.cluster_users import Servers, play, start
 from lib.files import Files
 
 LIMIT = 900
@@ -21,18 +20,9 @@ SCALE = Service(FILES.published()["scale"])
 
 def run(stage: Cluster) -> None:
     client = start(stage, SCALE, FILES.text("zone"), FILES.text("values.yaml"), Servers(ready_after=25))
-    users = Users(stage, client, SCALE)
     steps = {
         "2 to 4": ("scale", "deploy/web", "--replicas=4"),
         "4 to 2": ("scale", "deploy/web", "--replicas=2"),
         "rollout restart": ("rollout", "restart", "deploy/web"),
     }
-    for what, command in steps.items():
-        stage.note(what)
-        before = users.now()
-        stage.kubectl(*command)
-        stage.rolled_out("deploy/web")
-        gone(stage)
-        stage.settled("scale", SELECTOR, timeouts.ROLLED_OUT)
-        users.claim(what, before)
-    users.end()
+    play(stage, SCALE, client, steps)

@@ -7,7 +7,7 @@ pods, each with 0 failures of any kind.
 """
 
 from lib.cluster import Cluster, Service
-from lib.cluster_users import SELECTOR, Servers, Users, gone, start
+from lib.cluster_users import Servers, play, start
 from lib.files import Files
 
 LIMIT = 900
@@ -20,17 +20,8 @@ def run(stage: Cluster) -> None:
     rolling = {"maxSurge": 2, "maxUnavailable": 2}
     servers = Servers(replicas=4, interception="TPROXY", rolling=rolling)
     client = start(stage, TPROXY, FILES.text("zone"), FILES.text("values.yaml"), servers)
-    users = Users(stage, client, TPROXY)
     steps = {
         "rollout restart, two at a time": ("rollout", "restart", "deploy/web"),
         "4 to 2": ("scale", "deploy/web", "--replicas=2"),
     }
-    for what, command in steps.items():
-        stage.note(what)
-        before = users.now()
-        stage.kubectl(*command)
-        stage.rolled_out("deploy/web")
-        gone(stage)
-        stage.settled("tproxy", SELECTOR)
-        users.claim(what, before)
-    users.end()
+    play(stage, TPROXY, client, steps)

@@ -63,7 +63,7 @@ def server(stage: Stage, number: int) -> Host:
     slices = [f"2001:db8:5:1:{number << 15:x}::/65"]
     host = stage.net.server(number + 1, slices)
     stage.net.route(slices[0], host)
-    stage.answering(host, f"application-{number}", FILES.text("application.yaml", server=number))
+    stage.start_envoy(host, f"application-{number}", FILES.text("application.yaml", server=number), 8080, "::1")
     return host
 
 

@@ -44,7 +44,7 @@ def server(stage: Stage, number: int) -> Host:
     """Adds a server with a quarter of the addresses, and its application."""
     host = stage.net.server(number + 1, [SLICES[number]])
     stage.net.route(SLICES[number], host)
-    stage.answering(host, f"application-{number}", FILES.text("application.yaml", server=number))
+    stage.start_envoy(host, f"application-{number}", FILES.text("application.yaml", server=number), 8080, "::1")
     return host
 
 
